@@ -1,0 +1,5 @@
+"""`python -m cxr_core`."""
+
+from cxr_core.cli import main
+
+raise SystemExit(main())

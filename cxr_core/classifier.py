@@ -1,0 +1,142 @@
+"""A trained classifier without TensorFlow: probabilities and Grad-CAM maps from ONNX Runtime."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+from cxr_core.card import Card, load_card
+from cxr_core.explain import scale_maps
+from cxr_core.pictures import decode_picture
+
+BATCH_SIZE = 32
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A classifier's answer to one picture.
+
+    Attributes:
+        classes: tuple of str.
+        probabilities: float32 (C,), summing to one.
+        maps: float32 (C, h, w) in [0, 1], Grad-CAM for every class.
+        picture: the decoded picture, uint8 or uint16, (H, W) or (H, W, 3) BGR.
+        image_u8: uint8 (size, size), what the classifier saw.
+    """
+
+    classes: tuple
+    probabilities: np.ndarray
+    maps: np.ndarray
+    picture: np.ndarray
+    image_u8: np.ndarray
+
+    @property
+    def label(self):
+        """The class with the highest probability."""
+        return self.classes[int(self.probabilities.argmax())]
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """An opened model folder. Immutable and safe to share between threads."""
+
+    card: Card
+    session: onnxruntime.InferenceSession
+
+    @property
+    def classes(self):
+        """Class folder names in the order of the probabilities."""
+        return self.card.classes
+
+    def predict(self, images_u8, *, progress=None):
+        """Classify prepared images.
+
+        Args:
+            images_u8: uint8 (N, size, size), prepared with the card's preprocessing.
+            progress: callable(done, total) or None.
+
+        Returns:
+            float32 (N, C) probabilities.
+        """
+        return self._run(["probabilities"], images_u8, progress)[0]
+
+    def features(self, images_u8, *, progress=None):
+        """Return float32 (N, F), the features that enter the classifier's head."""
+        return self._run(["features"], images_u8, progress)[0]
+
+    def maps(self, images_u8, layer=None):
+        """Make Grad-CAM maps for every class.
+
+        Args:
+            images_u8: uint8 (N, size, size).
+            layer: one of `card.map_layers`, the first by default.
+
+        Returns:
+            float32 (N, C, h, w) in [0, 1].
+
+        Raises:
+            ValueError: maps cannot be made from that layer.
+        """
+        return scale_maps(self._run([self._map_output(layer)], images_u8, None)[0])
+
+    def predict_picture(self, data, layer=None):
+        """Classify a whole picture file.
+
+        Args:
+            data: bytes of the file.
+            layer: as for `maps`.
+
+        Returns:
+            Prediction.
+
+        Raises:
+            pictures.UnreadablePicture: the bytes are no picture, too large or broken.
+        """
+        picture = decode_picture(data)
+        image_u8 = self.card.preprocessing.image_u8(picture)
+        probabilities, maps = self._run(["probabilities", self._map_output(layer)], image_u8[None], None)
+        return Prediction(self.classes, probabilities[0], scale_maps(maps)[0], picture, image_u8)
+
+    def _map_output(self, layer):
+        layer = layer or self.card.map_layers[0]
+        if layer not in self.card.map_layers:
+            raise ValueError(f"layer must be one of {', '.join(self.card.map_layers)}; received {layer!r}.")
+        return f"maps_{layer}"
+
+    def _run(self, outputs, images_u8, progress):
+        parts = []
+        for start in range(0, len(images_u8), BATCH_SIZE):
+            batch = self.card.preprocessing.scaled(images_u8[start : start + BATCH_SIZE])
+            parts.append(self.session.run(outputs, {"image": batch}))
+            if progress:
+                progress(min(start + BATCH_SIZE, len(images_u8)), len(images_u8))
+        return [np.concatenate(part) for part in zip(*parts, strict=True)]
+
+
+def load_classifier(folder):
+    """Open a model folder: a run's, or one in `models/`. Never a visitor's.
+
+    Args:
+        folder: str or Path with `card.json` and `model.onnx`.
+
+    Returns:
+        Classifier.
+
+    Raises:
+        FileNotFoundError: one of the two files is missing.
+        ValueError: the card is not understood.
+    """
+    card = load_card(folder)
+    return Classifier(card, open_session(Path(folder) / "model.onnx"))
+
+
+def open_session(path):
+    """Open an ONNX graph on all cores; FileNotFoundError if it is missing."""
+    if not Path(path).exists():
+        raise FileNotFoundError(f"There is no model {path}.")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = os.cpu_count() or 1
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

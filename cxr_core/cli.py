@@ -1,0 +1,260 @@
+"""The command line: results on standard output, progress and errors on standard error.
+
+Each command imports what it needs when it runs, so that `predict` never loads TensorFlow,
+nor even pandas.
+"""
+
+import argparse
+import json
+import os
+import re
+import sys
+from pathlib import Path
+
+from tqdm import tqdm
+
+from cxr_core.config import NOTICE, SHIPPED_MODEL_DIR
+
+WRONG_USAGE = 2
+
+
+def main(arguments=None):
+    """Run one command.
+
+    Args:
+        arguments: list of str, by default the process's own.
+
+    Returns:
+        int, the exit code: 0 done, 1 failed with a sentence on standard error, 2 wrong usage.
+    """
+    options = _build_parser().parse_args(arguments)
+    try:
+        return options.command(options) or 0
+    except (ValueError, FileNotFoundError) as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 1
+
+
+def _build_parser():
+    parser = argparse.ArgumentParser(prog="python -m cxr_core", description=f"CXR Lab. {NOTICE}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    audit = _add_command(commands, "audit", _audit, "Count and measure the pictures of a data set.")
+    _add_folders(audit)
+    _add_json(audit)
+
+    train = _add_command(commands, "train", _train, "Train a classifier; prints the run folder.")
+    _add_folders(train)
+    train.add_argument("--recipe", default="quick", help="quick (default), finetune or article")
+    train.add_argument("--split", default="grouped", help="grouped (default), stratified, random or article")
+    train.add_argument("--seed", type=int, default=0, help="seed of split, weights, order and augmentation")
+    train.add_argument("--run", type=Path, help="run folder to write (default: a new one in runs/)")
+    train.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE",
+        help="change one setting: epochs=5, start=shipped, preprocessing.clahe=after, augmentation.zoom=0.1",
+    )  # fmt: skip
+    train.add_argument("--into-existing", action="store_true", help=argparse.SUPPRESS)
+
+    stop = _add_command(commands, "stop", _stop, "Stop a running training; the best model so far stays.")
+    stop.add_argument("run_folder", metavar="RUN", type=Path)
+
+    export = _add_command(commands, "export", _export, "Export and evaluate the best model of a stopped run.")
+    export.add_argument("run_folder", metavar="RUN", type=Path)
+
+    publish = _add_command(
+        commands, "publish", _publish, "Copy a run's classifier, without paths, into a folder to ship."
+    )
+    publish.add_argument("run_folder", metavar="RUN", type=Path)
+    publish.add_argument("folder", metavar="FOLDER", type=Path)
+
+    evaluate = _add_command(commands, "evaluate", _evaluate, "Score a classifier on a data set.")
+    evaluate.add_argument("model", metavar="MODEL_OR_RUN", type=Path)
+    _add_folders(evaluate)
+    _add_json(evaluate)
+
+    predict = _add_command(commands, "predict", _predict, f"Classify pictures. {NOTICE}")
+    predict.add_argument("files", metavar="FILE", nargs="+", type=Path)
+    predict.add_argument(
+        "--model", type=Path, default=SHIPPED_MODEL_DIR, help="model or run folder (default: the shipped one)"
+    )
+    predict.add_argument("--cam-dir", type=Path, help="write one Grad-CAM overlay PNG per file here")
+    _add_json(predict)
+
+    demo = _add_command(
+        commands, "demo", _demo, "Draw the demo data set (drawings, not radiographs); prints its folder."
+    )
+    demo.add_argument("--folder", type=Path, help="where to (default: data/demo)")
+
+    _add_command(commands, "download", _download, "Fetch the article's data set from Kaggle; prints its folder.")
+    return parser
+
+
+def _add_command(commands, name, run, help_text):
+    command = commands.add_parser(name, help=help_text, description=help_text)
+    command.set_defaults(command=run)
+    return command
+
+
+def _add_folders(command):
+    command.add_argument("folders", metavar="DIR", nargs="+", type=Path, help="folder with one sub-folder per class")
+
+
+def _add_json(command):
+    command.add_argument(
+        "--json", metavar="FILE|-", help="write the result as JSON to a file, or - for standard output"
+    )
+
+
+def _write_result(result, target, summary):
+    """Print the summary, or the JSON where it was asked for."""
+    if target is None:
+        print(summary)
+    elif target == "-":
+        print(json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False))
+    else:
+        from cxr_core.files import write_json
+
+        write_json(target, result)
+
+
+def _progress(description):
+    bar = tqdm(desc=description, disable=None, leave=False)
+
+    def report(done, total):
+        bar.total, bar.n = total, done
+        bar.refresh()
+
+    return report
+
+
+def _audit(options):
+    from cxr_core.dataset import audit_report, scan_dataset, size_statistics
+
+    dataset = scan_dataset(*options.folders, progress=_progress("Looking through the images"))
+    summary = size_statistics(dataset.table).to_string()
+    if len(dataset.unreadable):
+        summary += f"\n\nUnreadable:\n{dataset.unreadable.to_string(index=False)}"
+    _write_result(audit_report(dataset), options.json, summary)
+
+
+def _train(options):
+    from cxr_core.recipes import make_config
+    from cxr_core.runs import Run, create_run, new_run_path
+
+    if options.into_existing:
+        run = Run(options.run.resolve())
+    else:
+        config = make_config(
+            options.recipe,
+            roots=tuple(str(f.resolve()) for f in options.folders),
+            split=options.split,
+            seed=options.seed,
+            settings=options.set,
+        )
+        run = create_run(config, options.run or new_run_path(config.recipe))
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    from cxr_core.model import MissingWeights
+    from cxr_core.train import train_run
+
+    try:
+        train_run(run)
+    except MissingWeights as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 1
+    print(run.path)
+
+
+def _stop(options):
+    from cxr_core.runs import Run, stop_run
+
+    run = Run(options.run_folder.resolve())
+    stop_run(run)
+    print(run.status().state)
+
+
+def _export(options):
+    from cxr_core.runs import Run
+
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    from cxr_core.train import export_run
+
+    run = Run(options.run_folder.resolve())
+    export_run(run)
+    print(run.path)
+
+
+def _publish(options):
+    from cxr_core.publish import publish_run
+    from cxr_core.runs import Run
+
+    publish_run(Run(options.run_folder.resolve()), options.folder)
+    print(options.folder)
+
+
+def _evaluate(options):
+    from cxr_core.classifier import load_classifier
+    from cxr_core.dataset import scan_dataset
+    from cxr_core.evaluate import evaluate_predictions, report_table
+    from cxr_core.prepared import prepare_images
+
+    classifier = load_classifier(options.model)
+    dataset = scan_dataset(*options.folders, progress=_progress("Looking through the images"))
+    prepared = prepare_images(dataset.table, classifier.card.preprocessing, progress=_progress("Preparing the images"))
+    probabilities = classifier.predict(prepared.images_u8, progress=_progress("Classifying"))
+    result = evaluate_predictions(prepared.table["class_name"], probabilities, classifier.classes)
+    summary = f"{result['n']} images, accuracy {result['accuracy']:.4f}\n{report_table(result).to_string()}"
+    _write_result(result, options.json, summary)
+
+
+def _predict(options):
+    from cxr_core.classifier import load_classifier
+
+    classifier = load_classifier(options.model)
+    rows = [
+        _predict_file(classifier, file, number, options.cam_dir)
+        for number, file in enumerate(tqdm(options.files, desc="Predicting", disable=None, leave=False), start=1)
+    ]
+    lines = [
+        f"{r['file']}: {r['error'] or '{} {:.3f}'.format(r['label'], r['probabilities'][r['label']])}" for r in rows
+    ]
+    _write_result(rows, options.json, "\n".join(lines))
+    print(NOTICE, file=sys.stderr)
+    return int(any(row["status"] == "error" for row in rows))
+
+
+def _predict_file(classifier, file, number, cam_dir):
+    from cxr_core.explain import overlay_map, png_bytes
+    from cxr_core.pictures import UnreadablePicture
+
+    row = {"file": str(file), "status": "error", "label": None, "probabilities": {}, "reasons": [], "error": None}
+    try:
+        prediction = classifier.predict_picture(file.read_bytes())
+    except UnreadablePicture as error:
+        return row | {"error": str(error)}
+    except OSError as error:
+        return row | {"error": f"The file cannot be opened: {error.strerror}."}
+    if cam_dir:
+        map_ = prediction.maps[prediction.classes.index(prediction.label)]
+        map_ = classifier.card.preprocessing.map_on_picture(map_, prediction.picture.shape)
+        cam_dir.mkdir(parents=True, exist_ok=True)
+        safe_stem = re.sub(r"[^\w.-]+", "_", file.stem)[:80]
+        (cam_dir / f"{number:04d}-{safe_stem}.png").write_bytes(png_bytes(overlay_map(prediction.picture, map_)))
+    probabilities = {c: float(p) for c, p in zip(prediction.classes, prediction.probabilities, strict=True)}
+    return row | {"status": "ok", "label": prediction.label, "probabilities": probabilities}
+
+
+def _demo(options):
+    from cxr_core.config import DATA_DIR
+    from cxr_core.phantoms import draw_demo_data
+
+    print(draw_demo_data(options.folder or DATA_DIR / "demo", progress=_progress("Drawing")))
+
+
+def _download(_options):
+    from cxr_core.download import DownloadFailed, download_kaggle
+
+    try:
+        print(download_kaggle())
+    except DownloadFailed as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 1

@@ -1,0 +1,101 @@
+"""Fetch the article's data set from Kaggle, through Kaggle's own library."""
+
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+from cxr_core.config import DATA_DIR, PROJECT_DIR
+
+KAGGLE_HANDLE = "sid321axn/covid-cxr-image-dataset-research"
+KAGGLE_DIR = DATA_DIR / "kaggle"
+_ADVICE = (
+    "Check the network, or sign in to Kaggle once: make an API token in your Kaggle settings, "
+    "save it as ~/.kaggle/kaggle.json, and try again."
+)
+
+
+class DownloadFailed(RuntimeError):
+    """The data set could not be fetched; the message says why and what to do."""
+
+
+def download_kaggle(folder=KAGGLE_DIR):
+    """Fetch and unpack the data set, unless it is there already.
+
+    Args:
+        folder: str or Path to unpack into.
+
+    Returns:
+        Path of the folder whose sub-folders are the classes.
+
+    Raises:
+        DownloadFailed: no network, no account, or a broken archive; nothing half-unpacked counts.
+    """
+    import kagglehub
+    import requests
+    from kagglehub import exceptions
+
+    found = find_kaggle(folder)
+    if found:
+        return found
+    try:
+        path = kagglehub.dataset_download(KAGGLE_HANDLE, output_dir=str(folder))
+    except (
+        requests.RequestException,
+        exceptions.UnauthenticatedError,
+        exceptions.CredentialError,
+        exceptions.NotFoundError,
+        exceptions.BackendError,
+        exceptions.DataCorruptionError,
+        zipfile.BadZipFile,
+        OSError,
+        ValueError,
+    ) as error:
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise DownloadFailed(f"Kaggle's data set could not be fetched ({reason[:200]}). {_ADVICE}") from error
+    found = find_kaggle(path)
+    if not found:
+        raise DownloadFailed(f"Kaggle's archive holds no folder named covid; look at {path}.")
+    return found
+
+
+def find_kaggle(folder=KAGGLE_DIR):
+    """Return the unpacked data set's folder of classes, or None where it has not been fetched."""
+    classes = (p for p in Path(folder).rglob("*") if p.is_dir() and p.name.lower() == "covid")
+    return next((p.parent for p in classes), None)
+
+
+def watch_download():
+    """Fetch the data set in a process of its own and report on it.
+
+    Yields:
+        str, what to show: the downloader's own progress line.
+
+    Raises:
+        DownloadFailed: with the downloader's sentence.
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cxr_core", "download"],
+        cwd=PROJECT_DIR, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    last = ""
+    try:
+        for line in _lines(process.stderr):
+            last = line
+            yield line
+        if process.wait() != 0:
+            raise DownloadFailed(last.removeprefix("Error: ") or "The download ended without a word.")
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _lines(stream):
+    """Split a stream at line ends and at the carriage returns of a progress bar."""
+    text = ""
+    while block := stream.read(64):
+        *lines, text = re.split(r"[\r\n]+", text + block)
+        yield from (line.strip() for line in lines if line.strip())
+    if text.strip():
+        yield text.strip()

@@ -1,0 +1,119 @@
+"""Turn a trained Keras model into one ONNX graph: probabilities, features and Grad-CAM maps.
+
+Imports TensorFlow; only the training process and the export command use it.
+"""
+
+import keras
+import tensorflow as tf
+import tf2onnx
+from keras import layers as kl
+
+from cxr_core.files import atomic_path
+
+OPSET = 17
+MAP_LAYERS = ("out_relu", "block_16_depthwise")
+
+
+def export_classifier(model, path, map_layers=MAP_LAYERS):
+    """Write a classifier as ONNX.
+
+    The graph takes `image` float32 (N, size, size, 3) and gives `probabilities` float32 (N, C),
+    `features` float32 (N, F) as they enter the head, and for every map layer
+    `maps_<layer>` float32 (N, C, h, w): Grad-CAM for each class, before scaling to [0, 1].
+
+    Args:
+        model: keras.Model, flat, whose layer `logits` feeds a softmax.
+        path: str or Path of the .onnx file, written atomically.
+        map_layers: names of layers that maps can be made from; those the model lacks are left out.
+
+    Returns:
+        tuple of str, the layers that maps can be made from.
+
+    Raises:
+        ValueError: the layers after a map layer are no chain, or one of them has no known gradient.
+
+    Source:
+        Selvaraju et al. 2017, arXiv:1610.02391, equations 1 and 2: the class score is the value
+        before the softmax.
+    """
+    names = {layer.name for layer in model.layers}
+    chosen = tuple(name for name in map_layers if name in names)
+    chains = {name: _layers_after(model, name) for name in chosen}
+    tensors = {layer.name: layer.output for chain in chains.values() for layer in chain}
+    tensors |= {name: model.get_layer(name).output for name in chosen}
+    pooling = next(layer for layer in model.layers if isinstance(layer, kl.GlobalAveragePooling2D))
+    trunk = keras.Model(model.input, tensors | {"probabilities": model.output, "features": pooling.output})
+
+    def forward(image):
+        values = trunk(image, training=False)
+        maps = {f"maps_{name}": _grad_cam(name, chains[name], values) for name in chosen}
+        return {"probabilities": values["probabilities"], "features": values["features"]} | maps
+
+    _convert(forward, model.input.shape, path)
+    return chosen
+
+
+def export_features(model, path):
+    """Write a backbone as ONNX: `image` float32 (N, size, size, 3) to `features` float32 (N, F)."""
+    _convert(lambda image: {"features": model(image, training=False)}, model.input.shape, path)
+
+
+def _convert(forward, input_shape, path):
+    signature = [tf.TensorSpec(input_shape, tf.float32, name="image")]
+    function = tf.function(forward, input_signature=signature)
+    with atomic_path(path) as temporary:
+        tf2onnx.convert.from_function(function, signature, opset=OPSET, output_path=str(temporary))
+
+
+def _layers_after(model, name):
+    """Return the layers from the one after `name` up to `logits`; they must form a chain."""
+    names = [layer.name for layer in model.layers]
+    chain = model.layers[names.index(name) : names.index("logits") + 1]
+    for before, after in zip(chain, chain[1:], strict=False):
+        if after.input is not before.output:
+            raise ValueError(f"Maps need a chain of layers; {after.name} does not follow {before.name}.")
+    return chain[1:]
+
+
+def _grad_cam(name, chain, values):
+    """Weigh the channels of layer `name` by their mean gradient: float32 (N, C, h, w)."""
+    logits = values["logits"]
+    gradient = tf.eye(logits.shape[-1])[None]
+    inputs = [name] + [layer.name for layer in chain[:-1]]
+    for layer, before in zip(reversed(chain), reversed(inputs), strict=True):
+        gradient = _pull_back(layer, gradient, values[before], values[layer.name])
+    weights = tf.reduce_mean(gradient, axis=(2, 3))
+    activations = values[name]
+    positions = tf.reshape(activations, [-1, activations.shape[1] * activations.shape[2], activations.shape[3]])
+    maps = tf.matmul(weights, positions, transpose_b=True)
+    return tf.nn.relu(tf.reshape(maps, [-1, logits.shape[-1], *activations.shape[1:3]]))
+
+
+def _pull_back(layer, gradient, x, y):
+    """Apply the chain rule to one layer.
+
+    ONNX knows no gradients, so each is written as forward operations.
+
+    Args:
+        layer: keras layer with input `x` and output `y`.
+        gradient: of the class scores with respect to `y`, (N or 1, C, ...).
+
+    Returns:
+        gradient with respect to `x`, (N or 1, C, ...).
+    """
+    if isinstance(layer, kl.Dropout):
+        return gradient
+    if isinstance(layer, kl.Dense) and layer.activation in (keras.activations.linear, keras.activations.relu):
+        if layer.activation is keras.activations.relu:
+            gradient *= tf.cast(y > 0, tf.float32)[:, None]
+        return tf.matmul(gradient, layer.kernel, transpose_b=True)
+    if isinstance(layer, kl.GlobalAveragePooling2D):
+        return gradient[:, :, None, None] / (x.shape[1] * x.shape[2])
+    if isinstance(layer, kl.ReLU):
+        inside = (x > 0) if layer.max_value is None else (x > 0) & (x < layer.max_value)
+        return gradient * tf.cast(inside, tf.float32)[:, None]
+    if isinstance(layer, kl.BatchNormalization):
+        return gradient * (layer.gamma / tf.sqrt(layer.moving_variance + layer.epsilon))
+    if isinstance(layer, kl.Conv2D) and layer.kernel_size == (1, 1) and layer.strides == (1, 1):
+        return tf.matmul(gradient, layer.kernel[0, 0], transpose_b=True)
+    raise ValueError(f"No gradient is known for layer {layer.name} ({type(layer).__name__}).")

@@ -1,0 +1,88 @@
+"""The network: MobileNetV2 with a small head, as one flat graph. Imports TensorFlow."""
+
+import urllib.error
+import urllib.request
+
+import keras
+
+from cxr_core.config import SHIPPED_MODEL_DIR
+from cxr_core.recipes import imagenet_weights_path
+
+_WEIGHTS_URL = "https://storage.googleapis.com/tensorflow/keras-applications/mobilenet_v2/"
+
+
+class MissingWeights(RuntimeError):
+    """The backbone's starting weights are neither on this machine nor to be downloaded."""
+
+
+def build_model(config, n_classes):
+    """Build the classifier a configuration asks for, with trained backbone weights.
+
+    Args:
+        config: recipes.TrainingConfig.
+        n_classes: int >= 2.
+
+    Returns:
+        keras.Model from float32 (N, size, size, 3) to probabilities (N, n_classes); flat, the last
+        two layers are `logits` and `probabilities`. Layers that the configuration freezes are
+        not trainable.
+
+    Raises:
+        MissingWeights: the starting weights cannot be had; the sentence says what to do.
+
+    Source:
+        Sandler et al. 2018, arXiv:1801.04381; the default head is the article's.
+    """
+    size = config.preprocessing.size
+    backbone = keras.applications.MobileNetV2(
+        include_top=False, input_shape=(size, size, 3), weights=_starting_weights(config.start)
+    )
+    if config.start == "shipped":
+        _copy_shipped_weights(backbone)
+    backbone_layers = list(backbone.layers)
+    x = keras.layers.GlobalAveragePooling2D(name="features")(backbone.output)
+    dropouts = list(config.head_dropouts)
+    if len(dropouts) > len(config.head_units):
+        x = keras.layers.Dropout(dropouts.pop(0), name="head_dropout_0")(x)
+    for i, (units, dropout) in enumerate(zip(config.head_units, dropouts, strict=True), start=1):
+        x = keras.layers.Dense(units, activation="relu", name=f"head_{i}")(x)
+        x = keras.layers.Dropout(dropout, name=f"head_dropout_{i}")(x)
+    x = keras.layers.Dense(n_classes, name="logits")(x)
+    model = keras.Model(backbone.input, keras.layers.Softmax(name="probabilities")(x))
+    _freeze(backbone_layers, config)
+    return model
+
+
+def _starting_weights(start):
+    if start == "shipped":
+        if not (SHIPPED_MODEL_DIR / "model.keras").exists():
+            raise MissingWeights(f"The shipped classifier's weights are missing from {SHIPPED_MODEL_DIR}.")
+        return None
+    path = imagenet_weights_path()
+    if not path.exists():
+        try:
+            urllib.request.urlopen(_WEIGHTS_URL + path.name, timeout=10).close()
+        except (urllib.error.URLError, TimeoutError) as error:
+            raise MissingWeights(
+                f"MobileNetV2's ImageNet weights are not in {path.parent} and cannot be downloaded "
+                f"({getattr(error, 'reason', error)}). Start from the shipped classifier's backbone instead: "
+                "choose it in the form, or add --set start=shipped."
+            ) from error
+    return "imagenet"
+
+
+def _copy_shipped_weights(backbone):
+    shipped = keras.saving.load_model(SHIPPED_MODEL_DIR / "model.keras", compile=False)
+    for layer in backbone.layers:
+        layer.set_weights(shipped.get_layer(layer.name).get_weights())
+
+
+def _freeze(backbone_layers, config):
+    names = [layer.name for layer in backbone_layers]
+    if config.train_from not in ("all", "head", *names):
+        raise ValueError(f"train_from must be all, head or a MobileNetV2 layer; received {config.train_from!r}.")
+    first = {"all": 0, "head": len(names)}.get(config.train_from)
+    first = names.index(config.train_from) if first is None else first
+    for i, layer in enumerate(backbone_layers):
+        is_norm = isinstance(layer, keras.layers.BatchNormalization)
+        layer.trainable = i >= first and not (is_norm and config.freeze_batch_norm)

@@ -1,0 +1,112 @@
+"""Draw a demo data set: shapes that stand for chest radiographs where no real ones are at hand.
+
+They are drawings. A classifier trained on them has learned to tell drawings apart, no more.
+"""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+DEMO_NOTE = "Drawings, not radiographs: made so that every page can be tried without a data set."
+IMAGES_PER_CLASS = 60
+_CLASSES = ("normal", "covid", "virus")
+_DRAW_SIZE = 320
+
+
+def draw_demo_data(folder, *, images_per_class=IMAGES_PER_CLASS, seed=0, progress=None):
+    """Draw the demo data set into a folder, unless it is there already.
+
+    Args:
+        folder: str or Path; gets the sub-folders normal, covid and virus.
+        images_per_class: int.
+        seed: int; the same seed draws the same pictures.
+        progress: callable(done, total) or None.
+
+    Returns:
+        Path of the folder.
+    """
+    folder = Path(folder)
+    total = images_per_class * len(_CLASSES)
+    for i in range(total):
+        class_name, number = _CLASSES[i // images_per_class], i % images_per_class
+        path = folder / class_name / f"drawing-{number:03d}.{'png' if number % 3 else 'jpg'}"
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            picture = draw_phantom(class_name, np.random.default_rng((seed, i)))
+            path.write_bytes(cv2.imencode(path.suffix, picture)[1].tobytes())
+        if progress:
+            progress(i + 1, total)
+    return folder
+
+
+def draw_phantom(class_name, rng):
+    """Draw one chest.
+
+    Args:
+        class_name: "normal" (clear lungs), "covid" (soft patches at the outer, lower lungs) or
+            "virus" (fine streaks through both lungs).
+        rng: numpy.random.Generator.
+
+    Returns:
+        uint8 (H, W), longest side 240 to 900 pixels.
+    """
+    if class_name not in _CLASSES:
+        raise ValueError(f"class_name must be one of {', '.join(_CLASSES)}; received {class_name!r}.")
+    size = _DRAW_SIZE
+    body = _ellipse(size, (0.5, 0.62), (0.46, 0.62), 0.03)
+    lungs = [
+        _ellipse(
+            size, (x + rng.normal(0, 0.008), 0.5 + rng.normal(0, 0.01)), (0.155 + rng.normal(0, 0.008), 0.31), 0.015
+        )
+        for x in (0.3, 0.7)
+    ]
+    lung = np.maximum(*lungs)
+    picture = 20 + 150 * body - 105 * lung * (1 - 0.15 * rng.random())
+    picture += 95 * _ellipse(size, (0.56, 0.64), (0.13, 0.17), 0.03) * body
+    picture += 75 * _ellipse(size, (0.5, 0.5), (0.045, 0.6), 0.015) * body
+    picture += 22 * _ribs(size, rng) * body
+    if class_name == "covid":
+        picture += 90 * _patches(size, lung, rng)
+    elif class_name == "virus":
+        picture += 75 * _streaks(size, lung, rng)
+    picture += rng.normal(0, 3, picture.shape)
+    picture = np.clip(picture * rng.uniform(0.85, 1.1), 0, 255).astype(np.uint8)
+    height, width = rng.integers(240, 901), rng.integers(240, 901)
+    width = int(np.clip(width, 0.75 * height, 1.3 * height))
+    return cv2.resize(picture, (width, int(height)), interpolation=cv2.INTER_CUBIC)
+
+
+def _ellipse(size, centre, radii, softness):
+    """Return float32 (size, size) in [0, 1]: an ellipse with a soft edge, in shares of the side."""
+    y, x = np.mgrid[0:size, 0:size].astype(np.float32) / size
+    distance = np.hypot((x - centre[0]) / radii[0], (y - centre[1]) / radii[1])
+    return np.clip((1 - distance) / (softness / min(radii)) + 0.5, 0, 1)
+
+
+def _ribs(size, rng):
+    canvas = np.zeros((size, size), np.float32)
+    for height in np.linspace(0.2, 0.78, 8) + rng.normal(0, 0.005, 8):
+        for x in (0.29, 0.71):
+            centre = (int(x * size), int((height + 0.12) * size))
+            cv2.ellipse(canvas, centre, (int(0.2 * size), int(0.13 * size)), 0, 195, 345, 1.0, 5, cv2.LINE_AA)
+    return cv2.GaussianBlur(canvas, (0, 0), 1.5)
+
+
+def _patches(size, lung, rng):
+    canvas = np.zeros((size, size), np.float32)
+    for _ in range(rng.integers(4, 8)):
+        side = rng.choice([-1, 1])
+        centre = (0.5 + side * rng.uniform(0.22, 0.32), rng.uniform(0.45, 0.75))
+        canvas = np.maximum(canvas, _ellipse(size, centre, rng.uniform(0.04, 0.09, 2), 0.05) * rng.uniform(0.5, 1))
+    return canvas * lung
+
+
+def _streaks(size, lung, rng):
+    canvas = np.zeros((size, size), np.float32)
+    for _ in range(90):
+        start = rng.uniform(0.12, 0.88, 2) * size
+        turn, length = rng.uniform(0, np.pi), rng.uniform(0.03, 0.09) * size
+        end = start + length * np.array([np.cos(turn), np.sin(turn)])
+        cv2.line(canvas, tuple(int(v) for v in start), tuple(int(v) for v in end), 1.0, 1, cv2.LINE_AA)
+    return cv2.GaussianBlur(canvas, (0, 0), 0.8) * lung

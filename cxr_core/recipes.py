@@ -1,0 +1,213 @@
+"""What a training run does: one frozen configuration, and the named recipes it starts from."""
+
+import json
+import os
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+
+from cxr_core.augment import Augmentation
+from cxr_core.preprocess import Preprocessing
+from cxr_core.split import SPLIT_KINDS
+
+STARTS = {
+    "imagenet": "MobileNetV2 as trained on ImageNet; 9 MB, downloaded once where it is missing.",
+    "shipped": "The backbone of the classifier that comes with CXR Lab; needs no network.",
+}
+IMAGENET_FILE = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """Everything that decides a run's result. The defaults are the article's recipe.
+
+    Attributes:
+        roots: tuple of str, data set folders.
+        recipe: name the configuration started from.
+        start: "imagenet" or "shipped", where the backbone's weights come from.
+        split: a key of `split.SPLIT_KINDS`.
+        seed: int >= 0, of split, weights, order and augmentation.
+        epochs, batch_size: int >= 1.
+        learning_rate: float in (0, 1], Adam's.
+        head_units, head_dropouts: widths of the hidden dense layers and the dropout after each;
+            one more dropout than widths puts one before the first layer.
+        train_from: "all", "head" (the backbone is frozen, features are computed once) or the name
+            of the first backbone layer to train.
+        freeze_batch_norm: bool, keep ImageNet's statistics in the layers that are trained.
+        class_weights: bool, weigh each class by the inverse of its share.
+        stop_after: int or None, end after this many epochs without a lower validation loss.
+        validation_share, test_share: shares of all images; see `split.make_split`.
+        preprocessing, augmentation: see there. "head" training uses no augmentation.
+
+    Raises:
+        ValueError: a value outside its range; the rule and the value are named.
+    """
+
+    roots: tuple = ()
+    recipe: str = "article"
+    start: str = "imagenet"
+    split: str = "grouped"
+    seed: int = 0
+    epochs: int = 50
+    batch_size: int = 16
+    learning_rate: float = 1e-3
+    head_units: tuple = (512, 128, 64, 32)
+    head_dropouts: tuple = (0.7, 0.5, 0.3, 0.3)
+    train_from: str = "all"
+    freeze_batch_norm: bool = False
+    class_weights: bool = False
+    stop_after: int | None = None
+    validation_share: float = 0.15
+    test_share: float = 0.2
+    preprocessing: Preprocessing = field(default_factory=Preprocessing)
+    augmentation: Augmentation = field(default_factory=Augmentation)
+
+    def __post_init__(self):
+        rules = (
+            (self.recipe in RECIPES, f"recipe must be one of {', '.join(RECIPES)}", self.recipe),
+            (self.start in STARTS, f"start must be one of {', '.join(STARTS)}", self.start),
+            (self.split in SPLIT_KINDS, f"split must be one of {', '.join(SPLIT_KINDS)}", self.split),
+            (isinstance(self.seed, int) and self.seed >= 0, "seed must be a whole number from 0", self.seed),
+            (isinstance(self.epochs, int) and self.epochs >= 1, "epochs must be at least 1", self.epochs),
+            (
+                isinstance(self.batch_size, int) and self.batch_size >= 1,
+                "batch_size must be at least 1",
+                self.batch_size,
+            ),
+            (0 < self.learning_rate <= 1, "learning_rate must lie above 0 and at most at 1", self.learning_rate),
+            (
+                len(self.head_dropouts) - len(self.head_units) in (0, 1)
+                and all(0 <= d < 1 for d in self.head_dropouts)
+                and all(u >= 1 for u in self.head_units),
+                "head_dropouts needs one value in [0, 1) per hidden layer, or one more",
+                self.head_dropouts,
+            ),
+            (self.stop_after is None or self.stop_after >= 1, "stop_after must be at least 1 or None", self.stop_after),
+        )
+        for holds, rule, value in rules:
+            if not holds:
+                raise ValueError(f"{rule}; received {value!r}.")
+
+    def to_dict(self):
+        """Return the configuration as nested plain dictionaries, as `config.json` holds it."""
+        return asdict(self)
+
+
+RECIPES = {
+    "quick": {
+        "epochs": 40,
+        "batch_size": 64,
+        "head_units": (),
+        "head_dropouts": (0.3,),
+        "train_from": "head",
+        "stop_after": 8,
+        "preprocessing": Preprocessing(scaling="-1..1"),
+        "augmentation": Augmentation(rotation_degrees=0, horizontal_flip=False),
+    },
+    "finetune": {
+        "epochs": 20,
+        "batch_size": 32,
+        "learning_rate": 3e-4,
+        "head_units": (),
+        "head_dropouts": (0.3,),
+        "train_from": "block_13_expand",
+        "freeze_batch_norm": True,
+        "class_weights": True,
+        "stop_after": 6,
+        "preprocessing": Preprocessing(scaling="-1..1"),
+        "augmentation": Augmentation(
+            zoom=0.15, brightness=0.15, contrast=0.3, blur=1.2, resolution=0.6, jpeg_quality=40
+        ),
+    },
+    "article": {},
+}
+RECIPE_NOTES = {
+    "quick": "Frozen backbone, features once, a small head. About a minute for 2,000 images.",
+    "finetune": "The last blocks learn too, on strongly augmented images. About a minute per epoch for 2,000 images.",
+    "article": "The whole network learns, 50 epochs, as in the article. Hours for 2,000 images on two cores.",
+}
+
+
+def make_config(recipe, *, settings=(), **values):
+    """Build a configuration from a recipe.
+
+    Args:
+        recipe: a key of `RECIPES`.
+        settings: iterable of "key=value" as `--set` takes them; values are JSON or plain words, and
+            a dot reaches inside: `preprocessing.clahe=after`, `augmentation.zoom=0.1`.
+        **values: TrainingConfig fields that win over the recipe.
+
+    Returns:
+        TrainingConfig.
+
+    Raises:
+        ValueError: an unknown recipe or key, or a value outside its range.
+    """
+    if recipe not in RECIPES:
+        raise ValueError(f"recipe must be one of {', '.join(RECIPES)}; received {recipe!r}.")
+    config = TrainingConfig(recipe=recipe, **(RECIPES[recipe] | values))
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals:
+            raise ValueError(f"A setting is written key=value; received {setting!r}.")
+        config = _replace_setting(config, key.split("."), _parse_value(text), setting)
+    return config
+
+
+def config_from_dict(values):
+    """Build a TrainingConfig from `config.json`; ValueError names what an older or newer file adds."""
+    unknown = set(values) - {f.name for f in fields(TrainingConfig)}
+    if unknown:
+        raise ValueError(f"Unknown training settings: {', '.join(sorted(unknown))}.")
+    nested = {
+        "preprocessing": Preprocessing(**values["preprocessing"]),
+        "augmentation": Augmentation(**values["augmentation"]),
+    }
+    tuples = {k: tuple(values[k]) for k in ("roots", "head_units", "head_dropouts")}
+    return TrainingConfig(**(values | nested | tuples))
+
+
+def command_for(config, run_dir):
+    """Return the command line that repeats a run, as a list of words after the interpreter."""
+    words = ["-m", "cxr_core", "train", *config.roots, "--recipe", config.recipe]
+    words += ["--split", config.split, "--seed", str(config.seed), "--run", str(run_dir)]
+    base = make_config(config.recipe, roots=config.roots, split=config.split, seed=config.seed)
+    for key, value in _differences(base.to_dict(), config.to_dict()):
+        words += ["--set", f"{key}={json.dumps(value)}"]
+    return words
+
+
+def imagenet_weights_path():
+    """Return where Keras keeps MobileNetV2's ImageNet weights; the file may be missing."""
+    home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
+    return home / "models" / IMAGENET_FILE
+
+
+def _differences(before, after, prefix=""):
+    for key, value in after.items():
+        if isinstance(value, dict):
+            yield from _differences(before[key], value, f"{prefix}{key}.")
+        elif value != before[key]:
+            yield prefix + key, value
+
+
+def _parse_value(text):
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError:
+        value = text
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _replace_setting(target, keys, value, setting):
+    names = {f.name for f in fields(target)}
+    if keys[0] not in names:
+        raise ValueError(f"Unknown setting {setting!r}; known are {', '.join(sorted(names))}.")
+    if len(keys) > 1:
+        inner = getattr(target, keys[0])
+        if not hasattr(inner, "__dataclass_fields__"):
+            raise ValueError(f"{keys[0]} has no inner settings; received {setting!r}.")
+        value = _replace_setting(inner, keys[1:], value, setting)
+    try:
+        return replace(target, **{keys[0]: value})
+    except TypeError as error:
+        raise ValueError(f"The value in {setting!r} has the wrong type.") from error

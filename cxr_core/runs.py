@@ -1,0 +1,326 @@
+"""What is in a run folder, and how to start, watch and stop the process that writes it.
+
+config.json       the TrainingConfig
+environment.json  command, versions, platform, data set fingerprint
+status.json       state, phase, process, counters, message
+split.csv         file, class, group and side of every image
+epochs.csv        one row per finished epoch
+batches/          one CSV per epoch, one row per batch
+log.txt           what the process printed
+model.keras       best weights so far
+model.onnx, card.json   the exported classifier
+metrics.json, predictions.csv   scores and rows of validation and test
+"""
+
+import os
+import re
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pandas as pd
+import psutil
+
+from cxr_core.config import PROJECT_DIR, RUNS_DIR
+from cxr_core.files import read_json, write_json
+from cxr_core.recipes import command_for, config_from_dict
+
+ACTIVE = ("starting", "running", "stopping")
+STOP_PATIENCE_SECONDS = 3.0
+
+
+@dataclass(frozen=True)
+class RunStatus:
+    """One look at a run.
+
+    Attributes:
+        state: "starting", "running", "stopping", "finished", "stopped" or "failed".
+        phase: what it is doing, in words.
+        message: why it stopped or failed, else "".
+        epoch, epochs: finished and planned.
+        batch, batches: within the current epoch.
+        started, updated: Unix seconds.
+        pid, pid_started: the process and when it was created (Unix seconds), or None.
+    """
+
+    state: str
+    phase: str = ""
+    message: str = ""
+    epoch: int = 0
+    epochs: int = 0
+    batch: int = 0
+    batches: int = 0
+    started: float = 0.0
+    updated: float = 0.0
+    pid: int | None = None
+    pid_started: float | None = None
+
+    @property
+    def is_active(self):
+        """True while a process works on the run."""
+        return self.state in ACTIVE
+
+    @property
+    def eta_seconds(self):
+        """Seconds to the planned end at the pace so far, or None before the first batch."""
+        done = self.epoch + (self.batch / self.batches if self.batches else 0)
+        spent = self.updated - self.started
+        return None if done <= 0 or spent <= 0 else max(0.0, (self.epochs - done) * spent / done)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder; every method reads the disk anew."""
+
+    path: Path
+
+    @property
+    def name(self):
+        """The folder's name."""
+        return self.path.name
+
+    @property
+    def has_model(self):
+        """True once the exported classifier can be opened."""
+        return (self.path / "model.onnx").exists() and (self.path / "card.json").exists()
+
+    def config(self):
+        """Return the TrainingConfig; ValueError or FileNotFoundError if it cannot be read."""
+        return config_from_dict(read_json(self.path / "config.json"))
+
+    def status(self):
+        """Return a RunStatus. A run whose process is gone without a word shows as failed."""
+        try:
+            values = read_json(self.path / "status.json")
+            status = RunStatus(**values)
+        except (FileNotFoundError, ValueError, TypeError):
+            return RunStatus("failed", message="The status of this run cannot be read.")
+        if status.is_active and not _is_alive(status.pid, status.pid_started):
+            message = "The training process ended without a word; the end of its log is below."
+            return RunStatus(**(values | {"state": "failed", "message": message}))
+        return status
+
+    def epochs(self):
+        """Return a DataFrame, one row per finished epoch; empty before the first."""
+        return _read_table(self.path / "epochs.csv")
+
+    def batches(self):
+        """Return a DataFrame of all batches: epoch, batch, loss, accuracy, seconds; may be empty."""
+        tables = [_read_table(path) for path in sorted((self.path / "batches").glob("epoch-*.csv"))]
+        tables = [t for t in tables if len(t)]
+        return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+
+    def log_tail(self, lines=40):
+        """Return the last lines of the log, str."""
+        path = self.path / "log.txt"
+        if not path.exists():
+            return ""
+        with path.open("rb") as stream:
+            stream.seek(max(0, path.stat().st_size - 20_000))
+            text = stream.read().decode("utf-8", "replace")
+        return "\n".join(re.split(r"[\r\n]+", text)[-lines:]).strip()
+
+    def metrics(self):
+        """Return `metrics.json`: `evaluate`'s keys under "validation" and "test", or None before."""
+        path = self.path / "metrics.json"
+        return read_json(path) if path.exists() else None
+
+    def predictions(self):
+        """Return the table of validation and test predictions; empty before they are made."""
+        return _read_table(self.path / "predictions.csv")
+
+    def write_status(self, status):
+        """Write a RunStatus, stamped with the time."""
+        write_json(self.path / "status.json", vars(status) | {"updated": time.time()})
+
+    @property
+    def stop_requested(self):
+        """True once somebody asked the run to stop."""
+        return (self.path / "stop").exists()
+
+
+def new_run_path(recipe, runs_dir=RUNS_DIR):
+    """Return a run folder's path that sorts by time and is not taken; nothing is made."""
+    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    return Path(runs_dir) / f"{stamp}-{recipe}-{secrets.token_hex(2)}"
+
+
+def create_run(config, path):
+    """Make a run folder for a configuration.
+
+    Args:
+        config: recipes.TrainingConfig.
+        path: str or Path of the folder; it may exist, but may not hold a run.
+
+    Returns:
+        Run, with status "starting" and the calling process as its owner.
+
+    Raises:
+        ValueError: the folder already holds a run, or cannot be written.
+    """
+    run = Run(Path(path).resolve())
+    try:
+        run.path.mkdir(parents=True, exist_ok=True)
+        (run.path / "config.json").touch(exist_ok=False)
+    except FileExistsError as error:
+        raise ValueError(f"{run.path} already holds a run; name another folder.") from error
+    except OSError as error:
+        raise ValueError(f"The run folder {run.path} cannot be written: {error.strerror}.") from error
+    write_json(run.path / "config.json", config.to_dict())
+    own = _process_facts(os.getpid())
+    run.write_status(RunStatus("starting", "Starting", epochs=config.epochs, started=time.time(), **own))
+    return run
+
+
+def start_run(config, runs_dir=RUNS_DIR):
+    """Start a training in a process of its own that outlives the caller.
+
+    Args:
+        config: recipes.TrainingConfig.
+        runs_dir: str or Path, the folder of all runs.
+
+    Returns:
+        Run, with status "starting".
+    """
+    run = create_run(config, new_run_path(config.recipe, runs_dir))
+    command = [sys.executable, *command_for(config, run.path), "--into-existing"]
+    with (run.path / "log.txt").open("wb") as log:
+        process = spawn_detached(command, log)
+    facts = _process_facts(process.pid)
+    run.write_status(RunStatus("starting", "Starting TensorFlow", epochs=config.epochs, started=time.time(), **facts))
+    return run
+
+
+def spawn_detached(command, log):
+    """Start a process that ignores its parent's end; output and errors go to `log` (a file)."""
+    return subprocess.Popen(
+        command, cwd=PROJECT_DIR, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+    )
+
+
+def stop_run(run):
+    """Ask a run to stop and see to it: politely first, then by signal. Takes at most 5 seconds.
+
+    The best model so far stays. A run that is not active is left alone.
+    """
+    status = run.status()
+    if not status.is_active:
+        return
+    (run.path / "stop").touch()
+    if _waited_for_end(status, STOP_PATIENCE_SECONDS):
+        return
+    process = _process(status.pid, status.pid_started)
+    if process is None:
+        return
+    process.send_signal(signal.SIGTERM)
+    if not _waited_for_end(status, 1.0):
+        process.kill()
+        _waited_for_end(status, 0.5)
+    if run.status().state == "failed":
+        message = "Stopped by request before the current step was done."
+        run.write_status(RunStatus(**(vars(status) | {"state": "stopped", "message": message})))
+
+
+def list_runs(runs_dir=RUNS_DIR):
+    """Return all Runs of a folder, newest first."""
+    folder = Path(runs_dir)
+    paths = [p.parent for p in folder.glob("*/config.json")] if folder.is_dir() else []
+    return [Run(p) for p in sorted(paths, key=lambda p: p.name, reverse=True)]
+
+
+def runs_table(runs):
+    """Return a DataFrame for people: one row per run with its settings, state and scores."""
+    rows = []
+    for run in runs:
+        try:
+            config = run.config()
+        except (FileNotFoundError, ValueError) as error:
+            rows.append({"run": run.name, "state": "unreadable", "message": str(error)})
+            continue
+        status, metrics, epochs = run.status(), run.metrics(), run.epochs()
+        rows.append(
+            {
+                "run": run.name,
+                "state": status.state,
+                "recipe": config.recipe,
+                "split": config.split,
+                "seed": config.seed,
+                "epochs": f"{status.epoch} of {status.epochs}",
+                "best validation accuracy": epochs["val_accuracy"].max() if len(epochs) else None,
+                "test accuracy": metrics["test"]["accuracy"] if metrics else None,
+                "data": ", ".join(Path(r).name for r in config.roots),
+                "message": status.message,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def diagnose_history(epochs):
+    """Say in one sentence what a learning history shows, or None where nothing is amiss.
+
+    Args:
+        epochs: DataFrame as `Run.epochs` gives it.
+
+    Returns:
+        str or None. Rules: from the third epoch on, training and validation part if training
+        accuracy leads by more than 0.25 (the lag of batch norm's moving statistics with the
+        article's settings); a run has collapsed if validation accuracy did not move at all.
+    """
+    if len(epochs) < 3:
+        return None
+    last = epochs.iloc[-1]
+    if last["accuracy"] - last["val_accuracy"] > 0.25:
+        return (
+            f"Training and validation have parted: {last['accuracy']:.0%} against {last['val_accuracy']:.0%}. "
+            "With few steps per epoch the batch-normalisation statistics lag far behind the weights. "
+            "Set freeze_batch_norm=true or take the finetune recipe."
+        )
+    if epochs["val_accuracy"].nunique() == 1 and last["accuracy"] < 0.9:
+        return (
+            "Validation accuracy has not moved since the first epoch: the head may have collapsed to one class. "
+            "Take the quick or finetune recipe, or a lower learning rate."
+        )
+    return None
+
+
+def process_is_alive(status):
+    """Return True if the process named in a RunStatus still exists."""
+    return _is_alive(status.pid, status.pid_started)
+
+
+def _process_facts(pid):
+    return {"pid": pid, "pid_started": psutil.Process(pid).create_time()}
+
+
+def _process(pid, started):
+    try:
+        process = psutil.Process(pid)
+        same = started is None or abs(process.create_time() - started) < 1.0
+        return process if same and process.status() != psutil.STATUS_ZOMBIE else None
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return None
+
+
+def _is_alive(pid, started):
+    return pid is not None and _process(pid, started) is not None
+
+
+def _waited_for_end(status, seconds):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if not process_is_alive(status):
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def _read_table(path):
+    try:
+        return pd.read_csv(path)
+    except (FileNotFoundError, pd.errors.EmptyDataError):
+        return pd.DataFrame()
