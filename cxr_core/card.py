@@ -28,6 +28,48 @@ class Card:
     metrics: dict = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Figure:
+    """One headline figure: what it is, its value in [0, 1], and over how many images."""
+
+    label: str
+    value: float
+    n: int
+    explanation: str
+
+
+def card_figures(card):
+    """Return the figures that sum a classifier up: its own test split first, then elsewhere.
+
+    Args:
+        card: Card with metrics under "test" and, where measured, "external".
+
+    Returns:
+        list of Figure; empty before anything was measured. For a data set of healthy people alone
+        the figure is the share called COVID-19, for one of COVID-19 alone the share found.
+    """
+    test = card.metrics.get("test")
+    if not test:
+        return []
+    own = "Measured on the test split that training and choosing never saw."
+    figures = [Figure("Accuracy, own test", test["accuracy"], test["n"], own)]
+    covid = test["per_class"].get("covid")
+    if covid and covid["recall"] is not None:
+        figures.append(Figure("COVID-19 found, own test", covid["recall"], covid["support"], own))
+    for name, metrics in card.metrics.get("external", {}).items():
+        elsewhere = "Images from another hospital, never trained on."
+        present = [c for c, row in metrics["per_class"].items() if row["support"]]
+        if present == ["normal"] and "covid" in metrics["classes"]:
+            row = metrics["confusion_matrix"][metrics["classes"].index("normal")]
+            share = row[metrics["classes"].index("covid")] / metrics["n"]
+            figures.append(Figure(f"Healthy called COVID-19, {name}", share, metrics["n"], elsewhere))
+        elif present == ["covid"]:
+            figures.append(Figure(f"COVID-19 found, {name}", metrics["accuracy"], metrics["n"], elsewhere))
+        else:
+            figures.append(Figure(f"Accuracy, {name}", metrics["accuracy"], metrics["n"], elsewhere))
+    return figures
+
+
 def write_card(card, folder):
     """Write `card.json` into a folder, atomically."""
     values = vars(card) | {"preprocessing": card.preprocessing.to_dict()}

@@ -6,6 +6,7 @@ nor even pandas.
 
 import argparse
 import json
+import logging
 import os
 import re
 import sys
@@ -61,11 +62,12 @@ def _build_parser():
     export = _add_command(commands, "export", _export, "Export and evaluate the best model of a stopped run.")
     export.add_argument("run_folder", metavar="RUN", type=Path)
 
-    publish = _add_command(
-        commands, "publish", _publish, "Copy a run's classifier, without paths, into a folder to ship."
-    )
+    publish = _add_command(commands, "publish", _publish, "Copy a run's classifier, without paths, to ship it.")
     publish.add_argument("run_folder", metavar="RUN", type=Path)
-    publish.add_argument("folder", metavar="FOLDER", type=Path)
+    publish.add_argument("folder", metavar="FOLDER", type=Path, help="its ABOUT.md becomes the head of its CARD.md")
+    publish.add_argument(
+        "--external", nargs="*", default=[], type=Path, metavar="DIR", help="data sets from elsewhere to score it on"
+    )
 
     evaluate = _add_command(commands, "evaluate", _evaluate, "Score a classifier on a data set.")
     evaluate.add_argument("model", metavar="MODEL_OR_RUN", type=Path)
@@ -152,6 +154,12 @@ def _train(options):
             settings=options.set,
         )
         run = create_run(config, options.run or new_run_path(config.recipe))
+    # A run that the app started has its standard error in log.txt already.
+    files = [] if options.into_existing else [logging.FileHandler(run.path / "log.txt")]
+    log = logging.getLogger("cxr_core")
+    log.setLevel(logging.INFO)
+    for handler in (logging.StreamHandler(), *files):
+        log.addHandler(handler)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from cxr_core.model import MissingWeights
     from cxr_core.train import train_run
@@ -187,21 +195,15 @@ def _publish(options):
     from cxr_core.publish import publish_run
     from cxr_core.runs import Run
 
-    publish_run(Run(options.run_folder.resolve()), options.folder)
+    publish_run(Run(options.run_folder.resolve()), options.folder, options.external, progress=_progress)
     print(options.folder)
 
 
 def _evaluate(options):
     from cxr_core.classifier import load_classifier
-    from cxr_core.dataset import scan_dataset
-    from cxr_core.evaluate import evaluate_predictions, report_table
-    from cxr_core.prepared import prepare_images
+    from cxr_core.evaluate import report_table, score_folders
 
-    classifier = load_classifier(options.model)
-    dataset = scan_dataset(*options.folders, progress=_progress("Looking through the images"))
-    prepared = prepare_images(dataset.table, classifier.card.preprocessing, progress=_progress("Preparing the images"))
-    probabilities = classifier.predict(prepared.images_u8, progress=_progress("Classifying"))
-    result = evaluate_predictions(prepared.table["class_name"], probabilities, classifier.classes)
+    result, _ = score_folders(load_classifier(options.model), *options.folders, progress=_progress)
     summary = f"{result['n']} images, accuracy {result['accuracy']:.4f}\n{report_table(result).to_string()}"
     _write_result(result, options.json, summary)
 

@@ -93,6 +93,23 @@ def scan_dataset(*roots, progress=None):
     return Dataset(tuple(str(Path(r).resolve()) for r in roots), classes, table.reset_index(drop=True), unreadable)
 
 
+def folder_stamp(*roots):
+    """Return a short digest of every file's path, size and time below some folders.
+
+    Cheap enough to ask on every rerun: it changes when a file is added, removed or changed.
+    """
+    facts = []
+    for root in roots:
+        for current, _, names in os.walk(root):
+            for name in names:
+                try:
+                    stat = os.stat(os.path.join(current, name))
+                except OSError:
+                    continue
+                facts.append(f"{current}/{name}:{stat.st_size}:{stat.st_mtime_ns}")
+    return hashlib.sha256("\n".join(sorted(facts)).encode(errors="surrogateescape")).hexdigest()[:16]
+
+
 def patient_of(name):
     """Return the patient or study a file name tells of, or None.
 

@@ -4,6 +4,9 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import auc, confusion_matrix, precision_recall_fscore_support, roc_curve
 
+from cxr_core.dataset import scan_dataset
+from cxr_core.prepared import prepare_images
+
 
 def evaluate_predictions(true_names, probabilities, classes):
     """Score predictions.
@@ -50,6 +53,39 @@ def evaluate_predictions(true_names, probabilities, classes):
     }
 
 
+def score_folders(classifier, *folders, progress=None):
+    """Classify and score every picture of a data set.
+
+    Args:
+        classifier: classifier.Classifier.
+        *folders: str or Path, as for `dataset.scan_dataset`.
+        progress: callable(phase) that returns a callable(done, total), or None.
+
+    Returns:
+        (metrics, predictions): as `evaluate_predictions` and `predictions_table`, the latter with
+        a column `path`.
+
+    Raises:
+        FileNotFoundError, ValueError: no folder, no pictures, or a class the classifier does not know.
+    """
+    report = progress or (lambda phase: None)
+    dataset = scan_dataset(*folders, progress=report("Looking through the images"))
+    return score_table(classifier, dataset.table, progress=progress)
+
+
+def score_table(classifier, table, *, progress=None):
+    """Classify and score the pictures of a data set table; see `score_folders`."""
+    report = progress or (lambda phase: None)
+    preprocessing = classifier.card.preprocessing
+    prepared = prepare_images(table, preprocessing, progress=report("Preparing the images"))
+    rows = prepared.table
+    _truth_indices(rows["class_name"], classifier.classes)
+    probabilities = classifier.predict(prepared.images_u8, progress=report("Classifying"))
+    metrics = evaluate_predictions(rows["class_name"], probabilities, classifier.classes)
+    predictions = predictions_table(rows["file"], rows["class_name"], probabilities, classifier.classes)
+    return metrics, predictions.assign(path=rows["path"].to_numpy())
+
+
 def roc_curves(true_names, probabilities, classes):
     """Compute one ROC curve per class, their micro and their macro average.
 
@@ -89,6 +125,16 @@ def predictions_table(files, true_names, probabilities, classes):
     for i, name in enumerate(classes):
         table[f"p_{name}"] = probabilities[:, i]
     return table
+
+
+def sample_predictions(predictions, n, rng):
+    """Return `n` rows of a predictions table drawn with a numpy.random.Generator, or all if fewer."""
+    return predictions.iloc[rng.choice(len(predictions), min(n, len(predictions)), replace=False)]
+
+
+def most_confident_mistakes(predictions, n):
+    """Return the `n` wrong rows of a predictions table with the highest confidence, surest first."""
+    return predictions[~predictions["right"]].nlargest(n, "confidence")
 
 
 def report_table(metrics):

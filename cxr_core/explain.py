@@ -58,6 +58,15 @@ def display_rgb(picture):
     return cv2.cvtColor(display_bgr(picture), cv2.COLOR_BGR2RGB)
 
 
+def shrink(image, side):
+    """Return an image whose longest side is at most `side` pixels; smaller ones stay as they are."""
+    scale = side / max(image.shape[:2])
+    if scale >= 1:
+        return image
+    size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+
+
 def png_bytes(image_rgb):
     """Return uint8 (H, W, 3) RGB, or (H, W) grey, as the bytes of a PNG file."""
     image = image_rgb if image_rgb.ndim == 2 else cv2.cvtColor(image_rgb, cv2.COLOR_RGB2BGR)

@@ -49,7 +49,7 @@ def build_model(config, n_classes):
         x = keras.layers.Dropout(dropout, name=f"head_dropout_{i}")(x)
     x = keras.layers.Dense(n_classes, name="logits")(x)
     model = keras.Model(backbone.input, keras.layers.Softmax(name="probabilities")(x))
-    _freeze(backbone_layers, config)
+    _set_training(backbone_layers, config)
     return model
 
 
@@ -77,7 +77,7 @@ def _copy_shipped_weights(backbone):
         layer.set_weights(shipped.get_layer(layer.name).get_weights())
 
 
-def _freeze(backbone_layers, config):
+def _set_training(backbone_layers, config):
     names = [layer.name for layer in backbone_layers]
     if config.train_from not in ("all", "head", *names):
         raise ValueError(f"train_from must be all, head or a MobileNetV2 layer; received {config.train_from!r}.")
@@ -85,4 +85,6 @@ def _freeze(backbone_layers, config):
     first = names.index(config.train_from) if first is None else first
     for i, layer in enumerate(backbone_layers):
         is_norm = isinstance(layer, keras.layers.BatchNormalization)
+        if is_norm and config.batch_norm_momentum is not None:
+            layer.momentum = config.batch_norm_momentum
         layer.trainable = i >= first and not (is_norm and config.freeze_batch_norm)

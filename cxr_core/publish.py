@@ -4,16 +4,22 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from cxr_core.card import load_card, write_card
-from cxr_core.files import atomic_path
+from cxr_core.card import card_figures, load_card, write_card
+from cxr_core.classifier import load_classifier
+from cxr_core.config import class_label
+from cxr_core.evaluate import score_folders
+from cxr_core.files import atomic_path, write_text
 
 
-def publish_run(run, folder):
-    """Copy a finished run's classifier, history and predictions into a folder.
+def publish_run(run, folder, external=(), *, progress=None):
+    """Copy a finished run's classifier, history and predictions into a folder, and write its card.
 
     Args:
         run: runs.Run that has a model.
-        folder: str or Path, for example `models/cxr-mobilenetv2`; made where missing.
+        folder: str or Path, for example `models/cxr-mobilenetv2`; made where missing. Its ABOUT.md,
+            written by hand, becomes the head of CARD.md.
+        external: folders of data sets from elsewhere; their scores go into the card as they are.
+        progress: as for `evaluate.score_folders`.
 
     Raises:
         FileNotFoundError: the run has no exported model.
@@ -21,9 +27,44 @@ def publish_run(run, folder):
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     card = load_card(run.path)
+    classifier = load_classifier(run.path)
+    scores = {Path(f).name: score_folders(classifier, f, progress=progress)[0] for f in external}
     for name in ("model.onnx", "model.keras", "epochs.csv"):
         with atomic_path(folder / name) as temporary:
             shutil.copyfile(run.path / name, temporary)
     with atomic_path(folder / "predictions.csv") as temporary:
-        run.predictions().drop(columns="path").to_csv(temporary, index=False)
-    write_card(replace(card, name=folder.name), folder)
+        run.predictions().drop(columns="path").to_csv(temporary, index=False, float_format="%.6g")
+    card = replace(card, name=folder.name, metrics=card.metrics | {"external": scores})
+    write_card(card, folder)
+    about = folder / "ABOUT.md"
+    head = about.read_text(encoding="utf-8") if about.exists() else f"# {folder.name}\n"
+    write_text(folder / "CARD.md", f"{head.rstrip()}\n\n{figures_markdown(card)}")
+
+
+def figures_markdown(card):
+    """Return a card's counts and scores as Markdown tables."""
+    counts = card.training["data"]["images"]
+    lines = ["## Images\n", "| class | " + " | ".join(counts) + " |", "|---|" + "---:|" * len(counts)]
+    for name in card.classes:
+        lines.append(f"| {class_label(name)} | " + " | ".join(str(c.get(name, 0)) for c in counts.values()) + " |")
+    lines += ["", "## Measured\n", "| figure | value | images |", "|---|---:|---:|"]
+    lines += [f"| {f.label} | {f.value:.1%} | {f.n} |" for f in card_figures(card)]
+    for title, metrics in _scored_sets(card):
+        lines += [
+            "",
+            f"### {title}\n",
+            "| class | precision | recall | F1 | AUC | images |",
+            "|---|---:|---:|---:|---:|---:|",
+        ]
+        for name, row in metrics["per_class"].items():
+            values = (row["precision"], row["recall"], row["f1"], row["auc"])
+            cells = " | ".join("–" if v is None else f"{v:.3f}" for v in values)
+            lines.append(f"| {class_label(name)} | {cells} | {row['support']} |")
+    return "\n".join(lines) + "\n"
+
+
+def _scored_sets(card):
+    yield "Validation (chose the best epoch)", card.metrics["validation"]
+    yield "Test (looked at once)", card.metrics["test"]
+    for name, metrics in card.metrics["external"].items():
+        yield f"External: {name} (never trained on)", metrics

@@ -33,7 +33,11 @@ class TrainingConfig:
         train_from: "all", "head" (the backbone is frozen, features are computed once) or the name
             of the first backbone layer to train.
         freeze_batch_norm: bool, keep ImageNet's statistics in the layers that are trained.
+        batch_norm_momentum: float in (0, 1) or None, how slowly the moving statistics follow; None
+            leaves Keras's 0.999, which lags behind on small data sets.
         class_weights: bool, weigh each class by the inverse of its share.
+        plateau_patience: int >= 1, epochs without a lower validation loss before the learning rate
+            falls to 0.3 of itself.
         stop_after: int or None, end after this many epochs without a lower validation loss.
         validation_share, test_share: shares of all images; see `split.make_split`.
         preprocessing, augmentation: see there. "head" training uses no augmentation.
@@ -54,7 +58,9 @@ class TrainingConfig:
     head_dropouts: tuple = (0.7, 0.5, 0.3, 0.3)
     train_from: str = "all"
     freeze_batch_norm: bool = False
+    batch_norm_momentum: float | None = None
     class_weights: bool = False
+    plateau_patience: int = 2
     stop_after: int | None = None
     validation_share: float = 0.15
     test_share: float = 0.2
@@ -81,6 +87,12 @@ class TrainingConfig:
                 "head_dropouts needs one value in [0, 1) per hidden layer, or one more",
                 self.head_dropouts,
             ),
+            (
+                self.batch_norm_momentum is None or 0 < self.batch_norm_momentum < 1,
+                "batch_norm_momentum must lie between 0 and 1 or be None",
+                self.batch_norm_momentum,
+            ),
+            (self.plateau_patience >= 1, "plateau_patience must be at least 1", self.plateau_patience),
             (self.stop_after is None or self.stop_after >= 1, "stop_after must be at least 1 or None", self.stop_after),
         )
         for holds, rule, value in rules:

@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.metadata
+import logging
 import platform
 import signal
 import sys
@@ -18,7 +19,7 @@ from cxr_core.card import Card, write_card
 from cxr_core.classifier import BATCH_SIZE, load_classifier, open_session
 from cxr_core.config import CACHE_DIR, PROJECT_DIR
 from cxr_core.dataset import scan_dataset
-from cxr_core.evaluate import evaluate_predictions, predictions_table
+from cxr_core.evaluate import score_table
 from cxr_core.export import export_classifier, export_features
 from cxr_core.files import atomic_path, read_json, write_json
 from cxr_core.model import MissingWeights, build_model
@@ -27,6 +28,7 @@ from cxr_core.recipes import command_for
 from cxr_core.runs import RunStatus, spawn_detached
 from cxr_core.split import make_split, picture_groups
 
+_log = logging.getLogger(__name__)
 _PACKAGES = ("tensorflow", "tensorflow-cpu", "keras", "numpy", "opencv-python-headless", "onnxruntime", "scikit-learn")
 _SAVE_EVERY_SECONDS = 5.0
 _WRITE_EVERY_SECONDS = 1.0
@@ -53,12 +55,14 @@ def train_run(run):
             do not allow the run. The run is marked as failed with the same sentence first.
     """
     recorder = _Recorder(run)
-    signal.signal(signal.SIGTERM, lambda *_: (run.path / "stop").touch())
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: (run.path / "stop").touch())
     try:
         _train(run, recorder)
     except _StopRequested:
         return _end_stopped(run, recorder)
     except (ValueError, FileNotFoundError, MissingWeights) as error:
+        _log.error("failed: %s", error)
         recorder.write_status("failed", message=str(error))
         raise
     recorder.write_status("finished", "Finished")
@@ -139,7 +143,8 @@ def _train(run, recorder):
 
 
 def _callbacks(config, recorder):
-    plateau = keras.callbacks.ReduceLROnPlateau("val_loss", factor=0.3, patience=2, mode="min", min_lr=1e-11)
+    patience = config.plateau_patience
+    plateau = keras.callbacks.ReduceLROnPlateau("val_loss", factor=0.3, patience=patience, mode="min", min_lr=1e-11)
     early = [keras.callbacks.EarlyStopping("val_loss", patience=config.stop_after)] if config.stop_after else []
     return [recorder, plateau, *early]
 
@@ -188,17 +193,12 @@ def _end_stopped(run, recorder):
 def _evaluate_run(run, config):
     split = pd.read_csv(run.path / "split.csv")
     classifier = load_classifier(run.path)
-    prepared = prepare_images(split, config.preprocessing)
     metrics, tables = {}, []
     for name in ("validation", "test"):
         # In the article's way the test images are the validation images.
         side = "test" if config.split == "article" else name
-        rows = np.flatnonzero(prepared.table["split"] == side)
-        part = prepared.table.iloc[rows]
-        probabilities = classifier.predict(prepared.images_u8[rows])
-        metrics[name] = evaluate_predictions(part["class_name"], probabilities, classifier.classes)
-        rows_table = predictions_table(part["file"], part["class_name"], probabilities, classifier.classes)
-        tables.append(rows_table.assign(split=name, path=part["path"].to_numpy()))
+        metrics[name], predictions = score_table(classifier, split[split["split"] == side])
+        tables.append(predictions.assign(split=name))
     with atomic_path(run.path / "predictions.csv") as temporary:
         pd.concat(tables).to_csv(temporary, index=False)
     return metrics
@@ -338,7 +338,7 @@ class _Recorder(keras.callbacks.Callback):
             pd.DataFrame(self._epoch_rows).to_csv(temporary, index=False)
         self._status = RunStatus(**(vars(self._status) | {"epoch": epoch + 1}))
         self._write_batches(0)
-        print("  ".join(f"{k} {v:.4g}" for k, v in row.items()), file=sys.stderr, flush=True)
+        _log.info("  ".join(f"{k} {v:.4g}" for k, v in row.items()))
 
     def _write_batches(self, batch):
         epoch = self._batch_rows[0][0] if self._batch_rows else 0

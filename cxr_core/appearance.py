@@ -1,0 +1,73 @@
+"""What the classes look like on average: mean images, grey histograms, samples and thumbnails."""
+
+import cv2
+import numpy as np
+import pandas as pd
+
+from cxr_core.explain import display_bgr, shrink
+from cxr_core.pictures import decode_picture
+
+
+def mean_images(images_u8, class_names):
+    """Average the prepared images of each class.
+
+    Args:
+        images_u8: uint8 (N, size, size).
+        class_names: sequence of str (N,).
+
+    Returns:
+        dict of class name to uint8 (size, size).
+    """
+    names = np.asarray(class_names)
+    return {
+        name: np.mean([images_u8[i] for i in np.flatnonzero(names == name)], axis=0).round().astype(np.uint8)
+        for name in pd.unique(names)
+    }
+
+
+def grey_histograms(images_u8, class_names):
+    """Count grey values per class.
+
+    Args: as `mean_images`.
+
+    Returns:
+        DataFrame (256 rows, one column per class): share of pixels with that grey value.
+    """
+    names = np.asarray(class_names)
+    shares = {}
+    for name in pd.unique(names):
+        counts = sum(np.bincount(images_u8[i].ravel(), minlength=256) for i in np.flatnonzero(names == name))
+        shares[name] = counts / counts.sum()
+    return pd.DataFrame(shares)
+
+
+def sample_rows(class_names, per_class, rng):
+    """Draw row positions per class.
+
+    Args:
+        class_names: sequence of str (N,).
+        per_class: int, how many of each class at most.
+        rng: numpy.random.Generator.
+
+    Returns:
+        dict of class name to int array of positions.
+    """
+    names = np.asarray(class_names)
+    rows = {name: np.flatnonzero(names == name) for name in pd.unique(names)}
+    return {name: rng.choice(r, min(per_class, len(r)), replace=False) for name, r in rows.items()}
+
+
+def thumbnail(data, side=224):
+    """Shrink a picture file for a grid.
+
+    Args:
+        data: bytes of the file.
+        side: int, longest side in pixels.
+
+    Returns:
+        uint8 (h, w, 3) RGB with the picture's own aspect.
+
+    Raises:
+        pictures.UnreadablePicture: the bytes are no picture.
+    """
+    return cv2.cvtColor(shrink(display_bgr(decode_picture(data)), side), cv2.COLOR_BGR2RGB)

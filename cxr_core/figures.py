@@ -1,0 +1,263 @@
+"""Plotly figures: each takes numbers that are already computed and only draws them."""
+
+import base64
+
+import plotly.graph_objects as go
+
+from cxr_core.config import class_colours, class_label
+from cxr_core.explain import png_bytes, shrink
+
+_DASHES = {"micro": ("Micro average", "#CC79A7", "dot"), "macro": ("Macro average", "#999999", "dash")}
+_SCREEN_SIDE = 1000
+_COLOUR_SCALES = {"jet": "Jet", "inferno": "Inferno"}
+
+
+def class_count_figure(counts):
+    """Draw images per class.
+
+    Args:
+        counts: dict of class name to int.
+
+    Returns:
+        plotly Figure.
+    """
+    colours = class_colours(list(counts))
+    figure = go.Figure(
+        go.Bar(
+            x=[class_label(c) for c in counts],
+            y=list(counts.values()),
+            text=list(counts.values()),
+            marker_color=[colours[c] for c in counts],
+            hovertemplate="%{x}: %{y} images<extra></extra>",
+        )
+    )
+    return _finish(figure, "Images per class", "Class", "Images")
+
+
+def size_scatter_figure(table):
+    """Draw width against height, one mark per picture; hover names the file.
+
+    Args:
+        table: DataFrame with `class_name`, `width`, `height`, `file`.
+    """
+    figure = go.Figure()
+    colours = class_colours(list(table["class_name"].unique()))
+    symbols = ("circle", "diamond", "square", "cross", "x", "triangle-up")
+    for i, (name, rows) in enumerate(table.groupby("class_name", sort=False)):
+        figure.add_scattergl(
+            x=rows["width"],
+            y=rows["height"],
+            mode="markers",
+            name=class_label(name),
+            text=rows["file"],
+            marker={"color": colours[name], "symbol": symbols[i % len(symbols)], "opacity": 0.6, "size": 7},
+            hovertemplate="%{text}<br>%{x} × %{y} pixels<extra></extra>",
+        )
+    return _finish(figure, "Picture sizes", "Width in pixels", "Height in pixels")
+
+
+def grey_histogram_figure(shares, title="Grey values per class"):
+    """Draw grey-value histograms.
+
+    Args:
+        shares: DataFrame of 256 rows, one column per class or step: share of pixels.
+        title: str.
+    """
+    figure = go.Figure()
+    colours = class_colours(list(shares.columns))
+    for name in shares.columns:
+        figure.add_scatter(
+            x=shares.index,
+            y=100 * shares[name],
+            name=class_label(name),
+            line={"color": colours[name]},
+            hovertemplate="grey %{x}: %{y:.2f} % of pixels<extra>" + class_label(name) + "</extra>",
+        )
+    return _finish(figure, title, "Grey value (0 black, 255 white)", "Share of pixels in %")
+
+
+def confusion_figure(metrics, *, shares=False):
+    """Draw a confusion matrix.
+
+    Args:
+        metrics: dict as `evaluate.evaluate_predictions` returns.
+        shares: bool, shares of the true class instead of counts.
+    """
+    labels = [class_label(c) for c in metrics["classes"]]
+    counts = metrics["confusion_matrix"]
+    totals = [sum(row) for row in counts]
+    part = [[100 * n / t if t else 0 for n in row] for row, t in zip(counts, totals, strict=True)]
+    text = [[f"{v:.1f} %" for v in row] for row in part] if shares else [[str(v) for v in row] for row in counts]
+    figure = go.Figure(
+        go.Heatmap(
+            z=part,
+            x=labels,
+            y=labels,
+            text=text,
+            texttemplate="%{text}",
+            customdata=counts,
+            colorscale="Blues",
+            zmin=0,
+            zmax=100,
+            colorbar={"title": {"text": "% of true class"}},
+            hovertemplate=(
+                "true %{y}, predicted %{x}: %{customdata} images, %{z:.1f} % of the true class<extra></extra>"
+            ),
+        )
+    )
+    figure.update_yaxes(autorange="reversed")
+    title = "Confusion matrix, share of each true class" if shares else "Confusion matrix, images"
+    return _finish(figure, title, "Predicted class", "True class")
+
+
+def roc_figure(curves):
+    """Draw ROC curves.
+
+    Args:
+        curves: dict as `evaluate.roc_curves` returns.
+    """
+    figure = go.Figure()
+    colours = class_colours([c for c in curves if c not in _DASHES])
+    for name, curve in curves.items():
+        label, colour, dash = _DASHES.get(name) or (class_label(name), colours[name], "solid")
+        figure.add_scatter(
+            x=curve["fpr"],
+            y=curve["tpr"],
+            name=f"{label}, AUC {curve['auc']:.3f}",
+            mode="lines",
+            line={"color": colour, "dash": dash, "width": 2},
+            hovertemplate=label + ": %{y:.3f} found at %{x:.3f} false alarms<extra></extra>",
+        )
+    chance = {"color": "#999999", "dash": "longdashdot", "width": 1}
+    figure.add_scatter(x=[0, 1], y=[0, 1], name="Chance", mode="lines", line=chance, hoverinfo="skip")
+    return _finish(
+        figure,
+        "ROC: how many are found for how many false alarms",
+        "False positive rate (1 − specificity)",
+        "True positive rate (sensitivity)",
+    )
+
+
+def history_figures(epochs, batches=None):
+    """Draw loss, accuracy and learning rate over epochs, with batches as a thin line.
+
+    Args:
+        epochs: DataFrame as `runs.Run.epochs` returns, possibly empty.
+        batches: DataFrame as `runs.Run.batches` returns, or None.
+
+    Returns:
+        list of three plotly Figures.
+    """
+    curves = (("loss", "Loss", "Cross-entropy"), ("accuracy", "Accuracy", "Share right"))
+    figures = [_curve_figure(epochs, batches, *curve) for curve in curves]
+    figures[1].update_yaxes(range=[0, 1.02])
+    rate = go.Figure()
+    if len(epochs):
+        rate.add_scatter(
+            x=epochs["epoch"],
+            y=epochs["learning_rate"],
+            mode="lines",
+            line={"color": "#009E73", "shape": "hv"},
+            hovertemplate="epoch %{x}: %{y:.2e}<extra></extra>",
+        )
+    rate.update_yaxes(rangemode="tozero", exponentformat="power")
+    figures.append(_finish(rate, "Learning rate", "Epoch", "Adam's step size"))
+    for figure in figures:
+        figure.update_xaxes(rangemode="tozero")
+        figure.update_layout(height=340)
+    return figures
+
+
+def _curve_figure(epochs, batches, name, title, y_title):
+    figure = go.Figure()
+    if batches is not None and len(batches):
+        # A batch's place within its epoch; the running epoch's length is that of the longest so far.
+        position = batches["epoch"] - 1 + batches["batch"] / batches["batch"].max()
+        figure.add_scatter(
+            x=position,
+            y=batches[name],
+            name="Within the epoch",
+            mode="lines",
+            line={"color": "#56B4E9", "width": 1},
+            hovertemplate="epoch %{x:.2f}: %{y:.4f}<extra>running mean of the epoch</extra>",
+        )
+    sides = (("", "Training", "#0072B2", "solid"), ("val_", "Validation", "#D55E00", "dash"))
+    for prefix, label, colour, dash in sides if len(epochs) else ():
+        figure.add_scatter(
+            x=epochs["epoch"],
+            y=epochs[prefix + name],
+            name=label,
+            mode="lines+markers",
+            line={"color": colour, "dash": dash},
+            hovertemplate="epoch %{x}: %{y:.4f}<extra>" + label + "</extra>",
+        )
+    return _finish(figure, title, "Epoch", y_title)
+
+
+def probability_figure(classes, probabilities):
+    """Draw one bar per class.
+
+    Args:
+        classes: sequence of str (C,).
+        probabilities: float (C,).
+    """
+    colours = class_colours(list(classes))
+    figure = go.Figure(
+        go.Bar(
+            x=[100 * float(p) for p in probabilities],
+            y=[class_label(c) for c in classes],
+            orientation="h",
+            text=[f"{p:.1%}" for p in probabilities],
+            textposition="auto",
+            marker_color=[colours[c] for c in classes],
+            hovertemplate="%{y}: %{x:.2f} %<extra></extra>",
+        )
+    )
+    figure.update_yaxes(autorange="reversed")
+    figure.update_xaxes(range=[0, 100])
+    _finish(figure, "The classifier's probabilities", "Probability in %", "Class")
+    return figure.update_layout(height=70 + 50 * len(classes), showlegend=False)
+
+
+def overlay_figure(overlay_rgb, title, colour_map):
+    """Show an overlay with a colour bar; zoom and pan keep the picture's aspect.
+
+    Args:
+        overlay_rgb: uint8 (H, W, 3), as `explain.overlay_map` blends it; shrunk for the screen.
+        title: str.
+        colour_map: "jet" or "inferno".
+    """
+    encoded = base64.b64encode(png_bytes(shrink(overlay_rgb, _SCREEN_SIDE))).decode()
+    figure = go.Figure(go.Image(source=f"data:image/png;base64,{encoded}", hoverinfo="skip"))
+    title_of_bar = {"text": "Pull on the class: 0 none, 1 strongest in this picture", "side": "top"}
+    bar = {
+        "title": title_of_bar,
+        "tickvals": [0, 0.5, 1],
+        "thickness": 10,
+        "orientation": "h",
+        "y": -0.02,
+        "yanchor": "top",
+    }
+    marker = {"colorscale": _COLOUR_SCALES[colour_map], "cmin": 0, "cmax": 1, "color": [0], "showscale": True}
+    figure.add_scatter(
+        x=[None], y=[None], mode="markers", marker=marker | {"colorbar": bar}, showlegend=False, hoverinfo="skip"
+    )
+    figure.update_xaxes(visible=False, constrain="domain")
+    figure.update_yaxes(visible=False, scaleanchor="x", constrain="domain")
+    height = int(min(760, max(300, 120 + 520 * overlay_rgb.shape[0] / overlay_rgb.shape[1])))
+    return figure.update_layout(title=title, height=height, margin={"l": 0, "r": 0, "t": 40, "b": 70})
+
+
+_LEGEND_BELOW = {"orientation": "h", "yanchor": "top", "y": -0.25, "x": 0}
+
+
+def _finish(figure, title, x_title, y_title):
+    figure.update_layout(
+        title=title,
+        xaxis_title=x_title,
+        yaxis_title=y_title,
+        height=380,
+        margin={"l": 10, "r": 10, "t": 50, "b": 10},
+        legend=_LEGEND_BELOW,
+    )
+    return figure

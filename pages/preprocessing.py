@@ -1,0 +1,61 @@
+"""From a picture to what the classifier sees, with every option live."""
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from cxr_core.appearance import grey_histograms
+from cxr_core.augment import Augmentation
+from cxr_core.config import class_label
+from cxr_core.explain import display_rgb, shrink
+from cxr_core.figures import grey_histogram_figure
+from cxr_core.pictures import UnreadablePicture, read_picture
+from cxr_core.preprocess import Preprocessing
+from ui.blocks import page_header, show_figure
+from ui.data import choose_dataset, demo_note
+from ui.forms import ask_augmentation, ask_preprocessing
+
+page_header("Preprocessing", "What the classifier sees, and what white balance, contrast and resizing do to it.")
+dataset = choose_dataset()
+demo_note(dataset)
+
+left, right = st.columns([1, 2])
+class_name = left.selectbox("Class", dataset.classes, format_func=class_label, help="Which class the picture is from.")
+rows = dataset.table[dataset.table["class_name"] == class_name]
+file = right.selectbox("Picture", rows["file"], help="Type to search.")
+row = rows[rows["file"] == file].iloc[0]
+
+preprocessing = ask_preprocessing(st.sidebar, Preprocessing())
+try:
+    picture = read_picture(row["path"])
+except (UnreadablePicture, OSError) as error:
+    st.error(f"{file}: {error} Choose another picture.")
+    st.stop()
+image_u8 = preprocessing.image_u8(picture)
+plain_u8 = Preprocessing(white_balance_percent=None, size=preprocessing.size).image_u8(picture)
+
+left, middle, right = st.columns(3)
+original = shrink(display_rgb(picture), 1000)
+left.image(original, caption=f"The file: {row['width']} × {row['height']} pixels", width="stretch")
+middle.image(plain_u8, caption=f"Only made square, {preprocessing.size} × {preprocessing.size}", width="stretch")
+right.image(image_u8, caption=f"What the classifier sees, scaled to {preprocessing.scaling}", width="stretch")
+
+steps = grey_histograms(np.stack([plain_u8, image_u8]), ["before", "after"])
+show_figure(grey_histogram_figure(pd.DataFrame(steps), "Grey values before and after"))
+
+st.subheader("Augmentation", help="Random changes to training images, new in every epoch; never to validation or test.")
+augmentation = ask_augmentation(Augmentation())
+seed = st.number_input("Seed", 0, 9999, 0, help="The same seed draws the same 21 copies.")
+rng = np.random.default_rng(int(seed))
+copies = [augmentation.apply(image_u8, rng) for _ in range(21)]
+for start in range(0, 21, 7):
+    for column, copy in zip(st.columns(7), copies[start : start + 7], strict=True):
+        column.image(copy, width="stretch")
+
+with st.expander("How this works"):
+    st.markdown(
+        "Each colour channel is stretched so that 0.05 % of its pixels become black and 0.05 % white; the channels are "
+        "merged to grey, copied to three equal channels and resized. The settings are stored with every trained model, "
+        "and nothing else is ever fed to it."
+    )
+    st.json(preprocessing.to_dict(), expanded=False)

@@ -1,0 +1,147 @@
+"""A stranger's way through the app in a real Chromium: upload a scan, train, watch, stop."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+
+import cv2
+import numpy as np
+import pytest
+from playwright.sync_api import expect, sync_playwright
+
+from cxr_core.config import PROJECT_DIR
+from cxr_core.phantoms import draw_phantom
+from cxr_core.runs import list_runs
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+IDLE = '[data-testid="stApp"][data-test-script-state="notRunning"]'
+SECONDS = 1000
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (Debian: apt-get install chromium)")
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory):
+    """The running app: (address, home folder)."""
+    home = tmp_path_factory.mktemp("home")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "streamlit", "run", "streamlit_app.py", "--server.headless", "true"]
+    command += ["--server.port", str(port), "--server.address", "127.0.0.1"]
+    environment = os.environ | {"CXR_LAB_HOME": str(home)}
+    with (home / "streamlit.log").open("wb") as log:
+        process = subprocess.Popen(command, cwd=PROJECT_DIR, env=environment, stdout=log, stderr=log)
+    address = f"http://127.0.0.1:{port}"
+    wait_until(lambda: answers(f"{address}/_stcore/health"), "the app answers")
+    yield address, home
+    process.terminate()
+    process.wait(10)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_playwright() as playwright:
+        options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-quic"]
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=options)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser):
+    page = browser.new_page(viewport={"width": 1400, "height": 1000})
+    page.set_default_timeout(60 * SECONDS)
+    expect.set_options(timeout=60 * SECONDS)
+    yield page
+    page.close()
+
+
+@pytest.fixture(scope="module")
+def scan(request, tmp_path_factory):
+    """A real radiograph where one is at hand, else a drawing."""
+    shared = PROJECT_DIR.parent / "shared" / "data" / "external" / "hannover" / "covid"
+    if shared.is_dir():
+        return sorted(shared.iterdir())[0]
+    path = tmp_path_factory.mktemp("scan") / "drawing.png"
+    cv2.imwrite(str(path), draw_phantom("covid", np.random.default_rng(1)))
+    return path
+
+
+def answers(url):
+    try:
+        return urllib.request.urlopen(url, timeout=2).status == 200
+    except (urllib.error.URLError, TimeoutError, ConnectionError):
+        return False
+
+
+def wait_until(condition, what, seconds=120):
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            pytest.fail(f"Waited {seconds} seconds in vain until {what}.")
+        time.sleep(0.2)
+
+
+def test_an_uploaded_scan_gets_a_prediction_and_an_overlay(app, page, scan):
+    page.goto(f"{app[0]}/predict")
+    page.set_input_files('input[type="file"]', scan)
+    expect(page.get_by_role("heading", name="The classifier answers")).to_be_visible()
+    expect(page.get_by_text("Where the classifier looked for").first).to_be_visible()
+    picture = page.locator(".js-plotly-plot image").first
+    expect(picture).to_be_visible()
+    assert picture.get_attribute("href").startswith("data:image/png;base64,")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download the overlay").click()
+    overlay = cv2.imread(str(download.value.path()))
+    assert overlay.shape == cv2.imread(str(scan)).shape
+
+
+def test_a_file_that_is_no_picture_gets_a_sentence_and_no_traceback(app, page, tmp_path):
+    bad = tmp_path / "<b>scan.png"
+    bad.write_text("no picture")
+    page.goto(f"{app[0]}/predict")
+    page.set_input_files('input[type="file"]', bad)
+    expect(page.get_by_text("This is not a JPEG, PNG, BMP, TIFF or DICOM picture.")).to_be_visible()
+    expect(page.get_by_test_id("stException")).to_have_count(0)
+
+
+def test_a_training_starts_shows_a_growing_curve_and_stops(app, page):
+    address, home = app
+    page.goto(f"{address}/training")
+    page.wait_for_selector(IDLE)
+    choose(page, "Recipe", "article")
+    page.get_by_role("radio", name="The shipped classifier's backbone").click()
+    page.wait_for_selector(IDLE)
+    page.get_by_role("button", name="Start training").click()
+
+    # The thin line has one point per batch: it must grow while the page is only looked at.
+    page.wait_for_function(f"{POINTS} > 0", timeout=120 * SECONDS)
+    first = page.evaluate(POINTS)
+    page.wait_for_function(f"{POINTS} > {first}", timeout=120 * SECONDS)
+
+    run = list_runs(home / "runs")[0]
+    wait_until(lambda: run.status().epoch >= 1, "the first epoch is done", 240)
+    page.get_by_role("button", name="Stop training").click()
+    page.get_by_role("button", name="Stop now").click()
+    wait_until(lambda: not run.status().is_active, "the run has stopped", 10)
+    assert run.status().state == "stopped"
+    expect(page.get_by_text("Stopped by request; the best model so far is kept.").first).to_be_visible()
+    wait_until(lambda: run.has_model and run.metrics(), "the stopped model is exported", 120)
+
+
+POINTS = """(() => {
+  const plot = document.querySelector('.js-plotly-plot');
+  const line = plot && plot.data && plot.data.find(t => t.name === 'Within the epoch');
+  return line ? (line.x.length ?? line.x._inputArray?.length ?? 0) : 0;
+})()"""
+
+
+def choose(page, label, option):
+    page.get_by_role("combobox", name=label).click()
+    page.get_by_role("option", name=option, exact=True).click()
+    page.wait_for_selector(IDLE)

@@ -1,0 +1,183 @@
+"""Every page runs on the demo data, and says one clear sentence where something is wrong."""
+
+import time
+import zlib
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from cxr_core.config import NOTICE, PROJECT_DIR
+from cxr_core.files import atomic_path
+from cxr_core.phantoms import DEMO_NOTE, draw_phantom
+from cxr_core.recipes import make_config
+from cxr_core.runs import RunStatus, create_run
+
+PAGES = ("overview", "dataset", "preprocessing", "training", "evaluation", "predict")
+TIMEOUT_SECONDS = 60
+
+
+def open_page(name, **session):
+    app = AppTest.from_file(str(PROJECT_DIR / "streamlit_app.py"), default_timeout=TIMEOUT_SECONDS)
+    for key, value in session.items():
+        app.session_state[key] = value
+    app.run()
+    if name != "overview":
+        app.switch_page(f"pages/{name}.py").run()
+    return app
+
+
+def said(elements):
+    return " ".join(element.value for element in elements)
+
+
+def png(picture):
+    return cv2.imencode(".png", picture)[1].tobytes()
+
+
+@pytest.fixture
+def run_folder(tmp_path, monkeypatch):
+    """An empty folder of runs that the pages look into."""
+    folder = tmp_path / "runs"
+    monkeypatch.setattr("cxr_core.runs.RUNS_DIR", folder)
+    monkeypatch.setattr("cxr_core.runs.list_runs.__defaults__", (folder,))
+    return folder
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_opens_on_a_clean_machine_without_an_error(name):
+    app = open_page(name)
+    assert not app.exception
+    assert not app.error
+    assert len(app.title) == 1
+
+
+@pytest.mark.parametrize("name", ["dataset", "preprocessing", "training"])
+def test_a_page_on_demo_data_says_they_are_drawings(name):
+    assert DEMO_NOTE in said(open_page(name).info)
+
+
+@pytest.mark.parametrize("name", ["overview", "predict"])
+def test_the_page_says_that_it_is_no_medical_device(name):
+    assert NOTICE in said(open_page(name).warning)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_control_explains_itself(name):
+    app = open_page(name)
+    controls = [
+        *app.button, *app.selectbox, *app.slider, *app.toggle, *app.number_input, *app.text_area, *app.file_uploader,
+    ]  # fmt: skip
+    assert [control.label for control in controls if not control.help] == []
+
+
+def test_the_dataset_page_counts_what_is_there():
+    app = open_page("dataset")
+    assert [metric.value for metric in app.metric[:2]] == ["180", "3"]
+
+
+def test_reshuffling_shows_other_samples():
+    app = open_page("dataset")
+    before = app.session_state["sample_seed"]
+    next(b for b in app.button if b.label == "Show others").click().run()
+    assert not app.exception
+    assert app.session_state["sample_seed"] == before + 1
+
+
+def test_a_folder_that_is_not_there_gets_one_sentence(tmp_path):
+    missing = tmp_path / "nowhere"
+    app = open_page("dataset", source_choice="folder", folders_choice=str(missing))
+    assert not app.exception
+    assert said(app.error) == f"There is no folder {missing}."
+
+
+def test_an_unreadable_file_is_listed_and_the_page_goes_on(tmp_path):
+    for name in ("normal", "covid"):
+        (tmp_path / name).mkdir()
+        for i in range(3):
+            (tmp_path / name / f"{i}.png").write_bytes(png(draw_phantom(name, np.random.default_rng(i))))
+    (tmp_path / "covid" / "broken.jpg").write_bytes(b"no picture")
+    app = open_page("dataset", source_choice="folder", folders_choice=str(tmp_path))
+    assert not app.exception
+    assert "covid/broken.jpg" in app.dataframe[-1].value["file"].tolist()
+
+
+def test_every_preprocessing_option_can_be_changed():
+    app = open_page("preprocessing")
+    next(t for t in app.toggle if t.label == "White balance").set_value(False)
+    next(s for s in app.slider if s.label == "CLAHE tiles").set_value(4)
+    next(s for s in app.slider if s.label == "Blur in pixels").set_value(2.0)
+    app.run()
+    assert not app.exception
+    assert not app.error
+
+
+def test_a_bad_upload_gets_one_sentence_and_the_next_one_works():
+    app = open_page("predict")
+    app.file_uploader[0].set_value(("scan.png", b"this is text", "image/png")).run()
+    assert not app.exception
+    assert said(app.error).startswith("This is not a JPEG, PNG, BMP, TIFF or DICOM picture.")
+    scan = png(draw_phantom("covid", np.random.default_rng(1)))
+    app.file_uploader[0].set_value(("scan.png", scan, "image/png")).run()
+    assert not app.exception
+    assert not app.error
+    assert said(app.subheader).startswith("The classifier answers")
+
+
+def test_a_truncated_upload_gets_one_sentence():
+    scan = cv2.imencode(".jpg", draw_phantom("covid", np.random.default_rng(1)))[1].tobytes()
+    app = open_page("predict")
+    app.file_uploader[0].set_value(("scan.jpg", scan[: len(scan) // 2], "image/jpeg")).run()
+    assert not app.exception
+    assert said(app.error).startswith("The JPEG file is cut short or broken.")
+
+
+def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded():
+    whole = png(np.zeros((8, 8), np.uint8))
+    header = b"IHDR" + 2 * (50_000).to_bytes(4, "big") + whole[24:29]
+    huge = whole[:12] + header + zlib.crc32(header).to_bytes(4, "big") + whole[33:]
+    app = open_page("predict")
+    app.file_uploader[0].set_value(("scan.png", huge, "image/png")).run()
+    assert not app.exception
+    assert "million" in said(app.error)
+
+
+def test_an_example_shows_a_prediction_and_says_that_it_is_a_drawing():
+    app = open_page("predict")
+    example = next(s for s in app.selectbox if s.label == "Or an example")
+    example.select(example.options[1]).run()
+    assert not app.exception
+    assert said(app.subheader).startswith("The classifier answers")
+    assert "This is a drawing" in said(app.caption)
+
+
+def test_evaluation_scores_another_data_set():
+    app = open_page("evaluation")
+    app.segmented_control[0].select("dataset").run()
+    assert not app.exception
+    assert not app.error
+    assert app.metric[0].value == "180"
+
+
+def test_a_run_whose_process_is_gone_shows_as_failed_with_its_log(run_folder):
+    run = create_run(make_config("quick", roots=("/data",)), run_folder / "20260101-000000-quick-dead")
+    run.write_status(RunStatus("running", pid=2**22 + 1, pid_started=time.time(), epochs=40))
+    (run.path / "log.txt").write_text("Killed by the test")
+    app = open_page("training")
+    assert not app.exception
+    assert "Failed" in said(app.markdown)
+    assert "Killed by the test" in said(app.code)
+
+
+def test_training_and_validation_that_part_are_pointed_out(run_folder):
+    run = create_run(make_config("article", roots=("/data",)), run_folder / "20260101-000000-article-part")
+    run.write_status(RunStatus("stopped", epoch=3, epochs=50))
+    rows = {"epoch": [1, 2, 3], "accuracy": [0.7, 0.8, 0.95], "val_accuracy": [0.3, 0.28, 0.46]}
+    rest = {"loss": [1, 1, 1], "val_loss": [2, 3, 7.7], "learning_rate": [1e-3] * 3, "epoch_seconds": [1] * 3}
+    with atomic_path(run.path / "epochs.csv") as path:
+        pd.DataFrame(rows | rest | {"images_per_second": [7] * 3}).to_csv(path, index=False)
+    app = open_page("training")
+    assert not app.exception
+    assert "have parted: 95% against 46%" in said(app.warning)

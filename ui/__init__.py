@@ -1,0 +1,1 @@
+"""What the pages share. With `pages/` and `streamlit_app.py` the only importer of Streamlit."""

@@ -1,0 +1,151 @@
+"""Which data set a page works on, opened once and shared between reruns."""
+
+from pathlib import Path
+
+import numpy as np
+import streamlit as st
+
+from cxr_core import phantoms
+from cxr_core.appearance import thumbnail
+from cxr_core.config import DATA_DIR, is_shared
+from cxr_core.dataset import folder_stamp, scan_dataset
+from cxr_core.download import DownloadFailed, find_kaggle, watch_download
+from cxr_core.pictures import UnreadablePicture
+from cxr_core.prepared import prepare_images
+from ui.blocks import progress_bar
+
+_SOURCES = {"demo": "Demo drawings", "kaggle": "COVID CXR images from Kaggle", "folder": "A folder on this computer"}
+
+
+def choose_dataset():
+    """Let the user choose a data set in the sidebar and open it.
+
+    Returns:
+        dataset.Dataset. The page stops with a sentence where there is none yet.
+    """
+    sources = [s for s in _SOURCES if s != "folder" or not is_shared()]
+    source = st.sidebar.selectbox(
+        "Data set",
+        sources,
+        format_func=_SOURCES.get,
+        key=_remember("source", "demo"),
+        help="Demo drawings need nothing. Real radiographs come from Kaggle or from your own folder.",
+    )
+    if source == "demo":
+        st.sidebar.caption(phantoms.DEMO_NOTE)
+        roots = (str(_draw_demo()),)
+    elif source == "kaggle":
+        roots = (str(_fetch_kaggle()),)
+    else:
+        roots = _ask_for_folders()
+    try:
+        return _open(roots)
+    except (FileNotFoundError, ValueError) as error:
+        st.error(str(error))
+        st.stop()
+
+
+def demo_note(dataset):
+    """Say on the page that the data set is the drawn one, where it is."""
+    if dataset.roots == (str((DATA_DIR / "demo").resolve()),):
+        st.info(phantoms.DEMO_NOTE, icon=":material/draw:")
+
+
+def prepared_images(dataset, preprocessing):
+    """Prepare a data set's images with a progress bar, or open what was prepared before."""
+    with progress_bar("Preparing the images") as report:
+        try:
+            return prepare_images(dataset.table, preprocessing, progress=report)
+        except ValueError as error:
+            st.error(str(error))
+            st.stop()
+
+
+@st.cache_data(max_entries=600, show_spinner=False)
+def picture_thumbnail(path, mtime_ns, side=224):
+    """Return a thumbnail, uint8 (h, w, 3), or None if the file is gone or broken."""
+    try:
+        return thumbnail(Path(path).read_bytes(), side)
+    except (UnreadablePicture, OSError):
+        return None
+
+
+def show_pictures(paths, captions, columns=6):
+    """Show a grid of thumbnails with captions, each with its own aspect."""
+    for start in range(0, len(paths), columns):
+        row = st.columns(columns)
+        for column, path, caption in zip(row, paths[start:], captions[start:], strict=False):
+            mtime = Path(path).stat().st_mtime_ns if Path(path).exists() else 0
+            image = picture_thumbnail(path, mtime)
+            if image is None:
+                column.caption(f"{caption} (the file is gone)")
+            else:
+                column.image(_on_square(image), caption=caption, width="stretch")
+
+
+def _on_square(image):
+    """Pad with transparent-looking grey to a square, so that a grid stays even."""
+    side = max(image.shape[:2])
+    square = np.full((side, side, 3), 128, np.uint8)
+    top, left = (side - image.shape[0]) // 2, (side - image.shape[1]) // 2
+    square[top : top + image.shape[0], left : left + image.shape[1]] = image
+    return square
+
+
+def _remember(name, default):
+    """Keep a sidebar choice across pages: Streamlit forgets a widget that a page does not show."""
+    key = f"{name}_choice"
+    st.session_state[key] = st.session_state.get(key, default)
+    return key
+
+
+def _draw_demo():
+    folder = DATA_DIR / "demo"
+    with progress_bar("Drawing the demo data set") as report:
+        return phantoms.draw_demo_data(folder, progress=report)
+
+
+def _fetch_kaggle():
+    found = find_kaggle()
+    if found:
+        return found
+    st.info(
+        "The article's data set (1,823 radiographs, about 1.2 GB) is not on this computer yet. "
+        "Kaggle may ask for a free account."
+    )
+    if st.button(
+        "Fetch it from Kaggle", type="primary", help="Downloads and unpacks once, into this project's folder."
+    ):
+        with st.status("Fetching the data set from Kaggle…") as status:
+            try:
+                for line in watch_download():
+                    status.update(label=f"Fetching the data set from Kaggle… {line}")
+            except DownloadFailed as error:
+                status.update(label="Not fetched", state="error")
+                st.error(str(error))
+                st.stop()
+        st.rerun()
+    st.stop()
+
+
+def _ask_for_folders():
+    text = st.sidebar.text_area(
+        "Folders",
+        key=_remember("folders", ""),
+        placeholder="/home/me/radiographs",
+        help="One folder per line, each with one sub-folder per class. Classes of the same name are joined.",
+    )
+    roots = tuple(line.strip() for line in text.splitlines() if line.strip())
+    if not roots:
+        st.info("Name a folder at the left. It holds one sub-folder per class: normal, covid, virus or any others.")
+        st.stop()
+    return roots
+
+
+def _open(roots):
+    key = (roots, folder_stamp(*roots))
+    if st.session_state.get("dataset_key") != key:
+        with progress_bar("Looking through the images") as report:
+            st.session_state["dataset"] = scan_dataset(*roots, progress=report)
+        st.session_state["dataset_key"] = key
+    return st.session_state["dataset"]

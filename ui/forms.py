@@ -1,0 +1,162 @@
+"""Inputs for the core's settings objects; each returns a finished object."""
+
+from dataclasses import replace
+
+import streamlit as st
+
+from cxr_core.augment import Augmentation
+from cxr_core.preprocess import Preprocessing
+from cxr_core.recipes import RECIPE_NOTES, RECIPES, STARTS, imagenet_weights_path, make_config
+from cxr_core.split import SPLIT_KINDS
+
+_AUGMENTATION_SLIDERS = {
+    "rotation_degrees": ("Rotation in degrees", 0.0, 45.0, "Turned by up to this much either way."),
+    "zoom": ("Zoom", 0.0, 0.5, "Scaled by one plus or minus this."),
+    "brightness": ("Brightness", 0.0, 0.5, "Shifted by up to this share of the grey range."),
+    "contrast": ("Contrast", 0.0, 0.9, "Spread around the mean by one plus or minus this."),
+    "blur": ("Blur in pixels", 0.0, 4.0, "Gaussian blur with a sigma of up to this."),
+    "resolution": ("Lost resolution", 0.0, 0.9, "Shrunk by up to this share and enlarged again."),
+    "jpeg_quality": ("Lowest JPEG quality", 10, 100, "Re-compressed with a quality from here to 100; 100 is off."),
+}
+
+
+def ask_preprocessing(place, start):
+    """Ask for every preprocessing option.
+
+    Args:
+        place: a Streamlit container.
+        start: preprocess.Preprocessing, the values shown first.
+
+    Returns:
+        Preprocessing.
+    """
+    balance = place.toggle(
+        "White balance",
+        start.white_balance_percent is not None,
+        help="Stretch the grey values between two percentiles.",
+    )
+    percent = place.slider(
+        "Percentile",
+        0.0,
+        5.0,
+        start.white_balance_percent or 0.05,
+        0.05,
+        disabled=not balance,
+        help="Share of pixels in % that become black, and as many white. The article takes 0.05.",
+    )
+    clahe = place.segmented_control(
+        "CLAHE", ["off", "before", "after"], default=start.clahe, help="Local contrast, before or after white balance."
+    )
+    clip = place.slider(
+        "CLAHE clip limit", 0.5, 10.0, start.clahe_clip_limit, 0.5, help="Higher means more contrast, and more noise."
+    )
+    tiles = place.slider(
+        "CLAHE tiles", 2, 16, start.clahe_tiles, help="Tiles per side that are equalised on their own."
+    )
+    aspect = place.segmented_control(
+        "Aspect",
+        ["stretch", "pad"],
+        default=start.aspect,
+        help="Stretch to a square as the article does, or pad with black.",
+    )
+    interpolation = place.segmented_control(
+        "Interpolation", ["linear", "area", "cubic"], default=start.interpolation, help="How pixels are resized."
+    )
+    scaling = place.segmented_control(
+        "Scaling",
+        ["0..1", "-1..1"],
+        default=start.scaling,
+        help="Range of the numbers; ImageNet weights were made for -1..1.",
+    )
+    return Preprocessing(
+        white_balance_percent=percent if balance else None,
+        clahe=clahe or "off",
+        clahe_clip_limit=clip,
+        clahe_tiles=tiles,
+        aspect=aspect or "stretch",
+        interpolation=interpolation or "linear",
+        scaling=scaling or "0..1",
+        size=start.size,
+    )
+
+
+def ask_augmentation(start, key="augmentation"):
+    """Ask for every augmentation option, in four columns; see `ask_preprocessing`."""
+    columns = st.columns(4)
+    values = {
+        name: columns[i % 4].slider(label, low, high, getattr(start, name), help=help_text, key=f"{key}_{name}")
+        for i, (name, (label, low, high, help_text)) in enumerate(_AUGMENTATION_SLIDERS.items())
+    }
+    flip = columns[3].toggle(
+        "Mirror left and right",
+        start.horizontal_flip,
+        help="Half of the time. The heart then lies on the right.",
+        key=f"{key}_flip",
+    )
+    return Augmentation(horizontal_flip=flip, **values)
+
+
+def ask_training(dataset):
+    """Ask for a training's settings; a recipe fills them in.
+
+    Args:
+        dataset: dataset.Dataset to train on.
+
+    Returns:
+        recipes.TrainingConfig, or None after a sentence that says what is wrong.
+    """
+    left, right = st.columns(2)
+    recipe = left.selectbox("Recipe", list(RECIPES), help="What is trained, and how long it takes.")
+    left.caption(RECIPE_NOTES[recipe])
+    split = right.selectbox(
+        "Split", list(SPLIT_KINDS), help="Which images teach, which choose, which are kept for the end."
+    )
+    right.caption(SPLIT_KINDS[split])
+    start_config = make_config(recipe, roots=dataset.roots)
+    first, second, third, fourth = st.columns(4)
+    epochs = first.number_input(
+        "Epochs", 1, 500, start_config.epochs, help="Passes over the training images.", key=f"{recipe}_epochs"
+    )
+    batch_size = second.number_input(
+        "Batch size", 1, 512, start_config.batch_size, help="Images per step.", key=f"{recipe}_batch"
+    )
+    learning_rate = third.number_input(
+        "Learning rate", 1e-6, 1.0, start_config.learning_rate, format="%.6f", key=f"{recipe}_rate",
+        help="Adam's step size; it falls to 0.3 of itself after two epochs without a better validation loss.",
+    )  # fmt: skip
+    seed = fourth.number_input("Seed", 0, 2**31 - 1, 0, help="Of split, weights, order and augmentation.")
+    start = _ask_start()
+    augmentation = start_config.augmentation
+    if start_config.train_from == "head":
+        st.caption("No augmentation: the features of a frozen backbone are computed once.")
+    elif st.toggle("Change the augmentation", help="See the Preprocessing page for what each one does."):
+        augmentation = ask_augmentation(augmentation, key=f"{recipe}_augmentation")
+    try:
+        return replace(
+            start_config,
+            split=split,
+            epochs=int(epochs),
+            batch_size=int(batch_size),
+            learning_rate=float(learning_rate),
+            seed=int(seed),
+            start=start,
+            augmentation=augmentation,
+        )
+    except ValueError as error:
+        st.error(str(error))
+        return None
+
+
+def _ask_start():
+    at_hand = imagenet_weights_path().exists()
+    choices = list(STARTS) if at_hand else list(reversed(STARTS))
+    start = st.segmented_control(
+        "Start from",
+        choices,
+        default=choices[0],
+        format_func={"imagenet": "ImageNet", "shipped": "The shipped classifier's backbone"}.get,
+        help="Where the backbone's weights come from; they are never random.",
+    )
+    start = start or choices[0]
+    st.caption(STARTS[start])
+    return start

@@ -1,0 +1,81 @@
+"""Predictions on a page: which ones to look at, and a grid that tells right from wrong."""
+
+import pandas as pd
+import streamlit as st
+
+from cxr_core.card import load_card
+from cxr_core.config import class_label
+from cxr_core.evaluate import score_table
+from ui.blocks import progress_bar
+from ui.data import choose_dataset, show_pictures
+from ui.models import open_classifier
+
+_SIDES = {"test": "Its test split", "validation": "Its validation split", "dataset": "Another data set"}
+_TITLES = {
+    "test": "The classifier's own test split: neither trained on nor used to choose the best epoch.",
+    "validation": "The validation split, which chose the best epoch: a little flattering.",
+    "dataset": "The data set chosen at the left. Images the classifier was trained on flatter its figures.",
+}
+
+
+def choose_predictions(folder):
+    """Let the user choose which predictions of a classifier to look at.
+
+    Args:
+        folder: Path of a model folder.
+
+    Returns:
+        (metrics, predictions, title): dict, DataFrame and what the images are, in a sentence.
+    """
+    card = load_card(folder)
+    side = st.segmented_control(
+        "Images", list(_SIDES), default="test", format_func=_SIDES.get, help="Which images the figures below are about."
+    )
+    side = side or "test"
+    if side == "dataset":
+        return *_score_chosen(folder), _TITLES[side]
+    title = _TITLES[side]
+    if side == "test" and card.training.get("split") == "article":
+        title = "The article's way: these test images also chose the best epoch, so the figures flatter the classifier."
+    table = pd.read_csv(folder / "predictions.csv")
+    return card.metrics[side], table[table["split"] == side], title
+
+
+def show_predictions(predictions):
+    """Show a grid of pictures with prediction and truth; where the pictures are not at hand, a table."""
+    captions = [_caption(row) for row in predictions.itertuples()]
+    if "path" in predictions:
+        show_pictures(predictions["path"].tolist(), captions)
+        return
+    st.caption("The pictures themselves are not part of this installation; these are their names and predictions.")
+    shown = predictions[["file", "true", "predicted", "confidence"]].assign(
+        true=predictions["true"].map(class_label),
+        predicted=predictions["predicted"].map(class_label),
+        verdict=["right" if right else "wrong" for right in predictions["right"]],
+    )
+    percent = st.column_config.NumberColumn(format="percent")
+    st.dataframe(shown, width="stretch", hide_index=True, column_config={"confidence": percent})
+
+
+def _caption(row):
+    if row.right:
+        return f":material/check: right: {class_label(row.predicted)}, {row.confidence:.0%}"
+    return (
+        f":material/close: **wrong**: called {class_label(row.predicted)}, {row.confidence:.0%}; "
+        f"is {class_label(row.true)}"
+    )
+
+
+def _score_chosen(folder):
+    dataset = choose_dataset()
+    key = (str(folder), dataset.fingerprint)
+    if st.session_state.get("scored_key") != key:
+        classifier = open_classifier(folder)
+        try:
+            with progress_bar("Classifying") as report:
+                st.session_state["scored"] = score_table(classifier, dataset.table, progress=lambda _phase: report)
+        except ValueError as error:
+            st.error(f"{error} Choose another data set at the left.")
+            st.stop()
+        st.session_state["scored_key"] = key
+    return st.session_state["scored"]
