@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass
 import cv2
 import numpy as np
 
+from cxr_core.checks import check_kinds
+
 
 @dataclass(frozen=True, kw_only=True)
 class Augmentation:
@@ -34,6 +36,7 @@ class Augmentation:
     jpeg_quality: int = 100
 
     def __post_init__(self):
+        check_kinds(self)
         for name, low, high in (
             ("rotation_degrees", 0, 180),
             ("zoom", 0, 0.9),

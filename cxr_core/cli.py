@@ -31,7 +31,7 @@ def main(arguments=None):
     options = _build_parser().parse_args(arguments)
     try:
         return options.command(options) or 0
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, OSError) as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1
 
@@ -176,6 +176,7 @@ def _stop(options):
     from cxr_core.runs import Run, stop_run
 
     run = Run(options.run_folder.resolve())
+    run.config()
     stop_run(run)
     print(run.status().state)
 

@@ -185,6 +185,8 @@ def _walk_pictures(folder, root, problems):
 def _describe_file(item):
     root, class_name, path = item
     file = path.relative_to(root).as_posix()
+    if not _is_text(file):
+        return None, (file.encode(errors="replace").decode(), "This file's name is no readable text; rename it.")
     try:
         data = path.read_bytes()
         header = read_header(data)
@@ -199,3 +201,12 @@ def _describe_file(item):
     digest = hashlib.sha256(data).hexdigest()
     row = (str(path.resolve()), file, class_name, header.width, header.height, header.format, len(data))
     return (*row, patient_of(path.name), digest), None
+
+
+def _is_text(name):
+    """Return False for a name whose bytes are no UTF-8: it could not be written to any table."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

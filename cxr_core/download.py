@@ -1,6 +1,8 @@
 """Fetch the article's data set from Kaggle, through Kaggle's own library."""
 
+import os
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -36,11 +38,16 @@ def download_kaggle(folder=KAGGLE_DIR):
     import requests
     from kagglehub import exceptions
 
+    folder = Path(folder)
     found = find_kaggle(folder)
     if found:
         return found
+    # Fetched beside its place and moved there when whole, so that half an archive never counts.
+    part = folder.with_name(f"{folder.name}-part")
+    shutil.rmtree(part, ignore_errors=True)
     try:
-        path = kagglehub.dataset_download(KAGGLE_HANDLE, output_dir=str(folder))
+        kagglehub.dataset_download(KAGGLE_HANDLE, output_dir=str(part))
+        os.replace(part, folder)
     except (
         requests.RequestException,
         exceptions.UnauthenticatedError,
@@ -53,10 +60,11 @@ def download_kaggle(folder=KAGGLE_DIR):
         ValueError,
     ) as error:
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        shutil.rmtree(part, ignore_errors=True)
         raise DownloadFailed(f"Kaggle's data set could not be fetched ({reason[:200]}). {_ADVICE}") from error
-    found = find_kaggle(path)
+    found = find_kaggle(folder)
     if not found:
-        raise DownloadFailed(f"Kaggle's archive holds no folder named covid; look at {path}.")
+        raise DownloadFailed(f"Kaggle's archive holds no folder named covid; look at {folder}.")
     return found
 
 

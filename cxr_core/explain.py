@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 
+SCREEN_SIDE = 1000
 COLOUR_MAPS = {"jet": cv2.COLORMAP_JET, "inferno": cv2.COLORMAP_INFERNO}
 
 

@@ -1,14 +1,10 @@
 """Plotly figures: each takes numbers that are already computed and only draws them."""
 
-import base64
-
 import plotly.graph_objects as go
 
 from cxr_core.config import class_colours, class_label
-from cxr_core.explain import png_bytes, shrink
 
 _DASHES = {"micro": ("Micro average", "#CC79A7", "dot"), "macro": ("Macro average", "#999999", "dash")}
-_SCREEN_SIDE = 1000
 _COLOUR_SCALES = {"jet": "Jet", "inferno": "Inferno"}
 
 
@@ -219,33 +215,19 @@ def probability_figure(classes, probabilities):
     return figure.update_layout(height=70 + 50 * len(classes), showlegend=False)
 
 
-def overlay_figure(overlay_rgb, title, colour_map):
-    """Show an overlay with a colour bar; zoom and pan keep the picture's aspect.
+def colour_bar_figure(colour_map):
+    """Draw the colour bar that belongs to an overlay.
 
     Args:
-        overlay_rgb: uint8 (H, W, 3), as `explain.overlay_map` blends it; shrunk for the screen.
-        title: str.
         colour_map: "jet" or "inferno".
     """
-    encoded = base64.b64encode(png_bytes(shrink(overlay_rgb, _SCREEN_SIDE))).decode()
-    figure = go.Figure(go.Image(source=f"data:image/png;base64,{encoded}", hoverinfo="skip"))
-    title_of_bar = {"text": "Pull on the class: 0 none, 1 strongest in this picture", "side": "top"}
-    bar = {
-        "title": title_of_bar,
-        "tickvals": [0, 0.5, 1],
-        "thickness": 10,
-        "orientation": "h",
-        "y": -0.02,
-        "yanchor": "top",
-    }
-    marker = {"colorscale": _COLOUR_SCALES[colour_map], "cmin": 0, "cmax": 1, "color": [0], "showscale": True}
-    figure.add_scatter(
-        x=[None], y=[None], mode="markers", marker=marker | {"colorbar": bar}, showlegend=False, hoverinfo="skip"
+    values = [i / 255 for i in range(256)]
+    figure = go.Figure(
+        go.Heatmap(x=values, z=[values], colorscale=_COLOUR_SCALES[colour_map], showscale=False, hoverinfo="skip")
     )
-    figure.update_xaxes(visible=False, constrain="domain")
-    figure.update_yaxes(visible=False, scaleanchor="x", constrain="domain")
-    height = int(min(760, max(300, 120 + 520 * overlay_rgb.shape[0] / overlay_rgb.shape[1])))
-    return figure.update_layout(title=title, height=height, margin={"l": 0, "r": 0, "t": 40, "b": 70})
+    figure.update_yaxes(visible=False)
+    figure.update_xaxes(title_text="Pull on the class: 0 none, 1 strongest in this picture", tickvals=[0, 0.5, 1])
+    return figure.update_layout(height=72, margin={"l": 10, "r": 10, "t": 0, "b": 52})
 
 
 _LEGEND_BELOW = {"orientation": "h", "yanchor": "top", "y": -0.25, "x": 0}

@@ -16,7 +16,6 @@ PICTURE_ENDINGS = (".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".tif", ".tiff", ".
 _PIL_FORMATS = ("JPEG", "PNG", "BMP", "TIFF")
 # What Pillow's decoders raise on broken data; UnidentifiedImageError is an OSError.
 _PIL_ERRORS = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error)
-_DICOM_ERRORS = (AttributeError, KeyError, NotImplementedError, OSError, RuntimeError, TypeError, ValueError)
 _END_MARKS = {"JPEG": b"\xff\xd9", "PNG": b"IEND"}
 
 
@@ -76,9 +75,7 @@ def read_header(data):
 def decode_picture(data):
     """Decode a whole file to pixels, after checking its size.
 
-    EXIF rotation is applied and transparency dropped. DICOM goes through modality LUT,
-    VOI LUT or window, and inversion of MONOCHROME1, in that order; of several frames
-    the first is taken.
+    EXIF rotation is applied and transparency dropped. DICOM: see `dicom.decode_dicom`.
 
     Args:
         data: bytes, the whole file.
@@ -135,40 +132,24 @@ def _pil_header(data):
 
 
 def _dicom_header(data):
-    import pydicom
+    from cxr_core.dicom import UnreadableDicom, dicom_size
 
     try:
-        tags = ["Rows", "Columns", "NumberOfFrames"]
-        dataset = pydicom.dcmread(io.BytesIO(data), stop_before_pixels=True, specific_tags=tags)
-        frames = int(dataset.get("NumberOfFrames") or 1)
-        header = PictureHeader(int(dataset.Columns), int(dataset.Rows), "DICOM")
-    except _DICOM_ERRORS as error:
-        raise UnreadablePicture("This DICOM file holds no picture.") from error
-    if header.width * header.height * frames > MAX_PIXELS:
+        width, height, frames = dicom_size(data)
+    except UnreadableDicom as error:
+        raise UnreadablePicture(str(error)) from error
+    if width * height * frames > MAX_PIXELS:
         raise UnreadablePicture(
-            f"The DICOM file has {frames} frames of {header.width} × {header.height} pixels; "
+            f"The DICOM file has {frames} frames of {width} × {height} pixels; "
             f"at most {MAX_PIXELS / 1e6:.0f} million pixels are read."
         )
-    return header
+    return PictureHeader(width, height, "DICOM")
 
 
 def _decode_dicom(data):
-    import pydicom
-    from pydicom.pixels import apply_modality_lut, apply_voi_lut
+    from cxr_core.dicom import UnreadableDicom, decode_dicom
 
     try:
-        dataset = pydicom.dcmread(io.BytesIO(data))
-        pixels = dataset.pixel_array
-        if int(dataset.get("NumberOfFrames") or 1) > 1:
-            pixels = pixels[0]
-        if pixels.ndim == 3:
-            return cv2.cvtColor(np.ascontiguousarray(pixels.astype(np.uint8)), cv2.COLOR_RGB2BGR)
-        values = apply_voi_lut(apply_modality_lut(pixels, dataset), dataset).astype(np.float64)
-    except _DICOM_ERRORS as error:
-        raise UnreadablePicture("The pixel data of this DICOM file cannot be decoded.") from error
-    inverted = (
-        dataset.get("PhotometricInterpretation") == "MONOCHROME1" or dataset.get("PresentationLUTShape") == "INVERSE"
-    )
-    span = values.max() - values.min()
-    values = (values - values.min()) / (span or 1.0)
-    return np.round((1.0 - values if inverted and span else values) * 65535).astype(np.uint16)
+        return decode_dicom(data)
+    except UnreadableDicom as error:
+        raise UnreadablePicture(str(error)) from error

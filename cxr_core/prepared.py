@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,21 +50,25 @@ def prepare_images(table, preprocessing, *, cache_dir=CACHE_DIR, progress=None):
 
     Raises:
         ValueError: not one picture could be decoded.
+        OSError: a file went away while it was read; nothing is cached then.
     """
+    reachable = table["path"].map(lambda path: os.access(path, os.R_OK)).to_numpy(bool)
+    errors = dict.fromkeys(table["file"][~reachable], "This file cannot be opened.")
+    table = table[reachable].reset_index(drop=True)
     key = _cache_key(table, preprocessing)
     array_path = Path(cache_dir) / "prepared" / f"{key}.npy"
     errors_path = array_path.with_suffix(".json")
-    if not (array_path.exists() and errors_path.exists()):
+    if len(table) and not (array_path.exists() and errors_path.exists()):
         _write_images(table, preprocessing, array_path, errors_path, progress)
-    failed = read_json(errors_path)
-    bad = np.zeros(len(table), bool)
-    bad[[int(position) for position in failed]] = True
-    if bad.all():
+    failed = read_json(errors_path) if len(table) else {}
+    good = np.ones(len(table), bool)
+    good[[int(position) for position in failed]] = False
+    if not good.any():
         raise ValueError("Not one picture of this data set could be decoded.")
     images = np.load(array_path, mmap_mode="r")
-    errors = {table["file"].iloc[int(position)]: reason for position, reason in failed.items()}
-    readable = images[~bad] if bad.any() else images
-    return PreparedImages(readable, table[~bad].reset_index(drop=True), errors, key)
+    errors |= {table["file"].iloc[int(position)]: reason for position, reason in failed.items()}
+    readable = images if good.all() else images[good]
+    return PreparedImages(readable, table[good].reset_index(drop=True), errors, key)
 
 
 def _cache_key(table, preprocessing):
@@ -75,8 +80,8 @@ def _write_images(table, preprocessing, array_path, errors_path, progress):
     def prepare(path):
         try:
             return preprocessing.image_u8(read_picture(path)), None
-        except (UnreadablePicture, OSError) as error:
-            return None, str(error) or "This file cannot be opened."
+        except UnreadablePicture as error:
+            return None, str(error)
 
     failed, shape = {}, (len(table), preprocessing.size, preprocessing.size)
     # Three threads on two cores: one of them is often waiting for the disk.

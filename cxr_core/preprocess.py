@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass
 import cv2
 import numpy as np
 
+from cxr_core.checks import check_kinds, settings_from_dict
+
 # Images are prepared many at a time, one per thread; OpenCV's own threads would only compete.
 cv2.setNumThreads(1)
 
@@ -47,6 +49,7 @@ class Preprocessing:
     scaling: str = "0..1"
 
     def __post_init__(self):
+        check_kinds(self)
         for name, allowed in _ALLOWED.items():
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} must be one of {', '.join(allowed)}; received {getattr(self, name)!r}.")
@@ -139,10 +142,7 @@ class Preprocessing:
 
 def preprocessing_from_dict(values):
     """Build a Preprocessing from a card's dictionary; ValueError names an unknown setting."""
-    unknown = set(values) - set(Preprocessing.__dataclass_fields__)
-    if unknown:
-        raise ValueError(f"Unknown preprocessing settings: {', '.join(sorted(unknown))}.")
-    return Preprocessing(**values)
+    return settings_from_dict(Preprocessing, values)
 
 
 def balance_channel(channel, percent):

@@ -2,10 +2,11 @@
 
 import json
 import os
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from cxr_core.augment import Augmentation
+from cxr_core.checks import check_kinds, settings_from_dict
 from cxr_core.preprocess import Preprocessing
 from cxr_core.split import SPLIT_KINDS
 
@@ -68,14 +69,15 @@ class TrainingConfig:
     augmentation: Augmentation = field(default_factory=Augmentation)
 
     def __post_init__(self):
+        check_kinds(self)
         rules = (
             (self.recipe in RECIPES, f"recipe must be one of {', '.join(RECIPES)}", self.recipe),
             (self.start in STARTS, f"start must be one of {', '.join(STARTS)}", self.start),
             (self.split in SPLIT_KINDS, f"split must be one of {', '.join(SPLIT_KINDS)}", self.split),
-            (isinstance(self.seed, int) and self.seed >= 0, "seed must be a whole number from 0", self.seed),
-            (isinstance(self.epochs, int) and self.epochs >= 1, "epochs must be at least 1", self.epochs),
+            (self.seed >= 0, "seed must be a whole number from 0", self.seed),
+            (self.epochs >= 1, "epochs must be at least 1", self.epochs),
             (
-                isinstance(self.batch_size, int) and self.batch_size >= 1,
+                self.batch_size >= 1,
                 "batch_size must be at least 1",
                 self.batch_size,
             ),
@@ -156,26 +158,27 @@ def make_config(recipe, *, settings=(), **values):
     """
     if recipe not in RECIPES:
         raise ValueError(f"recipe must be one of {', '.join(RECIPES)}; received {recipe!r}.")
-    config = TrainingConfig(recipe=recipe, **(RECIPES[recipe] | values))
-    for setting in settings:
-        key, equals, text = setting.partition("=")
-        if not equals:
-            raise ValueError(f"A setting is written key=value; received {setting!r}.")
-        config = _replace_setting(config, key.split("."), _parse_value(text), setting)
-    return config
+    settings_by_key = _parse_settings(settings)
+    changes = {}
+    for name, base in (("preprocessing", Preprocessing()), ("augmentation", Augmentation())):
+        inner = settings_by_key.pop(name, {})
+        if not isinstance(inner, dict):
+            raise ValueError(f"{name} has settings of its own, written {name}.key=value; received {inner!r}.")
+        start = values.get(name) or RECIPES[recipe].get(name, base)
+        changes[name] = settings_from_dict(type(base), start.to_dict() | inner)
+    return settings_from_dict(TrainingConfig, {"recipe": recipe} | RECIPES[recipe] | values | settings_by_key | changes)
 
 
 def config_from_dict(values):
     """Build a TrainingConfig from `config.json`; ValueError names what an older or newer file adds."""
-    unknown = set(values) - {f.name for f in fields(TrainingConfig)}
-    if unknown:
-        raise ValueError(f"Unknown training settings: {', '.join(sorted(unknown))}.")
+    if not isinstance(values, dict):
+        raise ValueError(f"A training configuration holds named settings; received {values!r}.")
     nested = {
-        "preprocessing": Preprocessing(**values["preprocessing"]),
-        "augmentation": Augmentation(**values["augmentation"]),
+        "preprocessing": settings_from_dict(Preprocessing, values.get("preprocessing", {})),
+        "augmentation": settings_from_dict(Augmentation, values.get("augmentation", {})),
     }
-    tuples = {k: tuple(values[k]) for k in ("roots", "head_units", "head_dropouts")}
-    return TrainingConfig(**(values | nested | tuples))
+    tuples = {key: tuple(value) for key, value in values.items() if isinstance(value, list)}
+    return settings_from_dict(TrainingConfig, values | nested | tuples)
 
 
 def command_for(config, run_dir):
@@ -202,24 +205,24 @@ def _differences(before, after, prefix=""):
             yield prefix + key, value
 
 
+def _parse_settings(settings):
+    """Turn "key=value" and "outer.key=value" into a dict, with one inner dict per outer key."""
+    values = {}
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals:
+            raise ValueError(f"A setting is written key=value; received {setting!r}.")
+        outer, dot, inner = key.partition(".")
+        if not dot:
+            values[key] = _parse_value(text)
+        elif isinstance(values.setdefault(outer, {}), dict):
+            values[outer][inner] = _parse_value(text)
+    return values
+
+
 def _parse_value(text):
     try:
         value = json.loads(text)
     except json.JSONDecodeError:
         value = text
     return tuple(value) if isinstance(value, list) else value
-
-
-def _replace_setting(target, keys, value, setting):
-    names = {f.name for f in fields(target)}
-    if keys[0] not in names:
-        raise ValueError(f"Unknown setting {setting!r}; known are {', '.join(sorted(names))}.")
-    if len(keys) > 1:
-        inner = getattr(target, keys[0])
-        if not hasattr(inner, "__dataclass_fields__"):
-            raise ValueError(f"{keys[0]} has no inner settings; received {setting!r}.")
-        value = _replace_setting(inner, keys[1:], value, setting)
-    try:
-        return replace(target, **{keys[0]: value})
-    except TypeError as error:
-        raise ValueError(f"The value in {setting!r} has the wrong type.") from error

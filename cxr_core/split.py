@@ -45,7 +45,7 @@ def make_split(table, kind, *, seed, validation_share=0.15, test_share=0.2):
         kind: a key of `SPLIT_KINDS`.
         seed: int.
         validation_share: float, share of all images that choose the best epoch.
-        test_share: float, share of all images kept for the end.
+        test_share: float, share of all images kept for the end. A grouped split takes the nearest 1/k.
 
     Returns:
         Split.

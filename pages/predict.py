@@ -4,8 +4,8 @@ import streamlit as st
 
 from cxr_core.card import card_figures
 from cxr_core.config import MAX_FILE_BYTES, class_label
-from cxr_core.explain import COLOUR_MAPS, display_rgb, overlay_map, png_bytes, shrink
-from cxr_core.figures import overlay_figure, probability_figure
+from cxr_core.explain import COLOUR_MAPS, SCREEN_SIDE, display_rgb, overlay_map, png_bytes, shrink
+from cxr_core.figures import colour_bar_figure, probability_figure
 from cxr_core.pictures import UnreadablePicture
 from ui.blocks import page_header, research_notice, show_figure, show_figures_row
 from ui.examples import example_pictures
@@ -75,9 +75,11 @@ overlay = overlay_map(prediction.picture, whole, alpha=alpha, colour_map=colour_
 left, right = st.columns(2)
 with left:
     st.markdown("**The picture**")
-    st.image(shrink(display_rgb(prediction.picture), 1000), width="stretch")
+    st.image(shrink(display_rgb(prediction.picture), SCREEN_SIDE), width="stretch")
 with right:
-    show_figure(overlay_figure(overlay, f"Where the classifier looked for {class_label(shown)}", colour_map))
+    st.markdown(f"**Where the classifier looked for {class_label(shown)}**")
+    st.image(shrink(overlay, SCREEN_SIDE), width="stretch")
+    show_figure(colour_bar_figure(colour_map))
 if not map_.any():
     st.caption(f"Nothing in this picture speaks for {class_label(shown)}: the map is empty.")
 st.download_button(

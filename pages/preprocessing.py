@@ -7,12 +7,12 @@ import streamlit as st
 from cxr_core.appearance import grey_histograms
 from cxr_core.augment import Augmentation
 from cxr_core.config import class_label
-from cxr_core.explain import display_rgb, shrink
+from cxr_core.explain import SCREEN_SIDE, display_rgb, shrink
 from cxr_core.figures import grey_histogram_figure
 from cxr_core.pictures import UnreadablePicture, read_picture
 from cxr_core.preprocess import Preprocessing
 from ui.blocks import page_header, show_figure
-from ui.data import choose_dataset, demo_note
+from ui.data import THUMBNAIL_PIXELS, choose_dataset, demo_note
 from ui.forms import ask_augmentation, ask_preprocessing
 
 page_header("Preprocessing", "What the classifier sees, and what white balance, contrast and resizing do to it.")
@@ -35,7 +35,7 @@ image_u8 = preprocessing.image_u8(picture)
 plain_u8 = Preprocessing(white_balance_percent=None, size=preprocessing.size).image_u8(picture)
 
 left, middle, right = st.columns(3)
-original = shrink(display_rgb(picture), 1000)
+original = shrink(display_rgb(picture), SCREEN_SIDE)
 left.image(original, caption=f"The file: {row['width']} × {row['height']} pixels", width="stretch")
 middle.image(plain_u8, caption=f"Only made square, {preprocessing.size} × {preprocessing.size}", width="stretch")
 right.image(image_u8, caption=f"What the classifier sees, scaled to {preprocessing.scaling}", width="stretch")
@@ -48,9 +48,9 @@ augmentation = ask_augmentation(Augmentation())
 seed = st.number_input("Seed", 0, 9999, 0, help="The same seed draws the same 21 copies.")
 rng = np.random.default_rng(int(seed))
 copies = [augmentation.apply(image_u8, rng) for _ in range(21)]
-for start in range(0, 21, 7):
-    for column, copy in zip(st.columns(7), copies[start : start + 7], strict=True):
-        column.image(copy, width="stretch")
+with st.container(horizontal=True, gap="small"):
+    for copy in copies:
+        st.image(copy, width=THUMBNAIL_PIXELS)
 
 with st.expander("How this works"):
     st.markdown(

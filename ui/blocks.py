@@ -6,10 +6,12 @@ import streamlit as st
 
 from cxr_core.config import NOTICE
 from cxr_core.figures import history_figures
+from ui.navigation import ensure_navigation
 
 
 def page_header(title, sentence):
     """Show a page's title and the one sentence that says what it answers."""
+    ensure_navigation()
     st.title(title)
     st.markdown(sentence)
 

@@ -14,6 +14,7 @@ from cxr_core.pictures import UnreadablePicture
 from cxr_core.prepared import prepare_images
 from ui.blocks import progress_bar
 
+THUMBNAIL_PIXELS = 118
 _SOURCES = {"demo": "Demo drawings", "kaggle": "COVID CXR images from Kaggle", "folder": "A folder on this computer"}
 
 
@@ -70,25 +71,26 @@ def picture_thumbnail(path, mtime_ns, side=224):
         return None
 
 
-def show_pictures(paths, captions, columns=6):
-    """Show a grid of thumbnails with captions, each with its own aspect."""
-    for start in range(0, len(paths), columns):
-        row = st.columns(columns)
-        for column, path, caption in zip(row, paths[start:], captions[start:], strict=False):
+def show_pictures(paths, captions):
+    """Show thumbnails with captions, each with its own aspect; rows wrap with the screen's width."""
+    with st.container(horizontal=True, gap="small"):
+        for path, caption in zip(paths, captions, strict=True):
             mtime = Path(path).stat().st_mtime_ns if Path(path).exists() else 0
             image = picture_thumbnail(path, mtime)
-            if image is None:
-                column.caption(f"{caption} (the file is gone)")
-            else:
-                column.image(_on_square(image), caption=caption, width="stretch")
+            with st.container(width=THUMBNAIL_PIXELS):
+                if image is None:
+                    st.caption(f"{caption} (the file is gone)")
+                else:
+                    st.image(_on_square(image), caption=caption, width=THUMBNAIL_PIXELS)
 
 
 def _on_square(image):
-    """Pad with transparent-looking grey to a square, so that a grid stays even."""
+    """Pad with transparency to a square, so that a grid stays even."""
     side = max(image.shape[:2])
-    square = np.full((side, side, 3), 128, np.uint8)
+    square = np.zeros((side, side, 4), np.uint8)
     top, left = (side - image.shape[0]) // 2, (side - image.shape[1]) // 2
-    square[top : top + image.shape[0], left : left + image.shape[1]] = image
+    square[top : top + image.shape[0], left : left + image.shape[1], :3] = image
+    square[top : top + image.shape[0], left : left + image.shape[1], 3] = 255
     return square
 
 

@@ -87,14 +87,19 @@ def wait_until(condition, what, seconds=120):
         time.sleep(0.2)
 
 
+def test_a_link_to_a_page_opens_the_whole_app_on_the_first_visit(app, page):
+    page.goto(f"{app[0]}/dataset")
+    expect(page.get_by_role("heading", name="Dataset")).to_be_visible()
+    expect(page.get_by_test_id("stSidebarNav").get_by_text("Overview")).to_be_visible()
+    expect(page.get_by_test_id("stSidebarNav").get_by_text("streamlit app")).to_have_count(0)
+
+
 def test_an_uploaded_scan_gets_a_prediction_and_an_overlay(app, page, scan):
     page.goto(f"{app[0]}/predict")
     page.set_input_files('input[type="file"]', scan)
     expect(page.get_by_role("heading", name="The classifier answers")).to_be_visible()
     expect(page.get_by_text("Where the classifier looked for").first).to_be_visible()
-    picture = page.locator(".js-plotly-plot image").first
-    expect(picture).to_be_visible()
-    assert picture.get_attribute("href").startswith("data:image/png;base64,")
+    expect(page.get_by_test_id("stImage")).to_have_count(2)
     with page.expect_download() as download:
         page.get_by_role("button", name="Download the overlay").click()
     overlay = cv2.imread(str(download.value.path()))

@@ -1,0 +1,81 @@
+"""Shared fixtures: a drawn data set, real radiographs where they are at hand, and a home for what runs write."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[1]
+SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+# Nothing a test makes may land in the project: set before cxr_core is imported.
+_HOME = tempfile.TemporaryDirectory(prefix="cxr-lab-tests-", ignore_cleanup_errors=True)
+os.environ["CXR_LAB_HOME"] = _HOME.name
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
+if str(PROJECT) not in sys.path:
+    sys.path.insert(0, str(PROJECT))
+
+
+@pytest.fixture(scope="session")
+def demo_data(tmp_path_factory):
+    """A folder with 72 drawings, 24 per class."""
+    from cxr_core.phantoms import draw_demo_data
+
+    return draw_demo_data(tmp_path_factory.mktemp("demo") / "drawings", images_per_class=24)
+
+
+@pytest.fixture(scope="session")
+def real_radiographs():
+    """Paths of 21 real radiographs, seven per class."""
+    folder = SHARED_DATA / "covid_cxr"
+    if not folder.is_dir():
+        pytest.skip("needs ../shared/data")
+    chosen = []
+    for name in ("normal", "covid", "virus"):
+        files = sorted(p for p in (folder / name).iterdir() if p.suffix.lower() in (".jpg", ".jpeg", ".png"))
+        chosen += files[:: max(1, len(files) // 7)][:7]
+    return chosen
+
+
+@pytest.fixture(scope="session")
+def run_python():
+    """A callable(*arguments, **environment) that runs this interpreter in the project's folder."""
+
+    def run(*arguments, **environment):
+        return subprocess.run(
+            [sys.executable, *map(str, arguments)],
+            cwd=PROJECT, env=os.environ | environment, capture_output=True, text=True, timeout=180,
+        )  # fmt: skip
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def until():
+    """A callable(condition) that returns once `condition()` holds, and fails after two minutes."""
+
+    def wait(condition, seconds=120):
+        end, pause = time.monotonic() + seconds, threading.Event()
+        while not condition():
+            assert time.monotonic() < end, "what was waited for did not happen"
+            pause.wait(0.05)
+
+    return wait
+
+
+@pytest.fixture(scope="session")
+def tiny_run(demo_data, until):
+    """A finished two-epoch run of the quick recipe on the drawings, started as the app starts one."""
+    from cxr_core.recipes import make_config
+    from cxr_core.runs import start_run
+
+    settings = ("epochs=2", "start=shipped", "batch_size=16")
+    run = start_run(make_config("quick", roots=(str(demo_data),), settings=settings))
+    until(lambda: not run.status().is_active)
+    assert run.status().state == "finished", run.log_tail()
+    return run

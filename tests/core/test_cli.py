@@ -1,0 +1,249 @@
+"""cli.py: exit codes, and results alone on standard output."""
+
+import json
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+from conftest import PROJECT
+
+from cxr_core import cli
+from cxr_core.classifier import load_classifier
+from cxr_core.config import NOTICE, SHIPPED_MODEL_DIR
+from cxr_core.recipes import make_config
+from cxr_core.runs import Run, create_run
+
+
+@pytest.fixture
+def command(capfd):
+    """A callable(*words) that runs one command here and gives (exit code, output, errors)."""
+
+    def run(*words):
+        code = cli.main([str(w) for w in words])
+        return code, *capfd.readouterr()
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def pictures(demo_data, tmp_path_factory):
+    """One drawing, one file of text, one drawing."""
+    folder = tmp_path_factory.mktemp("files")
+    shutil.copy(next(demo_data.glob("covid/*.png")), folder / "first.png")
+    (folder / "second.jpg").write_text("no picture")
+    shutil.copy(next(demo_data.glob("virus/*.jpg")), folder / "third.jpg")
+    return [folder / "first.png", folder / "second.jpg", folder / "third.jpg"]
+
+
+def test_audit_prints_a_table_and_exits_with_0(command, demo_data):
+    code, output, _ = command("audit", demo_data)
+    assert code == 0
+    assert all(name in output for name in ("normal", "covid", "virus", "median_width"))
+
+
+def test_audit_json_is_all_there_is_on_standard_output(run_python, demo_data):
+    answer = run_python("-m", "cxr_core", "audit", demo_data, "--json", "-")
+    assert answer.returncode == 0
+    report = json.loads(answer.stdout)
+    assert report["images"] == 72
+    assert {name: c["images"] for name, c in report["classes"].items()} == {"normal": 24, "covid": 24, "virus": 24}
+
+
+def test_audit_writes_its_json_to_a_file(command, demo_data, tmp_path):
+    code, output, _ = command("audit", demo_data, "--json", tmp_path / "report.json")
+    assert (code, output) == (0, "")
+    assert json.loads((tmp_path / "report.json").read_text())["images"] == 72
+
+
+def test_audit_lists_what_it_could_not_read(command, demo_data, tmp_path):
+    shutil.copytree(demo_data / "normal", tmp_path / "normal")
+    (tmp_path / "normal" / "bad.png").write_text("no picture")
+    code, output, _ = command("audit", tmp_path)
+    assert code == 0
+    assert "normal/bad.png" in output
+
+
+def test_a_missing_folder_is_one_sentence_and_exit_code_1(command, tmp_path):
+    code, output, errors = command("audit", tmp_path / "nowhere")
+    assert (code, output) == (1, "")
+    assert errors.strip() == f"Error: There is no folder {tmp_path / 'nowhere'}."
+
+
+def test_a_result_that_cannot_be_written_is_one_sentence_and_exit_code_1(command, demo_data, tmp_path):
+    code, _, errors = command("audit", demo_data, "--json", tmp_path)
+    assert code == 1
+    assert errors.strip().splitlines()[-1].startswith("Error: ")
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["dance"], ["audit"], ["predict"], ["predict", "a.png", "--sharpen"], ["train", "d", "--seed", "x"]]
+)
+def test_wrong_usage_exits_with_2(words, capsys):
+    with pytest.raises(SystemExit) as caught:
+        cli.main(words)
+    assert caught.value.code == cli.WRONG_USAGE == 2
+    assert "usage:" in capsys.readouterr().err
+
+
+def test_help_says_what_this_is_not_for(capsys):
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["--help"])
+    assert caught.value.code == 0
+    assert "not for diagnosis" in " ".join(capsys.readouterr().out.split())
+
+
+def test_predict_gives_every_file_in_the_order_given_and_exits_with_1_for_a_bad_one(run_python, pictures):
+    answer = run_python("-m", "cxr_core", "predict", *pictures, "--json", "-")
+    assert answer.returncode == 1
+    rows = json.loads(answer.stdout)
+    assert [row["file"] for row in rows] == [str(p) for p in pictures]
+    assert [row["status"] for row in rows] == ["ok", "error", "ok"]
+    assert rows[1]["error"].endswith(".")
+    assert rows[1]["label"] is None
+
+
+def test_predict_gives_probabilities_that_sum_to_one_and_the_highest_as_label(command, pictures):
+    code, output, _ = command("predict", pictures[0], "--json", "-")
+    (row,) = json.loads(output)
+    assert code == 0
+    assert sum(row["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+    assert row["label"] == max(row["probabilities"], key=row["probabilities"].get)
+
+
+def test_predict_says_what_the_classifier_says(command, pictures):
+    _, output, _ = command("predict", pictures[2], "--json", "-")
+    prediction = load_classifier(SHIPPED_MODEL_DIR).predict_picture(pictures[2].read_bytes())
+    expected = dict(zip(prediction.classes, map(float, prediction.probabilities), strict=True))
+    assert json.loads(output)[0]["probabilities"] == expected
+
+
+def test_predict_prints_one_line_per_file_and_the_notice_beside(command, pictures):
+    code, output, errors = command("predict", *pictures)
+    assert code == 1
+    assert [line.split(": ")[0] for line in output.splitlines()] == [str(p) for p in pictures]
+    assert NOTICE in errors
+
+
+def test_predict_names_a_missing_file_and_a_folder(command, tmp_path):
+    code, output, _ = command("predict", tmp_path / "gone.png", tmp_path, "--json", "-")
+    assert code == 1
+    assert [row["status"] for row in json.loads(output)] == ["error", "error"]
+
+
+def test_predict_writes_one_overlay_per_readable_file_of_its_size(command, pictures, tmp_path):
+    command("predict", *pictures, "--cam-dir", tmp_path / "cams")
+    overlays = sorted((tmp_path / "cams").iterdir())
+    assert [p.name for p in overlays] == ["0001-first.png", "0003-third.png"]
+    for overlay, picture in zip(overlays, pictures[::2], strict=True):
+        assert cv2.imread(str(overlay)).shape == cv2.imread(str(picture)).shape
+
+
+def test_overlays_of_files_with_one_name_do_not_overwrite_each_other(command, pictures, tmp_path):
+    shutil.copy(pictures[2], tmp_path / "first.png")
+    command("predict", pictures[0], tmp_path / "first.png", "--cam-dir", tmp_path / "cams")
+    assert len(list((tmp_path / "cams").iterdir())) == 2
+
+
+def test_predict_without_a_model_is_one_sentence_and_exit_code_1(command, pictures, tmp_path):
+    code, output, errors = command("predict", pictures[0], "--model", tmp_path)
+    assert (code, output) == (1, "")
+    assert str(tmp_path) in errors
+
+
+def test_a_broken_model_file_is_one_sentence_and_exit_code_1(command, pictures, tmp_path):
+    shutil.copy(SHIPPED_MODEL_DIR / "card.json", tmp_path)
+    (tmp_path / "model.onnx").write_bytes(b"no graph")
+    code, _, errors = command("predict", pictures[0], "--model", tmp_path)
+    assert code == 1
+    assert errors.strip().splitlines()[-1].startswith("Error: ")
+
+
+def test_a_card_of_another_version_is_one_sentence_and_exit_code_1(command, pictures, tmp_path):
+    (tmp_path / "card.json").write_text('{"name": "x"}')
+    code, _, errors = command("predict", pictures[0], "--model", tmp_path)
+    assert code == 1
+    assert "card.json" in errors
+
+
+def test_evaluate_scores_as_scikit_learn_does(command, demo_data, tmp_path):
+    from sklearn.metrics import accuracy_score
+
+    for path in demo_data.rglob("drawing-00[0-4].*"):
+        (tmp_path / path.parent.name).mkdir(exist_ok=True)
+        shutil.copy(path, tmp_path / path.parent.name)
+    code, output, _ = command("evaluate", SHIPPED_MODEL_DIR, tmp_path, "--json", "-")
+    assert code == 0
+    result = json.loads(output)
+    classifier = load_classifier(SHIPPED_MODEL_DIR)
+    files = sorted(tmp_path.rglob("*.*"))
+    labels = [classifier.predict_picture(p.read_bytes()).label for p in files]
+    assert result["accuracy"] == accuracy_score([p.parent.name for p in files], labels)
+    assert np.sum(result["confusion_matrix"]) == result["n"] == len(files) == 15
+
+
+def test_evaluate_refuses_a_class_that_the_classifier_does_not_know(command, demo_data, tmp_path):
+    shutil.copytree(demo_data / "normal", tmp_path / "asthma")
+    code, _, errors = command("evaluate", SHIPPED_MODEL_DIR, tmp_path)
+    assert code == 1
+    assert "asthma" in errors
+
+
+def test_demo_prints_its_folder(command, tmp_path, monkeypatch):
+    monkeypatch.setattr("cxr_core.phantoms.draw_demo_data", lambda folder, **_: folder)
+    assert command("demo", "--folder", tmp_path / "x")[:2] == (0, f"{tmp_path / 'x'}\n")
+
+
+def test_train_refuses_a_wrong_setting_before_a_run_folder_is_made(command, demo_data, tmp_path):
+    code, output, errors = command("train", demo_data, "--set", "epoch=3", "--run", tmp_path / "run")
+    assert (code, output) == (1, "")
+    assert "Unknown setting epoch" in errors
+    assert not (tmp_path / "run").exists()
+
+
+def test_train_refuses_a_folder_that_holds_a_run(command, demo_data, tmp_path):
+    create_run(make_config("quick"), tmp_path / "run")
+    code, _, errors = command("train", demo_data, "--run", tmp_path / "run")
+    assert code == 1
+    assert "already holds a run" in errors
+
+
+def test_stop_prints_the_state_of_an_ended_run(command, tmp_path):
+    run = create_run(make_config("quick"), tmp_path / "run")
+    run.write_status(type(run.status())("finished"))
+    assert command("stop", tmp_path / "run")[:2] == (0, "finished\n")
+
+
+def test_stop_of_what_is_no_run_exits_with_1(command, tmp_path):
+    code, _, errors = command("stop", tmp_path / "nowhere")
+    assert code == 1
+    assert "nowhere" in errors
+
+
+def test_publish_copies_a_classifier_without_this_machines_paths(command, tiny_run, tmp_path):
+    code, output, _ = command("publish", tiny_run.path, tmp_path / "shipped")
+    assert (code, output.strip()) == (0, str(tmp_path / "shipped"))
+    assert {p.name for p in (tmp_path / "shipped").iterdir()} >= {"card.json", "model.onnx", "model.keras"}
+    roots = tiny_run.config().roots
+    for path in (tmp_path / "shipped").iterdir():
+        assert not any(root.encode() in path.read_bytes() for root in (*roots, str(PROJECT), str(tiny_run.path)))
+
+
+def test_a_published_classifier_predicts_as_the_run_does(command, tiny_run, tmp_path, pictures):
+    command("publish", tiny_run.path, tmp_path / "shipped")
+    one, two = (load_classifier(folder) for folder in (tiny_run.path, tmp_path / "shipped"))
+    data = pictures[0].read_bytes()
+    np.testing.assert_array_equal(one.predict_picture(data).probabilities, two.predict_picture(data).probabilities)
+
+
+def test_publish_of_a_run_without_a_model_exits_with_1_and_ships_nothing(command, tmp_path):
+    create_run(make_config("quick"), tmp_path / "run")
+    code, _, errors = command("publish", tmp_path / "run", tmp_path / "shipped")
+    assert code == 1
+    assert errors.strip()
+    assert not (tmp_path / "shipped" / "card.json").exists()
+
+
+def test_a_run_folder_is_a_model_folder(tiny_run):
+    assert Run(tiny_run.path).has_model
+    assert set(load_classifier(tiny_run.path).classes) == {"normal", "covid", "virus"}

@@ -1,0 +1,160 @@
+"""evaluate.py against scikit-learn."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn import metrics as sk
+
+from cxr_core.evaluate import (
+    evaluate_predictions,
+    predictions_table,
+    report_table,
+    roc_curves,
+    table_probabilities,
+)
+
+CLASSES = ("normal", "covid", "virus")
+
+
+def random_case(seed, n=120):
+    """True names and probabilities that know something of them."""
+    rng = np.random.default_rng(seed)
+    truth = rng.choice(3, n, p=[0.5, 0.3, 0.2])
+    scores = rng.normal(0, 1, (n, 3)) + 1.5 * np.eye(3)[truth]
+    probabilities = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+    return np.array(CLASSES)[truth], probabilities
+
+
+@pytest.fixture(params=range(4))
+def case(request):
+    return random_case(request.param)
+
+
+def predicted(probabilities):
+    return np.array(CLASSES)[probabilities.argmax(axis=1)]
+
+
+def test_accuracy_is_scikit_learns(case):
+    assert evaluate_predictions(*case, CLASSES)["accuracy"] == sk.accuracy_score(case[0], predicted(case[1]))
+
+
+def test_the_confusion_matrix_is_scikit_learns_rows_true_columns_predicted(case):
+    expected = sk.confusion_matrix(case[0], predicted(case[1]), labels=list(CLASSES)).tolist()
+    assert evaluate_predictions(*case, CLASSES)["confusion_matrix"] == expected
+
+
+def test_precision_recall_f1_and_support_are_scikit_learns(case):
+    per_class = evaluate_predictions(*case, CLASSES)["per_class"]
+    report = sk.classification_report(case[0], predicted(case[1]), output_dict=True, zero_division=0)
+    for name in CLASSES:
+        for ours, theirs in (("precision", "precision"), ("recall", "recall"), ("f1", "f1-score"), ("support",) * 2):
+            assert per_class[name][ours] == pytest.approx(report[name][theirs], abs=1e-12)
+
+
+def test_the_auc_of_a_class_is_scikit_learns(case):
+    per_class = evaluate_predictions(*case, CLASSES)["per_class"]
+    for i, name in enumerate(CLASSES):
+        assert per_class[name]["auc"] == pytest.approx(sk.roc_auc_score(case[0] == name, case[1][:, i]), abs=1e-12)
+
+
+def test_the_result_names_its_images_and_classes(case):
+    result = evaluate_predictions(*case, CLASSES)
+    assert (result["n"], result["classes"]) == (120, list(CLASSES))
+
+
+def test_a_class_without_images_is_none_and_not_an_error():
+    truth, probabilities = random_case(0)
+    here = truth != "virus"
+    result = evaluate_predictions(truth[here], probabilities[here], CLASSES)["per_class"]["virus"]
+    assert (result["recall"], result["auc"], result["support"]) == (None, None, 0)
+
+
+def test_a_class_never_predicted_has_no_precision():
+    probabilities = np.tile([0.9, 0.06, 0.04], (6, 1))
+    result = evaluate_predictions(["normal", "covid", "virus"] * 2, probabilities, CLASSES)["per_class"]
+    assert result["virus"]["precision"] is None
+    assert result["virus"]["recall"] == 0
+
+
+def test_a_data_set_of_one_class_is_scored():
+    result = evaluate_predictions(["covid"] * 4, np.tile([0.2, 0.7, 0.1], (4, 1)), CLASSES)
+    assert result["accuracy"] == 1
+    assert result["per_class"]["covid"]["auc"] is None
+    assert roc_curves(["covid"] * 4, np.tile([0.2, 0.7, 0.1], (4, 1)), CLASSES) == {}
+
+
+@pytest.mark.parametrize(
+    ("names", "rows", "message"),
+    [([], 0, "no image"), (["normal", "asthma"], 2, "also has asthma"), (["normal"], 2, "received 2 for 1")],
+)
+def test_what_cannot_be_scored_is_refused(names, rows, message):
+    with pytest.raises(ValueError, match=message):
+        evaluate_predictions(names, np.full((rows, 3), 1 / 3), CLASSES)
+
+
+def test_the_roc_curve_of_a_class_is_scikit_learns(case):
+    curves = roc_curves(*case, CLASSES)
+    for i, name in enumerate(CLASSES):
+        fpr, tpr, _ = sk.roc_curve(case[0] == name, case[1][:, i])
+        np.testing.assert_array_equal(curves[name]["fpr"], fpr)
+        np.testing.assert_array_equal(curves[name]["tpr"], tpr)
+        assert curves[name]["auc"] == sk.auc(fpr, tpr)
+
+
+def test_the_micro_average_is_scikit_learns(case):
+    hot = np.array([case[0] == name for name in CLASSES]).T
+    micro = roc_curves(*case, CLASSES)["micro"]
+    fpr, tpr, _ = sk.roc_curve(hot.ravel(), case[1].ravel())
+    np.testing.assert_array_equal(micro["fpr"], fpr)
+    np.testing.assert_array_equal(micro["tpr"], tpr)
+    assert micro["auc"] == pytest.approx(sk.roc_auc_score(hot, case[1], average="micro"), abs=1e-12)
+
+
+def test_the_macro_average_interpolates_every_class_at_all_false_positive_rates(case):
+    macro = roc_curves(*case, CLASSES)["macro"]
+    curves = [sk.roc_curve(case[0] == name, case[1][:, i])[:2] for i, name in enumerate(CLASSES)]
+    grid = np.unique(np.concatenate([fpr for fpr, _ in curves]))
+    mean = np.mean([np.interp(grid, fpr, tpr) for fpr, tpr in curves], axis=0)
+    assert macro["auc"] == pytest.approx(sk.auc(grid, mean), abs=1e-12)
+    np.testing.assert_allclose(np.interp(grid, macro["fpr"], macro["tpr"]), mean)
+    assert (macro["fpr"][0], macro["tpr"][0]) == (0, 0)
+
+
+def test_the_macro_auc_is_close_to_scikit_learns_mean_of_the_classes(case):
+    hot = np.array([case[0] == name for name in CLASSES]).T
+    expected = sk.roc_auc_score(hot, case[1], average="macro")
+    assert roc_curves(*case, CLASSES)["macro"]["auc"] == pytest.approx(expected, abs=0.02)
+
+
+def test_a_class_without_positives_has_no_curve():
+    truth, probabilities = random_case(0)
+    here = truth != "virus"
+    assert set(roc_curves(truth[here], probabilities[here], CLASSES)) == {"normal", "covid", "micro", "macro"}
+
+
+def test_the_table_has_one_row_per_image_with_its_probabilities(case):
+    files = [f"{i}.png" for i in range(len(case[0]))]
+    table = predictions_table(files, *case, CLASSES)
+    assert table["file"].tolist() == files
+    assert table["predicted"].tolist() == predicted(case[1]).tolist()
+    assert table["right"].tolist() == (case[0] == predicted(case[1])).tolist()
+    np.testing.assert_array_equal(table["confidence"], case[1].max(axis=1))
+    np.testing.assert_array_equal(table_probabilities(table, CLASSES), case[1])
+
+
+def test_probabilities_come_in_the_order_of_the_classes_asked_for(case):
+    table = predictions_table(range(120), *case, CLASSES)
+    np.testing.assert_array_equal(table_probabilities(table, CLASSES[::-1]), case[1][:, ::-1])
+
+
+def test_the_report_is_a_table_by_class(case):
+    result = evaluate_predictions(*case, CLASSES)
+    report = report_table(result)
+    assert list(report.index) == list(CLASSES)
+    assert pd.api.types.is_integer_dtype(report["support"])
+    assert report.loc["covid", "recall"] == result["per_class"]["covid"]["recall"]
+
+
+def test_the_report_of_undefined_figures_is_a_table_too():
+    result = evaluate_predictions(["normal"], np.array([[0.9, 0.06, 0.04]]), CLASSES)
+    assert report_table(result).loc["virus", "support"] == 0

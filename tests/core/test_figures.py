@@ -1,0 +1,73 @@
+"""Figures draw the numbers they are given, with axis titles and one colour per class."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cxr_core import figures
+from cxr_core.config import CLASS_COLOURS
+from cxr_core.evaluate import evaluate_predictions, roc_curves
+
+CLASSES = ("normal", "covid", "virus")
+TRUE = ["normal", "covid", "virus", "covid"]
+PROBABILITIES = np.array([[0.8, 0.1, 0.1], [0.2, 0.7, 0.1], [0.6, 0.1, 0.3], [0.1, 0.8, 0.1]])
+TABLE = pd.DataFrame({"class_name": TRUE, "width": [1, 2, 3, 4], "height": [5, 6, 7, 8], "file": list("abcd")})
+EPOCHS = pd.DataFrame(
+    {
+        "epoch": [1, 2],
+        "loss": [1.0, 0.5],
+        "val_loss": [1.1, 0.7],
+        "accuracy": [0.5, 0.8],
+        "val_accuracy": [0.4, 0.7],
+        "learning_rate": [1e-3, 3e-4],
+    }
+)
+BATCHES = pd.DataFrame({"epoch": [1, 1, 2], "batch": [1, 2, 1], "loss": [1.2, 1.0, 0.6], "accuracy": [0.4, 0.5, 0.7]})
+
+METRICS = evaluate_predictions(TRUE, PROBABILITIES, CLASSES)
+ALL_FIGURES = {
+    "counts": figures.class_count_figure({"normal": 3, "covid": 2}),
+    "sizes": figures.size_scatter_figure(TABLE),
+    "greys": figures.grey_histogram_figure(pd.DataFrame({"normal": np.full(256, 1 / 256)})),
+    "confusion": figures.confusion_figure(METRICS),
+    "roc": figures.roc_figure(roc_curves(TRUE, PROBABILITIES, CLASSES)),
+    "probabilities": figures.probability_figure(CLASSES, PROBABILITIES[0]),
+    **{f"history {i}": f for i, f in enumerate(figures.history_figures(EPOCHS, BATCHES))},
+}
+
+
+@pytest.mark.parametrize("name", ALL_FIGURES)
+def test_every_figure_says_what_it_shows_and_names_its_axes(name):
+    layout = ALL_FIGURES[name].layout
+    assert layout.title.text
+    assert layout.xaxis.title.text
+    assert layout.yaxis.title.text
+
+
+def test_a_class_has_the_same_colour_on_every_figure():
+    bars = ALL_FIGURES["counts"].data[0].marker.color
+    points = {trace.name: trace.marker.color for trace in ALL_FIGURES["sizes"].data}
+    curves = {trace.name.split(",")[0]: trace.line.color for trace in ALL_FIGURES["roc"].data}
+    assert bars[1] == points["COVID-19"] == curves["COVID-19"] == CLASS_COLOURS["covid"]
+
+
+def test_classes_are_told_apart_by_more_than_colour_in_the_size_scatter():
+    symbols = [trace.marker.symbol for trace in ALL_FIGURES["sizes"].data]
+    assert len(set(symbols)) == len(CLASSES)
+
+
+def test_the_confusion_matrix_shows_counts_or_shares_of_the_true_class():
+    counts = figures.confusion_figure(METRICS).data[0]
+    shares = figures.confusion_figure(METRICS, shares=True).data[0]
+    assert list(counts.text[2]) == ["1", "0", "0"]
+    assert list(shares.text[1]) == ["0.0 %", "100.0 %", "0.0 %"]
+
+
+def test_a_run_that_has_just_begun_gives_empty_figures_and_no_error():
+    for figure in figures.history_figures(pd.DataFrame(), pd.DataFrame()):
+        assert len(figure.data) == 0
+
+
+def test_the_batches_of_the_running_epoch_stand_after_the_finished_ones():
+    line = next(t for t in ALL_FIGURES["history 0"].data if t.name == "Within the epoch")
+    assert list(line.x) == [0.5, 1.0, 1.5]

@@ -1,0 +1,414 @@
+"""pictures.py against Pillow, OpenCV and pydicom, on files well-made and hostile."""
+
+import io
+import struct
+import tracemalloc
+import zlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pydicom
+import pytest
+from PIL import Image
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import encapsulate
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, SecondaryCaptureImageStorage
+
+from cxr_core.config import MAX_FILE_BYTES, MAX_PIXELS
+from cxr_core.pictures import UnreadablePicture, decode_picture, is_dicom, is_picture_file, read_header, read_picture
+
+DICOM_FILES = Path(pydicom.__file__).parent / "data" / "test_files"
+# pydicom warns of what these files get wrong on purpose.
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
+
+RAMP = np.arange(0, 240, 2, dtype=np.uint8).reshape(10, 12)
+COLOUR = np.random.default_rng(0).integers(0, 255, (30, 40, 3), dtype=np.uint8)
+
+
+def saved(image, kind, **options):
+    stream = io.BytesIO()
+    image.save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def png_chunk(kind, body):
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def png_claiming(width, height):
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    body = png_chunk(b"IHDR", header) + png_chunk(b"IDAT", zlib.compress(b"\0" * 64)) + png_chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + body
+
+
+def dicom(pixels, photometric="MONOCHROME2", syntax=ExplicitVRLittleEndian, **tags):
+    """A DICOM file's bytes; `pixels` uint8 or uint16, (H, W) or (H, W, 3)."""
+    data = Dataset()
+    data.file_meta = FileMetaDataset()
+    data.file_meta.TransferSyntaxUID = syntax
+    data.file_meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
+    data.file_meta.MediaStorageSOPInstanceUID = "1.2.3.4"
+    data.SOPClassUID, data.SOPInstanceUID = SecondaryCaptureImageStorage, "1.2.3.4"
+    data.Rows, data.Columns = pixels.shape[:2]
+    data.SamplesPerPixel = 3 if pixels.ndim == 3 else 1
+    if pixels.ndim == 3:
+        data.PlanarConfiguration = 0
+    data.PhotometricInterpretation = photometric
+    data.BitsAllocated = data.BitsStored = 8 * pixels.itemsize
+    data.HighBit, data.PixelRepresentation = data.BitsStored - 1, 0
+    data.PixelData = pixels.tobytes()
+    data["PixelData"].VR = "OB" if pixels.itemsize == 1 else "OW"
+    for name, value in tags.items():
+        setattr(data, name, value)
+    stream = io.BytesIO()
+    pydicom.dcmwrite(stream, data, enforce_file_format=True)
+    return stream.getvalue()
+
+
+def stretched(values):
+    """Values as a 16-bit picture over its whole range."""
+    values = np.asarray(values, float)
+    return np.round((values - values.min()) / np.ptp(values) * 65535).astype(np.uint16)
+
+
+def refusal(data):
+    """The one sentence that refuses a file."""
+    with pytest.raises(UnreadablePicture) as caught:
+        decode_picture(data)
+    sentence = str(caught.value)
+    assert sentence.endswith(".")
+    assert "\n" not in sentence
+    return sentence
+
+
+# Which files count
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.JPEG", "a.Jfif", "a.PNG", "a.bmp", "a.TIF", "a.tiff", "a.DCM", "a.x.JPG"])
+def test_picture_endings_count_in_any_case(tmp_path, name):
+    path = tmp_path / name
+    path.write_bytes(b"")
+    assert is_picture_file(path)
+
+
+@pytest.mark.parametrize("name", ["a.txt", "Thumbs.db", "a.jpg.part", "a.csv", "readme"])
+def test_other_files_do_not_count(tmp_path, name):
+    path = tmp_path / name
+    path.write_bytes(b"some text that is no picture" * 20)
+    assert not is_picture_file(path)
+
+
+def test_a_dicom_file_without_ending_counts(tmp_path):
+    path = tmp_path / "IM000001"
+    path.write_bytes(dicom(RAMP))
+    assert is_picture_file(path)
+
+
+# What is refused
+
+
+def test_an_empty_file_is_refused():
+    assert "empty" in refusal(b"")
+
+
+@pytest.mark.parametrize("data", [b"<html>no picture</html>", b"GIF89a" + b"\0" * 100, b"\0" * 500, b"%PDF-1.7\n"])
+def test_what_is_no_picture_is_refused(data):
+    assert "not a" in refusal(data)
+
+
+@pytest.mark.parametrize("share", [0.2, 0.6, 0.95])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP", "TIFF"])
+def test_a_file_cut_short_is_refused(kind, share):
+    whole = saved(Image.fromarray(np.random.default_rng(1).integers(0, 255, (200, 200, 3), dtype=np.uint8)), kind)
+    refusal(whole[: int(len(whole) * share)])
+
+
+def test_a_progressive_jpeg_cut_short_is_refused():
+    noise = np.random.default_rng(1).integers(0, 255, (200, 200), dtype=np.uint8)
+    whole = saved(Image.fromarray(noise), "JPEG", progressive=True)
+    refusal(whole[: len(whole) // 2])
+
+
+def test_a_jpeg_cut_short_after_its_preview_is_refused():
+    preview = saved(Image.fromarray(RAMP), "JPEG")
+    noise = np.random.default_rng(1).integers(0, 255, (200, 200), dtype=np.uint8)
+    whole = saved(Image.fromarray(noise), "JPEG", exif=b"Exif\0\0II*\0\x08\0\0\0\0\0\0\0\0\0" + preview)
+    refusal(whole[: len(preview) + 2500])
+
+
+def test_a_png_that_claims_to_be_huge_is_refused_before_decoding():
+    assert "9000 × 8000" in refusal(png_claiming(9_000, 8_000))
+
+
+def test_a_png_that_claims_more_than_pillow_dares_is_refused():
+    refusal(png_claiming(2**31 - 1, 2**31 - 1))
+
+
+def test_the_limit_of_pixels_itself_is_still_read():
+    side = int(MAX_PIXELS**0.5)
+    assert read_header(png_claiming(side, side)).width == side
+
+
+def test_a_file_with_too_many_bytes_is_refused():
+    assert "MB" in refusal(saved(Image.fromarray(RAMP), "PNG") + b"\0" * MAX_FILE_BYTES)
+
+
+def test_a_png_with_broken_pixel_data_is_refused_or_read_but_never_crashes():
+    header = struct.pack(">IIBBBBB", 64, 64, 8, 0, 0, 0, 0)
+    body = png_chunk(b"IHDR", header) + png_chunk(b"IDAT", b"no deflate stream") + png_chunk(b"IEND", b"")
+    refusal(b"\x89PNG\r\n\x1a\n" + body)
+
+
+def test_a_tiff_of_floats_is_refused_with_what_to_do():
+    assert "8 or 16 bits" in refusal(saved(Image.fromarray(RAMP.astype(np.float32)), "TIFF"))
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP", "TIFF", "DICOM", "DICOM deflated"])
+def test_a_file_with_flipped_bytes_gives_pixels_or_one_sentence(kind):
+    if kind.startswith("DICOM"):
+        syntax = DeflatedExplicitVRLittleEndian if kind.endswith("deflated") else ExplicitVRLittleEndian
+        whole = dicom(RAMP, syntax=syntax, WindowCenter=100, WindowWidth=50, RescaleSlope=1, RescaleIntercept=0)
+    else:
+        whole = saved(Image.fromarray(COLOUR), kind)
+    rng = np.random.default_rng(7)
+    crashes = set()
+    for _ in range(300):
+        broken = bytearray(whole)
+        for position in rng.integers(0, min(len(whole), 1500), rng.integers(1, 6)):
+            broken[position] = rng.integers(256)
+        try:
+            pixels = decode_picture(bytes(broken))
+            assert pixels.dtype in (np.uint8, np.uint16)
+        except UnreadablePicture:
+            pass
+        except Exception as error:  # noqa: BLE001 - every other kind is a finding
+            crashes.add(f"{type(error).__module__}.{type(error).__name__}")
+    assert crashes == set()
+
+
+# What is read
+
+
+def test_a_header_gives_the_size_and_format_of_each_kind():
+    for kind in ("JPEG", "PNG", "BMP", "TIFF"):
+        header = read_header(saved(Image.fromarray(COLOUR), kind))
+        assert (header.width, header.height, header.format) == (40, 30, kind)
+    header = read_header(dicom(RAMP))
+    assert (header.width, header.height, header.format) == (12, 10, "DICOM")
+
+
+@pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF"])
+def test_colour_comes_in_bgr_order(kind):
+    np.testing.assert_array_equal(decode_picture(saved(Image.fromarray(COLOUR), kind)), COLOUR[..., ::-1])
+
+
+def test_a_jpeg_is_decoded_as_opencv_does(tmp_path):
+    path = tmp_path / "picture.jpg"
+    path.write_bytes(saved(Image.fromarray(COLOUR), "JPEG"))
+    np.testing.assert_array_equal(read_picture(path), cv2.imread(str(path)))
+
+
+@pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF"])
+def test_grey_stays_grey(kind):
+    pixels = decode_picture(saved(Image.fromarray(RAMP), kind))
+    np.testing.assert_array_equal(pixels, RAMP)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_rotation_is_applied(orientation):
+    coarse = np.random.default_rng(2).integers(0, 255, (4, 6), dtype=np.uint8)
+    picture = Image.fromarray(cv2.resize(coarse, (96, 64), interpolation=cv2.INTER_CUBIC))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    turned = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_90,
+    }  # fmt: skip
+    expected = picture.transpose(turned[orientation]) if orientation > 1 else picture
+    pixels = decode_picture(saved(picture, "JPEG", exif=exif, quality=98))
+    assert pixels.shape == (expected.height, expected.width)
+    np.testing.assert_allclose(pixels.astype(int), np.asarray(expected), atol=12)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_transparency_is_dropped(mode):
+    picture = Image.fromarray(COLOUR).convert(mode)
+    picture.putalpha(Image.fromarray(np.random.default_rng(3).integers(0, 255, (30, 40), dtype=np.uint8)))
+    pixels = decode_picture(saved(picture, "PNG"))
+    expected = np.asarray(picture.convert("L" if mode == "LA" else "RGB"))
+    got = pixels if pixels.ndim == 2 else pixels[..., ::-1]
+    if mode == "LA" and got.ndim == 3:
+        got = got[..., 0]
+    np.testing.assert_array_equal(got, expected)
+
+
+def test_a_palette_png_shows_its_colours():
+    picture = Image.fromarray(COLOUR).quantize(16)
+    np.testing.assert_array_equal(decode_picture(saved(picture, "PNG"))[..., ::-1], np.asarray(picture.convert("RGB")))
+
+
+def test_a_one_bit_png_is_black_and_white():
+    picture = Image.fromarray(RAMP > 100)
+    np.testing.assert_array_equal(decode_picture(saved(picture, "PNG")), np.where(RAMP > 100, 255, 0))
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_16_bits_are_kept(kind):
+    wide = np.random.default_rng(4).integers(0, 65535, (20, 30), dtype=np.uint16)
+    pixels = decode_picture(saved(Image.fromarray(wide), kind))
+    assert pixels.dtype == np.uint16
+    np.testing.assert_array_equal(pixels, wide)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="gone.png"):
+        read_picture(tmp_path / "gone.png")
+
+
+# DICOM
+
+
+def test_a_dicom_file_is_known_by_its_mark():
+    assert is_dicom(dicom(RAMP))
+    assert not is_dicom(saved(Image.fromarray(COLOUR), "PNG"))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_dicom_pixels_come_over_the_whole_16_bit_range(dtype):
+    pixels = RAMP.astype(dtype) * (1 if dtype == np.uint8 else 17)
+    np.testing.assert_array_equal(decode_picture(dicom(pixels)), stretched(pixels))
+
+
+def test_a_dicom_file_without_ending_is_decoded(tmp_path):
+    path = tmp_path / "IM000001"
+    path.write_bytes(dicom(RAMP))
+    np.testing.assert_array_equal(read_picture(path), stretched(RAMP))
+
+
+def test_monochrome1_is_inverted():
+    np.testing.assert_array_equal(decode_picture(dicom(RAMP, "MONOCHROME1")), 65535 - stretched(RAMP))
+
+
+def test_an_inverse_presentation_is_inverted():
+    inverse = dicom(RAMP, PresentationLUTShape="INVERSE")
+    np.testing.assert_array_equal(decode_picture(inverse), 65535 - stretched(RAMP))
+
+
+def test_the_window_cuts_off_what_lies_outside_it():
+    pixels = decode_picture(dicom(RAMP, WindowCenter=100.5, WindowWidth=51))
+    # DICOM PS3.3 C.11.2.1.2: linear between centre - 0.5 - (width - 1) / 2 and centre - 0.5 + (width - 1) / 2.
+    np.testing.assert_allclose(pixels.astype(int), stretched(np.clip(RAMP.astype(float), 75, 125)), atol=1)
+
+
+def test_the_first_of_several_windows_counts():
+    one, several = (
+        dicom(RAMP, WindowCenter=100, WindowWidth=40),
+        dicom(RAMP, WindowCenter=[100, 30], WindowWidth=[40, 10]),
+    )
+    np.testing.assert_array_equal(decode_picture(one), decode_picture(several))
+
+
+def test_the_rescale_comes_before_the_window():
+    rescaled = dicom(RAMP, RescaleSlope=2, RescaleIntercept=-100, WindowCenter=100.5, WindowWidth=101)
+    expected = stretched(np.clip(RAMP * 2.0 - 100, 50, 150))
+    np.testing.assert_allclose(decode_picture(rescaled).astype(int), expected, atol=1)
+
+
+def test_a_flat_dicom_picture_is_black_whatever_its_sense():
+    for photometric in ("MONOCHROME1", "MONOCHROME2"):
+        assert not decode_picture(dicom(np.full((10, 12), 77, np.uint8), photometric)).any()
+
+
+def test_colour_dicom_comes_in_bgr_order():
+    np.testing.assert_array_equal(decode_picture(dicom(COLOUR, "RGB")), COLOUR[..., ::-1])
+
+
+def test_colour_dicom_of_16_bits_keeps_its_order_of_brightness():
+    ramp = np.dstack([np.linspace(0, 65535, 300).astype(np.uint16).reshape(10, 30)] * 3)
+    pixels = decode_picture(dicom(ramp, "RGB"))
+    assert (np.diff(pixels[..., 0].ravel().astype(int)) >= 0).all()
+
+
+def test_palette_dicom_shows_its_colours():
+    file = DICOM_FILES / "examples_palette.dcm"
+    data = pydicom.dcmread(file)
+    rgb = pydicom.pixels.apply_color_lut(data.pixel_array, data)
+    expected = (rgb >> 8).astype(np.uint8)[..., ::-1] if rgb.dtype == np.uint16 else rgb[..., ::-1]
+    pixels = read_picture(file)
+    assert pixels.shape == expected.shape
+    np.testing.assert_allclose(pixels.astype(int), expected, atol=1)
+
+
+@pytest.mark.parametrize("name", ["SC_rgb_rle_2frame.dcm", "SC_rgb_rle_16bit_2frame.dcm"])
+def test_of_several_frames_the_first_is_taken(name):
+    assert read_picture(DICOM_FILES / name).shape == (100, 100, 3)
+
+
+def test_of_several_grey_frames_the_first_is_taken():
+    frames = dicom(RAMP, NumberOfFrames=2, PixelData=RAMP.tobytes() + RAMP[::-1].tobytes())
+    np.testing.assert_array_equal(decode_picture(frames), stretched(RAMP))
+
+
+def test_pixel_data_beyond_the_declared_frames_is_left_out():
+    np.testing.assert_array_equal(decode_picture(dicom(RAMP, PixelData=RAMP.tobytes() * 3)), stretched(RAMP))
+
+
+@pytest.mark.parametrize(
+    "name", ["CT_small.dcm", "MR_small.dcm", "MR_small_RLE.dcm", "MR_small_bigendian.dcm", "image_dfl.dcm"]
+)
+def test_pydicoms_own_files_read_as_pydicom_reads_them(name):
+    from pydicom.pixels import apply_modality_lut, apply_voi_lut
+
+    data = pydicom.dcmread(DICOM_FILES / name)
+    expected = apply_voi_lut(apply_modality_lut(data.pixel_array, data), data)
+    np.testing.assert_array_equal(read_picture(DICOM_FILES / name), stretched(expected))
+
+
+def test_compressed_colour_comes_as_pydicom_decodes_it():
+    file = DICOM_FILES / "SC_rgb_jpeg_dcmtk.dcm"
+    np.testing.assert_array_equal(read_picture(file), pydicom.dcmread(file).pixel_array[..., ::-1])
+
+
+@pytest.mark.parametrize("name", ["rtplan.dcm", "reportsi.dcm", "test-SR.dcm", "waveform_ecg.dcm", "badVR.dcm"])
+def test_a_dicom_file_without_a_picture_is_refused(name):
+    assert "holds no picture" in refusal((DICOM_FILES / name).read_bytes())
+
+
+def test_a_dicom_file_cut_short_is_refused():
+    refusal((DICOM_FILES / "MR_truncated.dcm").read_bytes())
+
+
+def test_a_dicom_file_whose_decoder_is_not_installed_is_refused():
+    from pydicom.uid import JPEGLSLossless
+
+    unknown = dicom(RAMP, syntax=JPEGLSLossless, PixelData=encapsulate([b"\xff\xd8\xff\xf7" + b"\0" * 60]))
+    refusal(unknown)
+
+
+@pytest.mark.parametrize(
+    "size", [{"Rows": 60_000, "Columns": 60_000}, {"Rows": 5_000, "Columns": 5_000, "NumberOfFrames": 1_000}], ids=str
+)
+def test_a_dicom_bomb_is_refused_before_decoding(monkeypatch, size):
+    import pydicom.dataset
+
+    def decode(_):
+        raise AssertionError("the pixels were decoded")
+
+    monkeypatch.setattr(pydicom.dataset.Dataset, "pixel_array", property(decode))
+    refusal(dicom(RAMP, **size))
+
+
+def test_a_deflated_dicom_bomb_does_not_fill_the_memory():
+    bomb = dicom(RAMP, syntax=DeflatedExplicitVRLittleEndian, EncapsulatedDocument=b"\0" * 300_000_000)
+    assert len(bomb) < 1_000_000
+    tracemalloc.start()
+    try:
+        decode_picture(bomb)
+    except UnreadablePicture:
+        pass
+    finally:
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert peak < 250_000_000

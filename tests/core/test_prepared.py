@@ -1,0 +1,126 @@
+"""prepared.py: made once per content and preprocessing, never half."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cxr_core.dataset import scan_dataset
+from cxr_core.pictures import read_picture
+from cxr_core.prepared import prepare_images
+from cxr_core.preprocess import Preprocessing
+
+SMALL = Preprocessing(size=48)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    rng = np.random.default_rng(0)
+    for name in ("normal", "covid"):
+        for i in range(4):
+            path = tmp_path / "data" / name / f"{i}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(rng.integers(0, 255, (60, 70), dtype=np.uint8)).save(path)
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def prepare(folder, tmp_path):
+    """A callable that scans the folder and prepares it into one cache."""
+    return lambda preprocessing=SMALL: prepare_images(
+        scan_dataset(folder).table, preprocessing, cache_dir=tmp_path / "cache"
+    )
+
+
+def spoil(path):
+    """Break a PNG so that its header and end are whole and its pixels are not."""
+    data = bytearray(path.read_bytes())
+    start = data.index(b"IDAT") + 4
+    data[start : start + 200] = b"\xff" * 200
+    path.write_bytes(data)
+
+
+def test_every_row_holds_its_own_picture(prepare):
+    prepared = prepare()
+    assert prepared.images_u8.dtype == np.uint8
+    for image, path in zip(prepared.images_u8, prepared.table["path"], strict=True):
+        np.testing.assert_array_equal(image, SMALL.image_u8(read_picture(path)))
+
+
+def test_the_second_time_gives_the_same_without_reading_a_picture(prepare, monkeypatch):
+    first = prepare()
+    images = np.array(first.images_u8)
+    monkeypatch.setattr("cxr_core.prepared.read_picture", None)
+    second = prepare()
+    assert second.key == first.key
+    np.testing.assert_array_equal(second.images_u8, images)
+
+
+def test_prepared_images_cannot_be_written_to(prepare):
+    with pytest.raises(ValueError):
+        prepare().images_u8[0, 0, 0] = 1
+
+
+def test_a_half_written_array_is_never_read(prepare, monkeypatch, tmp_path):
+    def interrupted(path):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("cxr_core.prepared.read_picture", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            prepare()
+    key = prepare().key
+    cache = tmp_path / "cache" / "prepared"
+    (cache / f"{key}.npy").rename(cache / f".0badc0de-{key}.npy")
+    (cache / f".0badc0de-{key}.npy").write_bytes(b"half")
+    assert prepare().images_u8.any(axis=(1, 2)).all()
+
+
+def test_changed_content_has_another_key(prepare, folder):
+    before = prepare()
+    Image.new("L", (50, 50), 9).save(folder / "covid" / "0.png")
+    assert prepare().key != before.key
+
+
+def test_a_changed_preprocessing_has_another_key(prepare):
+    assert prepare().key != prepare(Preprocessing(size=48, clahe="after")).key
+
+
+def test_a_renamed_folder_has_the_same_key(prepare, folder):
+    before = prepare().key
+    for name in ("normal", "covid"):
+        (folder / name / "0.png").rename(folder / name / "00.png")
+    assert prepare().key == before
+
+
+def test_what_cannot_be_decoded_is_dropped_and_the_table_stays_in_step(prepare, folder):
+    spoil(folder / "normal" / "2.png")
+    for prepared in (prepare(), prepare()):
+        assert list(prepared.errors) == ["normal/2.png"]
+        assert prepared.errors["normal/2.png"].endswith(".")
+        assert prepared.images_u8.shape == (7, 48, 48)
+        assert "normal/2.png" not in set(prepared.table["file"])
+        assert list(prepared.table.index) == list(range(7))
+        for image, path in zip(prepared.images_u8, prepared.table["path"], strict=True):
+            np.testing.assert_array_equal(image, SMALL.image_u8(read_picture(path)))
+
+
+def test_a_file_that_was_out_of_reach_once_is_prepared_when_it_is_back(folder, tmp_path):
+    table = scan_dataset(folder).table
+    (folder / "covid" / "0.png").rename(folder / "away.png")
+    prepare_images(table, SMALL, cache_dir=tmp_path / "cache")
+    (folder / "away.png").rename(folder / "covid" / "0.png")
+    assert prepare_images(table, SMALL, cache_dir=tmp_path / "cache").errors == {}
+
+
+def test_a_data_set_without_one_decodable_picture_is_refused(prepare, folder):
+    for path in folder.rglob("*.png"):
+        spoil(path)
+    with pytest.raises(ValueError, match="Not one picture"):
+        prepare()
+
+
+def test_progress_ends_with_all_pictures(folder, tmp_path):
+    seen = []
+    table = scan_dataset(folder).table
+    prepare_images(table, SMALL, cache_dir=tmp_path, progress=lambda done, total: seen.append((done, total)))
+    assert seen[-1] == (8, 8)

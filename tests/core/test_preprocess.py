@@ -1,0 +1,204 @@
+"""preprocess.py against the article's own way, written with numpy and OpenCV alone."""
+
+import cv2
+import numpy as np
+import pytest
+
+from cxr_core.pictures import read_picture
+from cxr_core.preprocess import Preprocessing, balance_channel, preprocessing_from_dict
+
+
+def article_stretch(channel, percent=0.05):
+    low, high = np.percentile(channel, [percent, 100 - percent])
+    return np.clip((channel - low) * 255.0 / (high - low), 0, 255).astype(np.uint8)
+
+
+def article_image(path):
+    balanced = np.dstack([article_stretch(c) for c in cv2.split(cv2.imread(str(path)))])
+    grey = cv2.cvtColor(balanced, cv2.COLOR_BGR2GRAY)
+    return cv2.resize(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), (224, 224))
+
+
+def smooth_picture(height, width, channels=None, seed=0):
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(20, 220, (6, 7) if channels is None else (6, 7, channels), dtype=np.uint8)
+    picture = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+    return cv2.add(picture, rng.integers(0, 12, picture.shape, dtype=np.uint8))
+
+
+@pytest.mark.parametrize("ending", [".png", ".jpg"])
+@pytest.mark.parametrize("channels", [None, 3], ids=["grey", "colour"])
+@pytest.mark.parametrize("size", [(300, 411), (611, 240), (100, 90)], ids=str)
+def test_a_picture_is_prepared_bit_for_bit_as_in_the_article(tmp_path, ending, channels, size):
+    path = tmp_path / f"picture{ending}"
+    cv2.imwrite(str(path), smooth_picture(*size, channels))
+    prepared = Preprocessing().image_u8(read_picture(path))
+    np.testing.assert_array_equal(np.dstack([prepared] * 3), article_image(path))
+
+
+def test_real_radiographs_are_prepared_bit_for_bit_as_in_the_article(real_radiographs):
+    different = [
+        path.name
+        for path in real_radiographs
+        if not np.array_equal(np.dstack([Preprocessing().image_u8(read_picture(path))] * 3), article_image(path))
+    ]
+    assert different == []
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("percent", [0, 0.05, 1, 7.3, 49.9])
+def test_the_stretch_lies_between_numpys_percentiles_exactly(dtype, percent):
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        highest = rng.integers(2, np.iinfo(dtype).max)
+        channel = rng.integers(0, highest, rng.integers(2, 60, 2), dtype=dtype, endpoint=True)
+        low, high = np.percentile(channel, percent), np.percentile(channel, 100.0 - percent)
+        if high > low:
+            expected = np.clip((channel - low) * 255.0 / (high - low), 0, 255).astype(np.uint8)
+            np.testing.assert_array_equal(balance_channel(channel, percent), expected)
+
+
+def test_a_channel_too_large_for_opencvs_counts_is_still_exact():
+    channel = np.random.default_rng(0).integers(3, 250, (4100, 4100), dtype=np.uint8)
+    np.testing.assert_array_equal(balance_channel(channel, 0.05), article_stretch(channel))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("shape", [(40, 50), (40, 50, 3)], ids=str)
+def test_a_flat_image_prepares_to_zeros(dtype, shape):
+    assert not Preprocessing().image_u8(np.full(shape, 137, dtype)).any()
+
+
+def test_values_above_two_equal_percentiles_become_white():
+    channel = np.full((100, 100), 90, np.uint8)
+    channel[0, :2] = (10, 200)
+    assert balance_channel(channel, 5)[0, :3].tolist() == [0, 255, 0]
+
+
+def test_a_16_bit_picture_prepares_like_its_8_bit_twin():
+    picture = smooth_picture(200, 260)
+    wide = Preprocessing().image_u8(picture.astype(np.uint16) * 257)
+    np.testing.assert_allclose(wide.astype(int), Preprocessing().image_u8(picture), atol=1)
+
+
+def test_without_white_balance_16_bits_become_8_by_their_share_of_the_range():
+    channel = np.array([[0, 257, 65535, 128 * 257]], np.uint16)
+    assert balance_channel(channel, None).tolist() == [[0, 1, 255, 128]]
+
+
+def test_without_white_balance_a_grey_picture_is_only_resized():
+    picture = smooth_picture(300, 200)
+    expected = cv2.resize(picture, (224, 224), interpolation=cv2.INTER_LINEAR)
+    np.testing.assert_array_equal(Preprocessing(white_balance_percent=None).image_u8(picture), expected)
+
+
+@pytest.mark.parametrize("clahe", ["off", "before", "after"])
+@pytest.mark.parametrize("channels", [None, 3])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_the_picture_handed_in_is_not_changed(clahe, channels, dtype):
+    picture = smooth_picture(120, 160, channels).astype(dtype)
+    before = picture.copy()
+    Preprocessing(clahe=clahe, aspect="pad").image_u8(picture)
+    np.testing.assert_array_equal(picture, before)
+
+
+def test_clahe_after_is_opencvs_on_the_balanced_picture():
+    picture = smooth_picture(300, 260)
+    expected = cv2.createCLAHE(3.0, (4, 4)).apply(article_stretch(picture))
+    expected = cv2.resize(expected, (224, 224), interpolation=cv2.INTER_LINEAR)
+    prepared = Preprocessing(clahe="after", clahe_clip_limit=3.0, clahe_tiles=4).image_u8(picture)
+    np.testing.assert_array_equal(prepared, expected)
+
+
+def test_clahe_before_is_opencvs_on_the_raw_picture():
+    picture = smooth_picture(300, 260)
+    expected = article_stretch(cv2.createCLAHE(2.0, (8, 8)).apply(picture))
+    expected = cv2.resize(expected, (224, 224), interpolation=cv2.INTER_LINEAR)
+    np.testing.assert_array_equal(Preprocessing(clahe="before").image_u8(picture), expected)
+
+
+@pytest.mark.parametrize(
+    ("base", "change"),
+    [
+        ({}, {"white_balance_percent": 5.0}),
+        ({}, {"white_balance_percent": None}),
+        ({}, {"clahe": "before"}),
+        ({}, {"clahe": "after"}),
+        ({"clahe": "after"}, {"clahe_clip_limit": 6.0}),
+        ({"clahe": "after"}, {"clahe_tiles": 3}),
+        ({}, {"aspect": "pad"}),
+        ({}, {"interpolation": "area"}),
+        ({}, {"interpolation": "cubic"}),
+        ({}, {"size": 160}),
+        ({}, {"scaling": "-1..1"}),
+    ],
+    ids=str,
+)
+def test_every_option_changes_what_the_classifier_sees(base, change):
+    picture = smooth_picture(411, 300, 3)
+    before, after = Preprocessing(**base), Preprocessing(**base | change)
+    assert not np.array_equal(before.scaled(before.image_u8(picture)), after.scaled(after.image_u8(picture)))
+
+
+@pytest.mark.parametrize(("scaling", "expected"), [("0..1", [0, 0.2, 1]), ("-1..1", [-1, -0.6, 1])])
+def test_scaling_gives_three_equal_channels_in_its_range(scaling, expected):
+    scaled = Preprocessing(scaling=scaling).scaled(np.array([[0, 51, 255]], np.uint8))
+    assert scaled.dtype == np.float32
+    assert scaled.shape == (1, 3, 3)
+    for channel in range(3):
+        np.testing.assert_allclose(scaled[0, :, channel], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(400, 200), (200, 400), (333, 334), (900, 31)], ids=str)
+def test_padding_keeps_the_aspect_and_fills_with_black(shape):
+    prepared = Preprocessing(aspect="pad", white_balance_percent=None).image_u8(np.full(shape, 200, np.uint8))
+    rows, columns = np.flatnonzero(prepared.any(axis=1)), np.flatnonzero(prepared.any(axis=0))
+    height, width = np.ptp(rows) + 1, np.ptp(columns) + 1
+    assert max(height, width) == 224
+    np.testing.assert_allclose((height, width), np.array(shape) * 224 / max(shape), atol=0.5)
+    assert set(np.unique(prepared)) <= {0, 200}
+
+
+@pytest.mark.parametrize("aspect", ["stretch", "pad"])
+@pytest.mark.parametrize("shape", [(448, 224), (150, 300), (300, 301), (224, 224)], ids=str)
+def test_a_map_laid_back_on_the_picture_lies_where_it_came_from(aspect, shape):
+    picture = cv2.GaussianBlur(smooth_picture(*shape), (0, 0), 9)
+    preprocessing = Preprocessing(aspect=aspect, white_balance_percent=None)
+    back = preprocessing.map_on_picture(preprocessing.image_u8(picture).astype(np.float32), shape)
+    assert back.shape == shape
+    inner = (slice(6, -6), slice(6, -6))
+    np.testing.assert_allclose(back[inner], picture[inner], atol=6)
+
+
+@pytest.mark.parametrize(
+    ("settings", "rule", "value"),
+    [
+        ({"clahe": "maybe"}, "clahe must be one of off, before, after", "'maybe'"),
+        ({"aspect": "crop"}, "aspect must be one of stretch, pad", "'crop'"),
+        ({"interpolation": "nearest"}, "interpolation must be one of linear, area, cubic", "'nearest'"),
+        ({"scaling": "0..255"}, "scaling must be one of", "'0..255'"),
+        ({"white_balance_percent": 50}, "white_balance_percent must lie in [0, 50)", "50"),
+        ({"white_balance_percent": -0.1}, "white_balance_percent must lie in [0, 50)", "-0.1"),
+        ({"white_balance_percent": float("nan")}, "white_balance_percent must lie in [0, 50)", "nan"),
+        ({"clahe_clip_limit": 0}, "clahe_clip_limit must be above 0", "0"),
+        ({"clahe_tiles": 0}, "clahe_tiles at least 1", "0"),
+        ({"size": 31}, "size must be at least 32", "31"),
+    ],
+    ids=str,
+)
+def test_a_wrong_value_is_refused_with_the_rule_and_the_value(settings, rule, value):
+    with pytest.raises(ValueError) as caught:
+        Preprocessing(**settings)
+    message, _, received = str(caught.value).partition("; received ")
+    assert rule in message
+    assert value in received
+
+
+def test_settings_survive_the_way_through_a_dictionary():
+    settings = Preprocessing(clahe="after", clahe_tiles=4, aspect="pad", white_balance_percent=None, size=160)
+    assert preprocessing_from_dict(settings.to_dict()) == settings
+
+
+def test_an_unknown_setting_in_a_dictionary_is_named():
+    with pytest.raises(ValueError, match="sharpen"):
+        preprocessing_from_dict(Preprocessing().to_dict() | {"sharpen": 3})

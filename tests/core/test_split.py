@@ -1,0 +1,180 @@
+"""split.py: who stands where, over many seeds."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.model_selection import train_test_split
+
+from cxr_core.split import SPLIT_KINDS, make_split, picture_groups
+
+pytestmark = pytest.mark.filterwarnings("ignore:The least populated class:UserWarning")
+SEEDS = range(6)
+
+
+def random_table(seed, n=400):
+    """A table with patients of several pictures, exact copies and copies with a further ending."""
+    rng = np.random.default_rng(seed)
+    classes = rng.choice(["normal", "covid", "virus"], n, p=[0.5, 0.3, 0.2])
+    patients = [f"person{p}" if p < 60 else None for p in rng.integers(0, 120, n)]
+    digests = [f"{c}{d}" for c, d in zip(classes, rng.integers(0, 900, n), strict=True)]
+    names = [f"{c}/picture-{k}.{e}" for c, k, e in zip(classes, rng.integers(0, 900, n), ["png"] * n, strict=True)]
+    table = pd.DataFrame({"class_name": classes, "file": names, "patient": patients, "digest": digests})
+    table["patient"] = table["patient"].where(table["patient"].isna(), table["class_name"] + "-" + table["patient"])
+    return table
+
+
+def table_of(files, class_name="normal", patient=None, digest=None):
+    n = len(files)
+    return pd.DataFrame(
+        {"class_name": class_name, "file": files, "patient": patient or [None] * n, "digest": digest or range(n)}
+    ).astype({"digest": "string"})
+
+
+def sides(split):
+    return [set(side.tolist()) for side in (split.train, split.validation, split.test)]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("kind", ["grouped", "stratified", "random"])
+def test_the_three_sides_are_apart_and_complete(kind, seed):
+    train, validation, test = sides(make_split(random_table(seed), kind, seed=seed))
+    assert not train & validation and not train & test and not validation & test
+    assert train | validation | test == set(range(400))
+
+
+@pytest.mark.parametrize("kind", SPLIT_KINDS)
+def test_the_same_seed_splits_the_same_way_and_another_one_differently(kind):
+    table = random_table(0)
+    first, same, other = (make_split(table, kind, seed=seed) for seed in (3, 3, 4))
+    assert sides(first) == sides(same)
+    assert sides(first) != sides(other)
+
+
+@pytest.mark.parametrize("kind", SPLIT_KINDS)
+def test_positions_are_sorted_integers(kind):
+    split = make_split(random_table(0), kind, seed=0)
+    for side in (split.train, split.validation, split.test):
+        assert side.dtype == np.int64
+        assert (np.diff(side) > 0).all()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_stratified_split_keeps_the_share_of_every_class(seed):
+    table = random_table(seed)
+    split = make_split(table, "stratified", seed=seed)
+    whole = table["class_name"].value_counts(normalize=True)
+    for side in (split.train, split.validation, split.test):
+        share = table["class_name"].iloc[side].value_counts(normalize=True)
+        np.testing.assert_allclose(share[whole.index], whole, atol=1.5 / len(side))
+
+
+@pytest.mark.parametrize("kind", ["stratified", "random"])
+def test_the_shares_are_those_asked_for(kind):
+    split = make_split(random_table(0), kind, seed=0, validation_share=0.1, test_share=0.3)
+    np.testing.assert_allclose((len(split.train), len(split.validation), len(split.test)), (240, 40, 120), atol=1)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_grouped_split_comes_near_the_shares_asked_for(seed):
+    split = make_split(random_table(seed), "grouped", seed=seed)
+    assert abs(len(split.test) - 80) < 25
+    assert abs(len(split.validation) - 60) < 25
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("key", ["patient", "digest", "file"])
+def test_a_grouped_split_never_parts_what_belongs_together(key, seed):
+    table = random_table(seed)
+    names = pd.Series(make_split(table, "grouped", seed=seed).names(len(table)))
+    known = table[key].notna()
+    assert names[known].groupby(table[key][known]).nunique().max() == 1
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_grouped_split_has_every_class_on_every_side(seed):
+    files = [f"{c}/{i}.png" for c in ("normal", "covid") for i in range(50)] + [f"virus/{i}.png" for i in range(24)]
+    patients = [None] * 100 + ["a"] * 18 + ["b"] * 3 + ["c"] * 3
+    table = table_of(files, [f.split("/")[0] for f in files], patients)
+    split = make_split(table, "grouped", seed=seed)
+    for side in (split.train, split.validation, split.test):
+        assert set(table["class_name"].iloc[side]) == {"normal", "covid", "virus"}
+
+
+def test_the_articles_way_is_80_to_20_at_random_and_tests_on_what_it_chose_by():
+    split = make_split(random_table(0), "article", seed=5)
+    train, test = train_test_split(np.arange(400), test_size=0.2, random_state=5)
+    assert (len(split.train), len(split.test)) == (320, 80)
+    np.testing.assert_array_equal(split.validation, split.test)
+    assert sides(split)[::2] == [set(train), set(test)]
+
+
+def test_names_say_the_side_of_every_row():
+    split = make_split(random_table(0), "stratified", seed=0)
+    names = split.names(400)
+    for side in ("train", "validation", "test"):
+        np.testing.assert_array_equal(np.flatnonzero(names == side), getattr(split, side))
+
+
+def test_the_articles_names_know_train_and_test_only():
+    assert set(make_split(random_table(0), "article", seed=0).names(400)) == {"train", "test"}
+
+
+def test_pictures_of_one_patient_are_one_group():
+    groups = picture_groups(table_of(["a.png", "b.png", "c.png"], patient=["p1", "p2", "p1"]))
+    assert groups[0] == groups[2] != groups[1]
+
+
+def test_copies_of_one_picture_are_one_group_across_classes():
+    table = table_of(["normal/a.png", "covid/b.png", "covid/c.png"], ["normal", "covid", "covid"], digest=list("xxy"))
+    groups = picture_groups(table)
+    assert groups[0] == groups[1] != groups[2]
+
+
+def test_names_that_differ_by_further_endings_are_one_group():
+    groups = picture_groups(table_of(["a.jpeg", "a.jpeg.jpg", "b.jpeg"]))
+    assert groups[0] == groups[1] != groups[2]
+
+
+def test_equal_names_of_two_classes_are_two_groups():
+    groups = picture_groups(table_of(["normal/a.png", "covid/a.png"], ["normal", "covid"]))
+    assert groups[0] != groups[1]
+
+
+def test_groups_grow_along_chains_of_what_is_shared():
+    table = table_of(["a.png", "b.png", "c.png", "d.png"], patient=["p1", "p1", None, None], digest=list("xyyz"))
+    groups = picture_groups(table)
+    assert groups[0] == groups[1] == groups[2] != groups[3]
+
+
+def test_groups_do_not_depend_on_the_tables_index():
+    table = random_table(0)
+    np.testing.assert_array_equal(picture_groups(table), picture_groups(table.set_axis(range(1000, 1400))))
+
+
+@pytest.mark.parametrize(
+    ("kind", "shares", "table", "message"),
+    [
+        ("kfold", {}, random_table(0), "split must be one of.*'kfold'"),
+        ("random", {"test_share": 0}, random_table(0), "received 0.15 and 0"),
+        ("random", {"test_share": 0.9}, random_table(0), "received 0.15 and 0.9"),
+        ("random", {}, random_table(0).query("class_name == 'covid'"), "at least two classes.*has 1"),
+        (
+            "random",
+            {},
+            pd.concat(
+                [random_table(0).query("class_name != 'virus'"), random_table(0).query("class_name == 'virus'")[:4]]
+            ),
+            "at least 5 images.*'virus' has 4",
+        ),
+        (
+            "grouped",
+            {},
+            pd.concat([random_table(0), table_of([f"rare/{i}.png" for i in range(9)], "rare", ["one"] * 9)]),
+            "at least 3 patients.*'rare' has 1",
+        ),
+    ],
+    ids=["kind", "no test", "shares above one", "one class", "four images", "one patient"],
+)
+def test_what_cannot_be_split_is_refused_with_the_rule_and_the_value(kind, shares, table, message):
+    with pytest.raises(ValueError, match=message):
+        make_split(table.reset_index(drop=True), kind, seed=0, **shares)

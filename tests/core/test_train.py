@@ -1,0 +1,192 @@
+"""train.py for real: small trainings in processes of their own."""
+
+import os
+import shutil
+import signal
+
+import numpy as np
+import pandas as pd
+import psutil
+import pytest
+from sklearn.metrics import accuracy_score
+
+from cxr_core.classifier import load_classifier
+from cxr_core.evaluate import evaluate_predictions
+from cxr_core.pictures import read_picture
+from cxr_core.recipes import make_config
+from cxr_core.runs import Run, start_run, stop_run
+
+TINY = ("--set", "start=shipped", "--set", "batch_size=16", "--set", "epochs=2")
+FILES = (
+    "config.json", "environment.json", "status.json", "split.csv", "epochs.csv", "batches", "log.txt", "model.keras",
+    "model.onnx", "card.json", "metrics.json", "predictions.csv",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def few(demo_data, tmp_path_factory):
+    """27 drawings, nine per class: an epoch of whole images takes a moment."""
+    folder = tmp_path_factory.mktemp("few")
+    for path in sorted(demo_data.rglob("*.*")):
+        if int(path.stem[-3:]) < 9:
+            (folder / path.parent.name).mkdir(exist_ok=True)
+            shutil.copy(path, folder / path.parent.name)
+    return folder
+
+
+@pytest.fixture
+def article_run(few):
+    """A running training of whole images that would go on for 50 epochs; killed at the end if need be."""
+    settings = ("start=shipped", "batch_size=4", "preprocessing.size=96", "train_from=block_16_expand")
+    run = start_run(make_config("article", roots=(str(few),), split="stratified", settings=settings))
+    pid = run.status().pid
+    yield run
+    for process in psutil.Process().children(recursive=True):
+        if process.pid == pid:
+            process.kill()
+
+
+def last_error(answer):
+    assert "Traceback" not in answer.stderr
+    return answer.stderr.strip().splitlines()[-1]
+
+
+# A whole run
+
+
+def test_a_run_writes_every_file_of_its_folder(tiny_run):
+    assert [name for name in FILES if not (tiny_run.path / name).exists()] == []
+
+
+def test_a_run_ends_as_finished_with_all_its_epochs(tiny_run):
+    status = tiny_run.status()
+    assert (status.state, status.epoch, status.epochs, status.message) == ("finished", 2, 2, "")
+    assert len(tiny_run.epochs()) == 2
+
+
+def test_the_log_holds_what_the_process_said(tiny_run):
+    assert "val_loss" in tiny_run.log_tail()
+
+
+def test_scores_are_evaluates_for_validation_and_test(tiny_run):
+    metrics = tiny_run.metrics()
+    keys = evaluate_predictions(["a", "b"], np.eye(2), ["a", "b"]).keys()
+    assert set(metrics) == {"validation", "test"}
+    assert all(set(side) == set(keys) for side in metrics.values())
+
+
+def test_scores_follow_from_the_predictions(tiny_run):
+    for side, table in tiny_run.predictions().groupby("split"):
+        assert tiny_run.metrics()[side]["accuracy"] == accuracy_score(table["true"], table["predicted"])
+        assert tiny_run.metrics()[side]["n"] == len(table)
+
+
+def test_predictions_are_those_of_the_exported_classifier(tiny_run):
+    classifier = load_classifier(tiny_run.path)
+    for row in tiny_run.predictions().sample(5, random_state=0).to_dict("records"):
+        image = classifier.card.preprocessing.image_u8(read_picture(row["path"]))
+        probabilities = classifier.predict(image[None])[0]
+        np.testing.assert_allclose([row[f"p_{c}"] for c in classifier.classes], probabilities, atol=1e-4)
+
+
+def test_predictions_are_of_validation_and_test_images_only(tiny_run):
+    split = pd.read_csv(tiny_run.path / "split.csv").set_index("file")["split"]
+    table = tiny_run.predictions()
+    assert (split[table["file"]].to_numpy() == table["split"].to_numpy()).all()
+    assert len(table) == (split != "train").sum()
+
+
+def test_the_split_names_every_image_once(tiny_run, demo_data):
+    split = pd.read_csv(tiny_run.path / "split.csv")
+    assert sorted(split["file"]) == sorted(p.relative_to(demo_data).as_posix() for p in demo_data.rglob("*.*"))
+    assert set(split["split"]) == {"train", "validation", "test"}
+
+
+def test_the_history_counts_batches_and_epochs(tiny_run):
+    batches = tiny_run.batches()
+    n = (pd.read_csv(tiny_run.path / "split.csv")["split"] == "train").sum() // 16
+    assert batches.groupby("epoch").size().tolist() == [n, n]
+    assert tiny_run.epochs()["epoch"].tolist() == [1, 2]
+
+
+def test_the_card_says_what_the_run_was(tiny_run, demo_data):
+    card = load_classifier(tiny_run.path).card
+    config = tiny_run.config()
+    assert card.classes == ("normal", "covid", "virus")
+    assert card.preprocessing == config.preprocessing
+    assert card.training["roots"] == [demo_data.name]
+    assert card.training["seed"] == config.seed
+    assert card.metrics == tiny_run.metrics()
+
+
+def test_the_environment_counts_the_images_of_each_side(tiny_run):
+    from cxr_core.files import read_json
+
+    split = pd.read_csv(tiny_run.path / "split.csv")
+    environment = read_json(tiny_run.path / "environment.json")
+    assert environment["data"]["images"] == {
+        side: table["class_name"].value_counts().to_dict() for side, table in split.groupby("split")
+    }
+    assert environment["packages"]["keras"]
+
+
+def test_the_same_seed_gives_the_same_history_in_a_fresh_place(tiny_run, demo_data, run_python, tmp_path):
+    answer = run_python(
+        "-m", "cxr_core", "train", demo_data, *TINY, "--run", tmp_path / "run", CXR_LAB_HOME=str(tmp_path)
+    )
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stdout.strip() == str(tmp_path / "run")
+    columns = ["epoch", "loss", "accuracy", "val_loss", "val_accuracy"]
+    pd.testing.assert_frame_equal(Run(tmp_path / "run").epochs()[columns], tiny_run.epochs()[columns], check_exact=True)
+
+
+# Runs that cannot be
+
+
+def test_a_data_set_of_one_class_fails_with_a_sentence(demo_data, run_python, tmp_path):
+    shutil.copytree(demo_data / "normal", tmp_path / "data" / "normal")
+    answer = run_python("-m", "cxr_core", "train", tmp_path / "data", *TINY, "--run", tmp_path / "run")
+    assert answer.returncode == 1
+    assert "at least two classes" in last_error(answer)
+    status = Run(tmp_path / "run").status()
+    assert (status.state, f"Error: {status.message}") == ("failed", last_error(answer))
+
+
+def test_missing_imagenet_weights_fail_with_what_to_do_instead_of_random_ones(few, run_python, tmp_path):
+    settings = ("--set", "batch_size=4", "--set", "epochs=1")
+    answer = run_python(
+        "-m", "cxr_core", "train", few, *settings, "--run", tmp_path / "run", KERAS_HOME=str(tmp_path / "keras"),
+        https_proxy="http://127.0.0.1:9", HTTPS_PROXY="http://127.0.0.1:9", no_proxy="",
+    )  # fmt: skip
+    assert answer.returncode == 1
+    assert "start=shipped" in last_error(answer)
+    run = Run(tmp_path / "run")
+    assert run.status().state == "failed"
+    assert "start=shipped" in run.status().message
+    assert not (run.path / "model.keras").exists()
+
+
+# Runs that are ended
+
+
+def test_a_stopped_run_keeps_and_exports_its_best_model(article_run, until):
+    until(lambda: article_run.status().epoch >= 1 or not article_run.status().is_active)
+    stop_run(article_run)
+    assert article_run.status().state == "stopped", article_run.log_tail()
+    until(lambda: article_run.metrics() is not None)
+    assert load_classifier(article_run.path).predict(np.zeros((1, 96, 96), np.uint8)).shape == (1, 3)
+    assert article_run.status().state == "stopped"
+
+
+def test_a_killed_run_shows_as_failed(article_run, until):
+    until(lambda: article_run.status().state == "running")
+    os.kill(article_run.status().pid, signal.SIGKILL)
+    until(lambda: not article_run.status().is_active)
+    assert article_run.status().state == "failed"
+
+
+def test_a_stop_before_the_first_epoch_leaves_no_model(article_run, until):
+    until(lambda: article_run.status().phase == "Building the network" or not article_run.status().is_active)
+    stop_run(article_run)
+    assert article_run.status().state == "stopped", article_run.log_tail()
+    assert not (article_run.path / "model.onnx").exists()
