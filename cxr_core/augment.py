@@ -13,6 +13,8 @@ class Augmentation:
     """What may happen to a training image. The defaults are the article's.
 
     Attributes:
+        share: float in (0, 1], how many of the images are changed at all. Turning smooths an image a
+            little; where some stay as they are, a network meets both.
         rotation_degrees: float, turned by up to this much either way; edges repeat the nearest pixel.
         horizontal_flip: bool, mirrored half of the time.
         zoom: float in [0, 1), scaled by 1 ± this much.
@@ -26,6 +28,7 @@ class Augmentation:
         ValueError: a value outside its range; the rule and the value are named.
     """
 
+    share: float = 1.0
     rotation_degrees: float = 15.0
     horizontal_flip: bool = True
     zoom: float = 0.0
@@ -38,6 +41,7 @@ class Augmentation:
     def __post_init__(self):
         check_kinds(self)
         for name, low, high in (
+            ("share", 0.01, 1),
             ("rotation_degrees", 0, 180),
             ("zoom", 0, 0.9),
             ("brightness", 0, 1),
@@ -63,6 +67,8 @@ class Augmentation:
         Returns:
             uint8 (H, W).
         """
+        if self.share < 1 and rng.random() >= self.share:
+            return image_u8.copy()
         image = self._warp(image_u8, rng)
         if self.resolution:
             scale = 1 - rng.uniform(0, self.resolution)

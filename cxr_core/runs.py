@@ -188,19 +188,16 @@ def start_run(config, runs_dir=RUNS_DIR):
         Run, with status "starting".
     """
     run = create_run(config, new_run_path(config.recipe, runs_dir))
-    command = [sys.executable, *command_for(config, run.path), "--into-existing"]
-    with (run.path / "log.txt").open("wb") as log:
-        process = spawn_detached(command, log)
+    process = _spawn_detached([*command_for(config, run.path), "--into-existing"], run)
     facts = _process_facts(process.pid)
     run.write_status(RunStatus("starting", "Starting TensorFlow", epochs=config.epochs, started=time.time(), **facts))
     return run
 
 
-def spawn_detached(command, log):
-    """Start a process that ignores its parent's end; output and errors go to `log` (a file)."""
-    return subprocess.Popen(
-        command, cwd=PROJECT_DIR, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-    )
+def start_export(run):
+    """Export and evaluate a stopped run's best model, if it has one, in a process of its own."""
+    if (run.path / "model.keras").exists() and not run.has_model:
+        _spawn_detached(["-m", "cxr_core", "export", str(run.path)], run)
 
 
 def stop_run(run):
@@ -222,8 +219,9 @@ def stop_run(run):
         process.kill()
         _waited_for_end(status, 0.5)
     if run.status().state == "failed":
-        message = "Stopped by request before the current step was done."
+        message = "Stopped by request in the middle of a step; the best model so far is kept if there is one."
         run.write_status(RunStatus(**(vars(status) | {"state": "stopped", "message": message})))
+        start_export(run)
 
 
 def list_runs(runs_dir=RUNS_DIR):
@@ -291,6 +289,19 @@ def diagnose_history(epochs):
 def process_is_alive(status):
     """Return True if the process named in a RunStatus still exists."""
     return _is_alive(status.pid, status.pid_started)
+
+
+def _spawn_detached(words, run):
+    """Start Python on `words` so that it outlives its parent; what it prints goes to the run's log."""
+    with (run.path / "log.txt").open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, *words],
+            cwd=PROJECT_DIR,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
 
 
 def _process_facts(pid):

@@ -5,14 +5,11 @@ import importlib.metadata
 import logging
 import platform
 import signal
-import sys
-import time
 from pathlib import Path
 
 import keras
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from cxr_core.batches import feature_batches, image_batches, validation_batches
 from cxr_core.card import Card, write_card
@@ -25,17 +22,14 @@ from cxr_core.files import atomic_path, read_json, write_json
 from cxr_core.model import MissingWeights, build_model
 from cxr_core.prepared import prepare_images
 from cxr_core.recipes import command_for
-from cxr_core.runs import RunStatus, spawn_detached
+from cxr_core.recorder import Recorder, StopRequested
+from cxr_core.runs import start_export
 from cxr_core.split import make_split, picture_groups
 
 _log = logging.getLogger(__name__)
+_HEAD_LEARNING_RATE = 1e-3
+_HEAD_EPOCHS = 40
 _PACKAGES = ("tensorflow", "tensorflow-cpu", "keras", "numpy", "opencv-python-headless", "onnxruntime", "scikit-learn")
-_SAVE_EVERY_SECONDS = 5.0
-_WRITE_EVERY_SECONDS = 1.0
-
-
-class _StopRequested(Exception):
-    """Raised wherever the run looks up and finds that somebody asked it to stop."""
 
 
 def train_run(run):
@@ -51,17 +45,17 @@ def train_run(run):
         str, the final state: "finished" or "stopped".
 
     Raises:
-        ValueError, FileNotFoundError, MissingWeights: the data, the configuration or the weights
+        ValueError, OSError, MissingWeights: the data, the disk, the configuration or the weights
             do not allow the run. The run is marked as failed with the same sentence first.
     """
-    recorder = _Recorder(run)
+    recorder = Recorder(run)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: (run.path / "stop").touch())
     try:
         _train(run, recorder)
-    except _StopRequested:
+    except StopRequested:
         return _end_stopped(run, recorder)
-    except (ValueError, FileNotFoundError, MissingWeights) as error:
+    except (ValueError, OSError, MissingWeights) as error:
         _log.error("failed: %s", error)
         recorder.write_status("failed", message=str(error))
         raise
@@ -118,23 +112,38 @@ def _train(run, recorder):
     classes = list(dataset.classes)
     targets = table["class_name"].map(classes.index).to_numpy()
     labels = np.eye(len(classes), dtype=np.float32)[targets]
-    if config.train_from == "head":
+    weights = _class_weights(targets[split.train]) if config.class_weights else None
+    if config.train_from == "head" or config.head_first:
         features = _compute_features(model, config, prepared, recorder.phase("Computing features"))
         trained = keras.Model(model.get_layer("features").output, model.output)
         batches = feature_batches(features, split.train, labels, config)
         validation = (features[split.validation], labels[split.validation])
-    else:
+    if config.head_first and config.train_from != "head":
+        recorder.say("Training the head alone")
+        trained.compile(keras.optimizers.Adam(_HEAD_LEARNING_RATE), "categorical_crossentropy")
+        early = keras.callbacks.EarlyStopping("val_loss", patience=5, restore_best_weights=True)
+        trained.fit(
+            features[split.train],
+            labels[split.train],
+            validation_data=validation,
+            epochs=_HEAD_EPOCHS,
+            class_weight=weights,
+            callbacks=[early],
+            verbose=0,
+        )
+    if config.train_from != "head":
         trained = keras.Model(model.input, model.output)
         batches = image_batches(images, split.train, labels, config)
         validation = validation_batches(images, split.validation, labels, config.preprocessing)
-    trained.compile(keras.optimizers.Adam(config.learning_rate), "categorical_crossentropy", metrics=["accuracy"])
+    trained.compile(_build_optimizer(config), "categorical_crossentropy", metrics=["accuracy"])
     recorder.begin(model, len(split.train) // config.batch_size, config.batch_size)
     trained.fit(
         batches,
         validation_data=validation,
         epochs=config.epochs,
         callbacks=_callbacks(config, recorder),
-        class_weight=_class_weights(targets[split.train]) if config.class_weights else None,
+        class_weight=weights,
+        shuffle=False,
         verbose=0,
     )
     recorder.save_best()
@@ -146,7 +155,15 @@ def _callbacks(config, recorder):
     patience = config.plateau_patience
     plateau = keras.callbacks.ReduceLROnPlateau("val_loss", factor=0.3, patience=patience, mode="min", min_lr=1e-11)
     early = [keras.callbacks.EarlyStopping("val_loss", patience=config.stop_after)] if config.stop_after else []
-    return [recorder, plateau, *early]
+    # First of all, so that the recorder finds the averaged weights in place when it keeps the best.
+    average = [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if config.weight_average else []
+    return [*average, recorder, plateau, *early]
+
+
+def _build_optimizer(config):
+    if config.weight_average is None:
+        return keras.optimizers.Adam(config.learning_rate)
+    return keras.optimizers.Adam(config.learning_rate, use_ema=True, ema_momentum=config.weight_average)
 
 
 def _class_weights(targets):
@@ -180,8 +197,7 @@ def _compute_features(model, config, prepared, progress):
 def _end_stopped(run, recorder):
     if recorder.has_best:
         recorder.save_best()
-        with (run.path / "log.txt").open("ab") as log:
-            spawn_detached([sys.executable, "-m", "cxr_core", "export", str(run.path)], log)
+        start_export(run)
         recorder.write_status("stopped", "Stopped", message="Stopped by request; the best model so far is kept.")
     else:
         recorder.write_status(
@@ -235,118 +251,3 @@ def _write_environment(run, config, dataset, table, split):
         },
     }
     write_json(run.path / "environment.json", values)
-
-
-class _Recorder(keras.callbacks.Callback):
-    """Write status, history and best weights to the run folder, and look out for a stop request."""
-
-    def __init__(self, run):
-        super().__init__()
-        self._run = run
-        self._status = RunStatus(**(vars(run.status()) | {"state": "running"}))
-        self._epoch_rows, self._batch_rows = [], []
-        self._best_loss, self._best_weights, self._unsaved = float("inf"), None, False
-        self._last_write = self._last_save = 0.0
-        self._bar = None
-
-    @property
-    def has_best(self):
-        return self._best_weights is not None
-
-    def say(self, phase):
-        """Name what comes next; raises _StopRequested if nobody wants it any more."""
-        self._look_out_for_stop()
-        self.write_status("running", phase)
-
-    def phase(self, name):
-        """Name what comes next; returns a callable(done, total) that reports on it and looks out for a stop."""
-        self.say(name)
-        bar = tqdm(desc=name, disable=None, leave=False)
-
-        def report(done, total):
-            self._look_out_for_stop()
-            bar.total, bar.n = total, done
-            bar.refresh()
-            if done == total:
-                bar.close()
-            if time.monotonic() - self._last_write > _WRITE_EVERY_SECONDS:
-                self.write_status("running", f"{name}: {done:,} of {total:,}")
-
-        return report
-
-    def write_status(self, state, phase="", message="", **counters):
-        """Write the status with what changed."""
-        values = vars(self._status) | {"state": state, "message": message} | counters
-        self._status = RunStatus(**(values | ({"phase": phase} if phase else {})))
-        self._run.write_status(self._status)
-        self._last_write = time.monotonic()
-
-    def begin(self, full_model, n_batches, batch_size):
-        """Say which whole model holds the weights that training changes, before it begins."""
-        self._full_model, self._batch_size = full_model, batch_size
-        self.write_status("running", "Training", batches=n_batches, started=time.time())
-
-    def save_best(self):
-        """Write the best weights so far to `model.keras`, if they are not there yet."""
-        if not self._unsaved:
-            return
-        current = self._full_model.get_weights()
-        self._full_model.set_weights(self._best_weights)
-        with atomic_path(self._run.path / "model.keras") as temporary:
-            self._full_model.save(temporary)
-        self._full_model.set_weights(current)
-        self._unsaved, self._last_save = False, time.monotonic()
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self._batch_rows = []
-        self._epoch_start = self._train_end = time.monotonic()
-        self._bar = tqdm(total=self._status.batches, desc=f"epoch {epoch + 1}", disable=None, leave=False)
-
-    def on_train_batch_end(self, batch, logs=None):
-        self._look_out_for_stop()
-        self._train_end = time.monotonic()
-        loss = float(logs["loss"])
-        if not np.isfinite(loss):
-            raise ValueError(
-                f"The loss became {loss} in batch {batch + 1} of epoch {self._status.epoch + 1}; "
-                "the learning rate is too high for these settings."
-            )
-        seconds = self._train_end - self._epoch_start
-        self._batch_rows.append((self._status.epoch + 1, batch + 1, loss, float(logs["accuracy"]), seconds))
-        self._bar.update()
-        if self._train_end - self._last_write > _WRITE_EVERY_SECONDS:
-            self._write_batches(batch + 1)
-
-    def on_test_batch_end(self, batch, logs=None):
-        self._look_out_for_stop()
-
-    def on_epoch_end(self, epoch, logs=None):
-        self._bar.close()
-        if logs["val_loss"] < self._best_loss:
-            self._best_loss, self._unsaved = logs["val_loss"], True
-            self._best_weights = self._full_model.get_weights()
-        if time.monotonic() - self._last_save > _SAVE_EVERY_SECONDS:
-            self.save_best()
-        names = ("loss", "accuracy", "val_loss", "val_accuracy")
-        images = len(self._batch_rows) * self._batch_size
-        row = {"epoch": epoch + 1} | {name: float(logs[name]) for name in names}
-        row["learning_rate"] = float(self.model.optimizer.learning_rate)
-        row["epoch_seconds"] = time.monotonic() - self._epoch_start
-        row["images_per_second"] = images / max(self._train_end - self._epoch_start, 1e-9)
-        self._epoch_rows.append(row)
-        with atomic_path(self._run.path / "epochs.csv") as temporary:
-            pd.DataFrame(self._epoch_rows).to_csv(temporary, index=False)
-        self._status = RunStatus(**(vars(self._status) | {"epoch": epoch + 1}))
-        self._write_batches(0)
-        _log.info("  ".join(f"{k} {v:.4g}" for k, v in row.items()))
-
-    def _write_batches(self, batch):
-        epoch = self._batch_rows[0][0] if self._batch_rows else 0
-        columns = ["epoch", "batch", "loss", "accuracy", "seconds"]
-        with atomic_path(self._run.path / "batches" / f"epoch-{epoch:04d}.csv") as temporary:
-            pd.DataFrame(self._batch_rows, columns=columns).to_csv(temporary, index=False)
-        self.write_status("running", "Training", batch=batch)
-
-    def _look_out_for_stop(self):
-        if self._run.stop_requested:
-            raise _StopRequested

@@ -10,6 +10,7 @@ from cxr_core.recipes import RECIPE_NOTES, RECIPES, STARTS, imagenet_weights_pat
 from cxr_core.split import SPLIT_KINDS
 
 _AUGMENTATION_SLIDERS = {
+    "share": ("Share of images changed", 0.05, 1.0, "The others stay as they are. The article changes all."),
     "rotation_degrees": ("Rotation in degrees", 0.0, 45.0, "Turned by up to this much either way."),
     "zoom": ("Zoom", 0.0, 0.5, "Scaled by one plus or minus this."),
     "brightness": ("Brightness", 0.0, 0.5, "Shifted by up to this share of the grey range."),
