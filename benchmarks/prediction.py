@@ -1,7 +1,8 @@
 """From upload to answer, warm and from a fresh process: the article's way against ours, same weights.
 
-Warm: bytes, decoded, prepared, classified, explained by Grad-CAM of the article's layer, and encoded
-as an overlay image. Each side has its own process; rounds alternate. Fresh: probabilities alone.
+Warm: bytes, decoded, prepared, classified, explained by Grad-CAM of the article's layer, and encoded as
+an overlay image, a JPEG as in the article. Each side has its own process; rounds alternate. Fresh:
+probabilities alone.
 """
 
 import argparse
@@ -10,6 +11,7 @@ import os
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -28,9 +30,10 @@ from benchmarks.report import (
 )
 from cxr_core.classifier import load_classifier
 from cxr_core.config import SHIPPED_MODEL_DIR
-from cxr_core.explain import overlay_map, png_bytes
+from cxr_core.explain import overlay_map
 from cxr_core.phantoms import draw_phantom
 from cxr_core.pictures import decode_picture
+from cxr_core.preprocess import Preprocessing
 
 WARM_UP_CALLS, CALLS, CALLS_PER_ROUND = 3, 30, 5
 PHANTOM_SIDE = 512
@@ -40,14 +43,22 @@ open_classifier = cache(load_classifier)
 
 
 def answer_ours(data, model, _scratch):
-    """Answer one upload; return seconds and probabilities (list of float)."""
+    """Answer one upload as the product does; return seconds and, for comparison, probabilities (list of float).
+
+    The probabilities are those after the article's preprocessing, so that both sides can be held
+    to one answer; the time is that of the model's own preprocessing, which may do more.
+    """
     classifier = open_classifier(model)
     start = time.perf_counter()
     prediction = classifier.predict_picture(data, article_way.MAP_LAYER)
     map_ = prediction.maps[prediction.probabilities.argmax()]
     map_ = classifier.card.preprocessing.map_on_picture(map_, prediction.picture.shape)
-    png_bytes(overlay_map(prediction.picture, map_, alpha=article_way.ALPHA))
-    return time.perf_counter() - start, prediction.probabilities.tolist()
+    overlay = overlay_map(prediction.picture, map_, alpha=article_way.ALPHA)
+    cv2.imencode(".jpg", cv2.cvtColor(overlay, cv2.COLOR_RGB2BGR))
+    seconds = time.perf_counter() - start
+    plain = Preprocessing(scaling=classifier.card.preprocessing.scaling)
+    same = replace(classifier, card=replace(classifier.card, preprocessing=plain))
+    return seconds, same.predict(plain.image_u8(prediction.picture)[None])[0].tolist()
 
 
 def answer_article(data, model, scratch):

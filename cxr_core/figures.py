@@ -126,12 +126,14 @@ def roc_figure(curves):
         )
     chance = {"color": "#999999", "dash": "longdashdot", "width": 1}
     figure.add_scatter(x=[0, 1], y=[0, 1], name="Chance", mode="lines", line=chance, hoverinfo="skip")
-    return _finish(
+    _finish(
         figure,
         "ROC: how many are found for how many false alarms",
         "False positive rate (1 − specificity)",
         "True positive rate (sensitivity)",
     )
+    inside = {"orientation": "v", "x": 0.98, "y": 0.04, "xanchor": "right", "yanchor": "bottom"}
+    return figure.update_layout(height=440, legend=inside)
 
 
 def history_figures(epochs, batches=None):
