@@ -99,7 +99,9 @@ def test_an_uploaded_scan_gets_a_prediction_and_an_overlay(app, page, scan):
     page.set_input_files('input[type="file"]', scan)
     expect(page.get_by_role("heading", name="The classifier answers")).to_be_visible()
     expect(page.get_by_text("Where the classifier looked for").first).to_be_visible()
-    expect(page.get_by_test_id("stImage")).to_have_count(2)
+    overlay_on_page = page.get_by_test_id("stImage").nth(1).locator("img")
+    expect(overlay_on_page).to_be_visible()
+    page.wait_for_function("image => image.naturalWidth > 0", arg=overlay_on_page.element_handle())
     with page.expect_download() as download:
         page.get_by_role("button", name="Download the overlay").click()
     overlay = cv2.imread(str(download.value.path()))
