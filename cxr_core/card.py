@@ -30,9 +30,10 @@ class Card:
 
 @dataclass(frozen=True)
 class Figure:
-    """One headline figure: what it is, its value in [0, 1], and over how many images."""
+    """One headline figure: what it is, measured where, its value in [0, 1], and over how many images."""
 
     label: str
+    where: str
     value: float
     n: int
     explanation: str
@@ -52,21 +53,22 @@ def card_figures(card):
     if not test:
         return []
     own = "Measured on the test split that training and choosing never saw."
-    figures = [Figure("Accuracy, own test", test["accuracy"], test["n"], own)]
+    figures = [Figure("Accuracy", "own test split", test["accuracy"], test["n"], own)]
     covid = test["per_class"].get("covid")
     if covid and covid["recall"] is not None:
-        figures.append(Figure("COVID-19 found, own test", covid["recall"], covid["support"], own))
+        figures.append(Figure("COVID-19 found", "own test split", covid["recall"], covid["support"], own))
     for name, metrics in card.metrics.get("external", {}).items():
         elsewhere = "Images from another hospital, never trained on."
         present = [c for c, row in metrics["per_class"].items() if row["support"]]
         if present == ["normal"] and "covid" in metrics["classes"]:
             row = metrics["confusion_matrix"][metrics["classes"].index("normal")]
             share = row[metrics["classes"].index("covid")] / metrics["n"]
-            figures.append(Figure(f"Healthy called COVID-19, {name}", share, metrics["n"], elsewhere))
+            explanation = f"Share of healthy people called COVID-19. {elsewhere}"
+            figures.append(Figure("False alarms", f"healthy, {name}", share, metrics["n"], explanation))
         elif present == ["covid"]:
-            figures.append(Figure(f"COVID-19 found, {name}", metrics["accuracy"], metrics["n"], elsewhere))
+            figures.append(Figure("COVID-19 found", name, metrics["accuracy"], metrics["n"], elsewhere))
         else:
-            figures.append(Figure(f"Accuracy, {name}", metrics["accuracy"], metrics["n"], elsewhere))
+            figures.append(Figure("Accuracy", name, metrics["accuracy"], metrics["n"], elsewhere))
     return figures
 
 

@@ -47,8 +47,8 @@ def figures_markdown(card):
     lines = ["## Images\n", "| class | " + " | ".join(counts) + " |", "|---|" + "---:|" * len(counts)]
     for name in card.classes:
         lines.append(f"| {class_label(name)} | " + " | ".join(str(c.get(name, 0)) for c in counts.values()) + " |")
-    lines += ["", "## Measured\n", "| figure | value | images |", "|---|---:|---:|"]
-    lines += [f"| {f.label} | {f.value:.1%} | {f.n} |" for f in card_figures(card)]
+    lines += ["", "## Measured\n", "| figure | value | images | what it is |", "|---|---:|---:|---|"]
+    lines += [f"| {f.label}, {f.where} | {f.value:.1%} | {f.n} | {f.explanation} |" for f in card_figures(card)]
     for title, metrics in _scored_sets(card):
         lines += [
             "",

@@ -56,7 +56,15 @@ def show_figures_row(figures):
     """Show card figures as a row of metrics, each with the number of images behind it."""
     for column, figure in zip(st.columns(len(figures)), figures, strict=True):
         help_text = f"{figure.explanation} {figure.n} images."
-        column.metric(figure.label, f"{figure.value:.1%}", help=help_text, border=True)
+        column.metric(
+            figure.label,
+            f"{figure.value:.1%}",
+            figure.where,
+            delta_color="off",
+            delta_arrow="off",
+            help=help_text,
+            border=True,
+        )
 
 
 def download_table(label, table, file_name, *, index=False):
