@@ -32,6 +32,10 @@ from cxr_core.recipes import command_for, config_from_dict
 
 ACTIVE = ("starting", "running", "stopping")
 STOP_PATIENCE_SECONDS = 3.0
+_WORDLESS_ENDS = {
+    "failed": "The training process ended without a word; the end of its log is below.",
+    "stopped": "Stopped by request in the middle of a step; the best model so far is kept if there is one.",
+}
 
 
 @dataclass(frozen=True)
@@ -94,15 +98,15 @@ class Run:
         return config_from_dict(read_json(self.path / "config.json"))
 
     def status(self):
-        """Return a RunStatus. A run whose process is gone without a word shows as failed."""
+        """Return a RunStatus. A run whose process is gone without a word shows as failed, or as stopped if asked to."""
         try:
             values = read_json(self.path / "status.json")
             status = RunStatus(**values)
         except (FileNotFoundError, ValueError, TypeError):
             return RunStatus("failed", message="The status of this run cannot be read.")
         if status.is_active and not _is_alive(status.pid, status.pid_started):
-            message = "The training process ended without a word; the end of its log is below."
-            return RunStatus(**(values | {"state": "failed", "message": message}))
+            state = "stopped" if self.stop_requested else "failed"
+            return RunStatus(**(values | {"state": state, "message": _WORDLESS_ENDS[state]}))
         return status
 
     def epochs(self):
@@ -218,10 +222,8 @@ def stop_run(run):
     if not _waited_for_end(status, 1.0):
         process.kill()
         _waited_for_end(status, 0.5)
-    if run.status().state == "failed":
-        message = "Stopped by request in the middle of a step; the best model so far is kept if there is one."
-        run.write_status(RunStatus(**(vars(status) | {"state": "stopped", "message": message})))
-        start_export(run)
+    run.write_status(run.status())
+    start_export(run)
 
 
 def list_runs(runs_dir=RUNS_DIR):

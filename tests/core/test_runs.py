@@ -142,6 +142,13 @@ def test_the_table_shows_a_run_with_its_settings(tmp_path):
     assert row["best validation accuracy"] == 0.75
 
 
+def test_a_run_whose_process_is_gone_after_a_request_to_stop_shows_as_stopped(tmp_path):
+    run = create_run(CONFIG, tmp_path / "run")
+    run.write_status(RunStatus("running", pid=2**22 + 1, pid_started=1.0))
+    (run.path / "stop").touch()
+    assert run.status().state == "stopped"
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"momentum": 1}', '{"preprocessing": {"sharpen": 1}}'])
 def test_a_run_with_an_unreadable_configuration_is_a_row(tmp_path, text):
     run, other = create_run(CONFIG, tmp_path / "a"), create_run(CONFIG, tmp_path / "b")
