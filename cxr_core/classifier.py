@@ -110,13 +110,29 @@ class Classifier:
         return f"maps_{layer}"
 
     def _run(self, outputs, images_u8, progress):
-        parts = []
-        for start in range(0, len(images_u8), BATCH_SIZE):
-            batch = self.card.preprocessing.scaled(images_u8[start : start + BATCH_SIZE])
-            parts.append(self.session.run(outputs, {"image": batch}, _ONLY_WHAT_IS_ASKED))
-            if progress:
-                progress(min(start + BATCH_SIZE, len(images_u8)), len(images_u8))
-        return [np.concatenate(part) for part in zip(*parts, strict=True)]
+        return run_graph(self.session, outputs, images_u8, self.card.preprocessing, progress=progress)
+
+
+def run_graph(session, outputs, images_u8, preprocessing, *, progress=None):
+    """Run an ONNX graph over prepared images, batch by batch.
+
+    Args:
+        session: onnxruntime.InferenceSession with the input `image`.
+        outputs: list of str, names of the graph's outputs; nothing else is computed.
+        images_u8: uint8 (N, size, size), N >= 1.
+        preprocessing: preprocess.Preprocessing the images were prepared with; it scales them.
+        progress: callable(done, total) or None.
+
+    Returns:
+        list of arrays (N, ...), one per output.
+    """
+    parts = []
+    for start in range(0, len(images_u8), BATCH_SIZE):
+        batch = preprocessing.scaled(images_u8[start : start + BATCH_SIZE])
+        parts.append(session.run(outputs, {"image": batch}, _ONLY_WHAT_IS_ASKED))
+        if progress:
+            progress(min(start + BATCH_SIZE, len(images_u8)), len(images_u8))
+    return [np.concatenate(part) for part in zip(*parts, strict=True)]
 
 
 def load_classifier(folder):

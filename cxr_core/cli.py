@@ -161,14 +161,9 @@ def _train(options):
     for handler in (logging.StreamHandler(), *files):
         log.addHandler(handler)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    from cxr_core.model import MissingWeights
     from cxr_core.train import train_run
 
-    try:
-        train_run(run)
-    except MissingWeights as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return 1
+    train_run(run)
     print(run.path)
 
 
@@ -254,10 +249,6 @@ def _demo(options):
 
 
 def _download(_options):
-    from cxr_core.download import DownloadFailed, download_kaggle
+    from cxr_core.download import download_kaggle
 
-    try:
-        print(download_kaggle())
-    except DownloadFailed as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return 1
+    print(download_kaggle())

@@ -18,7 +18,7 @@ _ADVICE = (
 )
 
 
-class DownloadFailed(RuntimeError):
+class DownloadFailed(OSError):
     """The data set could not be fetched; the message says why and what to do."""
 
 

@@ -11,7 +11,7 @@ from cxr_core.recipes import imagenet_weights_path
 _WEIGHTS_URL = "https://storage.googleapis.com/tensorflow/keras-applications/mobilenet_v2/"
 
 
-class MissingWeights(RuntimeError):
+class MissingWeights(OSError):
     """The backbone's starting weights are neither on this machine nor to be downloaded."""
 
 

@@ -30,7 +30,7 @@ from cxr_core.config import PROJECT_DIR, RUNS_DIR
 from cxr_core.files import read_json, write_json
 from cxr_core.recipes import command_for, config_from_dict
 
-ACTIVE = ("starting", "running", "stopping")
+ACTIVE = ("starting", "running")
 STOP_PATIENCE_SECONDS = 3.0
 _WORDLESS_ENDS = {
     "failed": "The training process ended without a word; the end of its log is below.",
@@ -43,7 +43,7 @@ class RunStatus:
     """One look at a run.
 
     Attributes:
-        state: "starting", "running", "stopping", "finished", "stopped" or "failed".
+        state: "starting", "running", "finished", "stopped" or "failed".
         phase: what it is doing, in words.
         message: why it stopped or failed, else "".
         epoch, epochs: finished and planned.

@@ -5,6 +5,7 @@ import importlib.metadata
 import logging
 import platform
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -13,13 +14,13 @@ import pandas as pd
 
 from cxr_core.batches import feature_batches, image_batches, validation_batches
 from cxr_core.card import Card, write_card
-from cxr_core.classifier import BATCH_SIZE, load_classifier, open_session
+from cxr_core.classifier import Classifier, open_session, run_graph
 from cxr_core.config import CACHE_DIR, PROJECT_DIR
 from cxr_core.dataset import scan_dataset
 from cxr_core.evaluate import score_table
 from cxr_core.export import export_classifier, export_features
 from cxr_core.files import atomic_path, read_json, write_json
-from cxr_core.model import MissingWeights, build_model
+from cxr_core.model import build_model
 from cxr_core.prepared import prepare_images
 from cxr_core.recipes import command_for
 from cxr_core.recorder import Recorder, StopRequested
@@ -45,7 +46,7 @@ def train_run(run):
         str, the final state: "finished" or "stopped".
 
     Raises:
-        ValueError, OSError, MissingWeights: the data, the disk, the configuration or the weights
+        ValueError, OSError: the data, the disk, the configuration or the weights
             do not allow the run. The run is marked as failed with the same sentence first.
     """
     recorder = Recorder(run)
@@ -55,7 +56,7 @@ def train_run(run):
         _train(run, recorder)
     except StopRequested:
         return _end_stopped(run, recorder)
-    except (ValueError, OSError, MissingWeights) as error:
+    except (ValueError, OSError) as error:
         _log.error("failed: %s", error)
         recorder.write_status("failed", message=str(error))
         raise
@@ -76,7 +77,8 @@ def export_run(run):
     if not path.exists():
         raise FileNotFoundError(f"The run {run.name} has no model: it ended before its first epoch did.")
     config, environment = run.config(), read_json(run.path / "environment.json")
-    layers = export_classifier(keras.saving.load_model(path, compile=False), run.path / "model.onnx")
+    graph = run.path / "model.onnx"
+    layers = export_classifier(keras.saving.load_model(path, compile=False), graph)
     training = config.to_dict() | {"data": environment["data"]}
     training["roots"] = [Path(r).name for r in config.roots]
     card = Card(
@@ -86,10 +88,10 @@ def export_run(run):
         map_layers=layers,
         training=training,
     )
-    write_card(card, run.path)
-    metrics = _evaluate_run(run, config)
+    metrics = _evaluate_run(run, config, Classifier(card, open_session(graph)))
     write_json(run.path / "metrics.json", metrics)
-    write_card(Card(**(vars(card) | {"metrics": metrics})), run.path)
+    # Last of all: whoever finds a card finds everything that belongs to it.
+    write_card(replace(card, metrics=metrics), run.path)
 
 
 def _train(run, recorder):
@@ -113,25 +115,17 @@ def _train(run, recorder):
     targets = table["class_name"].map(classes.index).to_numpy()
     labels = np.eye(len(classes), dtype=np.float32)[targets]
     weights = _class_weights(targets[split.train]) if config.class_weights else None
-    if config.train_from == "head" or config.head_first:
+    head_only = config.train_from == "head"
+    if head_only or config.head_first:
         features = _compute_features(model, config, prepared, recorder.phase("Computing features"))
-        trained = keras.Model(model.get_layer("features").output, model.output)
+    if head_only:
+        trained = _head_of(model)
         batches = feature_batches(features, split.train, labels, config)
         validation = (features[split.validation], labels[split.validation])
-    if config.head_first and config.train_from != "head":
-        recorder.say("Training the head alone")
-        trained.compile(keras.optimizers.Adam(_HEAD_LEARNING_RATE), "categorical_crossentropy")
-        early = keras.callbacks.EarlyStopping("val_loss", patience=5, restore_best_weights=True)
-        trained.fit(
-            features[split.train],
-            labels[split.train],
-            validation_data=validation,
-            epochs=_HEAD_EPOCHS,
-            class_weight=weights,
-            callbacks=[early],
-            verbose=0,
-        )
-    if config.train_from != "head":
+    else:
+        if config.head_first:
+            recorder.say("Training the head alone")
+            _train_head(_head_of(model), features, labels, split, weights)
         trained = keras.Model(model.input, model.output)
         batches = image_batches(images, split.train, labels, config)
         validation = validation_batches(images, split.validation, labels, config.preprocessing)
@@ -149,6 +143,25 @@ def _train(run, recorder):
     recorder.save_best()
     recorder.say("Exporting and evaluating the best model")
     export_run(run)
+
+
+def _head_of(model):
+    """Return the layers after the pooled features as a model of their own; the weights are shared."""
+    return keras.Model(model.get_layer("features").output, model.output)
+
+
+def _train_head(head, features, labels, split, weights):
+    head.compile(keras.optimizers.Adam(_HEAD_LEARNING_RATE), "categorical_crossentropy")
+    early = keras.callbacks.EarlyStopping("val_loss", patience=5, restore_best_weights=True)
+    head.fit(
+        features[split.train],
+        labels[split.train],
+        validation_data=(features[split.validation], labels[split.validation]),
+        epochs=_HEAD_EPOCHS,
+        class_weight=weights,
+        callbacks=[early],
+        verbose=0,
+    )
 
 
 def _callbacks(config, recorder):
@@ -182,13 +195,8 @@ def _compute_features(model, config, prepared, progress):
     graph = CACHE_DIR / "backbones" / f"{digest}-{config.preprocessing.size}.onnx"
     if not graph.exists():
         export_features(backbone, graph)
-    session, parts = open_session(graph), []
-    images = prepared.images_u8
-    for start in range(0, len(images), BATCH_SIZE):
-        batch = config.preprocessing.scaled(images[start : start + BATCH_SIZE])
-        parts += session.run(["features"], {"image": batch})
-        progress(min(start + BATCH_SIZE, len(images)), len(images))
-    features = np.concatenate(parts)
+    session = open_session(graph)
+    (features,) = run_graph(session, ["features"], prepared.images_u8, config.preprocessing, progress=progress)
     with atomic_path(path) as temporary:
         np.save(temporary, features)
     return features
@@ -206,9 +214,8 @@ def _end_stopped(run, recorder):
     return "stopped"
 
 
-def _evaluate_run(run, config):
+def _evaluate_run(run, config, classifier):
     split = pd.read_csv(run.path / "split.csv")
-    classifier = load_classifier(run.path)
     metrics, tables = {}, []
     for name in ("validation", "test"):
         # In the article's way the test images are the validation images.

@@ -123,7 +123,7 @@ def ask_training(dataset):
     )
     learning_rate = third.number_input(
         "Learning rate", 1e-6, 1.0, start_config.learning_rate, format="%.6f", key=f"{recipe}_rate",
-        help="Adam's step size; it falls to 0.3 of itself after two epochs without a better validation loss.",
+        help="Adam's step size; it falls to 0.3 of itself after a few epochs without a better validation loss.",
     )  # fmt: skip
     seed = fourth.number_input("Seed", 0, 2**31 - 1, 0, help="Of split, weights, order and augmentation.")
     start = _ask_start()

@@ -11,7 +11,6 @@ _REFRESH_SECONDS = 1.0
 _MARKS = {
     "starting": ":material/hourglass_top:",
     "running": ":material/directions_run:",
-    "stopping": ":material/stop_circle:",
     "finished": ":material/check_circle:",
     "stopped": ":material/stop_circle:",
     "failed": ":material/error:",
@@ -37,8 +36,8 @@ def watch_run(run):
         status = run.status()
         if active and not status.is_active:
             st.rerun()
-        _show_status(run, status)
         epochs = run.epochs()
+        _show_status(run, status, epochs)
         batches = run.batches()
         if len(epochs) or len(batches):
             show_history(epochs, batches)
@@ -53,10 +52,9 @@ def watch_run(run):
         download_table("Download the history", run.epochs(), f"{run.name}-epochs.csv")
 
 
-def _show_status(run, status):
+def _show_status(run, status, epochs):
     said = status.message or (status.phase if status.is_active else "")
     st.markdown(f"{_MARKS[status.state]} **{status.state.capitalize()}** {said}")
-    epochs = run.epochs()
     last = epochs.iloc[-1] if len(epochs) else None
     columns = st.columns(4)
     columns[0].metric("Epoch", f"{status.epoch} of {status.epochs}", help="Finished epochs of those planned.")

@@ -190,3 +190,20 @@ def test_a_stop_before_the_first_epoch_leaves_no_model(article_run, until):
     stop_run(article_run)
     assert article_run.status().state == "stopped", article_run.log_tail()
     assert not (article_run.path / "model.onnx").exists()
+
+
+def test_a_run_has_a_model_only_once_its_evaluation_is_there_too(tiny_run, tmp_path, monkeypatch):
+    from cxr_core import train
+
+    run = Run(shutil.copytree(tiny_run.path, tmp_path / "run"))
+    for name in ("model.onnx", "card.json", "metrics.json", "predictions.csv"):
+        (run.path / name).unlink()
+
+    def interrupted(*_, **__):
+        assert not run.has_model
+        raise ValueError("interrupted")
+
+    monkeypatch.setattr(train, "score_table", interrupted)
+    with pytest.raises(ValueError, match="interrupted"):
+        train.export_run(run)
+    assert not run.has_model
