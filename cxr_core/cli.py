@@ -44,6 +44,17 @@ def _build_parser():
     _add_folders(audit)
     _add_json(audit)
 
+    split = _add_command(commands, "split", _split, "Show which picture would teach, choose and test.")
+    _add_folders(split)
+    split.add_argument("--kind", default="grouped", help="grouped (default), stratified, random or article")
+    split.add_argument("--seed", type=int, default=0)
+    _add_json(split)
+
+    exclude = _add_command(commands, "exclude", _exclude, "Leave the pictures with one flag out of every later split.")
+    _add_folders(exclude)
+    exclude.add_argument("--flag", required=True, help="as `audit` names it, for example other_disease")
+    exclude.add_argument("--undo", action="store_true", help="take them in again")
+
     train = _add_command(commands, "train", _train, "Train a classifier; prints the run folder.")
     _add_folders(train)
     train.add_argument("--recipe", default="quick", help="quick (default), finetune or article")
@@ -54,6 +65,9 @@ def _build_parser():
         "--set", action="append", default=[], metavar="KEY=VALUE",
         help="change one setting: epochs=5, start=shipped, preprocessing.clahe=after, augmentation.zoom=0.1",
     )  # fmt: skip
+    train.add_argument(
+        "--decisions", type=Path, metavar="FILE", help="a run's decisions.json (default: what was decided about DIR)"
+    )
     train.add_argument("--into-existing", action="store_true", help=argparse.SUPPRESS)
 
     stop = _add_command(commands, "stop", _stop, "Stop a running training; the best model so far stays.")
@@ -129,14 +143,51 @@ def _progress(description):
     return report
 
 
-def _audit(options):
-    from cxr_core.dataset import audit_report, scan_dataset, size_statistics
+def _open_dataset(options):
+    """Return a data set and what was decided about it."""
+    from cxr_core.dataset import scan_dataset
+    from cxr_core.decisions import decisions_path, load_decisions
 
     dataset = scan_dataset(*options.folders, progress=_progress("Looking through the images"))
-    summary = size_statistics(dataset.table).to_string()
-    if len(dataset.unreadable):
-        summary += f"\n\nUnreadable:\n{dataset.unreadable.to_string(index=False)}"
-    _write_result(audit_report(dataset), options.json, summary)
+    return dataset, load_decisions(decisions_path(dataset.roots))
+
+
+def _audit(options):
+    from cxr_core.audit import audit_report, audit_summary
+
+    report = audit_report(*_open_dataset(options), phase=_progress)
+    _write_result(report, options.json, audit_summary(report))
+
+
+def _split(options):
+    from cxr_core.decisions import excluded_rows
+    from cxr_core.grouping import group_pictures
+    from cxr_core.split import make_split, split_table
+
+    dataset, decisions = _open_dataset(options)
+    grouping = group_pictures(dataset.table, decisions, phase=_progress)
+    kept = ~excluded_rows(grouping.table, decisions)
+    table, groups = grouping.table[kept].reset_index(drop=True), grouping.groups[kept]
+    rows = split_table(table, groups, make_split(table, options.kind, seed=options.seed, groups=groups))
+    summary = rows.groupby(["class_name", "split"]).size().unstack().to_string()
+    columns = rows[["file", "class_name", "group", "split"]].rename(columns={"class_name": "class"})
+    result = {"split": options.kind, "seed": options.seed, "files": columns.to_dict("records")}
+    _write_result(result, options.json, summary)
+
+
+def _exclude(options):
+    from cxr_core.audit import flag_dataset
+    from cxr_core.decisions import decisions_path, exclude, include, save_decisions
+    from cxr_core.flags import FLAGS
+
+    if options.flag not in FLAGS:
+        raise ValueError(f"--flag must be one of {', '.join(FLAGS)}; received {options.flag!r}.")
+    dataset, decisions = _open_dataset(options)
+    table, flags = flag_dataset(dataset, phase=_progress)
+    rows = table.iloc[flags.loc[flags["flag"] == options.flag, "row"]]
+    changed = include(decisions, rows) if options.undo else exclude(decisions, rows, options.flag)
+    save_decisions(changed, decisions_path(dataset.roots))
+    print(f"{len(rows)} pictures are flagged {options.flag}; {len(changed.excluded)} of {len(table)} are left out now.")
 
 
 def _train(options):
@@ -153,7 +204,8 @@ def _train(options):
             seed=options.seed,
             settings=options.set,
         )
-        run = create_run(config, options.run or new_run_path(config.recipe))
+        decisions = _read_decisions(options.decisions) if options.decisions else None
+        run = create_run(config, options.run or new_run_path(config.recipe), decisions)
     # A run that the app started has its standard error in log.txt already.
     files = [] if options.into_existing else [logging.FileHandler(run.path / "log.txt")]
     log = logging.getLogger("cxr_core")
@@ -165,6 +217,14 @@ def _train(options):
 
     train_run(run)
     print(run.path)
+
+
+def _read_decisions(path):
+    from cxr_core.decisions import load_decisions
+
+    if not path.exists():
+        raise FileNotFoundError(f"There is no file {path}.")
+    return load_decisions(path)
 
 
 def _stop(options):

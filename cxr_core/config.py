@@ -7,6 +7,7 @@ PROJECT_DIR = Path(__file__).resolve().parent.parent
 HOME_DIR = Path(os.environ.get("CXR_LAB_HOME", PROJECT_DIR)).resolve()
 RUNS_DIR = HOME_DIR / "runs"
 CACHE_DIR = HOME_DIR / "cache"
+INDEX_DIR = HOME_DIR / "index"
 DATA_DIR = HOME_DIR / "data"
 SHIPPED_MODEL_DIR = PROJECT_DIR / "models" / "cxr-mobilenetv2"
 

@@ -1,18 +1,45 @@
-"""From folders to a table: which pictures there are, of which class, size and patient."""
+"""From folders or a list to a table: which pictures there are, of which class, size and patient."""
 
+import csv
 import hashlib
+import io
 import os
 import re
+import stat
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 
-from cxr_core.config import order_classes
+from cxr_core.config import INDEX_DIR, MAX_FILE_BYTES, order_classes
+from cxr_core.index import INDEX_KEYS, INDEX_SCHEMA, index_folder, load_index, save_index
 from cxr_core.pictures import PICTURE_ENDINGS, UnreadablePicture, check_complete, is_picture_file, read_header
 
-_COLUMNS = ["path", "file", "class_name", "width", "height", "format", "bytes", "patient", "digest"]
+SPLIT_WORDS = ("train", "validation", "test")
+
+_COLUMNS = ["path", "file", "class_name", "width", "height", "format", "bytes", "patient", "digest", "mtime_ns"]
+# What listing the files tells before any is opened; `in_list` where a CSV file named it.
+_FOUND_SCHEMA = pa.schema(
+    [
+        ("file", pa.large_string()),
+        ("path", pa.large_string()),
+        ("class_name", pa.large_string()),
+        ("bytes", pa.int64()),
+        ("mtime_ns", pa.int64()),
+        ("in_list", pa.bool_()),
+        ("listed_patient", pa.large_string()),
+        ("split", pa.large_string()),
+        ("root", pa.int16()),
+    ]
+)
+# So many files are read before their facts are gathered: it bounds what waits in memory.
+_BATCH = 512
+_VANISHED = "This file vanished during the scan."
+_NOT_OPENED = "This file cannot be opened."
 
 # Kermany et al. 2018 name a pneumonia picture by its patient and a normal one by its study;
 # NIH ChestX-ray8 begins a file name with the patient number.
@@ -28,32 +55,41 @@ class Dataset:
     """A scanned data set.
 
     Attributes:
-        roots: tuple of str, the folders scanned.
-        classes: tuple of str, class folder names in display order.
-        table: DataFrame, one row per readable picture, sorted by class and file: `path`
+        roots: tuple of str, the folders (or CSV files) scanned.
+        classes: tuple of str, class names in display order.
+        table: DataFrame, one row per readable picture, sorted by class and path: `path`
             (absolute), `file` (relative to its root), `class_name`, `width`, `height` (pixels),
-            `format`, `bytes`, `patient` (str or None), `digest` (SHA-256 of the content).
-        unreadable: DataFrame of `file` and `error` (one sentence).
+            `format`, `bytes`, `patient` (str or missing), `digest` (SHA-256 of the content) and
+            `mtime_ns`; where a CSV file tells it, also `split` (of `SPLIT_WORDS`, or missing).
+        unreadable: DataFrame of `file` and `error` (one sentence), sorted by file.
+        stamp: str, what `folder_stamp` told of the roots when they were scanned.
     """
 
     roots: tuple
     classes: tuple
     table: pd.DataFrame
     unreadable: pd.DataFrame
+    stamp: str = ""
 
-    @property
+    @cached_property
     def fingerprint(self):
         """SHA-256 over every file's class and content: equal exactly when the data are."""
-        rows = sorted(self.table["class_name"] + ":" + self.table["digest"])
+        rows = (self.table["class_name"] + ":" + self.table["digest"]).sort_values()
         return hashlib.sha256("\n".join(rows).encode()).hexdigest()
 
 
-def scan_dataset(*roots, progress=None):
+def scan_dataset(*roots, index_dir=INDEX_DIR, progress=None):
     """Look at every picture under `root/<class>/…` without decoding it.
 
+    A file whose name, size and time are those of the last scan is not opened again: what was
+    seen then comes from the index. A scan that was stopped goes on where it stopped.
+
     Args:
-        *roots: str or Path, one folder or more, each with one sub-folder per class. Folders of
-            the same name in several roots form one class.
+        *roots: str or Path, one folder or more, each with one sub-folder per class. Classes of
+            the same name in several roots are one class. In place of a folder a CSV file may
+            stand, with the columns `path` and `label` and, if wanted, `patient` and `split`:
+            paths absolute or relative to the CSV file's folder, UTF-8, separated by commas.
+        index_dir: str or Path, where indexes are kept, see `index.index_folder`.
         progress: callable(done, total) or None.
 
     Returns:
@@ -61,53 +97,40 @@ def scan_dataset(*roots, progress=None):
 
     Raises:
         FileNotFoundError: a root is missing or no folder.
-        ValueError: no root holds a class folder with a readable picture.
+        ValueError: no root holds a class folder with a readable picture, or a CSV file is not as above.
     """
-    files, problems = [], []
-    for root in map(Path, roots):
-        if not root.is_dir():
-            raise FileNotFoundError(f"There is no folder {root}.")
-        for folder in sorted(root.iterdir()):
-            if folder.is_symlink() and folder.is_dir():
-                problems.append((folder.name, "This class folder is a link to elsewhere; links are not followed."))
-            elif folder.is_dir() and not folder.name.startswith("."):
-                files += [(root, folder.name, path) for path in _walk_pictures(folder, root, problems)]
-    rows = []
-    with ThreadPoolExecutor() as pool:
-        for done, (row, problem) in enumerate(pool.map(_describe_file, files), start=1):
-            rows += [row] if row else []
-            problems += [problem] if problem else []
-            if progress and (done % 50 == 0 or done == len(files)):
-                progress(done, len(files))
-    if not rows:
-        raise ValueError(
-            f"No pictures were found under {', '.join(map(str, roots))}. "
-            "Put one folder per class in it, each with its pictures "
-            f"({' '.join(PICTURE_ENDINGS)})."
-        )
-    table = pd.DataFrame(rows, columns=_COLUMNS)
-    classes = order_classes(table["class_name"])
-    order = table["class_name"].map({c: i for i, c in enumerate(classes)})
-    table = table.assign(_order=order).sort_values(["_order", "path"], kind="stable").drop(columns="_order")
-    unreadable = pd.DataFrame(problems, columns=["file", "error"])
-    return Dataset(tuple(str(Path(r).resolve()) for r in roots), classes, table.reset_index(drop=True), unreadable)
+    roots = _find_roots(roots)
+    rows, problems = _list_files(roots)
+    stamp = _stamp(rows, problems)
+    facts, unread = _read_facts(_frame(rows, _FOUND_SCHEMA), index_folder(roots, index_dir), progress)
+    broken = facts[facts["error"].notna() & (facts["error"] != "")]
+    problems += [*unread, *zip(broken["file"], broken["error"], strict=True)]
+    unreadable = pd.DataFrame(sorted(problems), columns=["file", "error"], dtype="str")
+    facts = facts[facts["error"].isna()]
+    if facts.empty:
+        raise ValueError(_no_pictures(roots, unreadable))
+    classes = order_classes(facts["class_name"].unique())
+    patients = facts["listed_patient"].fillna(facts["patient"])
+    order = pd.Categorical(facts["class_name"], categories=classes).codes
+    table = facts.assign(patient=patients, _order=order).sort_values("path")
+    table = table.sort_values("_order", kind="stable", ignore_index=True)
+    names = _COLUMNS if table["split"].isna().all() else [*_COLUMNS, "split"]
+    return Dataset(tuple(map(str, roots)), classes, table[names].copy(), unreadable, stamp)
 
 
 def folder_stamp(*roots):
-    """Return a short digest of every file's path, size and time below some folders.
+    """Return a short text that changes when a picture file is added, removed or changed.
 
-    Cheap enough to ask on every rerun: it changes when a file is added, removed or changed.
+    No picture is opened: it costs little more than the system takes to tell names, sizes and
+    times. To be compared within one process only.
+
+    Args:
+        *roots: as for `scan_dataset`.
+
+    Raises:
+        FileNotFoundError, ValueError: as for `scan_dataset`.
     """
-    facts = []
-    for root in roots:
-        for current, _, names in os.walk(root):
-            for name in names:
-                try:
-                    stat = os.stat(os.path.join(current, name))
-                except OSError:
-                    continue
-                facts.append(f"{current}/{name}:{stat.st_size}:{stat.st_mtime_ns}")
-    return hashlib.sha256("\n".join(sorted(facts)).encode(errors="surrogateescape")).hexdigest()[:16]
+    return _stamp(*_list_files(_find_roots(roots)))
 
 
 def patient_of(name):
@@ -129,10 +152,12 @@ def patient_of(name):
 
 def picture_stem(name):
     """Return a file name without any picture endings: `x.jpeg.jpg` and `x.PNG` both give `x`."""
-    path = Path(name)
-    while path.suffix.lower() in PICTURE_ENDINGS:
-        path = path.with_suffix("")
-    return path.name
+    name = os.path.basename(name)
+    stem, ending = os.path.splitext(name)
+    while ending.lower() in PICTURE_ENDINGS:
+        name = stem
+        stem, ending = os.path.splitext(name)
+    return name
 
 
 def size_statistics(table):
@@ -153,60 +178,220 @@ def size_statistics(table):
     return statistics.loc[list(order_classes(table["class_name"]))]
 
 
-def audit_report(dataset):
-    """Return what `audit --json` prints: counts, sizes per class and unreadable files."""
-    statistics = size_statistics(dataset.table)
-    classes = {
-        name: {key: (float(v) if key.startswith("median") else int(v)) for key, v in row.items()}
-        for name, row in statistics.to_dict("index").items()
-    }
-    return {
-        "images": len(dataset.table),
-        "classes": classes,
-        "unreadable": dataset.unreadable.to_dict("records"),
-    }
+def _find_roots(roots):
+    """Return the roots as absolute Paths, or say which one is not there."""
+    if not roots:
+        raise ValueError("Name at least one folder of pictures.")
+    for root in map(Path, roots):
+        is_list = root.suffix.lower() == ".csv"
+        if not (os.path.isdir(root) or (is_list and os.path.isfile(root))):
+            raise FileNotFoundError(f"There is no {'file' if is_list else 'folder'} {_as_text(str(root))}.")
+        if not _is_text(str(root.resolve())):
+            raise ValueError(f"The name of {_as_text(str(root))} is no readable text; rename it.")
+    return tuple(Path(root).resolve() for root in roots)
 
 
-def _walk_pictures(folder, root, problems):
-    def note(error):
-        problems.append((os.path.relpath(error.filename, root), "This folder cannot be opened."))
+def _no_pictures(roots, unreadable):
+    sentence = (
+        f"No pictures were found under {', '.join(map(str, roots))}. "
+        f"Put one folder per class in it, each with its pictures ({' '.join(PICTURE_ENDINGS)})."
+    )
+    if len(unreadable):
+        first = unreadable.iloc[0]
+        sentence += f" Passed over: {len(unreadable)}, the first of them {first['file']}: {first['error']}"
+    return sentence
 
-    for current, folders, names in os.walk(folder, onerror=note):
-        folders.sort()
-        for name in sorted(names):
-            path = Path(current, name)
+
+def _list_files(roots):
+    """List the files of all roots with their sizes and times, opening none.
+
+    Returns:
+        (rows, problems): a list of tuples in the order of `_FOUND_SCHEMA`, in no order of their
+        own, and a list of (file, sentence).
+    """
+    rows, problems = [], []
+    for number, root in enumerate(roots):
+        rows += _folder_rows(root, number, problems) if root.is_dir() else _csv_rows(root, number, problems)
+    return rows, problems
+
+
+def _stamp(rows, problems):
+    # A sum does not depend on the order in which the system lists the files.
+    return f"{(sum(map(hash, rows)) + sum(map(hash, problems))) % 2**64:016x}"
+
+
+def _folder_rows(root, number, problems):
+    waiting, class_names, filled = [("", str(root))], set(), set()
+    while waiting:
+        inside, folder = waiting.pop()
+        class_name = inside.partition("/")[0]
+        class_names.add(class_name)
+        for entry in _entries(folder, inside or root.name, problems):
+            # This runs once per file at every rerun of a page; what can be told from the name is told from it.
+            name = entry.name
+            file = f"{inside}/{name}" if inside else name
+            may_be_picture = inside and ("." not in name or name.lower().endswith(PICTURE_ENDINGS))
             try:
-                if not name.startswith(".") and is_picture_file(path):
-                    yield path
+                if name.startswith("."):
+                    continue
+                if not (name.isascii() or _is_text(name)):
+                    problems.append((_as_text(file), "This name is no readable text; rename it."))
+                elif entry.is_dir(follow_symlinks=False):
+                    waiting.append((file, entry.path))
+                elif may_be_picture or entry.is_symlink():
+                    facts = entry.stat()
+                    if stat.S_ISDIR(facts.st_mode):
+                        problems.append((file, "This folder is a link to elsewhere; links are not followed."))
+                    elif may_be_picture and stat.S_ISREG(facts.st_mode):
+                        filled.add(class_name)
+                        yield file, entry.path, class_name, facts.st_size, facts.st_mtime_ns, False, None, None, number
+            except FileNotFoundError:
+                gone = "This is a link to a file that is not there." if entry.is_symlink() else _VANISHED
+                problems.append((file, gone))
             except OSError:
-                problems.append((path.relative_to(root).as_posix(), "This file cannot be opened."))
+                problems.append((file, _NOT_OPENED))
+    told = {file.partition("/")[0] for file, _ in problems}
+    problems += [(name, "This folder holds no pictures.") for name in class_names - filled - told - {""}]
 
 
-def _describe_file(item):
-    root, class_name, path = item
-    file = path.relative_to(root).as_posix()
-    if not _is_text(file):
-        return None, (file.encode(errors="replace").decode(), "This file's name is no readable text; rename it.")
+def _entries(folder, name, problems):
+    try:
+        with os.scandir(folder) as entries:
+            yield from entries
+    except OSError:
+        problems.append((name, "This folder cannot be opened."))
+
+
+def _csv_rows(path, number, problems):
     try:
         data = path.read_bytes()
+    except OSError as error:
+        raise ValueError(f"The file {path.name} cannot be opened.") from error
+    folder = str(path.parent)
+    for listed, class_name, patient, split in _parse_csv(data, path.name, folder):
+        file = listed.removeprefix(folder + os.sep).replace(os.sep, "/")
+        try:
+            facts = os.stat(listed)
+        except PermissionError:
+            problems.append((file, _NOT_OPENED))
+        except (OSError, ValueError):
+            problems.append((file, f"This file is listed in {path.name}, but it is not there."))
+        else:
+            if stat.S_ISREG(facts.st_mode):
+                yield file, listed, class_name, facts.st_size, facts.st_mtime_ns, True, patient, split, number
+            else:
+                problems.append((file, f"{path.name} lists this as a picture, but it is no file."))
+
+
+# Asked for at every rerun of a page; the content itself is the key.
+@lru_cache(maxsize=2)
+def _parse_csv(data, name, folder):
+    """Return what a CSV file lists: tuples of absolute path, class, patient and split (or None)."""
+    try:
+        reader = csv.reader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True)
+        lines = [(reader.line_num, [value.strip() for value in line]) for line in reader if any(line)]
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{name} must be text in UTF-8; save it again as “CSV UTF-8”.") from error
+    except csv.Error as error:
+        raise ValueError(f"{name} cannot be read as CSV: {error}.") from error
+    header = [value.lower() for value in lines[0][1]] if lines else []
+    if header.count("path") != 1 or header.count("label") != 1:
+        raise ValueError(
+            f"{name} must begin with the column names path,label (patient and split may follow), "
+            f"separated by commas; received {','.join(header)[:80]!r}."
+        )
+    if len(lines) == 1:
+        raise ValueError(f"{name} lists no pictures.")
+    rows, paths = [], set()
+    for number, values in lines[1:]:
+        if any(values[len(header) :]):
+            raise ValueError(f"Line {number} of {name} has more values than there are columns.")
+        row = dict(zip(header, values, strict=False))
+        path, label, split = row["path"], row.get("label"), row.get("split", "").lower()
+        if not path or not label:
+            raise ValueError(f"Each picture needs a path and a label; line {number} of {name} lacks one.")
+        if split not in ("", *SPLIT_WORDS):
+            raise ValueError(f"split must be one of {', '.join(SPLIT_WORDS)}; line {number} of {name} has {split!r}.")
+        path = os.path.normpath(os.path.join(folder, path))
+        if path in paths:
+            raise ValueError(f"Each picture must be listed once; line {number} of {name} repeats {row['path']}.")
+        paths.add(path)
+        rows.append((path, label, row.get("patient") or None, split or None))
+    return rows
+
+
+def _read_facts(found, folder, progress):
+    """Join what was found with what is known of it, opening the files that are new or changed.
+
+    Returns:
+        (files, problems): DataFrame of the columns of both, and (file, sentence) of what could
+        not be opened this time, which the index does not keep.
+    """
+    keys = list(INDEX_KEYS)
+    stored = load_index(folder)
+    files = found.merge(stored, on=keys)
+    done, total = len(files), len(found)
+    read, problems = [], []
+    try:
+        new = found if done < total else found[:0]
+        if 0 < done < total:
+            marked = found.merge(files[keys], how="left", on=keys, indicator="seen")
+            new = found[marked["seen"].to_numpy() == "left_only"]
+        with ThreadPoolExecutor() as pool:
+            for start in range(0, len(new), _BATCH):
+                batch = new.iloc[start : start + _BATCH]
+                for facts, problem in pool.map(_describe_file, batch.itertuples(index=False)):
+                    read += [facts] if facts else []
+                    problems += [problem] if problem else []
+                    done += 1
+                    if progress and done % 50 == 0:
+                        progress(done, total)
+    finally:
+        if read or len(files) < len(stored):
+            known = pd.concat([files[INDEX_SCHEMA.names], _frame(read, INDEX_SCHEMA)], ignore_index=True)
+            # Without a place to keep it, the next scan takes as long as this one.
+            with suppress(OSError):
+                save_index(known, folder)
+            files = found.merge(known, on=keys)
+    if progress:
+        progress(total, total)
+    return files, problems
+
+
+def _describe_file(found):
+    """Open one file: ((values in the order of `INDEX_SCHEMA`), None) or (None, (file, sentence))."""
+    same = (found.root, found.file, found.bytes, found.mtime_ns)
+    try:
+        if not (found.in_list or is_picture_file(found.path)):
+            return (*same, 0, 0, None, None, None, ""), None
+        if found.bytes > MAX_FILE_BYTES:
+            raise UnreadablePicture(
+                f"The file has {found.bytes / 1e6:.0f} MB; at most {MAX_FILE_BYTES / 1e6:.0f} MB are read."
+            )
+        data = Path(found.path).read_bytes()
         header = read_header(data)
         if header.format != "DICOM":
             check_complete(data, header)
     except UnreadablePicture as error:
-        return None, (file, str(error))
+        return (*same, 0, 0, None, None, None, str(error)), None
     except FileNotFoundError:
-        return None, (file, "This file vanished during the scan.")
+        return None, (found.file, _VANISHED)
     except OSError:
-        return None, (file, "This file cannot be opened.")
+        return None, (found.file, _NOT_OPENED)
     digest = hashlib.sha256(data).hexdigest()
-    row = (str(path.resolve()), file, class_name, header.width, header.height, header.format, len(data))
-    return (*row, patient_of(path.name), digest), None
+    return (*same, header.width, header.height, header.format, patient_of(found.file), digest, None), None
+
+
+def _frame(rows, schema):
+    columns = zip(*rows, strict=True) if rows else [[]] * len(schema)
+    arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
+    return pa.table(arrays, schema=schema).to_pandas()
 
 
 def _is_text(name):
     """Return False for a name whose bytes are no UTF-8: it could not be written to any table."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    return name == _as_text(name)
+
+
+def _as_text(name):
+    return name.encode(errors="replace").decode()

@@ -27,7 +27,7 @@ def class_count_figure(counts):
             hovertemplate="%{x}: %{y} images<extra></extra>",
         )
     )
-    return _finish(figure, "Images per class", "Class", "Images")
+    return finish_figure(figure, "Images per class", "Class", "Images")
 
 
 def size_scatter_figure(table):
@@ -49,7 +49,7 @@ def size_scatter_figure(table):
             marker={"color": colours[name], "symbol": symbols[i % len(symbols)], "opacity": 0.6, "size": 7},
             hovertemplate="%{text}<br>%{x} × %{y} pixels<extra></extra>",
         )
-    return _finish(figure, "Picture sizes", "Width in pixels", "Height in pixels")
+    return finish_figure(figure, "Picture sizes", "Width in pixels", "Height in pixels")
 
 
 def grey_histogram_figure(shares, title="Grey values per class"):
@@ -69,7 +69,7 @@ def grey_histogram_figure(shares, title="Grey values per class"):
             line={"color": colours[name]},
             hovertemplate="grey %{x}: %{y:.2f} % of pixels<extra>" + class_label(name) + "</extra>",
         )
-    return _finish(figure, title, "Grey value (0 black, 255 white)", "Share of pixels in %")
+    return finish_figure(figure, title, "Grey value (0 black, 255 white)", "Share of pixels in %")
 
 
 def confusion_figure(metrics, *, shares=False):
@@ -103,7 +103,7 @@ def confusion_figure(metrics, *, shares=False):
     )
     figure.update_yaxes(autorange="reversed")
     title = "Confusion matrix, share of each true class" if shares else "Confusion matrix, images"
-    return _finish(figure, title, "Predicted class", "True class")
+    return finish_figure(figure, title, "Predicted class", "True class")
 
 
 def roc_figure(curves):
@@ -126,7 +126,7 @@ def roc_figure(curves):
         )
     chance = {"color": "#999999", "dash": "longdashdot", "width": 1}
     figure.add_scatter(x=[0, 1], y=[0, 1], name="Chance", mode="lines", line=chance, hoverinfo="skip")
-    _finish(
+    finish_figure(
         figure,
         "ROC: how many are found for how many false alarms",
         "False positive rate (1 − specificity)",
@@ -159,7 +159,7 @@ def history_figures(epochs, batches=None):
             hovertemplate="epoch %{x}: %{y:.2e}<extra></extra>",
         )
     rate.update_yaxes(rangemode="tozero", exponentformat="power")
-    figures.append(_finish(rate, "Learning rate", "Epoch", "Adam's step size"))
+    figures.append(finish_figure(rate, "Learning rate", "Epoch", "Adam's step size"))
     for figure in figures:
         figure.update_xaxes(rangemode="tozero")
         figure.update_layout(height=340)
@@ -189,7 +189,7 @@ def _curve_figure(epochs, batches, name, title, y_title):
             line={"color": colour, "dash": dash},
             hovertemplate="epoch %{x}: %{y:.4f}<extra>" + label + "</extra>",
         )
-    return _finish(figure, title, "Epoch", y_title)
+    return finish_figure(figure, title, "Epoch", y_title)
 
 
 def probability_figure(classes, probabilities):
@@ -213,7 +213,7 @@ def probability_figure(classes, probabilities):
     )
     figure.update_yaxes(autorange="reversed")
     figure.update_xaxes(range=[0, 100])
-    _finish(figure, "The classifier's probabilities", "Probability in %", "Class")
+    finish_figure(figure, "The classifier's probabilities", "Probability in %", "Class")
     return figure.update_layout(height=70 + 50 * len(classes), showlegend=False)
 
 
@@ -235,7 +235,8 @@ def colour_bar_figure(colour_map):
 _LEGEND_BELOW = {"orientation": "h", "yanchor": "top", "y": -0.25, "x": 0}
 
 
-def _finish(figure, title, x_title, y_title):
+def finish_figure(figure, title, x_title, y_title):
+    """Give a figure the titles and the layout that all figures here share; returns it."""
     figure.update_layout(
         title=title,
         xaxis_title=x_title,

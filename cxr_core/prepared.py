@@ -65,15 +65,34 @@ def prepare_images(table, preprocessing, *, cache_dir=CACHE_DIR, progress=None):
     good[[int(position) for position in failed]] = False
     if not good.any():
         raise ValueError("Not one picture of this data set could be decoded.")
-    images = np.load(array_path, mmap_mode="r")
     errors |= {table["file"].iloc[int(position)]: reason for position, reason in failed.items()}
-    readable = images if good.all() else images[good]
-    return PreparedImages(readable, table[good].reset_index(drop=True), errors, key)
+    return PreparedImages(np.load(array_path, mmap_mode="r"), table[good].reset_index(drop=True), errors, key)
 
 
 def _cache_key(table, preprocessing):
-    settings = json.dumps(preprocessing.to_dict(), sort_keys=True)
+    # The number changes when the file's layout does.
+    settings = f"2 {json.dumps(preprocessing.to_dict(), sort_keys=True)}"
     return hashlib.sha256("\n".join([settings, *table["digest"]]).encode()).hexdigest()[:32]
+
+
+def read_images(images_u8, rows):
+    """Copy some prepared images, without leaving the rest in memory as a memory map does.
+
+    Args:
+        images_u8: uint8 (N, size, size), memory-mapped or not.
+        rows: sequence of int, positions.
+
+    Returns:
+        uint8 (n, size, size).
+    """
+    if not isinstance(images_u8, np.memmap):
+        return images_u8[rows]
+    images = np.empty((len(rows), *images_u8.shape[1:]), np.uint8)
+    with open(images_u8.filename, "rb") as file:
+        for image, row in zip(images, rows, strict=True):
+            file.seek(images_u8.offset + int(row) * image.nbytes)
+            file.readinto(image)
+    return images
 
 
 def _write_images(table, preprocessing, array_path, errors_path, progress):
@@ -83,17 +102,22 @@ def _write_images(table, preprocessing, array_path, errors_path, progress):
         except UnreadablePicture as error:
             return None, str(error)
 
-    failed, shape = {}, (len(table), preprocessing.size, preprocessing.size)
+    failed, side = {}, preprocessing.size
     # Three threads on two cores: one of them is often waiting for the disk.
-    with atomic_path(array_path) as temporary, ThreadPoolExecutor(3) as pool:
-        images = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
+    with atomic_path(array_path) as temporary, temporary.open("wb") as file, ThreadPoolExecutor(3) as pool:
+        _write_header(file, (len(table), side, side))
         for position, (image, error) in enumerate(pool.map(prepare, table["path"])):
             if error:
                 failed[str(position)] = error
             else:
-                images[position] = image
+                file.write(image.tobytes())
             if progress and ((position + 1) % 50 == 0 or position + 1 == len(table)):
                 progress(position + 1, len(table))
-        images.flush()
-        del images
+        file.seek(0)
+        _write_header(file, (len(table) - len(failed), side, side))
+        file.close()
         write_json(errors_path, failed)
+
+
+def _write_header(file, shape):
+    np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})

@@ -1,6 +1,7 @@
 """What is in a run folder, and how to start, watch and stop the process that writes it.
 
 config.json       the TrainingConfig
+decisions.json    pictures left out and look-alikes told apart, as they were decided when the run began
 environment.json  command, versions, platform, data set fingerprint
 status.json       state, phase, process, counters, message
 split.csv         file, class, group and side of every image
@@ -8,6 +9,7 @@ epochs.csv        one row per finished epoch
 batches/          one CSV per epoch, one row per batch
 log.txt           what the process printed
 model.keras       best weights so far
+balance.json      what was added to each class's score after training, where the recipe asks for it
 model.onnx, card.json   the exported classifier
 metrics.json, predictions.csv   scores and rows of validation and test
 """
@@ -27,6 +29,7 @@ import pandas as pd
 import psutil
 
 from cxr_core.config import PROJECT_DIR, RUNS_DIR
+from cxr_core.decisions import DECISIONS_FILE, decisions_path, load_decisions, save_decisions
 from cxr_core.files import read_json, write_json
 from cxr_core.recipes import command_for, config_from_dict
 
@@ -154,19 +157,21 @@ def new_run_path(recipe, runs_dir=RUNS_DIR):
     return Path(runs_dir) / f"{stamp}-{recipe}-{secrets.token_hex(2)}"
 
 
-def create_run(config, path):
+def create_run(config, path, decisions=None):
     """Make a run folder for a configuration.
 
     Args:
         config: recipes.TrainingConfig.
         path: str or Path of the folder; it may exist, but may not hold a run.
+        decisions: decisions.Decisions about the data; by default those kept beside their index.
 
     Returns:
         Run, with status "starting" and the calling process as its owner.
 
     Raises:
-        ValueError: the folder already holds a run, or cannot be written.
+        ValueError: the folder already holds a run, or cannot be written, or the kept decisions cannot be read.
     """
+    decisions = load_decisions(decisions_path(config.roots)) if decisions is None else decisions
     run = Run(Path(path).resolve())
     try:
         run.path.mkdir(parents=True, exist_ok=True)
@@ -176,22 +181,24 @@ def create_run(config, path):
     except OSError as error:
         raise ValueError(f"The run folder {run.path} cannot be written: {error.strerror}.") from error
     write_json(run.path / "config.json", config.to_dict())
+    save_decisions(decisions, run.path / DECISIONS_FILE)
     own = _process_facts(os.getpid())
     run.write_status(RunStatus("starting", "Starting", epochs=config.epochs, started=time.time(), **own))
     return run
 
 
-def start_run(config, runs_dir=RUNS_DIR):
+def start_run(config, runs_dir=RUNS_DIR, decisions=None):
     """Start a training in a process of its own that outlives the caller.
 
     Args:
         config: recipes.TrainingConfig.
         runs_dir: str or Path, the folder of all runs.
+        decisions: as for `create_run`.
 
     Returns:
         Run, with status "starting".
     """
-    run = create_run(config, new_run_path(config.recipe, runs_dir))
+    run = create_run(config, new_run_path(config.recipe, runs_dir), decisions)
     process = _spawn_detached([*command_for(config, run.path), "--into-existing"], run)
     facts = _process_facts(process.pid)
     run.write_status(RunStatus("starting", "Starting TensorFlow", epochs=config.epochs, started=time.time(), **facts))

@@ -11,11 +11,17 @@ from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 from cxr_core.dataset import picture_stem
 
 SPLIT_KINDS = {
-    "grouped": "By patient: all pictures of one patient, and copies of one picture, stay on one side.",
+    "grouped": "By patient and picture: all pictures of one patient, and all copies of one picture, stay on one side.",
     "stratified": "At random with the same share of every class on each side.",
     "random": "At random, as in the article (80:20), but with a validation part of its own.",
     "article": "The article's way: 80:20 at random, and the test images also choose the best epoch.",
+    "given": "As the column `split` of the data set's CSV says.",
 }
+
+
+def split_kinds(table):
+    """Return the keys of `SPLIT_KINDS` that fit a data set table: "given" only where a CSV brought a split."""
+    return [kind for kind in SPLIT_KINDS if kind != "given" or "split" in table]
 
 
 @dataclass(frozen=True)
@@ -37,13 +43,14 @@ class Split:
         return names
 
 
-def make_split(table, kind, *, seed, validation_share=0.15, test_share=0.2):
+def make_split(table, kind, *, seed, groups=None, validation_share=0.15, test_share=0.2):
     """Split a data set table into train, validation and test.
 
     Args:
         table: DataFrame with `class_name`, `file`, `patient` and `digest`.
         kind: a key of `SPLIT_KINDS`.
         seed: int.
+        groups: int (N,), as `picture_groups` makes it with near duplicates; without them by default.
         validation_share: float, share of all images that choose the best epoch.
         test_share: float, share of all images kept for the end. A grouped split takes the nearest 1/k.
 
@@ -52,7 +59,7 @@ def make_split(table, kind, *, seed, validation_share=0.15, test_share=0.2):
 
     Raises:
         ValueError: unknown kind, fewer than two classes, shares outside (0, 1), or a class with
-            too few images (or groups) to stand on every side.
+            too few images (or groups) to stand on every side; for "given", a picture without a side.
     """
     if kind not in SPLIT_KINDS:
         raise ValueError(f"split must be one of {', '.join(SPLIT_KINDS)}; received {kind!r}.")
@@ -68,8 +75,11 @@ def make_split(table, kind, *, seed, validation_share=0.15, test_share=0.2):
     if counts.min() < 5:
         raise ValueError(f"Each class needs at least 5 images; {counts.idxmin()!r} has {counts.min()}.")
     rows = np.arange(len(table))
+    if kind == "given":
+        return _given_split(table)
     if kind == "grouped":
-        return _grouped_split(rows, labels, picture_groups(table), seed, validation_share, test_share)
+        groups = picture_groups(table) if groups is None else groups
+        return _grouped_split(rows, labels, groups, seed, validation_share, test_share)
     rest, test = _part(rows, labels, test_share, seed, stratify=kind == "stratified")
     if kind == "article":
         return Split(rest, test, test)
@@ -78,31 +88,67 @@ def make_split(table, kind, *, seed, validation_share=0.15, test_share=0.2):
     return Split(train, validation, test)
 
 
-def picture_groups(table):
+def split_table(table, groups, split):
+    """Return a split as a table for people and files.
+
+    Args:
+        table: DataFrame of N rows with `file`, `class_name`, `path`, `patient` and `digest`.
+        groups: int (N,), as `picture_groups` makes it.
+        split: Split of the N rows.
+
+    Returns:
+        DataFrame of `file`, `class_name`, `path`, `patient`, `digest`, `group` and `split`.
+    """
+    columns = table[["file", "class_name", "path", "patient", "digest"]]
+    return columns.assign(group=groups, split=split.names(len(table)))
+
+
+def picture_groups(table, pairs=None):
     """Number the groups of pictures that must not be parted.
 
-    Two pictures belong together if they share a patient, a content, or a class and a name that
-    differs only by further endings; groups are the connected components of that relation.
+    Two pictures belong together if they share a patient or a content, if they share a class and a
+    name that differs only by further endings, or if they are a pair of duplicates; groups are the
+    connected components of that relation.
 
     Args:
         table: DataFrame with `class_name`, `file`, `patient` and `digest`.
+        pairs: DataFrame of `a` and `b`, row positions, as `duplicates.find_duplicates` gives it, or None.
 
     Returns:
         int (N,), a group number per row.
     """
-    names = table["file"].map(lambda f: picture_stem(f.rsplit("/", 1)[-1]))
-    keys = [
-        "name:" + table["class_name"] + ":" + names,
-        "digest:" + table["digest"],
-        ("patient:" + table["patient"].astype("string")).dropna(),
-    ]
-    rows = np.concatenate([table.index.get_indexer(k.index) for k in keys])
-    codes = pd.factorize(pd.concat(keys).to_numpy())[0]
     n = len(table)
-    side = n + codes.max() + 1
-    # A bipartite graph: pictures on one side, the keys they carry on the other.
-    graph = coo_matrix((np.ones(len(rows)), (rows, n + codes)), shape=(side, side))
-    return connected_components(graph, directed=False)[1][:n]
+    names = table["file"].map(lambda f: picture_stem(f.rsplit("/", 1)[-1]))
+    keys = (table["class_name"].str.cat(names, sep=":"), table["digest"], table["patient"])
+    edges = [_chain(pd.factorize(key.to_numpy())[0]) for key in keys]
+    if pairs is not None:
+        edges.append(pairs[["a", "b"]].to_numpy(int))
+    a, b = np.concatenate(edges).T
+    graph = coo_matrix((np.ones(len(a)), (a, b)), shape=(n, n))
+    return connected_components(graph, directed=False)[1]
+
+
+def _chain(codes):
+    """Return int (M, 2): each row with the next one of the same code; a code below 0 is no code."""
+    order = np.argsort(codes, kind="stable")
+    same = (np.diff(codes[order]) == 0) & (codes[order][1:] >= 0)
+    return np.column_stack([order[:-1][same], order[1:][same]])
+
+
+def _given_split(table):
+    if "split" not in table:
+        raise ValueError("This data set brings no split of its own; a CSV with a column `split` does.")
+    sides = table["split"].to_numpy(object)
+    rows = {name: np.flatnonzero(sides == name) for name in ("train", "validation", "test")}
+    if sum(map(len, rows.values())) < len(table):
+        raise ValueError(
+            "The data set's own split leaves pictures without a side; name train, validation or test for each."
+        )
+    for name, side in rows.items():
+        missing = sorted(set(table["class_name"]) - set(table["class_name"].iloc[side]))
+        if missing:
+            raise ValueError(f"The data set's own split has no picture of class {missing[0]!r} in {name}.")
+    return Split(**rows)
 
 
 def _part(rows, labels, share, seed, *, stratify):

@@ -17,15 +17,19 @@ from cxr_core.card import Card, write_card
 from cxr_core.classifier import Classifier, open_session, run_graph
 from cxr_core.config import CACHE_DIR, PROJECT_DIR
 from cxr_core.dataset import scan_dataset
+from cxr_core.decisions import DECISIONS_FILE, Decisions, excluded_rows, load_decisions
 from cxr_core.evaluate import score_table
 from cxr_core.export import export_classifier, export_features
 from cxr_core.files import atomic_path, read_json, write_json
+from cxr_core.grouping import group_pictures
+from cxr_core.leakage import leakage_of, score_without_leaks
 from cxr_core.model import build_model
+from cxr_core.operating_point import balancing_shifts
 from cxr_core.prepared import prepare_images
-from cxr_core.recipes import command_for
+from cxr_core.recipes import command_for, cosine_rate
 from cxr_core.recorder import Recorder, StopRequested
 from cxr_core.runs import start_export
-from cxr_core.split import make_split, picture_groups
+from cxr_core.split import make_split, split_table
 
 _log = logging.getLogger(__name__)
 _HEAD_LEARNING_RATE = 1e-3
@@ -77,13 +81,22 @@ def export_run(run):
     if not path.exists():
         raise FileNotFoundError(f"The run {run.name} has no model: it ended before its first epoch did.")
     config, environment = run.config(), read_json(run.path / "environment.json")
+    classes = tuple(environment["data"]["classes"])
+    model = keras.saving.load_model(path, compile=False)
+    balance = run.path / "balance.json"
+    if config.balance_classes and not balance.exists():
+        write_json(balance, _balance(model, run, config, classes))
+        with atomic_path(path) as temporary:
+            model.save(temporary)
     graph = run.path / "model.onnx"
-    layers = export_classifier(keras.saving.load_model(path, compile=False), graph)
+    layers = export_classifier(model, graph)
     training = config.to_dict() | {"data": environment["data"]}
+    if balance.exists():
+        training["balance"] = read_json(balance)
     training["roots"] = [Path(r).name for r in config.roots]
     card = Card(
         name=run.name,
-        classes=tuple(environment["data"]["classes"]),
+        classes=classes,
         preprocessing=config.preprocessing,
         map_layers=layers,
         training=training,
@@ -98,17 +111,29 @@ def _train(run, recorder):
     config = run.config()
     keras.utils.set_random_seed(config.seed)
     dataset = scan_dataset(*config.roots, progress=recorder.phase("Looking through the images"))
-    prepared = prepare_images(dataset.table, config.preprocessing, progress=recorder.phase("Preparing the images"))
-    table, images = prepared.table, prepared.images_u8
+    decisions = load_decisions(run.path / DECISIONS_FILE)
+    grouping = group_pictures(dataset.table, decisions, phase=recorder.phase)
+    kept = ~excluded_rows(grouping.table, decisions)
+    table, groups = grouping.table[kept].reset_index(drop=True), grouping.groups[kept]
+    prepared = prepare_images(table, config.preprocessing, progress=recorder.phase("Preparing the images"))
+    if len(prepared.table) < len(table):
+        raise OSError("Pictures went away while the run began; start it again.")
+    images = prepared.images_u8
     split = make_split(
-        table, config.split, seed=config.seed, validation_share=config.validation_share, test_share=config.test_share
+        table,
+        config.split,
+        seed=config.seed,
+        groups=groups,
+        validation_share=config.validation_share,
+        test_share=config.test_share,
     )
     if len(split.train) < config.batch_size:
         raise ValueError(
             f"One batch needs {config.batch_size} training images, but there are {len(split.train)}; lower batch_size."
         )
-    _write_split(run, table, split)
-    _write_environment(run, config, dataset, table, split)
+    with atomic_path(run.path / "split.csv") as temporary:
+        split_table(table, groups, split).to_csv(temporary, index=False)
+    _write_environment(run, config, dataset, table, split, decisions)
     recorder.say("Building the network")
     model = build_model(config, len(dataset.classes))
     classes = list(dataset.classes)
@@ -165,12 +190,15 @@ def _train_head(head, features, labels, split, weights):
 
 
 def _callbacks(config, recorder):
-    patience = config.plateau_patience
-    plateau = keras.callbacks.ReduceLROnPlateau("val_loss", factor=0.3, patience=patience, mode="min", min_lr=1e-11)
+    if config.schedule == "cosine":
+        schedule = keras.callbacks.LearningRateScheduler(lambda epoch: cosine_rate(config, epoch))
+    else:
+        patience = config.plateau_patience
+        schedule = keras.callbacks.ReduceLROnPlateau("val_loss", 0.3, patience, mode="min", min_lr=1e-11)
     early = [keras.callbacks.EarlyStopping("val_loss", patience=config.stop_after)] if config.stop_after else []
     # First of all, so that the recorder finds the averaged weights in place when it keeps the best.
     average = [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if config.weight_average else []
-    return [*average, recorder, plateau, *early]
+    return [*average, recorder, schedule, *early]
 
 
 def _build_optimizer(config):
@@ -202,6 +230,22 @@ def _compute_features(model, config, prepared, progress):
     return features
 
 
+def _balance(model, run, config, classes):
+    """Shift the class scores of a model so that validation finds all classes equally well; returns the shifts."""
+    split = pd.read_csv(run.path / "split.csv")
+    prepared = prepare_images(split[split["split"] == _validation_side(config)], config.preprocessing)
+    probabilities = model.predict(config.preprocessing.scaled(prepared.images_u8), batch_size=64, verbose=0)
+    shifts = balancing_shifts(probabilities, prepared.table["class_name"].map(classes.index).to_numpy())
+    kernel, bias = model.get_layer("logits").get_weights()
+    model.get_layer("logits").set_weights([kernel, bias + shifts])
+    return dict(zip(classes, shifts.tolist(), strict=True))
+
+
+def _validation_side(config):
+    """In the article's way the test images are the validation images."""
+    return "test" if config.split == "article" else "validation"
+
+
 def _end_stopped(run, recorder):
     if recorder.has_best:
         recorder.save_best()
@@ -218,22 +262,17 @@ def _evaluate_run(run, config, classifier):
     split = pd.read_csv(run.path / "split.csv")
     metrics, tables = {}, []
     for name in ("validation", "test"):
-        # In the article's way the test images are the validation images.
-        side = "test" if config.split == "article" else name
+        side = _validation_side(config) if name == "validation" else name
         metrics[name], predictions = score_table(classifier, split[split["split"] == side])
         tables.append(predictions.assign(split=name))
+    predictions = pd.concat(tables)
     with atomic_path(run.path / "predictions.csv") as temporary:
-        pd.concat(tables).to_csv(temporary, index=False)
-    return metrics
+        predictions.to_csv(temporary, index=False)
+    leaks = leakage_of(split["split"], split, split["group"])
+    return metrics | {"leakage": score_without_leaks(predictions, leaks.rows) | {"sentence": leaks.sentence}}
 
 
-def _write_split(run, table, split):
-    columns = table[["file", "class_name", "path", "digest"]]
-    with atomic_path(run.path / "split.csv") as temporary:
-        columns.assign(group=picture_groups(table), split=split.names(len(table))).to_csv(temporary, index=False)
-
-
-def _write_environment(run, config, dataset, table, split):
+def _write_environment(run, config, dataset, table, split, decisions):
     counts = {
         name: {c: int(n) for c, n in table["class_name"].iloc[getattr(split, name)].value_counts().items()}
         for name in ("train", "validation", "test")
@@ -244,8 +283,11 @@ def _write_environment(run, config, dataset, table, split):
             versions[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             continue
+    command = ["python", *command_for(config, run.path)]
+    if decisions != Decisions():
+        command += ["--decisions", str(run.path / DECISIONS_FILE)]
     values = {
-        "command": ["python", *command_for(config, run.path)],
+        "command": command,
         "folder": str(PROJECT_DIR),
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -254,6 +296,7 @@ def _write_environment(run, config, dataset, table, split):
             "classes": list(dataset.classes),
             "images": counts,
             "unreadable": len(dataset.unreadable),
+            "excluded": decisions.reasons(),
             "fingerprint": dataset.fingerprint,
         },
     }

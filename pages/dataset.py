@@ -4,14 +4,17 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from cxr_core.appearance import grey_histograms, mean_images, sample_rows
+from cxr_core.appearance import sample_rows
 from cxr_core.config import class_label
+from cxr_core.data_figures import giveaway_figure
 from cxr_core.dataset import size_statistics
 from cxr_core.figures import class_count_figure, grey_histogram_figure, size_scatter_figure
-from cxr_core.preprocess import Preprocessing
+from cxr_core.sampling import stratified_rows
 from ui.blocks import download_table, page_header, show_figure
-from ui.data import choose_dataset, demo_note, prepared_images, show_pictures
+from ui.data import choose_dataset, demo_note, show_pictures
+from ui.examine import average_pictures, giveaway, grouping, may_examine
 
+MARKS, TABLE_ROWS = 5_000, 1_000
 page_header("Dataset", "What is in the images, and how the classes differ in ways that are no disease.")
 dataset = choose_dataset()
 demo_note(dataset)
@@ -34,11 +37,25 @@ columns[3].metric(
     help="Listed at the end of this page; all others still work.",
 )
 
+may_look = may_examine(dataset)
+if may_look:
+    answer = giveaway(dataset, grouping(dataset))
+    st.subheader("What gives the class away", help="A model that sees facts about the files, and no lungs at all.")
+    left, right = st.columns([2, 3])
+    with left:
+        st.markdown("\n".join(f"- {sentence}" for sentence in answer.sentences))
+        st.caption(" ".join(answer.notes))
+    with right:
+        show_figure(giveaway_figure(answer))
+
 left, right = st.columns(2)
 with left:
     show_figure(class_count_figure(statistics["images"].to_dict()))
 with right:
-    show_figure(size_scatter_figure(table))
+    some = table.iloc[stratified_rows(table["class_name"], MARKS, np.random.default_rng(0))]
+    show_figure(size_scatter_figure(some))
+    if len(some) < len(table):
+        st.caption(f"{len(some):,} of {len(table):,} pictures, drawn so that every class keeps its share.")
 
 st.subheader("Picture sizes in pixels", help="Where one class has its own sizes, size alone gives it away.")
 sizes = statistics.rename(index=class_label, columns=lambda c: c.replace("_", " ")).rename_axis("class")
@@ -56,25 +73,28 @@ for name in dataset.classes:
     captions = [f"{w} × {h}" for w, h in zip(rows["width"], rows["height"], strict=True)]
     show_pictures(rows["path"].tolist(), captions)
 
-st.subheader("Average picture and grey values", help="After the article's preprocessing, 224 × 224 pixels.")
-prepared = prepared_images(dataset, Preprocessing())
-averages = mean_images(prepared.images_u8, prepared.table["class_name"])
-left, right = st.columns(2)
-with left:
-    for column, name in zip(st.columns(len(dataset.classes)), dataset.classes, strict=True):
-        column.image(averages[name], caption=f"Mean of {class_label(name)}", width="stretch")
-with right:
-    show_figure(grey_histogram_figure(grey_histograms(prepared.images_u8, prepared.table["class_name"])))
+if may_look:
+    st.subheader("Average picture and grey values", help="After the article's preprocessing, 224 × 224 pixels.")
+    averages, histograms = average_pictures(dataset, grouping(dataset))
+    left, right = st.columns(2)
+    with left:
+        for column, name in zip(st.columns(len(dataset.classes)), dataset.classes, strict=True):
+            column.image(averages[name], caption=f"Mean of {class_label(name)}", width="stretch")
+    with right:
+        show_figure(grey_histogram_figure(histograms))
 
 st.subheader("All files")
 shown = table[["file", "class_name", "width", "height", "format", "bytes", "patient"]]
 shown = shown.rename(columns={"class_name": "class"})
-st.dataframe(shown, width="stretch", height=280, hide_index=True)
+st.dataframe(shown.head(TABLE_ROWS), width="stretch", height=280, hide_index=True)
+if len(shown) > TABLE_ROWS:
+    st.caption(f"The first {TABLE_ROWS:,} of {len(shown):,}; the download holds all.")
 download_table("Download this table", shown, "images.csv")
 
-unreadable = pd.concat(
-    [dataset.unreadable, pd.DataFrame(prepared.errors.items(), columns=["file", "error"])], ignore_index=True
-)
+unreadable = dataset.unreadable
+if may_look:
+    undecodable = pd.DataFrame(grouping(dataset).prepared.errors.items(), columns=["file", "error"])
+    unreadable = pd.concat([unreadable, undecodable], ignore_index=True)
 if len(unreadable):
     st.subheader("Unreadable files")
     st.dataframe(unreadable, width="stretch", hide_index=True)

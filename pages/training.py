@@ -6,17 +6,20 @@ from cxr_core.config import is_shared
 from cxr_core.runs import diagnose_history, list_runs, runs_table, start_run
 from ui.blocks import download_table, page_header
 from ui.data import choose_dataset, demo_note
+from ui.examine import dataset_decisions, left_out_note
 from ui.forms import ask_training
 from ui.watch import choose_run, watch_run
 
 page_header("Training", "A training runs in its own process: change pages or close the browser, it goes on.")
 dataset = choose_dataset()
 demo_note(dataset)
+decisions = dataset_decisions(dataset)
 runs = list_runs()
 active = next((run for run in runs if run.status().is_active), None)
 
 with st.expander("New training", expanded=active is None, icon=":material/add:"):
     config = ask_training(dataset)
+    left_out_note(decisions)
     if active:
         st.info(f"{active.name} is still running. One training at a time: stop it below or wait for it.")
     if is_shared():
@@ -29,7 +32,7 @@ with st.expander("New training", expanded=active is None, icon=":material/add:")
         icon=":material/play_arrow:",
     )
     if start:
-        st.session_state["watched_run"] = start_run(config).name
+        st.session_state["watched_run"] = start_run(config, decisions=decisions).name
         st.rerun()
 
 if not runs:

@@ -8,6 +8,8 @@ import threading
 import time
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -19,6 +21,19 @@ os.environ["CXR_LAB_HOME"] = _HOME.name
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
 if str(PROJECT) not in sys.path:
     sys.path.insert(0, str(PROJECT))
+
+
+TEXTURE_SIDE = 320
+
+
+def draw_texture(seed):
+    """Draw clouds of every size, uint8 (TEXTURE_SIDE, TEXTURE_SIDE): pictures of two seeds share no detail."""
+    shape, rng = (TEXTURE_SIDE, TEXTURE_SIDE), np.random.default_rng(seed)
+    picture = np.full(shape, 128, np.float32)
+    for cells, strength in ((3, 50), (6, 35), (12, 27), (24, 22), (48, 16), (80, 9)):
+        cloud = rng.normal(0, strength, (cells, cells)).astype(np.float32)
+        picture += cv2.resize(cloud, shape, interpolation=cv2.INTER_CUBIC)
+    return np.clip(picture, 0, 255).astype(np.uint8)
 
 
 @pytest.fixture(scope="session")
@@ -40,6 +55,15 @@ def real_radiographs():
         files = sorted(p for p in (folder / name).iterdir() if p.suffix.lower() in (".jpg", ".jpeg", ".png"))
         chosen += files[:: max(1, len(files) // 7)][:7]
     return chosen
+
+
+@pytest.fixture(scope="session")
+def real_folders():
+    """Two folders of real radiographs: the three classes, and normal ones from elsewhere."""
+    folders = [SHARED_DATA / "covid_cxr", SHARED_DATA / "adult_normal"]
+    if not all(folder.is_dir() for folder in folders):
+        pytest.skip("needs ../shared/data")
+    return folders
 
 
 @pytest.fixture(scope="session")

@@ -22,22 +22,33 @@ def research_notice():
 
 
 @contextmanager
-def progress_bar(text):
-    """Show a bar for work that may take over a second; it vanishes when the work is done.
+def progress_bars():
+    """Show one bar after the other for work that may take over a second; they vanish when it is done.
 
     Yields:
-        callable(done, total).
+        callable(name) that starts a bar and returns a callable(done, total) to report to.
     """
     place = st.empty()
 
-    def report(done, total):
-        if done < total:
-            place.progress(done / total, f"{text}: {done:,} of {total:,}")
+    def phase(name):
+        place.progress(0.0, name)
+
+        def report(done, total):
+            place.progress(done / total, f"{name}: {done:,} of {total:,}")
+
+        return report
 
     try:
-        yield report
+        yield phase
     finally:
         place.empty()
+
+
+@contextmanager
+def progress_bar(name):
+    """Show one bar; yields the callable(done, total) to report to."""
+    with progress_bars() as phase:
+        yield phase(name)
 
 
 def show_figure(figure, key=None):
@@ -68,10 +79,10 @@ def show_figures_row(figures):
 
 
 def download_table(label, table, file_name, *, index=False):
-    """Offer a table as CSV."""
+    """Offer a table as CSV, made when somebody asks for it."""
     st.download_button(
         label,
-        table.to_csv(index=index).encode(),
+        lambda: table.to_csv(index=index).encode(),
         file_name,
         "text/csv",
         icon=":material/download:",

@@ -1,5 +1,6 @@
 """Which data set a page works on, opened once and shared between reruns."""
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -7,15 +8,20 @@ import streamlit as st
 
 from cxr_core import phantoms
 from cxr_core.appearance import thumbnail
+from cxr_core.archive import RefusedArchive, unpack_zip
 from cxr_core.config import DATA_DIR, is_shared
 from cxr_core.dataset import folder_stamp, scan_dataset
 from cxr_core.download import DownloadFailed, find_kaggle, watch_download
 from cxr_core.pictures import UnreadablePicture
-from cxr_core.prepared import prepare_images
 from ui.blocks import progress_bar
 
 THUMBNAIL_PIXELS = 118
-_SOURCES = {"demo": "Demo drawings", "kaggle": "COVID CXR images from Kaggle", "folder": "A folder on this computer"}
+_SOURCES = {
+    "demo": "Demo drawings",
+    "kaggle": "COVID CXR images from Kaggle",
+    "zip": "A ZIP of yours",
+    "folder": "A folder or CSV on this computer",
+}
 
 
 def choose_dataset():
@@ -37,6 +43,8 @@ def choose_dataset():
         roots = (str(_draw_demo()),)
     elif source == "kaggle":
         roots = (str(_fetch_kaggle()),)
+    elif source == "zip":
+        roots = (str(_unpack_upload()),)
     else:
         roots = _ask_for_folders()
     try:
@@ -52,16 +60,6 @@ def demo_note(dataset):
         st.info(phantoms.DEMO_NOTE, icon=":material/draw:")
 
 
-def prepared_images(dataset, preprocessing):
-    """Prepare a data set's images with a progress bar, or open what was prepared before."""
-    with progress_bar("Preparing the images") as report:
-        try:
-            return prepare_images(dataset.table, preprocessing, progress=report)
-        except ValueError as error:
-            st.error(str(error))
-            st.stop()
-
-
 @st.cache_data(max_entries=600, show_spinner=False)
 def picture_thumbnail(path, mtime_ns, side=224):
     """Return a thumbnail, uint8 (h, w, 3), or None if the file is gone or broken."""
@@ -75,13 +73,18 @@ def show_pictures(paths, captions):
     """Show thumbnails with captions, each with its own aspect; rows wrap with the screen's width."""
     with st.container(horizontal=True, gap="small"):
         for path, caption in zip(paths, captions, strict=True):
-            mtime = Path(path).stat().st_mtime_ns if Path(path).exists() else 0
-            image = picture_thumbnail(path, mtime)
             with st.container(width=THUMBNAIL_PIXELS):
-                if image is None:
-                    st.caption(f"{caption} (the file is gone)")
-                else:
-                    st.image(_on_square(image), caption=caption, width=THUMBNAIL_PIXELS)
+                show_picture(path, caption)
+
+
+def show_picture(path, caption):
+    """Show one thumbnail with its caption."""
+    mtime = Path(path).stat().st_mtime_ns if Path(path).exists() else 0
+    image = picture_thumbnail(path, mtime)
+    if image is None:
+        st.caption(f"{caption} (the file is gone)")
+    else:
+        st.image(_on_square(image), caption=caption, width=THUMBNAIL_PIXELS)
 
 
 def _on_square(image):
@@ -130,12 +133,38 @@ def _fetch_kaggle():
     st.stop()
 
 
+def _unpack_upload():
+    upload = st.sidebar.file_uploader(
+        "ZIP",
+        "zip",
+        max_upload_size=200 if is_shared() else 1_000,
+        help="One folder per class inside, each with its pictures. At most 2 GB unpacked.",
+    )
+    if upload is None:
+        unpacked = st.session_state.get("unpacked")
+        if unpacked and unpacked.is_dir():
+            return unpacked
+        st.info("Upload a ZIP at the left. It holds one folder per class: normal, covid, virus or any others.")
+        st.stop()
+    folder = DATA_DIR / "uploads" / hashlib.sha256(upload.getbuffer()).hexdigest()[:16]
+    if not folder.is_dir():
+        with progress_bar("Unpacking") as report:
+            try:
+                unpack_zip(upload, folder, progress=report)
+            except RefusedArchive as error:
+                st.error(f"{error} Choose another file at the left.")
+                st.stop()
+    st.session_state["unpacked"] = folder
+    return folder
+
+
 def _ask_for_folders():
     text = st.sidebar.text_area(
         "Folders",
         key=_remember("folders", ""),
         placeholder="/home/me/radiographs",
-        help="One folder per line, each with one sub-folder per class. Classes of the same name are joined.",
+        help="One per line: a folder with one sub-folder per class, or a CSV with the columns path and label, and "
+        "perhaps patient and split. Classes of the same name are joined.",
     )
     roots = tuple(line.strip() for line in text.splitlines() if line.strip())
     if not roots:
@@ -145,9 +174,10 @@ def _ask_for_folders():
 
 
 def _open(roots):
-    key = (roots, folder_stamp(*roots))
-    if st.session_state.get("dataset_key") != key:
+    known = st.session_state.get("dataset")
+    if known is None or st.session_state.get("dataset_key") != (roots, folder_stamp(*roots)):
         with progress_bar("Looking through the images") as report:
-            st.session_state["dataset"] = scan_dataset(*roots, progress=report)
-        st.session_state["dataset_key"] = key
-    return st.session_state["dataset"]
+            known = scan_dataset(*roots, progress=report)
+        st.session_state["dataset"] = known
+        st.session_state["dataset_key"] = (roots, known.stamp)
+    return known

@@ -7,7 +7,7 @@ import streamlit as st
 from cxr_core.augment import Augmentation
 from cxr_core.preprocess import Preprocessing
 from cxr_core.recipes import RECIPE_NOTES, RECIPES, STARTS, imagenet_weights_path, make_config
-from cxr_core.split import SPLIT_KINDS
+from cxr_core.split import SPLIT_KINDS, split_kinds
 
 _AUGMENTATION_SLIDERS = {
     "share": ("Share of images changed", 0.05, 1.0, "The others stay as they are. The article changes all."),
@@ -110,7 +110,7 @@ def ask_training(dataset):
     recipe = left.selectbox("Recipe", list(RECIPES), help="What is trained, and how long it takes.")
     left.caption(RECIPE_NOTES[recipe])
     split = right.selectbox(
-        "Split", list(SPLIT_KINDS), help="Which images teach, which choose, which are kept for the end."
+        "Split", split_kinds(dataset.table), help="Which images teach, which choose, which are kept for the end."
     )
     right.caption(SPLIT_KINDS[split])
     start_config = make_config(recipe, roots=dataset.roots)

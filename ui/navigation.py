@@ -2,14 +2,22 @@
 
 import streamlit as st
 
-_PAGES = (
-    ("overview", "Overview", ":material/home:"),
-    ("dataset", "Dataset", ":material/photo_library:"),
-    ("preprocessing", "Preprocessing", ":material/tune:"),
-    ("training", "Training", ":material/model_training:"),
-    ("evaluation", "Evaluation", ":material/analytics:"),
-    ("predict", "Predict", ":material/search:"),
-)
+_SECTIONS = {
+    "": (("overview", "Overview", ":material/home:"),),
+    "Data": (
+        ("dataset", "Dataset", ":material/photo_library:"),
+        ("duplicates", "Duplicates", ":material/content_copy:"),
+        ("quality", "Quality", ":material/flag:"),
+        ("splits", "Splits", ":material/call_split:"),
+        ("map", "Map", ":material/scatter_plot:"),
+    ),
+    "Classifier": (
+        ("preprocessing", "Preprocessing", ":material/tune:"),
+        ("training", "Training", ":material/model_training:"),
+        ("evaluation", "Evaluation", ":material/analytics:"),
+        ("predict", "Predict", ":material/search:"),
+    ),
+}
 
 
 def navigate():
@@ -20,9 +28,13 @@ def navigate():
     """
     st.session_state["navigated"] = True
     st.set_page_config(page_title="CXR Lab", page_icon=":material/radiology:", layout="wide")
-    pages = [
-        st.Page(f"pages/{name}.py", title=title, icon=icon, default=name == "overview") for name, title, icon in _PAGES
-    ]
+    pages = {
+        section: [
+            st.Page(f"pages/{name}.py", title=title, icon=icon, default=name == "overview")
+            for name, title, icon in pages
+        ]
+        for section, pages in _SECTIONS.items()
+    }
     return st.navigation(pages)
 
 

@@ -6,6 +6,7 @@ import streamlit as st
 from cxr_core.card import load_card
 from cxr_core.config import class_label
 from cxr_core.evaluate import score_table
+from cxr_core.leakage import leakage_sentence
 from ui.blocks import progress_bar
 from ui.data import choose_dataset, show_pictures
 from ui.models import open_classifier
@@ -37,6 +38,8 @@ def choose_predictions(folder):
     title = _TITLES[side]
     if side == "test" and card.training.get("split") == "article":
         title = "The article's way: these test images also chose the best epoch, so the figures flatter the classifier."
+    if side == "test" and "leakage" in card.metrics:
+        title += " " + leakage_sentence(card.metrics["leakage"])
     table = pd.read_csv(folder / "predictions.csv")
     return card.metrics[side], table[table["split"] == side], title
 

@@ -15,7 +15,7 @@ import pytest
 from playwright.sync_api import expect, sync_playwright
 
 from cxr_core.config import PROJECT_DIR
-from cxr_core.phantoms import draw_phantom
+from cxr_core.phantoms import draw_demo_data, draw_phantom
 from cxr_core.runs import list_runs
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -72,6 +72,16 @@ def scan(request, tmp_path_factory):
     return path
 
 
+@pytest.fixture(scope="module")
+def copied_data(tmp_path_factory):
+    """Drawings in three classes, and one of them once more: smaller, and saved as JPEG."""
+    folder = draw_demo_data(tmp_path_factory.mktemp("copied") / "drawings", images_per_class=15)
+    original = sorted((folder / "normal").iterdir())[0]
+    picture = cv2.imread(str(original))
+    cv2.imwrite(str(folder / "normal" / "again.jpg"), cv2.resize(picture, None, fx=0.8, fy=0.8))
+    return folder
+
+
 def answers(url):
     try:
         return urllib.request.urlopen(url, timeout=2).status == 200
@@ -92,6 +102,45 @@ def test_a_link_to_a_page_opens_the_whole_app_on_the_first_visit(app, page):
     expect(page.get_by_role("heading", name="Dataset")).to_be_visible()
     expect(page.get_by_test_id("stSidebarNav").get_by_text("Overview")).to_be_visible()
     expect(page.get_by_test_id("stSidebarNav").get_by_text("streamlit app")).to_have_count(0)
+
+
+def test_the_data_pages_find_copies_leave_pictures_out_and_take_them_in_again(app, page, copied_data):
+    page.goto(f"{app[0]}/dataset")
+    page.wait_for_selector(IDLE)
+    choose(page, "Data set", "A folder or CSV on this computer")
+    page.get_by_role("textbox", name="Folders").fill(str(copied_data))
+    page.keyboard.press("Control+Enter")
+    expect(page.get_by_role("heading", name="What gives the class away")).to_be_visible()
+    expect(page.get_by_text("predict").first).to_be_visible()
+
+    open_from_sidebar(page, "Duplicates")
+    expect(page.get_by_text("2 pictures, Normal")).to_be_visible()
+    page.get_by_role("button", name="Keep only the best").click()
+    expect(page.get_by_text("1 of 2 pictures are left out.")).to_be_visible()
+    expect(page.get_by_role("button", name="Take in")).to_have_count(1)
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_role("button", name="Take in")).to_have_count(0)
+
+    open_from_sidebar(page, "Quality")
+    page.get_by_role("button", name="Leave out all").click()
+    expect(page.get_by_text("left out:").first).to_be_visible()
+
+    open_from_sidebar(page, "Splits")
+    expect(page.get_by_text("No test image shares a patient or a duplicate with training.")).to_be_visible()
+
+    open_from_sidebar(page, "Map")
+    plot = page.locator(".js-plotly-plot .nsewdrag").first
+    expect(plot).to_be_visible()
+    page.wait_for_selector(IDLE)
+    box = plot.bounding_box()
+    corners = ((0.02, 0.02), (0.98, 0.02), (0.98, 0.98), (0.02, 0.98), (0.02, 0.1))
+    for i, (x, y) in enumerate(corners):
+        page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"], steps=8)
+        if i == 0:
+            page.mouse.down()
+    page.mouse.up()
+    expect(page.get_by_role("heading", name="selected")).to_be_visible()
+    expect(page.get_by_role("button", name="Leave out").first).to_be_visible()
 
 
 def test_an_uploaded_scan_gets_a_prediction_and_an_overlay(app, page, scan):
@@ -151,4 +200,10 @@ POINTS = """(() => {
 def choose(page, label, option):
     page.get_by_role("combobox", name=label).click()
     page.get_by_role("option", name=option, exact=True).click()
+    page.wait_for_selector(IDLE)
+
+
+def open_from_sidebar(page, name):
+    page.get_by_test_id("stSidebarNavLink").get_by_text(name, exact=True).click()
+    expect(page.get_by_role("heading", name=name, exact=True)).to_be_visible()
     page.wait_for_selector(IDLE)

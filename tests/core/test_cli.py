@@ -1,16 +1,21 @@
 """cli.py: exit codes, and results alone on standard output."""
 
+import io
 import json
 import shutil
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
-from conftest import PROJECT
+from conftest import PROJECT, draw_texture
 
 from cxr_core import cli
 from cxr_core.classifier import load_classifier
 from cxr_core.config import NOTICE, SHIPPED_MODEL_DIR
+from cxr_core.dataset import scan_dataset
+from cxr_core.decisions import Decisions, decisions_path, exclude, save_decisions
+from cxr_core.files import read_json
 from cxr_core.recipes import make_config
 from cxr_core.runs import Run, create_run
 
@@ -34,6 +39,19 @@ def pictures(demo_data, tmp_path_factory):
     (folder / "second.jpg").write_text("no picture")
     shutil.copy(next(demo_data.glob("virus/*.jpg")), folder / "third.jpg")
     return [folder / "first.png", folder / "second.jpg", folder / "third.jpg"]
+
+
+@pytest.fixture
+def textures(tmp_path):
+    """24 textures in two classes, one of them red, with a smaller copy of `normal/0.png`."""
+    folder = tmp_path / "textures"
+    for number, name in enumerate(("normal", "virus")):
+        (folder / name).mkdir(parents=True)
+        for i in range(12):
+            cv2.imwrite(str(folder / name / f"{i}.png"), draw_texture(100 * number + i))
+    cv2.imwrite(str(folder / "normal" / "copy.jpg"), cv2.resize(draw_texture(0), (200, 200)))
+    cv2.imwrite(str(folder / "virus" / "3.png"), cv2.merge([draw_texture(103) // 3] * 2 + [draw_texture(103)]))
+    return folder
 
 
 def test_audit_prints_a_table_and_exits_with_0(command, demo_data):
@@ -74,6 +92,128 @@ def test_a_result_that_cannot_be_written_is_one_sentence_and_exit_code_1(command
     code, _, errors = command("audit", demo_data, "--json", tmp_path)
     assert code == 1
     assert errors.strip().splitlines()[-1].startswith("Error: ")
+
+
+def test_audit_json_tells_of_duplicates_leakage_flags_and_giveaway_by_relative_paths(command, textures):
+    code, output, _ = command("audit", textures, "--json", "-")
+    report = json.loads(output)
+    assert code == 0
+    assert [sorted(group) for group in report["duplicate_groups"]] == [["normal/0.png", "normal/copy.jpg"]]
+    assert report["flags"]["colour"] == ["virus/3.png"]
+    assert report["leakage"]["grouped"]["share_with_train"] == 0
+    assert set(report["giveaway"]) >= {"accuracy", "chance", "top"}
+    assert str(textures) not in output
+
+
+def test_split_json_prints_side_and_group_of_every_file(command, textures):
+    code, output, _ = command("split", textures, "--json", "-")
+    result = json.loads(output)
+    assert code == 0
+    assert (result["split"], result["seed"]) == ("grouped", 0)
+    files = {row["file"]: row for row in result["files"]}
+    assert sorted(files) == sorted(p.relative_to(textures).as_posix() for p in textures.rglob("*.*"))
+    assert all(set(row) == {"file", "class", "group", "split"} for row in result["files"])
+    assert all(row["class"] == file.split("/")[0] for file, row in files.items())
+    assert {row["split"] for row in result["files"]} == {"train", "validation", "test"}
+
+
+def test_split_keeps_a_copy_on_the_side_of_its_picture(command, textures):
+    for seed in range(5):
+        files = json.loads(command("split", textures, "--seed", seed, "--json", "-")[1])["files"]
+        one, copy = (next(row for row in files if row["file"] == f"normal/{name}") for name in ("0.png", "copy.jpg"))
+        assert (one["group"], one["split"]) == (copy["group"], copy["split"])
+
+
+def test_split_prints_the_same_twice(command, textures):
+    assert command("split", textures, "--json", "-")[1] == command("split", textures, "--json", "-")[1]
+
+
+def test_split_without_json_counts_each_side(command, textures):
+    code, output, _ = command("split", textures, "--kind", "article")
+    assert code == 0
+    table = pd.read_csv(io.StringIO(output), sep=r"\s+", skiprows=2, names=["class", "test", "train"])
+    assert table[["test", "train"]].sum().tolist() == [5, 20]
+
+
+def test_split_of_an_unknown_kind_is_one_sentence(command, textures):
+    code, output, errors = command("split", textures, "--kind", "fair")
+    assert (code, output) == (1, "")
+    assert errors.strip().splitlines()[-1].startswith("Error: split must be one of grouped, ")
+
+
+def test_excluded_pictures_are_in_no_later_split_and_in_the_audit(command, textures):
+    code, output, _ = command("exclude", textures, "--flag", "colour")
+    assert (code, output.strip()) == (0, "1 pictures are flagged colour; 1 of 25 are left out now.")
+    files = [row["file"] for row in json.loads(command("split", textures, "--json", "-")[1])["files"]]
+    assert len(files) == 24
+    assert "virus/3.png" not in files
+    assert json.loads(command("audit", textures, "--json", "-")[1])["excluded"] == ["virus/3.png"]
+
+
+def test_undo_takes_excluded_pictures_in_again(command, textures):
+    before = command("split", textures, "--json", "-")[1]
+    command("exclude", textures, "--flag", "colour")
+    assert command("split", textures, "--json", "-")[1] != before
+    assert command("exclude", textures, "--flag", "colour", "--undo")[0] == 0
+    assert command("split", textures, "--json", "-")[1] == before
+
+
+def test_an_unknown_flag_is_one_sentence_and_decides_nothing(command, textures):
+    code, output, errors = command("exclude", textures, "--flag", "ugly")
+    assert (code, output) == (1, "")
+    assert errors.strip().startswith("Error: --flag must be one of ")
+    assert errors.strip().endswith("received 'ugly'.")
+    assert "\n" not in errors.strip()
+
+
+@pytest.fixture(scope="module")
+def decided_run(demo_data, run_python, tmp_path_factory):
+    """A run of one epoch without four pictures that a file of decisions leaves out, and those pictures."""
+    folder = tmp_path_factory.mktemp("decided")
+    out = scan_dataset(demo_data).table.iloc[[0, 1, 30, 60]]
+    save_decisions(exclude(Decisions(), out, "by hand"), folder / "mine.json")
+    settings = ("--set", "start=shipped", "--set", "batch_size=16", "--set", "epochs=1")
+    answer = run_python(
+        "-m", "cxr_core", "train", demo_data, *settings, "--decisions", folder / "mine.json", "--run", folder / "run"
+    )
+    assert answer.returncode == 0, answer.stderr
+    return Run(folder / "run"), out
+
+
+def test_pictures_that_are_left_out_take_no_part_in_training(decided_run, demo_data):
+    run, out = decided_run
+    files = set(pd.read_csv(run.path / "split.csv")["file"])
+    assert files == {p.relative_to(demo_data).as_posix() for p in demo_data.rglob("*.*")} - set(out["file"])
+
+
+def test_a_run_keeps_what_was_decided_and_how_to_repeat_it(decided_run):
+    run, _ = decided_run
+    environment = read_json(run.path / "environment.json")
+    assert environment["data"]["excluded"] == {"by hand": 4}
+    command = environment["command"]
+    assert command[command.index("--decisions") + 1] == str(run.path / "decisions.json")
+    assert (run.path / "decisions.json").read_bytes() == (run.path.parent / "mine.json").read_bytes()
+
+
+def test_train_refuses_decisions_that_are_not_there_before_a_run_folder_is_made(command, demo_data, tmp_path):
+    arguments = ("--decisions", tmp_path / "gone.json", "--run", tmp_path / "run")
+    code, output, errors = command("train", demo_data, *arguments)
+    assert (code, output) == (1, "")
+    assert errors.strip() == f"Error: There is no file {tmp_path / 'gone.json'}."
+    assert not (tmp_path / "run").exists()
+
+
+def test_broken_decisions_are_one_sentence_for_every_command_and_stay_as_they_are(command, textures):
+    path = decisions_path([textures])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("{")
+    for words in (("audit",), ("split",), ("exclude", "--flag", "colour"), ("train", "--run", textures / "run")):
+        code, output, errors = command(words[0], textures, *words[1:])
+        assert (code, output) == (1, "")
+        assert errors.strip().splitlines()[-1] == (
+            f"Error: {path} holds no decisions about a data set; move it away to start anew."
+        )
+    assert path.read_text() == "{"
 
 
 @pytest.mark.parametrize(

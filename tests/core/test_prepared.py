@@ -104,6 +104,28 @@ def test_what_cannot_be_decoded_is_dropped_and_the_table_stays_in_step(prepare, 
             np.testing.assert_array_equal(image, SMALL.image_u8(read_picture(path)))
 
 
+def test_what_cannot_be_decoded_takes_no_room_and_the_rest_is_not_read_into_memory(prepare, folder, tmp_path):
+    for name in ("normal/0.png", "normal/3.png", "covid/3.png"):
+        spoil(folder / name)
+    for prepared in (prepare(), prepare()):
+        assert isinstance(prepared.images_u8, np.memmap)
+        assert prepared.images_u8.shape == (5, 48, 48)
+        array_path = tmp_path / "cache" / "prepared" / f"{prepared.key}.npy"
+        np.testing.assert_array_equal(np.load(array_path), prepared.images_u8)
+        assert array_path.stat().st_size == prepared.images_u8.offset + 5 * 48 * 48
+
+
+def test_twelve_pictures_of_which_nine_decode_are_a_whole_array(folder, tmp_path):
+    # The number of pictures then has one digit less than the file was begun with.
+    for i in range(4):
+        (folder / "covid" / f"more-{i}.png").write_bytes((folder / "covid" / f"{i}.png").read_bytes())
+    for i in range(3):
+        spoil(folder / "normal" / f"{i}.png")
+    prepared = prepare_images(scan_dataset(folder).table, SMALL, cache_dir=tmp_path / "cache")
+    for image, path in zip(prepared.images_u8, prepared.table["path"], strict=True):
+        np.testing.assert_array_equal(image, SMALL.image_u8(read_picture(path)))
+
+
 def test_a_file_that_was_out_of_reach_once_is_prepared_when_it_is_back(folder, tmp_path):
     table = scan_dataset(folder).table
     (folder / "covid" / "0.png").rename(folder / "away.png")

@@ -5,10 +5,11 @@ import pandas as pd
 import pytest
 from sklearn.model_selection import train_test_split
 
-from cxr_core.split import SPLIT_KINDS, make_split, picture_groups
+from cxr_core.split import SPLIT_KINDS, Split, make_split, picture_groups, split_kinds, split_table
 
 pytestmark = pytest.mark.filterwarnings("ignore:The least populated class:UserWarning")
 SEEDS = range(6)
+DRAWN_KINDS = [kind for kind in SPLIT_KINDS if kind != "given"]
 
 
 def random_table(seed, n=400):
@@ -30,6 +31,13 @@ def table_of(files, class_name="normal", patient=None, digest=None):
     ).astype({"digest": "string"})
 
 
+def random_pairs(seed, n=400):
+    """Sixty pairs of rows that look alike, in chains and across classes."""
+    pairs = np.random.default_rng(seed).integers(0, n, (60, 2))
+    pairs = np.unique(np.sort(pairs[pairs[:, 0] != pairs[:, 1]], axis=1), axis=0)
+    return pd.DataFrame(pairs, columns=["a", "b"]).assign(kind="near", score=60)
+
+
 def sides(split):
     return [set(side.tolist()) for side in (split.train, split.validation, split.test)]
 
@@ -42,7 +50,7 @@ def test_the_three_sides_are_apart_and_complete(kind, seed):
     assert train | validation | test == set(range(400))
 
 
-@pytest.mark.parametrize("kind", SPLIT_KINDS)
+@pytest.mark.parametrize("kind", DRAWN_KINDS)
 def test_the_same_seed_splits_the_same_way_and_another_one_differently(kind):
     table = random_table(0)
     first, same, other = (make_split(table, kind, seed=seed) for seed in (3, 3, 4))
@@ -50,7 +58,7 @@ def test_the_same_seed_splits_the_same_way_and_another_one_differently(kind):
     assert sides(first) != sides(other)
 
 
-@pytest.mark.parametrize("kind", SPLIT_KINDS)
+@pytest.mark.parametrize("kind", DRAWN_KINDS)
 def test_positions_are_sorted_integers(kind):
     split = make_split(random_table(0), kind, seed=0)
     for side in (split.train, split.validation, split.test):
@@ -146,9 +154,121 @@ def test_groups_grow_along_chains_of_what_is_shared():
     assert groups[0] == groups[1] == groups[2] != groups[3]
 
 
+def test_a_pair_of_duplicates_is_one_group_across_classes_patients_and_names():
+    table = table_of(["normal/a.png", "covid/b.png", "covid/c.png"], ["normal", "covid", "covid"], ["p1", "p2", None])
+    groups = picture_groups(table, pd.DataFrame({"a": [0], "b": [1]}))
+    assert groups[0] == groups[1] != groups[2]
+
+
+def test_groups_grow_along_chains_of_patients_and_duplicates():
+    table = table_of([f"{name}.png" for name in "abcde"], patient=["p1", "p1", "p2", "p2", None])
+    groups = picture_groups(table, pd.DataFrame({"a": [1], "b": [2]}))
+    assert len(set(groups[:4])) == 1
+    assert groups[4] != groups[0]
+
+
+def test_no_pairs_at_all_change_no_group():
+    table = random_table(0)
+    np.testing.assert_array_equal(picture_groups(table, random_pairs(0)[:0]), picture_groups(table))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_groups_are_what_a_walk_along_everything_shared_reaches(seed):
+    table, pairs = random_table(seed, 120), random_pairs(seed, 120)
+    ties = {tuple(pair) for pair in pairs[["a", "b"]].to_numpy().tolist()}
+    for key in ("patient", "digest", "file"):
+        values = table[key].tolist()
+        ties |= {(a, b) for a in range(120) for b in range(120) if a < b and values[a] and values[a] == values[b]}
+    reached = {row: {row} for row in range(120)}
+    for a, b in ties:
+        whole = reached[a] | reached[b]
+        for row in whole:
+            reached[row] = whole
+    groups = picture_groups(table, pairs)
+    assert all(set(np.flatnonzero(groups == groups[row])) == reached[row] for row in range(120))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_grouped_split_never_parts_a_pair_of_duplicates(seed):
+    table, pairs = random_table(seed), random_pairs(seed)
+    split = make_split(table, "grouped", seed=seed, groups=picture_groups(table, pairs))
+    names = split.names(len(table))
+    assert (names[pairs["a"]] == names[pairs["b"]]).all()
+
+
+@pytest.mark.parametrize("kind", ["stratified", "random", "article"])
+def test_every_other_split_parts_pairs_of_duplicates(kind):
+    table, pairs = random_table(0), random_pairs(0)
+    names = make_split(table, kind, seed=0, groups=picture_groups(table, pairs)).names(len(table))
+    assert (names[pairs["a"]] != names[pairs["b"]]).any()
+
+
+@pytest.mark.parametrize("kind", ["stratified", "random", "article"])
+def test_groups_do_not_change_a_split_of_another_kind(kind):
+    table = random_table(0)
+    with_groups = make_split(table, kind, seed=0, groups=picture_groups(table, random_pairs(0)))
+    assert sides(with_groups) == sides(make_split(table, kind, seed=0))
+
+
+def test_a_grouped_split_without_groups_goes_by_patient_content_and_name():
+    table = random_table(0)
+    by_default = make_split(table, "grouped", seed=0)
+    assert sides(by_default) == sides(make_split(table, "grouped", seed=0, groups=picture_groups(table)))
+
+
+def test_duplicates_that_tie_a_class_together_are_too_few_groups_for_a_grouped_split():
+    table = table_of([f"{c}/{i}.png" for c in ("normal", "covid") for i in range(10)], ["normal"] * 10 + ["covid"] * 10)
+    groups = picture_groups(table, pd.DataFrame({"a": range(10, 19), "b": range(11, 20)}))
+    with pytest.raises(ValueError, match="at least 3 patients or pictures per class; 'covid' has 1"):
+        make_split(table, "grouped", seed=0, groups=groups)
+
+
+def test_a_splits_table_says_group_and_side_of_every_file():
+    table = table_of([f"{i}.png" for i in range(6)]).assign(path=[f"/x/{i}.png" for i in range(6)], width=9)
+    split = Split(np.array([0, 2, 4]), np.array([1]), np.array([3, 5]))
+    rows = split_table(table, np.array([7, 8, 7, 9, 7, 9]), split)
+    assert list(rows) == ["file", "class_name", "path", "patient", "digest", "group", "split"]
+    assert rows["group"].tolist() == [7, 8, 7, 9, 7, 9]
+    assert rows["split"].tolist() == ["train", "validation", "train", "test", "train", "test"]
+    pd.testing.assert_frame_equal(rows[["file", "path", "digest"]], table[["file", "path", "digest"]])
+
+
 def test_groups_do_not_depend_on_the_tables_index():
     table = random_table(0)
     np.testing.assert_array_equal(picture_groups(table), picture_groups(table.set_axis(range(1000, 1400))))
+
+
+def given_table(sides):
+    """Twelve pictures of two classes with a side each."""
+    files = [f"{c}/{i}.png" for c in ("normal", "covid") for i in range(6)]
+    return table_of(files, [f.split("/")[0] for f in files]).assign(split=sides)
+
+
+GIVEN = ["train", "test", "validation", "train", "train", "test"] * 2
+
+
+def test_a_given_split_is_taken_as_it_stands():
+    names = make_split(given_table(GIVEN), "given", seed=0).names(12)
+    assert names.tolist() == GIVEN
+
+
+def test_only_a_data_set_with_sides_of_its_own_offers_the_given_split():
+    assert "given" in split_kinds(given_table(GIVEN))
+    assert split_kinds(random_table(0)) == DRAWN_KINDS
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        (random_table(0), "brings no split of its own"),
+        (given_table([None, *GIVEN[1:]]), "leaves pictures without a side"),
+        (given_table(["train", "test", "train", "train", "train", "test", *GIVEN[6:]]), "'normal' in validation"),
+    ],
+    ids=["none", "a gap", "a class is missing on a side"],
+)
+def test_a_given_split_that_is_not_whole_is_refused(table, message):
+    with pytest.raises(ValueError, match=message):
+        make_split(table, "given", seed=0)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,8 @@ from cxr_core.phantoms import DEMO_NOTE, draw_phantom
 from cxr_core.recipes import make_config
 from cxr_core.runs import RunStatus, create_run
 
-PAGES = ("overview", "dataset", "preprocessing", "training", "evaluation", "predict")
+DATA_PAGES = ("dataset", "duplicates", "quality", "splits", "map")
+PAGES = ("overview", *DATA_PAGES, "preprocessing", "training", "evaluation", "predict")
 TIMEOUT_SECONDS = 60
 
 
@@ -54,7 +55,7 @@ def test_a_page_opens_on_a_clean_machine_without_an_error(name):
     assert len(app.title) == 1
 
 
-@pytest.mark.parametrize("name", ["dataset", "preprocessing", "training"])
+@pytest.mark.parametrize("name", [*DATA_PAGES, "preprocessing", "training"])
 def test_a_page_on_demo_data_says_they_are_drawings(name):
     assert DEMO_NOTE in said(open_page(name).info)
 

@@ -1,0 +1,198 @@
+"""Seconds and peak memory of each step on 1,000, 10,000 and 100,000 pictures, each step in a fresh process.
+
+The pictures are drawn, small and all different; what grows with their number is measured, not their decoding.
+They lie in the system's file cache, having just been written.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor
+from functools import lru_cache, partial
+from importlib.metadata import version
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from benchmarks.report import four_digits, write_result
+
+_SIZES = (1_000, 10_000, 100_000)
+_CLASSES = ("normal", "covid", "virus")
+_BLOCK = 500
+_PROJECT_DIR = Path(__file__).resolve().parent.parent
+
+
+def scan(folder):
+    """Scan the folder: with every file opened, or with what the index keeps, depending on who came before."""
+    from cxr_core.dataset import scan_dataset
+
+    return partial(scan_dataset, folder)
+
+
+def stamp(folder):
+    """Ask whether anything changed, as a page does at each rerun."""
+    from cxr_core.dataset import folder_stamp
+
+    return partial(folder_stamp, folder)
+
+
+def split(folder):
+    """Split by patient."""
+    from cxr_core.dataset import scan_dataset
+    from cxr_core.split import make_split
+
+    return partial(make_split, scan_dataset(folder).table, "grouped", seed=0)
+
+
+def measure(folder):
+    """Measure brightness, sharpness, frames, text and the rest of every picture."""
+    from cxr_core.dataset import scan_dataset
+    from cxr_core.measures import measure_pictures
+
+    return partial(measure_pictures, scan_dataset(folder).table)
+
+
+def prepare(folder):
+    """Decode and prepare every picture as the duplicates are looked for in."""
+    from cxr_core.dataset import scan_dataset
+    from cxr_core.prepared import prepare_images
+    from cxr_core.preprocess import Preprocessing
+
+    return partial(prepare_images, scan_dataset(folder).table, Preprocessing())
+
+
+def duplicates(folder):
+    """Look for near copies among prepared pictures."""
+    from cxr_core.duplicates import find_duplicates
+
+    return partial(find_duplicates, prepare(folder)())
+
+
+# In this order, in one home: name, then a function that gets ready, untimed, and returns the call to time.
+STEPS = {
+    "first scan": scan,
+    "second opening": scan,
+    "has it changed?": stamp,
+    "measuring": measure,
+    "preparing": prepare,
+    "duplicates": duplicates,
+    "grouped split": split,
+}
+
+
+def draw_pictures(folder, n, seed):
+    """Draw `n` pictures in three classes, two to a patient in two of them, with as many processes as cores.
+
+    Args:
+        folder: Path; gets the sub-folders normal, covid and virus.
+        n: int.
+        seed: int; the same seed draws the same pictures.
+    """
+    for name in _CLASSES:
+        (folder / name).mkdir(parents=True)
+    with ProcessPoolExecutor() as pool:
+        blocks = [range(start, min(start + _BLOCK, n)) for start in range(0, n, _BLOCK)]
+        for _ in pool.map(partial(_draw_block, folder, seed), blocks):
+            pass
+
+
+def _draw_block(folder, seed, numbers):
+    cv2.setNumThreads(1)
+    for i in numbers:
+        class_name, patient = _CLASSES[i % 3], i // 6
+        ending = "png" if i % 2 else "jpg"
+        name = {"normal": f"IM-{patient:06d}-{i:06d}", "covid": f"covid-{i:06d}"}.get(
+            class_name, f"person{patient}_virus_{i}"
+        )
+        picture = _draw_picture(class_name, np.random.default_rng((seed, i)))
+        (folder / class_name / f"{name}.{ending}").write_bytes(cv2.imencode(f".{ending}", picture)[1].tobytes())
+
+
+def _draw_picture(class_name, rng):
+    """Turn, shift, shade and roughen one of a few drawings: uint8 (H, W), sides 64 to 96 pixels."""
+    drawing = _drawings(class_name)[rng.integers(16)]
+    height, width = (int(side) for side in rng.integers(64, 97, 2))
+    turn = cv2.getRotationMatrix2D((64, 64), rng.uniform(-15, 15), rng.uniform(0.8, 1.25))
+    turn[:, 2] += rng.uniform(-12, 12, 2)
+    picture = cv2.resize(cv2.warpAffine(drawing, turn, (128, 128), borderMode=cv2.BORDER_REPLICATE), (width, height))
+    shade = cv2.resize(rng.uniform(0.4, 1.3, (6, 6)), (width, height), interpolation=cv2.INTER_CUBIC)
+    return np.clip(picture * shade + rng.normal(0, 6, picture.shape), 0, 255).astype(np.uint8)
+
+
+@lru_cache
+def _drawings(class_name):
+    from cxr_core.phantoms import draw_phantom
+
+    return [cv2.resize(draw_phantom(class_name, np.random.default_rng(i)), (128, 128)) for i in range(16)]
+
+
+def measure_step(name, folder, home):
+    """Run one step in a fresh process whose caches lie under `home`.
+
+    Returns:
+        dict of seconds (the call alone), process_seconds (with starting and getting ready) and
+        peak_mb (million bytes).
+
+    Raises:
+        RuntimeError: the process failed; its last lines are named.
+    """
+    result = Path(home) / "result.json"
+    step = [sys.executable, "-m", "benchmarks.scale", "--step", name, "--folder", folder, "--result", result]
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.fresh", *map(str, step)],
+        cwd=_PROJECT_DIR, env=os.environ | {"CXR_LAB_HOME": str(home)}, capture_output=True, text=True,
+    )  # fmt: skip
+    if done.returncode:
+        raise RuntimeError(f"A fresh process must end with 0; received {done.returncode}: {done.stderr[-800:]}")
+    whole = json.loads(done.stdout)
+    return {
+        "seconds": four_digits(json.loads(result.read_text())["seconds"]),
+        "process_seconds": four_digits(whole["seconds"]),
+        "peak_mb": four_digits(whole["peak_mb"]),
+    }
+
+
+def _run_step(name, folder, result):
+    call = STEPS[name](folder)
+    start = time.perf_counter()
+    call()
+    result.write_text(json.dumps({"seconds": time.perf_counter() - start}))
+
+
+def _print_markdown(sizes):
+    print(f"| step | {' | '.join(f'{n:,} pictures' for n in sizes)} |")
+    print(f"|---|{'---:|' * len(sizes)}")
+    for name in STEPS:
+        cells = (f"{sizes[n][name]['seconds']:.3g} s, {sizes[n][name]['peak_mb']:.0f} MB" for n in sizes)
+        print(f"| {name} | {' | '.join(cells)} |")
+
+
+def main():
+    """Draw, measure, print and write."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.scale", description=__doc__)
+    parser.add_argument("--largest", type=int, default=_SIZES[-1], help="leave out larger sets (default: 100000)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the drawings (default: 0)")
+    parser.add_argument("--step", choices=STEPS, help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--result", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.step:
+        return _run_step(options.step, options.folder, options.result)
+    sizes = {}
+    for n in (n for n in _SIZES if n <= options.largest):
+        with tempfile.TemporaryDirectory(prefix="cxr-lab-scale-") as home:
+            folder = Path(home) / "pictures"
+            draw_pictures(folder, n, options.seed)
+            sizes[n] = {name: measure_step(name, folder, home) for name in STEPS}
+    _print_markdown(sizes)
+    packages = {package: version(package) for package in ("pandas", "pyarrow", "scikit-learn")}
+    write_result("scale", {"seed": options.seed, "further_packages": packages, "pictures": sizes})
+
+
+if __name__ == "__main__":
+    main()

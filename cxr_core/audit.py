@@ -1,0 +1,104 @@
+"""Everything that can be said about a data set before anybody trains on it, as plain values."""
+
+import pandas as pd
+
+from cxr_core.dataset import size_statistics
+from cxr_core.decisions import excluded_rows
+from cxr_core.features import dataset_features
+from cxr_core.flags import FLAGS, flag_pictures
+from cxr_core.giveaway import giveaway_report
+from cxr_core.grouping import group_pictures
+from cxr_core.leakage import compare_splits
+from cxr_core.measures import measure_pictures
+from cxr_core.prepared import prepare_images
+from cxr_core.preprocess import Preprocessing
+
+
+def audit_report(dataset, decisions, *, phase):
+    """Count, measure and question a data set.
+
+    Args:
+        dataset: dataset.Dataset.
+        decisions: decisions.Decisions; excluded pictures are counted and flagged, but take no part
+            in `leakage` and `giveaway`.
+        phase: callable(name) that returns a callable(done, total) to report to, or None.
+
+    Returns:
+        dict as `audit --json` prints it: `images`, `classes` (counts and sizes per class),
+        `unreadable`, `excluded` (files), `duplicate_groups` (files), `flags` (files per flag, worst first),
+        `leakage` (per kind of split, what test shares with training) and `giveaway`.
+        Files are relative to their root.
+    """
+    grouping = group_pictures(dataset.table, decisions, phase=phase)
+    table = grouping.table
+    files = table["file"].to_numpy()
+    measures, flags = _measure_and_flag(table, phase)
+    out = excluded_rows(table, decisions)
+    kept, kept_groups = table[~out].reset_index(drop=True), grouping.groups[~out]
+    giveaway = giveaway_report(kept, measures[~out].reset_index(drop=True), kept_groups)
+    return {
+        "images": len(dataset.table),
+        "classes": _class_sizes(dataset.table),
+        "unreadable": dataset.unreadable.to_dict("records"),
+        "excluded": files[out].tolist(),
+        "duplicate_groups": [files[rows].tolist() for rows in grouping.duplicates()],
+        "flags": {name: flags.loc[flags["flag"] == name, "file"].tolist() for name in FLAGS},
+        "leakage": _split_leaks(compare_splits(kept, kept_groups)),
+        "giveaway": giveaway.to_dict(),
+    }
+
+
+def audit_summary(report):
+    """Return what `audit` prints: the report in words and small tables."""
+    duplicated = sum(map(len, report["duplicate_groups"]))
+    lines = [
+        pd.DataFrame(report["classes"]).T.to_string(),
+        "",
+        *report["giveaway"]["sentences"],
+        "",
+        f"Duplicates: {duplicated} pictures in {len(report['duplicate_groups'])} groups.",
+        f"Left out: {len(report['excluded'])} pictures.",
+        "",
+        *(f"{FLAGS[name].title}: {len(files)}" for name, files in report["flags"].items() if files),
+        "",
+        *(
+            f"A {kind} split would test {row['test_images']} pictures; {row['share_with_train']} share a patient "
+            "or a duplicate with training."
+            for kind, row in report["leakage"].items()
+            if row["test_images"] is not None
+        ),
+        *(f"Unreadable: {row['file']}: {row['error']}" for row in report["unreadable"]),
+    ]
+    return "\n".join(lines)
+
+
+def flag_dataset(dataset, *, phase):
+    """Flag the pictures of a data set that a person should look at.
+
+    Args:
+        dataset: dataset.Dataset.
+        phase: as for `audit_report`.
+
+    Returns:
+        tuple of the table of pictures that decode and, for its rows, what `flags.flag_pictures` returns.
+    """
+    table = prepare_images(dataset.table, Preprocessing(), progress=phase("Preparing the images")).table
+    return table, _measure_and_flag(table, phase)[1]
+
+
+def _measure_and_flag(table, phase):
+    measures = measure_pictures(table, progress=phase("Measuring the pictures"))
+    features = dataset_features(table, phase=phase)
+    return measures, flag_pictures(table, measures, features.values)
+
+
+def _class_sizes(table):
+    return {
+        name: {key: (float(v) if key.startswith("median") else int(v)) for key, v in row.items()}
+        for name, row in size_statistics(table).to_dict("index").items()
+    }
+
+
+def _split_leaks(splits):
+    rows = splits.astype(object).where(splits.notna(), None).to_dict("records")
+    return {row.pop("kind"): row for row in rows}

@@ -1,0 +1,127 @@
+"""Plotly figures of a data set's map, flags and file facts; they only draw what is already computed."""
+
+from html import escape
+
+import plotly.graph_objects as go
+
+from cxr_core.config import class_colours, class_label, order_classes
+from cxr_core.figures import finish_figure
+
+_SYMBOLS = ("circle", "diamond", "square", "cross", "x", "triangle-up")
+# No class's colours: these bars are about no class.
+_FACT_COLOUR = "#8C8C8C"
+_ALL_FACTS_COLOUR = "#5C5C5C"
+_CHANCE_COLOUR = "#CC79A7"
+
+
+def map_figure(xy, table_rows):
+    """Draw the map of a data set, one mark per picture; lasso or box select pictures.
+
+    Args:
+        xy: float (n, 2), as `embedding.embed_features` gives it.
+        table_rows: DataFrame (n rows in the same order) with `class_name`, `file`, `width`, `height`. Its index is
+            each mark's `customdata`, so that `table.iloc[rows]` lets a selection name rows of `table`.
+
+    Returns:
+        plotly Figure.
+    """
+    figure = go.Figure()
+    classes = order_classes(table_rows["class_name"])
+    colours = class_colours(classes)
+    for i, name in enumerate(classes):
+        chosen = (table_rows["class_name"] == name).to_numpy()
+        rows = table_rows[chosen]
+        figure.add_scattergl(
+            x=xy[chosen, 0],
+            y=xy[chosen, 1],
+            mode="markers",
+            name=class_label(name),
+            text=[_hover(*facts) for facts in zip(rows["file"], rows["width"], rows["height"], strict=True)],
+            customdata=rows.index.tolist(),
+            marker={"color": colours[name], "symbol": _SYMBOLS[i % len(_SYMBOLS)], "opacity": 0.7, "size": 6},
+            hovertemplate="%{text}<extra>" + class_label(name) + "</extra>",
+        )
+    finish_figure(
+        figure,
+        "Map of the pictures: near means alike to the classifier's network",
+        "No unit: only nearness counts",
+        "No unit",
+    )
+    bare = {"showticklabels": False, "zeroline": False}
+    figure.update_xaxes(**bare)
+    figure.update_yaxes(**bare, scaleanchor="x")
+    return figure.update_layout(height=560, dragmode="lasso", legend={"orientation": "h", "y": -0.08})
+
+
+def giveaway_figure(giveaway):
+    """Draw how often each fact about the files tells the class, beside chance.
+
+    Args:
+        giveaway: giveaway.Giveaway. Where it is undefined, the figure holds its first sentence.
+
+    Returns:
+        plotly Figure.
+    """
+    figure = go.Figure()
+    title = "How often facts about the files alone tell the class"
+    finish_figure(figure, title, "Right in % of the images, none of them learnt from", "Fact")
+    # Room for the number beside a bar of 100 %.
+    figure.update_xaxes(range=[0, 108])
+    if giveaway.accuracy is None:
+        figure.update_yaxes(showticklabels=False)
+        figure.add_annotation(text=giveaway.sentences[0], showarrow=False, x=0.5, y=0.5, xref="paper", yref="paper")
+        return figure.update_layout(height=200)
+    titles = ["All facts together", *(score.title for score in giveaway.top)]
+    shares = [100 * giveaway.accuracy, *(100 * score.accuracy for score in giveaway.top)]
+    figure.add_bar(
+        x=shares,
+        y=titles,
+        orientation="h",
+        text=[f"{share:.0f} %" for share in shares],
+        textposition="outside",
+        marker_color=[_ALL_FACTS_COLOUR] + [_FACT_COLOUR] * len(giveaway.top),
+        hovertemplate=f"%{{y}}: %{{x:.1f}} % right, chance {100 * giveaway.chance:.1f} %<extra></extra>",
+    )
+    figure.add_vline(
+        x=100 * giveaway.chance,
+        line={"color": _CHANCE_COLOUR, "dash": "dash", "width": 2},
+        annotation={"text": f"chance {100 * giveaway.chance:.0f} %", "yref": "paper", "y": 1, "yanchor": "bottom"},
+    )
+    figure.update_yaxes(autorange="reversed")
+    return figure.update_layout(height=110 + 36 * len(titles), showlegend=False)
+
+
+def flag_counts_figure(flags, titles):
+    """Draw how many images carry each flag, by class.
+
+    Args:
+        flags: DataFrame with `flag` and `class_name`, one row per image and flag.
+        titles: dict of every flag to its name for a person, in the order shown.
+
+    Returns:
+        plotly Figure; a flag that no image carries shows an empty bar.
+    """
+    figure = go.Figure()
+    classes = order_classes(flags["class_name"])
+    colours = class_colours(classes)
+    for name in classes:
+        counts = flags.loc[flags["class_name"] == name, "flag"].value_counts()
+        figure.add_bar(
+            x=[int(counts.get(flag, 0)) for flag in titles],
+            y=list(titles.values()),
+            orientation="h",
+            name=class_label(name),
+            marker_color=colours[name],
+            hovertemplate="%{y}, " + class_label(name) + ": %{x} images<extra></extra>",
+        )
+    figure.update_yaxes(categoryorder="array", categoryarray=list(titles.values())[::-1])
+    figure.update_xaxes(rangemode="tozero")
+    finish_figure(figure, "Images that carry a flag", "Images", "Flag")
+    # Above the bars: below so few of them, the legend would run into the axis title.
+    legend = {"traceorder": "normal", "x": 1, "xanchor": "right", "y": 1, "yanchor": "bottom"}
+    return figure.update_layout(barmode="stack", legend=legend, height=140 + 28 * len(titles))
+
+
+def _hover(file, width, height):
+    # Plotly reads hover texts as markup.
+    return f"{escape(file)}<br>{width} × {height} pixels"

@@ -1,0 +1,341 @@
+"""Which pictures of a data set show the same radiograph: copies, resized, cropped, mirrored."""
+
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from itertools import combinations
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+from scipy.sparse import coo_matrix, csr_matrix, vstack
+from scipy.sparse.csgraph import connected_components
+from sklearn.cluster import MiniBatchKMeans
+from sklearn.decomposition import TruncatedSVD
+from sklearn.feature_extraction.text import TfidfTransformer
+from threadpoolctl import threadpool_limits
+from usearch.index import Index
+
+from cxr_core.config import CACHE_DIR, class_label
+from cxr_core.files import atomic_path
+from cxr_core.prepared import read_images
+
+# Chosen by `python -m benchmarks.duplicates`; see `find_duplicates`.
+MIN_POINTS = 40
+MIN_SPREAD = 0.1
+
+_SIDE = 160
+_KEYPOINTS = 128
+_DESCRIPTOR_BYTES = 128
+_RATIO = 0.8
+_TOLERANCE = 0.013
+_MAX_SCALE = 2.5
+_WORDS = 256
+_DIMENSIONS = 64
+_NEIGHBOURS = 5
+_TINY = 16
+_MIN_MIRRORED = 0.9
+_FIT_PICTURES = 1_000
+_CHUNK = 512
+# Part of a cached result's name: a change of the method makes every result a new one.
+_VERSION = "2"
+
+
+def find_duplicates(prepared, *, cache_dir=CACHE_DIR, progress=None):
+    """Find pairs of pictures that show the same radiograph.
+
+    Equal files are known by their content. The others are described by SIFT key points; pictures
+    whose key points are of the same kinds are candidates (five nearest neighbours among bags of
+    visual words), and a candidate counts where at least `MIN_POINTS` key points of one picture lie
+    on those of the other under one affine change, spread over at least `MIN_SPREAD` of the picture.
+    Healthy chests look alike as a whole, but not point by point. Mirrored copies are looked for
+    among pictures that are alike in 16 × 16 when one of them is mirrored.
+
+    The neighbours come from an approximate graph, so the cost grows like N log N, not N².
+
+    Args:
+        prepared: prepared.PreparedImages of N pictures.
+        cache_dir: str or Path; the result is kept by content.
+        progress: callable(done, total) or None; runs twice, over pictures and over pairs.
+
+    Returns:
+        DataFrame of `a` and `b` (int, row positions, a < b), `kind` ("equal", "near" or
+        "mirrored") and `score` (int, key points that agree; -1 for equal files), sorted.
+        Equal files are chained, not listed in all combinations.
+
+    Source:
+        Lowe 2004, doi:10.1023/B:VISI.0000029664.99615.94 (SIFT, the ratio test); Arandjelović &
+        Zisserman 2012, doi:10.1109/CVPR.2012.6248018 (its Hellinger form); Sivic & Zisserman 2003,
+        doi:10.1109/ICCV.2003.1238663 (visual words); Malkov & Yashunin 2016, arXiv:1603.09320 (graph).
+    """
+    path = Path(cache_dir) / "duplicates" / f"{prepared.key}-{_VERSION}.csv"
+    if not path.exists():
+        pairs = _near_pairs(prepared, progress)
+        with atomic_path(path) as temporary:
+            pairs.to_csv(temporary, index=False)
+    pairs = _as_pairs(pd.concat([_equal_pairs(prepared.table["digest"]), pd.read_csv(path)], ignore_index=True))
+    return pairs.sort_values(["a", "b"], kind="stable", ignore_index=True)
+
+
+def duplicate_groups(pairs, n):
+    """Join pairs into groups.
+
+    Args:
+        pairs: DataFrame with `a` and `b`, row positions.
+        n: int, number of rows.
+
+    Returns:
+        list of int arrays: the sorted row positions of each group of two or more, by their first row.
+    """
+    graph = coo_matrix((np.ones(len(pairs)), (pairs["a"], pairs["b"])), shape=(n, n))
+    numbers = connected_components(graph, directed=False)[1]
+    order = np.argsort(numbers, kind="stable")
+    groups = np.split(order, np.flatnonzero(np.diff(numbers[order])) + 1)
+    return sorted((g for g in groups if len(g) > 1), key=lambda g: g[0])
+
+
+def group_table(groups, table, pairs, excluded):
+    """Describe groups of duplicates, those across classes first, then by size.
+
+    Args:
+        groups: list of int arrays, as `duplicate_groups` gives them.
+        table: DataFrame with `class_name`.
+        pairs: DataFrame with `a` and `kind`.
+        excluded: bool (N,), True for rows that are left out.
+
+    Returns:
+        DataFrame of `rows` (list of int), `pictures`, `across_classes`, `equal` (holds files of
+        equal content) and `whole` (more than one picture takes part).
+    """
+    classes = table["class_name"].to_numpy()
+    equal = set(pairs.loc[pairs["kind"] == "equal", "a"])
+    described = [
+        (g.tolist(), len(g), len(set(classes[g])) > 1, bool(equal & set(g.tolist())), int((~excluded[g]).sum()) > 1)
+        for g in groups
+    ]
+    frame = pd.DataFrame(described, columns=["rows", "pictures", "across_classes", "equal", "whole"])
+    kinds = {"pictures": int, "across_classes": bool, "equal": bool, "whole": bool}
+    return frame.astype(kinds).sort_values(["across_classes", "pictures"], ascending=False, kind="stable")
+
+
+def best_member(rows):
+    """Return the position, within some table rows, of the picture to keep: most pixels, then most bytes.
+
+    Args:
+        rows: DataFrame with `width`, `height` (pixels), `bytes` and `file`.
+
+    Returns:
+        int.
+    """
+    order = sorted(
+        range(len(rows)),
+        key=lambda i: (-rows["width"].iloc[i] * rows["height"].iloc[i], -rows["bytes"].iloc[i], rows["file"].iloc[i]),
+    )
+    return order[0]
+
+
+def differences(rows, pairs):
+    """Say in words how each picture of a group differs from its best one.
+
+    Args:
+        rows: DataFrame of the group with `class_name`, `width`, `height`, `format`, `bytes`,
+            `digest` and `file`; its index are row positions.
+        pairs: DataFrame of `a`, `b` and `kind`.
+
+    Returns:
+        list of str, one per row; the best one's is "best: most pixels".
+    """
+    best = rows.iloc[best_member(rows)]
+    mirrored = {frozenset(pair) for pair in pairs.loc[pairs["kind"] == "mirrored", ["a", "b"]].to_numpy().tolist()}
+    texts = []
+    for position, row in rows.iterrows():
+        if position == best.name:
+            texts.append("best: most pixels")
+            continue
+        scale = row["width"] / best["width"]
+        shape = scale * best["height"] / row["height"]
+        facts = (
+            (row["class_name"] != best["class_name"], f"other class: {class_label(row['class_name'])}"),
+            (row["digest"] == best["digest"], "same content"),
+            (abs(scale - 1) > 0.005, f"{scale:.0%} of the width"),
+            (abs(shape - 1) > 0.02, "cropped or stretched"),
+            (frozenset((position, best.name)) in mirrored, "mirrored"),
+            (row["format"] != best["format"], f"saved as {row['format']}"),
+        )
+        texts.append(", ".join(text for holds, text in facts if holds) or "saved again")
+    return texts
+
+
+def matching_points(image_u8, other_u8):
+    """Count the key points of two pictures that agree under one affine change.
+
+    Args:
+        image_u8, other_u8: uint8 (H, W), of any sizes.
+
+    Returns:
+        int, 0 where they spread over less than `MIN_SPREAD` of the first picture.
+    """
+    return _agreeing(_describe(image_u8), _describe(other_u8))
+
+
+def _equal_pairs(digests):
+    rows = pd.Series(np.arange(len(digests)))
+    before = rows.groupby(digests.to_numpy()).shift().dropna().astype(int)
+    return _as_pairs([(a, b, "equal", -1) for b, a in before.items()])
+
+
+def _as_pairs(rows):
+    pairs = pd.DataFrame(rows, columns=["a", "b", "kind", "score"])
+    return pairs.astype({"a": int, "b": int, "kind": object, "score": int})
+
+
+def _near_pairs(prepared, progress):
+    # One picture per content: many equal files would be each other's neighbours, and hide a near copy.
+    rows = np.flatnonzero(~prepared.table["digest"].duplicated())
+    # The matrices of one pair are so small that threads inside a product only wait for each other.
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor() as pool, threadpool_limits(1):
+        points = _PointFile(Path(folder, "points"), prepared.images_u8, rows, pool, progress)
+        candidates = [(a, b, "near") for a, b in _alike_pairs(points)]
+        candidates += [(a, b, "mirrored") for a, b in _mirrored_pairs(points)]
+        found = []
+        for done, agreeing in enumerate(pool.map(points.compare, candidates), start=1):
+            if agreeing >= MIN_POINTS:
+                found.append((*candidates[done - 1], agreeing))
+            if progress and (done % 500 == 0 or done == len(candidates)):
+                progress(done, len(candidates))
+    found = [(rows[a], rows[b], kind, agreeing) for a, b, kind, agreeing in found]
+    pairs = _as_pairs(found).sort_values("score", ascending=False, kind="stable")
+    return pairs.drop_duplicates(["a", "b"]).sort_values(["a", "b"])
+
+
+def _alike_pairs(points):
+    """Return int (M, 2), pairs of pictures whose key points are of the same kinds."""
+    n = len(points)
+    fitted = np.sort(np.random.default_rng(0).permutation(n)[:_FIT_PICTURES])
+    sample = _hellinger(np.concatenate([points.descriptors(row) for row in fitted]))
+    if len(sample) < _WORDS:
+        # Too few for words; then no more than a handful of pictures have enough points to match at all.
+        rich = [row for row in fitted if len(points.descriptors(row)) >= MIN_POINTS]
+        return np.array(list(combinations(rich, 2)), np.int64).reshape(-1, 2)
+    words = MiniBatchKMeans(_WORDS, random_state=0, batch_size=4096, n_init=1, max_iter=10).fit(sample)
+    counts = vstack([_count_words(points, words, range(i, min(i + _CHUNK, n))) for i in range(0, n, _CHUNK)])
+    bags = TfidfTransformer(sublinear_tf=True).fit_transform(counts)
+    return _nearest_pairs(TruncatedSVD(min(_DIMENSIONS, n), random_state=0).fit_transform(bags), _NEIGHBOURS)
+
+
+def _count_words(points, words, rows):
+    descriptors = [points.descriptors(row) for row in rows]
+    owners = np.repeat(np.arange(len(rows)), [len(d) for d in descriptors])
+    found = words.predict(_hellinger(np.concatenate(descriptors)))
+    return csr_matrix((np.ones(len(found), np.float32), (owners, found)), shape=(len(rows), _WORDS))
+
+
+def _mirrored_pairs(points):
+    """Return int (M, 2), pairs of pictures that are alike when the second is mirrored."""
+    tiny = points.tiny.astype(np.float32)
+    pairs = _nearest_pairs(tiny.reshape(len(tiny), -1), 1, tiny[:, :, ::-1].reshape(len(tiny), -1))
+    alike = np.einsum("nij,nij->n", tiny[pairs[:, 0]], tiny[pairs[:, 1]][:, :, ::-1])
+    return pairs[alike >= _MIN_MIRRORED]
+
+
+def _nearest_pairs(vectors, neighbours, questions=None):
+    """Return int (M, 2), a < b and each once: every row, or question, with its nearest other rows."""
+    n = len(vectors)
+    if n < 2:
+        return np.zeros((0, 2), np.int64)
+    graph = Index(ndim=vectors.shape[1], metric="cos", dtype="f32")
+    # On one thread the graph, and with it the result, is the same every time.
+    graph.add(np.arange(n), vectors.astype(np.float32), threads=1)
+    questions = vectors if questions is None else questions
+    answers = graph.search(questions.astype(np.float32), min(neighbours + 1, n), threads=1)
+    keys = answers.keys.astype(np.int64).reshape(n, -1)
+    pairs = np.column_stack([np.repeat(np.arange(n), keys.shape[1]), keys.ravel()])
+    # A graph may find fewer than asked for; what then fills the rest is no key.
+    pairs = pairs[(np.arange(keys.shape[1]) < answers.counts.reshape(n, 1)).ravel()]
+    return np.unique(np.sort(pairs[pairs[:, 0] != pairs[:, 1]], axis=1), axis=0)
+
+
+def _describe(image_u8):
+    """Return a picture's key points: places float32 (K, 2) in [0, 1] and descriptors uint8 (K, 128)."""
+    small = cv2.resize(image_u8, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
+    # A detector holds state: one per call, so that threads do not share it.
+    sift = cv2.SIFT_create(nfeatures=_KEYPOINTS, contrastThreshold=0.02)
+    found, descriptors = sift.detectAndCompute(small, None)
+    if descriptors is None:
+        return np.zeros((0, 2), np.float32), np.zeros((0, _DESCRIPTOR_BYTES), np.uint8)
+    places = np.array([point.pt for point in found[:_KEYPOINTS]], np.float32) / _SIDE
+    return places, descriptors[:_KEYPOINTS].astype(np.uint8)
+
+
+def _agreeing(points, others):
+    """Count the points that agree under one affine change; 0 where they stand too close together."""
+    (places, descriptors), (other_places, other_descriptors) = points, others
+    if min(len(places), len(other_places)) < 4:
+        return 0
+    alike = _hellinger(descriptors) @ _hellinger(other_descriptors).T
+    # Squared distances are 2 - 2 x alike; the nearest must be clearly nearer than the second.
+    second, first = np.partition(alike, -2, axis=1)[:, -2:].T
+    clear = np.flatnonzero(1 - first < _RATIO**2 * (1 - second))
+    if len(clear) < 4:
+        return 0
+    here, there = places[clear], other_places[alike[clear].argmax(axis=1)]
+    change, inside = cv2.estimateAffine2D(here, there, ransacReprojThreshold=_TOLERANCE, maxIters=500)
+    if change is None:
+        return 0
+    scales = np.linalg.svd(change[:, :2], compute_uv=False)
+    if scales[1] < _MAX_SCALE**-1 or scales[0] > _MAX_SCALE:
+        return 0
+    agreeing = here[inside.ravel() > 0]
+    width, height = agreeing.max(axis=0) - agreeing.min(axis=0)
+    return len(agreeing) if width * height >= MIN_SPREAD else 0
+
+
+def _hellinger(descriptors_u8):
+    values = descriptors_u8.astype(np.float32)
+    return np.sqrt(values / np.maximum(values.sum(axis=1, keepdims=True), 1))
+
+
+class _PointFile:
+    """The key points of some rows' pictures, in a file so that memory does not grow with the data set."""
+
+    def __init__(self, path, images, rows, pool, progress):
+        self._path, self._images, self._rows = path, images, rows
+        n = len(rows)
+        self._counts = np.zeros(n, np.int16)
+        self._places = np.zeros((n, _KEYPOINTS, 2), np.float16)
+        self.tiny = np.zeros((n, _TINY, _TINY), np.float16)
+        with open(path, "wb") as file:
+            for start in range(0, n, _CHUNK):
+                chunk = read_images(images, rows[start : start + _CHUNK])
+                for row, (points, tiny) in enumerate(pool.map(self._measure, chunk), start=start):
+                    places, descriptors = points
+                    self._counts[row], self.tiny[row] = len(places), tiny
+                    self._places[row, : len(places)] = places
+                    file.write(descriptors.tobytes().ljust(_KEYPOINTS * _DESCRIPTOR_BYTES, b"\0"))
+                    if progress and ((row + 1) % 50 == 0 or row + 1 == n):
+                        progress(row + 1, n)
+
+    def __len__(self):
+        return len(self._counts)
+
+    def descriptors(self, row):
+        """Return uint8 (K, 128)."""
+        count, start = int(self._counts[row]), int(row) * _KEYPOINTS * _DESCRIPTOR_BYTES
+        values = np.fromfile(self._path, np.uint8, count * _DESCRIPTOR_BYTES, offset=start)
+        return values.reshape(-1, _DESCRIPTOR_BYTES)
+
+    def compare(self, candidate):
+        """Return how many points agree; candidate is (a, b, "near" or "mirrored")."""
+        a, b, kind = candidate
+        if kind == "mirrored":
+            return _agreeing(self._points(a), _describe(np.ascontiguousarray(self._images[self._rows[b]][:, ::-1])))
+        return _agreeing(self._points(a), self._points(b))
+
+    def _points(self, row):
+        return self._places[row, : self._counts[row]].astype(np.float32), self.descriptors(row)
+
+    @staticmethod
+    def _measure(image_u8):
+        tiny = cv2.resize(image_u8, (_TINY, _TINY), interpolation=cv2.INTER_AREA).astype(np.float32)
+        tiny -= tiny.mean()
+        return _describe(image_u8), tiny / max(float(np.linalg.norm(tiny)), 1e-6)

@@ -1,0 +1,305 @@
+"""What gives the class away: how far facts about the files tell the classes apart, without any lungs."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.model_selection import StratifiedGroupKFold
+
+from cxr_core.config import class_label, order_classes
+from cxr_core.sampling import stratified_rows
+
+MAX_IMAGES = 5_000
+FACT_TITLES = {
+    "size": "Image size",
+    "format": "File format",
+    "aspect": "Aspect (width over height)",
+    "bytes_per_pixel": "Bytes per pixel",
+    "frame": "Black or white frame",
+    "histogram": "Grey values",
+}
+_FACTS_IN_WORDS = {
+    "size": "image size",
+    "format": "the file format",
+    "aspect": "the aspect",
+    "bytes_per_pixel": "the number of bytes per pixel",
+    "frame": "the black or white frame",
+    "histogram": "the mix of grey values",
+}
+_HISTOGRAM = [f"hist_{i:02d}" for i in range(32)]
+_MEASURED = ["aspect", "bytes_per_pixel", "black_frame", "white_frame", *_HISTOGRAM]
+_FOLDS = 5
+_TREES = 30
+# A tree learns from at most this many pictures, so that the time grows slowly with the data set.
+_PICTURES_PER_TREE = 1_500
+
+
+@dataclass(frozen=True)
+class FactScore:
+    """How often one fact alone, in pictures it did not learn from, tells the class.
+
+    Attributes:
+        fact: str, a key of `FACT_TITLES`.
+        title: str, the same for a person.
+        accuracy: float in [0, 1].
+        beats_chance: bool, more than three standard errors above chance.
+    """
+
+    fact: str
+    title: str
+    accuracy: float
+    beats_chance: bool
+
+
+@dataclass(frozen=True)
+class Giveaway:
+    """What facts about the files alone tell of the class.
+
+    Attributes:
+        accuracy: float in [0, 1] of a model on all facts together, or None where it is undefined.
+        chance: float in [0, 1], the share of the largest class among the pictures used, which
+            is what always naming that class scores; None without pictures.
+        majority: str, that class, or None.
+        top: tuple of FactScore, each fact alone, the most telling first.
+        sentences: tuple of str, the answer in words, the most important first; never empty.
+        notes: tuple of str, what was left out or sampled; often empty.
+        images: int, how many pictures were used.
+        folds: int, in how many parts they were cross-validated; 0 where that was impossible.
+    """
+
+    accuracy: float | None
+    chance: float | None
+    majority: str | None
+    top: tuple
+    sentences: tuple
+    notes: tuple
+    images: int
+    folds: int
+
+    def to_dict(self):
+        """Return `accuracy`, `chance`, `top`, `sentences` and `notes` as plain values for JSON."""
+        return {
+            "accuracy": self.accuracy,
+            "chance": self.chance,
+            "top": [{"fact": f.fact, "title": f.title, "accuracy": f.accuracy} for f in self.top],
+            "sentences": list(self.sentences),
+            "notes": list(self.notes),
+        }
+
+
+def giveaway_report(table, measures, groups, *, seed=0):
+    """Predict the class from facts about the files alone, and say in words which give it away.
+
+    A random forest sees size, aspect, format, bytes per pixel, frame and grey histogram, all
+    together and each alone. It is scored on pictures of groups it did not learn from: a patient
+    or a copy never stands on both sides. More than `MAX_IMAGES` pictures are sampled by class.
+
+    Args:
+        table: DataFrame (N rows) with `class_name`, `width`, `height`, `format`.
+        measures: DataFrame (N rows in the same order) with `aspect`, `bytes_per_pixel`,
+            `black_frame`, `white_frame` and `hist_00` … `hist_31`, as `measures.measure_pictures`
+            makes it; pictures without these values are left out.
+        groups: int (N,), as `split.picture_groups` makes it.
+        seed: int.
+
+    Returns:
+        Giveaway; the same for the same input and seed.
+
+    Raises:
+        ValueError: the three differ in length.
+    """
+    if not len(table) == len(measures) == len(groups):
+        raise ValueError(
+            "The table, the measures and the groups need one row per picture; "
+            f"received {len(table)}, {len(measures)} and {len(groups)}."
+        )
+    frame = pd.DataFrame(
+        {"class_name": table["class_name"].to_numpy(), "group": np.asarray(groups)}
+        | {name: table[name].to_numpy() for name in ("width", "height", "format")}
+        | {name: measures[name].to_numpy() for name in _MEASURED}
+    )
+    sayings = _class_sayings(frame)
+    used, notes = _usable_pictures(frame, np.random.default_rng(seed))
+    counts = used["class_name"].value_counts()
+    chance = float(counts.max() / len(used)) if len(used) else None
+    majority = str(counts.index[0]) if len(used) else None
+    if len(counts) < 2:
+        sentences = (_why_undefined(frame), *sayings.values())
+        return Giveaway(None, chance, majority, (), sentences, notes, len(used), 0)
+    folds, parts = _folds(used, seed)
+    facts = _fact_values(used)
+    labels, n_groups = used["class_name"].to_numpy(), used["group"].nunique()
+    accuracy = _accuracy(np.hstack(list(facts.values())), labels, parts, seed)
+    alone = [_accuracy(values, labels, parts, seed) for values in facts.values()]
+    scores = [
+        FactScore(fact, FACT_TITLES[fact], score, _beats_chance(score, chance, n_groups))
+        for fact, score in zip(facts, alone, strict=True)
+    ]
+    top = tuple(sorted(scores, key=lambda s: -s.accuracy))
+    answer = _answer(accuracy, chance, majority, _beats_chance(accuracy, chance, n_groups))
+    sentences = (answer, *_fact_sentences(top, chance, sayings))
+    return Giveaway(accuracy, chance, majority, top, sentences, notes, len(used), folds)
+
+
+def _usable_pictures(frame, rng):
+    """Return the rows that a cross-validation can use, and notes on the others."""
+    notes = []
+    measured = frame[_MEASURED].notna().all(axis=1)
+    if missing := int((~measured).sum()):
+        notes.append(f"{missing:,} {_images(missing)} could not be measured and {_was(missing)} left out.")
+    used = frame[measured]
+    groups = used.groupby("class_name")["group"].nunique()
+    few = [name for name in order_classes(used["class_name"]) if groups[name] < 2]
+    if few and len(groups) - len(few) > 1:
+        names = _listed([class_label(name) for name in few])
+        notes.append(f"{names} {_was(len(few))} left out: a class needs at least two patients or pictures.")
+    used = used[~used["class_name"].isin(few)]
+    if len(used) > MAX_IMAGES:
+        notes.append(f"Measured on about {MAX_IMAGES:,} of {len(used):,} images, drawn by class.")
+        used = used.iloc[stratified_rows(used["class_name"], MAX_IMAGES, rng)]
+        # A sample may hold too little of a rare class for two folds.
+        groups = used.groupby("class_name")["group"].nunique()
+        used = used[used["class_name"].map(groups) > 1]
+    return used.reset_index(drop=True), tuple(notes)
+
+
+def _folds(used, seed):
+    """Return how many folds, and a list of (learn, test) row positions; every class has a group in most of them."""
+    folds = min(_FOLDS, int(used.groupby("class_name")["group"].nunique().min()))
+    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    parts = splitter.split(used, used["class_name"], used["group"])
+    return folds, [(learn, test) for learn, test in parts if len(learn) and len(test)]
+
+
+def _fact_values(used):
+    """Return a dict of fact to float32 (n, k)."""
+    columns = {
+        "size": used[["width", "height"]],
+        "format": pd.get_dummies(used["format"]),
+        "aspect": used[["aspect"]],
+        "bytes_per_pixel": used[["bytes_per_pixel"]],
+        "frame": used[["black_frame", "white_frame"]],
+        "histogram": used[_HISTOGRAM],
+    }
+    return {fact: values.to_numpy(np.float32) for fact, values in columns.items()}
+
+
+def _accuracy(values, labels, parts, seed):
+    right = []
+    for learn, test in parts:
+        per_tree = min(len(learn), _PICTURES_PER_TREE)
+        forest = RandomForestClassifier(_TREES, min_samples_leaf=2, max_samples=per_tree, random_state=seed)
+        right.append(forest.fit(values[learn], labels[learn]).predict(values[test]) == labels[test])
+    return float(np.concatenate(right).mean())
+
+
+def _beats_chance(accuracy, chance, n_groups):
+    # Pictures of one group are no independent witnesses, so groups are counted. Three errors, not
+    # two: seven models are asked, and one of them would too often be lucky.
+    return bool(accuracy > chance + 3 * np.sqrt(chance * (1 - chance) / n_groups))
+
+
+def _answer(accuracy, chance, majority, beats_chance):
+    odds = f"{_percent(accuracy)} of cases (chance, by always answering {class_label(majority)}: {_percent(chance)})"
+    if beats_chance:
+        facts = "File facts and the mix of grey values alone, without any shape in the picture,"
+        return f"{facts} predict the class in {odds}."
+    return f"File facts and the mix of grey values do not give the class away: they predict it in {odds}."
+
+
+def _fact_sentences(top, chance, sayings):
+    """Say which fact tells most, then what is typical of a class in size and format."""
+    odds = {
+        s.fact: f"{_FACTS_IN_WORDS[s.fact]} alone predicts the class in {_percent(s.accuracy)} of cases "
+        f"(chance {_percent(chance)})."
+        for s in top
+        if s.beats_chance
+    }
+    best = next(iter(odds), None)
+    sentences = [odds[best][0].upper() + odds[best][1:]] if best is not None and best not in sayings else []
+    for fact, saying in sayings.items():
+        sentences.append(f"{saying.removesuffix('.')}; {odds[fact]}" if fact in odds else saying)
+    return sentences
+
+
+def _class_sayings(frame):
+    """Return what is typical of some classes and not of others, a dict of "size" or "format" to a sentence."""
+    size = frame["width"].astype(str) + " × " + frame["height"].astype(str)
+    values = {"size": (size, " pixels"), "format": (frame["format"], " files")}
+    sayings = {fact: _typical(frame["class_name"], value, unit) for fact, (value, unit) in values.items()}
+    return {fact: saying for fact, saying in sayings.items() if saying}
+
+
+def _typical(class_names, values, unit):
+    """Name the value that parts the classes most, or None.
+
+    For each class's most common value the classes are ordered by their share of it and cut at
+    the widest step. It is told where that step is at least 30 points and those above it have at
+    least half their pictures so.
+    """
+    classes = order_classes(class_names)
+    shares = pd.crosstab(values, class_names, normalize="columns")
+    best = (0.0, None, 0)
+    for value in dict.fromkeys(shares[name].idxmax() for name in classes):
+        ordered = shares.loc[value].sort_values(ascending=False, kind="stable")
+        steps = -np.diff(ordered.to_numpy())
+        cut = int(np.argmax(steps)) + 1 if len(steps) else 0
+        if cut and steps[cut - 1] > best[0] and ordered.iloc[cut - 1] >= 0.5:
+            best = (steps[cut - 1], value, cut)
+    step, value, cut = best
+    if step < 0.3:
+        return None
+    ordered = shares.loc[value].sort_values(ascending=False, kind="stable")
+    high, low = ordered.iloc[:cut], ordered.iloc[cut:]
+    return f"{_high_words(high)} {value}{unit}, but {_low_words(low)}."
+
+
+def _high_words(high):
+    labels = {name: class_label(name) for name in order_classes(high.index)}
+    if (high == 1).all():
+        return f"All {_listed(list(labels.values()))} images are"
+    if len(high) > 3:
+        return f"At least {_percent(high.min())} of the images of {len(high)} classes are"
+    return _listed([f"{_percent(high[n])} of {label}" for n, label in labels.items()]) + " images are"
+
+
+def _low_words(low):
+    most = low.max()
+    if len(low) == 1:
+        whose = class_label(low.index[0])
+        return f"none of the {whose} images" if most == 0 else f"{_percent(most)} of {whose}"
+    return "none of the others" if most == 0 else f"at most {_percent(most)} of each other class"
+
+
+def _why_undefined(frame):
+    classes = order_classes(frame["class_name"])
+    if not classes:
+        return "There are no images, so nothing can give a class away."
+    if len(classes) == 1:
+        return f"There is only one class, {class_label(classes[0])}, so nothing can give it away."
+    return (
+        "Whether facts about the files give the class away cannot be measured: "
+        "at least two classes need two measured patients or pictures each."
+    )
+
+
+def _percent(share):
+    """Write a share in whole percent without ever rounding to all or nothing."""
+    if 0 < share < 0.01:
+        return "under 1 %"
+    if 0.99 < share < 1:
+        return "over 99 %"
+    return f"{100 * share:.0f} %"
+
+
+def _listed(words):
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def _images(n):
+    return "image" if n == 1 else "images"
+
+
+def _was(n):
+    return "was" if n == 1 else "were"

@@ -1,0 +1,54 @@
+"""Which pictures of a data set belong together: one patient's, and copies of one picture."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from cxr_core.decisions import without_distinct
+from cxr_core.duplicates import duplicate_groups, find_duplicates
+from cxr_core.prepared import PreparedImages, prepare_images
+from cxr_core.preprocess import Preprocessing
+from cxr_core.split import picture_groups
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """A data set's pictures and what ties them.
+
+    Attributes:
+        prepared: prepared.PreparedImages, the N pictures as they were compared.
+        pairs: DataFrame, duplicates as `duplicates.find_duplicates` gives them, less those that
+            were marked as distinct.
+        groups: int (N,), a number per picture; pictures of one number must not be parted.
+    """
+
+    prepared: PreparedImages
+    pairs: pd.DataFrame
+    groups: np.ndarray
+
+    @property
+    def table(self):
+        """The table of the N pictures."""
+        return self.prepared.table
+
+    def duplicates(self):
+        """Return the groups of duplicates as a list of int arrays of row positions."""
+        return duplicate_groups(self.pairs, len(self.table))
+
+
+def group_pictures(table, decisions, *, phase):
+    """Find out which pictures belong together.
+
+    Args:
+        table: DataFrame as `dataset.scan_dataset` makes it; pictures that cannot be decoded are left out.
+        decisions: decisions.Decisions; pairs marked as distinct are dropped.
+        phase: callable(name) that returns a callable(done, total) to report to, or None.
+
+    Returns:
+        Grouping.
+    """
+    prepared = prepare_images(table, Preprocessing(), progress=phase("Preparing the images"))
+    pairs = find_duplicates(prepared, progress=phase("Looking for duplicates"))
+    pairs = without_distinct(pairs, prepared.table, decisions)
+    return Grouping(prepared, pairs, picture_groups(prepared.table, pairs))

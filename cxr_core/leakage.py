@@ -1,0 +1,212 @@
+"""Which images are tested although training has seen their patient or a copy of them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from cxr_core.dataset import patient_of
+from cxr_core.split import make_split, split_kinds
+
+CAUSES = {
+    "copy": "a file of equal content",
+    "patient": "a picture of the same patient",
+    "duplicate": "a near copy, or a file that differs only in its name's endings",
+}
+_SIDES = ("test", "validation")
+
+
+@dataclass(frozen=True)
+class Leakage:
+    """What test and validation share with training.
+
+    Attributes:
+        images: dict of "test" and "validation" to int, images on that side.
+        rows: DataFrame, one row per image of these sides that shares its group with a training
+            image, sorted by row: `row` (position in the table), `file`, `class_name`, `path`
+            (where the table has it), `split`, `group`, `cause` (a key of `CAUSES`: the first that
+            holds), `train_row` and `train_file` (one training image it shares that with).
+    """
+
+    images: dict
+    rows: pd.DataFrame
+
+    def count(self, side="test"):
+        """Return how many images of a side share their group with a training image."""
+        return int((self.rows["split"] == side).sum())
+
+    def causes(self, side="test"):
+        """Return a dict of every key of `CAUSES` to a count of images."""
+        counts = self.rows.loc[self.rows["split"] == side, "cause"].value_counts()
+        return {cause: int(counts.get(cause, 0)) for cause in CAUSES}
+
+    @property
+    def sentence(self):
+        """The answer for the test side in one sentence."""
+        leaking, total = self.count(), self.images["test"]
+        if not total:
+            return "There are no test images."
+        if not leaking:
+            return "No test image shares a patient or a duplicate with training."
+        if total == 1:
+            return "The one test image shares a patient or a duplicate with training."
+        verb = "shares" if leaking == 1 else "share"
+        return f"{leaking:,} of {total:,} test images {verb} a patient or a duplicate with training."
+
+    def to_dict(self):
+        """Return, for "test" and "validation", the counts and the files as plain values for JSON."""
+        return {
+            side: {
+                "images": self.images[side],
+                "share_with_train": self.count(side),
+                "causes": self.causes(side),
+                "files": self.rows.loc[self.rows["split"] == side, "file"].tolist(),
+            }
+            for side in _SIDES
+        }
+
+
+def leakage_of(sides, table, groups):
+    """Find the test and validation images whose patient or duplicate is in training.
+
+    Args:
+        sides: sequence of str (N,), "train", "validation", "test" or anything else for none: as
+            `Split.names` gives it, or the column `split` of a run's `split.csv`.
+        table: DataFrame (N rows) with `file`, `class_name`, `digest`, and `patient` and `path` where known, such as
+            a run's `split.csv`. Without `patient` it is read from the file names.
+        groups: int (N,), as `split.picture_groups` makes it, or the column `group` of `split.csv`.
+
+    Returns:
+        Leakage.
+
+    Raises:
+        ValueError: the three differ in length.
+    """
+    sides, groups = np.asarray(sides, object), np.asarray(groups)
+    if not len(sides) == len(table) == len(groups):
+        raise ValueError(
+            "The sides, the table and the groups need one row per picture; "
+            f"received {len(sides)}, {len(table)} and {len(groups)}."
+        )
+    table = table.reset_index(drop=True)
+    if "patient" in table:
+        patients = table["patient"]
+    else:
+        patients = table["file"].map(lambda file: patient_of(file.rsplit("/", 1)[-1]))
+    train = np.flatnonzero(sides == "train")
+    rows = np.flatnonzero(np.isin(sides, _SIDES) & np.isin(groups, groups[train]))
+    found = {
+        "copy": _train_partner(table["digest"], train).iloc[rows],
+        "patient": _train_partner(patients, train).iloc[rows],
+        "duplicate": _train_partner(pd.Series(groups), train).iloc[rows],
+    }
+    holds = [partners.notna().to_numpy() for partners in found.values()]
+    partners = pd.concat(found, axis=1).bfill(axis=1).iloc[:, 0].astype(int).to_numpy()
+    kept = [c for c in ("file", "class_name", "path") if c in table]
+    leaks = table.loc[rows, kept].assign(
+        row=rows,
+        split=sides[rows],
+        group=groups[rows],
+        cause=np.select(holds, list(found), default="").astype(object),
+        train_row=partners,
+        train_file=table["file"].to_numpy()[partners],
+    )
+    order = ["row", *kept, "split", "group", "cause", "train_row", "train_file"]
+    return Leakage({side: int((sides == side).sum()) for side in _SIDES}, leaks[order].reset_index(drop=True))
+
+
+def compare_splits(table, groups, *, seed=0, **options):
+    """Count what every kind of split would leak on one data set.
+
+    Args:
+        table: DataFrame, as `split.make_split` takes it.
+        groups: int (N,), as `split.picture_groups` makes it; the grouped split is made from them.
+        seed: int.
+        **options: further keywords of `split.make_split`, such as `test_share`.
+
+    Returns:
+        DataFrame, one row per kind that fits the table: `kind`, `test_images`, `share_with_train`
+        (how many of these share their group with a training image), `validation_images`,
+        `validation_share_with_train`, `chose_the_epoch` (how many test images also choose the best
+        epoch) and `note`: "" or, with all numbers missing, why this kind is impossible here.
+    """
+    groups, rows = np.asarray(groups), []
+    for kind in split_kinds(table):
+        try:
+            split = make_split(table, kind, seed=seed, groups=groups, **options)
+        except ValueError as error:
+            rows.append({"kind": kind, "note": str(error)})
+            continue
+        seen = np.isin(groups, groups[split.train])
+        rows.append(
+            {
+                "kind": kind,
+                "test_images": len(split.test),
+                "share_with_train": int(seen[split.test].sum()),
+                "validation_images": len(split.validation),
+                "validation_share_with_train": int(seen[split.validation].sum()),
+                "chose_the_epoch": len(np.intersect1d(split.test, split.validation)),
+                "note": "",
+            }
+        )
+    counts = ["test_images", "share_with_train", "validation_images", "validation_share_with_train", "chose_the_epoch"]
+    frame = pd.DataFrame(rows, columns=["kind", *counts, "note"])
+    return frame.astype(dict.fromkeys(counts, "Int64"))
+
+
+def score_without_leaks(predictions, leaks, *, side="test"):
+    """Score a classifier with and without the images that share something with training.
+
+    Images are joined by path where both tables have one, else by file and class. Two roots may
+    hold the same file name: where only some of the images of one name leak, none can be told
+    from the other, so all of them are left out of "without" and counted as unclear.
+
+    Args:
+        predictions: DataFrame with `file`, `true`, `predicted`, and `path` and `split` where
+            known, as in a run's `predictions.csv`.
+        leaks: DataFrame with `file`, `class_name`, `split` and perhaps `path`: `Leakage.rows` of the same run.
+        side: "test" or "validation". In the article's way ask for "test"; both sides are the same images there.
+
+    Returns:
+        dict of `all` and `without` (accuracy in [0, 1], None without images), `n_all`,
+        `n_without` and `unclear` (int).
+    """
+    if "split" in predictions:
+        predictions = predictions[predictions["split"] == side]
+    leaks = leaks[leaks["split"] == side]
+    by_path = all("path" in t and t["path"].notna().all() for t in (predictions, leaks))
+    ours = _keys(predictions, ["path"] if by_path else ["file", "true"])
+    theirs = _keys(leaks, ["path"] if by_path else ["file", "class_name"])
+    leaking = ours.isin(theirs)
+    unclear = leaking & (ours.map(ours.value_counts()) > ours.map(theirs.value_counts()))
+    right = predictions["true"] == predictions["predicted"]
+    return {
+        "all": _mean(right),
+        "without": _mean(right[~leaking]),
+        "n_all": len(right),
+        "n_without": int((~leaking).sum()),
+        "unclear": int(unclear.sum()),
+    }
+
+
+def leakage_sentence(score):
+    """Say what `score_without_leaks`, with the `sentence` of its Leakage, found; for a run's `metrics.json`."""
+    sentence = score["sentence"]
+    if score["n_without"] < score["n_all"] and score["without"] is not None:
+        sentence += f" Accuracy is {score['all']:.1%} with them and {score['without']:.1%} without."
+    return sentence
+
+
+def _train_partner(keys, train):
+    """Return for every row the first training row of the same key as a float Series; NaN where there is none."""
+    known = keys.iloc[train].dropna().drop_duplicates()
+    first = pd.Series(known.index.to_numpy(float), index=known.to_numpy())
+    return keys.map(first).astype(float)
+
+
+def _keys(table, columns):
+    return pd.Series(list(table[columns].itertuples(index=False, name=None)), index=table.index, dtype=object)
+
+
+def _mean(right):
+    return float(right.mean()) if len(right) else None

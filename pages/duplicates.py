@@ -1,0 +1,82 @@
+"""Which pictures show the same radiograph, and what to do about them."""
+
+import streamlit as st
+
+from cxr_core.config import class_label
+from cxr_core.decisions import exclude, excluded_rows, include, mark_distinct, unmark_distinct
+from cxr_core.duplicates import best_member, differences, group_table
+from ui.blocks import page_header
+from ui.data import choose_dataset, demo_note
+from ui.examine import dataset_decisions, decide, grouping, offer_undo
+from ui.gallery import one_page, picture_gallery
+
+REASON = "duplicate"
+page_header("Duplicates", "One radiograph in several files teaches twice, and tests what was taught.")
+dataset = choose_dataset()
+demo_note(dataset)
+offer_undo(dataset)
+found, decisions = grouping(dataset), dataset_decisions(dataset)
+table = found.table
+groups = group_table(found.duplicates(), table, found.pairs, excluded_rows(table, decisions))
+
+columns = st.columns(4)
+columns[0].metric("Groups", f"{len(groups):,}", border=True, help="Pictures that show the same radiograph.")
+columns[1].metric("Pictures in them", f"{groups['pictures'].sum():,}", border=True, help="Of all that can be read.")
+columns[2].metric(
+    "Across classes",
+    f"{groups['across_classes'].sum():,}",
+    border=True,
+    help="One radiograph, two answers: look here first.",
+)
+columns[3].metric(
+    "Still whole", f"{groups['whole'].sum():,}", border=True, help="Groups of which more than one picture takes part."
+)
+if groups.empty:
+    st.success("No picture shows the same radiograph as another.", icon=":material/check:")
+    st.stop()
+st.caption("Whatever you decide, a grouped split keeps each group on one side.")
+
+chosen = st.segmented_control(
+    "Show", ["all", "across classes", "still whole", "equal files"], default="all", help="Which groups to look at."
+)
+filters = {"across classes": "across_classes", "still whole": "whole", "equal files": "equal"}
+shown = groups[groups[filters[chosen]]] if chosen in filters else groups
+with st.popover("Reduce all to their best picture", icon=":material/filter_1:", disabled=not groups["whole"].any()):
+    st.write(
+        "Of each group the picture with most pixels stays; the others are left out of every later split. "
+        "No file is deleted."
+    )
+    if st.button("Reduce all groups", type="primary", help="Can be undone."):
+        others = table.iloc[
+            [row for rows in groups["rows"] for row in rows if row != rows[best_member(table.iloc[rows])]]
+        ]
+        decide(dataset, exclude(decisions, others, REASON), f"{len(others):,} copies are left out.")
+
+for rows in one_page(shown["rows"].tolist(), 6, "duplicates_page"):
+    group = table.iloc[rows]
+    names = " and ".join(class_label(c) for c in group["class_name"].unique())
+    with st.container(border=True):
+        st.markdown(f"**{len(rows)} pictures, {names}**")
+        texts = differences(group, found.pairs)
+        captions = [
+            f"{r.width} × {r.height}, {r.bytes / 1000:,.0f} kB: {text}"
+            for r, text in zip(group.itertuples(), texts, strict=True)
+        ]
+        picture_gallery(dataset, group, captions, f"group_{rows[0]}")
+        with st.container(horizontal=True):
+            if st.button("Keep only the best", key=f"best_{rows[0]}", help="The one with most pixels."):
+                others = group.drop(index=group.index[best_member(group)])
+                decide(
+                    dataset, exclude(decisions, others, REASON), f"{len(others)} of {len(rows)} pictures are left out."
+                )
+            if st.button("Keep all", key=f"whole_{rows[0]}", help="Take every picture of this group in again."):
+                decide(dataset, include(decisions, group), f"All {len(rows)} pictures take part.")
+            if st.button(
+                "Not duplicates", key=f"distinct_{rows[0]}", help="They only look alike; later splits may part them."
+            ):
+                decide(dataset, mark_distinct(decisions, group), "Noted: these are different radiographs.")
+
+if decisions.distinct:
+    st.caption(f"{len(decisions.distinct)} groups are marked as different radiographs.")
+    if st.button("Forget these marks", help="Look-alikes are duplicates again."):
+        decide(dataset, unmark_distinct(decisions, table), "The marks are gone.")

@@ -1,0 +1,35 @@
+"""All pictures laid out so that like lies near like."""
+
+import streamlit as st
+
+from cxr_core.data_figures import map_figure
+from ui.blocks import page_header
+from ui.data import choose_dataset, demo_note
+from ui.examine import grouping, offer_undo, picture_map
+from ui.gallery import one_page, picture_gallery
+
+page_header(
+    "Map", "Near means alike to the classifier's network. Islands of one class are often one hospital, not one disease."
+)
+dataset = choose_dataset()
+demo_note(dataset)
+offer_undo(dataset)
+table = grouping(dataset).table
+rows, xy = picture_map(dataset, table)
+if len(rows) < len(table):
+    st.caption(f"{len(rows):,} of {len(table):,} pictures, drawn so that every class keeps its share.")
+event = st.plotly_chart(
+    map_figure(xy, table.iloc[rows]),
+    width="stretch",
+    key="map",
+    on_select="rerun",
+    selection_mode=("lasso", "box", "points"),
+    config={"displaylogo": False},
+)
+selected = [point["customdata"] for point in event.selection.points]
+if not selected:
+    st.info("Click a mark to see its picture, or draw around some to see them all.", icon=":material/lasso_select:")
+    st.stop()
+st.subheader(f"{len(selected):,} selected")
+page = one_page(table.iloc[selected], 24, "map_page")
+picture_gallery(dataset, page, [f"{r.file[-40:]}, {r.width} × {r.height}" for r in page.itertuples()], "map")

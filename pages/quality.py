@@ -1,0 +1,64 @@
+"""Pictures that a person should look at before a classifier learns from them."""
+
+import streamlit as st
+
+from cxr_core.data_figures import flag_counts_figure
+from cxr_core.decisions import exclude, include
+from cxr_core.flags import FLAGS, flag_pictures
+from ui.blocks import download_table, page_header, show_figure
+from ui.data import choose_dataset, demo_note
+from ui.examine import dataset_decisions, decide, features, grouping, measures, offer_undo
+from ui.gallery import one_page, picture_gallery
+
+page_header("Quality", "Pictures that are worth a look before a classifier learns from them.")
+dataset = choose_dataset()
+demo_note(dataset)
+offer_undo(dataset)
+table = grouping(dataset).table
+measured, known, decisions = measures(dataset, table), features(dataset, table), dataset_decisions(dataset)
+
+flags = flag_pictures(table, measured, known.values)
+counts = flags["flag"].value_counts()
+columns = st.columns(3)
+columns[0].metric("Flagged pictures", f"{flags['row'].nunique():,}", border=True, help="With one flag or more.")
+columns[1].metric("Left out", f"{len(decisions.excluded):,}", border=True, help="Take no part in any later split.")
+columns[2].metric("Pictures in all", f"{len(table):,}", border=True, help="That can be read.")
+titles = {name: flag.title for name, flag in FLAGS.items() if counts.get(name, 0)}
+if not titles:
+    st.success("No picture is flagged.", icon=":material/check:")
+    st.stop()
+show_figure(flag_counts_figure(flags.assign(class_name=table["class_name"].to_numpy()[flags["row"]]), titles))
+
+st.subheader("Look at them")
+name = st.selectbox(
+    "Flag", list(titles), format_func=lambda n: f"{titles[n]} ({counts[n]:,})", help="Sorted from worst to mildest."
+)
+flag = FLAGS[name]
+st.caption(flag.help)
+threshold = st.number_input(
+    "Flagged from a value of" if flag.low is None else "Flagged up to a value of",
+    value=float(flag.threshold),
+    key=f"threshold_{name}",
+    width=240,
+    help="Change the rule and see what it catches. Runs are not touched.",
+)
+flags = flag_pictures(table, measured, known.values, thresholds={name: threshold})
+flags = flags[flags["flag"] == name]
+rows = table.iloc[flags["row"]]
+with st.container(horizontal=True):
+    if st.button(
+        f"Leave out all {len(rows):,}", disabled=rows.empty, help="Out of every later split; no file is deleted."
+    ):
+        decide(dataset, exclude(decisions, rows, name), f"{len(rows):,} pictures are left out: {flag.title.lower()}.")
+    if st.button(f"Take in all {len(rows):,}", disabled=rows.empty, help="Back into every later split."):
+        decide(dataset, include(decisions, rows), f"{len(rows):,} pictures are taken in again.")
+values = dict(zip(flags["row"], flags["value"], strict=True))
+page = one_page(rows, 24, f"page_{name}")
+picture_gallery(
+    dataset,
+    page,
+    [f"{r.file.rpartition('/')[2][:40]}: {flag.describe(values[r.Index])}" for r in page.itertuples()],
+    name,
+)
+
+download_table("Download all flags", flag_pictures(table, measured, known.values).drop(columns="row"), "flags.csv")

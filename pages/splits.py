@@ -1,0 +1,52 @@
+"""What a split would leak, and the split itself."""
+
+import streamlit as st
+
+from cxr_core.config import class_label
+from cxr_core.decisions import excluded_rows
+from cxr_core.leakage import compare_splits, leakage_of
+from cxr_core.split import SPLIT_KINDS, make_split, split_kinds, split_table
+from ui.blocks import download_table, page_header
+from ui.data import choose_dataset, demo_note, show_pictures
+from ui.examine import dataset_decisions, grouping
+
+page_header("Splits", "Which pictures teach, which choose, which test, and whether the test has been seen before.")
+dataset = choose_dataset()
+demo_note(dataset)
+found = grouping(dataset)
+kept = ~excluded_rows(found.table, dataset_decisions(dataset))
+table, groups = found.table[kept].reset_index(drop=True), found.groups[kept]
+
+left, right = st.columns([3, 1])
+kinds = split_kinds(table)
+kind = left.segmented_control("Split", kinds, default="grouped", help=" ".join(f"{k}: {SPLIT_KINDS[k]}" for k in kinds))
+seed = right.number_input("Seed", 0, value=0, help="Another seed, another split; the same seed, the same split.")
+kind = kind or "grouped"
+try:
+    split = make_split(table, kind, seed=seed, groups=groups)
+except ValueError as error:
+    st.error(str(error))
+    st.stop()
+leaks = leakage_of(split.names(len(table)), table, groups)
+(st.warning if leaks.count() else st.success)(leaks.sentence)
+rows = split_table(table, groups, split)
+counts = rows.groupby(["class_name", "split"], sort=False).size().unstack(fill_value=0)
+st.dataframe(counts.rename(index=class_label).rename_axis("class"), width="stretch")
+
+if leaks.count():
+    st.subheader("Seen before", help="A test picture, and the training picture that shares its patient or radiograph.")
+    for row in leaks.rows[leaks.rows["split"] == "test"].head(4).itertuples():
+        show_pictures([row.path, table["path"].iloc[row.train_row]], ["test", f"training: {row.cause}"])
+
+st.subheader("All kinds of split", help="On the same pictures, with the same seed.")
+comparison = compare_splits(table, groups, seed=seed)
+names = {
+    "kind": "split",
+    "test_images": "test images",
+    "share_with_train": "seen in training",
+    "validation_images": "validation images",
+    "validation_share_with_train": "validation seen in training",
+    "chose_the_epoch": "test images that choose the epoch",
+}
+st.dataframe(comparison.rename(columns=names), width="stretch", hide_index=True)
+download_table("Download this split", rows.drop(columns="path"), "split.csv")

@@ -1,0 +1,300 @@
+"""archive.py against archives that zipfile writes, honest ones and such as an attacker would send."""
+
+import io
+import shutil
+import stat
+import struct
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pydicom.data
+import pytest
+from PIL import Image
+
+from cxr_core import archive
+from cxr_core.archive import RefusedArchive, unpack_zip
+from cxr_core.dataset import scan_dataset
+
+
+def png(value=0):
+    stream = io.BytesIO()
+    Image.fromarray(np.full((8, 8), value, np.uint8)).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def zip_of(files, compression=zipfile.ZIP_DEFLATED):
+    """Bytes of a ZIP of a dict (or list of pairs) of names, or ZipInfos, to bytes."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", compression) as target:
+        for name, data in files.items() if isinstance(files, dict) else files:
+            target.writestr(name, data)
+    return stream.getvalue()
+
+
+def unpacked(folder):
+    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+
+
+@pytest.fixture
+def place(tmp_path):
+    """A folder that does not exist, in an empty one."""
+    return tmp_path / "home" / "uploaded"
+
+
+def assert_refused(data, place, match):
+    with pytest.raises(RefusedArchive, match=match) as caught:
+        unpack_zip(data, place)
+    assert str(caught.value).count("\n") == 0
+    assert not place.exists()
+    assert not place.parent.exists() or list(place.parent.iterdir()) == []
+
+
+def test_pictures_are_unpacked_byte_for_byte_into_their_class_folders(place):
+    files = {"normal/a.png": png(1), "normal/sub/b.jpg": png(2), "covid/a.png": png(3)}
+    assert unpack_zip(zip_of(files), place) == place
+    assert {name: (place / name).read_bytes() for name in unpacked(place)} == files
+
+
+@pytest.mark.parametrize("kind", ["bytes", "path", "file"])
+def test_bytes_a_path_and_an_open_file_are_all_taken(place, tmp_path, kind):
+    data = zip_of({"normal/a.png": png()})
+    path = tmp_path / "a.zip"
+    path.write_bytes(data)
+    unpack_zip({"bytes": data, "path": path, "file": io.BytesIO(data)}[kind], place)
+    assert unpacked(place) == ["normal/a.png"]
+
+
+def test_what_was_unpacked_can_be_scanned(place):
+    files = {f"data/{c}/person{i}_virus_1.png": png(i) for c in ("normal", "virus") for i in range(3)}
+    table = scan_dataset(unpack_zip(zip_of(files), place)).table
+    assert table["class_name"].value_counts().to_dict() == {"normal": 3, "virus": 3}
+
+
+def test_a_single_folder_around_the_classes_is_dropped(place):
+    files = {"x/normal/a.png": png(), "x/covid/b.png": png(), "x/readme.txt": b"hello", "__MACOSX/x/._a.png": b"m"}
+    unpack_zip(zip_of(files), place)
+    assert unpacked(place) == ["covid/b.png", "normal/a.png"]
+
+
+def test_only_one_folder_around_is_dropped(place):
+    unpack_zip(zip_of({"x/train/normal/a.png": png(), "x/test/normal/b.png": png()}), place)
+    assert unpacked(place) == ["test/normal/b.png", "train/normal/a.png"]
+
+
+def test_the_only_class_folder_is_kept(place):
+    unpack_zip(zip_of({"covid/a.png": png(), "covid/sub/b.png": png()}), place)
+    assert unpacked(place) == ["covid/a.png", "covid/sub/b.png"]
+
+
+def test_what_is_no_picture_is_left_out(place):
+    junk = ["normal/.DS_Store", "normal/Thumbs.db", "normal/list.csv", "normal/x.exe", "normal/README",
+            "__MACOSX/normal/._a.png", ".git/normal/a.png", "top.png"]  # fmt: skip
+    unpack_zip(zip_of({"normal/a.PNG": png()} | dict.fromkeys(junk, b"junk")), place)
+    assert unpacked(place) == ["normal/a.PNG"]
+
+
+def test_a_dicom_file_without_ending_is_a_picture(place):
+    dicom = Path(pydicom.data.get_testdata_file("CT_small.dcm", download=False)).read_bytes()
+    unpack_zip(zip_of({"virus/IM0001": dicom, "virus/LICENSE": b"no picture"}), place)
+    assert unpacked(place) == ["virus/IM0001"]
+
+
+def test_long_names_and_emoji_are_stored_and_scanned(place):
+    names = {"🫁" * 200 + ".png", "a" * 200 + ".jpeg.jpg", "a" * 199 + "b.jpeg.jpg", "person7_virus_1 🫁.png"}
+    files = {f"Größe 🩻/{name}": png(i) for i, name in enumerate(sorted(names))}
+    unpack_zip(zip_of(files), place)
+    table = scan_dataset(place).table
+    assert sorted((place / name).read_bytes() for name in unpacked(place)) == sorted(files.values())
+    assert set(table["class_name"]) == {"Größe 🩻"}
+    assert len(table) == 4
+    assert all(len(name.encode()) <= 255 for name in (p.name for p in place.rglob("*")))
+    assert "person7" in set(table["patient"].dropna())
+
+
+@pytest.mark.parametrize("name", ["CON.png", "aux.x.png", 'a?b"c.png', "a\nb.png", "trailing. /a.png"])
+def test_a_name_that_some_file_system_does_not_hold_is_changed(place, name):
+    unpack_zip(zip_of({f"normal/{name}": png(), "virus/a.png": png()}), place)
+    stored, _ = unpacked(place)
+    assert stored.startswith("normal/") and stored.endswith(".png")
+    assert stored != f"normal/{name}"
+    assert not set(stored) & set('?"\n')
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../a.png", "normal/../../a.png", "/etc/a.png", "//server/a.png", "C:/a.png", "c:a.png", "normal\\a.png",
+     "..\\a.png", "normal/..", "normal/a.png\0.txt"],
+)  # fmt: skip
+def test_a_name_that_leads_out_is_refused(place, name):
+    info = zipfile.ZipInfo("placeholder")
+    info.filename = name
+    assert_refused(zip_of([("normal/ok.png", png()), (info, png())]), place, "leads out")
+
+
+@pytest.mark.parametrize(
+    ("mode", "match"), [(stat.S_IFLNK | 0o777, "a link"), (stat.S_IFIFO | 0o644, "no file"), (stat.S_IFCHR, "no file")]
+)
+def test_a_link_or_a_device_is_refused(place, mode, match):
+    info = zipfile.ZipInfo("normal/a.png")
+    info.external_attr = mode << 16
+    assert_refused(zip_of([(info, b"/etc/passwd")]), place, match)
+
+
+@pytest.mark.parametrize("name", ["more.zip", "normal/more.tar.gz", "normal/a.7z", "a.RAR", "normal/x.tgz"])
+def test_an_archive_within_is_refused_by_its_ending(place, name):
+    assert_refused(zip_of({"normal/a.png": png(), name: b"whatever"}), place, "another archive")
+
+
+@pytest.mark.parametrize("data", [zip_of({"a": b"x"}), b"7z\xbc\xaf\x27\x1c...", b"Rar!\x1a\x07", b"\x1f\x8b\x08..."])
+def test_an_archive_that_calls_itself_a_picture_is_refused(place, data):
+    assert_refused(zip_of({"normal/a.png": png(), "normal/b.png": data}), place, "another archive")
+
+
+@pytest.mark.parametrize("data", [b"", b"hello", b"Rar!\x1a\x07", png(), zip_of({"normal/a.png": png()})[:-30]])
+def test_what_is_no_zip_is_refused(place, data):
+    assert_refused(data, place, "not a ZIP")
+
+
+def test_an_encrypted_archive_is_refused(place):
+    data = bytearray(zip_of({"normal/a.png": png()}))
+    for mark, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        data[data.index(mark) + offset] |= 1
+    assert_refused(bytes(data), place, "password")
+
+
+def test_an_unusual_packing_is_refused(place):
+    assert_refused(zip_of({"normal/a.png": png()}, zipfile.ZIP_LZMA), place, "plain ZIP")
+
+
+def test_a_broken_picture_within_is_refused_and_leaves_nothing(place):
+    data = bytearray(zip_of({"normal/a.png": png(1), "normal/b.png": png(2)}, zipfile.ZIP_STORED))
+    data[data.index(b"IEND")] ^= 255
+    assert_refused(bytes(data), place, "broken at normal/a.png")
+
+
+def test_too_many_files_are_refused(place, monkeypatch):
+    monkeypatch.setattr(archive, "MAX_FILES", 5)
+    assert_refused(zip_of({f"normal/{i}.png": png() for i in range(6)}), place, "more than 5 files")
+
+
+def test_as_many_files_as_allowed_are_taken(place, monkeypatch):
+    monkeypatch.setattr(archive, "MAX_FILES", 5)
+    assert len(unpacked(unpack_zip(zip_of({f"normal/{i}.png": png() for i in range(5)}), place))) == 5
+
+
+def test_too_many_files_are_noticed_before_their_table_is_read(place, monkeypatch):
+    data = zip_of({f"normal/{i}.png": png() for i in range(6)})
+    monkeypatch.setattr(archive, "MAX_FILES", 5)
+    monkeypatch.setattr(archive.zipfile, "ZipFile", lambda *a: pytest.fail("the table was read"))
+    assert_refused(data, place, "more than 5 files")
+
+
+def test_an_archive_that_unpacks_to_too_much_is_refused(place, monkeypatch):
+    monkeypatch.setattr(archive, "MAX_TOTAL_BYTES", 3 * len(png()) - 1)
+    assert_refused(zip_of({f"normal/{i}.png": png() for i in range(3)}), place, "would take")
+
+
+def test_a_picture_that_is_too_large_is_refused(place, monkeypatch):
+    monkeypatch.setattr(archive, "MAX_FILE_BYTES", 50)
+    assert_refused(zip_of({"normal/a.png": png()}), place, "a.png")
+
+
+def test_a_bomb_of_one_file_is_refused(place):
+    assert_refused(zip_of({"normal/a.png": png(), "normal/b.bmp": bytes(20_000_000)}), place, "bomb")
+
+
+def test_a_bomb_of_many_small_files_is_refused(place):
+    assert_refused(zip_of({f"normal/{i}.bmp": bytes(2_000_000) for i in range(20)}), place, "bomb")
+
+
+def test_a_large_two_valued_picture_is_no_bomb(place):
+    y, x = np.mgrid[:3000, :4000]
+    noise = np.random.default_rng(0).normal(0, 60, (3000, 4000))
+    stream = io.BytesIO()
+    Image.fromarray(np.where(np.hypot(y - 1500, x - 2000) + noise < 1000, 255, 0).astype(np.uint8)).save(stream, "BMP")
+    unpack_zip(zip_of({"normal/a.bmp": stream.getvalue()}), place)
+    assert unpacked(place) == ["normal/a.bmp"]
+
+
+def test_entries_that_share_their_data_are_refused(place):
+    """A table of contents whose entries all point at one large file: Fifield's bomb."""
+    data = zip_of({"normal/a.png": np.random.default_rng(0).bytes(5000)}, zipfile.ZIP_STORED)
+    start = data.index(b"PK\x01\x02")
+    end = data.index(b"PK\x05\x06")
+    entry = data[start:end]
+    tail = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 9, 9, 9 * len(entry), start, 0)
+    assert_refused(data[:start] + 9 * entry + tail, place, "bomb")
+
+
+def test_more_bytes_than_promised_are_never_written(place):
+    """A header that promises 10 bytes for a stream of 5 MB."""
+    data = bytearray(zip_of({"normal/a.png": np.random.default_rng(0).bytes(5_000_000)}))
+    for mark, offset in ((b"PK\x03\x04", 22), (b"PK\x01\x02", 24)):
+        position = data.index(mark) + offset
+        data[position : position + 4] = (10).to_bytes(4, "little")
+    assert_refused(bytes(data), place, "broken|bomb")
+
+
+def test_bytes_are_counted_while_unpacking(place, monkeypatch):
+    blocks = [bytes(30)] * 4
+    monkeypatch.setattr(archive, "_blocks", lambda *a: iter(blocks))
+    monkeypatch.setattr(archive, "MAX_FILE_BYTES", 100)
+    assert_refused(zip_of({"normal/a.png": png()[:60]}), place, "larger than it says")
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("normal/a.png", "normal/A.PNG"), ("normal/a.png", "Normal/b.png"), ("normal/\u00e9.png", "normal/e\u0301.png"),
+     ("normal/a.png", "normal/a.png/b.png"), ("normal/x?.png", "normal/x*.png")],
+)  # fmt: skip
+def test_names_that_clash_on_some_file_system_are_refused(place, names):
+    assert_refused(zip_of([(name, png()) for name in names]), place, "Two names")
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_a_name_that_comes_twice_is_refused(place):
+    assert_refused(zip_of([("normal/a.png", png(1)), ("normal/a.png", png(2))]), place, "Two names")
+
+
+@pytest.mark.parametrize("files", [{}, {"normal/a.txt": b"x"}, {"a.png": png()}, {"normal/": b""}])
+def test_an_archive_without_class_folders_of_pictures_is_refused(place, files):
+    assert_refused(zip_of(files), place, "no pictures")
+
+
+def test_folders_nested_without_end_are_refused(place):
+    assert_refused(zip_of({"normal/" + "x/" * 50 + "a.png": png()}), place, "deep")
+
+
+def test_an_existing_folder_is_not_touched(place):
+    place.mkdir(parents=True)
+    (place / "mine.txt").write_text("mine")
+    with pytest.raises(FileExistsError):
+        unpack_zip(zip_of({"normal/a.png": png()}), place)
+    assert unpacked(place) == ["mine.txt"]
+
+
+def test_a_full_disk_leaves_nothing(place, monkeypatch):
+    def fill(archive_, info):
+        yield png()
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(archive, "_blocks", fill)
+    with pytest.raises(OSError, match="No space left"):
+        unpack_zip(zip_of({"normal/a.png": png()}), place)
+    assert list(place.parent.iterdir()) == []
+
+
+def test_progress_ends_with_all_files(place):
+    seen = []
+    unpack_zip(zip_of({f"normal/{i}.png": png(i) for i in range(60)}), place, progress=lambda *v: seen.append(v))
+    assert seen == [(50, 60), (60, 60)]
+
+
+def test_real_radiographs_survive_the_way(place, real_radiographs, tmp_path):
+    for path in real_radiographs:
+        (tmp_path / "data" / path.parent.name).mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, tmp_path / "data" / path.parent.name)
+    shutil.make_archive(str(tmp_path / "all"), "zip", tmp_path, "data")
+    unpack_zip(tmp_path / "all.zip", place)
+    assert scan_dataset(place).fingerprint == scan_dataset(tmp_path / "data").fingerprint

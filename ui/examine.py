@@ -1,0 +1,164 @@
+"""What the data pages look at, computed once per data set and kept for the visit."""
+
+import numpy as np
+import streamlit as st
+
+from cxr_core.appearance import grey_histograms, mean_images
+from cxr_core.config import CACHE_DIR, is_shared
+from cxr_core.decisions import Decisions, decisions_path, excluded_rows, load_decisions, save_decisions
+from cxr_core.embedding import embed_features
+from cxr_core.features import dataset_features
+from cxr_core.flags import FLAGS
+from cxr_core.giveaway import giveaway_report
+from cxr_core.grouping import group_pictures
+from cxr_core.measures import measure_pictures
+from cxr_core.prepared import read_images
+from cxr_core.sampling import stratified_rows
+from ui.blocks import progress_bars
+
+# Above this many pictures nothing long starts unasked.
+MANY_PICTURES = 5_000
+_AVERAGED = 2_000
+# Measured by `python -m benchmarks.scale`, all steps together.
+SECONDS_PER_PICTURE = 0.03
+
+
+def dataset_decisions(dataset):
+    """Return what was decided about a data set; in a shared installation, during this visit alone."""
+    if is_shared():
+        return st.session_state.get("decisions", {}).get(dataset.roots, Decisions())
+    return load_decisions(decisions_path(dataset.roots))
+
+
+def decide(dataset, decisions, message):
+    """Keep new decisions, remember the ones before for "Undo", and run the page again."""
+    st.session_state["undo"] = (dataset.roots, dataset_decisions(dataset), message)
+    _keep(dataset, decisions)
+    st.rerun()
+
+
+def offer_undo(dataset):
+    """Say what was decided last, and offer to take it back."""
+    roots, before, message = st.session_state.get("undo", (None, None, None))
+    if roots != dataset.roots:
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.success(message, icon=":material/check:")
+        if st.button("Undo", icon=":material/undo:", help="Back to what was decided before."):
+            _keep(dataset, before)
+            del st.session_state["undo"]
+            st.rerun()
+
+
+def left_out_note(decisions):
+    """Say how many pictures are left out, and why."""
+    reasons = [
+        f"{n:,} {FLAGS[reason].title.lower() if reason in FLAGS else reason}"
+        for reason, n in decisions.reasons().items()
+    ]
+    if reasons:
+        st.caption(f"Left out: {', '.join(reasons)}. Change this on the Quality and Duplicates pages.")
+
+
+def grouping(dataset):
+    """Return the Grouping of a data set under its present decisions."""
+    decisions = dataset_decisions(dataset)
+    step = ("grouping", decisions.distinct)
+    return _once(dataset, step, lambda phase: group_pictures(dataset.table, decisions, phase=phase))
+
+
+def measures(dataset, table):
+    """Return the measures of a Grouping's table."""
+    return _once(
+        dataset, ("measures",), lambda phase: measure_pictures(table, progress=phase("Measuring the pictures"))
+    )
+
+
+def features(dataset, table):
+    """Return the Features of a Grouping's table."""
+    return _once(dataset, ("features",), lambda phase: dataset_features(table, phase=phase))
+
+
+def giveaway(dataset, group):
+    """Return the Giveaway of the pictures that are not left out.
+
+    Args:
+        dataset: dataset.Dataset.
+        group: its Grouping.
+    """
+    measured = measures(dataset, group.table)
+    decisions = dataset_decisions(dataset)
+
+    def report(phase):
+        phase("Asking what gives the class away")
+        kept = ~excluded_rows(group.table, decisions)
+        rows = group.table[kept].reset_index(drop=True)
+        return giveaway_report(rows, measured[kept].reset_index(drop=True), group.groups[kept])
+
+    return _once(dataset, ("giveaway", decisions.distinct, tuple(decisions.excluded)), report)
+
+
+def average_pictures(dataset, group):
+    """Return (mean images, grey histograms) per class, of at most 2,000 pictures; see `appearance`."""
+
+    def average(phase):
+        phase("Averaging the pictures")
+        rows = stratified_rows(group.table["class_name"], _AVERAGED, np.random.default_rng(0))
+        images, names = read_images(group.prepared.images_u8, rows), group.table["class_name"].iloc[rows]
+        return mean_images(images, names), grey_histograms(images, names)
+
+    return _once(dataset, ("averages",), average)
+
+
+def picture_map(dataset, table):
+    """Return (rows, xy) of the map of a Grouping's table; see `embedding.embed_features`."""
+    known = features(dataset, table)
+
+    def lay_out(phase):
+        phase("Laying out the map")
+        path = CACHE_DIR / "maps" / f"{known.key}.npz"
+        return embed_features(known.values, class_names=table["class_name"], cache_path=path)
+
+    return _once(dataset, ("map",), lay_out)
+
+
+def may_examine(dataset):
+    """Return True where the pictures may be looked at one by one; a large data set is asked about first."""
+    if len(dataset.table) <= MANY_PICTURES or "begun" in _examined():
+        return True
+    minutes = round(len(dataset.table) * SECONDS_PER_PICTURE / 60)
+    st.info(
+        f"Duplicates, flags and the give-away need a look at all {len(dataset.table):,} pictures, once: about "
+        f"{minutes} minutes on two cores. What is found is kept; `python -m cxr_core audit` does the same."
+    )
+    begin = st.button("Look at all pictures", type="primary", help="Starts now; leave this page open until it is done.")
+    if begin:
+        _examined()["begun"] = True
+    return begin
+
+
+def _examined():
+    """Return what this visit has found out about the open data set: a dict of step to result."""
+    examined = st.session_state.get("examined", {})
+    if examined.get("dataset") != st.session_state["dataset_key"]:
+        examined = {"dataset": st.session_state["dataset_key"]}
+        st.session_state["examined"] = examined
+    return examined
+
+
+def _once(dataset, step, compute):
+    """Return what `compute(phase)` returns for a data set, computed once per visit."""
+    examined = _examined()
+    if step not in examined:
+        if not may_examine(dataset):
+            st.stop()
+        with progress_bars() as phase:
+            examined[step] = compute(phase)
+    return examined[step]
+
+
+def _keep(dataset, decisions):
+    if is_shared():
+        st.session_state.setdefault("decisions", {})[dataset.roots] = decisions
+    else:
+        save_decisions(decisions, decisions_path(dataset.roots))
