@@ -65,11 +65,13 @@ def draw_phantom(class_name, rng):
     picture = 20 + 150 * body - 105 * lung * (1 - 0.15 * rng.random())
     picture += 95 * _ellipse(size, (0.56, 0.64), (0.13, 0.17), 0.03) * body
     picture += 75 * _ellipse(size, (0.5, 0.5), (0.045, 0.6), 0.015) * body
-    picture += 22 * _ribs(size, rng) * body
+    picture += 30 * _ribs(size, rng) * body
     if class_name == "covid":
         picture += 90 * _patches(size, lung, rng)
     elif class_name == "virus":
         picture += 75 * _streaks(size, lung, rng)
+    # Every chest has a texture of its own: without it all drawings of a class would be copies of one.
+    picture += 9 * (_texture(size, 2.5, rng) + _texture(size, 6, rng)) * body
     picture += rng.normal(0, 3, picture.shape)
     picture = np.clip(picture * rng.uniform(0.85, 1.1), 0, 255).astype(np.uint8)
     height, width = rng.integers(240, 901), rng.integers(240, 901)
@@ -84,12 +86,19 @@ def _ellipse(size, centre, radii, softness):
     return np.clip((1 - distance) / (softness / min(radii)) + 0.5, 0, 1)
 
 
+def _texture(size, sigma, rng):
+    """Return float32 (size, size), smooth noise of spread 1."""
+    noise = cv2.GaussianBlur(rng.normal(0, 1, (size, size)).astype(np.float32), (0, 0), sigma)
+    return noise / noise.std()
+
+
 def _ribs(size, rng):
     canvas = np.zeros((size, size), np.float32)
-    for height in np.linspace(0.2, 0.78, 8) + rng.normal(0, 0.005, 8):
+    first, bend = rng.uniform(0.15, 0.24), rng.uniform(0.09, 0.16)
+    for height in np.linspace(first, rng.uniform(0.72, 0.82), rng.integers(7, 10)) + rng.normal(0, 0.008):
         for x in (0.29, 0.71):
             centre = (int(x * size), int((height + 0.12) * size))
-            cv2.ellipse(canvas, centre, (int(0.2 * size), int(0.13 * size)), 0, 195, 345, 1.0, 5, cv2.LINE_AA)
+            cv2.ellipse(canvas, centre, (int(0.2 * size), int(bend * size)), 0, 195, 345, 1.0, 5, cv2.LINE_AA)
     return cv2.GaussianBlur(canvas, (0, 0), 1.5)
 
 

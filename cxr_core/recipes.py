@@ -150,7 +150,6 @@ RECIPES = {
         "weight_average": 0.98,
         "freeze_batch_norm": True,
         "class_weights": True,
-        "balance_classes": True,
         "plateau_patience": 3,
         "stop_after": 9,
         "preprocessing": Preprocessing(clahe="after", interpolation="area", scaling="-1..1"),

@@ -71,8 +71,8 @@ def test_the_log_holds_what_the_process_said(tiny_run):
 def test_scores_are_evaluates_for_validation_and_test(tiny_run):
     metrics = tiny_run.metrics()
     keys = evaluate_predictions(["a", "b"], np.eye(2), ["a", "b"]).keys()
-    assert set(metrics) == {"validation", "test"}
-    assert all(set(side) == set(keys) for side in metrics.values())
+    assert set(metrics) == {"validation", "test", "leakage"}
+    assert all(set(metrics[side]) == set(keys) for side in ("validation", "test"))
 
 
 def test_scores_follow_from_the_predictions(tiny_run):
