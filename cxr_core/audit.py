@@ -62,7 +62,7 @@ def audit_summary(report):
         *(f"{FLAGS[name].title}: {len(files)}" for name, files in report["flags"].items() if files),
         "",
         *(
-            f"A {kind} split would test {row['test_images']} pictures; {row['share_with_train']} share a patient "
+            f"Split {kind}: would test {row['test_images']} pictures; {row['share_with_train']} share a patient "
             "or a duplicate with training."
             for kind, row in report["leakage"].items()
             if row["test_images"] is not None

@@ -25,7 +25,8 @@ kind = kind or "grouped"
 try:
     split = make_split(table, kind, seed=seed, groups=groups)
 except ValueError as error:
-    st.error(str(error))
+    left_out = " Take pictures in again on the Quality or Duplicates page." if len(table) < len(found.table) else ""
+    st.error(f"{error}{left_out}")
     st.stop()
 leaks = leakage_of(split.names(len(table)), table, groups)
 (st.warning if leaks.count() else st.success)(leaks.sentence)

@@ -124,6 +124,8 @@ def test_the_data_pages_find_copies_leave_pictures_out_and_take_them_in_again(ap
     open_from_sidebar(page, "Quality")
     page.get_by_role("button", name="Leave out all").click()
     expect(page.get_by_text("left out:").first).to_be_visible()
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_role("button", name="Undo")).to_have_count(0)
 
     open_from_sidebar(page, "Splits")
     expect(page.get_by_text("No test image shares a patient or a duplicate with training.")).to_be_visible()
