@@ -144,7 +144,7 @@ def test_the_summary_says_the_counts_in_words(report):
     assert "Left out: 0 pictures." in summary
     assert "Colour in the picture: 1" in summary
     assert "Unreadable: virus/broken.png: " in summary
-    assert "A grouped split would test" in summary
+    assert "Split grouped: would test" in summary
 
 
 def test_flags_stand_beside_the_table_they_were_made_from(dataset, report):
