@@ -23,6 +23,7 @@ st.markdown(
 st.subheader("Where to go")
 steps = (
     ("pages/dataset.py", "Dataset", "What is in the images, and how the classes differ in ways that are no disease."),
+    ("pages/duplicates.py", "Duplicates", "Copies of one radiograph; then quality, splits and a map of all pictures."),
     ("pages/preprocessing.py", "Preprocessing", "What the classifier sees, with every option live."),
     ("pages/training.py", "Training", "Start a training, watch its curves, stop it."),
     ("pages/evaluation.py", "Evaluation", "How good a classifier is, and where it is wrong."),

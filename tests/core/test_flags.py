@@ -90,7 +90,7 @@ CASES = {
     "too_dark": (with_greys(CHEST, 0.27, 0.12), with_greys(CHEST, 0.33, 0.12)),
     "too_bright": (with_greys(CHEST, 0.78, 0.12), with_greys(CHEST, 0.70, 0.12)),
     "low_contrast": (with_greys(CHEST, 0.5, 0.07), with_greys(CHEST, 0.5, 0.1)),
-    "blurred": (cv2.GaussianBlur(CHEST, (0, 0), 1.6), cv2.GaussianBlur(CHEST, (0, 0), 1.3)),
+    "blurred": (cv2.GaussianBlur(CHEST, (0, 0), 1.6), cv2.GaussianBlur(CHEST, (0, 0), 1.1)),
     "colour": (tinted(CHEST, 30), as_colour_jpeg(CHEST)),
     "text": (lettered(CHEST, "PORTABLE", (20, 40)), lettered(CHEST, "AP", (20, 40))),
     "black_frame": (framed(CHEST, 0.25, 0), framed(CHEST, 0.15, 0)),
