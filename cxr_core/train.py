@@ -15,7 +15,7 @@ import pandas as pd
 from cxr_core.batches import feature_batches, image_batches, validation_batches
 from cxr_core.card import Card, write_card
 from cxr_core.classifier import Classifier, open_session, run_graph
-from cxr_core.config import CACHE_DIR, PROJECT_DIR
+from cxr_core.config import CACHE_DIR, PROJECT_DIR, order_classes
 from cxr_core.dataset import scan_dataset
 from cxr_core.decisions import DECISIONS_FILE, Decisions, excluded_rows, load_decisions
 from cxr_core.evaluate import score_table
@@ -85,9 +85,10 @@ def export_run(run):
     model = keras.saving.load_model(path, compile=False)
     balance = run.path / "balance.json"
     if config.balance_classes and not balance.exists():
-        write_json(balance, _balance(model, run, config, classes))
+        shifts = _balance(model, run, config, classes)
         with atomic_path(path) as temporary:
             model.save(temporary)
+        write_json(balance, shifts)
     graph = run.path / "model.onnx"
     layers = export_classifier(model, graph)
     training = config.to_dict() | {"data": environment["data"]}
@@ -135,8 +136,9 @@ def _train(run, recorder):
         split_table(table, groups, split).to_csv(temporary, index=False)
     _write_environment(run, config, dataset, table, split, decisions)
     recorder.say("Building the network")
-    model = build_model(config, len(dataset.classes))
-    classes = list(dataset.classes)
+    # Not the data set's: a class may be left out as a whole.
+    classes = list(order_classes(table["class_name"]))
+    model = build_model(config, len(classes))
     targets = table["class_name"].map(classes.index).to_numpy()
     labels = np.eye(len(classes), dtype=np.float32)[targets]
     weights = _class_weights(targets[split.train]) if config.class_weights else None
@@ -293,7 +295,7 @@ def _write_environment(run, config, dataset, table, split, decisions):
         "platform": platform.platform(),
         "packages": versions,
         "data": {
-            "classes": list(dataset.classes),
+            "classes": list(order_classes(table["class_name"])),
             "images": counts,
             "unreadable": len(dataset.unreadable),
             "excluded": decisions.reasons(),
