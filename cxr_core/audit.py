@@ -1,9 +1,9 @@
 """Everything that can be said about a data set before anybody trains on it, as plain values."""
 
+import numpy as np
 import pandas as pd
 
 from cxr_core.dataset import size_statistics
-from cxr_core.decisions import excluded_rows
 from cxr_core.features import dataset_features
 from cxr_core.flags import FLAGS, flag_pictures
 from cxr_core.giveaway import giveaway_report
@@ -33,14 +33,13 @@ def audit_report(dataset, decisions, *, phase):
     table = grouping.table
     files = table["file"].to_numpy()
     measures, flags = _measure_and_flag(table, phase)
-    out = excluded_rows(table, decisions)
-    kept, kept_groups = table[~out].reset_index(drop=True), grouping.groups[~out]
-    giveaway = giveaway_report(kept, measures[~out].reset_index(drop=True), kept_groups)
+    rows, kept, kept_groups = grouping.taking_part(decisions)
+    giveaway = giveaway_report(kept, measures.iloc[rows].reset_index(drop=True), kept_groups)
     return {
         "images": len(dataset.table),
         "classes": _class_sizes(dataset.table),
         "unreadable": dataset.unreadable.to_dict("records"),
-        "excluded": files[out].tolist(),
+        "excluded": np.delete(files, rows).tolist(),
         "duplicate_groups": [files[rows].tolist() for rows in grouping.duplicates()],
         "flags": {name: flags.loc[flags["flag"] == name, "file"].tolist() for name in FLAGS},
         "leakage": _split_leaks(compare_splits(kept, kept_groups)),

@@ -160,14 +160,11 @@ def _audit(options):
 
 
 def _split(options):
-    from cxr_core.decisions import excluded_rows
     from cxr_core.grouping import group_pictures
     from cxr_core.split import make_split, split_table
 
     dataset, decisions = _open_dataset(options)
-    grouping = group_pictures(dataset.table, decisions, phase=_progress)
-    kept = ~excluded_rows(grouping.table, decisions)
-    table, groups = grouping.table[kept].reset_index(drop=True), grouping.groups[kept]
+    _, table, groups = group_pictures(dataset.table, decisions, phase=_progress).taking_part(decisions)
     rows = split_table(table, groups, make_split(table, options.kind, seed=options.seed, groups=groups))
     summary = rows.groupby(["class_name", "split"]).size().unstack().to_string()
     columns = rows[["file", "class_name", "group", "split"]].rename(columns={"class_name": "class"})

@@ -8,8 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pandas as pd
-from scipy.sparse import coo_matrix, csr_matrix, vstack
-from scipy.sparse.csgraph import connected_components
+from scipy.sparse import csr_matrix, vstack
 from sklearn.cluster import MiniBatchKMeans
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfTransformer
@@ -18,6 +17,7 @@ from usearch.index import Index
 
 from cxr_core.config import CACHE_DIR, class_label
 from cxr_core.files import atomic_path
+from cxr_core.links import chain_equal, component_numbers
 from cxr_core.prepared import read_images
 
 # Chosen by `python -m benchmarks.duplicates`; see `find_duplicates`.
@@ -87,8 +87,7 @@ def duplicate_groups(pairs, n):
     Returns:
         list of int arrays: the sorted row positions of each group of two or more, by their first row.
     """
-    graph = coo_matrix((np.ones(len(pairs)), (pairs["a"], pairs["b"])), shape=(n, n))
-    numbers = connected_components(graph, directed=False)[1]
+    numbers = component_numbers(pairs[["a", "b"]].to_numpy(), n)
     order = np.argsort(numbers, kind="stable")
     groups = np.split(order, np.flatnonzero(np.diff(numbers[order])) + 1)
     return sorted((g for g in groups if len(g) > 1), key=lambda g: g[0])
@@ -127,11 +126,19 @@ def best_member(rows):
     Returns:
         int.
     """
-    order = sorted(
+    return min(
         range(len(rows)),
         key=lambda i: (-rows["width"].iloc[i] * rows["height"].iloc[i], -rows["bytes"].iloc[i], rows["file"].iloc[i]),
     )
-    return order[0]
+
+
+def spare_members(rows):
+    """Return the rows of a group of duplicates without its best one.
+
+    Args:
+        rows: DataFrame as for `best_member`.
+    """
+    return rows.drop(index=rows.index[best_member(rows)])
 
 
 def differences(rows, pairs):
@@ -179,9 +186,8 @@ def matching_points(image_u8, other_u8):
 
 
 def _equal_pairs(digests):
-    rows = pd.Series(np.arange(len(digests)))
-    before = rows.groupby(digests.to_numpy()).shift().dropna().astype(int)
-    return _as_pairs([(a, b, "equal", -1) for b, a in before.items()])
+    chained = chain_equal(pd.factorize(digests.to_numpy())[0])
+    return _as_pairs([(a, b, "equal", -1) for a, b in chained.tolist()])
 
 
 def _as_pairs(rows):

@@ -188,11 +188,22 @@ def flag_pictures(table, measures, features=None, *, thresholds=None):
     Raises:
         ValueError: lengths differ, or a threshold names no flag.
     """
+    return apply_rules(table, flag_values(table, measures, features), thresholds=thresholds)
+
+
+def apply_rules(table, values, *, thresholds=None):
+    """Apply every rule to values that are known already: `flag_pictures` without measuring again.
+
+    Args:
+        table, thresholds: as for `flag_pictures`.
+        values: DataFrame as `flag_values` gives it for the same table.
+
+    Returns, Raises: as `flag_pictures`.
+    """
     thresholds = thresholds or {}
     unknown = sorted(set(thresholds) - set(FLAGS))
     if unknown:
         raise ValueError(f"thresholds may name {', '.join(FLAGS)}; received {', '.join(unknown)}.")
-    values = flag_values(table, measures, features)
     found = []
     for flag in FLAGS.values():
         value, threshold = values[flag.measure].to_numpy(float), float(thresholds.get(flag.name, flag.threshold))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from cxr_core.decisions import without_distinct
+from cxr_core.decisions import excluded_rows, without_distinct
 from cxr_core.duplicates import duplicate_groups, find_duplicates
 from cxr_core.prepared import PreparedImages, prepare_images
 from cxr_core.preprocess import Preprocessing
@@ -35,6 +35,19 @@ class Grouping:
     def duplicates(self):
         """Return the groups of duplicates as a list of int arrays of row positions."""
         return duplicate_groups(self.pairs, len(self.table))
+
+    def taking_part(self, decisions):
+        """Leave out what was excluded.
+
+        Args:
+            decisions: decisions.Decisions.
+
+        Returns:
+            (rows, table, groups): int (n,), positions of the pictures that take part, and for these
+            their table (index 0…n-1) and their group numbers.
+        """
+        rows = np.flatnonzero(~excluded_rows(self.table, decisions))
+        return rows, self.table.iloc[rows].reset_index(drop=True), self.groups[rows]
 
 
 def group_pictures(table, decisions, *, phase):

@@ -115,7 +115,6 @@ def _write_images(table, preprocessing, array_path, errors_path, progress):
                 progress(position + 1, len(table))
         file.seek(0)
         _write_header(file, (len(table) - len(failed), side, side))
-        file.close()
         write_json(errors_path, failed)
 
 

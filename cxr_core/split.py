@@ -4,11 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 
 from cxr_core.dataset import picture_stem
+from cxr_core.links import chain_equal, component_numbers
 
 SPLIT_KINDS = {
     "grouped": "By patient and picture: all pictures of one patient, and all copies of one picture, stay on one side.",
@@ -117,22 +116,12 @@ def picture_groups(table, pairs=None):
     Returns:
         int (N,), a group number per row.
     """
-    n = len(table)
     names = table["file"].map(lambda f: picture_stem(f.rsplit("/", 1)[-1]))
     keys = (table["class_name"].str.cat(names, sep=":"), table["digest"], table["patient"])
-    edges = [_chain(pd.factorize(key.to_numpy())[0]) for key in keys]
+    ties = [chain_equal(pd.factorize(key.to_numpy())[0]) for key in keys]
     if pairs is not None:
-        edges.append(pairs[["a", "b"]].to_numpy(int))
-    a, b = np.concatenate(edges).T
-    graph = coo_matrix((np.ones(len(a)), (a, b)), shape=(n, n))
-    return connected_components(graph, directed=False)[1]
-
-
-def _chain(codes):
-    """Return int (M, 2): each row with the next one of the same code; a code below 0 is no code."""
-    order = np.argsort(codes, kind="stable")
-    same = (np.diff(codes[order]) == 0) & (codes[order][1:] >= 0)
-    return np.column_stack([order[:-1][same], order[1:][same]])
+        ties.append(pairs[["a", "b"]].to_numpy(int))
+    return component_numbers(np.concatenate(ties), len(table))
 
 
 def _given_split(table):

@@ -17,7 +17,7 @@ from cxr_core.card import Card, write_card
 from cxr_core.classifier import Classifier, open_session, run_graph
 from cxr_core.config import CACHE_DIR, PROJECT_DIR, order_classes
 from cxr_core.dataset import scan_dataset
-from cxr_core.decisions import DECISIONS_FILE, Decisions, excluded_rows, load_decisions
+from cxr_core.decisions import DECISIONS_FILE, Decisions, load_decisions
 from cxr_core.evaluate import score_table
 from cxr_core.export import export_classifier, export_features
 from cxr_core.files import atomic_path, read_json, write_json
@@ -113,9 +113,7 @@ def _train(run, recorder):
     keras.utils.set_random_seed(config.seed)
     dataset = scan_dataset(*config.roots, progress=recorder.phase("Looking through the images"))
     decisions = load_decisions(run.path / DECISIONS_FILE)
-    grouping = group_pictures(dataset.table, decisions, phase=recorder.phase)
-    kept = ~excluded_rows(grouping.table, decisions)
-    table, groups = grouping.table[kept].reset_index(drop=True), grouping.groups[kept]
+    _, table, groups = group_pictures(dataset.table, decisions, phase=recorder.phase).taking_part(decisions)
     prepared = prepare_images(table, config.preprocessing, progress=recorder.phase("Preparing the images"))
     if len(prepared.table) < len(table):
         raise OSError("Pictures went away while the run began; start it again.")

@@ -1,10 +1,11 @@
 """Which pictures show the same radiograph, and what to do about them."""
 
+import pandas as pd
 import streamlit as st
 
 from cxr_core.config import class_label
 from cxr_core.decisions import exclude, excluded_rows, include, mark_distinct, unmark_distinct
-from cxr_core.duplicates import best_member, differences, group_table
+from cxr_core.duplicates import differences, group_table, spare_members
 from ui.blocks import page_header
 from ui.data import choose_dataset, demo_note
 from ui.examine import dataset_decisions, decide, grouping, offer_undo
@@ -47,9 +48,7 @@ with st.popover("Reduce all to their best picture", icon=":material/filter_1:", 
         "No file is deleted."
     )
     if st.button("Reduce all groups", type="primary", help="Can be undone."):
-        others = table.iloc[
-            [row for rows in groups["rows"] for row in rows if row != rows[best_member(table.iloc[rows])]]
-        ]
+        others = pd.concat([spare_members(table.iloc[rows]) for rows in groups["rows"]])
         decide(dataset, exclude(decisions, others, REASON), f"{len(others):,} copies are left out.")
 
 for rows in one_page(shown["rows"].tolist(), 6, "duplicates_page"):
@@ -65,7 +64,7 @@ for rows in one_page(shown["rows"].tolist(), 6, "duplicates_page"):
         picture_gallery(dataset, group, captions, f"group_{rows[0]}")
         with st.container(horizontal=True):
             if st.button("Keep only the best", key=f"best_{rows[0]}", help="The one with most pixels."):
-                others = group.drop(index=group.index[best_member(group)])
+                others = spare_members(group)
                 decide(
                     dataset, exclude(decisions, others, REASON), f"{len(others)} of {len(rows)} pictures are left out."
                 )

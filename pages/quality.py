@@ -4,10 +4,10 @@ import streamlit as st
 
 from cxr_core.data_figures import flag_counts_figure
 from cxr_core.decisions import exclude, include
-from cxr_core.flags import FLAGS, flag_pictures
+from cxr_core.flags import FLAGS, apply_rules
 from ui.blocks import download_table, page_header, show_figure
 from ui.data import choose_dataset, demo_note
-from ui.examine import dataset_decisions, decide, features, grouping, measures, offer_undo
+from ui.examine import dataset_decisions, decide, flag_measures, grouping, offer_undo
 from ui.gallery import one_page, picture_gallery
 
 page_header("Quality", "Pictures that are worth a look before a classifier learns from them.")
@@ -15,9 +15,9 @@ dataset = choose_dataset()
 demo_note(dataset)
 offer_undo(dataset)
 table = grouping(dataset).table
-measured, known, decisions = measures(dataset, table), features(dataset, table), dataset_decisions(dataset)
+measured, decisions = flag_measures(dataset, table), dataset_decisions(dataset)
 
-flags = flag_pictures(table, measured, known.values)
+flags = apply_rules(table, measured)
 counts = flags["flag"].value_counts()
 columns = st.columns(3)
 columns[0].metric("Flagged pictures", f"{flags['row'].nunique():,}", border=True, help="With one flag or more.")
@@ -42,9 +42,9 @@ threshold = st.number_input(
     width=240,
     help="Change the rule and see what it catches. Runs are not touched.",
 )
-flags = flag_pictures(table, measured, known.values, thresholds={name: threshold})
-flags = flags[flags["flag"] == name]
-rows = table.iloc[flags["row"]]
+caught = apply_rules(table, measured, thresholds={name: threshold})
+caught = caught[caught["flag"] == name]
+rows = table.iloc[caught["row"]]
 with st.container(horizontal=True):
     if st.button(
         f"Leave out all {len(rows):,}", disabled=rows.empty, help="Out of every later split; no file is deleted."
@@ -52,7 +52,7 @@ with st.container(horizontal=True):
         decide(dataset, exclude(decisions, rows, name), f"{len(rows):,} pictures are left out: {flag.title.lower()}.")
     if st.button(f"Take in all {len(rows):,}", disabled=rows.empty, help="Back into every later split."):
         decide(dataset, include(decisions, rows), f"{len(rows):,} pictures are taken in again.")
-values = dict(zip(flags["row"], flags["value"], strict=True))
+values = dict(zip(caught["row"], caught["value"], strict=True))
 page = one_page(rows, 24, f"page_{name}")
 picture_gallery(
     dataset,
@@ -61,4 +61,4 @@ picture_gallery(
     name,
 )
 
-download_table("Download all flags", flag_pictures(table, measured, known.values).drop(columns="row"), "flags.csv")
+download_table("Download all flags", flags.drop(columns="row"), "flags.csv")

@@ -3,7 +3,6 @@
 import streamlit as st
 
 from cxr_core.config import class_label
-from cxr_core.decisions import excluded_rows
 from cxr_core.leakage import compare_splits, leakage_of
 from cxr_core.split import SPLIT_KINDS, make_split, split_kinds, split_table
 from ui.blocks import download_table, page_header
@@ -14,8 +13,7 @@ page_header("Splits", "Which pictures teach, which choose, which test, and wheth
 dataset = choose_dataset()
 demo_note(dataset)
 found = grouping(dataset)
-kept = ~excluded_rows(found.table, dataset_decisions(dataset))
-table, groups = found.table[kept].reset_index(drop=True), found.groups[kept]
+_, table, groups = found.taking_part(dataset_decisions(dataset))
 
 left, right = st.columns([3, 1])
 kinds = split_kinds(table)

@@ -36,6 +36,11 @@ def draw_texture(seed):
     return np.clip(picture, 0, 255).astype(np.uint8)
 
 
+def silent(name):
+    """A phase that nobody follows."""
+    return None
+
+
 @pytest.fixture(scope="session")
 def demo_data(tmp_path_factory):
     """A folder with 72 drawings, 24 per class."""

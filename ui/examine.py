@@ -5,10 +5,10 @@ import streamlit as st
 
 from cxr_core.appearance import grey_histograms, mean_images
 from cxr_core.config import CACHE_DIR, is_shared
-from cxr_core.decisions import Decisions, decisions_path, excluded_rows, load_decisions, save_decisions
+from cxr_core.decisions import Decisions, decisions_path, load_decisions, save_decisions
 from cxr_core.embedding import embed_features
 from cxr_core.features import dataset_features
-from cxr_core.flags import FLAGS
+from cxr_core.flags import FLAGS, flag_values
 from cxr_core.giveaway import giveaway_report
 from cxr_core.grouping import group_pictures
 from cxr_core.measures import measure_pictures
@@ -79,6 +79,12 @@ def features(dataset, table):
     return _once(dataset, ("features",), lambda phase: dataset_features(table, phase=phase))
 
 
+def flag_measures(dataset, table):
+    """Return what the quality rules compare, for a Grouping's table; see `flags.flag_values`."""
+    measured, known = measures(dataset, table), features(dataset, table)
+    return _once(dataset, ("flag values",), lambda phase: flag_values(table, measured, known.values))
+
+
 def giveaway(dataset, group):
     """Return the Giveaway of the pictures that are not left out.
 
@@ -91,9 +97,8 @@ def giveaway(dataset, group):
 
     def report(phase):
         phase("Asking what gives the class away")
-        kept = ~excluded_rows(group.table, decisions)
-        rows = group.table[kept].reset_index(drop=True)
-        return giveaway_report(rows, measured[kept].reset_index(drop=True), group.groups[kept])
+        rows, table, groups = group.taking_part(decisions)
+        return giveaway_report(table, measured.iloc[rows].reset_index(drop=True), groups)
 
     return _once(dataset, ("giveaway", decisions.distinct, tuple(decisions.excluded)), report)
 

@@ -6,7 +6,7 @@ from itertools import combinations
 import cv2
 import numpy as np
 import pytest
-from conftest import draw_texture
+from conftest import draw_texture, silent
 from PIL import Image
 
 from cxr_core.audit import audit_report, audit_summary, flag_dataset
@@ -40,10 +40,6 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def dataset(folder):
     return scan_dataset(folder)
-
-
-def silent(name):
-    return None
 
 
 @pytest.fixture(scope="module")

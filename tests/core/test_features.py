@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from conftest import silent
 
 from cxr_core.classifier import load_classifier
 from cxr_core.config import SHIPPED_MODEL_DIR
@@ -26,10 +27,6 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory):
     return tmp_path_factory.mktemp("cache")
-
-
-def silent(name):
-    return None
 
 
 @pytest.fixture(scope="module")

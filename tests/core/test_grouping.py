@@ -5,7 +5,7 @@ from itertools import combinations
 import cv2
 import numpy as np
 import pytest
-from conftest import draw_texture
+from conftest import draw_texture, silent
 
 from cxr_core.dataset import scan_dataset
 from cxr_core.decisions import Decisions, exclude, excluded_rows, mark_distinct
@@ -42,10 +42,6 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def dataset(folder):
     return scan_dataset(folder)
-
-
-def silent(name):
-    return None
 
 
 @pytest.fixture(scope="module")
