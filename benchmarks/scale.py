@@ -135,7 +135,8 @@ def measure_step(name, folder, home):
     """Run one step in a fresh process whose caches lie under `home`.
 
     Returns:
-        dict of seconds (the call alone), process_seconds (with starting and getting ready) and
+        dict of seconds and cpu_seconds (the call alone, the latter summed over threads, which other
+        work on the machine hardly changes), process_seconds (with starting and getting ready) and
         peak_mb (million bytes).
 
     Raises:
@@ -151,7 +152,7 @@ def measure_step(name, folder, home):
         raise RuntimeError(f"A fresh process must end with 0; received {done.returncode}: {done.stderr[-800:]}")
     whole = json.loads(done.stdout)
     return {
-        "seconds": four_digits(json.loads(result.read_text())["seconds"]),
+        **{name: four_digits(value) for name, value in json.loads(result.read_text()).items()},
         "process_seconds": four_digits(whole["seconds"]),
         "peak_mb": four_digits(whole["peak_mb"]),
     }
@@ -159,17 +160,21 @@ def measure_step(name, folder, home):
 
 def _run_step(name, folder, result):
     call = STEPS[name](folder)
-    start = time.perf_counter()
+    start, cpu_start = time.perf_counter(), time.process_time()
     call()
-    result.write_text(json.dumps({"seconds": time.perf_counter() - start}))
+    spent = {"seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - cpu_start}
+    result.write_text(json.dumps(spent))
 
 
 def _print_markdown(sizes):
     print(f"| step | {' | '.join(f'{n:,} pictures' for n in sizes)} |")
     print(f"|---|{'---:|' * len(sizes)}")
     for name in STEPS:
-        cells = (f"{sizes[n][name]['seconds']:.3g} s, {sizes[n][name]['peak_mb']:.0f} MB" for n in sizes)
-        print(f"| {name} | {' | '.join(cells)} |")
+        print(f"| {name} | {' | '.join(_cell(sizes[n][name]) for n in sizes)} |")
+
+
+def _cell(step):
+    return f"{step['seconds']:.3g} s, {step['cpu_seconds']:.3g} s CPU, {step['peak_mb']:.0f} MB"
 
 
 def main():

@@ -38,7 +38,7 @@ _MIN_MIRRORED = 0.9
 _FIT_PICTURES = 1_000
 _CHUNK = 512
 # Part of a cached result's name: a change of the method makes every result a new one.
-_VERSION = "2"
+_VERSION = "3"
 
 
 def find_duplicates(prepared, *, cache_dir=CACHE_DIR, progress=None):
@@ -204,11 +204,12 @@ def _near_pairs(prepared, progress):
         candidates = [(a, b, "near") for a, b in _alike_pairs(points)]
         candidates += [(a, b, "mirrored") for a, b in _mirrored_pairs(points)]
         found = []
-        for done, agreeing in enumerate(pool.map(points.compare, candidates), start=1):
-            if agreeing >= MIN_POINTS:
-                found.append((*candidates[done - 1], agreeing))
-            if progress and (done % 500 == 0 or done == len(candidates)):
-                progress(done, len(candidates))
+        # By chunks: a waiting task costs more memory than the pair that it is about.
+        chunks = [candidates[start : start + _CHUNK] for start in range(0, len(candidates), _CHUNK)]
+        for done, near in enumerate(pool.map(points.compare, chunks), start=1):
+            found += near
+            if progress:
+                progress(min(done * _CHUNK, len(candidates)), len(candidates))
     found = [(rows[a], rows[b], kind, agreeing) for a, b, kind, agreeing in found]
     pairs = _as_pairs(found).sort_values("score", ascending=False, kind="stable")
     return pairs.drop_duplicates(["a", "b"]).sort_values(["a", "b"])
@@ -273,16 +274,28 @@ def _describe(image_u8):
     return places, descriptors[:_KEYPOINTS].astype(np.uint8)
 
 
-def _agreeing(points, others):
-    """Count the points that agree under one affine change; 0 where they stand too close together."""
+def _mirror(places, descriptors):
+    """Return the key points as `_describe` would find them in the mirrored picture, without looking for them again.
+
+    A descriptor is 4 × 4 places of 8 directions, seen along the key point's own direction: in a mirror
+    the places across it change sides, and the directions turn the other way.
+    """
+    width = (_SIDE - 1) / _SIDE
+    parts = descriptors.reshape(-1, 4, 4, 8)[:, ::-1][..., -np.arange(8) % 8]
+    return np.column_stack([width - places[:, 0], places[:, 1]]), parts.reshape(-1, _DESCRIPTOR_BYTES)
+
+
+def _agreeing(points, others, at_least=4):
+    """Count the points that agree under one affine change; 0 for fewer than `at_least`, or too close together."""
     (places, descriptors), (other_places, other_descriptors) = points, others
-    if min(len(places), len(other_places)) < 4:
+    if min(len(places), len(other_places)) < at_least:
         return 0
     alike = _hellinger(descriptors) @ _hellinger(other_descriptors).T
     # Squared distances are 2 - 2 x alike; the nearest must be clearly nearer than the second.
     second, first = np.partition(alike, -2, axis=1)[:, -2:].T
     clear = np.flatnonzero(1 - first < _RATIO**2 * (1 - second))
-    if len(clear) < 4:
+    # Most candidates end here: finding the change costs more than all the rest.
+    if len(clear) < at_least:
         return 0
     here, there = places[clear], other_places[alike[clear].argmax(axis=1)]
     change, inside = cv2.estimateAffine2D(here, there, ransacReprojThreshold=_TOLERANCE, maxIters=500)
@@ -305,7 +318,7 @@ class _PointFile:
     """The key points of some rows' pictures, in a file so that memory does not grow with the data set."""
 
     def __init__(self, path, images, rows, pool, progress):
-        self._path, self._images, self._rows = path, images, rows
+        self._path = path
         n = len(rows)
         self._counts = np.zeros(n, np.int16)
         self._places = np.zeros((n, _KEYPOINTS, 2), np.float16)
@@ -330,12 +343,15 @@ class _PointFile:
         values = np.fromfile(self._path, np.uint8, count * _DESCRIPTOR_BYTES, offset=start)
         return values.reshape(-1, _DESCRIPTOR_BYTES)
 
-    def compare(self, candidate):
-        """Return how many points agree; candidate is (a, b, "near" or "mirrored")."""
-        a, b, kind = candidate
-        if kind == "mirrored":
-            return _agreeing(self._points(a), _describe(np.ascontiguousarray(self._images[self._rows[b]][:, ::-1])))
-        return _agreeing(self._points(a), self._points(b))
+    def compare(self, candidates):
+        """Return those of (a, b, "near" or "mirrored") that show one radiograph, each with its score."""
+        found = []
+        for a, b, kind in candidates:
+            others = self._points(b) if kind == "near" else _mirror(*self._points(b))
+            agreeing = _agreeing(self._points(a), others, MIN_POINTS)
+            if agreeing >= MIN_POINTS:
+                found.append((a, b, kind, agreeing))
+        return found
 
     def _points(self, row):
         return self._places[row, : self._counts[row]].astype(np.float32), self.descriptors(row)
