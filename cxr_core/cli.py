@@ -17,6 +17,7 @@ from tqdm import tqdm
 from cxr_core.config import NOTICE, SHIPPED_MODEL_DIR
 
 WRONG_USAGE = 2
+_SPLIT_HELP = "grouped (default), stratified, random, article, or given: as the column split of a CSV says"
 
 
 def main(arguments=None):
@@ -46,7 +47,7 @@ def _build_parser():
 
     split = _add_command(commands, "split", _split, "Show which picture would teach, choose and test.")
     _add_folders(split)
-    split.add_argument("--kind", default="grouped", help="grouped (default), stratified, random or article")
+    split.add_argument("--kind", default="grouped", help=_SPLIT_HELP)
     split.add_argument("--seed", type=int, default=0)
     _add_json(split)
 
@@ -58,7 +59,7 @@ def _build_parser():
     train = _add_command(commands, "train", _train, "Train a classifier; prints the run folder.")
     _add_folders(train)
     train.add_argument("--recipe", default="quick", help="quick (default), finetune or article")
-    train.add_argument("--split", default="grouped", help="grouped (default), stratified, random or article")
+    train.add_argument("--split", default="grouped", help=_SPLIT_HELP)
     train.add_argument("--seed", type=int, default=0, help="seed of split, weights, order and augmentation")
     train.add_argument("--run", type=Path, help="run folder to write (default: a new one in runs/)")
     train.add_argument(

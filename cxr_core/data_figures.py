@@ -43,7 +43,7 @@ def map_figure(xy, table_rows):
         )
     finish_figure(
         figure,
-        "Map of the pictures: near means alike to the classifier's network",
+        "Map of the pictures",
         "No unit: only nearness counts",
         "No unit",
     )
@@ -64,7 +64,7 @@ def giveaway_figure(giveaway):
     """
     figure = go.Figure()
     title = "How often facts about the files alone tell the class"
-    finish_figure(figure, title, "Right in % of the images, none of them learnt from", "Fact")
+    finish_figure(figure, title, "Right in % of the images", "Fact")
     # Room for the number beside a bar of 100 %.
     figure.update_xaxes(range=[0, 108])
     if giveaway.accuracy is None:

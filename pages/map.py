@@ -4,9 +4,10 @@ import streamlit as st
 
 from cxr_core.data_figures import map_figure
 from ui.blocks import page_header
-from ui.data import choose_dataset, demo_note
+from ui.data import choose_dataset, demo_note, show_large
 from ui.examine import grouping, offer_undo, picture_map
 from ui.gallery import one_page, picture_gallery
+from ui.hover import hovered_row
 
 page_header(
     "Map", "Near means alike to the classifier's network. Islands of one class are often one hospital, not one disease."
@@ -18,7 +19,8 @@ table = grouping(dataset).table
 rows, xy = picture_map(dataset, table)
 if len(rows) < len(table):
     st.caption(f"{len(rows):,} of {len(table):,} pictures, drawn so that every class keeps its share.")
-event = st.plotly_chart(
+left, right = st.columns([4, 1])
+event = left.plotly_chart(
     map_figure(xy, table.iloc[rows]),
     width="stretch",
     key="map",
@@ -26,6 +28,19 @@ event = st.plotly_chart(
     selection_mode=("lasso", "box", "points"),
     config={"displaylogo": False},
 )
+
+
+@st.fragment
+def show_hovered():
+    row = hovered_row("map")
+    if row is None:
+        st.caption("Rest the mouse on a mark: its picture appears here.")
+    else:
+        show_large(table.iloc[int(row)])
+
+
+with right:
+    show_hovered()
 selected = [point["customdata"] for point in event.selection.points]
 if not selected:
     st.info("Click a mark to see its picture, or draw around some to see them all.", icon=":material/lasso_select:")

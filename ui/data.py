@@ -9,13 +9,14 @@ import streamlit as st
 from cxr_core import phantoms
 from cxr_core.appearance import thumbnail
 from cxr_core.archive import RefusedArchive, unpack_zip
-from cxr_core.config import DATA_DIR, is_shared
+from cxr_core.config import DATA_DIR, class_label, is_shared
 from cxr_core.dataset import folder_stamp, scan_dataset
 from cxr_core.download import DownloadFailed, find_kaggle, watch_download
 from cxr_core.pictures import UnreadablePicture
 from ui.blocks import progress_bar
 
 THUMBNAIL_PIXELS = 118
+LARGE_PIXELS = 448
 _SOURCES = {
     "demo": "Demo drawings",
     "kaggle": "COVID CXR images from Kaggle",
@@ -87,6 +88,16 @@ def show_picture(path, caption):
         st.image(_on_square(image), caption=caption, width=THUMBNAIL_PIXELS)
 
 
+def show_large(row):
+    """Show one picture at the width of its column, with its class, file and size; `row` is of a data set's table."""
+    image = picture_thumbnail(row["path"], row["mtime_ns"], LARGE_PIXELS)
+    facts = f"{class_label(row['class_name'])}: {row['file'][-60:]}, {row['width']} × {row['height']} pixels"
+    if image is None:
+        st.caption(f"{facts} (the file is gone)")
+    else:
+        st.image(image, caption=facts, width="stretch")
+
+
 def _on_square(image):
     """Pad with transparency to a square, so that a grid stays even."""
     side = max(image.shape[:2])
@@ -98,9 +109,10 @@ def _on_square(image):
 
 
 def _remember(name, default):
-    """Keep a sidebar choice across pages: Streamlit forgets a widget that a page does not show."""
-    key = f"{name}_choice"
-    st.session_state[key] = st.session_state.get(key, default)
+    """Keep a sidebar choice across pages: Streamlit forgets a widget's value on a page that does not show it."""
+    key, kept = f"{name}_choice", f"{name}_kept"
+    value = st.session_state.get(key, st.session_state.get(kept, default))
+    st.session_state[key] = st.session_state[kept] = value
     return key
 
 

@@ -182,3 +182,12 @@ def test_training_and_validation_that_part_are_pointed_out(run_folder):
     app = open_page("training")
     assert not app.exception
     assert "have parted: 95% against 46%" in said(app.warning)
+
+
+def test_the_chosen_data_set_is_still_chosen_after_a_page_that_needs_none():
+    app = open_page("dataset")
+    app.selectbox(key="source_choice").select("zip").run()
+    app.switch_page("pages/overview.py").run()
+    app.switch_page("pages/dataset.py").run()
+    assert not app.exception
+    assert app.selectbox(key="source_choice").value == "zip"

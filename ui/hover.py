@@ -1,0 +1,35 @@
+"""Which mark of a plotly figure the mouse rests on: Streamlit itself tells only of clicks and selections."""
+
+import streamlit as st
+
+_REST_MILLISECONDS = 80
+_JS = """
+export default function ({ data, setStateValue }) {
+  let plot = null, waiting = null, last = null
+  const rest = (event) => {
+    clearTimeout(waiting)
+    const row = event.points[0].customdata
+    waiting = setTimeout(() => { if (row !== last) { last = row; setStateValue("row", row) } }, data.rest)
+  }
+  // The figure may appear after this, and again whenever the page draws it anew.
+  const look = setInterval(() => {
+    const found = document.querySelector(`.st-key-${data.key} .js-plotly-plot`)
+    if (found && found !== plot && found.on) { plot = found; plot.on("plotly_hover", rest) }
+  }, 300)
+  return () => {
+    clearInterval(look)
+    clearTimeout(waiting)
+    if (plot && plot.removeListener) plot.removeListener("plotly_hover", rest)
+  }
+}
+"""
+_watch = st.components.v2.component("cxr_lab.hover", js=_JS)
+
+
+def hovered_row(key):
+    """Return the `customdata` of the mark that the mouse rested on last, or None; call it inside a fragment.
+
+    Args:
+        key: str, the key of a `st.plotly_chart` on the same page whose marks carry one number as `customdata`.
+    """
+    return _watch(key=f"hover_{key}", data={"key": key, "rest": _REST_MILLISECONDS}, on_row_change=lambda: None).row
