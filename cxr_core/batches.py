@@ -20,15 +20,43 @@ def image_batches(images_u8, rows, labels, config):
     """
 
     def load(chosen, epoch):
-        # The augmentation of an image depends on seed, epoch and row alone, not on its place.
-        images = [
-            config.augmentation.apply(images_u8[row], np.random.default_rng((config.seed, epoch, int(row))))
-            for row in chosen
-        ]
-        return config.preprocessing.scaled(np.stack(images))
+        return config.preprocessing.scaled(np.stack([augmented(images_u8, rows, row, config, epoch) for row in chosen]))
 
     size = config.preprocessing.size
     return _epochs(load, (size, size, 3), rows, labels, config)
+
+
+def augmented(images_u8, rows, row, config, epoch):
+    """Return the augmented copy, uint8 (size, size), of one training image in one epoch.
+
+    It depends on seed, epoch and row alone, not on the image's place in a batch.
+
+    Args:
+        images_u8, rows, config: as for `image_batches`; `rows` are those that may be borrowed from.
+        row: int, position in `images_u8`.
+        epoch: int >= 0, or the number of a copy.
+    """
+    rng = np.random.default_rng((config.seed, epoch, int(row)))
+    other = images_u8[rng.choice(rows)] if config.augmentation.borrows else None
+    return config.augmentation.apply(images_u8[row], rng, other)
+
+
+def activation_batches(kept, labels, config):
+    """Build training batches of what the frozen part of a network made of augmented copies.
+
+    Args:
+        kept: float16 (copies, n, h, w, c); each epoch takes another copy of every image.
+        labels: float32 (n, C), one-hot.
+        config: as for `image_batches`.
+
+    Returns:
+        tf.data.Dataset of (float32 (B, h, w, c), float32 (B, C)).
+    """
+
+    def load(chosen, epoch):
+        return kept[(chosen + epoch) % len(kept), chosen].astype(np.float32)
+
+    return _epochs(load, kept.shape[2:], np.arange(kept.shape[1]), labels, config)
 
 
 def feature_batches(features, rows, labels, config):
@@ -46,15 +74,25 @@ def feature_batches(features, rows, labels, config):
 
 def validation_batches(images_u8, rows, labels, preprocessing, batch_size=64):
     """Build batches of unchanged images in the order of `rows`, the last one as it comes."""
+    size = preprocessing.size
+    return _one_pass(lambda chosen: preprocessing.scaled(images_u8[chosen]), (size, size, 3), rows, labels, batch_size)
+
+
+def kept_validation_batches(kept, labels, batch_size=64):
+    """Build batches of kept activations, float16 (n, h, w, c), in their own order, the last one as it comes."""
+    rows = np.arange(len(kept))
+    return _one_pass(lambda chosen: kept[chosen].astype(np.float32), kept.shape[1:], rows, labels, batch_size)
+
+
+def _one_pass(load, shape, rows, labels, batch_size):
     n_batches = -(-len(rows) // batch_size)
 
     def one_pass():
         for i in range(n_batches):
             chosen = rows[i * batch_size : (i + 1) * batch_size]
-            yield preprocessing.scaled(images_u8[chosen]), labels[chosen]
+            yield load(chosen), labels[chosen]
 
-    size = preprocessing.size
-    return _as_dataset(one_pass, n_batches, (size, size, 3), labels.shape[1])
+    return _as_dataset(one_pass, n_batches, shape, labels.shape[1])
 
 
 def _epochs(load, shape, rows, labels, config):

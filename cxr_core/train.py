@@ -12,7 +12,14 @@ import keras
 import numpy as np
 import pandas as pd
 
-from cxr_core.batches import feature_batches, image_batches, validation_batches
+from cxr_core.activations import keep_activations, split_network
+from cxr_core.batches import (
+    activation_batches,
+    feature_batches,
+    image_batches,
+    kept_validation_batches,
+    validation_batches,
+)
 from cxr_core.card import Card, write_card
 from cxr_core.classifier import Classifier, open_session, run_graph
 from cxr_core.config import CACHE_DIR, PROJECT_DIR, order_classes
@@ -151,10 +158,15 @@ def _train(run, recorder):
         if config.head_first:
             recorder.say("Training the head alone")
             _train_head(_head_of(model), features, labels, split, weights)
-        trained = keras.Model(model.input, model.output)
-        batches = image_batches(images, split.train, labels, config)
-        validation = validation_batches(images, split.validation, labels, config.preprocessing)
-    trained.compile(_build_optimizer(config), "categorical_crossentropy", metrics=["accuracy"])
+        if config.copies:
+            trunk, trained = split_network(model, config.train_from)
+            batches, validation = _kept_batches(trunk, prepared, split, labels, config, recorder)
+        else:
+            trained = keras.Model(model.input, model.output)
+            batches = image_batches(images, split.train, labels, config)
+            validation = validation_batches(images, split.validation, labels, config.preprocessing)
+    loss = keras.losses.CategoricalCrossentropy(label_smoothing=config.label_smoothing)
+    trained.compile(_build_optimizer(config), loss, metrics=["accuracy"])
     recorder.begin(model, len(split.train) // config.batch_size, config.batch_size)
     trained.fit(
         batches,
@@ -168,6 +180,19 @@ def _train(run, recorder):
     recorder.save_best()
     recorder.say("Exporting and evaluating the best model")
     export_run(run)
+
+
+def _kept_batches(trunk, prepared, split, labels, config, recorder):
+    """Return training and validation batches of what the frozen part of the network makes of the images."""
+    options = {"config": config, "key": prepared.key}
+    report = recorder.phase("Computing activations of augmented copies")
+    kept = keep_activations(trunk, prepared.images_u8, split.train, copies=config.copies, progress=report, **options)
+    report = recorder.phase("Computing activations for validation")
+    plain = keep_activations(trunk, prepared.images_u8, split.validation, copies=0, progress=report, **options)
+    return (
+        activation_batches(kept, labels[split.train], config),
+        kept_validation_batches(plain[0], labels[split.validation]),
+    )
 
 
 def _head_of(model):

@@ -1,0 +1,83 @@
+"""What the frozen part of a network makes of augmented copies, computed once and kept. Imports TensorFlow.
+
+Training then runs the other part alone, many times faster; see `keep_activations`.
+"""
+
+import hashlib
+import json
+from concurrent.futures import ThreadPoolExecutor
+
+import keras
+import numpy as np
+
+from cxr_core.batches import augmented
+from cxr_core.classifier import open_session, run_graph
+from cxr_core.config import CACHE_DIR
+from cxr_core.export import export_features
+from cxr_core.files import atomic_path
+
+_CHUNK = 64
+
+
+def split_network(model, first_layer):
+    """Part a network before a layer.
+
+    Args:
+        model: keras.Model, flat.
+        first_layer: name of the first layer of the second part; what it takes in must be all that part takes in.
+
+    Returns:
+        (trunk, rest): keras.Model from images to that layer's input, and from there to the model's output;
+        both share their weights with `model`.
+
+    Raises:
+        ValueError: something else also crosses from one part to the other.
+    """
+    between = model.get_layer(first_layer).input
+    return keras.Model(model.input, between), keras.Model(between, model.output)
+
+
+def keep_activations(trunk, images_u8, rows, config, *, key, copies, progress):
+    """Run the frozen part of a network over augmented copies of images, or open what was kept of that.
+
+    Args:
+        trunk: keras.Model from float32 (N, size, size, 3) to (N, h, w, c); see `split_network`.
+        images_u8: uint8 (M, size, size), prepared.
+        rows: int (n,), positions in `images_u8`.
+        config: recipes.TrainingConfig; its seed and augmentation make the copies.
+        key: str that stands for the content of `images_u8`.
+        copies: int, how many augmented copies of each image; 0 for one unchanged one.
+        progress: callable(done, total).
+
+    Returns:
+        float16 (max(1, copies), n, h, w, c), memory-mapped: it takes disk, not memory.
+    """
+    digest = hashlib.sha256(b"".join(w.tobytes() for w in trunk.get_weights())).hexdigest()[:32]
+    graph = CACHE_DIR / "backbones" / f"{digest}-{config.preprocessing.size}.onnx"
+    if not graph.exists():
+        export_features(trunk, graph)
+    changes = config.augmentation.to_dict() if copies else None
+    settings = [digest, key, config.preprocessing.scaling, changes, config.seed, copies, np.asarray(rows).tolist()]
+    name = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:32]
+    path = CACHE_DIR / "activations" / f"{name}.npy"
+    if not path.exists():
+        shape = (max(1, copies), len(rows), *trunk.output.shape[1:])
+        with atomic_path(path) as temporary, ThreadPoolExecutor() as pool:
+            kept = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float16, shape=shape)
+            _fill(kept, open_session(graph), images_u8, np.asarray(rows), config, copies, pool, progress)
+            kept.flush()
+    return np.load(path, mmap_mode="r")
+
+
+def _fill(kept, session, images_u8, rows, config, copies, pool, progress):
+    total = kept.shape[0] * len(rows)
+    for copy in range(kept.shape[0]):
+        for start in range(0, len(rows), _CHUNK):
+            chosen = rows[start : start + _CHUNK]
+            if copies:
+                images = list(pool.map(lambda row, n=copy: augmented(images_u8, rows, row, config, n), chosen))
+            else:
+                images = [images_u8[row] for row in chosen]
+            (values,) = run_graph(session, ["features"], np.stack(images), config.preprocessing)
+            kept[copy, start : start + len(chosen)] = values
+            progress(copy * len(rows) + start + len(chosen), total)

@@ -1,0 +1,92 @@
+"""activations.py against Keras on the whole network."""
+
+import keras
+import numpy as np
+import pytest
+
+from cxr_core import activations
+from cxr_core.activations import keep_activations, split_network
+from cxr_core.batches import activation_batches, augmented
+from cxr_core.recipes import make_config
+
+SIZE = 32
+
+
+@pytest.fixture(scope="module")
+def network():
+    image = keras.layers.Input((SIZE, SIZE, 3))
+    x = keras.layers.Conv2D(8, 3, padding="same", activation="relu", name="early")(image)
+    skipped = keras.layers.MaxPooling2D(name="pool")(x)
+    x = keras.layers.Conv2D(8, 3, padding="same", name="late")(skipped)
+    x = keras.layers.Add(name="sum")([x, skipped])
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    return keras.Model(image, keras.layers.Dense(3, activation="softmax")(x))
+
+
+@pytest.fixture
+def config(tmp_path, monkeypatch):
+    monkeypatch.setattr(activations, "CACHE_DIR", tmp_path)
+    return make_config("finetune", settings=(f"preprocessing.size={SIZE}", "batch_size=4"))
+
+
+@pytest.fixture(scope="module")
+def images():
+    return np.random.default_rng(0).integers(0, 255, (9, SIZE, SIZE), dtype=np.uint8)
+
+
+def keep(network, images, config, rows, copies, progress=lambda done, total: None):
+    trunk, rest = split_network(network, "late")
+    return keep_activations(trunk, images, rows, config, key="k", copies=copies, progress=progress), rest
+
+
+def test_both_parts_one_after_the_other_give_what_the_whole_network_gives(network, images):
+    trunk, rest = split_network(network, "late")
+    batch = np.repeat(images[..., None], 3, -1).astype(np.float32) / 255
+    np.testing.assert_allclose(rest.predict(trunk.predict(batch)), network.predict(batch), atol=1e-5)
+
+
+def test_a_layer_that_something_else_passes_by_cannot_part_the_network():
+    image = keras.layers.Input((SIZE, SIZE, 3))
+    x = keras.layers.Conv2D(3, 3, padding="same", name="inside")(image)
+    x = keras.layers.Add()([keras.layers.Activation("relu", name="late")(x), image])
+    with pytest.raises(ValueError):
+        split_network(keras.Model(image, x), "late")
+
+
+def test_kept_activations_are_those_of_the_augmented_copies(network, images, config):
+    rows = np.array([1, 4, 5, 8])
+    kept, rest = keep(network, images, config, rows, copies=2)
+    assert (kept.shape, kept.dtype) == ((2, 4, SIZE // 2, SIZE // 2, 8), np.float16)
+    for copy in range(2):
+        batch = np.stack([augmented(images, rows, row, config, copy) for row in rows])
+        expected = network.predict(config.preprocessing.scaled(batch))
+        np.testing.assert_allclose(rest.predict(kept[copy].astype(np.float32)), expected, atol=5e-3)
+
+
+def test_validation_is_kept_unchanged(network, images, config):
+    rows = np.array([0, 2])
+    kept, rest = keep(network, images, config, rows, copies=0)
+    expected = network.predict(config.preprocessing.scaled(images[rows]))
+    np.testing.assert_allclose(rest.predict(kept[0].astype(np.float32)), expected, atol=5e-3)
+
+
+def test_what_was_kept_is_opened_and_not_made_again(network, images, config):
+    calls = []
+    first, _ = keep(network, images, config, np.arange(4), 2, lambda done, total: calls.append(done))
+    made = len(calls)
+    again, _ = keep(network, images, config, np.arange(4), 2, lambda done, total: calls.append(done))
+    assert len(calls) == made
+    np.testing.assert_array_equal(first, again)
+
+
+def test_every_epoch_learns_from_another_copy_of_every_image(config):
+    copies, n = 3, 8
+    kept = (10 * np.arange(copies)[:, None] + np.arange(n)).astype(np.float16)[..., None, None, None]
+    labels = np.eye(n, dtype=np.float32)
+    batches = activation_batches(kept, labels, config)
+    seen = set()
+    for _ in range(copies):
+        values = np.concatenate([x.numpy().ravel() for x, _ in batches])
+        assert sorted(values % 10) == list(range(n))
+        seen |= set(values.tolist())
+    assert len(seen) == copies * n
