@@ -25,13 +25,15 @@ rows = dataset.table[dataset.table["class_name"] == class_name]
 file = right.selectbox("Picture", rows["file"], help="Type to search.")
 row = rows[rows["file"] == file].iloc[0]
 
+lender = dataset.table.sample(1, random_state=0).iloc[0]
+
 preprocessing = ask_preprocessing(st.sidebar, Preprocessing())
 try:
-    picture = read_picture(row["path"])
+    picture, lent = read_picture(row["path"]), read_picture(lender["path"])
 except (UnreadablePicture, OSError) as error:
     st.error(f"{file}: {error} Choose another picture.")
     st.stop()
-image_u8 = preprocessing.image_u8(picture)
+image_u8, lent_u8 = preprocessing.image_u8(picture), preprocessing.image_u8(lent)
 plain_u8 = Preprocessing(white_balance_percent=None, size=preprocessing.size).image_u8(picture)
 
 left, middle, right = st.columns(3)
@@ -47,7 +49,9 @@ st.subheader("Augmentation", help="Random changes to training images, new in eve
 augmentation = ask_augmentation(Augmentation())
 seed = st.number_input("Seed", 0, 9999, 0, help="The same seed draws the same 21 copies.")
 rng = np.random.default_rng(int(seed))
-copies = [augmentation.apply(image_u8, rng) for _ in range(21)]
+if augmentation.borrows:
+    st.caption(f"Greys and sharpness are borrowed from {lender['file']}; a training borrows from a new one each time.")
+copies = [augmentation.apply(image_u8, rng, lent_u8) for _ in range(21)]
 with st.container(horizontal=True, gap="small"):
     for copy in copies:
         st.image(copy, width=THUMBNAIL_PIXELS)
