@@ -18,6 +18,7 @@ class Card:
         map_layers: tuple of str, layers that Grad-CAM maps can be made from, the default first.
         training: dict, the configuration, counts and data set fingerprint.
         metrics: dict, `metrics.json`.
+        temperature: float > 0 that the logits are divided by, fitted on validation; 1 leaves them.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Card:
     map_layers: tuple
     training: dict = field(default_factory=dict)
     metrics: dict = field(default_factory=dict)
+    temperature: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,8 @@ def load_card(folder):
             map_layers=tuple(values["map_layers"]),
             training=values["training"],
             metrics=values["metrics"],
+            # Cards from before calibration have none.
+            temperature=float(values.get("temperature", 1.0)),
         )
     except (KeyError, TypeError) as error:
         raise ValueError(f"{Path(folder) / 'card.json'} is no card of this version: {error}.") from error
