@@ -88,6 +88,22 @@ def _build_parser():
     _add_folders(evaluate)
     _add_json(evaluate)
 
+    shortcuts = _add_command(
+        commands, "shortcuts", _shortcuts, "Find out whether a classifier needs the lungs, or reads something else."
+    )
+    shortcuts.add_argument("model", metavar="MODEL_OR_RUN", type=Path)
+    _add_folders(shortcuts)
+    shortcuts.add_argument(
+        "--external",
+        nargs="*",
+        default=[],
+        type=Path,
+        metavar="EXTERNAL",
+        help="data sets from elsewhere to score it on",
+    )
+    shortcuts.add_argument("--limit", type=int, help="about how many pictures to use (default: 1,000)")
+    _add_json(shortcuts)
+
     predict = _add_command(commands, "predict", _predict, f"Classify pictures. {NOTICE}")
     predict.add_argument("files", metavar="FILE", nargs="+", type=Path)
     predict.add_argument(
@@ -259,6 +275,24 @@ def _evaluate(options):
     result, _ = score_folders(load_classifier(options.model), *options.folders, progress=_progress)
     summary = f"{result['n']} images, accuracy {result['accuracy']:.4f}\n{report_table(result).to_string()}"
     _write_result(result, options.json, summary)
+
+
+def _shortcuts(options):
+    from cxr_core.classifier import load_classifier
+    from cxr_core.grouping import group_pictures
+    from cxr_core.runs import Run
+    from cxr_core.shortcuts import MAX_IMAGES, examine_shortcuts, lab_summary, lab_table
+
+    dataset, decisions = _open_dataset(options)
+    _, table, groups = group_pictures(dataset.table, decisions, phase=_progress).taking_part(decisions)
+    table, groups, sides, note = lab_table(table, groups, Run(options.model.resolve()))
+    result = examine_shortcuts(
+        load_classifier(options.model), table, groups, sides,
+        external=options.external, limit=options.limit or MAX_IMAGES, phase=_progress,
+    )  # fmt: skip
+    if note:
+        print(note, file=sys.stderr)
+    _write_result(result, options.json, lab_summary(result))
 
 
 def _predict(options):

@@ -95,6 +95,29 @@ def lung_region(image_u8):
     return LungRegion(mask, _box(mask), True, "")
 
 
+def draw_outline(image_u8, region):
+    """Draw a region's outline over its image: a solid line around found lungs, a dashed box where none were.
+
+    Args:
+        image_u8: uint8 (H, W); not changed.
+        region: LungRegion of that image.
+
+    Returns:
+        uint8 (H, W, 3) RGB.
+    """
+    picture = cv2.cvtColor(image_u8, cv2.COLOR_GRAY2RGB)
+    outlines, _ = cv2.findContours(region.mask.view(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    width = max(1, min(image_u8.shape) // 110)
+    if region.found:
+        cv2.drawContours(picture, outlines, -1, (86, 180, 233), width, cv2.LINE_AA)
+        return picture
+    for outline in outlines:
+        points = outline[:, 0]
+        for start in range(0, len(points), 12):
+            cv2.polylines(picture, [points[start : start + 7]], False, (230, 159, 0), width, cv2.LINE_AA)
+    return picture
+
+
 def _midline(smooth):
     """Return the column of the spine: the brightest near the middle at lung height."""
     profile = smooth[_SIDE // 5 : 3 * _SIDE // 4].mean(axis=0)
