@@ -19,6 +19,8 @@ class Card:
         training: dict, the configuration, counts and data set fingerprint.
         metrics: dict, `metrics.json`.
         temperature: float > 0 that the logits are divided by, fitted on validation; 1 leaves them.
+        operating_point: dict, as `operating_point.save_operating_point` keeps it; empty where none was chosen.
+        abstain_below: float in [0, 1]; less sure, it answers "not sure". 0 where it always answers.
     """
 
     name: str
@@ -28,17 +30,23 @@ class Card:
     training: dict = field(default_factory=dict)
     metrics: dict = field(default_factory=dict)
     temperature: float = 1.0
+    operating_point: dict = field(default_factory=dict)
+    abstain_below: float = 0.0
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One headline figure: what it is, measured where, its value in [0, 1], and over how many images."""
+    """One headline figure: what it is, measured where, its value in [0, 1], and over how many images.
+
+    `interval` is its 95 % interval (low, high), or None where none was measured.
+    """
 
     label: str
     where: str
     value: float
     n: int
     explanation: str
+    interval: tuple | None = None
 
 
 def card_figures(card):
@@ -49,29 +57,47 @@ def card_figures(card):
 
     Returns:
         list of Figure; empty before anything was measured. For a data set of healthy people alone
-        the figure is the share called COVID-19, for one of COVID-19 alone the share found.
+        the figure is the share answered COVID-19, for one of COVID-19 alone the share found; where the classifier may
+        abstain, "not sure" is neither.
     """
     test = card.metrics.get("test")
     if not test:
         return []
     own = "Measured on the test split that training and choosing never saw."
-    figures = [Figure("Accuracy", "own test split", test["accuracy"], test["n"], own)]
+    ends = test.get("ci95") or {"accuracy": None, "per_class": {}}
+    figures = [Figure("Accuracy", "own test split", test["accuracy"], test["n"], own, _pair(ends["accuracy"]))]
     covid = test["per_class"].get("covid")
     if covid and covid["recall"] is not None:
-        figures.append(Figure("COVID-19 found", "own test split", covid["recall"], covid["support"], own))
-    for name, metrics in card.metrics.get("external", {}).items():
-        elsewhere = "Images from another hospital, never trained on."
-        present = [c for c, row in metrics["per_class"].items() if row["support"]]
-        if present == ["normal"] and "covid" in metrics["classes"]:
-            row = metrics["confusion_matrix"][metrics["classes"].index("normal")]
-            share = row[metrics["classes"].index("covid")] / metrics["n"]
-            explanation = f"Share of healthy people called COVID-19. {elsewhere}"
-            figures.append(Figure("False alarms", f"healthy, {name}", share, metrics["n"], explanation))
-        elif present == ["covid"]:
-            figures.append(Figure("COVID-19 found", name, metrics["accuracy"], metrics["n"], elsewhere))
-        else:
-            figures.append(Figure("Accuracy", name, metrics["accuracy"], metrics["n"], elsewhere))
-    return figures
+        found = _pair(ends["per_class"].get("covid", {}).get("recall"))
+        figures.append(Figure("COVID-19 found", "own test split", covid["recall"], covid["support"], own, found))
+    return figures + [_figure_elsewhere(*item) for item in card.metrics.get("external", {}).items()]
+
+
+def _figure_elsewhere(name, metrics):
+    elsewhere = "Images from another hospital, never trained on."
+    present = [c for c, row in metrics["per_class"].items() if row["support"]]
+    accuracy_ends = _pair((metrics.get("ci95") or {}).get("accuracy"))
+    answers = metrics.get("answers", {}).get("per_class", {})
+    if present == ["normal"] and "covid" in metrics["classes"]:
+        called = answers.get("normal", {}).get("covid")
+        share = called["share"] if called else _share_called(metrics, "normal", "covid")
+        explanation = f"Share of healthy people called COVID-19. {elsewhere}"
+        where = f"healthy, {name}"
+        return Figure("False alarms", where, share, metrics["n"], explanation, _pair((called or {}).get("ci95")))
+    if present == ["covid"]:
+        found = answers.get("covid", {}).get("covid")
+        value, ends = (found["share"], _pair(found["ci95"])) if found else (metrics["accuracy"], accuracy_ends)
+        return Figure("COVID-19 found", name, value, metrics["n"], elsewhere, ends)
+    return Figure("Accuracy", name, metrics["accuracy"], metrics["n"], elsewhere, accuracy_ends)
+
+
+def _share_called(metrics, true, called):
+    row = metrics["confusion_matrix"][metrics["classes"].index(true)]
+    return row[metrics["classes"].index(called)] / metrics["n"]
+
+
+def _pair(ends):
+    return tuple(ends) if ends else None
 
 
 def write_card(card, folder):
@@ -96,8 +122,10 @@ def load_card(folder):
             map_layers=tuple(values["map_layers"]),
             training=values["training"],
             metrics=values["metrics"],
-            # Cards from before calibration have none.
+            # Cards from before these were measured have none.
             temperature=float(values.get("temperature", 1.0)),
+            operating_point=values.get("operating_point", {}),
+            abstain_below=float(values.get("abstain_below", 0.0)),
         )
     except (KeyError, TypeError) as error:
         raise ValueError(f"{Path(folder) / 'card.json'} is no card of this version: {error}.") from error

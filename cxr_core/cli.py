@@ -82,6 +82,19 @@ def _build_parser():
     publish.add_argument(
         "--external", nargs="*", default=[], type=Path, metavar="DIR", help="data sets from elsewhere to score it on"
     )
+    publish.add_argument("--shortcuts", type=Path, metavar="FILE", help="what `shortcuts RUN DIR --json FILE` wrote")
+
+    point = _add_command(
+        commands, "operating-point", _operating_point, "Choose on a run's validation pictures when it calls a class."
+    )
+    point.add_argument("run_folder", metavar="RUN", type=Path)
+    point.add_argument("--class", dest="class_name", metavar="CLASS", help="class that an alarm is for")
+    point.add_argument("--specificity", type=float, default=0.9, help="share of the others without an alarm (0.9)")
+    point.add_argument(
+        "--abstain-accuracy", type=float, metavar="SHARE", help='say "not sure" until the answers are this accurate'
+    )
+    point.add_argument("--abstain-below", type=float, metavar="SHARE", help='say "not sure" when less sure than this')
+    _add_json(point)
 
     evaluate = _add_command(commands, "evaluate", _evaluate, "Score a classifier on a data set.")
     evaluate.add_argument("model", metavar="MODEL_OR_RUN", type=Path)
@@ -264,8 +277,26 @@ def _publish(options):
     from cxr_core.publish import publish_run
     from cxr_core.runs import Run
 
-    publish_run(Run(options.run_folder.resolve()), options.folder, options.external, progress=_progress)
+    found = json.loads(options.shortcuts.read_text(encoding="utf-8")) if options.shortcuts else None
+    run = Run(options.run_folder.resolve())
+    publish_run(run, options.folder, options.external, shortcuts=found, progress=_progress)
     print(options.folder)
+
+
+def _operating_point(options):
+    from cxr_core.operating_point import choose_on_validation
+    from cxr_core.runs import Run
+
+    run = Run(options.run_folder.resolve())
+    chosen = choose_on_validation(
+        run.path,
+        run.predictions(),
+        class_name=options.class_name,
+        specificity=options.specificity,
+        abstain_accuracy=options.abstain_accuracy,
+        abstain_below=options.abstain_below,
+    )
+    _write_result(chosen, options.json, "\n".join(f"{key}: {value}" for key, value in chosen.items()))
 
 
 def _evaluate(options):
@@ -273,7 +304,9 @@ def _evaluate(options):
     from cxr_core.evaluate import report_table, score_folders
 
     result, _ = score_folders(load_classifier(options.model), *options.folders, progress=_progress)
-    summary = f"{result['n']} images, accuracy {result['accuracy']:.4f}\n{report_table(result).to_string()}"
+    ends = result["ci95"]["accuracy"]
+    between = f" (95 %: {ends[0]:.4f} to {ends[1]:.4f})" if ends else ""
+    summary = f"{result['n']} images, accuracy {result['accuracy']:.4f}{between}\n{report_table(result).to_string()}"
     _write_result(result, options.json, summary)
 
 

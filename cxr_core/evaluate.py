@@ -2,11 +2,19 @@
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import auc, brier_score_loss, confusion_matrix, precision_recall_fscore_support, roc_curve
+from sklearn.metrics import (
+    auc,
+    average_precision_score,
+    brier_score_loss,
+    confusion_matrix,
+    precision_recall_curve,
+    precision_recall_fscore_support,
+    roc_curve,
+)
 
 from cxr_core.calibration import calibration_error
 from cxr_core.dataset import patient_of, scan_dataset
-from cxr_core.intervals import metric_intervals
+from cxr_core.intervals import FIGURES, compare_accuracy, curve_bands, metric_intervals
 from cxr_core.prepared import prepare_images
 from cxr_core.split import picture_groups
 
@@ -107,8 +115,8 @@ def roc_curves(true_names, probabilities, classes):
     Args: as `evaluate_predictions`.
 
     Returns:
-        dict of name ("micro", "macro" or a class) to dict of `fpr`, `tpr` (float arrays) and
-        `auc`. Classes without both positives and negatives are left out.
+        dict of name ("micro", "macro" or a class) to dict of `fpr`, `tpr` (float arrays), `auc` and, but for
+        the macro average, `thresholds` (the score from which on each point calls the class). Classes without both positives and negatives are left out.
 
     Source:
         The macro average interpolates every class's curve at all false positive rates, as in
@@ -126,6 +134,52 @@ def roc_curves(true_names, probabilities, classes):
     mean_tpr = np.mean([np.interp(grid, c["fpr"], c["tpr"]) for c in curves.values()], axis=0)
     macro = {"fpr": np.r_[0, grid], "tpr": np.r_[0, mean_tpr], "auc": float(auc(np.r_[0, grid], np.r_[0, mean_tpr]))}
     return curves | {"micro": _curve(hot.ravel(), probabilities.ravel()), "macro": macro}
+
+
+def class_curves(predictions, classes):
+    """Return what one class against the rest looks like with its uncertainty, for every class that has both sides.
+
+    Args:
+        predictions: DataFrame as `predictions_table` makes it.
+        classes: sequence of str.
+
+    Returns:
+        dict of class to dict of `bands` (as `intervals.curve_bands` gives them, or None), `recall` and `precision`
+        (float arrays of the precision-recall curve) and `average_precision`.
+    """
+    groups, found = prediction_groups(predictions), {}
+    for name in classes:
+        is_class, scores = (predictions["true"] == name).to_numpy(), predictions[f"p_{name}"].to_numpy()
+        if 0 < is_class.sum() < len(is_class):
+            precision, recall, _ = precision_recall_curve(is_class, scores)
+            found[name] = {
+                "bands": curve_bands(is_class, scores, groups),
+                "recall": recall,
+                "precision": precision,
+                "average_precision": float(average_precision_score(is_class, scores)),
+            }
+    return found
+
+
+def compare_predictions(predictions, other):
+    """Compare two classifiers by paired bootstrap on the pictures that both were asked.
+
+    Args:
+        predictions, other: DataFrames as `predictions_table` makes them.
+
+    Returns:
+        (intervals.Difference of accuracies, int, how many pictures both have).
+
+    Raises:
+        ValueError: they share no picture.
+    """
+    keys = ["file", "true"]
+    both = predictions.assign(group_number=prediction_groups(predictions)).merge(
+        other[[*keys, "right"]].drop_duplicates(keys), on=keys, suffixes=("", "_other")
+    )
+    if both.empty:
+        raise ValueError("The two classifiers were asked no picture in common, so they cannot be compared.")
+    return compare_accuracy(both["right"], both["right_other"], both["group_number"]), len(both)
 
 
 def predictions_table(files, true_names, probabilities, classes):
@@ -155,6 +209,22 @@ def most_confident_mistakes(predictions, n):
 def report_table(metrics):
     """Return `evaluate_predictions`'s per-class figures as a DataFrame indexed by class."""
     return pd.DataFrame(metrics["per_class"]).T.astype({"support": int})
+
+
+def report_with_intervals(metrics):
+    """Return the per-class figures as texts with their 95 % intervals, a DataFrame indexed by class."""
+    ends, rows = (metrics.get("ci95") or {"per_class": {}})["per_class"], {}
+    for name, row in metrics["per_class"].items():
+        cells = {key: figure_text(row[key], ends.get(name, {}).get(key)) for key in FIGURES}
+        rows[name] = cells | {"support": row["support"]}
+    return pd.DataFrame(rows).T
+
+
+def figure_text(value, ends):
+    """Write a figure with its interval [low, high], either of which may be None."""
+    if value is None:
+        return "–"
+    return f"{value:.3f} ({ends[0]:.3f} to {ends[1]:.3f})" if ends else f"{value:.3f}"
 
 
 def table_probabilities(predictions, classes):
@@ -209,8 +279,8 @@ def _class_auc(is_class, scores):
 
 
 def _curve(is_class, scores):
-    fpr, tpr, _ = roc_curve(is_class, scores)
-    return {"fpr": fpr, "tpr": tpr, "auc": float(auc(fpr, tpr))}
+    fpr, tpr, thresholds = roc_curve(is_class, scores)
+    return {"fpr": fpr, "tpr": tpr, "auc": float(auc(fpr, tpr)), "thresholds": thresholds}
 
 
 def _number(value):

@@ -3,7 +3,7 @@
 from cxr_core.config import class_label
 
 LEVELS = {
-    "shortcut": "It does not need the lungs",
+    "shortcut": "It takes a shortcut",
     "doubt": "There is reason to doubt it",
     "no sign": "No sign of a shortcut here",
     "unknown": "Too few pictures to tell",

@@ -8,14 +8,17 @@ import streamlit as st
 from cxr_core.config import class_label, is_shared
 from cxr_core.files import read_json
 from cxr_core.lungs import draw_outline
+from cxr_core.pictures import UnreadablePicture, read_picture
 from cxr_core.runs import Run
-from cxr_core.shortcuts import VARIANTS, examine_shortcuts, lab_table, preview, result_path
+from cxr_core.shortcuts import MAX_IMAGES, VARIANTS, examine_shortcuts, lab_table, preview, result_path
 from cxr_core.verdict import LEVELS
 from ui.blocks import progress_bars
 from ui.data import choose_dataset, demo_note
 from ui.examine import dataset_decisions, grouping
 
 _SHOWN_AS = {"shortcut": st.error, "doubt": st.warning, "no sign": st.success, "unknown": st.info}
+# Pictures shown to the network, with one thing or another taken away.
+_VIEWS_PER_MINUTE = 4_500
 _ICONS = {
     "shortcut": ":material/gpp_bad:", "doubt": ":material/gpp_maybe:", "no sign": ":material/verified_user:",
     "unknown": ":material/help:",
@@ -63,14 +66,17 @@ def lab_result(classifier, table, groups, sides, external):
     path = result_path(classifier, table, groups, sides, external=external)
     if path.exists():
         return read_json(path)
-    st.info(
-        "The lab asks the classifier again with parts of each picture taken away, and trains a small head anew on each "
-        f"such set: about {max(1, round(min(1_000, len(table)) * 9 / 90 / 60))} minutes on two cores, once. "
-        "The result is kept.",
-        icon=":material/science:",
-    )
-    if not st.button("Open the lab", type="primary", help="Leave this page open until it is done."):
-        st.stop()
+    place = st.empty()
+    with place.container():
+        minutes = 1 + round(min(MAX_IMAGES, len(table)) * len(VARIANTS) / _VIEWS_PER_MINUTE)
+        st.info(
+            "The lab asks the classifier again with parts of each picture taken away, and trains a small head anew on "
+            f"each such set: some {minutes} minutes on two cores, once. The result is kept.",
+            icon=":material/science:",
+        )
+        if not st.button("Open the lab", type="primary", help="Leave this page open until it is done."):
+            st.stop()
+    place.empty()
     try:
         with progress_bars() as phase:
             return examine_shortcuts(classifier, table, groups, sides, external=external, phase=phase)
@@ -94,7 +100,11 @@ def show_preview(classifier, table):
     rows = table[table["class_name"] == class_name]
     file = right.selectbox("Picture", rows["file"], help="Type to search.")
     path = rows.loc[rows["file"] == file, "path"].iloc[0]
-    image_u8 = _prepared(path, Path(path).stat().st_mtime_ns, classifier)
+    try:
+        image_u8 = classifier.card.preprocessing.image_u8(read_picture(path))
+    except (UnreadablePicture, OSError) as error:
+        st.error(f"{file}: {error} Choose another picture.")
+        return
     region, variants = preview(image_u8)
     if not region.found:
         st.warning(f"No lungs found: {region.reason} The dashed box stands for them.", icon=":material/warning:")
@@ -104,9 +114,3 @@ def show_preview(classifier, table):
         for title, picture in shown.values():
             with st.container(width=190):
                 st.image(picture, caption=title, width="stretch")
-
-
-def _prepared(path, _mtime_ns, classifier):
-    from cxr_core.pictures import read_picture
-
-    return classifier.card.preprocessing.image_u8(read_picture(path))
