@@ -116,7 +116,8 @@ def roc_curves(true_names, probabilities, classes):
 
     Returns:
         dict of name ("micro", "macro" or a class) to dict of `fpr`, `tpr` (float arrays), `auc` and, but for
-        the macro average, `thresholds` (the score from which on each point calls the class). Classes without both positives and negatives are left out.
+        the macro average, `thresholds` (the score from which on each point calls the class). Classes
+        without both positives and negatives are left out.
 
     Source:
         The macro average interpolates every class's curve at all false positive rates, as in
