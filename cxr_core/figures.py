@@ -91,38 +91,40 @@ def confusion_figure(metrics, *, shares=False):
             y=labels,
             text=text,
             texttemplate="%{text}",
-            customdata=counts,
             colorscale="Blues",
             zmin=0,
             zmax=100,
             colorbar={"title": {"text": "% of true class"}},
-            hovertemplate=(
-                "true %{y}, predicted %{x}: %{customdata} images, %{z:.1f} % of the true class<extra></extra>"
-            ),
+            hoverinfo="skip",
         )
     )
-    # A heat map cannot be clicked in Streamlit; marks that nobody sees can.
+    # A heat map cannot be clicked in Streamlit; marks that nobody sees can, from anywhere in a cell.
     cells = [(true, called) for true in metrics["classes"] for called in metrics["classes"]]
     figure.add_scatter(
         x=[class_label(called) for _, called in cells],
         y=[class_label(true) for true, _ in cells],
         mode="markers",
-        marker={"size": 64, "symbol": "square", "color": "rgba(0,0,0,0)"},
+        marker={"size": 60, "symbol": "square", "color": "rgba(0,0,0,0)"},
         customdata=cells,
-        hoverinfo="skip",
+        text=[
+            f"{n} images, {v:.1f} %" for row, of in zip(counts, part, strict=True) for n, v in zip(row, of, strict=True)
+        ],
+        hovertemplate="true %{y}, predicted %{x}: %{text} of the true class<extra></extra>",
         showlegend=False,
     )
+    figure.update_layout(hovermode="closest", hoverdistance=-1)
     figure.update_yaxes(autorange="reversed")
     title = "Confusion matrix, share of each true class" if shares else "Confusion matrix, images"
     return finish_figure(figure, title, "Predicted class", "True class")
 
 
-def roc_figure(curves, bands=None):
+def roc_figure(curves, bands=None, *, clickable=False):
     """Draw ROC curves.
 
     Args:
         curves: dict as `evaluate.roc_curves` returns.
         bands: dict of class to a 95 % band `x`, `low`, `high`, drawn below its curve, or None.
+        clickable: bool, mark points on each class's curve, whose `customdata` are the class and the threshold.
     """
     figure = go.Figure()
     colours = class_colours([c for c in curves if c not in _DASHES])
@@ -138,7 +140,7 @@ def roc_figure(curves, bands=None):
             line={"color": colour, "dash": dash, "width": 2},
             hovertemplate=label + ": %{y:.3f} found at %{x:.3f} false alarms<extra></extra>",
         )
-        if name not in _DASHES:
+        if clickable and name not in _DASHES:
             _add_clickable_points(figure, name, curve, colour)
     chance = {"color": "#999999", "dash": "longdashdot", "width": 1}
     figure.add_scatter(x=[0, 1], y=[0, 1], name="Chance", mode="lines", line=chance, hoverinfo="skip")
@@ -168,7 +170,7 @@ def add_band(figure, band, colour):
 
 
 def _add_clickable_points(figure, name, curve, colour):
-    """Mark up to forty points of a curve; their `customdata` are the class and the threshold."""
+    """Mark about forty points of a curve."""
     step = max(1, len(curve["fpr"]) // 40)
     rows = range(1, len(curve["fpr"]), step)
     figure.add_scatter(

@@ -5,13 +5,20 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from cxr_core.config import class_label
 from cxr_core.dataset import patient_of
 from cxr_core.evaluate import prediction_groups
 from cxr_core.intervals import share_interval
 from cxr_core.pictures import UnreadablePicture, read_header
 
 LEAST_IMAGES = 10
-SLICES = {"source": "Source folder", "size": "Longest side", "format": "File format", "patient": "Patient named"}
+SLICES = {
+    "true": "True class",
+    "source": "Source folder",
+    "size": "Longest side",
+    "format": "File format",
+    "patient": "Patient named",
+}
 _SIDES = (0, 300, 600, 1_200, 2_400, np.inf)
 _SIDE_NAMES = ("up to 300 pixels", "to 600", "to 1,200", "to 2,400", "more")
 _RESAMPLES = 500
@@ -24,7 +31,7 @@ def file_facts(predictions):
         predictions: DataFrame with `file`, and `path` where the pictures are at hand.
 
     Returns:
-        DataFrame in the same order, of `source` (the folder above the class's, or the class's where the paths are
+        DataFrame in the same order, of `source` (the folder above the class's; of the class where paths are
         unknown), `patient` ("yes" where the name tells one, else "no") and, with paths, `width`, `height` (pixels,
         missing where the file is gone), `size` (a band of the longest side) and `format`.
     """
@@ -33,7 +40,7 @@ def file_facts(predictions):
     if "path" not in predictions:
         return facts.assign(source=predictions["file"].map(lambda file: file.rpartition("/")[0] or "."))
     paths = predictions["path"].map(Path)
-    facts["source"] = paths.map(lambda path: "/".join(path.parts[-3:-1]))
+    facts["source"] = paths.map(lambda path: path.parts[-3] if len(path.parts) > 2 else ".")
     headers = paths.map(_header)
     facts["width"] = headers.map(lambda h: h.width if h else np.nan)
     facts["height"] = headers.map(lambda h: h.height if h else np.nan)
@@ -54,6 +61,7 @@ def slice_table(predictions, facts):
         DataFrame, worst first: `by` (a key of `SLICES`), `value`, `images`, `accuracy`, `low`, `high` (95 %, missing
         where there is one patient only). A slice that holds all pictures is left out.
     """
+    facts = facts.assign(true=predictions["true"].map(class_label))
     groups, rows = prediction_groups(predictions), []
     for by in SLICES:
         if by not in facts:

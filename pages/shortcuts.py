@@ -9,7 +9,7 @@ from cxr_core.config import class_label
 from cxr_core.shortcuts import variants_table
 from cxr_core.trust_figures import attention_figure, removal_figure, variants_figure
 from cxr_core.verdict import healthy_called_ill
-from ui.blocks import download_table, page_header, show_figure
+from ui.blocks import download_table, interval_text, page_header, plain_metric, show_figure
 from ui.lab import ask_external, choose_lab_pictures, lab_result, show_preview, show_verdict
 from ui.models import choose_model, open_classifier
 
@@ -29,25 +29,20 @@ columns = st.columns(4)
 for column, key, label in zip(
     columns, ("whole", "lungs_hidden", "frame_only"), ("Whole picture", "Lungs hidden", "Only the frame"), strict=False
 ):
-    low, high = variants[key]["retrained_ci95"] or (variants[key]["retrained"],) * 2
-    column.metric(
+    plain_metric(
+        column,
         f"{label}, retrained",
         f"{variants[key]['retrained']:.1%}",
-        f"95 %: {low:.1%} to {high:.1%}",
-        delta_color="off",
-        delta_arrow="off",
-        border=True,
+        interval_text(variants[key]["retrained_ci95"]),
         help=f"A head trained and tested on such pictures; {result['tested']} test pictures. Chance is "
         f"{result['chance']:.1%}: always {class_label(result['majority'])}.",
     )
 lungs = result["lungs"]
-columns[3].metric(
+plain_metric(
+    columns[3],
     "Lungs found",
     f"{lungs['found'] / lungs['images']:.0%}",
     f"of {lungs['images']:,} pictures",
-    delta_color="off",
-    delta_arrow="off",
-    border=True,
     help=" ".join(f"{class_label(c)}: {share:.0%}." for c, share in lungs["per_class"].items())
     + " Where none are found a fixed box stands for them.",
 )

@@ -85,7 +85,9 @@ def interval_text(ends):
 
 def plain_metric(column, label, value, below="", *, help):
     """Show one bordered metric with a grey line below it."""
-    column.metric(label, value, below or None, delta_color="off", delta_arrow="off", border=True, help=help)
+    column.metric(
+        label, value, below or None, delta_color="off", delta_arrow="off", border=True, help=help, height="stretch"
+    )
 
 
 def download_table(label, table, file_name, *, index=False):

@@ -137,7 +137,7 @@ def show_confidence(metrics, predictions, folder):
         "as exported" if card.temperature == 1 else "fitted on validation",
         help="All logits are divided by it. Above 1 it was too sure. The answers do not change.",
     )  # fmt: skip
-    for column, (title, confidence) in zip(st.columns(2), views, strict=False):
+    for column, (title, confidence) in zip(st.columns(len(views)), views, strict=True):
         with column:
             show_figure(reliability_figure(reliability_bins(right, confidence), f"Reliability: {title.lower()}"))
     if card.temperature == 1:
@@ -175,7 +175,7 @@ def show_threshold(metrics, predictions, curves, folder):
         st.info("A threshold needs images of at least two classes.")
         return
     kept = load_card(folder).operating_point
-    first, second, third = st.columns(3)
+    first, second, third = st.columns(3, vertical_alignment="bottom")
     start = kept.get("class_name") if kept.get("class_name") in classes else "covid"
     name = first.selectbox(
         "Class", classes, index=classes.index(start) if start in classes else 0, format_func=class_label,
@@ -189,7 +189,6 @@ def show_threshold(metrics, predictions, curves, folder):
     key = f"threshold_{name}"
     if key not in st.session_state:
         st.session_state[key] = float(kept["threshold"]) if kept.get("class_name") == name else 0.5
-    third.markdown("&nbsp;")
     third.button(
         "The threshold with 90 % specificity",
         on_click=_set_threshold, args=(key, threshold_for_specificity(is_class, scores, 0.9)),
@@ -251,7 +250,7 @@ def _picked(figure_of, metrics, predictions, curves):
     """Return the rows behind what was clicked, and a sentence that names them."""
     wrong = predictions[~predictions["right"].astype(bool)]
     if figure_of == "ROC" and curves:
-        points = _clicked(roc_figure(curves), "pick_roc")
+        points = _clicked(roc_figure(curves, clickable=True), "pick_roc")
         if points:
             name, threshold = points[0]
             is_class, alarm = predictions["true"] == name, predictions[f"p_{name}"] >= threshold
@@ -286,7 +285,7 @@ def _show_with_maps(rows, classes, folder):
     facts = file_facts(rows)
     with st.container(horizontal=True, gap="small"):
         for (index, row), fact in zip(rows.iterrows(), facts.to_dict("records"), strict=True):
-            with st.container(width=230, border=True, key=f"error_{index}"):
+            with st.container(width=230, height="stretch", border=True, key=f"error_{index}"):
                 path = Path(row["path"])
                 image = _overlay(str(folder), str(path), path.stat().st_mtime_ns if path.exists() else 0)
                 if image is None:
