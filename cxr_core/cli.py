@@ -117,6 +117,12 @@ def _build_parser():
     shortcuts.add_argument("--limit", type=int, help="about how many pictures to use (default: 1,000)")
     _add_json(shortcuts)
 
+    report = _add_command(
+        commands, "report", _report, "Write a report that opens anywhere: HTML, Markdown, model card."
+    )
+    report.add_argument("model", metavar="RUN", type=Path)
+    report.add_argument("--folder", type=Path, help="where to (default: report/ in the run's folder)")
+
     predict = _add_command(commands, "predict", _predict, f"Classify pictures. {NOTICE}")
     predict.add_argument("files", metavar="FILE", nargs="+", type=Path)
     predict.add_argument(
@@ -313,6 +319,7 @@ def _evaluate(options):
 def _shortcuts(options):
     from cxr_core.classifier import load_classifier
     from cxr_core.grouping import group_pictures
+    from cxr_core.report import keep_lab_result
     from cxr_core.runs import Run
     from cxr_core.shortcuts import MAX_IMAGES, examine_shortcuts, lab_summary, lab_table
 
@@ -323,9 +330,17 @@ def _shortcuts(options):
         load_classifier(options.model), table, groups, sides,
         external=options.external, limit=options.limit or MAX_IMAGES, phase=_progress,
     )  # fmt: skip
+    keep_lab_result(options.model, result)
     if note:
         print(note, file=sys.stderr)
     _write_result(result, options.json, lab_summary(result))
+
+
+def _report(options):
+    from cxr_core.report import write_report
+
+    for path in write_report(options.model, options.folder or options.model / "report"):
+        print(path)
 
 
 def _predict(options):

@@ -4,6 +4,9 @@ A group (a patient, or copies of one radiograph) is drawn as a whole, because it
 witnesses. Drawing groups with replacement is the same as giving each group a whole-number weight, and every
 figure here is a sum over weights, so 2,000 resamples are a few matrix products.
 
+Where all or none of the pictures are right every resample says the same, and an interval without width would
+pretend to certainty: there the exact binomial one over the groups stands in its place.
+
 Source:
     Efron & Tibshirani 1993, An Introduction to the Bootstrap, chapter 13 (percentile intervals); Field & Welsh
     2007, doi:10.1111/j.1467-9868.2007.00593.x (resampling whole clusters).
@@ -12,6 +15,7 @@ Source:
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import binomtest
 
 RESAMPLES = 2_000
 _PERCENTILES = (2.5, 97.5)
@@ -75,28 +79,39 @@ def metric_intervals(truth, probabilities, groups, *, resamples=RESAMPLES, seed=
         None in place of an interval where the figure is undefined in every resample, or where
         there is one group only.
     """
-    truth, probabilities = np.asarray(truth), np.asarray(probabilities)
+    truth, probabilities, groups = np.asarray(truth), np.asarray(probabilities), np.asarray(groups)
+    n_classes = probabilities.shape[1]
+    if len(np.unique(groups)) < 2:
+        nothing = [dict.fromkeys(FIGURES) for _ in range(n_classes)]
+        return {
+            "accuracy": None, "per_class": nothing, "confusion_shares": [[None] * n_classes for _ in range(n_classes)],
+        }  # fmt: skip
     weights = resample_weights(groups, resamples=resamples, seed=seed)
-    alone = len(np.unique(groups)) < 2
     predicted = probabilities.argmax(axis=1)
-    per_class = []
-    for k in range(probabilities.shape[1]):
-        values = {**_found_and_called(weights, truth == k, predicted == k)}
-        values["auc"] = weighted_auc(weights, truth == k, probabilities[:, k])
-        per_class.append({name: None if alone else interval(values[name]) for name in FIGURES})
-    accuracy = None if alone else interval(_weighted_mean(weights, truth == predicted))
-    shares = [
-        [None if alone else interval(values) for values in _row_shares(weights, truth == k, predicted, len(per_class))]
-        for k in range(len(per_class))
-    ]
+    everywhere = np.ones(len(truth), bool)
+    per_class, shares = [], []
+    for k in range(n_classes):
+        is_class, is_called = truth == k, predicted == k
+        per_class.append(
+            {
+                "precision": _share_ends(weights, is_class, is_called, groups),
+                "recall": _share_ends(weights, is_called, is_class, groups),
+                "f1": interval(_f1(weights, is_class, is_called)),
+                "auc": interval(weighted_auc(weights, is_class, probabilities[:, k])),
+            }
+        )
+        shares.append([_share_ends(weights, predicted == j, is_class, groups) for j in range(n_classes)])
+    accuracy = _share_ends(weights, truth == predicted, everywhere, groups)
     return {"accuracy": accuracy, "per_class": per_class, "confusion_shares": shares}
 
 
 def share_interval(flags, groups, *, resamples=RESAMPLES, seed=0):
-    """Return the 95 % interval [low, high] of the mean of `flags` (N,), or None where there is one group only."""
+    """Return the 95 % interval [low, high] of the share of `flags` bool (N,), or None where there is one group only."""
+    flags, groups = np.asarray(flags, bool), np.asarray(groups)
     if len(np.unique(groups)) < 2:
         return None
-    return interval(_weighted_mean(resample_weights(groups, resamples=resamples, seed=seed), np.asarray(flags)))
+    weights = resample_weights(groups, resamples=resamples, seed=seed)
+    return _share_ends(weights, flags, np.ones(len(flags), bool), groups)
 
 
 def compare_accuracy(right, other_right, groups, *, resamples=RESAMPLES, seed=0):
@@ -120,8 +135,10 @@ def compare_accuracy(right, other_right, groups, *, resamples=RESAMPLES, seed=0)
             f"received {len(right)}, {len(other_right)} and {len(groups)} groups."
         )
     gain = right - other_right
-    ends = share_interval(gain, groups, resamples=resamples, seed=seed) or (np.nan, np.nan)
-    return Difference(float(gain.mean()), *ends)
+    if len(np.unique(groups)) < 2:
+        return Difference(float(gain.mean()), np.nan, np.nan)
+    weights = resample_weights(groups, resamples=resamples, seed=seed)
+    return Difference(float(gain.mean()), *interval(weights @ gain / weights.sum(axis=1)))
 
 
 def curve_bands(is_class, scores, groups, *, resamples=500, seed=0, points=101):
@@ -181,25 +198,22 @@ def interval(values):
     return [float(v) for v in np.percentile(values, _PERCENTILES)] if len(values) else None
 
 
-def _found_and_called(weights, is_class, is_called):
-    true, called = weights @ is_class.astype(np.float32), weights @ is_called.astype(np.float32)
+def _share_ends(weights, flags, among, groups):
+    """Return [low, high] of the share of `flags` among the pictures of `among` (both bool (N,)), or None."""
+    inside = flags[among]
+    if not len(inside):
+        return None
+    if inside.all() or not inside.any():
+        count = len(np.unique(groups[among]))
+        exact = binomtest(count if inside.all() else 0, count).proportion_ci(method="exact")
+        return [float(exact.low), float(exact.high)]
+    return interval(_divide(weights @ (flags & among).astype(np.float32), weights @ among.astype(np.float32)))
+
+
+def _f1(weights, is_class, is_called):
     both = weights @ (is_class & is_called).astype(np.float32)
-    return {
-        "precision": _divide(both, called),
-        "recall": _divide(both, true),
-        # As in scikit-learn: undefined only where the class is neither there nor called.
-        "f1": _divide(2 * both, true + called),
-    }
-
-
-def _row_shares(weights, is_class, predicted, n_classes):
-    called = np.eye(n_classes, dtype=np.float32)[predicted] * is_class[:, None]
-    total = weights @ is_class.astype(np.float32)
-    return [_divide(column, total) for column in (weights @ called).T]
-
-
-def _weighted_mean(weights, values):
-    return weights @ values.astype(np.float32) / weights.sum(axis=1)
+    # As in scikit-learn: undefined only where the class is neither there nor called.
+    return _divide(2 * both, weights @ (is_class.astype(np.float32) + is_called))
 
 
 def _divide(a, b):

@@ -31,14 +31,14 @@ def file_facts(predictions):
         predictions: DataFrame with `file`, and `path` where the pictures are at hand.
 
     Returns:
-        DataFrame in the same order, of `source` (the folder above the class's; of the class where paths are
-        unknown), `patient` ("yes" where the name tells one, else "no") and, with paths, `width`, `height` (pixels,
-        missing where the file is gone), `size` (a band of the longest side) and `format`.
+        DataFrame in the same order, of `patient` ("yes" where the name tells one, else "no") and, with paths,
+        `source` (the folder above the class's), `width`, `height` (pixels, missing where the file is gone), `size` (a
+        band of the longest side) and `format`.
     """
     names = predictions["file"].map(lambda file: file.rsplit("/", 1)[-1])
     facts = pd.DataFrame({"patient": np.where(names.map(patient_of).notna(), "yes", "no")}, index=predictions.index)
     if "path" not in predictions:
-        return facts.assign(source=predictions["file"].map(lambda file: file.rpartition("/")[0] or "."))
+        return facts
     paths = predictions["path"].map(Path)
     facts["source"] = paths.map(lambda path: path.parts[-3] if len(path.parts) > 2 else ".")
     headers = paths.map(_header)

@@ -9,6 +9,7 @@ from cxr_core.config import class_label, is_shared
 from cxr_core.files import read_json
 from cxr_core.lungs import draw_outline
 from cxr_core.pictures import UnreadablePicture, read_picture
+from cxr_core.report import keep_lab_result
 from cxr_core.runs import Run
 from cxr_core.shortcuts import MAX_IMAGES, VARIANTS, examine_shortcuts, lab_table, preview, result_path
 from cxr_core.verdict import LEVELS
@@ -79,10 +80,12 @@ def lab_result(classifier, table, groups, sides, external):
     place.empty()
     try:
         with progress_bars() as phase:
-            return examine_shortcuts(classifier, table, groups, sides, external=external, phase=phase)
+            result = examine_shortcuts(classifier, table, groups, sides, external=external, phase=phase)
     except (ValueError, OSError) as error:
         st.error(f"{error} Choose another data set or classifier at the left.")
         st.stop()
+    keep_lab_result(classifier.path.parent, result)
+    return result
 
 
 def show_verdict(verdict):

@@ -101,9 +101,15 @@ def test_a_class_that_is_not_there_has_no_recall_and_no_auc():
 def test_predictions_that_are_all_equal_have_intervals():
     truth = case()[0]
     result = metric_intervals(truth, np.tile([0.6, 0.3, 0.1], (150, 1)), np.arange(150))
-    assert result["per_class"][0]["recall"] == [1, 1]
+    assert result["per_class"][0]["recall"][1] == 1
     assert result["per_class"][0]["auc"] == [0.5, 0.5]
     assert result["per_class"][1]["precision"] is None
+
+
+def test_where_all_are_right_the_interval_is_the_exact_binomial_one_over_groups():
+    expected = stats.binomtest(30, 30).proportion_ci(method="exact")
+    assert share_interval([True] * 120, np.repeat(np.arange(30), 4)) == pytest.approx([expected.low, 1])
+    assert share_interval([False] * 30, np.arange(30)) == pytest.approx([0, 1 - expected.low])
 
 
 def test_one_picture_has_no_interval():

@@ -62,5 +62,5 @@ def test_a_file_that_is_gone_or_no_picture_has_no_size(path):
     assert facts["format"] is None
 
 
-def test_without_paths_the_class_folder_is_the_source():
-    assert file_facts(pd.DataFrame({"file": ["normal/a.png"]}))["source"].tolist() == ["normal"]
+def test_without_paths_only_the_name_tells():
+    assert list(file_facts(pd.DataFrame({"file": ["normal/a.png"]})).columns) == ["patient"]
