@@ -6,7 +6,9 @@ from pathlib import Path
 
 import jinja2
 import pandas as pd
+import plotly.graph_objects as go
 from markupsafe import Markup
+from plotly.offline import get_plotlyjs
 
 from cxr_core.calibration import reliability_bins
 from cxr_core.card import card_figures, load_card
@@ -133,11 +135,13 @@ def render_report(facts, kind):
 
 
 def _plots_html(plots):
-    """Draw each figure as HTML; the first brings the program that draws all."""
-    return {
-        name: Markup(figure.to_html(full_html=False, include_plotlyjs=i == 0, config={"displaylogo": False}))
-        for i, (name, figure) in enumerate(plots.items())
-    }
+    """Return each figure as HTML, and under "program" the script that draws them all."""
+    config = {"displaylogo": False, "responsive": True}
+    drawn = {"program": Markup(f"<script>{get_plotlyjs()}</script>")}
+    for name, figure in plots.items():
+        white = go.Figure(figure).update_layout(template="plotly_white")
+        drawn[name] = Markup(white.to_html(full_html=False, include_plotlyjs=False, config=config))
+    return drawn
 
 
 def _plots(card, metrics, test, lab):

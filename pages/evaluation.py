@@ -9,6 +9,7 @@ from ui.blocks import download_table, page_header, show_history
 from ui.judge import (
     predictions_curves,
     report_download,
+    report_downloads,
     show_confidence,
     show_errors,
     show_headline,
@@ -59,5 +60,6 @@ with right:
         icon=":material/download:",
         help="The same keys as the evaluate command gives.",
     )
+report_downloads(folder)
 with st.expander("How this classifier was made"):
     st.json(load_card(folder).training, expanded=1)

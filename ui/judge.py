@@ -1,5 +1,6 @@
 """The views of the Evaluation page: summary, confidence, threshold and errors."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,7 @@ from cxr_core.operating_point import (
     threshold_for_specificity,
 )
 from cxr_core.pictures import UnreadablePicture
+from cxr_core.report import REPORT_FILES, render_report, report_facts
 from cxr_core.slices import SLICES, file_facts, slice_table, worst_slice
 from cxr_core.temperature import apply_temperature
 from cxr_core.trust_figures import (
@@ -383,3 +385,25 @@ def predictions_curves(predictions, classes):
 def report_download(metrics):
     """Offer the per-class figures as CSV."""
     download_table("The report per class", report_table(metrics).rename(index=class_label), "report.csv", index=True)
+
+
+def report_downloads(folder):
+    """Offer the classifier's report, made when somebody asks for it."""
+    kinds = (
+        ("Report (HTML)", "report.html", "text/html", "Opens in any browser, without a network."),
+        ("Report (Markdown)", "report.md", "text/markdown", "The same without figures."),
+        ("Model card", "model_card.md", "text/markdown", "In the layout of Mitchell et al. 2019."),
+    )
+    for column, (label, name, mime, help_text) in zip(st.columns(3), kinds, strict=True):
+        column.download_button(
+            label,
+            partial(_report_bytes, folder, REPORT_FILES[name]),
+            f"{Path(folder).name}-{name}",
+            mime,
+            icon=":material/description:",
+            help=f"{help_text} Made from what is stored with the classifier, by the CLAIM checklist.",
+        )
+
+
+def _report_bytes(folder, kind):
+    return render_report(report_facts(folder), kind).encode()
