@@ -76,24 +76,26 @@ def card_figures(card):
 def _figure_elsewhere(name, metrics):
     elsewhere = "Images from another hospital, never trained on."
     present = [c for c, row in metrics["per_class"].items() if row["support"]]
-    accuracy_ends = _pair((metrics.get("ci95") or {}).get("accuracy"))
-    answers = metrics.get("answers", {}).get("per_class", {})
     if present == ["normal"] and "covid" in metrics["classes"]:
-        called = answers.get("normal", {}).get("covid")
-        share = called["share"] if called else _share_called(metrics, "normal", "covid")
+        share, ends = _share_answered(metrics, "normal", "covid")
         explanation = f"Share of healthy people called COVID-19. {elsewhere}"
-        where = f"healthy, {name}"
-        return Figure("False alarms", where, share, metrics["n"], explanation, _pair((called or {}).get("ci95")))
+        return Figure("False alarms", f"healthy, {name}", share, metrics["n"], explanation, ends)
     if present == ["covid"]:
-        found = answers.get("covid", {}).get("covid")
-        value, ends = (found["share"], _pair(found["ci95"])) if found else (metrics["accuracy"], accuracy_ends)
-        return Figure("COVID-19 found", name, value, metrics["n"], elsewhere, ends)
-    return Figure("Accuracy", name, metrics["accuracy"], metrics["n"], elsewhere, accuracy_ends)
+        share, ends = _share_answered(metrics, "covid", "covid")
+        return Figure("COVID-19 found", name, share, metrics["n"], elsewhere, ends)
+    ends = _pair((metrics.get("ci95") or {}).get("accuracy"))
+    return Figure("Accuracy", name, metrics["accuracy"], metrics["n"], elsewhere, ends)
 
 
-def _share_called(metrics, true, called):
-    row = metrics["confusion_matrix"][metrics["classes"].index(true)]
-    return row[metrics["classes"].index(called)] / metrics["n"]
+def _share_answered(metrics, true, called):
+    """Return the share of a class that is answered so, abstentions counted as no answer, and its interval."""
+    if "answers" in metrics:
+        cell = metrics["answers"]["per_class"][true][called]
+        return cell["share"], _pair(cell["ci95"])
+    i, j = metrics["classes"].index(true), metrics["classes"].index(called)
+    row = metrics["confusion_matrix"][i]
+    ends = metrics["ci95"]["confusion_shares"][i][j] if "ci95" in metrics else None
+    return row[j] / sum(row), _pair(ends)
 
 
 def _pair(ends):

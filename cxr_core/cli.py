@@ -377,7 +377,9 @@ def _predict_file(classifier, file, number, cam_dir):
         safe_stem = re.sub(r"[^\w.-]+", "_", file.stem)[:80]
         (cam_dir / f"{number:04d}-{safe_stem}.png").write_bytes(png_bytes(overlay_map(prediction.picture, map_)))
     probabilities = {c: float(p) for c, p in zip(prediction.classes, prediction.probabilities, strict=True)}
-    return row | {"status": "ok", "label": prediction.label, "probabilities": probabilities}
+    least, highest = classifier.card.abstain_below, max(probabilities.values())
+    reasons = [f"Not sure: {highest:.3f} is less than {least:.3f}."] if highest < least else []
+    return row | {"status": "ok", "label": prediction.label, "probabilities": probabilities, "reasons": reasons}
 
 
 def _demo(options):

@@ -15,6 +15,7 @@ from sklearn.metrics import (
 from cxr_core.calibration import calibration_error
 from cxr_core.dataset import patient_of, scan_dataset
 from cxr_core.intervals import FIGURES, compare_accuracy, curve_bands, metric_intervals
+from cxr_core.operating_point import answer_shares
 from cxr_core.prepared import prepare_images
 from cxr_core.split import picture_groups
 
@@ -83,8 +84,9 @@ def score_folders(classifier, *folders, progress=None):
         progress: callable(phase) that returns a callable(done, total), or None.
 
     Returns:
-        (metrics, predictions): as `evaluate_predictions`, with the card's `temperature`, and
-        `predictions_table`, with the columns `group` (pictures of one patient or content) and `path`.
+        (metrics, predictions): as `evaluate_predictions`, with the card's `temperature` and, where it may
+        abstain, `answers` (see `answers_of`); and `predictions_table` with the columns `group` (pictures of
+        one patient or content) and `path`.
 
     Raises:
         FileNotFoundError, ValueError: no folder, no pictures, or a class the classifier does not know.
@@ -106,7 +108,22 @@ def score_table(classifier, table, *, progress=None):
     metrics = evaluate_predictions(rows["class_name"], probabilities, classifier.classes, groups)
     metrics["temperature"] = classifier.card.temperature
     predictions = predictions_table(rows["file"], rows["class_name"], probabilities, classifier.classes)
-    return metrics, predictions.assign(group=groups, path=rows["path"].to_numpy())
+    predictions = predictions.assign(group=groups, path=rows["path"].to_numpy())
+    if classifier.card.abstain_below:
+        metrics["answers"] = answers_of(predictions, classifier.card)
+    return metrics, predictions
+
+
+def answers_of(predictions, card):
+    """Say what a classifier that may abstain answers; see `operating_point.answer_shares`.
+
+    Args:
+        predictions: DataFrame as `predictions_table` makes it.
+        card: card.Card; its `abstain_below` counts.
+    """
+    probabilities = table_probabilities(predictions, card.classes)
+    groups = prediction_groups(predictions)
+    return answer_shares(predictions["true"], probabilities, card.classes, groups, abstain_below=card.abstain_below)
 
 
 def roc_curves(true_names, probabilities, classes):

@@ -7,9 +7,8 @@ from pathlib import Path
 from cxr_core.card import card_figures, load_card, write_card
 from cxr_core.classifier import load_classifier
 from cxr_core.config import class_label
-from cxr_core.evaluate import figure_text, score_folders, table_probabilities
+from cxr_core.evaluate import answers_of, figure_text, score_folders
 from cxr_core.files import atomic_path, write_text
-from cxr_core.operating_point import answer_shares
 
 _SHORTCUT_FIGURES = ("images", "tested", "chance", "majority", "lungs", "variants", "attention", "notes", "verdict")
 
@@ -21,8 +20,7 @@ def publish_run(run, folder, external=(), *, shortcuts=None, progress=None):
         run: runs.Run that has a model.
         folder: str or Path, for example `models/cxr-mobilenetv2`; made where missing. Its ABOUT.md,
             written by hand, becomes the head of CARD.md.
-        external: folders of data sets from elsewhere; their scores go into the card as they are, with what is
-            answered where the card lets it abstain.
+        external: folders of data sets from elsewhere; their scores go into the card as they are.
         shortcuts: dict as `shortcuts.examine_shortcuts` returns it, or None; its figures go into the card.
         progress: as for `evaluate.score_folders`.
 
@@ -33,13 +31,16 @@ def publish_run(run, folder, external=(), *, shortcuts=None, progress=None):
     folder.mkdir(parents=True, exist_ok=True)
     card = load_card(run.path)
     classifier = load_classifier(run.path)
-    scores = {Path(f).name: _score_elsewhere(classifier, f, progress) for f in external}
+    scores = {Path(f).name: score_folders(classifier, f, progress=progress)[0] for f in external}
     for name in ("model.onnx", "model.keras", "epochs.csv"):
         with atomic_path(folder / name) as temporary:
             shutil.copyfile(run.path / name, temporary)
     with atomic_path(folder / "predictions.csv") as temporary:
         run.predictions().drop(columns="path").to_csv(temporary, index=False, float_format="%.6g")
     metrics = card.metrics | {"external": scores}
+    if card.abstain_below:
+        test = run.predictions().query("split == 'test'")
+        metrics["test"] = metrics["test"] | {"answers": answers_of(test, card)}
     if shortcuts:
         metrics["shortcuts"] = {name: shortcuts[name] for name in _SHORTCUT_FIGURES}
     card = replace(card, name=folder.name, metrics=metrics)
@@ -47,19 +48,6 @@ def publish_run(run, folder, external=(), *, shortcuts=None, progress=None):
     about = folder / "ABOUT.md"
     head = about.read_text(encoding="utf-8") if about.exists() else f"# {folder.name}\n"
     write_text(folder / "CARD.md", f"{head.rstrip()}\n\n{figures_markdown(card)}")
-
-
-def _score_elsewhere(classifier, folder, progress):
-    metrics, predictions = score_folders(classifier, folder, progress=progress)
-    probabilities = table_probabilities(predictions, classifier.classes)
-    answers = answer_shares(
-        predictions["true"],
-        probabilities,
-        classifier.classes,
-        predictions["group"],
-        abstain_below=classifier.card.abstain_below,
-    )
-    return metrics | {"answers": answers}
 
 
 def figures_markdown(card):

@@ -34,6 +34,7 @@ def variants_figure(result):
                 "array": [100 * (high - v[key]) for v, (_, high) in zip(variants, ends, strict=True)],
                 "arrayminus": [100 * (v[key] - low) for v, (low, _) in zip(variants, ends, strict=True)],
                 "thickness": 1.5,
+                "color": "#7A7A7A",
             },
             customdata=[[100 * low, 100 * high] for low, high in ends],
             hovertemplate="%{y}: %{x:.1f} %, 95 % interval %{customdata[0]:.1f} to %{customdata[1]:.1f} %<extra>"

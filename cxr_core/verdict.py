@@ -1,6 +1,7 @@
 """What the shortcut lab's numbers mean, in words chosen by fixed rules."""
 
 from cxr_core.config import class_label
+from cxr_core.operating_point import NOT_SURE
 
 LEVELS = {
     "shortcut": "It takes a shortcut",
@@ -99,10 +100,16 @@ def _elsewhere(external):
 
 
 def healthy_called_ill(metrics):
-    """Return the share of a healthy data set that is not called Normal, or None where it is no such data set."""
+    """Return the share of a healthy data set that is called ill, or None where it is no such data set.
+
+    Where the classifier may abstain, "not sure" is not ill.
+    """
     present = [name for name, row in metrics["per_class"].items() if row["support"]]
     if [name.lower() for name in present] != ["normal"]:
         return None
+    if "answers" in metrics:
+        answers = metrics["answers"]["per_class"][present[0]]
+        return sum(cell["share"] for name, cell in answers.items() if name not in (present[0], NOT_SURE))
     return 1 - metrics["accuracy"]
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cxr_core.verdict import LEVELS, share_kept, verdict_of
+from cxr_core.verdict import LEVELS, healthy_called_ill, share_kept, verdict_of
 
 HEALTHY = {"normal": {"support": 100}, "covid": {"support": 0}}
 
@@ -69,6 +69,12 @@ def test_healthy_people_called_ill_are_counted_in_words():
     assert (
         "It calls 98.0 % of 100 healthy people from nih ill." in verdict_of(lab(external=called_ill(0.98)))["sentences"]
     )
+
+
+def test_not_sure_is_not_called_ill():
+    cells = {"normal": {"share": 0.5}, "covid": {"share": 0.04}, "virus": {"share": 0.01}, "not sure": {"share": 0.45}}
+    metrics = called_ill(0.5)["nih"] | {"answers": {"per_class": {"normal": cells}}}
+    assert healthy_called_ill(metrics) == pytest.approx(0.05)
 
 
 def test_maps_that_do_not_need_the_weights_are_warned_of():
