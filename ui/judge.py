@@ -30,7 +30,9 @@ from cxr_core.operating_point import (
     threshold_for_specificity,
 )
 from cxr_core.pictures import UnreadablePicture
+from cxr_core.repeats import repeats_sentence, repeats_table
 from cxr_core.report import REPORT_FILES, render_report, report_facts
+from cxr_core.runs import Run, list_runs
 from cxr_core.slices import SLICES, file_facts, slice_table, worst_slice
 from cxr_core.temperature import apply_temperature
 from cxr_core.trust_figures import (
@@ -94,6 +96,7 @@ def show_summary(metrics, predictions, curves, folder):
         "In brackets the 95 % interval.",
     )  # fmt: skip
     st.dataframe(report_with_intervals(metrics).rename(index=class_label), width="stretch")
+    _show_repeats(folder)
     _show_comparison(predictions, folder)
 
     st.subheader("Random sample", help="Twelve predictions at random; a mark and a word say which are right.")
@@ -333,6 +336,20 @@ def _show_slices(predictions, accuracy):
         column_config=dict.fromkeys(("accuracy", "95 % from", "95 % to"), percent),
     )  # fmt: skip
     download_table("Download the slices", table, "slices.csv")
+
+
+def _show_repeats(folder):
+    """Show the runs with the same settings and other seeds, where there are any."""
+    table = repeats_table(Run(Path(folder)), list_runs())
+    if table.empty:
+        return
+    st.subheader("Over seeds", help="The same training with another split, weights and order: how much is luck.")
+    st.markdown(repeats_sentence(table))
+    percent = st.column_config.NumberColumn(format="percent")
+    st.dataframe(
+        table.rename(columns={"low": "95 % from", "high": "95 % to"}), width="stretch", hide_index=True,
+        column_config=dict.fromkeys(("accuracy", "95 % from", "95 % to"), percent),
+    )  # fmt: skip
 
 
 def _show_comparison(predictions, folder):
