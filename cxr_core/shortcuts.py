@@ -30,9 +30,11 @@ from cxr_core.verdict import LEVELS, verdict_of
 MAX_IMAGES = 1_000
 _CHUNK = 128
 _FRAME_SHARE = 0.125
-_LUNG_MARGIN = 0.03
+# Shares of width and height: left, top, right, bottom. On radiographs of six collections it holds 97 to 99 % of the
+# lungs' area.
+HIDDEN_BOX = (0.07, 0.05, 0.93, 0.88)
 # Raise it when a figure changes its meaning.
-_METHOD = 1
+_METHOD = 2
 
 
 @dataclass(frozen=True)
@@ -50,13 +52,21 @@ class Variant:
     make: object
 
 
-def hide_lungs(image_u8, region):
-    """Black out the box around the lungs, 3 % wider on each side: the lungs' outline must not tell of them."""
-    height, width = image_u8.shape
-    left, top, right, bottom = region.box
-    x, y = round(_LUNG_MARGIN * width), round(_LUNG_MARGIN * height)
+def hidden_box(shape):
+    """Return (left, top, right, bottom) in pixels of the box that `hide_lungs` blacks out in an image (H, W)."""
+    height, width = shape
+    return tuple(round(share * side) for share, side in zip(HIDDEN_BOX, (width, height) * 2, strict=True))
+
+
+def hide_lungs(image_u8, _region):
+    """Black out one box, the same in every picture, that holds the lungs.
+
+    It does not follow each picture's own lungs: their size and place differ between children and adults, and a hole
+    in their shape would tell what it was to hide.
+    """
+    left, top, right, bottom = hidden_box(image_u8.shape)
     hidden = image_u8.copy()
-    hidden[max(0, top - y) : bottom + y, max(0, left - x) : right + x] = 0
+    hidden[top:bottom, left:right] = 0
     return hidden
 
 
@@ -70,7 +80,7 @@ def keep_frame(image_u8, _region):
 
 
 def keep_lungs(image_u8, region):
-    """Keep what lies inside the lung shapes; the rest is black."""
+    """Keep what lies inside the lung shapes; the rest is black. Their size and place stay visible."""
     return np.where(region.mask, image_u8, 0).astype(np.uint8)
 
 
@@ -153,10 +163,10 @@ def examine_shortcuts(
     Returns:
         dict of plain values, as JSON has them:
         `classes`, `images`, `tested`, `chance` (share of the largest class among the tested), `majority`,
-        `lungs` (`found`, `images`, `per_class`), `variants` (a list of `name`, `title`, `question`, `accuracy`,
-        `recall` {class: share or None}, `retrained`, each accuracy with its `…_ci95`), `giveaway`, `attention`,
-        `maps`, `external` {name: metrics, the card's own and those of `external`}, `notes` and `verdict` (`level`,
-        `sentences`).
+        `lungs` (`found`, `images`, `per_class`, `hidden`: mean share of their area that is hidden), `variants` (a
+        list of `name`, `title`, `question`, `accuracy`, `recall` {class: share or None}, `retrained`, each accuracy
+        with its `…_ci95`), `giveaway`, `attention`, `maps`, `external` {name: metrics, the card's own and those
+        of `external`}, `notes` and `verdict` (`level`, `sentences`).
 
     Raises:
         ValueError: fewer than two classes on either side, or a class the classifier does not know.
@@ -335,7 +345,15 @@ def _lungs_found(regions, class_names):
         "found": int(found.sum()),
         "images": len(found),
         "per_class": {name: float(share) for name, share in per_class.items()},
+        "hidden": _share_hidden([region.mask for region in regions if region.found]),
     }
+
+
+def _share_hidden(masks):
+    if not masks:
+        return None
+    left, top, right, bottom = hidden_box(masks[0].shape)
+    return float(np.mean([mask[top:bottom, left:right].sum() / mask.sum() for mask in masks]))
 
 
 def _file_facts(table, groups, seed, cache_dir, phase):
@@ -364,6 +382,9 @@ def _notes(rows, total, regions):
     lost = sum(not region.found for region in regions)
     if lost:
         notes.append(f"In {lost:,} of {len(rows):,} pictures no lungs were found; a fixed box stands for them.")
+    hidden = _share_hidden([region.mask for region in regions if region.found])
+    if hidden is not None:
+        notes.append(f"The box that hides the lungs is the same in every picture and holds {hidden:.0%} of their area.")
     return notes
 
 

@@ -110,7 +110,8 @@ with right:
     )
 with st.expander("How this works"):
     st.markdown(
-        "The lungs are estimated from grey values alone: the darkest shapes left and right of the spine. Each picture "
+        "The lungs are estimated from grey values alone: the darkest shapes left and right of the spine. What hides "
+        "them is one box, the same in every picture, so that its own shape tells nothing. Each picture "
         "is shown to the classifier with something taken away. For the retrained scores the classifier's network stays "
         "as it is, and a logistic regression is trained on what it makes of such pictures; patients and copies stay on "
         "one side. Intervals are 95 %, by resampling patients. The verdict follows fixed rules. "
