@@ -18,6 +18,9 @@ class Card:
         map_layers: tuple of str, layers that Grad-CAM maps can be made from, the default first.
         training: dict, the configuration, counts and data set fingerprint.
         metrics: dict, `metrics.json`.
+        temperature: float > 0 that the logits are divided by, fitted on validation; 1 leaves them.
+        operating_point: dict, as `operating_point.save_operating_point` keeps it; empty where none was chosen.
+        abstain_below: float in [0, 1]; less sure, it answers "not sure". 0 where it always answers.
     """
 
     name: str
@@ -26,17 +29,24 @@ class Card:
     map_layers: tuple
     training: dict = field(default_factory=dict)
     metrics: dict = field(default_factory=dict)
+    temperature: float = 1.0
+    operating_point: dict = field(default_factory=dict)
+    abstain_below: float = 0.0
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One headline figure: what it is, measured where, its value in [0, 1], and over how many images."""
+    """One headline figure: what it is, measured where, its value in [0, 1], and over how many images.
+
+    `interval` is its 95 % interval (low, high), or None where none was measured.
+    """
 
     label: str
     where: str
     value: float
     n: int
     explanation: str
+    interval: tuple | None = None
 
 
 def card_figures(card):
@@ -47,29 +57,49 @@ def card_figures(card):
 
     Returns:
         list of Figure; empty before anything was measured. For a data set of healthy people alone
-        the figure is the share called COVID-19, for one of COVID-19 alone the share found.
+        the figure is the share answered COVID-19, for one of COVID-19 alone the share found; where the classifier may
+        abstain, "not sure" is neither.
     """
     test = card.metrics.get("test")
     if not test:
         return []
     own = "Measured on the test split that training and choosing never saw."
-    figures = [Figure("Accuracy", "own test split", test["accuracy"], test["n"], own)]
+    ends = test.get("ci95") or {"accuracy": None, "per_class": {}}
+    figures = [Figure("Accuracy", "own test split", test["accuracy"], test["n"], own, _pair(ends["accuracy"]))]
     covid = test["per_class"].get("covid")
     if covid and covid["recall"] is not None:
-        figures.append(Figure("COVID-19 found", "own test split", covid["recall"], covid["support"], own))
-    for name, metrics in card.metrics.get("external", {}).items():
-        elsewhere = "Images from another hospital, never trained on."
-        present = [c for c, row in metrics["per_class"].items() if row["support"]]
-        if present == ["normal"] and "covid" in metrics["classes"]:
-            row = metrics["confusion_matrix"][metrics["classes"].index("normal")]
-            share = row[metrics["classes"].index("covid")] / metrics["n"]
-            explanation = f"Share of healthy people called COVID-19. {elsewhere}"
-            figures.append(Figure("False alarms", f"healthy, {name}", share, metrics["n"], explanation))
-        elif present == ["covid"]:
-            figures.append(Figure("COVID-19 found", name, metrics["accuracy"], metrics["n"], elsewhere))
-        else:
-            figures.append(Figure("Accuracy", name, metrics["accuracy"], metrics["n"], elsewhere))
-    return figures
+        found = _pair(ends["per_class"].get("covid", {}).get("recall"))
+        figures.append(Figure("COVID-19 found", "own test split", covid["recall"], covid["support"], own, found))
+    return figures + [_figure_elsewhere(*item) for item in card.metrics.get("external", {}).items()]
+
+
+def _figure_elsewhere(name, metrics):
+    elsewhere = "Images from another hospital, never trained on."
+    present = [c for c, row in metrics["per_class"].items() if row["support"]]
+    if present == ["normal"] and "covid" in metrics["classes"]:
+        share, ends = _share_answered(metrics, "normal", "covid")
+        explanation = f"Share of healthy people called COVID-19. {elsewhere}"
+        return Figure("False alarms", f"healthy, {name}", share, metrics["n"], explanation, ends)
+    if present == ["covid"]:
+        share, ends = _share_answered(metrics, "covid", "covid")
+        return Figure("COVID-19 found", name, share, metrics["n"], elsewhere, ends)
+    ends = _pair((metrics.get("ci95") or {}).get("accuracy"))
+    return Figure("Accuracy", name, metrics["accuracy"], metrics["n"], elsewhere, ends)
+
+
+def _share_answered(metrics, true, called):
+    """Return the share of a class that is answered so, abstentions counted as no answer, and its interval."""
+    if "answers" in metrics:
+        cell = metrics["answers"]["per_class"][true][called]
+        return cell["share"], _pair(cell["ci95"])
+    i, j = metrics["classes"].index(true), metrics["classes"].index(called)
+    row = metrics["confusion_matrix"][i]
+    ends = metrics["ci95"]["confusion_shares"][i][j] if "ci95" in metrics else None
+    return row[j] / sum(row), _pair(ends)
+
+
+def _pair(ends):
+    return tuple(ends) if ends else None
 
 
 def write_card(card, folder):
@@ -94,6 +124,10 @@ def load_card(folder):
             map_layers=tuple(values["map_layers"]),
             training=values["training"],
             metrics=values["metrics"],
+            # Cards from before these were measured have none.
+            temperature=float(values.get("temperature", 1.0)),
+            operating_point=values.get("operating_point", {}),
+            abstain_below=float(values.get("abstain_below", 0.0)),
         )
     except (KeyError, TypeError) as error:
         raise ValueError(f"{Path(folder) / 'card.json'} is no card of this version: {error}.") from error

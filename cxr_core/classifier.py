@@ -11,6 +11,7 @@ from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidGraph, Inva
 from cxr_core.card import Card, load_card
 from cxr_core.explain import scale_maps
 from cxr_core.pictures import decode_picture
+from cxr_core.temperature import apply_temperature
 
 BATCH_SIZE = 32
 # Without this ONNX Runtime also computes the map layers that nobody asked for.
@@ -44,10 +45,17 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Classifier:
-    """An opened model folder. Immutable and safe to share between threads."""
+    """An opened model folder. Immutable and safe to share between threads.
+
+    Attributes:
+        card: card.Card.
+        session: onnxruntime.InferenceSession of its graph.
+        path: Path of the graph, or None where it was not opened from a folder.
+    """
 
     card: Card
     session: onnxruntime.InferenceSession
+    path: Path | None = None
 
     @property
     def classes(self):
@@ -62,9 +70,19 @@ class Classifier:
             progress: callable(done, total) or None.
 
         Returns:
-            float32 (N, C) probabilities.
+            float32 (N, C) probabilities, at the card's temperature.
         """
-        return self._run(["probabilities"], images_u8, progress)[0]
+        return self._calibrated(self._run(["probabilities"], images_u8, progress)[0])
+
+    def predict_with_features(self, images_u8, *, progress=None):
+        """Return (probabilities, features) of prepared images, as `predict` and `features`, from one pass."""
+        probabilities, features = self._run(["probabilities", "features"], images_u8, progress)
+        return self._calibrated(probabilities), features
+
+    def predict_with_maps(self, images_u8, layer=None, *, progress=None):
+        """Return (probabilities, maps) of prepared images, as `predict` and `maps`, from one pass."""
+        probabilities, maps = self._run(["probabilities", self._map_output(layer)], images_u8, progress)
+        return self._calibrated(probabilities), scale_maps(maps)
 
     def features(self, images_u8, *, progress=None):
         """Return float32 (N, F), the features that enter the classifier's head."""
@@ -100,8 +118,11 @@ class Classifier:
         """
         picture = decode_picture(data)
         image_u8 = self.card.preprocessing.image_u8(picture)
-        probabilities, maps = self._run(["probabilities", self._map_output(layer)], image_u8[None], None)
-        return Prediction(self.classes, probabilities[0], scale_maps(maps)[0], picture, image_u8)
+        probabilities, maps = self.predict_with_maps(image_u8[None], layer)
+        return Prediction(self.classes, probabilities[0], maps[0], picture, image_u8)
+
+    def _calibrated(self, probabilities):
+        return apply_temperature(probabilities, self.card.temperature)
 
     def _map_output(self, layer):
         layer = layer or self.card.map_layers[0]
@@ -149,7 +170,8 @@ def load_classifier(folder):
         ValueError: the card is not understood.
     """
     card = load_card(folder)
-    return Classifier(card, open_session(Path(folder) / "model.onnx"))
+    path = Path(folder) / "model.onnx"
+    return Classifier(card, open_session(path), path)
 
 
 def open_session(path):

@@ -83,11 +83,46 @@ def _build_parser():
     publish.add_argument(
         "--external", nargs="*", default=[], type=Path, metavar="DIR", help="data sets from elsewhere to score it on"
     )
+    publish.add_argument("--shortcuts", type=Path, metavar="FILE", help="what `shortcuts RUN DIR --json FILE` wrote")
+
+    point = _add_command(
+        commands, "operating-point", _operating_point, "Choose on a run's validation pictures when it calls a class."
+    )
+    point.add_argument("run_folder", metavar="RUN", type=Path)
+    point.add_argument("--class", dest="class_name", metavar="CLASS", help="class that an alarm is for")
+    point.add_argument("--specificity", type=float, default=0.9, help="share of the others without an alarm (0.9)")
+    point.add_argument(
+        "--abstain-accuracy", type=float, metavar="SHARE", help='say "not sure" until the answers are this accurate'
+    )
+    point.add_argument("--abstain-below", type=float, metavar="SHARE", help='say "not sure" when less sure than this')
+    _add_json(point)
 
     evaluate = _add_command(commands, "evaluate", _evaluate, "Score a classifier on a data set.")
     evaluate.add_argument("model", metavar="MODEL_OR_RUN", type=Path)
     _add_folders(evaluate)
     _add_json(evaluate)
+
+    shortcuts = _add_command(
+        commands, "shortcuts", _shortcuts, "Find out whether a classifier needs the lungs, or reads something else."
+    )
+    shortcuts.add_argument("model", metavar="MODEL_OR_RUN", type=Path)
+    _add_folders(shortcuts)
+    shortcuts.add_argument(
+        "--external",
+        nargs="*",
+        default=[],
+        type=Path,
+        metavar="EXTERNAL",
+        help="data sets from elsewhere to score it on",
+    )
+    shortcuts.add_argument("--limit", type=int, help="about how many pictures to use (default: 1,000)")
+    _add_json(shortcuts)
+
+    report = _add_command(
+        commands, "report", _report, "Write a report that opens anywhere: HTML, Markdown, model card."
+    )
+    report.add_argument("model", metavar="RUN", type=Path)
+    report.add_argument("--folder", type=Path, help="where to (default: report/ in the run's folder)")
 
     predict = _add_command(commands, "predict", _predict, f"Classify pictures. {NOTICE}")
     predict.add_argument("files", metavar="FILE", nargs="+", type=Path)
@@ -249,8 +284,26 @@ def _publish(options):
     from cxr_core.publish import publish_run
     from cxr_core.runs import Run
 
-    publish_run(Run(options.run_folder.resolve()), options.folder, options.external, progress=_progress)
+    found = json.loads(options.shortcuts.read_text(encoding="utf-8")) if options.shortcuts else None
+    run = Run(options.run_folder.resolve())
+    publish_run(run, options.folder, options.external, shortcuts=found, progress=_progress)
     print(options.folder)
+
+
+def _operating_point(options):
+    from cxr_core.operating_point import choose_on_validation
+    from cxr_core.runs import Run
+
+    run = Run(options.run_folder.resolve())
+    chosen = choose_on_validation(
+        run.path,
+        run.predictions(),
+        class_name=options.class_name,
+        specificity=options.specificity,
+        abstain_accuracy=options.abstain_accuracy,
+        abstain_below=options.abstain_below,
+    )
+    _write_result(chosen, options.json, "\n".join(f"{key}: {value}" for key, value in chosen.items()))
 
 
 def _evaluate(options):
@@ -258,8 +311,37 @@ def _evaluate(options):
     from cxr_core.evaluate import report_table, score_folders
 
     result, _ = score_folders(load_classifier(options.model), *options.folders, progress=_progress)
-    summary = f"{result['n']} images, accuracy {result['accuracy']:.4f}\n{report_table(result).to_string()}"
+    ends = result["ci95"]["accuracy"]
+    between = f" (95 %: {ends[0]:.4f} to {ends[1]:.4f})" if ends else ""
+    summary = f"{result['n']} images, accuracy {result['accuracy']:.4f}{between}\n{report_table(result).to_string()}"
     _write_result(result, options.json, summary)
+
+
+def _shortcuts(options):
+    from cxr_core.classifier import load_classifier
+    from cxr_core.grouping import group_pictures
+    from cxr_core.report import keep_lab_result
+    from cxr_core.runs import Run
+    from cxr_core.shortcuts import MAX_IMAGES, examine_shortcuts, lab_summary, lab_table
+
+    dataset, decisions = _open_dataset(options)
+    _, table, groups = group_pictures(dataset.table, decisions, phase=_progress).taking_part(decisions)
+    table, groups, sides, note = lab_table(table, groups, Run(options.model.resolve()))
+    result = examine_shortcuts(
+        load_classifier(options.model), table, groups, sides,
+        external=options.external, limit=options.limit or MAX_IMAGES, phase=_progress,
+    )  # fmt: skip
+    keep_lab_result(options.model, result)
+    if note:
+        print(note, file=sys.stderr)
+    _write_result(result, options.json, lab_summary(result))
+
+
+def _report(options):
+    from cxr_core.report import write_report
+
+    for path in write_report(options.model, options.folder or options.model / "report"):
+        print(path)
 
 
 def _predict(options):
@@ -296,7 +378,9 @@ def _predict_file(classifier, file, number, cam_dir):
         safe_stem = re.sub(r"[^\w.-]+", "_", file.stem)[:80]
         (cam_dir / f"{number:04d}-{safe_stem}.png").write_bytes(png_bytes(overlay_map(prediction.picture, map_)))
     probabilities = {c: float(p) for c, p in zip(prediction.classes, prediction.probabilities, strict=True)}
-    return row | {"status": "ok", "label": prediction.label, "probabilities": probabilities}
+    least, highest = classifier.card.abstain_below, max(probabilities.values())
+    reasons = [f"Not sure: {highest:.3f} is less than {least:.3f}."] if highest < least else []
+    return row | {"status": "ok", "label": prediction.label, "probabilities": probabilities, "reasons": reasons}
 
 
 def _demo(options):

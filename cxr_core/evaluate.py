@@ -2,34 +2,52 @@
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import auc, confusion_matrix, precision_recall_fscore_support, roc_curve
+from sklearn.metrics import (
+    auc,
+    average_precision_score,
+    brier_score_loss,
+    confusion_matrix,
+    precision_recall_curve,
+    precision_recall_fscore_support,
+    roc_curve,
+)
 
-from cxr_core.dataset import scan_dataset
+from cxr_core.calibration import calibration_error
+from cxr_core.dataset import patient_of, scan_dataset
+from cxr_core.intervals import FIGURES, compare_accuracy, curve_bands, metric_intervals
+from cxr_core.operating_point import answer_shares
 from cxr_core.prepared import prepare_images
+from cxr_core.split import picture_groups
+
+# float32 rows, and rows written with six digits, sum to one up to this.
+_SUM_TOLERANCE = 1e-3
 
 
-def evaluate_predictions(true_names, probabilities, classes):
+def evaluate_predictions(true_names, probabilities, classes, groups=None):
     """Score predictions.
 
     Args:
         true_names: sequence of str (N,), each one of `classes`.
-        probabilities: float (N, C).
+        probabilities: float (N, C), rows summing to one.
         classes: sequence of str (C,).
+        groups: int (N,), pictures that are no independent witnesses share a number; each picture
+            stands for itself by default.
 
     Returns:
         dict with `n`, `accuracy`, `per_class` {name: precision, recall, f1, support, auc},
-        `confusion_matrix` (rows true, columns predicted) and `classes`. What is undefined
-        (a class without images, or never predicted) is None.
+        `confusion_matrix` (rows true, columns predicted), `ece` (expected calibration error), `brier` (the
+        classes' squared errors summed, in [0, 2]), `ci95` (`accuracy`, `per_class` {name: precision, recall,
+        f1, auc} and `confusion_shares`, each a [low, high] as `intervals.metric_intervals` gives it) and `classes`.
+        What is undefined (a class without images, or never predicted) is None.
 
     Raises:
-        ValueError: no images, a label outside `classes`, or lengths that differ.
+        ValueError: no images, a label outside `classes`, lengths that differ, or rows that are no
+            probabilities.
     """
     truth = _truth_indices(true_names, classes)
-    if len(truth) != len(probabilities):
-        raise ValueError(
-            f"One row of probabilities per label is needed; received {len(probabilities)} for {len(truth)}."
-        )
+    probabilities = _checked_probabilities(probabilities, len(truth), classes)
     predicted = np.argmax(probabilities, axis=1)
+    groups = np.arange(len(truth)) if groups is None else np.asarray(groups)
     labels = np.arange(len(classes))
     precision, recall, f1, support = precision_recall_fscore_support(
         truth, predicted, labels=labels, zero_division=np.nan
@@ -44,11 +62,15 @@ def evaluate_predictions(true_names, probabilities, classes):
         }
         for i, name in enumerate(classes)
     }
+    ends = metric_intervals(truth, probabilities, groups)
     return {
         "n": len(truth),
         "accuracy": float((truth == predicted).mean()),
         "per_class": per_class,
         "confusion_matrix": confusion_matrix(truth, predicted, labels=labels).tolist(),
+        "ece": calibration_error(truth == predicted, probabilities.max(axis=1)),
+        "brier": _brier(truth, probabilities),
+        "ci95": ends | {"per_class": dict(zip(classes, ends["per_class"], strict=True))},
         "classes": list(classes),
     }
 
@@ -62,8 +84,9 @@ def score_folders(classifier, *folders, progress=None):
         progress: callable(phase) that returns a callable(done, total), or None.
 
     Returns:
-        (metrics, predictions): as `evaluate_predictions` and `predictions_table`, the latter with
-        a column `path`.
+        (metrics, predictions): as `evaluate_predictions`, with the card's `temperature` and, where it may
+        abstain, `answers` (see `answers_of`); and `predictions_table` with the columns `group` (pictures of
+        one patient or content) and `path`.
 
     Raises:
         FileNotFoundError, ValueError: no folder, no pictures, or a class the classifier does not know.
@@ -81,9 +104,26 @@ def score_table(classifier, table, *, progress=None):
     rows = prepared.table
     _truth_indices(rows["class_name"], classifier.classes)
     probabilities = classifier.predict(prepared.images_u8, progress=report("Classifying"))
-    metrics = evaluate_predictions(rows["class_name"], probabilities, classifier.classes)
+    groups = rows["group"].to_numpy() if "group" in rows else picture_groups(rows)
+    metrics = evaluate_predictions(rows["class_name"], probabilities, classifier.classes, groups)
+    metrics["temperature"] = classifier.card.temperature
     predictions = predictions_table(rows["file"], rows["class_name"], probabilities, classifier.classes)
-    return metrics, predictions.assign(path=rows["path"].to_numpy())
+    predictions = predictions.assign(group=groups, path=rows["path"].to_numpy())
+    if classifier.card.abstain_below:
+        metrics["answers"] = answers_of(predictions, classifier.card)
+    return metrics, predictions
+
+
+def answers_of(predictions, card):
+    """Say what a classifier that may abstain answers; see `operating_point.answer_shares`.
+
+    Args:
+        predictions: DataFrame as `predictions_table` makes it.
+        card: card.Card; its `abstain_below` counts.
+    """
+    probabilities = table_probabilities(predictions, card.classes)
+    groups = prediction_groups(predictions)
+    return answer_shares(predictions["true"], probabilities, card.classes, groups, abstain_below=card.abstain_below)
 
 
 def roc_curves(true_names, probabilities, classes):
@@ -92,8 +132,9 @@ def roc_curves(true_names, probabilities, classes):
     Args: as `evaluate_predictions`.
 
     Returns:
-        dict of name ("micro", "macro" or a class) to dict of `fpr`, `tpr` (float arrays) and
-        `auc`. Classes without both positives and negatives are left out.
+        dict of name ("micro", "macro" or a class) to dict of `fpr`, `tpr` (float arrays), `auc` and, but for
+        the macro average, `thresholds` (the score from which on each point calls the class). Classes
+        without both positives and negatives are left out.
 
     Source:
         The macro average interpolates every class's curve at all false positive rates, as in
@@ -111,6 +152,52 @@ def roc_curves(true_names, probabilities, classes):
     mean_tpr = np.mean([np.interp(grid, c["fpr"], c["tpr"]) for c in curves.values()], axis=0)
     macro = {"fpr": np.r_[0, grid], "tpr": np.r_[0, mean_tpr], "auc": float(auc(np.r_[0, grid], np.r_[0, mean_tpr]))}
     return curves | {"micro": _curve(hot.ravel(), probabilities.ravel()), "macro": macro}
+
+
+def class_curves(predictions, classes):
+    """Return what one class against the rest looks like with its uncertainty, for every class that has both sides.
+
+    Args:
+        predictions: DataFrame as `predictions_table` makes it.
+        classes: sequence of str.
+
+    Returns:
+        dict of class to dict of `bands` (as `intervals.curve_bands` gives them, or None), `recall` and `precision`
+        (float arrays of the precision-recall curve) and `average_precision`.
+    """
+    groups, found = prediction_groups(predictions), {}
+    for name in classes:
+        is_class, scores = (predictions["true"] == name).to_numpy(), predictions[f"p_{name}"].to_numpy()
+        if 0 < is_class.sum() < len(is_class):
+            precision, recall, _ = precision_recall_curve(is_class, scores)
+            found[name] = {
+                "bands": curve_bands(is_class, scores, groups),
+                "recall": recall,
+                "precision": precision,
+                "average_precision": float(average_precision_score(is_class, scores)),
+            }
+    return found
+
+
+def compare_predictions(predictions, other):
+    """Compare two classifiers by paired bootstrap on the pictures that both were asked.
+
+    Args:
+        predictions, other: DataFrames as `predictions_table` makes them.
+
+    Returns:
+        (intervals.Difference of accuracies, int, how many pictures both have).
+
+    Raises:
+        ValueError: they share no picture.
+    """
+    keys = ["file", "true"]
+    both = predictions.assign(group_number=prediction_groups(predictions)).merge(
+        other[[*keys, "right"]].drop_duplicates(keys), on=keys, suffixes=("", "_other")
+    )
+    if both.empty:
+        raise ValueError("The two classifiers were asked no picture in common, so they cannot be compared.")
+    return compare_accuracy(both["right"], both["right_other"], both["group_number"]), len(both)
 
 
 def predictions_table(files, true_names, probabilities, classes):
@@ -142,9 +229,57 @@ def report_table(metrics):
     return pd.DataFrame(metrics["per_class"]).T.astype({"support": int})
 
 
+def report_with_intervals(metrics):
+    """Return the per-class figures as texts with their 95 % intervals, a DataFrame indexed by class."""
+    ends, rows = (metrics.get("ci95") or {"per_class": {}})["per_class"], {}
+    for name, row in metrics["per_class"].items():
+        cells = {key: figure_text(row[key], ends.get(name, {}).get(key)) for key in FIGURES}
+        rows[name] = cells | {"support": row["support"]}
+    return pd.DataFrame(rows).T
+
+
+def figure_text(value, ends):
+    """Write a figure with its interval [low, high], either of which may be None."""
+    if value is None:
+        return "–"
+    return f"{value:.3f} ({ends[0]:.3f} to {ends[1]:.3f})" if ends else f"{value:.3f}"
+
+
 def table_probabilities(predictions, classes):
     """Return float (N, C): the probability columns of a predictions table in class order."""
     return predictions[[f"p_{name}" for name in classes]].to_numpy()
+
+
+def prediction_groups(predictions):
+    """Return int (N,), which rows of a predictions table are no independent witnesses.
+
+    From its column `group` where it has one; otherwise by the patient that a file's name tells.
+    """
+    if "group" in predictions:
+        return predictions["group"].to_numpy()
+    patients = predictions["file"].map(lambda file: patient_of(file.rsplit("/", 1)[-1]) or file)
+    return pd.factorize(patients)[0]
+
+
+def _checked_probabilities(probabilities, n, classes):
+    probabilities = np.asarray(probabilities)
+    if probabilities.ndim != 2 or len(probabilities) != n or probabilities.shape[1] != len(classes):
+        raise ValueError(
+            f"One row of probabilities per label is needed, with one column per class; received {len(probabilities)} "
+            f"for {n} labels, shape {probabilities.shape}."
+        )
+    off = np.abs(probabilities.sum(axis=1) - 1) > _SUM_TOLERANCE
+    wrong = off | ~np.isfinite(probabilities).all(axis=1) | (probabilities < 0).any(axis=1)
+    if wrong.any():
+        first = probabilities[np.flatnonzero(wrong)[0]]
+        raise ValueError(f"Probabilities must lie in [0, 1] and sum to one; received {np.round(first, 4).tolist()}.")
+    return probabilities
+
+
+def _brier(truth, probabilities):
+    n_classes = probabilities.shape[1]
+    exact = probabilities / probabilities.sum(axis=1, keepdims=True, dtype=np.float64)
+    return float(brier_score_loss(truth, exact, labels=np.arange(n_classes), scale_by_half=False))
 
 
 def _truth_indices(true_names, classes):
@@ -162,8 +297,8 @@ def _class_auc(is_class, scores):
 
 
 def _curve(is_class, scores):
-    fpr, tpr, _ = roc_curve(is_class, scores)
-    return {"fpr": fpr, "tpr": tpr, "auc": float(auc(fpr, tpr))}
+    fpr, tpr, thresholds = roc_curve(is_class, scores)
+    return {"fpr": fpr, "tpr": tpr, "auc": float(auc(fpr, tpr)), "thresholds": thresholds}
 
 
 def _number(value):

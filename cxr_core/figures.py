@@ -91,29 +91,45 @@ def confusion_figure(metrics, *, shares=False):
             y=labels,
             text=text,
             texttemplate="%{text}",
-            customdata=counts,
             colorscale="Blues",
             zmin=0,
             zmax=100,
             colorbar={"title": {"text": "% of true class"}},
-            hovertemplate=(
-                "true %{y}, predicted %{x}: %{customdata} images, %{z:.1f} % of the true class<extra></extra>"
-            ),
+            hoverinfo="skip",
         )
     )
+    # A heat map cannot be clicked in Streamlit; marks that nobody sees can, from anywhere in a cell.
+    cells = [(true, called) for true in metrics["classes"] for called in metrics["classes"]]
+    figure.add_scatter(
+        x=[class_label(called) for _, called in cells],
+        y=[class_label(true) for true, _ in cells],
+        mode="markers",
+        marker={"size": 60, "symbol": "square", "color": "rgba(0,0,0,0)"},
+        customdata=cells,
+        text=[
+            f"{n} images, {v:.1f} %" for row, of in zip(counts, part, strict=True) for n, v in zip(row, of, strict=True)
+        ],
+        hovertemplate="true %{y}, predicted %{x}: %{text} of the true class<extra></extra>",
+        showlegend=False,
+    )
+    figure.update_layout(hovermode="closest", hoverdistance=-1)
     figure.update_yaxes(autorange="reversed")
     title = "Confusion matrix, share of each true class" if shares else "Confusion matrix, images"
     return finish_figure(figure, title, "Predicted class", "True class")
 
 
-def roc_figure(curves):
+def roc_figure(curves, bands=None, *, clickable=False):
     """Draw ROC curves.
 
     Args:
         curves: dict as `evaluate.roc_curves` returns.
+        bands: dict of class to a 95 % band `x`, `low`, `high`, drawn below its curve, or None.
+        clickable: bool, mark points on each class's curve, whose `customdata` are the class and the threshold.
     """
     figure = go.Figure()
     colours = class_colours([c for c in curves if c not in _DASHES])
+    for name, band in (bands or {}).items():
+        add_band(figure, band, colours[name])
     for name, curve in curves.items():
         label, colour, dash = _DASHES.get(name) or (class_label(name), colours[name], "solid")
         figure.add_scatter(
@@ -124,6 +140,8 @@ def roc_figure(curves):
             line={"color": colour, "dash": dash, "width": 2},
             hovertemplate=label + ": %{y:.3f} found at %{x:.3f} false alarms<extra></extra>",
         )
+        if clickable and name not in _DASHES:
+            _add_clickable_points(figure, name, curve, colour)
     chance = {"color": "#999999", "dash": "longdashdot", "width": 1}
     figure.add_scatter(x=[0, 1], y=[0, 1], name="Chance", mode="lines", line=chance, hoverinfo="skip")
     finish_figure(
@@ -134,6 +152,36 @@ def roc_figure(curves):
     )
     inside = {"orientation": "v", "x": 0.98, "y": 0.04, "xanchor": "right", "yanchor": "bottom"}
     return figure.update_layout(height=440, legend=inside)
+
+
+def add_band(figure, band, colour):
+    """Draw a band of `x`, `low` and `high` (each (n,)) in a colour "#RRGGBB", pale, without a legend."""
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    figure.add_scatter(
+        x=[*band["x"], *band["x"][::-1]],
+        y=[*band["high"], *band["low"][::-1]],
+        fill="toself",
+        fillcolor=f"rgba({red},{green},{blue},0.15)",
+        line={"width": 0},
+        mode="lines",
+        hoverinfo="skip",
+        showlegend=False,
+    )
+
+
+def _add_clickable_points(figure, name, curve, colour):
+    """Mark about forty points of a curve."""
+    step = max(1, len(curve["fpr"]) // 40)
+    rows = range(1, len(curve["fpr"]), step)
+    figure.add_scatter(
+        x=[curve["fpr"][i] for i in rows],
+        y=[curve["tpr"][i] for i in rows],
+        mode="markers",
+        marker={"color": colour, "size": 6},
+        customdata=[(name, float(curve["thresholds"][i])) for i in rows],
+        hovertemplate=class_label(name) + " from %{customdata[1]:.3f} on: %{y:.3f} found at %{x:.3f}<extra></extra>",
+        showlegend=False,
+    )
 
 
 def history_figures(epochs, batches=None):

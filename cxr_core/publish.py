@@ -7,11 +7,13 @@ from pathlib import Path
 from cxr_core.card import card_figures, load_card, write_card
 from cxr_core.classifier import load_classifier
 from cxr_core.config import class_label
-from cxr_core.evaluate import score_folders
+from cxr_core.evaluate import answers_of, figure_text, score_folders
 from cxr_core.files import atomic_path, write_text
 
+_SHORTCUT_FIGURES = ("images", "tested", "chance", "majority", "lungs", "variants", "attention", "notes", "verdict")
 
-def publish_run(run, folder, external=(), *, progress=None):
+
+def publish_run(run, folder, external=(), *, shortcuts=None, progress=None):
     """Copy a finished run's classifier, history and predictions into a folder, and write its card.
 
     Args:
@@ -19,6 +21,7 @@ def publish_run(run, folder, external=(), *, progress=None):
         folder: str or Path, for example `models/cxr-mobilenetv2`; made where missing. Its ABOUT.md,
             written by hand, becomes the head of CARD.md.
         external: folders of data sets from elsewhere; their scores go into the card as they are.
+        shortcuts: dict as `shortcuts.examine_shortcuts` returns it, or None; its figures go into the card.
         progress: as for `evaluate.score_folders`.
 
     Raises:
@@ -34,7 +37,13 @@ def publish_run(run, folder, external=(), *, progress=None):
             shutil.copyfile(run.path / name, temporary)
     with atomic_path(folder / "predictions.csv") as temporary:
         run.predictions().drop(columns="path").to_csv(temporary, index=False, float_format="%.6g")
-    card = replace(card, name=folder.name, metrics=card.metrics | {"external": scores})
+    metrics = card.metrics | {"external": scores}
+    if card.abstain_below:
+        test = run.predictions().query("split == 'test'")
+        metrics["test"] = metrics["test"] | {"answers": answers_of(test, card)}
+    if shortcuts:
+        metrics["shortcuts"] = {name: shortcuts[name] for name in _SHORTCUT_FIGURES}
+    card = replace(card, name=folder.name, metrics=metrics)
     write_card(card, folder)
     about = folder / "ABOUT.md"
     head = about.read_text(encoding="utf-8") if about.exists() else f"# {folder.name}\n"
@@ -48,7 +57,7 @@ def figures_markdown(card):
     for name in card.classes:
         lines.append(f"| {class_label(name)} | " + " | ".join(str(c.get(name, 0)) for c in counts.values()) + " |")
     lines += ["", "## Measured\n", "| figure | value | images | what it is |", "|---|---:|---:|---|"]
-    lines += [f"| {f.label}, {f.where} | {f.value:.1%} | {f.n} | {f.explanation} |" for f in card_figures(card)]
+    lines += [f"| {f.label}, {f.where} | {_value(f)} | {f.n} | {f.explanation} |" for f in card_figures(card)]
     for title, metrics in _scored_sets(card):
         lines += [
             "",
@@ -56,11 +65,60 @@ def figures_markdown(card):
             "| class | precision | recall | F1 | AUC | images |",
             "|---|---:|---:|---:|---:|---:|",
         ]
+        ends = (metrics.get("ci95") or {"per_class": {}})["per_class"]
         for name, row in metrics["per_class"].items():
-            values = (row["precision"], row["recall"], row["f1"], row["auc"])
-            cells = " | ".join("–" if v is None else f"{v:.3f}" for v in values)
+            cells = " | ".join(
+                figure_text(row[k], ends.get(name, {}).get(k)) for k in ("precision", "recall", "f1", "auc")
+            )
             lines.append(f"| {class_label(name)} | {cells} | {row['support']} |")
-    return "\n".join(lines) + "\n"
+        lines += _answers_markdown(metrics)
+    return "\n".join([*lines, *_calibration_markdown(card), *_shortcuts_markdown(card)]) + "\n"
+
+
+def _value(figure):
+    if figure.interval is None:
+        return f"{figure.value:.1%}"
+    return f"{figure.value:.1%} ({figure.interval[0]:.1%} to {figure.interval[1]:.1%})"
+
+
+def _answers_markdown(metrics):
+    answers = metrics.get("answers")
+    if not answers or not answers["abstain_below"]:
+        return []
+    lines = [
+        f'\nLess sure than {answers["abstain_below"]:.2f}, it answers "not sure": to {1 - answers["coverage"]:.1%}.'
+    ]
+    for name, row in answers["per_class"].items():
+        told = ", ".join(f"{class_label(answer)} {cell['share']:.1%}" for answer, cell in row.items())
+        lines.append(f"Of {class_label(name)}: {told}.")
+    return ["\n".join(lines)]
+
+
+def _calibration_markdown(card):
+    test, validation = card.metrics["test"], card.metrics["validation"]
+    if "ece" not in test:
+        return []
+    before = validation.get("uncalibrated", {})
+    lines = ["", "## Calibration\n", "| set | expected calibration error | Brier score |", "|---|---:|---:|"]
+    if before:
+        lines.append(f"| validation, before | {before['ece']:.3f} | {before['brier']:.3f} |")
+    lines += [
+        f"| {name} | {m['ece']:.3f} | {m['brier']:.3f} |" for name, m in (("validation", validation), ("test", test))
+    ]
+    return [*lines, f"\nTemperature {card.temperature:.2f}, fitted on validation and applied to every probability."]
+
+
+def _shortcuts_markdown(card):
+    found = card.metrics.get("shortcuts")
+    if not found:
+        return []
+    lines = ["", "## Does it need the lungs?\n", *(f"- {sentence}" for sentence in found["verdict"]["sentences"])]
+    lines += ["", f"On {found['tested']} test pictures; chance is {found['chance']:.1%}.\n"]
+    lines += ["| what is shown | as trained | a head retrained on it |", "|---|---:|---:|"]
+    for row in found["variants"]:
+        values = (figure_text(row[key], row[f"{key}_ci95"]) for key in ("accuracy", "retrained"))
+        lines.append(f"| {row['title']} | {' | '.join(values)} |")
+    return lines
 
 
 def _scored_sets(card):

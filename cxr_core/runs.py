@@ -141,6 +141,10 @@ class Run:
         """Return the table of validation and test predictions; empty before they are made."""
         return _read_table(self.path / "predictions.csv")
 
+    def split(self):
+        """Return `split.csv`: file, class, group and side of every image; empty where there is none."""
+        return _read_table(self.path / "split.csv")
+
     def write_status(self, status):
         """Write a RunStatus, stamped with the time."""
         write_json(self.path / "status.json", vars(status) | {"updated": time.time()})

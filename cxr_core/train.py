@@ -20,12 +20,13 @@ from cxr_core.batches import (
     kept_validation_batches,
     validation_batches,
 )
+from cxr_core.calibration import fit_temperature
 from cxr_core.card import Card, write_card
 from cxr_core.classifier import Classifier, open_session, run_graph
 from cxr_core.config import CACHE_DIR, PROJECT_DIR, order_classes
 from cxr_core.dataset import scan_dataset
 from cxr_core.decisions import DECISIONS_FILE, Decisions, load_decisions
-from cxr_core.evaluate import score_table
+from cxr_core.evaluate import score_table, table_probabilities
 from cxr_core.export import export_classifier, export_features
 from cxr_core.files import atomic_path, read_json, write_json
 from cxr_core.grouping import group_pictures
@@ -109,7 +110,7 @@ def export_run(run):
         map_layers=layers,
         training=training,
     )
-    metrics = _evaluate_run(run, config, Classifier(card, open_session(graph)))
+    card, metrics = _evaluate_run(run, config, Classifier(card, open_session(graph)))
     write_json(run.path / "metrics.json", metrics)
     # Last of all: whoever finds a card finds everything that belongs to it.
     write_card(replace(card, metrics=metrics), run.path)
@@ -284,17 +285,24 @@ def _end_stopped(run, recorder):
 
 
 def _evaluate_run(run, config, classifier):
+    """Fit the temperature on validation, then score validation and test; returns (card, metrics)."""
     split = pd.read_csv(run.path / "split.csv")
+    sides = {"validation": split[split["split"] == _validation_side(config)], "test": split[split["split"] == "test"]}
+    before, predictions = score_table(classifier, sides["validation"])
+    targets = predictions["true"].map(classifier.classes.index).to_numpy()
+    temperature = fit_temperature(table_probabilities(predictions, classifier.classes), targets)
+    classifier = replace(classifier, card=replace(classifier.card, temperature=temperature))
     metrics, tables = {}, []
-    for name in ("validation", "test"):
-        side = _validation_side(config) if name == "validation" else name
-        metrics[name], predictions = score_table(classifier, split[split["split"] == side])
+    for name, rows in sides.items():
+        metrics[name], predictions = score_table(classifier, rows)
         tables.append(predictions.assign(split=name))
+    metrics["validation"] |= {"uncalibrated": {"ece": before["ece"], "brier": before["brier"]}}
     predictions = pd.concat(tables)
     with atomic_path(run.path / "predictions.csv") as temporary:
         predictions.to_csv(temporary, index=False)
     leaks = leakage_of(split["split"], split, split["group"])
-    return metrics | {"leakage": score_without_leaks(predictions, leaks.rows) | {"sentence": leaks.sentence}}
+    leakage = score_without_leaks(predictions, leaks.rows) | {"sentence": leaks.sentence}
+    return classifier.card, metrics | {"leakage": leakage}
 
 
 def _write_environment(run, config, dataset, table, split, decisions):

@@ -56,6 +56,11 @@ except UnreadablePicture as error:
 
 sure = float(prediction.probabilities.max())
 st.subheader(f"The classifier answers {class_label(prediction.label)}, with {sure:.1%}")
+if sure < classifier.card.abstain_below:
+    st.warning(
+        f"Not sure: this classifier's answers count from {classifier.card.abstain_below:.0%} on. Take this for none.",
+        icon=":material/help:",
+    )
 if upload is None:
     st.caption("This is a drawing: whatever the classifier answers means nothing.")
 show_figure(probability_figure(prediction.classes, prediction.probabilities))

@@ -70,12 +70,24 @@ def show_figures_row(figures):
         column.metric(
             figure.label,
             f"{figure.value:.1%}",
-            figure.where,
+            figure.where + (f", {interval_text(figure.interval)}" if figure.interval else ""),
             delta_color="off",
             delta_arrow="off",
             help=help_text,
             border=True,
         )
+
+
+def interval_text(ends):
+    """Return a 95 % interval of shares (low, high) in words, or "" for None."""
+    return f"95 %: {100 * ends[0]:.1f} to {100 * ends[1]:.1f} %" if ends else ""
+
+
+def plain_metric(column, label, value, below="", *, help):
+    """Show one bordered metric with a grey line below it."""
+    column.metric(
+        label, value, below or None, delta_color="off", delta_arrow="off", border=True, help=help, height="stretch"
+    )
 
 
 def download_table(label, table, file_name, *, index=False):

@@ -18,9 +18,14 @@ def choose_model(help_text):
     Returns:
         (name, folder): str and Path. The shipped classifier is called as such.
     """
-    folders = {_SHIPPED: SHIPPED_MODEL_DIR} | {run.name: run.path for run in list_runs() if run.has_model}
+    folders = model_folders()
     name = st.sidebar.selectbox("Classifier", list(folders), help=help_text)
     return name, folders[name]
+
+
+def model_folders():
+    """Return every model there is, a dict of name to Path, the shipped one first."""
+    return {_SHIPPED: SHIPPED_MODEL_DIR} | {run.name: run.path for run in list_runs() if run.has_model}
 
 
 def open_classifier(folder):

@@ -15,6 +15,7 @@ _SECTIONS = {
         ("preprocessing", "Preprocessing", ":material/tune:"),
         ("training", "Training", ":material/model_training:"),
         ("evaluation", "Evaluation", ":material/analytics:"),
+        ("shortcuts", "Shortcuts", ":material/troubleshoot:"),
         ("predict", "Predict", ":material/search:"),
     ),
 }

@@ -1,11 +1,13 @@
 """Predictions on a page: which ones to look at, and a grid that tells right from wrong."""
 
+from pathlib import Path
+
 import pandas as pd
 import streamlit as st
 
 from cxr_core.card import load_card
 from cxr_core.config import class_label
-from cxr_core.evaluate import score_table
+from cxr_core.evaluate import evaluate_predictions, prediction_groups, score_table, table_probabilities
 from cxr_core.leakage import leakage_sentence
 from ui.blocks import progress_bar
 from ui.data import choose_dataset, show_pictures
@@ -40,8 +42,30 @@ def choose_predictions(folder):
         title = "The article's way: these test images also chose the best epoch, so the figures flatter the classifier."
     if side == "test" and "leakage" in card.metrics:
         title += " " + leakage_sentence(card.metrics["leakage"])
-    table = pd.read_csv(folder / "predictions.csv")
-    return card.metrics[side], table[table["split"] == side], title
+    table = _predictions_of(str(folder), (folder / "predictions.csv").stat().st_mtime_ns)
+    rows = table[table["split"] == side].reset_index(drop=True)
+    metrics = card.metrics[side]
+    if "ci95" not in metrics:
+        # Older cards were measured without intervals; their predictions have all that is needed.
+        metrics = _scores_of(str(folder), side, rows, card.classes)
+    return metrics, rows, title
+
+
+def own_predictions(folder):
+    """Return a model folder's predictions on its own test images, DataFrame; FileNotFoundError where it has none."""
+    table = _predictions_of(str(folder), (folder / "predictions.csv").stat().st_mtime_ns)
+    return table[table["split"] == "test"]
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def _predictions_of(folder, mtime_ns):
+    return pd.read_csv(Path(folder) / "predictions.csv")
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def _scores_of(folder, side, predictions, classes):
+    probabilities = table_probabilities(predictions, classes)
+    return evaluate_predictions(predictions["true"], probabilities, classes, prediction_groups(predictions))
 
 
 def show_predictions(predictions):

@@ -7,6 +7,7 @@ from sklearn import metrics as sk
 
 from cxr_core.evaluate import (
     evaluate_predictions,
+    prediction_groups,
     predictions_table,
     report_table,
     roc_curves,
@@ -158,3 +159,50 @@ def test_the_report_is_a_table_by_class(case):
 def test_the_report_of_undefined_figures_is_a_table_too():
     result = evaluate_predictions(["normal"], np.array([[0.9, 0.06, 0.04]]), CLASSES)
     assert report_table(result).loc["virus", "support"] == 0
+
+
+def test_the_brier_score_is_the_mean_of_summed_squares(case):
+    truth = np.array([[name == c for c in CLASSES] for name in case[0]], float)
+    expected = ((case[1] - truth) ** 2).sum(axis=1).mean()
+    assert evaluate_predictions(*case, CLASSES)["brier"] == pytest.approx(expected, abs=1e-9)
+
+
+def test_every_interval_holds_its_figure(case):
+    result = evaluate_predictions(*case, CLASSES)
+    low, high = result["ci95"]["accuracy"]
+    assert low <= result["accuracy"] <= high
+    for name in CLASSES:
+        for figure, (low, high) in result["ci95"]["per_class"][name].items():
+            assert low <= result["per_class"][name][figure] <= high
+
+
+def test_groups_change_the_interval_and_not_the_figure(case):
+    alone, grouped = (evaluate_predictions(*case, CLASSES, groups) for groups in (None, np.arange(120) // 10))
+    assert alone["accuracy"] == grouped["accuracy"]
+    assert alone["ci95"] != grouped["ci95"]
+
+
+@pytest.mark.parametrize(
+    "row", [[0.5, 0.5, 0.5], [1.2, -0.1, -0.1], [np.nan, 0.5, 0.5]], ids=["too much", "negative", "not a number"]
+)
+def test_what_is_no_probability_is_refused(row):
+    with pytest.raises(ValueError, match="must lie in \\[0, 1\\] and sum to one"):
+        evaluate_predictions(["normal"], np.array([row]), CLASSES)
+
+
+def test_a_column_too_few_is_refused():
+    with pytest.raises(ValueError, match="one column per class"):
+        evaluate_predictions(["normal"], np.array([[0.5, 0.5]]), CLASSES)
+
+
+def test_one_image_is_scored_without_intervals():
+    result = evaluate_predictions(["normal"], np.array([[0.9, 0.06, 0.04]]), CLASSES)
+    assert result["ci95"]["accuracy"] is None
+    assert result["ece"] == pytest.approx(0.1)
+
+
+def test_groups_come_from_the_table_or_from_the_patients_in_file_names():
+    files = ["virus/person3_virus_1.jpeg", "virus/person3_virus_2.jpeg", "covid/a.png"]
+    table = pd.DataFrame({"file": files})
+    assert prediction_groups(table).tolist() == [0, 0, 1]
+    assert prediction_groups(table.assign(group=[4, 5, 6])).tolist() == [4, 5, 6]

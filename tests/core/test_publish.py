@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -36,3 +37,43 @@ def test_headline_figures_follow_from_the_confusion_matrices():
     assert figures["COVID-19 found", "own test split"] == matrix[1][1] / sum(matrix[1])
     nih = metrics["external"]["nih"]["confusion_matrix"][0]
     assert figures["False alarms", "healthy, nih"] == nih[1] / sum(nih)
+
+
+def with_intervals(card):
+    """The shipped card as one would be that was measured with intervals, abstention and the lab."""
+    ends = {"accuracy": [0.9, 0.95], "per_class": {"covid": {"recall": [0.85, 0.96]}}}
+    cell = {"share": 0.03, "ci95": [0.01, 0.06]}
+    answers = {
+        "abstain_below": 0.8, "coverage": 0.7, "accuracy": 0.9, "found": 0.5, "per_class": {"normal": {"covid": cell}},
+    }  # fmt: skip
+    test = card.metrics["test"] | {"ci95": ends, "ece": 0.02, "brier": 0.1}
+    external = {"nih": card.metrics["external"]["nih"] | {"answers": answers}}
+    lab = {
+        "tested": 90, "chance": 0.4, "verdict": {"level": "shortcut", "sentences": ["It does not need the lungs."]},
+        "variants": [
+            {"title": "Lungs blacked out", "accuracy": 0.4, "accuracy_ci95": None, "retrained": 0.9,
+             "retrained_ci95": [0.85, 0.95]}
+        ],
+    }  # fmt: skip
+    validation = card.metrics["validation"] | {"ece": 0.03, "brier": 0.1, "uncalibrated": {"ece": 0.08, "brier": 0.2}}
+    metrics = {"validation": validation, "test": test, "external": external, "shortcuts": lab}
+    return replace(card, metrics=metrics, temperature=1.7)
+
+
+def test_a_card_with_intervals_shows_them():
+    text = figures_markdown(with_intervals(load_card(SHIPPED_MODEL_DIR)))
+    assert "93.4% (90.0% to 95.0%)" in text
+    assert "(0.850 to 0.960)" in text
+
+
+def test_false_alarms_are_those_given_without_abstaining():
+    figures = {f.label: f for f in card_figures(with_intervals(load_card(SHIPPED_MODEL_DIR)))}
+    assert (figures["False alarms"].value, figures["False alarms"].interval) == (0.03, (0.01, 0.06))
+
+
+def test_a_card_says_how_it_was_calibrated_and_what_the_lab_found():
+    text = figures_markdown(with_intervals(load_card(SHIPPED_MODEL_DIR)))
+    assert "| validation, before | 0.080 | 0.200 |" in text
+    assert "Temperature 1.70" in text
+    assert "- It does not need the lungs." in text
+    assert "| Lungs blacked out | 0.400 | 0.900 (0.850 to 0.950) |" in text

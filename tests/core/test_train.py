@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 import psutil
 import pytest
-from sklearn.metrics import accuracy_score
+from scipy.special import softmax
+from sklearn.metrics import accuracy_score, log_loss
 
+from cxr_core.card import load_card
 from cxr_core.classifier import load_classifier
 from cxr_core.evaluate import evaluate_predictions
 from cxr_core.pictures import read_picture
@@ -70,9 +72,34 @@ def test_the_log_holds_what_the_process_said(tiny_run):
 
 def test_scores_are_evaluates_for_validation_and_test(tiny_run):
     metrics = tiny_run.metrics()
-    keys = evaluate_predictions(["a", "b"], np.eye(2), ["a", "b"]).keys()
+    keys = {"temperature", *evaluate_predictions(["a", "b"], np.eye(2), ["a", "b"])}
     assert set(metrics) == {"validation", "test", "leakage"}
-    assert all(set(metrics[side]) == set(keys) for side in ("validation", "test"))
+    assert set(metrics["test"]) == keys
+    assert set(metrics["validation"]) == {"uncalibrated", *keys}
+
+
+def test_the_temperature_makes_validation_no_less_likely(tiny_run):
+    card, predictions = load_card(tiny_run.path), tiny_run.predictions()
+    rows = predictions[predictions["split"] == "validation"]
+    logits = np.log(rows[[f"p_{c}" for c in card.classes]].to_numpy()) * card.temperature
+
+    def loss(temperature):
+        return log_loss(rows["true"], softmax(logits / temperature, axis=1)[:, np.argsort(card.classes)])
+
+    assert card.temperature != 1
+    assert loss(card.temperature) <= loss(1)
+
+
+def test_calibrating_is_measured_before_and_after(tiny_run):
+    validation = tiny_run.metrics()["validation"]
+    assert set(validation["uncalibrated"]) == {"ece", "brier"}
+    assert validation["temperature"] == load_card(tiny_run.path).temperature
+
+
+def test_predictions_carry_the_groups_of_the_split(tiny_run):
+    split = pd.read_csv(tiny_run.path / "split.csv").set_index("path")["group"]
+    predictions = tiny_run.predictions()
+    assert (predictions["group"].to_numpy() == split.loc[predictions["path"]].to_numpy()).all()
 
 
 def test_scores_follow_from_the_predictions(tiny_run):

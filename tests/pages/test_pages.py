@@ -16,7 +16,7 @@ from cxr_core.recipes import make_config
 from cxr_core.runs import RunStatus, create_run
 
 DATA_PAGES = ("dataset", "duplicates", "quality", "splits", "map")
-PAGES = ("overview", *DATA_PAGES, "preprocessing", "training", "evaluation", "predict")
+PAGES = ("overview", *DATA_PAGES, "preprocessing", "training", "evaluation", "shortcuts", "predict")
 TIMEOUT_SECONDS = 60
 
 
@@ -55,7 +55,7 @@ def test_a_page_opens_on_a_clean_machine_without_an_error(name):
     assert len(app.title) == 1
 
 
-@pytest.mark.parametrize("name", [*DATA_PAGES, "preprocessing", "training"])
+@pytest.mark.parametrize("name", [*DATA_PAGES, "preprocessing", "training", "shortcuts"])
 def test_a_page_on_demo_data_says_they_are_drawings(name):
     assert DEMO_NOTE in said(open_page(name).info)
 

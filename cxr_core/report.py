@@ -1,0 +1,327 @@
+"""A report of one classifier that opens anywhere: HTML and Markdown by the CLAIM checklist, and a model card."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import jinja2
+import pandas as pd
+import plotly.graph_objects as go
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from cxr_core.calibration import reliability_bins
+from cxr_core.card import card_figures, load_card
+from cxr_core.claim import claim_items
+from cxr_core.config import NOTICE, class_label
+from cxr_core.evaluate import (
+    class_curves,
+    evaluate_predictions,
+    figure_text,
+    prediction_groups,
+    roc_curves,
+    table_probabilities,
+)
+from cxr_core.figures import confusion_figure, roc_figure
+from cxr_core.files import read_json, write_text
+from cxr_core.leakage import leakage_sentence
+from cxr_core.slices import SLICES, file_facts, slice_table, worst_slice
+from cxr_core.split import SPLIT_KINDS
+from cxr_core.trust_figures import attention_figure, reliability_figure, variants_figure
+
+REPORT_FILES = {"report.html": "html", "report.md": "markdown", "model_card.md": "model card"}
+_TEMPLATES = {"html": "report.html.j2", "markdown": "report.md.j2", "model card": "model_card.md.j2"}
+_LAB_FILE = "shortcuts.json"
+_SIDES = {"validation": "Validation (chose the best epoch)", "test": "Test (looked at once)"}
+
+
+def keep_lab_result(folder, result):
+    """Keep the shortcut lab's result in a run's folder, for its report; other model folders are left alone."""
+    if (Path(folder) / "config.json").exists():
+        write_text(Path(folder) / _LAB_FILE, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_report(folder, target):
+    """Write a model's report.
+
+    Args:
+        folder: str or Path of a run or a model folder with `card.json` and `predictions.csv`.
+        target: str or Path of the folder to write `REPORT_FILES` into; made where missing.
+
+    Returns:
+        list of Path, what was written.
+
+    Raises:
+        FileNotFoundError: there is no card or no predictions.
+        ValueError: the card is not understood.
+    """
+    facts = report_facts(folder)
+    paths = []
+    for name, kind in REPORT_FILES.items():
+        path = Path(target) / name
+        write_text(path, render_report(facts, kind))
+        paths.append(path)
+    return paths
+
+
+def report_facts(folder):
+    """Gather all that a report tells.
+
+    Args:
+        folder: as for `write_report`.
+
+    Returns:
+        dict for the templates: `name`, `notice`, `figures` (texts), `sets` (title, per-class rows), `claim` (tuple of
+        claim.ClaimItem), `lab` (dict or None), `calibration` (rows), `answers` (dict of sentences), `counts`,
+        `settings` (JSON text), `versions`, `slices`, `worst`, and `plots` (name to plotly Figure).
+
+    Raises:
+        as `write_report`.
+    """
+    folder = Path(folder)
+    card = load_card(folder)
+    if not (folder / "predictions.csv").exists():
+        raise FileNotFoundError(f"There are no predictions in {folder}; a report needs a finished run.")
+    predictions = pd.read_csv(folder / "predictions.csv")
+    metrics = {side: _measured(card, predictions, side) for side in _SIDES}
+    test = predictions[predictions["split"] == "test"].reset_index(drop=True)
+    environment = read_json(folder / "environment.json") if (folder / "environment.json").exists() else {}
+    lab = read_json(folder / _LAB_FILE) if (folder / _LAB_FILE).exists() else card.metrics.get("shortcuts")
+    slices = slice_table(test, file_facts(test))
+    facts = {
+        "name": card.name,
+        "notice": NOTICE,
+        "labels": {name: class_label(name) for name in card.classes},
+        "figures": [_headline(figure) for figure in card_figures(replace(card, metrics=card.metrics | metrics))],
+        "sets": [_per_class(title, metrics[side]) for side, title in _SIDES.items()]
+        + [_per_class(f"Elsewhere: {n} (never trained on)", m) for n, m in card.metrics.get("external", {}).items()],
+        "calibration": _calibration(metrics),
+        "temperature": card.temperature,
+        "lab": _lab_rows(lab),
+        "counts": card.training.get("data", {}).get("images", {}),
+        "classes": card.classes,
+        "settings": json.dumps(card.training, indent=2, ensure_ascii=False),
+        "versions": environment.get("packages", {}),
+        "slices": slices.assign(by=slices["by"].map(SLICES)).head(12).to_dict("records"),
+        "worst": worst_slice(slices, metrics["test"]["accuracy"]),
+    }
+    facts["answers"] = _answers(card, metrics, environment, facts)
+    facts["claim"] = claim_items(facts["answers"])
+    facts["plots"] = _plots(card, metrics, test, lab)
+    return facts
+
+
+def render_report(facts, kind):
+    """Turn a report's facts into a text.
+
+    Args:
+        facts: dict as `report_facts` gathers it.
+        kind: a value of `REPORT_FILES`.
+
+    Returns:
+        str. HTML needs no network: its figures and the program that draws them are in it.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("cxr_core"),
+        autoescape=kind == "html",
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters["percent"] = lambda value: "–" if value is None else f"{value:.1%}"
+    environment.filters["cell"] = lambda value: str(value).replace("|", "\\|")
+    plots = _plots_html(facts["plots"]) if kind == "html" else {}
+    return environment.get_template(_TEMPLATES[kind]).render(facts | {"plots": plots})
+
+
+def _plots_html(plots):
+    """Return each figure as HTML, and under "program" the script that draws them all."""
+    config = {"displaylogo": False, "responsive": True}
+    drawn = {"program": Markup(f"<script>{get_plotlyjs()}</script>")}
+    for name, figure in plots.items():
+        white = go.Figure(figure).update_layout(template="plotly_white")
+        drawn[name] = Markup(white.to_html(full_html=False, include_plotlyjs=False, config=config))
+    return drawn
+
+
+def _plots(card, metrics, test, lab):
+    probabilities = table_probabilities(test, card.classes)
+    curves = roc_curves(test["true"], probabilities, card.classes)
+    bins = reliability_bins(test["right"], test["confidence"])
+    plots = {"confusion": confusion_figure(metrics["test"])}
+    if curves:
+        bands = {n: c["bands"]["roc"] for n, c in class_curves(test, card.classes).items() if c["bands"]}
+        plots["roc"] = roc_figure(curves, bands)
+    plots["reliability"] = reliability_figure(bins, "Reliability on the test split")
+    if lab:
+        plots["variants"] = variants_figure(lab)
+        if lab["attention"]:
+            plots["attention"] = attention_figure(lab["attention"])
+    return plots
+
+
+def _measured(card, predictions, side):
+    """Return a side's metrics; cards from before intervals are measured again from their predictions."""
+    metrics = card.metrics[side]
+    if "ci95" in metrics:
+        return metrics
+    rows = predictions[predictions["split"] == side]
+    again = evaluate_predictions(
+        rows["true"], table_probabilities(rows, card.classes), card.classes, prediction_groups(rows)
+    )
+    return metrics | {key: again[key] for key in ("ci95", "ece", "brier")}
+
+
+def _headline(figure):
+    ends = figure.interval
+    return {
+        "label": f"{figure.label}, {figure.where}",
+        "value": f"{figure.value:.1%}" + (f" ({ends[0]:.1%} to {ends[1]:.1%})" if ends else ""),
+        "n": figure.n,
+        "explanation": figure.explanation,
+    }
+
+
+def _per_class(title, metrics):
+    ends = (metrics.get("ci95") or {"per_class": {}})["per_class"]
+    rows = []
+    for name, row in metrics["per_class"].items():
+        cells = {
+            key: figure_text(row[key], ends.get(name, {}).get(key)) for key in ("precision", "recall", "f1", "auc")
+        }
+        rows.append({"label": class_label(name), "support": row["support"]} | cells)
+    return {"title": title, "n": metrics["n"], "accuracy": metrics["accuracy"], "rows": rows}
+
+
+def _calibration(metrics):
+    rows = []
+    before = metrics["validation"].get("uncalibrated")
+    if before:
+        rows.append({"label": "Validation, before the temperature"} | before)
+    return rows + [{"label": side.capitalize(), "ece": m["ece"], "brier": m["brier"]} for side, m in metrics.items()]
+
+
+def _lab_rows(lab):
+    if not lab:
+        return None
+    rows = [
+        {
+            "title": v["title"],
+            "accuracy": figure_text(v["accuracy"], v["accuracy_ci95"]),
+            "retrained": figure_text(v["retrained"], v["retrained_ci95"]),
+        }
+        for v in lab["variants"]
+    ]
+    return {"rows": rows, "sentences": lab["verdict"]["sentences"], "tested": lab["tested"], "chance": lab["chance"]}
+
+
+def _answers(card, metrics, environment, facts):
+    """Return what is known, a dict of the names in `claim` to sentences; nothing is invented."""
+    training, data = card.training, card.training.get("data", {})
+    counts = {side: sum(of_class.values()) for side, of_class in data.get("images", {}).items()}
+    test = metrics["test"]
+    ends = test["ci95"]["accuracy"]
+    accuracy = f"{test['accuracy']:.1%}" + (f" (95 %: {ends[0]:.1%} to {ends[1]:.1%})" if ends else "")
+    excluded = ", ".join(f"{n} {reason}" for reason, n in (data.get("excluded") or {}).items())
+    external = card.metrics.get("external", {})
+    lab = facts["lab"]
+    labels = ", ".join(class_label(name) for name in card.classes)
+    lab_words = f"Shortcut lab: {' '.join(lab['sentences'])}" if lab else ""
+    return {
+        "technology": f"An image classifier: MobileNetV2, a convolutional network, into {labels}.",
+        "summary": f"Accuracy on {test['n']} test images {accuracy}. {lab['sentences'][0] if lab else ''}".strip(),
+        "intended_use": f"{NOTICE} For teaching how such classifiers succeed and fail.",
+        "objective": f"To tell {labels} apart in frontal chest radiographs, and to find out what the answer rests on.",
+        "design": "Retrospective: images that others had collected.",
+        "sources": _sentence("Folders", ", ".join(training.get("roots", ()))),
+        "eligibility": _sentence(
+            "All readable pictures of these folders took part, less those left out by decision",
+            excluded or ("none" if data else ""),
+        ),
+        "preprocessing": _sentence("Settings", _plain(card.preprocessing.to_dict())),
+        "exclusions": _sentence("Left out before the split", excluded or ("none" if data else "")),
+        "classes": f"The class of a picture is the name of its folder: {labels}.",
+        "missing": f"{data['unreadable']} files could not be read and were left out." if "unreadable" in data else "",
+        "reference": "The folder a picture came in. How its class was established is not known to this program.",
+        "partitions": _partitions(training, counts),
+        "disjoint": SPLIT_KINDS.get(training.get("split"), ""),
+        "model": f"MobileNetV2 (Sandler et al. 2018), {card.preprocessing.size} × {card.preprocessing.size} pixels, "
+        f"three equal channels; pooled features, head {training.get('head_units') or 'of one layer'}, softmax over "
+        f"{len(card.classes)} classes.",
+        "software": _sentence("Versions", ", ".join(f"{n} {v}" for n, v in environment.get("packages", {}).items())),
+        "initialisation": {
+            "imagenet": "Backbone from ImageNet weights; the head at random from the seed.",
+            "shipped": "Backbone from the shipped classifier; the head at random from the seed.",
+        }.get(training.get("start"), ""),
+        "training": _training(training),
+        "selection": "The epoch of lowest validation loss."
+        + (" In this split the test images were the validation images." if training.get("split") == "article" else ""),
+        "ensembling": "None."
+        if not training.get("weight_average")
+        else f"None; the weights are a moving average, momentum {training['weight_average']}.",
+        "metric_names": "Accuracy; per class precision, recall, F1 and area under the ROC curve; expected calibration "
+        "error and Brier score.",
+        "uncertainty": "95 % percentile intervals from 2,000 bootstrap resamples of whole patients or groups of "
+        "copies; exact binomial ones where all or none are right.",
+        "robustness": lab_words,
+        "explainability": "Grad-CAM for every class."
+        + (" Share inside the lungs, weight shuffling and deletion curves: see the shortcut lab." if lab else ""),
+        "external": "; ".join(f"{name}: {m['n']} images, accuracy {m['accuracy']:.1%}" for name, m in external.items()),
+        "flow": _flow(data, counts),
+        "performance": "; ".join(f"{side} {m['accuracy']:.1%} of {m['n']}" for side, m in metrics.items()),
+        "accuracy": f"{accuracy} on the test split; per class in the tables.",
+        "failures": facts["worst"]
+        or f"{round((1 - test['accuracy']) * test['n'])} of {test['n']} test images are wrong; "
+        "no slice of files is clearly weaker than the whole.",
+        "limits": " ".join(_limits(card, external, lab)),
+        "implications": f"None for practice. {NOTICE}",
+        "protocol": _sentence("Command", " ".join(_nameless(environment.get("command", ())))),
+    }
+
+
+def _limits(card, external, lab):
+    if not external:
+        yield "It was not tested on images from elsewhere."
+    if lab is None:
+        yield "The shortcut lab was not opened for it: whether it needs the lungs is unknown."
+    if card.temperature == 1:
+        yield "Its confidence was not calibrated."
+    if "leakage" in card.metrics:
+        yield leakage_sentence(card.metrics["leakage"])
+    yield "Patients are known only where file names or a table tell them."
+
+
+def _partitions(training, counts):
+    if not counts:
+        return ""
+    kind = training.get("split", "")
+    told = ", ".join(f"{side} {n}" for side, n in counts.items())
+    return f"{kind.capitalize()} split, seed {training.get('seed')}: {told} images."
+
+
+def _training(training):
+    if "epochs" not in training:
+        return ""
+    keys = ("recipe", "train_from", "epochs", "batch_size", "learning_rate", "schedule", "stop_after", "class_weights")
+    settings = ", ".join(f"{key.replace('_', ' ')} {training[key]}" for key in keys if key in training)
+    return f"One model: {settings}. Augmentation: {_plain(training.get('augmentation', {}))}."
+
+
+def _flow(data, counts):
+    if not counts:
+        return ""
+    out = sum((data.get("excluded") or {}).values())
+    return f"{sum(counts.values())} images took part, {out} were left out, {data.get('unreadable', 0)} were unreadable."
+
+
+def _plain(settings):
+    return ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in settings.items())
+
+
+def _sentence(start, rest):
+    return f"{start}: {rest}." if rest else ""
+
+
+def _nameless(command):
+    """Return a command's words without this machine's folders."""
+    return [Path(word).name if Path(word).is_absolute() else word for word in command]

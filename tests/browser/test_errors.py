@@ -1,0 +1,45 @@
+"""Clicking into the Evaluation page's figures brings the pictures behind them, in a real Chromium."""
+
+import re
+
+from playwright.sync_api import expect
+
+from browser.conftest import IDLE, needs_chromium
+
+pytestmark = needs_chromium
+
+
+def open_errors(page, address):
+    page.goto(f"{address}/evaluation")
+    page.wait_for_selector(IDLE)
+    page.get_by_role("radio", name="Another data set").click()
+    expect(page.get_by_text("180", exact=True)).to_be_visible()
+    page.get_by_role("radio", name="Errors").click()
+    expect(page.get_by_role("heading", name=re.compile("^All mistakes"))).to_be_visible()
+    page.wait_for_selector(IDLE)
+
+
+def test_a_confusion_cell_shows_its_pictures(app, page):
+    open_errors(page, app[0])
+    box = page.locator(".js-plotly-plot .nsewdrag").first.bounding_box()
+    page.mouse.click(box["x"] + 0.5 * box["width"], box["y"] + box["height"] / 6)
+    expect(page.get_by_role("heading", name=re.compile(r"^Normal, called COVID-19: \d+ pictures"))).to_be_visible()
+    expect(page.get_by_text("called COVID-19").nth(1)).to_be_visible()
+
+
+def test_a_point_of_the_curve_and_a_bin_show_their_pictures(app, page):
+    open_errors(page, app[0])
+    page.get_by_role("radio", name="ROC").click()
+    point = page.locator(".js-plotly-plot .scatterlayer .points path").nth(20)
+    point.wait_for(state="attached")
+    page.wait_for_selector(IDLE)
+    box = point.bounding_box()
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    expect(page.get_by_role("heading", name=re.compile("^Missed or falsely called"))).to_be_visible()
+    page.get_by_role("radio", name="Reliability").click()
+    bar = page.locator(".js-plotly-plot .barlayer .point path").nth(1)
+    bar.wait_for(state="attached")
+    page.wait_for_selector(IDLE)
+    box = bar.bounding_box()
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    expect(page.get_by_role("heading", name=re.compile("^Sure to"))).to_be_visible()

@@ -1,0 +1,266 @@
+"""The shortcut lab on drawings in which we decided where the class is written."""
+
+import json
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+
+from cxr_core import map_checks
+from cxr_core.classifier import load_classifier
+from cxr_core.config import SHIPPED_MODEL_DIR
+from cxr_core.dataset import scan_dataset
+from cxr_core.lungs import lung_region
+from cxr_core.phantoms import draw_phantom
+from cxr_core.runs import Run
+from cxr_core.shortcuts import VARIANTS, examine_shortcuts, hidden_box, lab_summary, lab_table, preview
+from cxr_core.split import picture_groups
+
+PER_CLASS = 40
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_checks():
+    """Two images say whether the maps' checks run; their meaning is tested in test_map_checks."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(map_checks, "CHECKED_IMAGES", 2)
+        yield
+
+
+@pytest.fixture(scope="module")
+def classifier():
+    """The shipped one, without what was measured elsewhere: the verdict is about the drawings alone."""
+    shipped = load_classifier(SHIPPED_MODEL_DIR)
+    return replace(shipped, card=replace(shipped.card, metrics={}))
+
+
+def square(class_name, seed):
+    picture = draw_phantom(class_name, np.random.default_rng(seed))
+    return cv2.resize(picture, (256, 256), interpolation=cv2.INTER_AREA)
+
+
+def written_in_the_frame(class_name, seed):
+    """Healthy lungs for both classes; COVID-19 has stripes along its left and right edge."""
+    picture = square("normal", seed)
+    if class_name == "covid":
+        for x in (*range(2, 26, 6), *range(232, 254, 6)):
+            picture[:, x : x + 3] = 230
+    return picture
+
+
+def drawn_in_the_lungs(class_name, seed):
+    """The same body for both classes; COVID-19 has bright patches inside the lungs, far from their edge."""
+    picture = square("normal", seed)
+    if class_name == "covid":
+        rng = np.random.default_rng(seed)
+        for x in (77, 179):
+            for y in rng.uniform(95, 165, 4):
+                cv2.circle(picture, (int(x + rng.normal(0, 5)), int(y)), 9, 190, -1, cv2.LINE_AA)
+    return picture
+
+
+def few_variants(monkeypatch):
+    """Ask only what the verdict needs."""
+    kept = ("whole", "lungs_hidden", "frame_only", "lungs_only")
+    monkeypatch.setattr("cxr_core.shortcuts.VARIANTS", {name: VARIANTS[name] for name in kept})
+
+
+def lab(folder, draw, classifier, **options):
+    for k, name in enumerate(("normal", "covid")):
+        (folder / name).mkdir(parents=True)
+        for i in range(PER_CLASS):
+            cv2.imwrite(str(folder / name / f"drawing-{i:03d}.png"), draw(name, 1000 * k + i))
+    table = scan_dataset(folder).table
+    groups = np.arange(len(table))
+    sides = np.where(np.arange(len(table)) % 2 == 0, "test", "learn")
+    return examine_shortcuts(classifier, table, groups, sides, cache_dir=folder.parent / "cache", **options)
+
+
+@pytest.fixture(scope="module")
+def framed(tmp_path_factory, classifier):
+    with pytest.MonkeyPatch.context() as patch:
+        few_variants(patch)
+        return lab(tmp_path_factory.mktemp("framed") / "data", written_in_the_frame, classifier)
+
+
+@pytest.fixture(scope="module")
+def in_lungs(tmp_path_factory, classifier):
+    with pytest.MonkeyPatch.context() as patch:
+        few_variants(patch)
+        return lab(tmp_path_factory.mktemp("lungs") / "data", drawn_in_the_lungs, classifier)
+
+
+def retrained(result, name):
+    return next(v["retrained"] for v in result["variants"] if v["name"] == name)
+
+
+def test_a_class_written_in_the_frame_is_learnt_with_the_lungs_hidden(framed):
+    assert retrained(framed, "lungs_hidden") > 0.95
+    assert retrained(framed, "frame_only") > 0.95
+
+
+def test_a_class_written_in_the_frame_is_called_a_shortcut(framed):
+    assert framed["verdict"]["level"] == "shortcut"
+    assert "does not need the lungs" in framed["verdict"]["sentences"][0]
+    assert framed["verdict"]["sentences"][-1] == "Do not use it on patients from elsewhere."
+
+
+def test_a_class_drawn_in_the_lungs_is_lost_when_they_are_hidden(in_lungs):
+    assert retrained(in_lungs, "whole") > 0.9
+    assert retrained(in_lungs, "lungs_hidden") < 0.7
+    assert retrained(in_lungs, "lungs_only") > 0.9
+
+
+def test_a_class_drawn_in_the_lungs_is_not_called_a_shortcut(in_lungs):
+    assert in_lungs["verdict"]["level"] != "shortcut"
+    assert any("it needs them" in sentence for sentence in in_lungs["verdict"]["sentences"])
+
+
+def test_every_score_stands_with_its_interval(framed):
+    for variant in framed["variants"]:
+        for key in ("accuracy", "retrained"):
+            low, high = variant[f"{key}_ci95"]
+            assert low <= variant[key] <= high
+
+
+def test_the_classifiers_own_scores_are_evaluates(framed, classifier):
+    assert framed["variants"][0]["accuracy"] == pytest.approx(
+        np.average([framed["variants"][0]["recall"][c] for c in ("normal", "covid")], weights=[PER_CLASS / 2] * 2)
+    )
+
+
+def test_the_summary_says_the_verdict_first(framed):
+    lines = lab_summary(framed).splitlines()
+    assert lines[0] == "IT TAKES A SHORTCUT"
+    assert any(line.strip().startswith("Only the frame") for line in lines)
+
+
+def test_the_lungs_are_counted_per_class(framed):
+    assert framed["lungs"]["images"] == 2 * PER_CLASS
+    assert set(framed["lungs"]["per_class"]) == {"normal", "covid"}
+
+
+def test_a_sample_says_that_it_is_one_and_its_result_is_plain_json_and_kept(tmp_path, classifier, monkeypatch):
+    first = lab(tmp_path / "data", written_in_the_frame, classifier, limit=12)
+    assert first["notes"][0] == "Measured on 12 of 80 pictures, drawn so that every class keeps its share."
+    assert [v["name"] for v in first["variants"]] == list(VARIANTS)
+    assert json.loads(json.dumps(first, allow_nan=False)) == first
+    table = scan_dataset(tmp_path / "data").table
+    sides = np.where(np.arange(len(table)) % 2 == 0, "test", "learn")
+    monkeypatch.setattr("cxr_core.shortcuts.lung_region", None)
+    again = examine_shortcuts(classifier, table, np.arange(len(table)), sides, cache_dir=tmp_path / "cache", limit=12)
+    assert again == first
+
+
+def test_one_class_is_refused(tmp_path, classifier):
+    (tmp_path / "normal").mkdir()
+    for i in range(4):
+        cv2.imwrite(str(tmp_path / "normal" / f"{i}.png"), square("normal", i))
+    table = scan_dataset(tmp_path).table
+    with pytest.raises(ValueError, match="at least two classes"):
+        examine_shortcuts(
+            classifier, table, np.arange(4), np.array(["test", "learn"] * 2), cache_dir=tmp_path / "cache"
+        )
+
+
+def test_a_class_the_classifier_does_not_know_is_refused(tmp_path, classifier):
+    for name in ("asthma", "normal"):
+        (tmp_path / name).mkdir()
+        for i in range(4):
+            cv2.imwrite(str(tmp_path / name / f"{i}.png"), square("normal", i))
+    table = scan_dataset(tmp_path).table
+    with pytest.raises(ValueError, match="also has asthma"):
+        examine_shortcuts(
+            classifier, table, np.arange(8), np.array(["test", "learn"] * 4), cache_dir=tmp_path / "cache"
+        )
+
+
+FOUR = pd.DataFrame({"file": list("abcd"), "digest": list("1234"), "class_name": list("xyxy")})
+
+
+def test_a_runs_split_says_what_is_tested_and_leaves_validation_out(tmp_path):
+    split = FOUR.assign(group=[5, 6, 7, 8], split=["train", "test", "validation", "train"])
+    split.to_csv(tmp_path / "split.csv", index=False)
+    table, groups, sides, note = lab_table(FOUR.astype({"digest": int}), np.arange(4), Run(tmp_path))
+    assert table["file"].tolist() == ["a", "b", "d"]
+    assert (groups.tolist(), sides.tolist(), note) == ([5, 6, 8], ["learn", "test", "learn"], "")
+
+
+def test_pictures_that_a_run_does_not_know_are_refused(tmp_path):
+    FOUR.assign(group=0, split="train", digest=0).to_csv(tmp_path / "split.csv", index=False)
+    with pytest.raises(ValueError, match="None of these pictures"):
+        lab_table(FOUR.astype({"digest": int}), np.arange(4), Run(tmp_path))
+
+
+def test_the_classifiers_own_test_files_are_tested_with_all_of_their_group(tmp_path):
+    pd.DataFrame({"file": ["b"], "split": ["test"]}).to_csv(tmp_path / "predictions.csv", index=False)
+    _, _, sides, note = lab_table(FOUR, np.array([0, 1, 1, 2]), Run(tmp_path))
+    assert (sides.tolist(), note) == (["learn", "test", "test", "learn"], "")
+
+
+def test_unknown_pictures_are_split_by_group_and_that_is_said(demo_data, tmp_path):
+    table = scan_dataset(demo_data).table
+    _, _, sides, note = lab_table(table, picture_groups(table), Run(tmp_path))
+    assert 0.1 < (sides == "test").mean() < 0.3
+    assert "flatter" in note
+
+
+@pytest.fixture(scope="module")
+def variants():
+    image = cv2.resize(square("normal", 3), (224, 224))
+    return image, *preview(image)
+
+
+def test_every_variant_keeps_shape_and_kind_and_leaves_the_image_alone(variants):
+    image, _, made = variants
+    again = cv2.resize(square("normal", 3), (224, 224))
+    np.testing.assert_array_equal(image, again)
+    assert all(v.shape == image.shape and v.dtype == np.uint8 for v in made.values())
+
+
+def test_hidden_lungs_are_black_and_all_around_stays(variants):
+    image, region, made = variants
+    hidden = made["lungs_hidden"]
+    assert not hidden[region.mask].any()
+    np.testing.assert_array_equal(hidden[:, :8], image[:, :8])
+
+
+def test_what_hides_the_lungs_is_the_same_in_every_picture():
+    made = [preview(cv2.resize(square(name, 5), (224, 224)))[1]["lungs_hidden"] for name in ("normal", "covid")]
+    left, top, right, bottom = hidden_box((224, 224))
+    assert all(not image[top:bottom, left:right].any() for image in made)
+    assert all(image[top - 1].any() for image in made)
+
+
+def test_the_result_says_how_much_of_the_lungs_was_hidden(framed):
+    assert 0.95 < framed["lungs"]["hidden"] <= 1
+
+
+def test_the_frame_and_the_lungs_share_nothing_here(variants):
+    _, region, made = variants
+    assert not made["frame_only"][28:196, 28:196].any()
+    assert not made["lungs_only"][~region.mask].any()
+    assert made["lungs_only"][region.mask].any()
+
+
+def test_mirroring_twice_gives_the_image_back(variants):
+    image, region, made = variants
+    np.testing.assert_array_equal(VARIANTS["mirrored"].make(made["mirrored"], region), image)
+
+
+@pytest.mark.parametrize("name", ["blurred", "downsampled"])
+def test_fine_texture_is_gone(variants, name):
+    image, _, made = variants
+    sharpness = [cv2.Laplacian(v.astype(np.float32), cv2.CV_32F).std() for v in (image, made[name])]
+    assert sharpness[1] < 0.5 * sharpness[0]
+
+
+def test_a_burned_in_letter_is_painted_over():
+    image = cv2.resize(square("normal", 3), (224, 224))
+    lettered = image.copy()
+    cv2.putText(lettered, "R", (6, 22), cv2.FONT_HERSHEY_SIMPLEX, 0.6, 255, 2)
+    masked = VARIANTS["marks_masked"].make(lettered, lung_region(lettered))
+    assert np.abs(lettered[5:25, 4:24].astype(int) - image[5:25, 4:24]).max() > 150
+    assert np.abs(masked[5:25, 4:24].astype(int) - image[5:25, 4:24]).mean() < 20

@@ -1,0 +1,66 @@
+"""slices.py on predictions whose weak spot we made."""
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+
+from cxr_core.slices import file_facts, slice_table, worst_slice
+
+
+def predictions(right, **columns):
+    n = len(right)
+    files = [f"normal/{i}.png" for i in range(n)]
+    return pd.DataFrame({"file": files, "true": "normal", "right": right, "group": range(n)} | columns)
+
+
+def test_a_slice_has_the_accuracy_of_its_rows():
+    table = predictions([True] * 30 + [False] * 10)
+    facts = pd.DataFrame({"format": ["PNG"] * 30 + ["JPEG"] * 10})
+    rows = slice_table(table, facts).set_index("value")
+    assert rows.loc["PNG", ["images", "accuracy"]].tolist() == [30, 1]
+    assert rows.loc["JPEG", ["images", "accuracy"]].tolist() == [10, 0]
+
+
+def test_the_worst_slice_comes_first_and_is_named():
+    table = predictions([True] * 30 + [False] * 10)
+    rows = slice_table(table, pd.DataFrame({"format": ["PNG"] * 30 + ["JPEG"] * 10}))
+    assert rows["value"].iloc[0] == "JPEG"
+    assert worst_slice(rows, 0.75).startswith("Weakest: file format JPEG, right in 0.0% of 10 pictures")
+
+
+def test_a_few_pictures_are_no_worst_slice():
+    table = predictions([True] * 30 + [False] * 3)
+    rows = slice_table(table, pd.DataFrame({"format": ["PNG"] * 30 + ["JPEG"] * 3}))
+    assert worst_slice(rows, 0.9) is None
+
+
+def test_what_may_be_chance_is_no_worst_slice():
+    rng = np.random.default_rng(0)
+    table = predictions(rng.random(200) < 0.8)
+    rows = slice_table(table, pd.DataFrame({"format": np.where(np.arange(200) % 2, "PNG", "JPEG")}))
+    assert worst_slice(rows, table["right"].mean()) is None
+
+
+def test_a_slice_of_all_pictures_is_left_out():
+    assert slice_table(predictions([True, False]), pd.DataFrame({"format": ["PNG", "PNG"]})).empty
+
+
+def test_facts_come_from_the_files_headers(tmp_path):
+    path = tmp_path / "hospital" / "normal" / "person3_virus_1.png"
+    path.parent.mkdir(parents=True)
+    cv2.imwrite(str(path), np.zeros((400, 700), np.uint8))
+    facts = file_facts(pd.DataFrame({"file": ["normal/person3_virus_1.png"], "path": [str(path)]})).iloc[0]
+    assert (facts["width"], facts["height"], facts["format"]) == (700, 400, "PNG")
+    assert (facts["source"], facts["size"], facts["patient"]) == ("hospital", "to 1,200", "yes")
+
+
+@pytest.mark.parametrize("path", ["/nowhere/normal/a.png", __file__])
+def test_a_file_that_is_gone_or_no_picture_has_no_size(path):
+    facts = file_facts(pd.DataFrame({"file": ["normal/a.png"], "path": [path]})).iloc[0]
+    assert pd.isna(facts["width"])
+    assert facts["format"] is None
+
+
+def test_without_paths_only_the_name_tells():
+    assert list(file_facts(pd.DataFrame({"file": ["normal/a.png"]})).columns) == ["patient"]

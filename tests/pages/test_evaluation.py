@@ -1,0 +1,118 @@
+"""The Evaluation page's views: figures with intervals, a threshold that is kept, and clear sentences."""
+
+import shutil
+
+import pytest
+
+from cxr_core.card import load_card
+from cxr_core.config import SHIPPED_MODEL_DIR
+
+from .test_pages import open_page, said
+
+VIEW = 1
+
+
+@pytest.fixture
+def shipped_copy(tmp_path, monkeypatch):
+    """A copy of the shipped classifier in its place, so that keeping something changes no file of the project."""
+    folder = shutil.copytree(SHIPPED_MODEL_DIR, tmp_path / "model")
+    monkeypatch.setattr("ui.models.SHIPPED_MODEL_DIR", folder)
+    return folder
+
+
+def open_view(name):
+    app = open_page("evaluation")
+    app.segmented_control[VIEW].select(name).run()
+    assert not app.exception
+    return app
+
+
+def metric(app, label):
+    return next(m.value for m in app.metric if m.label == label)
+
+
+@pytest.mark.parametrize("name", ["Summary", "Confidence", "Threshold", "Errors"])
+def test_every_view_opens_and_its_controls_explain_themselves(name):
+    app = open_view(name)
+    controls = [*app.button, *app.selectbox, *app.slider, *app.number_input]
+    assert [control.label for control in controls if not control.help] == []
+    assert not app.error
+
+
+def test_accuracy_stands_with_its_interval():
+    accuracy = next(m for m in open_page("evaluation").metric if m.label == "Accuracy")
+    assert accuracy.delta.startswith("95 %: ")
+
+
+def test_moving_the_threshold_moves_sensitivity_and_specificity():
+    app = open_view("Threshold")
+    next(s for s in app.slider if s.label == "Threshold").set_value(0.0).run()
+    assert (metric(app, "Sensitivity"), metric(app, "Specificity")) == ("100.0%", "0.0%")
+    next(s for s in app.slider if s.label == "Threshold").set_value(1.0).run()
+    assert metric(app, "Specificity") == "100.0%"
+
+
+def test_one_click_goes_to_ninety_percent_specificity():
+    app = open_view("Threshold")
+    next(b for b in app.button if b.label.startswith("The threshold with 90 %")).click().run()
+    assert not app.exception
+    assert 90 <= float(metric(app, "Specificity").rstrip("%")) < 92
+
+
+def test_at_a_low_prevalence_fewer_alarms_are_true():
+    app = open_view("Threshold")
+    before = metric(app, "PPV")
+    next(n for n in app.number_input if n.label == "Prevalence in %").set_value(1.0).run()
+    assert float(metric(app, "PPV").rstrip("%")) < float(before.rstrip("%"))
+
+
+def test_an_operating_point_is_kept_with_the_model(shipped_copy):
+    app = open_view("Threshold")
+    next(s for s in app.slider if s.label == "Threshold").set_value(0.3).run()
+    next(b for b in app.button if b.label == "Keep this operating point").click().run()
+    assert said(app.success) == "Kept: COVID-19 from 0.300 on."
+    assert load_card(shipped_copy).operating_point["threshold"] == 0.3
+
+
+def test_a_visitor_of_a_shared_installation_can_keep_nothing(monkeypatch, shipped_copy):
+    monkeypatch.setenv("CXR_LAB_SHARED", "1")
+    for name in ("Threshold", "Confidence"):
+        assert not [b for b in open_view(name).button if b.label.startswith("Keep")]
+
+
+def test_abstaining_on_everything_leaves_no_accuracy():
+    app = open_view("Confidence")
+    next(s for s in app.slider if s.label.startswith("Not sure")).set_value(1.0).run()
+    assert not app.exception
+    assert float(metric(app, "Answered").rstrip("%")) < 100
+
+
+def test_the_errors_begin_with_all_mistakes_and_name_the_slices():
+    app = open_view("Errors")
+    assert "All mistakes: 30 of 456 pictures" in [s.value for s in app.subheader]
+    assert "Slices" in [s.value for s in app.subheader]
+
+
+def test_pictures_that_are_at_hand_are_shown_with_their_probabilities():
+    app = open_page("evaluation")
+    app.segmented_control[0].select("dataset").run()
+    app.segmented_control[VIEW].select("Errors").run()
+    assert not app.exception
+    assert any(caption.value.startswith("Normal ") and "Viral" in caption.value for caption in app.caption)
+
+
+def test_a_data_set_of_one_class_gets_sentences_and_no_error(tmp_path):
+    import cv2
+    import numpy as np
+
+    from cxr_core.phantoms import draw_phantom
+
+    (tmp_path / "normal").mkdir()
+    for i in range(3):
+        cv2.imwrite(str(tmp_path / "normal" / f"{i}.png"), draw_phantom("normal", np.random.default_rng(i)))
+    app = open_page("evaluation", source_choice="folder", folders_choice=str(tmp_path))
+    app.segmented_control[0].select("dataset").run()
+    for name in ("Summary", "Confidence", "Threshold", "Errors"):
+        app.segmented_control[VIEW].select(name).run()
+        assert not app.exception
+    assert not app.error

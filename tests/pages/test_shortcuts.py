@@ -1,0 +1,42 @@
+"""The Shortcuts page: it asks before it begins, shows what it does, and shows what it found."""
+
+import pytest
+
+from cxr_core import map_checks, shortcuts
+
+from .test_pages import open_page, said
+
+
+@pytest.fixture
+def small_lab(monkeypatch, tmp_path):
+    """A lab of a few pictures and a cache of its own."""
+    monkeypatch.setattr(map_checks, "CHECKED_IMAGES", 2)
+    for function in (shortcuts.examine_shortcuts, shortcuts.result_path):
+        defaults = function.__kwdefaults__ | {"limit": 18, "cache_dir": tmp_path}
+        monkeypatch.setattr(function, "__kwdefaults__", defaults)
+
+
+def test_the_lab_begins_only_when_asked_and_then_shows_its_verdict(small_lab):
+    app = open_page("shortcuts")
+    assert "The result is kept." in said(app.info)
+    assert not app.metric
+    next(b for b in app.button if b.label == "Open the lab").click().run(timeout=180)
+    assert not app.exception
+    assert [m.label for m in app.metric][-1] == "Lungs found"
+    verdict = said([*app.error, *app.warning, *app.success, *app.info])
+    assert any(title in verdict for title in shortcuts.LEVELS.values())
+    assert "Open the lab" not in [b.label for b in app.button]
+    # The result is kept: a new visit shows it at once.
+    assert [m.label for m in open_page("shortcuts").metric][-1] == "Lungs found"
+
+
+def test_a_folder_from_elsewhere_that_is_not_there_gets_one_sentence():
+    app = open_page("shortcuts")
+    next(t for t in app.text_area if t.label == "Data sets from elsewhere").set_value("/nowhere").run()
+    assert not app.exception
+    assert said(app.error) == "There is no folder /nowhere. Correct it at the left."
+
+
+def test_a_shared_installation_asks_for_no_folders(monkeypatch):
+    monkeypatch.setenv("CXR_LAB_SHARED", "1")
+    assert [t.label for t in open_page("shortcuts").text_area] == []

@@ -1,0 +1,119 @@
+"""The shortcut lab on a page: which data, its kept result, and a preview of what the lab does to a picture."""
+
+from pathlib import Path
+
+import numpy as np
+import streamlit as st
+
+from cxr_core.config import class_label, is_shared
+from cxr_core.files import read_json
+from cxr_core.lungs import draw_outline
+from cxr_core.pictures import UnreadablePicture, read_picture
+from cxr_core.report import keep_lab_result
+from cxr_core.runs import Run
+from cxr_core.shortcuts import MAX_IMAGES, VARIANTS, examine_shortcuts, lab_table, preview, result_path
+from cxr_core.verdict import LEVELS
+from ui.blocks import progress_bars
+from ui.data import choose_dataset, demo_note
+from ui.examine import dataset_decisions, grouping
+
+_SHOWN_AS = {"shortcut": st.error, "doubt": st.warning, "no sign": st.success, "unknown": st.info}
+# Pictures shown to the network, with one thing or another taken away.
+_VIEWS_PER_MINUTE = 4_500
+_ICONS = {
+    "shortcut": ":material/gpp_bad:", "doubt": ":material/gpp_maybe:", "no sign": ":material/verified_user:",
+    "unknown": ":material/help:",
+}  # fmt: skip
+
+
+def choose_lab_pictures(folder):
+    """Let the user choose a data set and say what is tested; the page stops where that is impossible.
+
+    Returns:
+        (table, groups, sides), as `shortcuts.lab_table` gives them.
+    """
+    dataset = choose_dataset()
+    demo_note(dataset)
+    _, table, groups = grouping(dataset).taking_part(dataset_decisions(dataset))
+    try:
+        table, groups, sides, note = lab_table(table, groups, Run(Path(folder)))
+    except ValueError as error:
+        st.error(f"{error} Choose another data set or classifier at the left.")
+        st.stop()
+    if note:
+        st.caption(note)
+    return table, groups, sides
+
+
+def ask_external():
+    """Ask for folders of data sets from elsewhere; always none in a shared installation."""
+    if is_shared():
+        return ()
+    text = st.sidebar.text_area(
+        "Data sets from elsewhere",
+        placeholder="/home/me/other_hospital",
+        help="One folder per line, each with one sub-folder per class. The classifier is scored on them as it is.",
+    )
+    folders = tuple(line.strip() for line in text.splitlines() if line.strip())
+    missing = [folder for folder in folders if not Path(folder).is_dir()]
+    if missing:
+        st.error(f"There is no folder {missing[0]}. Correct it at the left.")
+        st.stop()
+    return folders
+
+
+def lab_result(classifier, table, groups, sides, external):
+    """Return the lab's kept result, or offer to make it; the page stops until there is one."""
+    path = result_path(classifier, table, groups, sides, external=external)
+    if path.exists():
+        return read_json(path)
+    place = st.empty()
+    with place.container():
+        minutes = 1 + round(min(MAX_IMAGES, len(table)) * len(VARIANTS) / _VIEWS_PER_MINUTE)
+        st.info(
+            "The lab asks the classifier again with parts of each picture taken away, and trains a small head anew on "
+            f"each such set: some {minutes} minutes on two cores, once. The result is kept.",
+            icon=":material/science:",
+        )
+        if not st.button("Open the lab", type="primary", help="Leave this page open until it is done."):
+            st.stop()
+    place.empty()
+    try:
+        with progress_bars() as phase:
+            result = examine_shortcuts(classifier, table, groups, sides, external=external, phase=phase)
+    except (ValueError, OSError) as error:
+        st.error(f"{error} Choose another data set or classifier at the left.")
+        st.stop()
+    keep_lab_result(classifier.path.parent, result)
+    return result
+
+
+def show_verdict(verdict):
+    """Show the verdict: its title, then its sentences."""
+    level = verdict["level"]
+    text = "\n".join(f"- {sentence}" for sentence in verdict["sentences"])
+    _SHOWN_AS[level](f"**{LEVELS[level]}.**\n\n{text}", icon=_ICONS[level])
+
+
+def show_preview(classifier, table):
+    """Show one picture with its lungs outlined, and every variant of it."""
+    left, right = st.columns([1, 2])
+    names = list(dict.fromkeys(table["class_name"]))
+    class_name = left.selectbox("Class", names, format_func=class_label, help="Which class the picture is from.")
+    rows = table[table["class_name"] == class_name]
+    file = right.selectbox("Picture", rows["file"], help="Type to search.")
+    path = rows.loc[rows["file"] == file, "path"].iloc[0]
+    try:
+        image_u8 = classifier.card.preprocessing.image_u8(read_picture(path))
+    except (UnreadablePicture, OSError) as error:
+        st.error(f"{file}: {error} Choose another picture.")
+        return
+    region, variants = preview(image_u8)
+    if not region.found:
+        st.warning(f"No lungs found: {region.reason} The dashed box stands for them.", icon=":material/warning:")
+    shown = {"lungs": ("Where the lungs are", draw_outline(image_u8, region))}
+    shown |= {name: (VARIANTS[name].title, np.repeat(v[..., None], 3, -1)) for name, v in variants.items()}
+    with st.container(horizontal=True, gap="small"):
+        for title, picture in shown.values():
+            with st.container(width=190):
+                st.image(picture, caption=title, width="stretch")
