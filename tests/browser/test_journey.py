@@ -26,11 +26,12 @@ def scan(request, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def copied_data(tmp_path_factory):
-    """Drawings in three classes, and one of them once more: smaller, and saved as JPEG."""
+    """Drawings in three classes, one of them once more, smaller and saved as JPEG, and one that is too dark."""
     folder = draw_demo_data(tmp_path_factory.mktemp("copied") / "drawings", images_per_class=15)
     original = sorted((folder / "normal").iterdir())[0]
     picture = cv2.imread(str(original))
     cv2.imwrite(str(folder / "normal" / "again.jpg"), cv2.resize(picture, None, fx=0.8, fy=0.8))
+    cv2.imwrite(str(folder / "normal" / "dark.png"), draw_phantom("normal", np.random.default_rng(77)) // 8)
     return folder
 
 
@@ -72,6 +73,8 @@ def test_the_data_pages_find_copies_leave_pictures_out_and_take_them_in_again(ap
     expect(plot).to_be_visible()
     page.wait_for_selector(IDLE)
     box = plot.bounding_box()
+    rest_on_a_mark(page)
+    expect(page.get_by_test_id("stImage").locator("img")).to_be_visible()
     corners = ((0.02, 0.02), (0.98, 0.02), (0.98, 0.98), (0.02, 0.98), (0.02, 0.1))
     for i, (x, y) in enumerate(corners):
         page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"], steps=8)
@@ -127,6 +130,18 @@ def test_a_training_starts_shows_a_growing_curve_and_stops(app, page):
     assert run.status().state == "stopped"
     expect(page.get_by_text("Stopped by request").first).to_be_visible()
     wait_until(lambda: run.has_model and run.metrics(), "the stopped model is exported", 120)
+
+
+def rest_on_a_mark(page):
+    """Move the mouse to the first mark of the map, wherever plotly drew it."""
+    at = page.evaluate("""(() => {
+      const plot = document.querySelector('.js-plotly-plot'), mark = plot.data[0], layout = plot._fullLayout
+      const area = plot.querySelector('.nsewdrag').getBoundingClientRect()
+      const x = mark.x._inputArray ?? mark.x, y = mark.y._inputArray ?? mark.y
+      return [area.x + layout.xaxis.c2p(x[0]), area.y + layout.yaxis.c2p(y[0])]
+    })()""")
+    page.mouse.move(at[0] - 3, at[1] - 3)
+    page.mouse.move(*at, steps=4)
 
 
 POINTS = """(() => {
