@@ -125,6 +125,6 @@ def _show_slices(predictions, accuracy):
     download_table("Download the slices", table, "slices.csv")
 
 
-@st.cache_data(max_entries=8, show_spinner=False)
+@st.cache_data(max_entries=8, show_spinner="Reading what the files tell…")
 def _slices(predictions):
     return slice_table(predictions, file_facts(predictions))

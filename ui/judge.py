@@ -44,6 +44,11 @@ from ui.blocks import download_table, interval_text, plain_metric, show_figure
 from ui.models import model_folders
 from ui.predictions import own_predictions, show_predictions
 
+_CHOOSE_ON_VALIDATION = (
+    "Choose on the validation split, then look at the test split: what is chosen on the very pictures that it is "
+    "measured on flatters itself."
+)
+
 
 def show_headline(metrics, curves, title):
     """Show the answer first: images, accuracy, the class missed most, and the AUC, each with its interval."""
@@ -158,6 +163,7 @@ def show_confidence(metrics, predictions, folder):
         help="The lowest confidence from which its answers on these pictures are 98 % right.",
     )  # fmt: skip
     show_figure(coverage_figure(curve, chosen))
+    st.caption(_CHOOSE_ON_VALIDATION)
     if not is_shared() and st.button(
         "Keep this with the model", icon=":material/save:", key="keep_abstain",
         help='Stored in the model\'s card: below this confidence its answer is "not sure".',
@@ -215,6 +221,7 @@ def show_threshold(metrics, predictions, curves, folder):
         "Net benefit: true alarms per person, less false alarms weighed by the odds of the threshold (Vickers & Elkin "
         "2006). Where its line is not above both others, acting on its alarms is not worth it."
     )
+    st.caption(_CHOOSE_ON_VALIDATION)
     if kept:
         st.caption(f"Kept with the model: {class_label(kept['class_name'])} from {kept['threshold']:.3f} on.")
     if not is_shared() and st.button(
@@ -272,7 +279,7 @@ def _roc_bands(of_classes):
     return {name: curve["bands"]["roc"] for name, curve in of_classes.items() if curve["bands"]}
 
 
-@st.cache_data(max_entries=8, show_spinner=False)
+@st.cache_data(max_entries=8, show_spinner="Resampling the curves…")
 def _class_curves(predictions, classes):
     return class_curves(predictions, classes)
 
