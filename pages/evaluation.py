@@ -6,12 +6,12 @@ import streamlit as st
 
 from cxr_core.card import load_card
 from ui.blocks import download_table, page_header, show_history
+from ui.errors import show_errors
 from ui.judge import (
     predictions_curves,
     report_download,
     report_downloads,
     show_confidence,
-    show_errors,
     show_headline,
     show_summary,
     show_threshold,

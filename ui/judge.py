@@ -1,4 +1,4 @@
-"""The views of the Evaluation page: summary, confidence, threshold and errors."""
+"""The views of the Evaluation page that show figures: summary, confidence and threshold; and its report."""
 
 from functools import partial
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 
-from cxr_core.calibration import bin_numbers, calibration_error, reliability_bins
+from cxr_core.calibration import calibration_error, reliability_bins
 from cxr_core.card import load_card
 from cxr_core.config import class_label, is_shared
 from cxr_core.evaluate import (
@@ -19,7 +19,6 @@ from cxr_core.evaluate import (
     sample_predictions,
     table_probabilities,
 )
-from cxr_core.explain import overlay_map, shrink
 from cxr_core.figures import confusion_figure, roc_figure
 from cxr_core.operating_point import (
     abstention_for_accuracy,
@@ -29,11 +28,9 @@ from cxr_core.operating_point import (
     save_operating_point,
     threshold_for_specificity,
 )
-from cxr_core.pictures import UnreadablePicture
 from cxr_core.repeats import repeats_sentence, repeats_table
 from cxr_core.report import REPORT_FILES, render_report, report_facts
 from cxr_core.runs import Run, list_runs
-from cxr_core.slices import SLICES, file_facts, slice_table, worst_slice
 from cxr_core.temperature import apply_temperature
 from cxr_core.trust_figures import (
     alarm_figure,
@@ -44,12 +41,13 @@ from cxr_core.trust_figures import (
     reliability_figure,
 )
 from ui.blocks import download_table, interval_text, plain_metric, show_figure
-from ui.gallery import one_page
-from ui.models import model_folders, open_classifier
+from ui.models import model_folders
 from ui.predictions import own_predictions, show_predictions
 
-_PICTURES_A_PAGE = 12
-_OVERLAY_SIDE = 224
+_CHOOSE_ON_VALIDATION = (
+    "Choose on the validation split, then look at the test split: what is chosen on the very pictures that it is "
+    "measured on flatters itself."
+)
 
 
 def show_headline(metrics, curves, title):
@@ -165,6 +163,7 @@ def show_confidence(metrics, predictions, folder):
         help="The lowest confidence from which its answers on these pictures are 98 % right.",
     )  # fmt: skip
     show_figure(coverage_figure(curve, chosen))
+    st.caption(_CHOOSE_ON_VALIDATION)
     if not is_shared() and st.button(
         "Keep this with the model", icon=":material/save:", key="keep_abstain",
         help='Stored in the model\'s card: below this confidence its answer is "not sure".',
@@ -222,6 +221,7 @@ def show_threshold(metrics, predictions, curves, folder):
         "Net benefit: true alarms per person, less false alarms weighed by the odds of the threshold (Vickers & Elkin "
         "2006). Where its line is not above both others, acting on its alarms is not worth it."
     )
+    st.caption(_CHOOSE_ON_VALIDATION)
     if kept:
         st.caption(f"Kept with the model: {class_label(kept['class_name'])} from {kept['threshold']:.3f} on.")
     if not is_shared() and st.button(
@@ -231,111 +231,6 @@ def show_threshold(metrics, predictions, curves, folder):
     ):
         save_operating_point(folder, point)
         st.success(f"Kept: {class_label(name)} from {threshold:.3f} on.", icon=":material/check:")
-
-
-def show_errors(metrics, predictions, curves, folder):
-    """Let the user click into a figure and show the pictures behind it; then the weakest slices."""
-    st.caption("Click a cell, a point of a curve or a bar: the pictures behind it appear below.")
-    figure_of = st.segmented_control(
-        "Pick from", ["Confusion matrix", "ROC", "Reliability"], default="Confusion matrix",
-        help="Which figure to click into.",
-    )  # fmt: skip
-    rows, sentence = _picked(figure_of or "Confusion matrix", metrics, predictions, curves)
-    st.subheader(sentence)
-    if len(rows):
-        page = one_page(rows.sort_values("confidence", ascending=False), _PICTURES_A_PAGE, f"errors_{sentence}")
-        if "path" in rows and rows["path"].map(lambda p: Path(p).exists()).any():
-            _show_with_maps(page, metrics["classes"], folder)
-        else:
-            show_predictions(page.drop(columns="path", errors="ignore"))
-    _show_slices(predictions, metrics["accuracy"])
-
-
-def _picked(figure_of, metrics, predictions, curves):
-    """Return the rows behind what was clicked, and a sentence that names them."""
-    wrong = predictions[~predictions["right"].astype(bool)]
-    if figure_of == "ROC" and curves:
-        points = _clicked(roc_figure(curves, clickable=True), "pick_roc")
-        if points:
-            name, threshold = points[0]
-            is_class, alarm = predictions["true"] == name, predictions[f"p_{name}"] >= threshold
-            label = class_label(name)
-            return predictions[is_class != alarm], f"Missed or falsely called {label} from {threshold:.3f} on"
-    elif figure_of == "Reliability":
-        bins = reliability_bins(predictions["right"], predictions["confidence"])
-        points = _clicked(reliability_figure(bins, "Reliability"), "pick_reliability")
-        if points:
-            low, high = bins.loc[int(points[0][0]), ["low", "high"]]
-            inside = bin_numbers(predictions["confidence"]) == bin_numbers([(low + high) / 2])[0]
-            return predictions[inside], f"Sure to {low:.0%} – {high:.0%}"
-    else:
-        points = _clicked(confusion_figure(metrics), "pick_confusion")
-        if points:
-            true, called = points[0]
-            chosen = (predictions["true"] == true) & (predictions["predicted"] == called)
-            return predictions[chosen], f"{class_label(true)}, called {class_label(called)}: {chosen.sum()} pictures"
-    return wrong, f"All mistakes: {len(wrong)} of {len(predictions)} pictures"
-
-
-def _clicked(figure, key):
-    event = st.plotly_chart(
-        figure, width="stretch", key=key, on_select="rerun", selection_mode="points", config={"displaylogo": False}
-    )
-    return [point["customdata"] for point in event.selection.points if "customdata" in point]
-
-
-def _show_with_maps(rows, classes, folder):
-    """Show pictures with Grad-CAM of the answer, its probabilities and what the file tells."""
-    open_classifier(folder)
-    facts = file_facts(rows)
-    with st.container(horizontal=True, gap="small"):
-        for (index, row), fact in zip(rows.iterrows(), facts.to_dict("records"), strict=True):
-            with st.container(width=230, height="stretch", border=True, key=f"error_{index}"):
-                path = Path(row["path"])
-                image = _overlay(str(folder), str(path), path.stat().st_mtime_ns if path.exists() else 0)
-                if image is None:
-                    st.caption("The file is gone.")
-                else:
-                    st.image(image, width="stretch")
-                mark = ":material/check: right" if row["right"] else ":material/close: **wrong**"
-                st.markdown(f"{mark}: is {class_label(row['true'])}, called {class_label(row['predicted'])}")
-                st.caption("  \n".join(f"{class_label(c)} {row[f'p_{c}']:.1%}" for c in classes))
-                size = f"{fact['width']:.0f} × {fact['height']:.0f} {fact['format']}, " if fact.get("format") else ""
-                st.caption(f"{size}{row['file'][-46:]}")
-    st.caption("Over each picture: where the classifier looked for the class it answered (Grad-CAM, jet: red is most).")
-
-
-@st.cache_data(max_entries=300, show_spinner=False)
-def _overlay(folder, path, mtime_ns):
-    """Return a picture with the map of its answer, uint8 (h, w, 3) RGB, or None where the file is gone or broken."""
-    classifier = open_classifier(Path(folder))
-    try:
-        prediction = classifier.predict_picture(Path(path).read_bytes())
-    except (UnreadablePicture, OSError):
-        return None
-    map_ = prediction.maps[prediction.classes.index(prediction.label)]
-    picture = shrink(prediction.picture, _OVERLAY_SIDE)
-    return overlay_map(picture, classifier.card.preprocessing.map_on_picture(map_, picture.shape))
-
-
-def _show_slices(predictions, accuracy):
-    st.subheader("Slices", help="Accuracy by what the files tell: where it is weakest, and whether by chance.")
-    table = _slices(predictions.drop(columns=[c for c in predictions if c.startswith("p_")]))
-    if table.empty:
-        st.info("All pictures are alike in source, size and format: there is nothing to slice by.")
-        return
-    worst = worst_slice(table, accuracy)
-    if worst:
-        st.warning(worst, icon=":material/trending_down:")
-    else:
-        st.success("No slice of at least 10 pictures is clearly weaker than the whole.", icon=":material/check:")
-    percent = st.column_config.NumberColumn(format="percent")
-    st.dataframe(
-        table.assign(by=table["by"].map(SLICES)).rename(columns={"low": "95 % from", "high": "95 % to"}),
-        width="stretch", hide_index=True,
-        column_config=dict.fromkeys(("accuracy", "95 % from", "95 % to"), percent),
-    )  # fmt: skip
-    download_table("Download the slices", table, "slices.csv")
 
 
 def _show_repeats(folder):
@@ -384,14 +279,9 @@ def _roc_bands(of_classes):
     return {name: curve["bands"]["roc"] for name, curve in of_classes.items() if curve["bands"]}
 
 
-@st.cache_data(max_entries=8, show_spinner=False)
+@st.cache_data(max_entries=8, show_spinner="Resampling the curves…")
 def _class_curves(predictions, classes):
     return class_curves(predictions, classes)
-
-
-@st.cache_data(max_entries=8, show_spinner=False)
-def _slices(predictions):
-    return slice_table(predictions, file_facts(predictions))
 
 
 def predictions_curves(predictions, classes):

@@ -31,14 +31,16 @@ def model_folders():
 def open_classifier(folder):
     """Open a model folder; the page stops with a sentence where it cannot be opened."""
     try:
-        return _open_cached(str(folder), (folder / "model.onnx").stat().st_mtime_ns)
+        # The card changes when an operating point is kept.
+        changed = tuple((folder / name).stat().st_mtime_ns for name in ("model.onnx", "card.json"))
+        return _open_cached(str(folder), changed)
     except (FileNotFoundError, ValueError) as error:
         st.error(f"This classifier cannot be opened: {error} Choose another one at the left.")
         st.stop()
 
 
 @st.cache_resource(max_entries=3, show_spinner="Opening the classifier…")
-def _open_cached(folder, mtime_ns):
+def _open_cached(folder, changed):
     return load_classifier(folder)
 
 

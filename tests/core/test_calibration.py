@@ -59,6 +59,12 @@ def test_always_right_and_sure_has_a_temperature_within_bounds():
     assert 0.1 <= fit_temperature(np.eye(3)[[0, 1, 2]] * 0.97 + 0.01, [0, 1, 2]) <= 10
 
 
+def test_a_few_images_that_are_all_right_do_not_ask_for_certainty():
+    targets = np.arange(12) % 3
+    calm = np.eye(3)[targets] * 0.4 + 0.2
+    assert apply_temperature(calm, fit_temperature(calm, targets)).max() == pytest.approx(1 - 1 / 14, abs=0.01)
+
+
 def test_no_images_leave_the_temperature_at_one():
     assert fit_temperature(np.empty((0, 3)), []) == 1
 

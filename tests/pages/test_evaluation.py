@@ -74,6 +74,17 @@ def test_an_operating_point_is_kept_with_the_model(shipped_copy):
     assert load_card(shipped_copy).operating_point["threshold"] == 0.3
 
 
+def test_a_kept_abstention_is_heeded_by_the_next_prediction(shipped_copy):
+    app = open_view("Confidence")
+    next(s for s in app.slider if s.label.startswith("Not sure")).set_value(1.0).run()
+    next(b for b in app.button if b.label == "Keep this with the model").click().run()
+    assert load_card(shipped_copy).abstain_below == 1
+    app.switch_page("pages/predict.py").run()
+    example = next(s for s in app.selectbox if s.label == "Or an example")
+    example.select(example.options[1]).run()
+    assert any(w.value.startswith("Not sure") for w in app.warning)
+
+
 def test_a_visitor_of_a_shared_installation_can_keep_nothing(monkeypatch, shipped_copy):
     monkeypatch.setenv("CXR_LAB_SHARED", "1")
     for name in ("Threshold", "Confidence"):
