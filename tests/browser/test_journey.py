@@ -1,64 +1,16 @@
 """A stranger's way through the app in a real Chromium: upload a scan, train, watch, stop."""
 
-import os
-import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
-
 import cv2
 import numpy as np
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
+from browser.conftest import IDLE, SECONDS, choose, needs_chromium, open_from_sidebar, wait_until
 from cxr_core.config import PROJECT_DIR
 from cxr_core.phantoms import draw_demo_data, draw_phantom
 from cxr_core.runs import list_runs
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-IDLE = '[data-testid="stApp"][data-test-script-state="notRunning"]'
-SECONDS = 1000
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (Debian: apt-get install chromium)")
-
-
-@pytest.fixture(scope="module")
-def app(tmp_path_factory):
-    """The running app: (address, home folder)."""
-    home = tmp_path_factory.mktemp("home")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", "streamlit_app.py", "--server.headless", "true"]
-    command += ["--server.port", str(port), "--server.address", "127.0.0.1"]
-    environment = os.environ | {"CXR_LAB_HOME": str(home)}
-    with (home / "streamlit.log").open("wb") as log:
-        process = subprocess.Popen(command, cwd=PROJECT_DIR, env=environment, stdout=log, stderr=log)
-    address = f"http://127.0.0.1:{port}"
-    wait_until(lambda: answers(f"{address}/_stcore/health"), "the app answers")
-    yield address, home
-    process.terminate()
-    process.wait(10)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as playwright:
-        options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-quic"]
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=options)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def page(browser):
-    page = browser.new_page(viewport={"width": 1400, "height": 1000})
-    page.set_default_timeout(60 * SECONDS)
-    expect.set_options(timeout=60 * SECONDS)
-    yield page
-    page.close()
+pytestmark = needs_chromium
 
 
 @pytest.fixture(scope="module")
@@ -80,21 +32,6 @@ def copied_data(tmp_path_factory):
     picture = cv2.imread(str(original))
     cv2.imwrite(str(folder / "normal" / "again.jpg"), cv2.resize(picture, None, fx=0.8, fy=0.8))
     return folder
-
-
-def answers(url):
-    try:
-        return urllib.request.urlopen(url, timeout=2).status == 200
-    except (urllib.error.URLError, TimeoutError, ConnectionError):
-        return False
-
-
-def wait_until(condition, what, seconds=120):
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            pytest.fail(f"Waited {seconds} seconds in vain until {what}.")
-        time.sleep(0.2)
 
 
 def test_a_link_to_a_page_opens_the_whole_app_on_the_first_visit(app, page):
@@ -197,15 +134,3 @@ POINTS = """(() => {
   const line = plot && plot.data && plot.data.find(t => t.name === 'Within the epoch');
   return line ? (line.x.length ?? line.x._inputArray?.length ?? 0) : 0;
 })()"""
-
-
-def choose(page, label, option):
-    page.get_by_role("combobox", name=label).click()
-    page.get_by_role("option", name=option, exact=True).click()
-    page.wait_for_selector(IDLE)
-
-
-def open_from_sidebar(page, name):
-    page.get_by_test_id("stSidebarNavLink").get_by_text(name, exact=True).click()
-    expect(page.get_by_role("heading", name=name, exact=True)).to_be_visible()
-    page.wait_for_selector(IDLE)
