@@ -3,10 +3,12 @@
 import numpy as np
 import tensorflow as tf
 
+from cxr_core.prepared import read_images
+
 PREFETCH = 4
 
 
-def image_batches(images_u8, rows, labels, config):
+def image_batches(images_u8, rows, labels, config, first_epoch=0):
     """Build augmented training batches; see `_epochs` for the order.
 
     Args:
@@ -14,6 +16,7 @@ def image_batches(images_u8, rows, labels, config):
         rows: int (n,), positions in `images_u8` to train on, n >= batch size.
         labels: float32 (M, C), one-hot.
         config: recipes.TrainingConfig.
+        first_epoch: int, epochs that were gone through before.
 
     Returns:
         tf.data.Dataset of (float32 (B, size, size, 3), float32 (B, C)).
@@ -22,26 +25,26 @@ def image_batches(images_u8, rows, labels, config):
     def load(chosen, epoch):
         # The augmentation of an image depends on seed, epoch and row alone, not on its place.
         images = [
-            config.augmentation.apply(images_u8[row], np.random.default_rng((config.seed, epoch, int(row))))
-            for row in chosen
+            config.augmentation.apply(image, np.random.default_rng((config.seed, epoch, int(row))))
+            for image, row in zip(read_images(images_u8, chosen), chosen, strict=True)
         ]
         return config.preprocessing.scaled(np.stack(images))
 
     size = config.preprocessing.size
-    return _epochs(load, (size, size, 3), rows, labels, config)
+    return _epochs(load, (size, size, 3), rows, labels, config, first_epoch)
 
 
-def feature_batches(features, rows, labels, config):
+def feature_batches(features, rows, labels, config, first_epoch=0):
     """Build training batches of features that were computed once.
 
     Args:
         features: float32 (M, F).
-        rows, labels, config: as for `image_batches`.
+        rows, labels, config, first_epoch: as for `image_batches`.
 
     Returns:
         tf.data.Dataset of (float32 (B, F), float32 (B, C)).
     """
-    return _epochs(lambda chosen, _: features[chosen], features.shape[1:], rows, labels, config)
+    return _epochs(lambda chosen, _: features[chosen], features.shape[1:], rows, labels, config, first_epoch)
 
 
 def validation_batches(images_u8, rows, labels, preprocessing, batch_size=64):
@@ -51,18 +54,38 @@ def validation_batches(images_u8, rows, labels, preprocessing, batch_size=64):
     def one_pass():
         for i in range(n_batches):
             chosen = rows[i * batch_size : (i + 1) * batch_size]
-            yield preprocessing.scaled(images_u8[chosen]), labels[chosen]
+            yield preprocessing.scaled(read_images(images_u8, chosen)), labels[chosen]
 
     size = preprocessing.size
     return _as_dataset(one_pass, n_batches, (size, size, 3), labels.shape[1])
 
 
-def _epochs(load, shape, rows, labels, config):
+def mix_up(values, targets, alpha, rng):
+    """Blend a batch with itself in another order.
+
+    Args:
+        values: float32 (B, ...), images or features.
+        targets: float32 (B, C), one-hot.
+        alpha: float > 0, of the Beta distribution that the share is drawn from, once per batch.
+        rng: numpy.random.Generator.
+
+    Returns:
+        (values, targets) of the same shapes and dtypes.
+
+    Source:
+        Zhang et al. 2018, arXiv:1710.09412.
+    """
+    share = np.float32(rng.beta(alpha, alpha))
+    order = rng.permutation(len(values))
+    return tuple(share * part + (1 - share) * part[order] for part in (values, targets))
+
+
+def _epochs(load, shape, rows, labels, config, first_epoch):
     """Every iteration is one epoch: all rows in a new order, whole batches only, as in the article.
 
     The order depends on seed and epoch alone.
     """
-    epochs = iter(range(config.epochs))
+    epochs = iter(range(first_epoch, config.epochs))
     n_batches = len(rows) // config.batch_size
 
     def one_epoch():
@@ -70,7 +93,12 @@ def _epochs(load, shape, rows, labels, config):
         order = np.random.default_rng((config.seed, epoch)).permutation(rows)
         for i in range(n_batches):
             chosen = order[i * config.batch_size : (i + 1) * config.batch_size]
-            yield load(chosen, epoch), labels[chosen]
+            values, targets = load(chosen, epoch), labels[chosen]
+            if config.mixup:
+                values, targets = mix_up(
+                    values, targets, config.mixup, np.random.default_rng((config.seed, epoch, i, 1))
+                )
+            yield values, targets
 
     return _as_dataset(one_epoch, n_batches, shape, labels.shape[1])
 

@@ -73,8 +73,10 @@ def _starting_weights(start):
 
 def _copy_shipped_weights(backbone):
     shipped = keras.saving.load_model(SHIPPED_MODEL_DIR / "model.keras", compile=False)
+    # Layers without weights, the input among them, may have other names in a process that built networks before.
     for layer in backbone.layers:
-        layer.set_weights(shipped.get_layer(layer.name).get_weights())
+        if layer.weights:
+            layer.set_weights(shipped.get_layer(layer.name).get_weights())
 
 
 def _set_training(backbone_layers, config):

@@ -70,8 +70,9 @@ def prepare_images(table, preprocessing, *, cache_dir=CACHE_DIR, progress=None):
 
 
 def _cache_key(table, preprocessing):
-    # The number changes when the file's layout does.
-    settings = f"2 {json.dumps(preprocessing.to_dict(), sort_keys=True)}"
+    # The number changes when the file's layout does. Scaling comes later, so it makes no other pixels.
+    steps = {name: value for name, value in preprocessing.to_dict().items() if name != "scaling"}
+    settings = f"3 {json.dumps(steps, sort_keys=True)}"
     return hashlib.sha256("\n".join([settings, *table["digest"]]).encode()).hexdigest()[:32]
 
 

@@ -46,6 +46,10 @@ class TrainingConfig:
         batch_norm_momentum: float in (0, 1) or None, how slowly the moving statistics follow; None
             leaves Keras's 0.999, which lags behind on small data sets.
         class_weights: bool, weigh each class by the inverse of its share.
+        label_smoothing: float in [0, 0.5], share of the target that is spread over all classes
+            (Szegedy et al. 2016, arXiv:1512.00567).
+        mixup: float in [0, 1], alpha of the Beta distribution that blends pairs of images and their
+            labels; 0 is off (Zhang et al. 2018, arXiv:1710.09412).
         balance_classes: bool, shift the class scores after training so that on the validation images all
             classes are found equally well; see `operating_point.balancing_shifts`.
         schedule: a key of `SCHEDULES`, how the learning rate falls.
@@ -75,6 +79,8 @@ class TrainingConfig:
     freeze_batch_norm: bool = False
     batch_norm_momentum: float | None = None
     class_weights: bool = False
+    label_smoothing: float = 0.0
+    mixup: float = 0.0
     balance_classes: bool = False
     schedule: str = "plateau"
     plateau_patience: int = 2
@@ -114,6 +120,13 @@ class TrainingConfig:
                 self.weight_average is None or 0 < self.weight_average < 1,
                 "weight_average must lie between 0 and 1 or be None",
                 self.weight_average,
+            ),
+            (0 <= self.label_smoothing <= 0.5, "label_smoothing must lie between 0 and 0.5", self.label_smoothing),
+            (0 <= self.mixup <= 1, "mixup must lie between 0 and 1", self.mixup),
+            (
+                not (self.mixup and self.class_weights),
+                "mixup blends classes, so class_weights must be off with it",
+                self.mixup,
             ),
             (self.schedule in SCHEDULES, f"schedule must be one of {', '.join(SCHEDULES)}", self.schedule),
             (self.plateau_patience >= 1, "plateau_patience must be at least 1", self.plateau_patience),
