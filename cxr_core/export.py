@@ -3,6 +3,9 @@
 Imports TensorFlow; only the training process and the export command use it.
 """
 
+import gc
+from contextlib import contextmanager
+
 import keras
 import tensorflow as tf
 import tf2onnx
@@ -61,8 +64,26 @@ def export_features(model, path):
 def _convert(forward, input_shape, path):
     signature = [tf.TensorSpec(input_shape, tf.float32, name="image")]
     function = tf.function(forward, input_signature=signature)
-    with atomic_path(path) as temporary:
+    with atomic_path(path) as temporary, _frequent_collection():
         tf2onnx.convert.from_function(function, signature, opset=OPSET, output_path=str(temporary))
+
+
+@contextmanager
+def _frequent_collection():
+    """Let Python collect garbage often.
+
+    tf2onnx copies the whole graph for every pass over it, in circles of references that Python would
+    leave alone for long beside all that TensorFlow keeps: a gigabyte, which then comes to little.
+    """
+    gc.collect()
+    gc.freeze()
+    thresholds = gc.get_threshold()
+    gc.set_threshold(thresholds[0], 5, 2)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.unfreeze()
 
 
 def _layers_after(model, name):

@@ -58,7 +58,7 @@ class Recorder(keras.callbacks.Callback):
 
     @property
     def has_best(self):
-        return self._best_weights is not None
+        return bool(self._best_weights) or (self._run.path / "model.keras").exists()
 
     def say(self, phase):
         """Name what comes next; raises StopRequested or PauseRequested if nobody wants it now."""
@@ -135,6 +135,11 @@ class Recorder(keras.callbacks.Callback):
             self._whole.save(temporary)
         self._trained.set_weights(current)
         self._unsaved, self._last_save = False, time.monotonic()
+
+    def forget_models(self):
+        """Let go of the networks, after the best model was saved."""
+        self._whole = self._trained = self._confusion = self._strip = self._best_weights = None
+        self.set_model(None)
 
     def end_epoch(self):
         """Pause here, where nothing is lost, if somebody asked for it."""

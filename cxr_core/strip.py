@@ -37,7 +37,8 @@ class Strip:
         facts = {"classes": classes, "files": table["file"].tolist(), "true": table["class_name"].tolist()}
         write_json(self._folder / "images.json", facts)
         last = model.get_layer("features").input
-        self._trunk = keras.Model(model.input, last)
+        # Traced: run eagerly, Keras keeps every layer's output until the last one is there.
+        self._trunk = tf.function(keras.Model(model.input, last))
         self._tail = keras.Model(last, model.get_layer("logits").output)
         self._input = tf.constant(preprocessing.scaled(images))
         self._activations = self._trunk(self._input, training=False) if frozen else None

@@ -28,6 +28,7 @@ from cxr_core.export import export_classifier, export_features
 from cxr_core.files import atomic_path, read_json, remove_leftovers, write_json
 from cxr_core.grouping import group_pictures
 from cxr_core.leakage import leakage_of, score_without_leaks
+from cxr_core.memory import release_memory
 from cxr_core.model import build_model
 from cxr_core.operating_point import balancing_shifts
 from cxr_core.prepared import prepare_images, read_images
@@ -152,6 +153,13 @@ def report_copies(run, *, phase):
 def _run_to_its_end(run, recorder):
     try:
         _train(run, recorder)
+        # The optimizer and the graphs of training would stay in memory beside those of the export.
+        recorder.forget_models()
+        keras.backend.clear_session()
+        release_memory()
+        recorder.say("Exporting and evaluating the best model")
+        export_run(run)
+        release_memory()
     except StopRequested:
         return _end_stopped(run, recorder)
     except PauseRequested:
@@ -236,8 +244,6 @@ def _train(run, recorder):
             verbose=0,
         )
     recorder.save_best()
-    recorder.say("Exporting and evaluating the best model")
-    export_run(run)
 
 
 def _new_split(run, config, dataset, recorder):
@@ -346,6 +352,7 @@ def _compute_features(model, config, prepared, progress):
     if not graph.exists():
         export_features(backbone, graph)
     with atomic_path(path) as temporary:
+        release_memory()
         _write_features(open_session(graph), prepared.images_u8, config.preprocessing, temporary, progress)
     return np.load(path, mmap_mode="r")
 
