@@ -14,7 +14,8 @@ from keras import layers as kl
 from cxr_core.files import atomic_path
 
 OPSET = 17
-MAP_LAYERS = ("out_relu", "block_16_depthwise")
+# MobileNetV2's last activation and the article's layer, then the last activations of the other backbones.
+MAP_LAYERS = ("out_relu", "block_16_depthwise", "top_activation", "relu", "post_relu")
 
 
 def export_classifier(model, path, map_layers=MAP_LAYERS):
@@ -78,7 +79,7 @@ def _frequent_collection():
     gc.collect()
     gc.freeze()
     thresholds = gc.get_threshold()
-    gc.set_threshold(thresholds[0], 5, 2)
+    gc.set_threshold(2_000, 5, 2)
     try:
         yield
     finally:

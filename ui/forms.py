@@ -6,7 +6,7 @@ import streamlit as st
 
 from cxr_core.augment import Augmentation
 from cxr_core.preprocess import Preprocessing
-from cxr_core.recipes import RECIPE_NOTES, RECIPES, SCHEDULES, STARTS, imagenet_weights_path, make_config
+from cxr_core.recipes import BACKBONES, RECIPE_NOTES, RECIPES, SCHEDULES, STARTS, imagenet_weights_path, make_config
 from cxr_core.split import SPLIT_KINDS, split_kinds
 
 _AUGMENTATION_SLIDERS = {
@@ -167,7 +167,8 @@ def ask_training(dataset, cloned=None):
     seed = fourth.number_input(
         "Seed", 0, 2**31 - 1, start_config.seed, help="Of split, weights, order and augmentation.", key=f"{key}_seed"
     )
-    start = _ask_start(start_config.start if cloned else None, key)
+    start_config = _ask_backbone(start_config, key)
+    start = _ask_start(start_config, start_config.start if cloned else None, key)
     further = _ask_further(start_config, key)
     augmentation = start_config.augmentation
     if start_config.train_from == "head":
@@ -234,8 +235,34 @@ def _ask_further(start, key):
     }
 
 
-def _ask_start(chosen, key):
-    at_hand = imagenet_weights_path().exists()
+def _ask_backbone(start, key):
+    """Ask for the backbone; returns the configuration with it, and with the layers it would train."""
+    names = list(BACKBONES)
+    backbone = st.selectbox(
+        "Backbone",
+        names,
+        names.index(start.backbone),
+        format_func=lambda name: BACKBONES[name].label,
+        help="The network whose features are used. " + " ".join(f"{b.label}: {b.note}" for b in BACKBONES.values()),
+        key=f"{key}_backbone",
+    )
+    st.caption(BACKBONES[backbone].note)
+    if backbone == start.backbone:
+        return start
+    partly = start.train_from not in ("all", "head")
+    train_from = BACKBONES[backbone].later_half if partly else start.train_from
+    return replace(start, backbone=backbone, start="imagenet", train_from=train_from)
+
+
+def _ask_start(config, chosen, key):
+    at_hand = imagenet_weights_path(config.backbone).exists()
+    if config.backbone != "mobilenetv2":
+        if not at_hand:
+            st.warning(
+                f"{BACKBONES[config.backbone].label}'s ImageNet weights are not on this computer. They are downloaded "
+                "when the training begins; without a network it fails and says so."
+            )
+        return "imagenet"
     choices = list(STARTS) if at_hand else list(reversed(STARTS))
     start = st.segmented_control(
         "Start from",

@@ -45,11 +45,14 @@ def few(demo_data, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def train_here():
-    """train_run in this process, with its handling of signals undone and no exports of its own."""
+    """train_run in this process, with its handling of signals undone; exports take longer than these trainings."""
     from cxr_core import train
 
-    def call(run, monkeypatch):
+    def call(run, monkeypatch, *, export=False):
         monkeypatch.setattr(train, "start_export", lambda run: None)
+        if not export:
+            monkeypatch.setattr(train, "export_run", lambda run: None)
+            monkeypatch.setattr(train, "report_copies", lambda run, phase: None)
         monkeypatch.setattr(signal, "signal", lambda *_: None)
         return train.train_run(run)
 
@@ -68,7 +71,7 @@ def uninterrupted(few, tmp_path_factory, train_here):
     with pytest.MonkeyPatch.context() as monkeypatch:
         for recipe in CONFIGS:
             runs[recipe] = new_run(recipe, few, tmp_path_factory.mktemp("whole") / recipe)
-            assert train_here(runs[recipe], monkeypatch) == "finished"
+            assert train_here(runs[recipe], monkeypatch, export=True) == "finished"
     return runs
 
 
@@ -110,7 +113,7 @@ def test_a_resumed_run_has_the_history_of_an_uninterrupted_one(
     assert state == {"stop": "stopped", "pause": "paused"}[request]
     assert run.status().epoch == (2 if request == "stop" else 3)
     claim_run(run)
-    assert train_here(run, monkeypatch) == "finished"
+    assert train_here(run, monkeypatch, export=True) == "finished"
     assert_same_history(run, uninterrupted[recipe])
     np.testing.assert_allclose(probabilities(run), probabilities(uninterrupted[recipe]), atol=2e-3)
     assert not (run.path / "checkpoint.npz").exists()
@@ -176,7 +179,7 @@ def test_a_crash_at_any_write_leaves_a_readable_run_that_can_go_on(
 
         with monkeypatch.context() as patch, pytest.raises(PulledPlug):
             patch.setattr(os, "replace", failing)
-            train_here(run, patch)
+            train_here(run, patch, export=True)
         assert run.status().epoch <= 5 and run.config() and len(run.epochs()) <= 5
         run.batches(), run.predictions(), run.metrics()
         run.write_status(RunStatus("failed", epochs=5))
