@@ -6,6 +6,7 @@ Training then runs the other part alone, many times faster; see `keep_activation
 import hashlib
 import json
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import keras
 import numpy as np
@@ -15,6 +16,7 @@ from cxr_core.classifier import open_session, run_graph
 from cxr_core.config import CACHE_DIR
 from cxr_core.export import export_features
 from cxr_core.files import atomic_path
+from cxr_core.prepared import read_images
 
 _CHUNK = 64
 
@@ -62,22 +64,28 @@ def keep_activations(trunk, images_u8, rows, config, *, key, copies, progress):
     path = CACHE_DIR / "activations" / f"{name}.npy"
     if not path.exists():
         shape = (max(1, copies), len(rows), *trunk.output.shape[1:])
-        with atomic_path(path) as temporary, ThreadPoolExecutor() as pool:
-            kept = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float16, shape=shape)
-            _fill(kept, open_session(graph), images_u8, np.asarray(rows), config, copies, pool, progress)
-            kept.flush()
+        header = {"descr": "<f2", "fortran_order": False, "shape": shape}
+        with atomic_path(path) as temporary, temporary.open("wb") as file, ThreadPoolExecutor() as pool:
+            np.lib.format.write_array_header_1_0(file, header)
+            session = open_session(graph)
+            for copy in range(shape[0]):
+                report = partial(_report, progress, copy * len(rows), shape[0] * len(rows))
+                _write_copy(file, session, images_u8, np.asarray(rows), config, copy if copies else None, pool, report)
     return np.load(path, mmap_mode="r")
 
 
-def _fill(kept, session, images_u8, rows, config, copies, pool, progress):
-    total = kept.shape[0] * len(rows)
-    for copy in range(kept.shape[0]):
-        for start in range(0, len(rows), _CHUNK):
-            chosen = rows[start : start + _CHUNK]
-            if copies:
-                images = list(pool.map(lambda row, n=copy: augmented(images_u8, rows, row, config, n), chosen))
-            else:
-                images = [images_u8[row] for row in chosen]
-            (values,) = run_graph(session, ["features"], np.stack(images), config.preprocessing)
-            kept[copy, start : start + len(chosen)] = values
-            progress(copy * len(rows) + start + len(chosen), total)
+def _report(progress, before, total, done):
+    progress(before + done, total)
+
+
+def _write_copy(file, session, images_u8, rows, config, copy, pool, report):
+    """Write what the network makes of one copy of every image, chunk by chunk; of the images themselves for None."""
+    for start in range(0, len(rows), _CHUNK):
+        chosen = rows[start : start + _CHUNK]
+        if copy is None:
+            images = read_images(images_u8, chosen)
+        else:
+            images = np.stack(list(pool.map(lambda row: augmented(images_u8, rows, row, config, copy), chosen)))
+        (values,) = run_graph(session, ["features"], images, config.preprocessing)
+        values.astype("<f2").tofile(file)
+        report(start + len(chosen))

@@ -3,10 +3,12 @@
 import numpy as np
 import tensorflow as tf
 
+from cxr_core.prepared import read_images
+
 PREFETCH = 4
 
 
-def image_batches(images_u8, rows, labels, config):
+def image_batches(images_u8, rows, labels, config, first_epoch=0):
     """Build augmented training batches; see `_epochs` for the order.
 
     Args:
@@ -14,6 +16,7 @@ def image_batches(images_u8, rows, labels, config):
         rows: int (n,), positions in `images_u8` to train on, n >= batch size.
         labels: float32 (M, C), one-hot.
         config: recipes.TrainingConfig.
+        first_epoch: int, epochs that were gone through before.
 
     Returns:
         tf.data.Dataset of (float32 (B, size, size, 3), float32 (B, C)).
@@ -23,7 +26,7 @@ def image_batches(images_u8, rows, labels, config):
         return config.preprocessing.scaled(np.stack([augmented(images_u8, rows, row, config, epoch) for row in chosen]))
 
     size = config.preprocessing.size
-    return _epochs(load, (size, size, 3), rows, labels, config)
+    return _epochs(load, (size, size, 3), rows, labels, config, first_epoch)
 
 
 def augmented(images_u8, rows, row, config, epoch):
@@ -37,51 +40,59 @@ def augmented(images_u8, rows, row, config, epoch):
         epoch: int >= 0, or the number of a copy.
     """
     rng = np.random.default_rng((config.seed, epoch, int(row)))
-    other = images_u8[rng.choice(rows)] if config.augmentation.borrows else None
-    return config.augmentation.apply(images_u8[row], rng, other)
+    wanted = [row, rng.choice(rows)] if config.augmentation.borrows else [row]
+    image, *others = read_images(images_u8, np.array(wanted))
+    return config.augmentation.apply(image, rng, *others)
 
 
-def activation_batches(kept, labels, config):
+def activation_batches(kept, labels, config, first_epoch=0):
     """Build training batches of what the frozen part of a network made of augmented copies.
 
     Args:
         kept: float16 (copies, n, h, w, c); each epoch takes another copy of every image.
         labels: float32 (n, C), one-hot.
-        config: as for `image_batches`.
+        config, first_epoch: as for `image_batches`.
 
     Returns:
         tf.data.Dataset of (float32 (B, h, w, c), float32 (B, C)).
     """
 
+    copies, n = kept.shape[:2]
+    flat = kept.reshape(copies * n, *kept.shape[2:])
+
     def load(chosen, epoch):
-        return kept[(chosen + epoch) % len(kept), chosen].astype(np.float32)
+        return read_images(flat, (chosen + epoch) % copies * n + chosen).astype(np.float32)
 
-    return _epochs(load, kept.shape[2:], np.arange(kept.shape[1]), labels, config)
+    return _epochs(load, kept.shape[2:], np.arange(n), labels, config, first_epoch)
 
 
-def feature_batches(features, rows, labels, config):
+def feature_batches(features, rows, labels, config, first_epoch=0):
     """Build training batches of features that were computed once.
 
     Args:
         features: float32 (M, F).
-        rows, labels, config: as for `image_batches`.
+        rows, labels, config, first_epoch: as for `image_batches`.
 
     Returns:
         tf.data.Dataset of (float32 (B, F), float32 (B, C)).
     """
-    return _epochs(lambda chosen, _: features[chosen], features.shape[1:], rows, labels, config)
+    return _epochs(lambda chosen, _: features[chosen], features.shape[1:], rows, labels, config, first_epoch)
 
 
 def validation_batches(images_u8, rows, labels, preprocessing, batch_size=64):
     """Build batches of unchanged images in the order of `rows`, the last one as it comes."""
-    size = preprocessing.size
-    return _one_pass(lambda chosen: preprocessing.scaled(images_u8[chosen]), (size, size, 3), rows, labels, batch_size)
+    shape = (preprocessing.size, preprocessing.size, 3)
+    return _one_pass(
+        lambda chosen: preprocessing.scaled(read_images(images_u8, chosen)), shape, rows, labels, batch_size
+    )
 
 
 def kept_validation_batches(kept, labels, batch_size=64):
     """Build batches of kept activations, float16 (n, h, w, c), in their own order, the last one as it comes."""
     rows = np.arange(len(kept))
-    return _one_pass(lambda chosen: kept[chosen].astype(np.float32), kept.shape[1:], rows, labels, batch_size)
+    return _one_pass(
+        lambda chosen: read_images(kept, chosen).astype(np.float32), kept.shape[1:], rows, labels, batch_size
+    )
 
 
 def _one_pass(load, shape, rows, labels, batch_size):
@@ -95,12 +106,32 @@ def _one_pass(load, shape, rows, labels, batch_size):
     return _as_dataset(one_pass, n_batches, shape, labels.shape[1])
 
 
-def _epochs(load, shape, rows, labels, config):
+def mix_up(values, targets, alpha, rng):
+    """Blend a batch with itself in another order.
+
+    Args:
+        values: float32 (B, ...), images or features.
+        targets: float32 (B, C), one-hot.
+        alpha: float > 0, of the Beta distribution that the share is drawn from, once per batch.
+        rng: numpy.random.Generator.
+
+    Returns:
+        (values, targets) of the same shapes and dtypes.
+
+    Source:
+        Zhang et al. 2018, arXiv:1710.09412.
+    """
+    share = np.float32(rng.beta(alpha, alpha))
+    order = rng.permutation(len(values))
+    return tuple(share * part + (1 - share) * part[order] for part in (values, targets))
+
+
+def _epochs(load, shape, rows, labels, config, first_epoch):
     """Every iteration is one epoch: all rows in a new order, whole batches only, as in the article.
 
     The order depends on seed and epoch alone.
     """
-    epochs = iter(range(config.epochs))
+    epochs = iter(range(first_epoch, config.epochs))
     n_batches = len(rows) // config.batch_size
 
     def one_epoch():
@@ -108,7 +139,12 @@ def _epochs(load, shape, rows, labels, config):
         order = np.random.default_rng((config.seed, epoch)).permutation(rows)
         for i in range(n_batches):
             chosen = order[i * config.batch_size : (i + 1) * config.batch_size]
-            yield load(chosen, epoch), labels[chosen]
+            values, targets = load(chosen, epoch), labels[chosen]
+            if config.mixup:
+                values, targets = mix_up(
+                    values, targets, config.mixup, np.random.default_rng((config.seed, epoch, i, 1))
+                )
+            yield values, targets
 
     return _as_dataset(one_epoch, n_batches, shape, labels.shape[1])
 

@@ -74,6 +74,15 @@ def _build_parser():
     stop = _add_command(commands, "stop", _stop, "Stop a running training; the best model so far stays.")
     stop.add_argument("run_folder", metavar="RUN", type=Path)
 
+    pause = _add_command(commands, "pause", _pause, "Let a running training end after its current epoch.")
+    pause.add_argument("run_folder", metavar="RUN", type=Path)
+
+    resume = _add_command(
+        commands, "resume", _resume, "Go on with a stopped, paused, failed or killed run after its last epoch."
+    )
+    resume.add_argument("run_folder", metavar="RUN", type=Path)
+    resume.add_argument("--into-existing", action="store_true", help=argparse.SUPPRESS)
+
     export = _add_command(commands, "export", _export, "Export and evaluate the best model of a stopped run.")
     export.add_argument("run_folder", metavar="RUN", type=Path)
 
@@ -239,8 +248,21 @@ def _train(options):
         )
         decisions = _read_decisions(options.decisions) if options.decisions else None
         run = create_run(config, options.run or new_run_path(config.recipe), decisions)
-    # A run that the app started has its standard error in log.txt already.
-    files = [] if options.into_existing else [logging.FileHandler(run.path / "log.txt")]
+    _carry_out(run, logs_already=options.into_existing)
+
+
+def _resume(options):
+    from cxr_core.runs import Run, claim_run
+
+    run = Run(options.run_folder.resolve())
+    if not options.into_existing:
+        claim_run(run)
+    _carry_out(run, logs_already=options.into_existing)
+
+
+def _carry_out(run, *, logs_already):
+    """Train in this process. A run that the app started has its standard error in log.txt already."""
+    files = [] if logs_already else [logging.FileHandler(run.path / "log.txt")]
     log = logging.getLogger("cxr_core")
     log.setLevel(logging.INFO)
     for handler in (logging.StreamHandler(), *files):
@@ -269,14 +291,26 @@ def _stop(options):
     print(run.status().state)
 
 
-def _export(options):
-    from cxr_core.runs import Run
-
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    from cxr_core.train import export_run
+def _pause(options):
+    from cxr_core.runs import Run, pause_run
 
     run = Run(options.run_folder.resolve())
-    export_run(run)
+    run.config()
+    pause_run(run)
+    print("It ends after its current epoch; `resume` lets it go on.")
+
+
+def _export(options):
+    from cxr_core.runs import Run, hold_run
+
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    from cxr_core.train import export_run, report_copies
+
+    run = Run(options.run_folder.resolve())
+    # A run that stops starts its export before it has quite ended itself.
+    with hold_run(run, patience_seconds=30.0):
+        export_run(run)
+        report_copies(run, phase=_progress)
     print(run.path)
 
 

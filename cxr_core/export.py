@@ -3,6 +3,9 @@
 Imports TensorFlow; only the training process and the export command use it.
 """
 
+import gc
+from contextlib import contextmanager
+
 import keras
 import tensorflow as tf
 import tf2onnx
@@ -11,7 +14,8 @@ from keras import layers as kl
 from cxr_core.files import atomic_path
 
 OPSET = 17
-MAP_LAYERS = ("out_relu", "block_16_depthwise")
+# MobileNetV2's last activation and the article's layer, then the last activations of the other backbones.
+MAP_LAYERS = ("out_relu", "block_16_depthwise", "top_activation", "relu", "post_relu")
 
 
 def export_classifier(model, path, map_layers=MAP_LAYERS):
@@ -61,8 +65,26 @@ def export_features(model, path):
 def _convert(forward, input_shape, path):
     signature = [tf.TensorSpec(input_shape, tf.float32, name="image")]
     function = tf.function(forward, input_signature=signature)
-    with atomic_path(path) as temporary:
+    with atomic_path(path) as temporary, _frequent_collection():
         tf2onnx.convert.from_function(function, signature, opset=OPSET, output_path=str(temporary))
+
+
+@contextmanager
+def _frequent_collection():
+    """Let Python collect garbage often.
+
+    tf2onnx copies the whole graph for every pass over it, in circles of references that Python would
+    leave alone for long beside all that TensorFlow keeps: a gigabyte, which then comes to little.
+    """
+    gc.collect()
+    gc.freeze()
+    thresholds = gc.get_threshold()
+    gc.set_threshold(2_000, 5, 2)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.unfreeze()
 
 
 def _layers_after(model, name):

@@ -50,18 +50,23 @@ class Grouping:
         return rows, self.table.iloc[rows].reset_index(drop=True), self.groups[rows]
 
 
-def group_pictures(table, decisions, *, phase):
+def group_pictures(table, decisions, *, phase, find_copies=True):
     """Find out which pictures belong together.
 
     Args:
         table: DataFrame as `dataset.scan_dataset` makes it; pictures that cannot be decoded are left out.
         decisions: decisions.Decisions; pairs marked as distinct are dropped.
         phase: callable(name) that returns a callable(done, total) to report to, or None.
+        find_copies: bool, compare the pictures themselves, which takes by far the most time. Without it
+            only patients, names and files of equal content tie pictures.
 
     Returns:
         Grouping.
     """
     prepared = prepare_images(table, Preprocessing(), progress=phase("Preparing the images"))
-    pairs = find_duplicates(prepared, progress=phase("Looking for duplicates"))
+    if find_copies:
+        pairs = find_duplicates(prepared, progress=phase("Looking for duplicates"))
+    else:
+        pairs = pd.DataFrame({"a": [], "b": [], "kind": [], "score": []})
     pairs = without_distinct(pairs, prepared.table, decisions)
     return Grouping(prepared, pairs, picture_groups(prepared.table, pairs))

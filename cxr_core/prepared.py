@@ -70,8 +70,9 @@ def prepare_images(table, preprocessing, *, cache_dir=CACHE_DIR, progress=None):
 
 
 def _cache_key(table, preprocessing):
-    # The number changes when the file's layout does.
-    settings = f"2 {json.dumps(preprocessing.to_dict(), sort_keys=True)}"
+    # The number changes when the file's layout does. Scaling comes later, so it makes no other pixels.
+    steps = {name: value for name, value in preprocessing.to_dict().items() if name != "scaling"}
+    settings = f"3 {json.dumps(steps, sort_keys=True)}"
     return hashlib.sha256("\n".join([settings, *table["digest"]]).encode()).hexdigest()[:32]
 
 
@@ -79,15 +80,15 @@ def read_images(images_u8, rows):
     """Copy some prepared images, without leaving the rest in memory as a memory map does.
 
     Args:
-        images_u8: uint8 (N, size, size), memory-mapped or not.
+        images_u8: uint8 (N, size, size), memory-mapped or not; or rows of any other shape and dtype.
         rows: sequence of int, positions.
 
     Returns:
-        uint8 (n, size, size).
+        uint8 (n, size, size), or rows as they are.
     """
     if not isinstance(images_u8, np.memmap):
         return images_u8[rows]
-    images = np.empty((len(rows), *images_u8.shape[1:]), np.uint8)
+    images = np.empty((len(rows), *images_u8.shape[1:]), images_u8.dtype)
     with open(images_u8.filename, "rb") as file:
         for image, row in zip(images, rows, strict=True):
             file.seek(images_u8.offset + int(row) * image.nbytes)

@@ -12,14 +12,64 @@ from cxr_core.preprocess import Preprocessing
 from cxr_core.split import SPLIT_KINDS
 
 STARTS = {
-    "imagenet": "MobileNetV2 as trained on ImageNet; 9 MB, downloaded once where it is missing.",
+    "imagenet": "As trained on ImageNet; downloaded once where it is missing, 9 MB for MobileNetV2.",
     "shipped": "The backbone of the classifier that comes with CXR Lab; needs no network.",
 }
 SCHEDULES = {
     "plateau": "Falls to 0.3 of itself after a few epochs without a lower validation loss, as in the article.",
     "cosine": "A first epoch at a tenth, then down along a cosine to nothing at the last epoch.",
 }
-IMAGENET_FILE = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5"
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A network of `keras.applications` to train on.
+
+    Attributes:
+        label: str, what people call it.
+        note: str, one sentence: what it is and what it costs beside MobileNetV2.
+        file: str, its ImageNet weights as Keras names them.
+        folder: str, where Keras's weights server keeps that file.
+        later_half: str, the first layer of the half that a fine-tuning trains.
+    """
+
+    label: str
+    note: str
+    file: str
+    folder: str
+    later_half: str
+
+
+BACKBONES = {
+    "mobilenetv2": Backbone(
+        "MobileNetV2",
+        "The article's: 2.3 million weights, by far the fastest here.",
+        "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5",
+        "mobilenet_v2",
+        "block_8_expand",
+    ),
+    "efficientnetv2b0": Backbone(
+        "EfficientNetV2-B0",
+        "5.9 million weights; more than twice the computing of MobileNetV2, often more accurate (Tan & Le 2021).",
+        "efficientnetv2-b0_notop.h5",
+        "efficientnet_v2",
+        "block5a_expand_conv",
+    ),
+    "densenet121": Backbone(
+        "DenseNet121",
+        "7 million weights; about nine times the computing. The usual one for radiographs since CheXNet.",
+        "densenet121_weights_tf_dim_ordering_tf_kernels_notop.h5",
+        "densenet",
+        "conv4_block1_0_bn",
+    ),
+    "resnet50v2": Backbone(
+        "ResNet50V2",
+        "23.6 million weights; about eleven times the computing, and the most memory.",
+        "resnet50v2_weights_tf_dim_ordering_tf_kernels_notop.h5",
+        "resnet",
+        "conv4_block1_preact_bn",
+    ),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +79,8 @@ class TrainingConfig:
     Attributes:
         roots: tuple of str, data set folders.
         recipe: name the configuration started from.
-        start: "imagenet" or "shipped", where the backbone's weights come from.
+        backbone: a key of `BACKBONES`.
+        start: "imagenet" or "shipped" (MobileNetV2 only), where the backbone's weights come from.
         split: a key of `split.SPLIT_KINDS`.
         seed: int >= 0, of split, weights, order and augmentation.
         epochs, batch_size: int >= 1.
@@ -41,8 +92,6 @@ class TrainingConfig:
         copies: int >= 0. With `train_from` a layer: the frozen part of the network runs once over so many
             augmented copies of each image, which are kept on disk, and each epoch learns from another copy.
             Many times faster, and as varied as there are copies. 0 makes new copies in every epoch.
-        label_smoothing: float in [0, 1), the share of each label that is spread over all classes
-            (Szegedy et al. 2016, arXiv:1512.00567).
         head_first: bool, train the head alone on the frozen backbone's features before the backbone
             joins in, so that a random head does not spoil it (Kumar et al. 2022, arXiv:2202.10054).
         weight_average: float in (0, 1) or None, momentum of a moving average of the weights; validation
@@ -51,6 +100,10 @@ class TrainingConfig:
         batch_norm_momentum: float in (0, 1) or None, how slowly the moving statistics follow; None
             leaves Keras's 0.999, which lags behind on small data sets.
         class_weights: bool, weigh each class by the inverse of its share.
+        label_smoothing: float in [0, 0.5], share of the target that is spread over all classes
+            (Szegedy et al. 2016, arXiv:1512.00567).
+        mixup: float in [0, 1], alpha of the Beta distribution that blends pairs of images and their
+            labels; 0 is off (Zhang et al. 2018, arXiv:1710.09412).
         balance_classes: bool, shift the class scores after training so that on the validation images all
             classes are found equally well; see `operating_point.balancing_shifts`.
         schedule: a key of `SCHEDULES`, how the learning rate falls.
@@ -66,6 +119,7 @@ class TrainingConfig:
 
     roots: tuple = ()
     recipe: str = "article"
+    backbone: str = "mobilenetv2"
     start: str = "imagenet"
     split: str = "grouped"
     seed: int = 0
@@ -76,12 +130,13 @@ class TrainingConfig:
     head_dropouts: tuple = (0.7, 0.5, 0.3, 0.3)
     train_from: str = "all"
     copies: int = 0
-    label_smoothing: float = 0.0
     head_first: bool = False
     weight_average: float | None = None
     freeze_batch_norm: bool = False
     batch_norm_momentum: float | None = None
     class_weights: bool = False
+    label_smoothing: float = 0.0
+    mixup: float = 0.0
     balance_classes: bool = False
     schedule: str = "plateau"
     plateau_patience: int = 2
@@ -95,6 +150,12 @@ class TrainingConfig:
         check_kinds(self)
         rules = (
             (self.recipe in RECIPES, f"recipe must be one of {', '.join(RECIPES)}", self.recipe),
+            (self.backbone in BACKBONES, f"backbone must be one of {', '.join(BACKBONES)}", self.backbone),
+            (
+                self.start != "shipped" or self.backbone == "mobilenetv2",
+                "start=shipped has a MobileNetV2 to begin with; other backbones need start=imagenet",
+                self.backbone,
+            ),
             (self.start in STARTS, f"start must be one of {', '.join(STARTS)}", self.start),
             (self.split in SPLIT_KINDS, f"split must be one of {', '.join(SPLIT_KINDS)}", self.split),
             (self.seed >= 0, "seed must be a whole number from 0", self.seed),
@@ -127,7 +188,13 @@ class TrainingConfig:
                 "copies must be 0, or above 0 with train_from a layer",
                 self.copies,
             ),
-            (0 <= self.label_smoothing < 1, "label_smoothing must lie in [0, 1)", self.label_smoothing),
+            (0 <= self.label_smoothing <= 0.5, "label_smoothing must lie between 0 and 0.5", self.label_smoothing),
+            (0 <= self.mixup <= 1, "mixup must lie between 0 and 1", self.mixup),
+            (
+                not (self.mixup and self.class_weights),
+                "mixup blends classes, so class_weights must be off with it",
+                self.mixup,
+            ),
             (self.schedule in SCHEDULES, f"schedule must be one of {', '.join(SCHEDULES)}", self.schedule),
             (self.plateau_patience >= 1, "plateau_patience must be at least 1", self.plateau_patience),
             (self.stop_after is None or self.stop_after >= 1, "stop_after must be at least 1 or None", self.stop_after),
@@ -254,10 +321,10 @@ def cosine_rate(config, epoch):
     return config.learning_rate * (1 + math.cos(math.pi * share)) / 2
 
 
-def imagenet_weights_path():
-    """Return where Keras keeps MobileNetV2's ImageNet weights; the file may be missing."""
+def imagenet_weights_path(backbone="mobilenetv2"):
+    """Return where Keras keeps the ImageNet weights of a key of `BACKBONES`; the file may be missing."""
     home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
-    return home / "models" / IMAGENET_FILE
+    return home / "models" / BACKBONES[backbone].file
 
 
 def _differences(before, after, prefix=""):

@@ -1,15 +1,17 @@
-"""Write down what a training does as it happens, and look out for a request to stop. Imports TensorFlow."""
+"""Write down what a training does as it happens, and look out for requests to stop or pause. Imports TensorFlow."""
 
 import logging
 import time
+from dataclasses import replace
 
 import keras
 import numpy as np
 import pandas as pd
+import psutil
 from tqdm import tqdm
 
+from cxr_core.events import EventWriter
 from cxr_core.files import atomic_path
-from cxr_core.runs import RunStatus
 
 _SAVE_EVERY_SECONDS = 5.0
 _WRITE_EVERY_SECONDS = 1.0
@@ -20,34 +22,56 @@ class StopRequested(Exception):
     """Raised wherever a run looks up and finds that somebody asked it to stop."""
 
 
+class PauseRequested(Exception):
+    """Raised between epochs, or before the first, where somebody asked the run to pause."""
+
+
+class ConfusionCounts(keras.metrics.Metric):
+    """Count images by true and predicted class; its result is how many were right."""
+
+    def __init__(self, n_classes):
+        super().__init__(name="confusion")
+        self._n_classes = n_classes
+        self.counts = self.add_weight(shape=(n_classes, n_classes), initializer="zeros", name="counts")
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        true, predicted = (keras.ops.one_hot(keras.ops.argmax(y, axis=-1), self._n_classes) for y in (y_true, y_pred))
+        self.counts.assign_add(keras.ops.matmul(keras.ops.transpose(true), predicted))
+
+    def result(self):
+        return keras.ops.trace(self.counts)
+
+
 class Recorder(keras.callbacks.Callback):
-    """Write status, history and best weights to the run folder, and look out for a stop request."""
+    """Write status, history and best weights to the run folder, and look out for requests."""
 
     def __init__(self, run):
         super().__init__()
-        self._run = run
-        self._status = RunStatus(**(vars(run.status()) | {"state": "running"}))
+        self._run, self._process = run, psutil.Process()
+        facts = {"pid": self._process.pid, "pid_started": self._process.create_time()}
+        self._status = replace(run.status(), state="running", message="", **facts)
         self._epoch_rows, self._batch_rows = [], []
         self._best_loss, self._best_weights, self._unsaved = float("inf"), None, False
         self._last_write = self._last_save = 0.0
         self._bar = None
+        self._events = EventWriter(run.path / "tensorboard")
 
     @property
     def has_best(self):
-        return self._best_weights is not None
+        return bool(self._best_weights) or (self._run.path / "model.keras").exists()
 
     def say(self, phase):
-        """Name what comes next; raises StopRequested if nobody wants it any more."""
-        self._look_out_for_stop()
+        """Name what comes next; raises StopRequested or PauseRequested if nobody wants it now."""
+        self._look_out(for_pause=True)
         self.write_status("running", phase)
 
     def phase(self, name):
-        """Name what comes next; returns a callable(done, total) that reports on it and looks out for a stop."""
+        """Name what comes next; returns a callable(done, total) that reports on it and looks out for requests."""
         self.say(name)
         bar = tqdm(desc=name, disable=None, leave=False)
 
         def report(done, total):
-            self._look_out_for_stop()
+            self._look_out(for_pause=True)
             bar.total, bar.n = total, done
             bar.refresh()
             if done == total:
@@ -59,40 +83,83 @@ class Recorder(keras.callbacks.Callback):
 
     def write_status(self, state, phase="", message="", **counters):
         """Write the status with what changed."""
-        values = vars(self._status) | {"state": state, "message": message} | counters
-        self._status = RunStatus(**(values | ({"phase": phase} if phase else {})))
+        memory = self._process.memory_info().rss
+        peak = max(memory, self._status.peak_memory_bytes)
+        self._status = replace(
+            self._status,
+            state=state,
+            message=message,
+            phase=phase or self._status.phase,
+            memory_bytes=memory,
+            peak_memory_bytes=peak,
+            **counters,
+        )
         self._run.write_status(self._status)
         self._last_write = time.monotonic()
 
-    def begin(self, full_model, n_batches, batch_size):
-        """Say which whole model holds the weights that training changes, before it begins."""
-        self._full_model, self._batch_size = full_model, batch_size
-        self.write_status("running", "Training", batches=n_batches, started=time.time())
+    def begin(self, model, trained, confusion, strip, *, n_batches, batch_size):
+        """Say what training changes, before it begins.
+
+        Args:
+            model: keras.Model, the whole network.
+            trained: keras.Model, the part of it that is trained.
+            confusion: ConfusionCounts that `trained` was compiled with.
+            strip: strip.Strip.
+            n_batches, batch_size: int.
+        """
+        self._whole, self._trained, self._confusion, self._strip = model, trained, confusion, strip
+        self._batch_size = batch_size
+        before, finished = self._status.seconds_spent, len(self._epoch_rows)
+        counters = {"epoch": finished, "first_epoch": finished, "batch": 0, "batches": n_batches}
+        self.write_status("running", "Training", started=time.time(), seconds_before=before, **counters)
+
+    def state(self):
+        """Return what a resumed run must know: a dict of plain values, and the best weights as a list of arrays."""
+        return {"rows": self._epoch_rows, "best_loss": self._best_loss}, self._best_weights or []
+
+    def restore(self, state, best_weights):
+        """Go on from what `state` returned, and write the history as it was then."""
+        self._epoch_rows, self._best_loss = state["rows"], state["best_loss"]
+        self._best_weights, self._unsaved = best_weights or None, bool(best_weights)
+        self._write_history()
 
     def save_best(self):
         """Write the best weights so far to `model.keras`, if they are not there yet."""
         if not self._unsaved:
             return
-        current = self._full_model.get_weights()
-        self._full_model.set_weights(self._best_weights)
+        current = self._trained.get_weights()
+        self._trained.set_weights(self._best_weights)
+        # What was added to the class scores of an earlier best model is not in this one.
+        (self._run.path / "balance.json").unlink(missing_ok=True)
         with atomic_path(self._run.path / "model.keras") as temporary:
-            self._full_model.save(temporary)
-        self._full_model.set_weights(current)
+            self._whole.save(temporary)
+        self._trained.set_weights(current)
         self._unsaved, self._last_save = False, time.monotonic()
+
+    def forget_models(self):
+        """Let go of the networks, after the best model was saved."""
+        self._whole = self._trained = self._confusion = self._strip = self._best_weights = None
+        self.set_model(None)
+
+    def end_epoch(self):
+        """Pause here, where nothing is lost, if somebody asked for it."""
+        self._look_out(for_pause=True)
 
     def on_epoch_begin(self, epoch, logs=None):
         self._batch_rows = []
         self._epoch_start = self._train_end = time.monotonic()
+        self._status = replace(self._status, epoch_started=time.time())
         self._bar = tqdm(total=self._status.batches, desc=f"epoch {epoch + 1}", disable=None, leave=False)
 
     def on_train_batch_end(self, batch, logs=None):
-        self._look_out_for_stop()
+        self._look_out()
         self._train_end = time.monotonic()
         loss = float(logs["loss"])
         if not np.isfinite(loss):
+            rate = float(self.model.optimizer.learning_rate)
             raise ValueError(
                 f"The loss became {loss} in batch {batch + 1} of epoch {self._status.epoch + 1}; "
-                "the learning rate is too high for these settings."
+                f"the learning rate of {rate:g} is too high for these settings."
             )
         seconds = self._train_end - self._epoch_start
         self._batch_rows.append((self._status.epoch + 1, batch + 1, loss, float(logs["accuracy"]), seconds))
@@ -101,13 +168,13 @@ class Recorder(keras.callbacks.Callback):
             self._write_batches(batch + 1)
 
     def on_test_batch_end(self, batch, logs=None):
-        self._look_out_for_stop()
+        self._look_out()
 
     def on_epoch_end(self, epoch, logs=None):
         self._bar.close()
         if logs["val_loss"] < self._best_loss:
-            self._best_loss, self._unsaved = logs["val_loss"], True
-            self._best_weights = self._full_model.get_weights()
+            self._best_loss, self._unsaved = float(logs["val_loss"]), True
+            self._best_weights = self._trained.get_weights()
         if time.monotonic() - self._last_save > _SAVE_EVERY_SECONDS:
             self.save_best()
         names = ("loss", "accuracy", "val_loss", "val_accuracy")
@@ -116,12 +183,17 @@ class Recorder(keras.callbacks.Callback):
         row["learning_rate"] = float(self.model.optimizer.learning_rate)
         row["epoch_seconds"] = time.monotonic() - self._epoch_start
         row["images_per_second"] = images / max(self._train_end - self._epoch_start, 1e-9)
+        self._strip.write(epoch + 1, self._confusion.counts.numpy().astype(int))
         self._epoch_rows.append(row)
-        with atomic_path(self._run.path / "epochs.csv") as temporary:
-            pd.DataFrame(self._epoch_rows).to_csv(temporary, index=False)
-        self._status = RunStatus(**(vars(self._status) | {"epoch": epoch + 1}))
+        self._write_history()
+        self._events.write(row)
+        self._status = replace(self._status, epoch=epoch + 1)
         self._write_batches(0)
         _log.info("  ".join(f"{k} {v:.4g}" for k, v in row.items()))
+
+    def _write_history(self):
+        with atomic_path(self._run.path / "epochs.csv") as temporary:
+            pd.DataFrame(self._epoch_rows).to_csv(temporary, index=False)
 
     def _write_batches(self, batch):
         epoch = self._batch_rows[0][0] if self._batch_rows else 0
@@ -130,6 +202,8 @@ class Recorder(keras.callbacks.Callback):
             pd.DataFrame(self._batch_rows, columns=columns).to_csv(temporary, index=False)
         self.write_status("running", "Training", batch=batch)
 
-    def _look_out_for_stop(self):
+    def _look_out(self, *, for_pause=False):
         if self._run.stop_requested:
             raise StopRequested
+        if for_pause and self._run.pause_requested:
+            raise PauseRequested

@@ -9,6 +9,11 @@ epochs.csv        one row per finished epoch
 batches/          one CSV per epoch, one row per batch
 log.txt           what the process printed
 model.keras       best weights so far
+checkpoint.npz    all that training needs to go on after its last epoch; gone once the run is finished
+watch/            six validation images, and per epoch their Grad-CAM maps and the confusion matrix
+tensorboard/      the history once more, for TensorBoard
+label.json        what people call the run, their note and their star
+.lock             held by the one process that may write here
 balance.json      what was added to each class's score after training, where the recipe asks for it
 model.onnx, card.json   the exported classifier
 metrics.json, predictions.csv   scores and rows of validation and test
@@ -17,16 +22,19 @@ metrics.json, predictions.csv   scores and rows of validation and test
 import os
 import re
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
 import psutil
+from filelock import FileLock, Timeout
 
 from cxr_core.config import PROJECT_DIR, RUNS_DIR
 from cxr_core.decisions import DECISIONS_FILE, decisions_path, load_decisions, save_decisions
@@ -34,11 +42,20 @@ from cxr_core.files import read_json, write_json
 from cxr_core.recipes import command_for, config_from_dict
 
 ACTIVE = ("starting", "running")
+RESUMABLE = ("stopped", "paused", "failed")
 STOP_PATIENCE_SECONDS = 3.0
 _WORDLESS_ENDS = {
     "failed": "The training process ended without a word; the end of its log is below.",
     "stopped": "Stopped by request in the middle of a step; the best model so far is kept if there is one.",
 }
+_FULL_DISK = "The disk that holds this run is full. Make room, then resume it."
+_FULL_DISK_BYTES = 1_000_000
+# A killed process of many threads holds its files a moment longer than it counts as alive.
+_DYING_SECONDS = 3.0
+
+
+class RunTaken(ValueError):
+    """Another process is writing to the run folder."""
 
 
 @dataclass(frozen=True)
@@ -46,12 +63,16 @@ class RunStatus:
     """One look at a run.
 
     Attributes:
-        state: "starting", "running", "finished", "stopped" or "failed".
+        state: "starting", "running", "finished", "stopped", "paused" or "failed".
         phase: what it is doing, in words.
         message: why it stopped or failed, else "".
         epoch, epochs: finished and planned.
         batch, batches: within the current epoch.
-        started, updated: Unix seconds.
+        started, updated: Unix seconds; a resumed run started when it was resumed.
+        epoch_started: Unix seconds, when the current epoch began.
+        first_epoch: epochs that were finished when this process began: 0 unless it was resumed.
+        seconds_before: how long earlier processes trained.
+        memory_bytes, peak_memory_bytes: of the training process, resident.
         pid, pid_started: the process and when it was created (Unix seconds), or None.
     """
 
@@ -64,6 +85,11 @@ class RunStatus:
     batches: int = 0
     started: float = 0.0
     updated: float = 0.0
+    epoch_started: float = 0.0
+    first_epoch: int = 0
+    seconds_before: float = 0.0
+    memory_bytes: int = 0
+    peak_memory_bytes: int = 0
     pid: int | None = None
     pid_started: float | None = None
 
@@ -75,9 +101,21 @@ class RunStatus:
     @property
     def eta_seconds(self):
         """Seconds to the planned end at the pace so far, or None before the first batch."""
-        done = self.epoch + (self.batch / self.batches if self.batches else 0)
+        done = self.epoch - self.first_epoch + (self.batch / self.batches if self.batches else 0)
+        left = self.epochs - self.first_epoch - done
         spent = self.updated - self.started
-        return None if done <= 0 or spent <= 0 else max(0.0, (self.epochs - done) * spent / done)
+        return None if done <= 0 or spent <= 0 else max(0.0, left * spent / done)
+
+    @property
+    def epoch_eta_seconds(self):
+        """Seconds until the current epoch's batches are done, or None between epochs."""
+        spent = self.updated - self.epoch_started
+        return None if not self.batch or spent <= 0 else max(0.0, (self.batches - self.batch) * spent / self.batch)
+
+    @property
+    def seconds_spent(self):
+        """Seconds of training so far, by all processes."""
+        return self.seconds_before + (max(0.0, self.updated - self.started) if self.batches else 0.0)
 
 
 @dataclass(frozen=True)
@@ -109,12 +147,14 @@ class Run:
             return RunStatus("failed", message="The status of this run cannot be read.")
         if status.is_active and not _is_alive(status.pid, status.pid_started):
             state = "stopped" if self.stop_requested else "failed"
-            return RunStatus(**(values | {"state": state, "message": _WORDLESS_ENDS[state]}))
+            full = shutil.disk_usage(self.path).free < _FULL_DISK_BYTES
+            return replace(status, state=state, message=_FULL_DISK if full else _WORDLESS_ENDS[state])
         return status
 
     def epochs(self):
-        """Return a DataFrame, one row per finished epoch; empty before the first."""
-        return _read_table(self.path / "epochs.csv")
+        """Return a DataFrame, one row per finished epoch; empty before the first, or where the file is broken."""
+        table = _read_table(self.path / "epochs.csv")
+        return table if {"epoch", "loss", "val_loss", "accuracy", "val_accuracy"} <= set(table) else pd.DataFrame()
 
     def batches(self):
         """Return a DataFrame of all batches: epoch, batch, loss, accuracy, seconds; may be empty."""
@@ -133,9 +173,11 @@ class Run:
         return "\n".join(re.split(r"[\r\n]+", text)[-lines:]).strip()
 
     def metrics(self):
-        """Return `metrics.json`: `evaluate`'s keys under "validation" and "test", or None before."""
-        path = self.path / "metrics.json"
-        return read_json(path) if path.exists() else None
+        """Return `metrics.json`: `evaluate`'s keys under "validation" and "test", or None before or where broken."""
+        try:
+            return read_json(self.path / "metrics.json")
+        except (FileNotFoundError, ValueError):
+            return None
 
     def predictions(self):
         """Return the table of validation and test predictions; empty before they are made."""
@@ -153,6 +195,24 @@ class Run:
     def stop_requested(self):
         """True once somebody asked the run to stop."""
         return (self.path / "stop").exists()
+
+    @property
+    def pause_requested(self):
+        """True once somebody asked the run to pause after its epoch."""
+        return (self.path / "pause").exists()
+
+    @property
+    def can_resume(self):
+        """True where the run ended before its time and can go on after its last finished epoch."""
+        return self.status().state in RESUMABLE and (self.path / "config.json").exists()
+
+    @property
+    def needs_export(self):
+        """True where there is a best model that no exported classifier was made from yet."""
+        model, card = self.path / "model.keras", self.path / "card.json"
+        if not model.exists():
+            return False
+        return not self.has_model or card.stat().st_mtime_ns < model.stat().st_mtime_ns
 
 
 def new_run_path(recipe, runs_dir=RUNS_DIR):
@@ -209,18 +269,88 @@ def start_run(config, runs_dir=RUNS_DIR, decisions=None):
     return run
 
 
+@contextmanager
+def hold_run(run, *, patience_seconds=0.0):
+    """Keep every other process from writing to a run while the block lasts.
+
+    The system lets go of the lock when its owner ends, however it ends.
+
+    Args:
+        run: Run.
+        patience_seconds: float, how long to wait for another owner.
+
+    Raises:
+        RunTaken: another process holds the run.
+        ValueError: the folder cannot be written.
+    """
+    try:
+        lock = FileLock(run.path / ".lock")
+        lock.acquire(timeout=patience_seconds)
+    except Timeout as error:
+        raise RunTaken(
+            f"Another process is training or exporting {run.name}; one run folder takes one at a time."
+        ) from error
+    except OSError as error:
+        raise ValueError(f"The run folder {run.path} cannot be written: {error.strerror}.") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def resume_run(run):
+    """Let a run go on after its last finished epoch, in a process of its own that outlives the caller.
+
+    Args:
+        run: Run that was stopped, paused or failed.
+
+    Returns:
+        Run, with status "starting".
+
+    Raises:
+        ValueError: the run is active or finished, or cannot be read or written.
+    """
+    with hold_run(run, patience_seconds=_DYING_SECONDS):
+        status = _check_resumable(run)
+        process = _spawn_detached(["-m", "cxr_core", "resume", str(run.path), "--into-existing"], run)
+        _mark_resumed(run, status, process.pid)
+    return run
+
+
+def claim_run(run):
+    """Make the calling process the one that resumes a run; see `resume_run`."""
+    with hold_run(run, patience_seconds=_DYING_SECONDS):
+        _mark_resumed(run, _check_resumable(run), os.getpid())
+
+
+def pause_run(run):
+    """Ask a run to end after its current epoch, so that it loses nothing and can be resumed.
+
+    Raises:
+        ValueError: the run is not active.
+    """
+    status = run.status()
+    if not status.is_active:
+        raise ValueError(f"Only a running training can be paused; {run.name} is {status.state}.")
+    (run.path / "pause").touch()
+
+
 def start_export(run):
-    """Export and evaluate a stopped run's best model, if it has one, in a process of its own."""
-    if (run.path / "model.keras").exists() and not run.has_model:
+    """Export and evaluate an ended run's best model, if it has a new one, in a process of its own."""
+    if run.needs_export:
         _spawn_detached(["-m", "cxr_core", "export", str(run.path)], run)
 
 
 def stop_run(run):
     """Ask a run to stop and see to it: politely first, then by signal. Takes at most 5 seconds.
 
-    The best model so far stays. A run that is not active is left alone.
+    The best model so far stays. A paused run becomes a stopped one, and its best model is exported.
+    Any other run that is not active is left alone.
     """
     status = run.status()
+    if status.state == "paused":
+        run.write_status(replace(status, state="stopped", message="Stopped after a pause; the best model is kept."))
+        start_export(run)
     if not status.is_active:
         return
     (run.path / "stop").touch()
@@ -304,6 +434,22 @@ def process_is_alive(status):
     return _is_alive(status.pid, status.pid_started)
 
 
+def _check_resumable(run):
+    run.config()
+    status = run.status()
+    if status.state not in RESUMABLE:
+        raise ValueError(f"Only a stopped, paused or failed run can be resumed; {run.name} is {status.state}.")
+    return status
+
+
+def _mark_resumed(run, status, pid):
+    for request in ("stop", "pause"):
+        (run.path / request).unlink(missing_ok=True)
+    epochs = status.epochs or run.config().epochs
+    changes = {"state": "starting", "phase": "Starting TensorFlow", "message": "", "epochs": epochs, "batch": 0}
+    run.write_status(replace(status, **changes, **_process_facts(pid)))
+
+
 def _spawn_detached(words, run):
     """Start Python on `words` so that it outlives its parent; what it prints goes to the run's log."""
     with (run.path / "log.txt").open("ab") as log:
@@ -346,5 +492,5 @@ def _waited_for_end(status, seconds):
 def _read_table(path):
     try:
         return pd.read_csv(path)
-    except (FileNotFoundError, pd.errors.EmptyDataError):
+    except (FileNotFoundError, pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError):
         return pd.DataFrame()

@@ -1,5 +1,7 @@
 """One training run from images to an evaluated, exported classifier. Imports TensorFlow."""
 
+import contextlib
+import errno
 import hashlib
 import importlib.metadata
 import logging
@@ -11,6 +13,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pandas as pd
+import tensorflow as tf
 
 from cxr_core.activations import keep_activations, split_network
 from cxr_core.batches import (
@@ -21,59 +24,72 @@ from cxr_core.batches import (
     validation_batches,
 )
 from cxr_core.calibration import fit_temperature
-from cxr_core.card import Card, write_card
+from cxr_core.card import Card, load_card, write_card
+from cxr_core.checkpoint import FILE as CHECKPOINT_FILE
+from cxr_core.checkpoint import Checkpoint
 from cxr_core.classifier import Classifier, open_session, run_graph
 from cxr_core.config import CACHE_DIR, PROJECT_DIR, order_classes
 from cxr_core.dataset import scan_dataset
 from cxr_core.decisions import DECISIONS_FILE, Decisions, load_decisions
 from cxr_core.evaluate import score_table, table_probabilities
 from cxr_core.export import export_classifier, export_features
-from cxr_core.files import atomic_path, read_json, write_json
+from cxr_core.files import atomic_path, read_json, remove_leftovers, write_json
 from cxr_core.grouping import group_pictures
 from cxr_core.leakage import leakage_of, score_without_leaks
+from cxr_core.memory import release_memory
 from cxr_core.model import build_model
 from cxr_core.operating_point import balancing_shifts
-from cxr_core.prepared import prepare_images
+from cxr_core.prepared import prepare_images, read_images
 from cxr_core.recipes import command_for, cosine_rate
-from cxr_core.recorder import Recorder, StopRequested
-from cxr_core.runs import start_export
-from cxr_core.split import make_split, split_table
+from cxr_core.recorder import ConfusionCounts, PauseRequested, Recorder, StopRequested
+from cxr_core.runs import hold_run, start_export
+from cxr_core.split import Split, make_split, split_table
+from cxr_core.strip import Strip
 
 _log = logging.getLogger(__name__)
 _HEAD_LEARNING_RATE = 1e-3
 _HEAD_EPOCHS = 40
+# Whoever started this process may hold the run a moment longer.
+_LOCK_PATIENCE_SECONDS = 10.0
+_CHUNK = 256
 _PACKAGES = ("tensorflow", "tensorflow-cpu", "keras", "numpy", "opencv-python-headless", "onnxruntime", "scikit-learn")
 
 
 def train_run(run):
-    """Carry out the run that a folder's configuration describes.
+    """Carry out the run that a folder's configuration describes, or what is left of it.
 
-    Progress, history and the best model are written as they come. A request to stop leaves the
-    best model so far and hands its export to a process of its own, so that this one ends at once.
+    Progress, history and the best model are written as they come, and the whole state after every
+    epoch: a run that ended before its time goes on after its last finished epoch. A request to stop
+    leaves the best model so far and hands its export to a process of its own, so that this one ends
+    at once. A request to pause is heeded between epochs.
 
     Args:
         run: runs.Run with a `config.json`.
 
     Returns:
-        str, the final state: "finished" or "stopped".
+        str, the final state: "finished", "stopped" or "paused".
 
     Raises:
+        runs.RunTaken: another process writes to this run; it is left alone.
         ValueError, OSError: the data, the disk, the configuration or the weights
             do not allow the run. The run is marked as failed with the same sentence first.
     """
-    recorder = Recorder(run)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: (run.path / "stop").touch())
-    try:
-        _train(run, recorder)
-    except StopRequested:
-        return _end_stopped(run, recorder)
-    except (ValueError, OSError) as error:
-        _log.error("failed: %s", error)
-        recorder.write_status("failed", message=str(error))
-        raise
-    recorder.write_status("finished", "Finished")
-    return "finished"
+    with hold_run(run, patience_seconds=_LOCK_PATIENCE_SECONDS):
+        remove_leftovers(run.path)
+        recorder = Recorder(run)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: (run.path / "stop").touch())
+        try:
+            return _run_to_its_end(run, recorder)
+        except (ValueError, OSError, tf.errors.OpError) as error:
+            sentence = _sentence(error)
+            _log.error("failed: %s", sentence)
+            # On a full disk not even that may be possible; the run then shows as failed all the same.
+            with contextlib.suppress(OSError):
+                recorder.write_status("failed", message=sentence)
+            if isinstance(error, (ValueError, OSError)):
+                raise
+            raise OSError(sentence) from error
 
 
 def export_run(run):
@@ -116,16 +132,141 @@ def export_run(run):
     write_card(replace(card, metrics=metrics), run.path)
 
 
+def report_copies(run, *, phase):
+    """Look for near copies among a run's pictures, and say again what its test side shares with training.
+
+    A split by patient and picture needs them before training. For any other they change nothing but
+    this report, so the classifier does not wait for them.
+
+    Args:
+        run: runs.Run that was exported.
+        phase: callable(name) that returns a callable(done, total) to report to, or None.
+    """
+    if not _copies_come_later(run.config()):
+        return
+    split = pd.read_csv(run.path / "split.csv")
+    decisions = load_decisions(run.path / DECISIONS_FILE)
+    groups = group_pictures(split, decisions, phase=phase).groups
+    if len(groups) < len(split):
+        raise OSError("Pictures went away while copies were looked for among them.")
+    split = split.assign(group=groups)
+    with atomic_path(run.path / "split.csv") as temporary:
+        split.to_csv(temporary, index=False)
+    leakage = _leakage(split, run.predictions())
+    metrics = read_json(run.path / "metrics.json") | {"leakage": leakage}
+    write_json(run.path / "metrics.json", metrics)
+    write_card(replace(load_card(run.path), metrics=metrics), run.path)
+
+
+def _run_to_its_end(run, recorder):
+    try:
+        _train(run, recorder)
+        # The optimizer and the graphs of training would stay in memory beside those of the export.
+        recorder.forget_models()
+        keras.backend.clear_session()
+        release_memory()
+        recorder.say("Exporting and evaluating the best model")
+        export_run(run)
+        release_memory()
+    except StopRequested:
+        return _end_stopped(run, recorder)
+    except PauseRequested:
+        recorder.save_best()
+        recorder.write_status("paused", message="Paused after a finished epoch; resume it whenever you like.")
+        return "paused"
+    # The classifier is there: giving up the search for copies takes nothing from it.
+    with contextlib.suppress(StopRequested, PauseRequested):
+        report_copies(run, phase=recorder.phase)
+    (run.path / CHECKPOINT_FILE).unlink(missing_ok=True)
+    recorder.write_status("finished", "Finished")
+    return "finished"
+
+
+def _sentence(error):
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return "The disk is full. Make room, then resume the run: it goes on after its last finished epoch."
+    if isinstance(error, tf.errors.ResourceExhaustedError):
+        return "The memory does not suffice for these settings; lower batch_size, then start a new run."
+    return error.message if isinstance(error, tf.errors.OpError) else str(error)
+
+
 def _train(run, recorder):
     config = run.config()
     keras.utils.set_random_seed(config.seed)
     dataset = scan_dataset(*config.roots, progress=recorder.phase("Looking through the images"))
-    decisions = load_decisions(run.path / DECISIONS_FILE)
-    _, table, groups = group_pictures(dataset.table, decisions, phase=recorder.phase).taking_part(decisions)
+    if (run.path / CHECKPOINT_FILE).exists():
+        table, split = _kept_split(run, config, dataset)
+    else:
+        table, split = _new_split(run, config, dataset, recorder)
     prepared = prepare_images(table, config.preprocessing, progress=recorder.phase("Preparing the images"))
     if len(prepared.table) < len(table):
         raise OSError("Pictures went away while the run began; start it again.")
-    images = prepared.images_u8
+    recorder.say("Building the network")
+    # Not the data set's: a class may be left out as a whole.
+    classes = list(order_classes(table["class_name"]))
+    model = build_model(config, len(classes))
+    head_only = config.train_from == "head"
+    if head_only:
+        trained = _head_of(model)
+    elif config.copies:
+        trunk, trained = split_network(model, config.train_from)
+    else:
+        trained = keras.Model(model.input, model.output)
+    confusion = ConfusionCounts(len(classes))
+    loss = keras.losses.CategoricalCrossentropy(label_smoothing=config.label_smoothing)
+    trained.compile(_build_optimizer(config), loss, metrics=["accuracy", confusion])
+    callbacks = _callbacks(config, recorder)
+    checkpoint = Checkpoint(run, recorder, callbacks)
+    checkpoint.load(trained)
+    first_epoch = checkpoint.first_epoch
+    targets = table["class_name"].map(classes.index).to_numpy()
+    labels = np.eye(len(classes), dtype=np.float32)[targets]
+    weights = _class_weights(targets[split.train]) if config.class_weights else None
+    features = None
+    if head_only or (config.head_first and not first_epoch):
+        features = _compute_features(model, config, prepared, recorder.phase("Computing features"))
+    if config.head_first and not head_only and not first_epoch:
+        recorder.say("Training the head alone")
+        _train_head(_head_of(model), features, labels, split, weights)
+    if head_only:
+        batches = feature_batches(features, split.train, labels, config, first_epoch)
+        validation = (features[split.validation], labels[split.validation])
+    elif config.copies:
+        batches, validation = _kept_batches(trunk, prepared, split, labels, config, recorder, first_epoch)
+    else:
+        batches = image_batches(prepared.images_u8, split.train, labels, config, first_epoch)
+        validation = validation_batches(prepared.images_u8, split.validation, labels, config.preprocessing)
+    strip = Strip(
+        run,
+        model,
+        frozen=head_only,
+        prepared=prepared,
+        rows=split.validation,
+        preprocessing=config.preprocessing,
+        classes=classes,
+    )
+    n_batches = len(split.train) // config.batch_size
+    recorder.begin(model, trained, confusion, strip, n_batches=n_batches, batch_size=config.batch_size)
+    if not checkpoint.is_done:
+        trained.fit(
+            batches,
+            validation_data=validation,
+            epochs=config.epochs,
+            initial_epoch=first_epoch,
+            callbacks=[*callbacks, checkpoint],
+            class_weight=weights,
+            shuffle=False,
+            verbose=0,
+        )
+    recorder.save_best()
+
+
+def _new_split(run, config, dataset, recorder):
+    """Split the data set, and write down how; returns the table of what takes part and its Split."""
+    decisions = load_decisions(run.path / DECISIONS_FILE)
+    find_copies = not _copies_come_later(config)
+    grouping = group_pictures(dataset.table, decisions, phase=recorder.phase, find_copies=find_copies)
+    _, table, groups = grouping.taking_part(decisions)
     split = make_split(
         table,
         config.split,
@@ -134,56 +275,45 @@ def _train(run, recorder):
         validation_share=config.validation_share,
         test_share=config.test_share,
     )
+    _check_split(table, config, split)
+    with atomic_path(run.path / "split.csv") as temporary:
+        split_table(table, groups, split).to_csv(temporary, index=False)
+    _write_environment(run, config, dataset, table, split, decisions)
+    return table, split
+
+
+def _kept_split(run, config, dataset):
+    """Return the table and the Split that an interrupted run began with."""
+    if dataset.fingerprint != read_json(run.path / "environment.json")["data"]["fingerprint"]:
+        raise ValueError(
+            "The pictures have changed since this run began, so it cannot go on as it was; "
+            "start a new run with its settings."
+        )
+    table = pd.read_csv(run.path / "split.csv", dtype={"patient": str})
+    sides = {"train": "train", "validation": _validation_side(config), "test": "test"}
+    return table, Split(**{name: np.flatnonzero(table["split"] == side) for name, side in sides.items()})
+
+
+def _check_split(table, config, split):
+    """Say before anything is computed what training or validation would lack."""
     if len(split.train) < config.batch_size:
         raise ValueError(
             f"One batch needs {config.batch_size} training images, but there are {len(split.train)}; lower batch_size."
         )
-    with atomic_path(run.path / "split.csv") as temporary:
-        split_table(table, groups, split).to_csv(temporary, index=False)
-    _write_environment(run, config, dataset, table, split, decisions)
-    recorder.say("Building the network")
-    # Not the data set's: a class may be left out as a whole.
-    classes = list(order_classes(table["class_name"]))
-    model = build_model(config, len(classes))
-    targets = table["class_name"].map(classes.index).to_numpy()
-    labels = np.eye(len(classes), dtype=np.float32)[targets]
-    weights = _class_weights(targets[split.train]) if config.class_weights else None
-    head_only = config.train_from == "head"
-    if head_only or config.head_first:
-        features = _compute_features(model, config, prepared, recorder.phase("Computing features"))
-    if head_only:
-        trained = _head_of(model)
-        batches = feature_batches(features, split.train, labels, config)
-        validation = (features[split.validation], labels[split.validation])
-    else:
-        if config.head_first:
-            recorder.say("Training the head alone")
-            _train_head(_head_of(model), features, labels, split, weights)
-        if config.copies:
-            trunk, trained = split_network(model, config.train_from)
-            batches, validation = _kept_batches(trunk, prepared, split, labels, config, recorder)
-        else:
-            trained = keras.Model(model.input, model.output)
-            batches = image_batches(images, split.train, labels, config)
-            validation = validation_batches(images, split.validation, labels, config.preprocessing)
-    loss = keras.losses.CategoricalCrossentropy(label_smoothing=config.label_smoothing)
-    trained.compile(_build_optimizer(config), loss, metrics=["accuracy"])
-    recorder.begin(model, len(split.train) // config.batch_size, config.batch_size)
-    trained.fit(
-        batches,
-        validation_data=validation,
-        epochs=config.epochs,
-        callbacks=_callbacks(config, recorder),
-        class_weight=weights,
-        shuffle=False,
-        verbose=0,
-    )
-    recorder.save_best()
-    recorder.say("Exporting and evaluating the best model")
-    export_run(run)
+    for side in ("train", "validation"):
+        missing = sorted(set(table["class_name"]) - set(table["class_name"].iloc[getattr(split, side)]))
+        if missing:
+            raise ValueError(
+                f"Every class needs an image in {side}; {missing[0]!r} has none there. "
+                "Take the stratified split, or another seed."
+            )
 
 
-def _kept_batches(trunk, prepared, split, labels, config, recorder):
+def _copies_come_later(config):
+    return config.split != "grouped"
+
+
+def _kept_batches(trunk, prepared, split, labels, config, recorder, first_epoch):
     """Return training and validation batches of what the frozen part of the network makes of the images."""
     options = {"config": config, "key": prepared.key}
     report = recorder.phase("Computing activations of augmented copies")
@@ -191,7 +321,7 @@ def _kept_batches(trunk, prepared, split, labels, config, recorder):
     report = recorder.phase("Computing activations for validation")
     plain = keep_activations(trunk, prepared.images_u8, split.validation, copies=0, progress=report, **options)
     return (
-        activation_batches(kept, labels[split.train], config),
+        activation_batches(kept, labels[split.train], config, first_epoch),
         kept_validation_batches(plain[0], labels[split.validation]),
     )
 
@@ -245,15 +375,25 @@ def _compute_features(model, config, prepared, progress):
     settings = f"{digest}-{prepared.key}-{config.preprocessing.scaling}"
     path = CACHE_DIR / "features" / f"{hashlib.sha256(settings.encode()).hexdigest()[:32]}.npy"
     if path.exists():
-        return np.load(path)
+        return np.load(path, mmap_mode="r")
     graph = CACHE_DIR / "backbones" / f"{digest}-{config.preprocessing.size}.onnx"
     if not graph.exists():
         export_features(backbone, graph)
-    session = open_session(graph)
-    (features,) = run_graph(session, ["features"], prepared.images_u8, config.preprocessing, progress=progress)
     with atomic_path(path) as temporary:
-        np.save(temporary, features)
-    return features
+        release_memory()
+        _write_features(open_session(graph), prepared.images_u8, config.preprocessing, temporary, progress)
+    return np.load(path, mmap_mode="r")
+
+
+def _write_features(session, images_u8, preprocessing, path, progress):
+    """Chunk by chunk, so that memory does not grow with the data set."""
+    shape = (len(images_u8), session.get_outputs()[0].shape[1])
+    values = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
+    for start in range(0, len(values), _CHUNK):
+        rows = range(start, min(start + _CHUNK, len(values)))
+        (values[start : rows.stop],) = run_graph(session, ["features"], read_images(images_u8, rows), preprocessing)
+        progress(rows.stop, len(values))
+    values.flush()
 
 
 def _balance(model, run, config, classes):
@@ -300,9 +440,15 @@ def _evaluate_run(run, config, classifier):
     predictions = pd.concat(tables)
     with atomic_path(run.path / "predictions.csv") as temporary:
         predictions.to_csv(temporary, index=False)
-    leaks = leakage_of(split["split"], split, split["group"])
-    leakage = score_without_leaks(predictions, leaks.rows) | {"sentence": leaks.sentence}
+    leakage = _leakage(split, predictions)
+    if _copies_come_later(config):
+        leakage["sentence"] += " Near copies are still to be looked for."
     return classifier.card, metrics | {"leakage": leakage}
+
+
+def _leakage(split, predictions):
+    leaks = leakage_of(split["split"], split, split["group"])
+    return score_without_leaks(predictions, leaks.rows) | {"sentence": leaks.sentence}
 
 
 def _write_environment(run, config, dataset, table, split, decisions):

@@ -1,13 +1,14 @@
-"""Start a training, watch it, stop it, and look back at earlier ones."""
+"""Start a training, watch it, pause, stop or resume it, and compare it with earlier ones."""
 
 import streamlit as st
 
 from cxr_core.config import is_shared
-from cxr_core.runs import diagnose_history, list_runs, runs_table, start_run
-from ui.blocks import download_table, page_header
+from cxr_core.runs import diagnose_history, list_runs, start_run
+from ui.blocks import page_header
+from ui.compare import show_runs
 from ui.data import choose_dataset, demo_note
 from ui.examine import dataset_decisions, left_out_note
-from ui.forms import ask_training
+from ui.forms import ask_training, cloned_config
 from ui.watch import choose_run, watch_run
 
 page_header("Training", "A training runs in its own process: change pages or close the browser, it goes on.")
@@ -17,8 +18,9 @@ decisions = dataset_decisions(dataset)
 runs = list_runs()
 active = next((run for run in runs if run.status().is_active), None)
 
-with st.expander("New training", expanded=active is None, icon=":material/add:"):
-    config = ask_training(dataset)
+cloned = cloned_config(runs)
+with st.expander("New training", expanded=active is None or cloned is not None, icon=":material/add:"):
+    config = ask_training(dataset, cloned)
     left_out_note(decisions)
     if active:
         st.info(f"{active.name} is still running. One training at a time: stop it below or wait for it.")
@@ -40,13 +42,10 @@ if not runs:
     st.stop()
 
 run = choose_run(runs)
-watch_run(run)
+watch_run(run, others_active=active is not None and active != run)
 warning = diagnose_history(run.epochs())
 if warning:
     st.warning(warning)
 
 st.subheader("All runs")
-table = runs_table(runs)
-shares = {c: st.column_config.NumberColumn(format="percent") for c in table.columns if "accuracy" in c}
-st.dataframe(table, width="stretch", hide_index=True, column_config=shares)
-download_table("Download this table", table, "runs.csv")
+show_runs(runs)

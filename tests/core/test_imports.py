@@ -6,7 +6,7 @@ import json
 import pytest
 from conftest import PROJECT
 
-USES_TENSORFLOW = {"activations", "model", "batches", "export", "recorder", "train"}
+USES_TENSORFLOW = {"activations", "model", "batches", "checkpoint", "events", "export", "recorder", "strip", "train"}
 CORE = sorted(p.stem for p in (PROJECT / "cxr_core").glob("*.py") if p.stem != "__main__")
 LIGHT = [name for name in CORE if name not in USES_TENSORFLOW]
 

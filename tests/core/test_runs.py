@@ -136,7 +136,8 @@ def test_a_log_with_broken_characters_is_shown(tmp_path):
 
 def test_the_table_shows_a_run_with_its_settings(tmp_path):
     run = create_run(CONFIG, tmp_path / "a")
-    pd.DataFrame({"val_accuracy": [0.5, 0.75, 0.6]}).to_csv(run.path / "epochs.csv", index=False)
+    columns = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy")
+    pd.DataFrame(dict.fromkeys(columns, [0.5, 0.75, 0.6])).to_csv(run.path / "epochs.csv", index=False)
     row = runs_table([run]).iloc[0]
     assert (row["run"], row["state"], row["recipe"], row["data"]) == ("a", "starting", "quick", "chests")
     assert row["best validation accuracy"] == 0.75

@@ -1,0 +1,95 @@
+"""Runs side by side: what people call them, where their settings differ, and how to part with one."""
+
+import json
+import shutil
+from dataclasses import asdict, dataclass
+
+import pandas as pd
+
+from cxr_core.checks import check_kinds, settings_from_dict
+from cxr_core.files import read_json, write_json
+from cxr_core.runs import hold_run
+
+LABEL_FILE = "label.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunLabel:
+    """What people wrote on a run. Its folder keeps its name, whatever the run is called.
+
+    Attributes:
+        name: str, what it is called; "" for the folder's name.
+        note: str.
+        star: bool.
+
+    Raises:
+        ValueError: a value of another kind.
+    """
+
+    name: str = ""
+    note: str = ""
+    star: bool = False
+
+    def __post_init__(self):
+        check_kinds(self)
+
+
+def load_label(run):
+    """Return a run's RunLabel; an empty one where there is none, or none that can be read."""
+    try:
+        return settings_from_dict(RunLabel, read_json(run.path / LABEL_FILE))
+    except (FileNotFoundError, ValueError):
+        return RunLabel()
+
+
+def save_label(run, label):
+    """Keep a RunLabel with its run."""
+    write_json(run.path / LABEL_FILE, asdict(label))
+
+
+def display_name(run):
+    """Return what a run is called, str; two runs of one name are told apart by their folders."""
+    name = load_label(run).name
+    return f"{name} ({run.name})" if name else run.name
+
+
+def delete_run(run):
+    """Delete a run's folder for good.
+
+    Raises:
+        runs.RunTaken: a process is training or exporting it.
+        ValueError: the run is active, or its folder cannot be changed.
+    """
+    if run.status().is_active:
+        raise ValueError(f"{run.name} is {run.status().state}; stop it before you delete it.")
+    with hold_run(run):
+        gone = run.path.with_name(f".deleted-{run.name}")
+        try:
+            # At once for every reader; removing the files takes longer.
+            run.path.rename(gone)
+        except OSError as error:
+            raise ValueError(f"{run.path} cannot be deleted: {error.strerror}.") from error
+    shutil.rmtree(gone)
+
+
+def setting_differences(configs):
+    """Find the settings in which runs differ.
+
+    Args:
+        configs: dict of name to recipes.TrainingConfig.
+
+    Returns:
+        DataFrame of str, one row per setting that is not the same for all, one column per name; inner
+        settings are written with a dot, as `--set` takes them.
+    """
+    columns = {name: dict(_flat(config.to_dict())) for name, config in configs.items()}
+    table = pd.DataFrame(columns, dtype=object).map(json.dumps)
+    return table[table.nunique(axis=1) > 1]
+
+
+def _flat(values, prefix=""):
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value

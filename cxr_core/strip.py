@@ -1,0 +1,88 @@
+"""What a network makes of the same few validation images after every epoch. Imports TensorFlow."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from cxr_core.explain import scale_maps
+from cxr_core.files import atomic_path, write_json
+from cxr_core.prepared import read_images
+
+IMAGES = 6
+
+
+class Strip:
+    """Grad-CAM of six validation images, written once per epoch.
+
+    Args:
+        run: runs.Run.
+        model: keras.Model, the whole flat network; its layer `features` pools the last convolution.
+        frozen: bool, the backbone never changes, so its activations are computed once.
+        prepared: prepared.PreparedImages.
+        rows: int (n,), positions of the validation images.
+        preprocessing: preprocess.Preprocessing.
+        classes: list of str, in the order of the network's outputs.
+
+    Source:
+        Selvaraju et al. 2017, arXiv:1610.02391, equations 1 and 2, for the class with the highest score.
+    """
+
+    def __init__(self, run, model, *, frozen, prepared, rows, preprocessing, classes):
+        self._folder, self._classes = run.path / "watch", classes
+        rows = choose_rows(prepared.table["class_name"], rows)
+        images = read_images(prepared.images_u8, rows)
+        with atomic_path(self._folder / "images.npy") as temporary:
+            np.save(temporary, images)
+        table = prepared.table.iloc[rows]
+        facts = {"classes": classes, "files": table["file"].tolist(), "true": table["class_name"].tolist()}
+        write_json(self._folder / "images.json", facts)
+        last = model.get_layer("features").input
+        # Traced: run eagerly, Keras keeps every layer's output until the last one is there.
+        self._trunk = tf.function(keras.Model(model.input, last))
+        self._tail = keras.Model(last, model.get_layer("logits").output)
+        self._input = tf.constant(preprocessing.scaled(images))
+        self._activations = self._trunk(self._input, training=False) if frozen else None
+
+    def write(self, epoch, confusion):
+        """Write the maps of one epoch beside its confusion matrix.
+
+        Args:
+            epoch: int, from 1.
+            confusion: int (C, C), validation images by true and predicted class.
+        """
+        probabilities, maps = self._look()
+        values = {
+            "confusion": np.asarray(confusion).tolist(),
+            "probabilities": np.round(probabilities, 4).tolist(),
+            "maps": np.round(maps, 3).tolist(),
+        }
+        write_json(self._folder / f"epoch-{epoch:04d}.json", values)
+
+    def _look(self):
+        activations = self._activations
+        if activations is None:
+            activations = self._trunk(self._input, training=False)
+        with tf.GradientTape() as tape:
+            tape.watch(activations)
+            logits = self._tail(activations, training=False)
+            score = tf.reduce_max(logits, axis=1)
+        weights = tf.reduce_mean(tape.gradient(score, activations), axis=(1, 2), keepdims=True)
+        maps = tf.nn.relu(tf.reduce_sum(weights * activations, axis=3))
+        return tf.nn.softmax(logits).numpy().astype(float), scale_maps(maps.numpy()).astype(float)
+
+
+def choose_rows(class_names, rows, n=IMAGES):
+    """Take up to `n` of some rows, the classes by turns.
+
+    Args:
+        class_names: Series of str (N,).
+        rows: int (m,), positions.
+        n: int.
+
+    Returns:
+        int (at most n,), sorted by class, then by position.
+    """
+    names = class_names.iloc[rows].to_numpy()
+    turn = class_names.iloc[rows].groupby(names).cumcount().to_numpy()
+    chosen = np.lexsort((names, turn))[:n]
+    return np.asarray(rows)[chosen[np.lexsort((rows[chosen], names[chosen]))]]

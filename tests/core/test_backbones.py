@@ -1,0 +1,105 @@
+"""model.py with every backbone: own scaling, one flat graph, maps that can be exported."""
+
+import numpy as np
+import pytest
+
+from cxr_core.classifier import open_session, run_graph
+from cxr_core.recipes import BACKBONES, make_config
+
+OTHERS = [name for name in BACKBONES if name != "mobilenetv2"]
+IMAGES_U8 = np.random.default_rng(0).integers(0, 256, (2, 64, 64), dtype=np.uint8)
+
+
+@pytest.fixture
+def build(monkeypatch):
+    """build_model with random weights: the real ones need a network, and their values do not matter here."""
+    from cxr_core import model
+
+    monkeypatch.setattr(model, "_starting_weights", lambda config: None)
+    return model.build_model
+
+
+def config_of(backbone, *settings):
+    return make_config("finetune", settings=[f"backbone={backbone}", "preprocessing.size=64", *settings])
+
+
+def trained_half(backbone):
+    return f"train_from={BACKBONES[backbone].later_half}"
+
+
+def expected_range(backbone, pixels):
+    """What Keras itself makes of float32 pixels in 0..255 before the backbone's first convolution."""
+    import keras
+
+    if backbone == "efficientnetv2b0":
+        whole = keras.applications.EfficientNetV2B0(include_top=False, weights=None, input_shape=(64, 64, 3))
+        return np.asarray(keras.Model(whole.input, whole.get_layer("normalization").output)(pixels))
+    module = {"densenet121": keras.applications.densenet, "resnet50v2": keras.applications.resnet_v2}[backbone]
+    return module.preprocess_input(pixels.copy())
+
+
+@pytest.mark.parametrize("scaling", ["0..1", "-1..1"])
+@pytest.mark.parametrize("backbone", OTHERS)
+def test_a_backbone_sees_what_its_own_preprocessing_would_give_it(build, backbone, scaling):
+    import keras
+
+    keras.backend.clear_session()
+    config = config_of(backbone, trained_half(backbone), f"preprocessing.scaling={scaling}")
+    model = build(config, 3)
+    seen = keras.Model(model.input, model.get_layer("backbone_range").output)(config.preprocessing.scaled(IMAGES_U8))
+    pixels = np.repeat(IMAGES_U8[..., None], 3, axis=-1).astype(np.float32)
+    keras.backend.clear_session()
+    np.testing.assert_allclose(np.asarray(seen), expected_range(backbone, pixels), atol=2e-5)
+
+
+@pytest.mark.parametrize("backbone", OTHERS)
+def test_the_later_half_of_a_backbone_learns_and_its_earlier_half_does_not(build, backbone):
+    model = build(config_of(backbone, trained_half(backbone)), 3)
+    names = [layer.name for layer in model.layers]
+    first = names.index(BACKBONES[backbone].later_half)
+    assert not any(layer.trainable_weights for layer in model.layers[:first])
+    assert any(layer.trainable_weights for layer in model.layers[first:])
+    assert 0.2 < first / len(names) < 0.8
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_maps_can_be_made_from_the_last_layer_before_the_pooling(build, backbone):
+    from cxr_core.export import MAP_LAYERS
+
+    model = build(config_of(backbone, trained_half(backbone)), 3)
+    names = [layer.name for layer in model.layers]
+    last = names[names.index("features") - 1]
+    assert last in MAP_LAYERS
+    assert model.get_layer(last).output is model.get_layer("features").input
+
+
+def test_an_exported_backbone_gives_the_same_probabilities_and_a_map_per_class(build, tmp_path):
+    from cxr_core.export import export_classifier
+
+    backbone = "efficientnetv2b0"
+    config = config_of(backbone, trained_half(backbone))
+    model = build(config, 3)
+    expected = model.predict(config.preprocessing.scaled(IMAGES_U8), verbose=0)
+    (layer,) = export_classifier(model, tmp_path / "model.onnx")
+    session = open_session(tmp_path / "model.onnx")
+    probabilities, maps = run_graph(session, ["probabilities", f"maps_{layer}"], IMAGES_U8, config.preprocessing)
+    np.testing.assert_allclose(probabilities, expected, atol=1e-4)
+    assert maps.shape == (2, 3, 2, 2)
+
+
+@pytest.mark.parametrize("backbone", OTHERS)
+def test_missing_weights_are_named_with_what_to_do(backbone, monkeypatch, tmp_path):
+    from cxr_core import model
+
+    def unreachable(*_, **__):
+        raise TimeoutError("timed out")
+
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.setattr(model.urllib.request, "urlopen", unreachable)
+    with pytest.raises(model.MissingWeights, match=f"{BACKBONES[backbone].label}.*{BACKBONES[backbone].file}"):
+        model.build_model(config_of(backbone, "train_from=all"), 3)
+
+
+def test_the_shipped_start_is_refused_for_another_backbone():
+    with pytest.raises(ValueError, match="start=shipped has a MobileNetV2"):
+        make_config("quick", settings=["backbone=densenet121", "start=shipped"])

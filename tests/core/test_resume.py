@@ -1,0 +1,294 @@
+"""A training that was interrupted ends as if it had never been: pauses, stops, crashes, two starts."""
+
+import os
+import shutil
+import signal
+
+import numpy as np
+import pandas as pd
+import pytest
+from filelock import FileLock
+
+from cxr_core.files import read_json
+from cxr_core.recipes import make_config
+from cxr_core.runs import (
+    RunStatus,
+    RunTaken,
+    claim_run,
+    create_run,
+    hold_run,
+    pause_run,
+    resume_run,
+    start_run,
+    stop_run,
+)
+
+QUICK = ("start=shipped", "epochs=5", "batch_size=4", "plateau_patience=1", "stop_after=3")
+FINETUNE = (
+    "start=shipped", "epochs=4", "batch_size=4", "preprocessing.size=64", "train_from=block_16_expand",
+    "learning_rate=0.01", "plateau_patience=1", "stop_after=3",
+)  # fmt: skip
+CONFIGS = {"quick": QUICK, "finetune": FINETUNE}
+CURVES = ["epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"]
+
+
+@pytest.fixture(scope="module")
+def few(demo_data, tmp_path_factory):
+    """27 drawings, nine per class."""
+    folder = tmp_path_factory.mktemp("few")
+    for path in sorted(demo_data.rglob("*.*")):
+        if int(path.stem[-3:]) < 9:
+            (folder / path.parent.name).mkdir(exist_ok=True)
+            shutil.copy(path, folder / path.parent.name)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def train_here():
+    """train_run in this process, with its handling of signals undone; exports take longer than these trainings."""
+    from cxr_core import train
+
+    def call(run, monkeypatch, *, export=False):
+        monkeypatch.setattr(train, "start_export", lambda run: None)
+        if not export:
+            monkeypatch.setattr(train, "export_run", lambda run: None)
+            monkeypatch.setattr(train, "report_copies", lambda run, phase: None)
+        monkeypatch.setattr(signal, "signal", lambda *_: None)
+        return train.train_run(run)
+
+    return call
+
+
+def new_run(recipe, few, folder):
+    config = make_config(recipe, roots=(str(few),), split="stratified", seed=1, settings=CONFIGS[recipe])
+    return create_run(config, folder)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(few, tmp_path_factory, train_here):
+    """Finished runs by recipe."""
+    runs = {}
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        for recipe in CONFIGS:
+            runs[recipe] = new_run(recipe, few, tmp_path_factory.mktemp("whole") / recipe)
+            assert train_here(runs[recipe], monkeypatch, export=True) == "finished"
+    return runs
+
+
+def interrupt(monkeypatch, hook, epoch, act):
+    """Call `act` when the recorder's `hook` is called in an epoch (from 1); for batches, in the second one."""
+    from cxr_core.recorder import Recorder
+
+    original = getattr(Recorder, hook)
+
+    def hooked(self, number, logs=None):
+        now = (len(self._epoch_rows) + 1, number) if "batch" in hook else (number + 1, 1)
+        if now == (epoch, 1):
+            act()
+        return original(self, number, logs)
+
+    monkeypatch.setattr(Recorder, hook, hooked)
+
+
+def assert_same_history(run, whole):
+    assert len(whole.epochs()) > 2
+    pd.testing.assert_frame_equal(run.epochs()[CURVES], whole.epochs()[CURVES], rtol=1e-3, atol=1e-5)
+
+
+def probabilities(run):
+    table = run.predictions()
+    return table[[c for c in table if c.startswith("p_")]].to_numpy()
+
+
+@pytest.mark.parametrize("recipe", CONFIGS)
+@pytest.mark.parametrize("hook", ["on_train_batch_end", "on_epoch_end"])
+def test_a_resumed_run_has_the_history_of_an_uninterrupted_one(
+    recipe, hook, few, uninterrupted, train_here, tmp_path, monkeypatch
+):
+    run = new_run(recipe, few, tmp_path / "run")
+    request = "stop" if "batch" in hook else "pause"
+    with monkeypatch.context() as patch:
+        interrupt(patch, hook, 3, (run.path / request).touch)
+        state = train_here(run, patch)
+    assert state == {"stop": "stopped", "pause": "paused"}[request]
+    assert run.status().epoch == (2 if request == "stop" else 3)
+    claim_run(run)
+    assert train_here(run, monkeypatch, export=True) == "finished"
+    assert_same_history(run, uninterrupted[recipe])
+    np.testing.assert_allclose(probabilities(run), probabilities(uninterrupted[recipe]), atol=2e-3)
+    assert not (run.path / "checkpoint.npz").exists()
+
+
+def test_dropout_draws_on_where_it_was(few, uninterrupted, train_here, tmp_path, monkeypatch):
+    from cxr_core import checkpoint
+
+    run = new_run("quick", few, tmp_path / "run")
+    with monkeypatch.context() as patch:
+        interrupt(patch, "on_epoch_end", 2, (run.path / "pause").touch)
+        train_here(run, patch)
+    # The same run with the counters as they are at a start: the test above could not tell otherwise.
+    original = checkpoint._read
+
+    def forgetful(path):
+        kept = original(path)
+        kept["model"] = [np.zeros_like(v) if v.dtype.kind in "iu" else v for v in kept["model"]]
+        return kept
+
+    claim_run(run)
+    monkeypatch.setattr(checkpoint, "_read", forgetful)
+    train_here(run, monkeypatch)
+    losses = [r.epochs()["loss"].to_numpy()[2:] for r in (run, uninterrupted["quick"])]
+    assert len(losses[0]) != len(losses[1]) or not np.allclose(*losses, rtol=1e-3)
+
+
+def test_a_killed_process_goes_on_in_another_one_is_paused_and_stopped(few, until, tmp_path):
+    config = make_config("finetune", roots=(str(few),), split="stratified", settings=(*FINETUNE, "epochs=50"))
+    run = start_run(config, tmp_path)
+    until(lambda: run.status().epoch >= 1 or not run.status().is_active)
+    os.kill(run.status().pid, signal.SIGKILL)
+    until(lambda: not run.status().is_active)
+    before = run.epochs()
+    assert run.status().state == "failed" and run.can_resume
+    assert pd.read_csv(run.path / "epochs.csv").equals(before)
+    resumed = resume_run(run)
+    until(lambda: resumed.status().state == "running" and len(run.epochs()) > len(before) or run.status().message)
+    pause_run(run)
+    until(lambda: not run.status().is_active)
+    assert run.status().state == "paused", run.log_tail()
+    pd.testing.assert_frame_equal(run.epochs()[: len(before) - 1], before[:-1])
+    stop_run(run)
+    until(lambda: run.metrics() is not None)
+    assert run.status().state == "stopped"
+
+
+def test_a_crash_at_any_write_leaves_a_readable_run_that_can_go_on(
+    few, uninterrupted, train_here, tmp_path, monkeypatch
+):
+    class PulledPlug(BaseException):
+        pass
+
+    run, replace = new_run("quick", few, tmp_path / "run"), os.replace
+    # Every crash is later than the one before: each resumed run gets a little further.
+    for survived in (3, 12, 20):
+        left = iter(range(survived))
+
+        def failing(source, target, left=left):
+            if next(left, None) is None:
+                raise PulledPlug
+            replace(source, target)
+
+        with monkeypatch.context() as patch, pytest.raises(PulledPlug):
+            patch.setattr(os, "replace", failing)
+            train_here(run, patch, export=True)
+        assert run.status().epoch <= 5 and run.config() and len(run.epochs()) <= 5
+        run.batches(), run.predictions(), run.metrics()
+        run.write_status(RunStatus("failed", epochs=5))
+        claim_run(run)
+    assert train_here(run, monkeypatch) == "finished"
+    assert_same_history(run, uninterrupted["quick"])
+
+
+def test_a_full_disk_fails_the_run_with_a_sentence_and_it_can_go_on(
+    few, uninterrupted, train_here, tmp_path, monkeypatch
+):
+    from cxr_core import checkpoint
+
+    run = new_run("quick", few, tmp_path / "run")
+    savez, calls = np.savez, []
+
+    def full(path, **arrays):
+        calls.append(path)
+        if len(calls) == 3:
+            raise OSError(28, "No space left on device")
+        savez(path, **arrays)
+
+    with monkeypatch.context() as patch, pytest.raises(OSError):
+        patch.setattr(checkpoint.np, "savez", full)
+        train_here(run, patch)
+    assert run.status().state == "failed"
+    assert "disk is full" in run.status().message
+    claim_run(run)
+    assert train_here(run, monkeypatch) == "finished"
+    assert_same_history(run, uninterrupted["quick"])
+
+
+def test_a_broken_checkpoint_is_a_readable_failure(few, train_here, tmp_path, monkeypatch):
+    run = new_run("quick", few, tmp_path / "run")
+    with monkeypatch.context() as patch:
+        interrupt(patch, "on_epoch_end", 1, (run.path / "pause").touch)
+        train_here(run, patch)
+    path = run.path / "checkpoint.npz"
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    claim_run(run)
+    with pytest.raises(ValueError, match="checkpoint.npz is broken"):
+        train_here(run, monkeypatch)
+    assert "start a new one" in run.status().message
+
+
+def test_changed_pictures_are_no_basis_to_go_on(few, train_here, tmp_path, monkeypatch):
+    folder = shutil.copytree(few, tmp_path / "data")
+    run = new_run("quick", folder, tmp_path / "run")
+    with monkeypatch.context() as patch:
+        interrupt(patch, "on_epoch_end", 1, (run.path / "pause").touch)
+        train_here(run, patch)
+    next((folder / "normal").iterdir()).unlink()
+    claim_run(run)
+    with pytest.raises(ValueError, match="pictures have changed"):
+        train_here(run, monkeypatch)
+
+
+def test_a_stop_before_the_first_epoch_resumes_from_the_beginning(
+    few, uninterrupted, train_here, tmp_path, monkeypatch
+):
+    run = new_run("quick", few, tmp_path / "run")
+    (run.path / "stop").touch()
+    assert train_here(run, monkeypatch) == "stopped"
+    claim_run(run)
+    assert train_here(run, monkeypatch) == "finished"
+    assert_same_history(run, uninterrupted["quick"])
+
+
+def test_a_run_that_another_process_writes_to_is_refused_and_left_alone(tmp_path):
+    run = create_run(make_config("quick", roots=("/data",)), tmp_path / "run")
+    before = read_json(run.path / "status.json")
+    with FileLock(run.path / ".lock"):
+        with pytest.raises(RunTaken, match="one run folder takes one at a time"), hold_run(run):
+            pass
+        with pytest.raises(RunTaken):
+            claim_run(run)
+    assert read_json(run.path / "status.json") == before
+
+
+def test_a_second_process_cannot_train_in_the_same_folder(few, tmp_path, run_python):
+    run = new_run("quick", few, tmp_path / "run")
+    with hold_run(run):
+        answer = run_python("-m", "cxr_core", "train", few, "--run", run.path, "--into-existing")
+    assert answer.returncode == 1
+    assert "Another process is training or exporting" in answer.stderr
+    assert run.status().state == "starting"
+
+
+@pytest.mark.parametrize("state", ["finished", "running"])
+def test_only_a_run_that_ended_before_its_time_can_be_resumed(tmp_path, state):
+    run = create_run(make_config("quick", roots=("/data",)), tmp_path / "run")
+    facts = read_json(run.path / "status.json")
+    run.write_status(RunStatus(state, pid=facts["pid"], pid_started=facts["pid_started"]))
+    assert not run.can_resume
+    with pytest.raises(ValueError, match=f"run is {state}"):
+        claim_run(run)
+
+
+def test_only_a_running_training_can_be_paused(tmp_path):
+    run = create_run(make_config("quick", roots=("/data",)), tmp_path / "run")
+    run.write_status(RunStatus("stopped"))
+    with pytest.raises(ValueError, match="run is stopped"):
+        pause_run(run)
+    assert not run.pause_requested
+
+
+def test_time_left_and_time_spent_of_a_resumed_run_count_from_where_it_went_on():
+    status = RunStatus(
+        "running", epoch=12, epochs=20, first_epoch=10, batches=10, started=1000.0, updated=1100.0, seconds_before=500.0
+    )
+    assert status.eta_seconds == pytest.approx(8 * 50)
+    assert status.seconds_spent == pytest.approx(600)

@@ -1,0 +1,104 @@
+"""The training page: resume, compare, clone, delete, further settings."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cxr_core.compare import RunLabel, save_label
+from cxr_core.files import atomic_path, write_json
+from cxr_core.recipes import make_config
+from cxr_core.runs import RunStatus, create_run
+from pages.test_pages import open_page, said
+
+
+@pytest.fixture
+def run_folder(tmp_path, monkeypatch):
+    """An empty folder of runs that the pages look into."""
+    folder = tmp_path / "runs"
+    monkeypatch.setattr("cxr_core.runs.list_runs.__defaults__", (folder,))
+    return folder
+
+
+def ended_run(folder, name, state="stopped", settings=()):
+    run = create_run(make_config("quick", roots=("/data",), settings=settings), folder / name)
+    run.write_status(RunStatus(state, epoch=2, epochs=9))
+    curves = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "epoch_seconds", "images_per_second")
+    with atomic_path(run.path / "epochs.csv") as path:
+        pd.DataFrame({"epoch": [1, 2]} | dict.fromkeys(curves, [0.4, 0.5])).to_csv(path, index=False)
+    return run
+
+
+def labels(elements):
+    return [element.label for element in elements]
+
+
+@pytest.mark.parametrize(
+    ("state", "offered"), [("stopped", True), ("paused", True), ("failed", True), ("finished", False)]
+)
+def test_resume_is_offered_where_a_run_can_go_on(run_folder, state, offered):
+    ended_run(run_folder, "20260101-a", state)
+    app = open_page("training")
+    assert not app.exception
+    assert ("Resume" in labels(app.button)) == offered
+
+
+def test_a_run_from_elsewhere_that_cannot_be_resumed_says_why(run_folder):
+    run = ended_run(run_folder, "20260101-a")
+    app = open_page("training")
+    (run.path / "config.json").write_text('{"momentum": 1}')
+    next(b for b in app.button if b.label == "Resume").click().run()
+    assert not app.exception
+    assert "momentum" in said(app.error)
+
+
+def test_a_named_run_is_called_by_its_name(run_folder):
+    save_label(ended_run(run_folder, "20260101-a"), RunLabel(name="My first"))
+    app = open_page("training")
+    assert next(s for s in app.selectbox if s.label == "Run").options == ["My first (20260101-a)"]
+
+
+def test_a_cloned_run_fills_the_form(run_folder):
+    ended_run(run_folder, "20260101-a", settings=("epochs=7", "learning_rate=0.005", "seed=3"))
+    app = open_page("training", cloned_run="20260101-a")
+    values = {n.label: n.value for n in app.number_input}
+    assert (values["Epochs"], values["Learning rate"], values["Seed"]) == (7, 0.005, 3)
+    next(b for b in app.button if b.label == "Start over").click().run()
+    assert {n.label: n.value for n in app.number_input}["Epochs"] == 40
+
+
+def test_further_settings_can_all_be_changed(run_folder):
+    app = open_page("training")
+    next(t for t in app.toggle if t.label == "Further settings").set_value(True).run()
+    next(s for s in app.slider if s.label == "MixUp").set_value(0.2)
+    next(s for s in app.slider if s.label == "Label smoothing").set_value(0.1)
+    app.run()
+    assert not app.exception and not app.error
+    next(t for t in app.toggle if t.label == "Class weights").set_value(True).run()
+    assert "class_weights must be off" in said(app.error)
+
+
+def test_the_images_of_an_earlier_epoch_can_be_looked_at(run_folder):
+    run = ended_run(run_folder, "20260101-a")
+    watch = run.path / "watch"
+    with atomic_path(watch / "images.npy") as path:
+        np.save(path, np.zeros((2, 32, 32), np.uint8))
+    write_json(
+        watch / "images.json", {"classes": ["normal", "covid"], "files": ["a", "b"], "true": ["normal", "covid"]}
+    )
+    for epoch, said_covid in ((1, 0.9), (2, 0.1)):
+        values = {"maps": np.ones((2, 7, 7)).tolist(), "probabilities": [[1 - said_covid, said_covid]] * 2}
+        write_json(watch / f"epoch-{epoch:04d}.json", values | {"confusion": [[1, 0], [0, 1]]})
+    app = open_page("training")
+    assert "after epoch 2" in said(app.markdown)
+    next(t for t in app.toggle if t.label == "Newest epoch").set_value(False).run()
+    app.select_slider[0].set_value(1).run()
+    assert not app.exception
+    assert "after epoch 1" in said(app.markdown)
+
+
+def test_a_broken_history_leaves_the_page_standing(run_folder):
+    run = ended_run(run_folder, "20260101-a")
+    (run.path / "epochs.csv").write_bytes(b"\xff\xfe\x00")
+    (run.path / "metrics.json").write_text("{")
+    app = open_page("training")
+    assert not app.exception
