@@ -20,7 +20,7 @@ left, right = st.columns([3, 2])
 upload = left.file_uploader(
     "Chest radiograph",
     max_upload_size=MAX_FILE_BYTES // 1_000_000,
-    help="JPEG, PNG, BMP, TIFF or DICOM, frontal view. It is read in memory, and neither kept nor logged.",
+    help="JPEG, PNG, BMP, TIFF, WebP or DICOM, frontal view. It is read in memory, and neither kept nor logged.",
 )
 examples = example_pictures()
 example = right.selectbox(
