@@ -10,7 +10,8 @@ from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidGraph, Inva
 
 from cxr_core.card import Card, load_card
 from cxr_core.explain import scale_maps
-from cxr_core.pictures import decode_picture
+from cxr_core.gate import Gate, load_gate
+from cxr_core.pictures import open_picture
 
 BATCH_SIZE = 32
 # Without this ONNX Runtime also computes the map layers that nobody asked for.
@@ -28,6 +29,8 @@ class Prediction:
         maps: float32 (C, h, w) in [0, 1], Grad-CAM for every class.
         picture: the decoded picture, uint8 or uint16, (H, W) or (H, W, 3) BGR.
         image_u8: uint8 (size, size), what the classifier saw.
+        features: float32 (F,), what entered the classifier's head.
+        notes, doubts: tuples of sentences, as in `pictures.Picture`.
     """
 
     classes: tuple
@@ -35,6 +38,9 @@ class Prediction:
     maps: np.ndarray
     picture: np.ndarray
     image_u8: np.ndarray
+    features: np.ndarray
+    notes: tuple = ()
+    doubts: tuple = ()
 
     @property
     def label(self):
@@ -44,10 +50,14 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Classifier:
-    """An opened model folder. Immutable and safe to share between threads."""
+    """An opened model folder. Immutable and safe to share between threads.
+
+    `gate` is None where none was fitted for the model.
+    """
 
     card: Card
     session: onnxruntime.InferenceSession
+    gate: Gate | None = None
 
     @property
     def classes(self):
@@ -98,10 +108,13 @@ class Classifier:
         Raises:
             pictures.UnreadablePicture: the bytes are no picture, too large or broken.
         """
-        picture = decode_picture(data)
-        image_u8 = self.card.preprocessing.image_u8(picture)
-        probabilities, maps = self._run(["probabilities", self._map_output(layer)], image_u8[None], None)
-        return Prediction(self.classes, probabilities[0], scale_maps(maps)[0], picture, image_u8)
+        opened = open_picture(data)
+        image_u8 = self.card.preprocessing.image_u8(opened.pixels)
+        outputs = ["probabilities", "features", self._map_output(layer)]
+        probabilities, features, maps = self._run(outputs, image_u8[None], None)
+        maps = scale_maps(maps)[0]
+        said = (opened.notes, opened.doubts)
+        return Prediction(self.classes, probabilities[0], maps, opened.pixels, image_u8, features[0], *said)
 
     def _map_output(self, layer):
         layer = layer or self.card.map_layers[0]
@@ -146,10 +159,10 @@ def load_classifier(folder):
 
     Raises:
         FileNotFoundError: one of the two files is missing.
-        ValueError: the card is not understood.
+        ValueError: the card or the gate is not understood.
     """
     card = load_card(folder)
-    return Classifier(card, open_session(Path(folder) / "model.onnx"))
+    return Classifier(card, open_session(Path(folder) / "model.onnx"), load_gate(folder))
 
 
 def open_session(path):

@@ -1,6 +1,7 @@
 """Shared fixtures: a drawn data set, real radiographs where they are at hand, and a home for what runs write."""
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -108,3 +109,14 @@ def tiny_run(demo_data, until):
     until(lambda: not run.status().is_active)
     assert run.status().state == "finished", run.log_tail()
     return run
+
+
+@pytest.fixture(scope="session")
+def ungated_model(tmp_path_factory):
+    """The shipped classifier without its gate, which would refuse drawings."""
+    from cxr_core.config import SHIPPED_MODEL_DIR
+    from cxr_core.gate import GATE_FILES
+
+    folder = tmp_path_factory.mktemp("ungated") / "model"
+    shutil.copytree(SHIPPED_MODEL_DIR, folder, ignore=shutil.ignore_patterns(*GATE_FILES))
+    return folder
