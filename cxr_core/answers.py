@@ -94,7 +94,9 @@ def judge_prediction(classifier, prediction):
     reasons = [*prediction.doubts, *(verdict.reasons if verdict else ())]
     if not reasons:
         reasons += _doubt_of_margin(prediction)
-    notes = [*prediction.notes, *_picture_notes(prediction.picture, measures[MEASURES.index("colour")])]
+    notes = [*prediction.notes]
+    if not (verdict and verdict.reasons):  # of a picture that is no radiograph nothing more need be said
+        notes += _picture_notes(prediction.picture, measures[MEASURES.index("colour")])
     label = None if reasons else prediction.label
     return Answer("abstain" if reasons else "ok", label, tuple(reasons), tuple(notes), prediction, verdict)
 

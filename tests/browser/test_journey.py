@@ -1,6 +1,7 @@
 """A stranger's way through the app in a real Chromium: upload a scan, train, watch, stop."""
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -12,6 +13,7 @@ import urllib.request
 import cv2
 import numpy as np
 import pytest
+from picture_files import dicom
 from playwright.sync_api import expect, sync_playwright
 
 from cxr_core.config import PROJECT_DIR
@@ -148,15 +150,32 @@ def test_the_data_pages_find_copies_leave_pictures_out_and_take_them_in_again(ap
 def test_an_uploaded_scan_gets_a_prediction_and_an_overlay(app, page, scan):
     page.goto(f"{app[0]}/predict")
     page.set_input_files('input[type="file"]', scan)
-    expect(page.get_by_role("heading", name="The classifier answers")).to_be_visible()
-    expect(page.get_by_text("Where the classifier looked for").first).to_be_visible()
-    overlay_on_page = page.get_by_test_id("stImage").nth(1).locator("img")
+    expect(page.get_by_role("heading", name=ANSWERED_OR_NOT)).to_be_visible()
+    page.wait_for_selector(IDLE)
+    numbers = page.get_by_text("Show the numbers all the same")
+    if numbers.count():
+        numbers.click()
+    expect(page.get_by_text("Where the classifier looked").first).to_be_visible()
+    overlay_on_page = page.get_by_test_id("stImage").first.locator("img")
     expect(overlay_on_page).to_be_visible()
     page.wait_for_function("image => image.naturalWidth > 0", arg=overlay_on_page.element_handle())
     with page.expect_download() as download:
         page.get_by_role("button", name="Download the overlay").click()
     overlay = cv2.imread(str(download.value.path()))
     assert overlay.shape == cv2.imread(str(scan)).shape
+
+
+def test_a_dicom_file_of_another_examination_gets_no_answer_and_its_numbers_on_request(app, page, tmp_path):
+    path = tmp_path / "IM000001"
+    path.write_bytes(dicom(draw_phantom("normal", np.random.default_rng(0)), Modality="CT", PatientName="Doe^Jane"))
+    page.goto(f"{app[0]}/predict")
+    page.set_input_files('input[type="file"]', path)
+    expect(page.get_by_role("heading", name="No answer")).to_be_visible()
+    expect(page.get_by_text("another kind of examination")).to_be_visible()
+    expect(page.get_by_role("button", name="Download the overlay")).to_have_count(0)
+    expect(page.get_by_text("Doe")).to_have_count(0)
+    page.get_by_text("Show the numbers all the same").click()
+    expect(page.get_by_role("button", name="Download the overlay")).to_be_visible()
 
 
 def test_a_file_that_is_no_picture_gets_a_sentence_and_no_traceback(app, page, tmp_path):
@@ -192,6 +211,7 @@ def test_a_training_starts_shows_a_growing_curve_and_stops(app, page):
     wait_until(lambda: run.has_model and run.metrics(), "the stopped model is exported", 120)
 
 
+ANSWERED_OR_NOT = re.compile("The classifier answers|No answer")
 POINTS = """(() => {
   const plot = document.querySelector('.js-plotly-plot');
   const line = plot && plot.data && plot.data.find(t => t.name === 'Within the epoch');
