@@ -20,7 +20,7 @@ class Card:
         metrics: dict, `metrics.json`.
         temperature: float > 0 that the logits are divided by, fitted on validation; 1 leaves them.
         operating_point: dict, as `operating_point.save_operating_point` keeps it; empty where none was chosen.
-        abstain_below: float in [0, 1]; less sure, it answers "not sure". 0 where it always answers.
+        abstain_below: float in [0, 1]; less sure, it answers "not sure". 0 where none was chosen.
     """
 
     name: str

@@ -10,7 +10,8 @@ from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidGraph, Inva
 
 from cxr_core.card import Card, load_card
 from cxr_core.explain import scale_maps
-from cxr_core.pictures import decode_picture
+from cxr_core.gate import Gate, load_gate
+from cxr_core.pictures import open_picture
 from cxr_core.temperature import apply_temperature
 
 BATCH_SIZE = 32
@@ -29,6 +30,8 @@ class Prediction:
         maps: float32 (C, h, w) in [0, 1], Grad-CAM for every class.
         picture: the decoded picture, uint8 or uint16, (H, W) or (H, W, 3) BGR.
         image_u8: uint8 (size, size), what the classifier saw.
+        features: float32 (F,), what entered the classifier's head.
+        notes, doubts: tuples of sentences, as in `pictures.Picture`.
     """
 
     classes: tuple
@@ -36,6 +39,9 @@ class Prediction:
     maps: np.ndarray
     picture: np.ndarray
     image_u8: np.ndarray
+    features: np.ndarray
+    notes: tuple = ()
+    doubts: tuple = ()
 
     @property
     def label(self):
@@ -51,11 +57,13 @@ class Classifier:
         card: card.Card.
         session: onnxruntime.InferenceSession of its graph.
         path: Path of the graph, or None where it was not opened from a folder.
+        gate: gate.Gate, or None where none was fitted for the model.
     """
 
     card: Card
     session: onnxruntime.InferenceSession
     path: Path | None = None
+    gate: Gate | None = None
 
     @property
     def classes(self):
@@ -116,10 +124,13 @@ class Classifier:
         Raises:
             pictures.UnreadablePicture: the bytes are no picture, too large or broken.
         """
-        picture = decode_picture(data)
-        image_u8 = self.card.preprocessing.image_u8(picture)
-        probabilities, maps = self.predict_with_maps(image_u8[None], layer)
-        return Prediction(self.classes, probabilities[0], maps[0], picture, image_u8)
+        opened = open_picture(data)
+        image_u8 = self.card.preprocessing.image_u8(opened.pixels)
+        outputs = ["probabilities", "features", self._map_output(layer)]
+        probabilities, features, maps = self._run(outputs, image_u8[None], None)
+        probabilities, maps = self._calibrated(probabilities)[0], scale_maps(maps)[0]
+        said = (opened.notes, opened.doubts)
+        return Prediction(self.classes, probabilities, maps, opened.pixels, image_u8, features[0], *said)
 
     def _calibrated(self, probabilities):
         return apply_temperature(probabilities, self.card.temperature)
@@ -167,11 +178,11 @@ def load_classifier(folder):
 
     Raises:
         FileNotFoundError: one of the two files is missing.
-        ValueError: the card is not understood.
+        ValueError: the card or the gate is not understood.
     """
     card = load_card(folder)
     path = Path(folder) / "model.onnx"
-    return Classifier(card, open_session(path), path)
+    return Classifier(card, open_session(path), path, load_gate(folder))
 
 
 def open_session(path):

@@ -106,6 +106,17 @@ def _build_parser():
     point.add_argument("--abstain-below", type=float, metavar="SHARE", help='say "not sure" when less sure than this')
     _add_json(point)
 
+    gate = _add_command(
+        commands, "gate", _gate, "Fit what a model refuses to answer, from the images it was trained on."
+    )
+    gate.add_argument("model", metavar="MODEL_OR_RUN", type=Path)
+    _add_folders(gate)
+    gate.add_argument(
+        "--external", nargs="*", default=[], type=Path, metavar="DIR", help="data sets from elsewhere to count on"
+    )
+    gate.add_argument("--seed", type=int, default=0)
+    _add_json(gate)
+
     evaluate = _add_command(commands, "evaluate", _evaluate, "Score a classifier on a data set.")
     evaluate.add_argument("model", metavar="MODEL_OR_RUN", type=Path)
     _add_folders(evaluate)
@@ -340,6 +351,15 @@ def _operating_point(options):
     _write_result(chosen, options.json, "\n".join(f"{key}: {value}" for key, value in chosen.items()))
 
 
+def _gate(options):
+    from cxr_core.gate_fit import fit_gate
+
+    measured = fit_gate(options.model, options.folders, others=options.external, seed=options.seed, phase=_progress)
+    rows = [(name, measured[name]) for name in ("test", "strange", "altered")] + [*measured["elsewhere"].items()]
+    summary = "\n".join(f"{name}: {row['refused']} of {row['n']} refused" for name, row in rows)
+    _write_result(measured, options.json, summary)
+
+
 def _evaluate(options):
     from cxr_core.classifier import load_classifier
     from cxr_core.evaluate import report_table, score_folders
@@ -386,35 +406,34 @@ def _predict(options):
         _predict_file(classifier, file, number, options.cam_dir)
         for number, file in enumerate(tqdm(options.files, desc="Predicting", disable=None, leave=False), start=1)
     ]
-    lines = [
-        f"{r['file']}: {r['error'] or '{} {:.3f}'.format(r['label'], r['probabilities'][r['label']])}" for r in rows
-    ]
-    _write_result(rows, options.json, "\n".join(lines))
+    _write_result(rows, options.json, "\n".join(f"{row['file']}: {_row_summary(row)}" for row in rows))
     print(NOTICE, file=sys.stderr)
     return int(any(row["status"] == "error" for row in rows))
 
 
+def _row_summary(row):
+    if row["status"] == "ok":
+        return f"{row['label']} {row['probabilities'][row['label']]:.3f}"
+    return row["error"] or f"no answer. {' '.join(row['reasons'])}"
+
+
 def _predict_file(classifier, file, number, cam_dir):
-    from cxr_core.explain import overlay_map, png_bytes
+    from cxr_core.answers import answer_row, answer_upload, error_row
+    from cxr_core.explain import png_bytes
     from cxr_core.pictures import UnreadablePicture
 
-    row = {"file": str(file), "status": "error", "label": None, "probabilities": {}, "reasons": [], "error": None}
     try:
-        prediction = classifier.predict_picture(file.read_bytes())
+        answer = answer_upload(classifier, file.read_bytes())
     except UnreadablePicture as error:
-        return row | {"error": str(error)}
+        return error_row(str(file), str(error))
     except OSError as error:
-        return row | {"error": f"The file cannot be opened: {error.strerror}."}
+        return error_row(str(file), f"The file cannot be opened: {error.strerror}.")
     if cam_dir:
-        map_ = prediction.maps[prediction.classes.index(prediction.label)]
-        map_ = classifier.card.preprocessing.map_on_picture(map_, prediction.picture.shape)
         cam_dir.mkdir(parents=True, exist_ok=True)
         safe_stem = re.sub(r"[^\w.-]+", "_", file.stem)[:80]
-        (cam_dir / f"{number:04d}-{safe_stem}.png").write_bytes(png_bytes(overlay_map(prediction.picture, map_)))
-    probabilities = {c: float(p) for c, p in zip(prediction.classes, prediction.probabilities, strict=True)}
-    least, highest = classifier.card.abstain_below, max(probabilities.values())
-    reasons = [f"Not sure: {highest:.3f} is less than {least:.3f}."] if highest < least else []
-    return row | {"status": "ok", "label": prediction.label, "probabilities": probabilities, "reasons": reasons}
+        overlay = answer.overlay(classifier, answer.prediction.label)
+        (cam_dir / f"{number:04d}-{safe_stem}.png").write_bytes(png_bytes(overlay))
+    return answer_row(str(file), answer)
 
 
 def _demo(options):

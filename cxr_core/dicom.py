@@ -1,16 +1,25 @@
 """Read the picture of a DICOM file, and nothing else of it. Imported only where a file is DICOM."""
 
 import io
+import logging
 import struct
+import warnings
 import zlib
 
 import cv2
 import numpy as np
 import pydicom
+from pydicom.encaps import get_frame
 from pydicom.errors import BytesLengthException, InvalidDicomError
-from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi_lut, pixel_array
+from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi_lut, get_decoder, pixel_array
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
 
+from cxr_core import dicom_codecs
 from cxr_core.config import MAX_PIXELS
+
+# Warnings of what is wrong in a file quote it, patient's data included: they belong in no log.
+warnings.filterwarnings("ignore", module="pydicom")
+logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
 
 # What pydicom and its decoders raise on broken data.
 _ERRORS = (
@@ -30,6 +39,31 @@ _ERRORS = (
     struct.error,
     zlib.error,
 )
+# All that is read of a file: what its pixels need, and what kind of examination it is of.
+_PIXEL_TAGS = [
+    "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration",
+    "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PixelData", "FloatPixelData",
+    "DoubleFloatPixelData", "ExtendedOffsetTable", "ExtendedOffsetTableLengths", "PixelPaddingValue",
+    "PixelPaddingRangeLimit", "RescaleSlope", "RescaleIntercept", "ModalityLUTSequence", "WindowCenter",
+    "WindowWidth", "VOILUTFunction", "VOILUTSequence", "PresentationLUTShape", "RedPaletteColorLookupTableDescriptor",
+    "GreenPaletteColorLookupTableDescriptor", "BluePaletteColorLookupTableDescriptor",
+    "RedPaletteColorLookupTableData", "GreenPaletteColorLookupTableData", "BluePaletteColorLookupTableData",
+    "SegmentedRedPaletteColorLookupTableData", "SegmentedGreenPaletteColorLookupTableData",
+    "SegmentedBluePaletteColorLookupTableData",
+]  # fmt: skip
+_KIND_TAGS = ["Modality", "ViewPosition", "BodyPartExamined"]
+_SIZE_TAGS = ["Rows", "Columns", "NumberOfFrames"]
+# DICOM PS3.3 C.7.3.1.1.1 (modalities) and C.8.11.5 (view positions).
+_NO_RADIOGRAPH = {
+    "AR", "BDUS", "BI", "BMD", "CT", "DG", "DMS", "DSC", "ECG", "EPS", "ES", "FA", "FS", "GM", "IO", "IVOCT", "IVUS",
+    "KER", "LEN", "LP", "LS", "MG", "MR", "NM", "OAM", "OCT", "OP", "OPM", "OPT", "OPV", "PT", "PX", "RTDOSE",
+    "RTIMAGE", "SM", "ST", "TG", "US", "VA", "XA", "XC",
+}  # fmt: skip
+_SIDE_VIEWS = {"LL", "RL", "LATERAL", "LAT", "LLD", "RLD"}
+_CHEST = ("CHEST", "THORAX", "LUNG", "RIB", "PORTABLE")
+# Pixels are looked up block by block, so that a large picture never stands in memory as 64-bit indices.
+_BLOCK_ROWS = 256
+_LARGEST_TABLE = 1 << 17
 # A few kilobytes can inflate to gigabytes, and pydicom inflates before it tells the size.
 _DEFLATED_SYNTAX = b"1.2.840.10008.1.2.1.99"
 _MAX_INFLATED_BYTES = 2 * MAX_PIXELS
@@ -54,8 +88,7 @@ def dicom_size(data):
     try:
         if _DEFLATED_SYNTAX in data[:2048]:
             _check_inflated_size(data)
-        tags = ["Rows", "Columns", "NumberOfFrames"]
-        dataset = pydicom.dcmread(io.BytesIO(data), stop_before_pixels=True, specific_tags=tags)
+        dataset = _read(data, _SIZE_TAGS, stop_before_pixels=True)
         return int(dataset.Columns), int(dataset.Rows), max(1, int(dataset.get("NumberOfFrames") or 1))
     except UnreadableDicom:
         raise
@@ -64,33 +97,136 @@ def dicom_size(data):
 
 
 def decode_dicom(data):
-    """Decode the first frame: modality LUT, then VOI LUT or window, then inversion of MONOCHROME1.
+    """Decode the first frame as a workstation shows it.
+
+    Modality LUT or rescale, then VOI LUT or window, then inversion of MONOCHROME1 or of an
+    inverse presentation, last. Padding around the picture has no part in its range, and is black.
 
     Args:
         data: bytes, the whole file, whose size was checked by `dicom_size`.
 
     Returns:
-        uint16 (H, W), stretched to its own range, or uint8 (H, W, 3) BGR for a colour picture.
+        (pixels, notes, doubts): uint16 (H, W), stretched to its own range, or uint8 (H, W, 3) BGR
+        for a colour picture; tuples of sentences as in `pictures.Picture`.
 
     Raises:
         UnreadableDicom: the pixel data are broken or in a form that cannot be decoded.
+
+    Source:
+        DICOM PS3.4 N.2 (order of the transformations), PS3.3 C.11.1, C.11.2 and C.7.5.1.1.2.
     """
     try:
-        dataset = pydicom.dcmread(io.BytesIO(data))
-        pixels = pixel_array(dataset, index=0)
+        dataset = _read(data, _PIXEL_TAGS + _KIND_TAGS)
+        pixels = _frame(dataset)
         if dataset.get("PhotometricInterpretation") == "PALETTE COLOR":
-            return _bgr(apply_color_lut(pixels, dataset), 16)
-        if pixels.ndim == 3:
-            return _bgr(pixels, int(dataset.BitsStored))
-        values = apply_voi_lut(apply_modality_lut(pixels, dataset), dataset).astype(np.float64)
+            pixels = _bgr(apply_color_lut(pixels, dataset), 16)
+        elif pixels.ndim == 3:
+            pixels = _bgr(pixels, int(dataset.BitsStored))
+        else:
+            pixels = _grey(pixels, dataset)
+        return pixels, _notes(dataset), _doubts(dataset)
     except _ERRORS as error:
         raise UnreadableDicom("The pixel data of this DICOM file cannot be decoded.") from error
+
+
+def _read(data, tags, **options):
+    # A file without preamble is known by its first bytes, which the caller has seen.
+    dataset = pydicom.dcmread(io.BytesIO(data), specific_tags=tags, force=True, **options)
+    if "TransferSyntaxUID" not in dataset.file_meta:
+        implicit, little = dataset.original_encoding
+        explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+        dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else explicit
+    return dataset
+
+
+def _frame(dataset):
+    """Decode the first frame with a decoder that is free to use and made for strangers' files."""
+    syntax = dataset.file_meta.TransferSyntaxUID
+    several = int(dataset.get("SamplesPerPixel", 1)) > 1
+    if not syntax.is_compressed or syntax == RLELossless:
+        return pixel_array(dataset, index=0)
+    if several:
+        frames = int(dataset.get("NumberOfFrames") or 1)
+        frame = get_frame(dataset.PixelData, 0, number_of_frames=frames)
+        dicom_codecs.check_frame_size(frame, int(dataset.Rows), int(dataset.Columns))
+    *first, last = dicom_codecs.choose_plugins(get_decoder(syntax), several)
+    for plugin in first:
+        try:
+            return pixel_array(dataset, index=0, decoding_plugin=plugin)
+        except RuntimeError:  # what pydicom raises where a plugin fails
+            continue
+    return pixel_array(dataset, index=0, decoding_plugin=last)
+
+
+def _grey(pixels, dataset):
+    """Return one grey frame as it is shown, uint16 (H, W)."""
+    low, high = pixels.min(), pixels.max()
     inverted = (
         dataset.get("PhotometricInterpretation") == "MONOCHROME1" or dataset.get("PresentationLUTShape") == "INVERSE"
     )
-    span = values.max() - values.min()
-    values = (values - values.min()) / (span or 1.0)
-    return np.round((1.0 - values if inverted and span else values) * 65535).astype(np.uint16)
+    if pixels.dtype.kind == "f" or int(high) - int(low) >= _LARGEST_TABLE:
+        values = _stored_to_shown(pixels, dataset)
+        return _stretch(values, np.ones(values.shape, bool), inverted)
+    # Every possible value is transformed once; the picture itself is only looked up.
+    stored = np.arange(int(low), int(high) + 1).astype(pixels.dtype)
+    present = np.zeros(len(stored), bool)
+    for start in range(0, len(pixels), _BLOCK_ROWS):
+        present[pixels[start : start + _BLOCK_ROWS].astype(np.int64) - int(low)] = True
+    padding = _is_padding(stored, dataset)
+    if not (present & ~padding).any():
+        padding[:] = False
+    table = _stretch(_stored_to_shown(stored, dataset), present & ~padding, inverted)
+    table[padding] = 0
+    shown = np.empty(pixels.shape, np.uint16)
+    for start in range(0, len(pixels), _BLOCK_ROWS):
+        rows = slice(start, start + _BLOCK_ROWS)
+        shown[rows] = table[pixels[rows].astype(np.int64) - int(low)]
+    return shown
+
+
+def _stored_to_shown(stored, dataset):
+    values = apply_modality_lut(stored, dataset)
+    if dataset.get("VOILUTSequence") and values.dtype.kind == "f" and (values == np.round(values)).all():
+        # A rescale gives floats, and a VOI LUT is entered with whole numbers.
+        values = values.astype(np.int64)
+    return apply_voi_lut(values, dataset).astype(np.float64)
+
+
+def _stretch(values, counted, inverted):
+    """Stretch values over 16 bits, between the lowest and highest of those that are `counted`."""
+    low, high = values[counted].min(), values[counted].max()
+    if high == low:
+        return np.zeros(values.shape, np.uint16)
+    shown = np.round(np.clip((values - low) / (high - low), 0, 1) * 65535).astype(np.uint16)
+    return 65535 - shown if inverted else shown
+
+
+def _is_padding(stored, dataset):
+    """Return bool, same shape: stored values that fill the area around the picture."""
+    padding = dataset.get("PixelPaddingValue")
+    if not isinstance(padding, int):
+        return np.zeros(stored.shape, bool)
+    limit = dataset.get("PixelPaddingRangeLimit")
+    low, high = sorted((padding, limit if isinstance(limit, int) else padding))
+    return (stored >= low) & (stored <= high)
+
+
+def _notes(dataset):
+    frames = int(dataset.get("NumberOfFrames") or 1)
+    return (f"The DICOM file holds {frames} frames; this is the first.",) if frames > 1 else ()
+
+
+def _doubts(dataset):
+    """Say what speaks against a frontal chest radiograph, without repeating what the header says."""
+    modality, view, part = (str(dataset.get(tag) or "").upper().strip() for tag in _KIND_TAGS)
+    doubts = []
+    if modality in _NO_RADIOGRAPH:
+        doubts.append("By its DICOM header this is another kind of examination than a radiograph.")
+    if view in _SIDE_VIEWS:
+        doubts.append("By its DICOM header this is a view from the side.")
+    if part and not any(word in part for word in _CHEST):
+        doubts.append("By its DICOM header this is another part of the body than the chest.")
+    return tuple(doubts)
 
 
 def _check_inflated_size(data):

@@ -8,18 +8,17 @@ import numpy as np
 import pandas as pd
 from sklearn.decomposition import PCA
 
+from cxr_core.picture_measures import COLOUR_SHARE, INVERTED_SCORE, TEXT_MARKS
+
 # Chosen by looking at montages of 2,523 radiographs: see `flag_pictures`.
 TWO_VALUED_SHARE = 0.8
 DARK_MEAN = 0.3
 BRIGHT_MEAN = 0.74
 LOW_CONTRAST_STD = 0.085
 BLURRED_SHARPNESS = 0.39
-INVERTED_SCORE = 0.15
-COLOUR_SHARE = 0.005
 ELONGATION = 1.45
 BLACK_FRAME_SHARE = 0.2
 WHITE_FRAME_SHARE = 0.1
-TEXT_MARKS = 3
 CHEST_DISTANCE = 4.0
 LATERAL_MIDLINE = 1.0
 

@@ -1,6 +1,7 @@
-"""Read one picture file, hostile or not: JPEG, PNG, BMP, TIFF or DICOM, to pixels."""
+"""Read one picture file, hostile or not: JPEG, PNG, BMP, TIFF, WebP or DICOM, to pixels."""
 
 import io
+import re
 import struct
 import warnings
 from dataclasses import dataclass
@@ -12,15 +13,40 @@ from PIL import Image
 
 from cxr_core.config import MAX_FILE_BYTES, MAX_PIXELS
 
-PICTURE_ENDINGS = (".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".tif", ".tiff", ".dcm")
-_PIL_FORMATS = ("JPEG", "PNG", "BMP", "TIFF")
+PICTURE_ENDINGS = (".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".tif", ".tiff", ".webp", ".dcm")
+_PIL_FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
 # What Pillow's decoders raise on broken data; UnidentifiedImageError is an OSError.
 _PIL_ERRORS = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error)
+# A broken file is answered with a sentence; what a decoder has to say of it belongs in no log.
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 _END_MARKS = {"JPEG": b"\xff\xd9", "PNG": b"IEND"}
+# What a DICOM file without preamble begins with: group 0002 or 0008, in either order of bytes.
+_HEADERLESS_DICOM = re.compile(rb"(?s)(\x02\0|\x08\0)[\0-\x20]\0([A-Z]{2}|.{2}\0\0)|\0(\x02|\x08)\0[\0-\x20][A-Z]{2}")
+# What a camera writes beside a photograph: exposure time, f-number, ISO speed, focal length.
+_CAMERA_TAGS = (0x829A, 0x829D, 0x8827, 0x920A)
+_EXIF_DETAILS = 0x8769
+_WHITE_IS_ZERO, _PHOTOMETRIC = 0, 262
+_PHOTOGRAPH = "A camera took this picture: a photograph of a film or a screen is not what the classifier learned from."
 
 
 class UnreadablePicture(ValueError):
     """A file that cannot be shown as a picture; the message is one sentence for a person."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A decoded file.
+
+    Attributes:
+        pixels: uint8 or uint16, (H, W) for grey and (H, W, 3) in BGR order for colour.
+        notes: tuple of str, sentences a person should know: that it is the first of several frames, say.
+        doubts: tuple of str, sentences that speak against a frontal chest radiograph. Nothing that a
+            header says of a patient stands in either.
+    """
+
+    pixels: np.ndarray
+    notes: tuple = ()
+    doubts: tuple = ()
 
 
 @dataclass(frozen=True)
@@ -33,8 +59,8 @@ class PictureHeader:
 
 
 def is_dicom(data):
-    """Return True if `data` (bytes) carries DICOM's mark after its 128-byte preamble."""
-    return data[128:132] == b"DICM"
+    """Return True if `data` (bytes) carries DICOM's mark after its 128-byte preamble, or begins as one without it."""
+    return data[128:132] == b"DICM" or _HEADERLESS_DICOM.match(data[:8]) is not None
 
 
 def is_picture_file(path):
@@ -73,15 +99,21 @@ def read_header(data):
 
 
 def decode_picture(data):
-    """Decode a whole file to pixels, after checking its size.
+    """Decode a whole file to pixels alone; see `open_picture`."""
+    return open_picture(data).pixels
 
-    EXIF rotation is applied and transparency dropped. DICOM: see `dicom.decode_dicom`.
+
+def open_picture(data):
+    """Decode a whole file, after checking its size.
+
+    EXIF rotation is applied and transparency dropped; of several pages or frames the first is
+    taken. DICOM: see `dicom.decode_dicom`.
 
     Args:
         data: bytes, the whole file.
 
     Returns:
-        uint8 or uint16, (H, W) for grey and (H, W, 3) in BGR order for colour.
+        Picture.
 
     Raises:
         UnreadablePicture: not a picture, too large, cut short or broken.
@@ -95,7 +127,7 @@ def decode_picture(data):
         raise UnreadablePicture(f"The {header.format} data in this file is broken.")
     if pixels.dtype not in (np.uint8, np.uint16):
         raise UnreadablePicture(f"Pixels of type {pixels.dtype} are not read; save the picture with 8 or 16 bits.")
-    return pixels
+    return _finish_picture(data, header, pixels)
 
 
 def read_picture(path):
@@ -119,6 +151,27 @@ def check_complete(data, header):
         raise UnreadablePicture(f"The {header.format} file is cut short or broken.") from error
 
 
+def _finish_picture(data, header, pixels):
+    """Say what the file says beside its pixels, and set right what OpenCV leaves as it is."""
+    notes = []
+    try:
+        with Image.open(io.BytesIO(data), formats=(header.format,)) as image:
+            pages = getattr(image, "n_frames", 1)
+            exif = image.getexif()
+            camera = {**exif, **exif.get_ifd(_EXIF_DETAILS)}
+            if header.format == "TIFF" and exif.get(_PHOTOMETRIC) == _WHITE_IS_ZERO and pixels.dtype == np.uint16:
+                # OpenCV turns only 8-bit pixels over.
+                pixels = 65535 - pixels
+    except (*_PIL_ERRORS, AttributeError, KeyError, TypeError, ZeroDivisionError):
+        # The pixels are there; what a broken tag would have said is not needed.
+        return Picture(pixels)
+    if pages > 1:
+        notes.append(f"The file holds {pages} pictures; this is the first.")
+    if any(tag in camera for tag in _CAMERA_TAGS):
+        notes.append(_PHOTOGRAPH)
+    return Picture(pixels, tuple(notes))
+
+
 def _pil_header(data):
     try:
         with warnings.catch_warnings():
@@ -128,7 +181,7 @@ def _pil_header(data):
     except Image.DecompressionBombError as error:
         raise UnreadablePicture(f"The picture is larger than {MAX_PIXELS / 1e6:.0f} million pixels.") from error
     except _PIL_ERRORS as error:
-        raise UnreadablePicture("This is not a JPEG, PNG, BMP, TIFF or DICOM picture.") from error
+        raise UnreadablePicture("This is not a JPEG, PNG, BMP, TIFF, WebP or DICOM picture.") from error
 
 
 def _dicom_header(data):
@@ -150,6 +203,7 @@ def _decode_dicom(data):
     from cxr_core.dicom import UnreadableDicom, decode_dicom
 
     try:
-        return decode_dicom(data)
+        pixels, notes, doubts = decode_dicom(data)
+        return Picture(pixels, notes, doubts)
     except UnreadableDicom as error:
         raise UnreadablePicture(str(error)) from error

@@ -9,6 +9,7 @@ from cxr_core.classifier import load_classifier
 from cxr_core.config import class_label
 from cxr_core.evaluate import answers_of, figure_text, score_folders
 from cxr_core.files import atomic_path, write_text
+from cxr_core.gate import GATE_FILES
 
 _SHORTCUT_FIGURES = ("images", "tested", "chance", "majority", "lungs", "variants", "attention", "notes", "verdict")
 
@@ -35,6 +36,13 @@ def publish_run(run, folder, external=(), *, shortcuts=None, progress=None):
     for name in ("model.onnx", "model.keras", "epochs.csv"):
         with atomic_path(folder / name) as temporary:
             shutil.copyfile(run.path / name, temporary)
+    for name in GATE_FILES:
+        if (run.path / name).exists():
+            with atomic_path(folder / name) as temporary:
+                shutil.copyfile(run.path / name, temporary)
+        else:
+            # A gate belongs to one model: that of an earlier one must not stand before this one.
+            (folder / name).unlink(missing_ok=True)
     with atomic_path(folder / "predictions.csv") as temporary:
         run.predictions().drop(columns="path").to_csv(temporary, index=False, float_format="%.6g")
     metrics = card.metrics | {"external": scores}
@@ -72,7 +80,8 @@ def figures_markdown(card):
             )
             lines.append(f"| {class_label(name)} | {cells} | {row['support']} |")
         lines += _answers_markdown(metrics)
-    return "\n".join([*lines, *_calibration_markdown(card), *_shortcuts_markdown(card)]) + "\n"
+    lines += [*_calibration_markdown(card), *_shortcuts_markdown(card), *_gate_lines(card.metrics.get("gate"))]
+    return "\n".join(lines) + "\n"
 
 
 def _value(figure):
@@ -118,6 +127,27 @@ def _shortcuts_markdown(card):
     for row in found["variants"]:
         values = (figure_text(row[key], row[f"{key}_ci95"]) for key in ("accuracy", "retrained"))
         lines.append(f"| {row['title']} | {' | '.join(values)} |")
+    return lines
+
+
+def _gate_lines(gate):
+    """Return the Markdown lines that say what the gate refuses; none where there is no gate."""
+    if gate is None:
+        return []
+    rows = [
+        ("Test split, wrongly refused", gate["test"]),
+        ("Strange pictures kept out of the tuning, rightly refused", gate["strange"]),
+        ("Test radiographs turned, inverted, cut or put together, rightly refused", gate["altered"]),
+        *((f"Radiographs from elsewhere: {name}, refused", row) for name, row in gate["elsewhere"].items()),
+    ]
+    lines = [
+        "",
+        "## The gate before an answer\n",
+        "| pictures | refused | of | as no frontal chest | as unlike all known |",
+    ]
+    lines.append("|---|---:|---:|---:|---:|")
+    for name, row in rows:
+        lines.append(f"| {name} | {row['refused']} | {row['n']} | {row['no_chest']} | {row['unlike']} |")
     return lines
 
 

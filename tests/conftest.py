@@ -1,6 +1,7 @@
 """Shared fixtures: a drawn data set, real radiographs where they are at hand, and a home for what runs write."""
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -108,3 +109,16 @@ def tiny_run(demo_data, until):
     until(lambda: not run.status().is_active)
     assert run.status().state == "finished", run.log_tail()
     return run
+
+
+@pytest.fixture(scope="session")
+def ungated_model(tmp_path_factory):
+    """The shipped classifier without its gate, which would refuse drawings, and sure of whatever it answers."""
+    from cxr_core.config import SHIPPED_MODEL_DIR
+    from cxr_core.gate import GATE_FILES
+    from cxr_core.operating_point import save_operating_point
+
+    folder = tmp_path_factory.mktemp("ungated") / "model"
+    shutil.copytree(SHIPPED_MODEL_DIR, folder, ignore=shutil.ignore_patterns(*GATE_FILES))
+    save_operating_point(folder, abstain_below=0.01)
+    return folder

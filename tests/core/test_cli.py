@@ -233,8 +233,10 @@ def test_help_says_what_this_is_not_for(capsys):
     assert "not for diagnosis" in " ".join(capsys.readouterr().out.split())
 
 
-def test_predict_gives_every_file_in_the_order_given_and_exits_with_1_for_a_bad_one(run_python, pictures):
-    answer = run_python("-m", "cxr_core", "predict", *pictures, "--json", "-")
+def test_predict_gives_every_file_in_the_order_given_and_exits_with_1_for_a_bad_one(
+    run_python, pictures, ungated_model
+):
+    answer = run_python("-m", "cxr_core", "predict", *pictures, "--model", ungated_model, "--json", "-")
     assert answer.returncode == 1
     rows = json.loads(answer.stdout)
     assert [row["file"] for row in rows] == [str(p) for p in pictures]
@@ -243,8 +245,8 @@ def test_predict_gives_every_file_in_the_order_given_and_exits_with_1_for_a_bad_
     assert rows[1]["label"] is None
 
 
-def test_predict_gives_probabilities_that_sum_to_one_and_the_highest_as_label(command, pictures):
-    code, output, _ = command("predict", pictures[0], "--json", "-")
+def test_predict_gives_probabilities_that_sum_to_one_and_the_highest_as_label(command, pictures, ungated_model):
+    code, output, _ = command("predict", pictures[0], "--model", ungated_model, "--json", "-")
     (row,) = json.loads(output)
     assert code == 0
     assert sum(row["probabilities"].values()) == pytest.approx(1, abs=1e-5)

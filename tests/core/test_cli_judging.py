@@ -76,7 +76,8 @@ def test_an_answer_it_is_not_sure_of_says_so(demo_data, run, capsys):
     picture = next((demo_data / "normal").iterdir())
     assert cli.main(["predict", str(picture), "--model", str(run), "--json", "-"]) == 0
     (row,) = json.loads(capsys.readouterr().out)
-    assert row["reasons"][0].startswith("Not sure: ")
+    assert (row["status"], row["label"]) == ("abstain", None)
+    assert row["reasons"][0].startswith("The classifier is not sure.")
 
 
 def test_a_published_card_counts_abstentions_and_holds_the_labs_figures(run, tmp_path, demo_data):

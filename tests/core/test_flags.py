@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from cxr_core.flags import FLAGS, Flag, chest_distance, flag_pictures, flag_values, other_disease, says_lateral
-from cxr_core.measures import measure_picture
 from cxr_core.phantoms import draw_phantom
+from cxr_core.picture_measures import measure_picture
 
 
 def draw_chest(seed=1):

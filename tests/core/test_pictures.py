@@ -3,20 +3,28 @@
 import io
 import struct
 import tracemalloc
-import zlib
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pydicom
 import pytest
+import tifffile
+from picture_files import dicom, png_chunk, png_claiming, saved, stretched
 from PIL import Image
-from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
-from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, SecondaryCaptureImageStorage
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
 from cxr_core.config import MAX_FILE_BYTES, MAX_PIXELS
-from cxr_core.pictures import UnreadablePicture, decode_picture, is_dicom, is_picture_file, read_header, read_picture
+from cxr_core.pictures import (
+    UnreadablePicture,
+    decode_picture,
+    is_dicom,
+    is_picture_file,
+    open_picture,
+    read_header,
+    read_picture,
+)
 
 DICOM_FILES = Path(pydicom.__file__).parent / "data" / "test_files"
 # pydicom warns of what these files get wrong on purpose.
@@ -24,52 +32,6 @@ pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
 RAMP = np.arange(0, 240, 2, dtype=np.uint8).reshape(10, 12)
 COLOUR = np.random.default_rng(0).integers(0, 255, (30, 40, 3), dtype=np.uint8)
-
-
-def saved(image, kind, **options):
-    stream = io.BytesIO()
-    image.save(stream, kind, **options)
-    return stream.getvalue()
-
-
-def png_chunk(kind, body):
-    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-
-
-def png_claiming(width, height):
-    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    body = png_chunk(b"IHDR", header) + png_chunk(b"IDAT", zlib.compress(b"\0" * 64)) + png_chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + body
-
-
-def dicom(pixels, photometric="MONOCHROME2", syntax=ExplicitVRLittleEndian, **tags):
-    """A DICOM file's bytes; `pixels` uint8 or uint16, (H, W) or (H, W, 3)."""
-    data = Dataset()
-    data.file_meta = FileMetaDataset()
-    data.file_meta.TransferSyntaxUID = syntax
-    data.file_meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
-    data.file_meta.MediaStorageSOPInstanceUID = "1.2.3.4"
-    data.SOPClassUID, data.SOPInstanceUID = SecondaryCaptureImageStorage, "1.2.3.4"
-    data.Rows, data.Columns = pixels.shape[:2]
-    data.SamplesPerPixel = 3 if pixels.ndim == 3 else 1
-    if pixels.ndim == 3:
-        data.PlanarConfiguration = 0
-    data.PhotometricInterpretation = photometric
-    data.BitsAllocated = data.BitsStored = 8 * pixels.itemsize
-    data.HighBit, data.PixelRepresentation = data.BitsStored - 1, 0
-    data.PixelData = pixels.tobytes()
-    data["PixelData"].VR = "OB" if pixels.itemsize == 1 else "OW"
-    for name, value in tags.items():
-        setattr(data, name, value)
-    stream = io.BytesIO()
-    pydicom.dcmwrite(stream, data, enforce_file_format=True)
-    return stream.getvalue()
-
-
-def stretched(values):
-    """Values as a 16-bit picture over its whole range."""
-    values = np.asarray(values, float)
-    return np.round((values - values.min()) / np.ptp(values) * 65535).astype(np.uint16)
 
 
 def refusal(data):
@@ -198,9 +160,10 @@ def test_a_header_gives_the_size_and_format_of_each_kind():
     assert (header.width, header.height, header.format) == (12, 10, "DICOM")
 
 
-@pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF"])
+@pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "WEBP"])
 def test_colour_comes_in_bgr_order(kind):
-    np.testing.assert_array_equal(decode_picture(saved(Image.fromarray(COLOUR), kind)), COLOUR[..., ::-1])
+    lossless = {"lossless": True} if kind == "WEBP" else {}
+    np.testing.assert_array_equal(decode_picture(saved(Image.fromarray(COLOUR), kind, **lossless)), COLOUR[..., ::-1])
 
 
 def test_a_jpeg_is_decoded_as_opencv_does(tmp_path):
@@ -247,6 +210,35 @@ def test_transparency_is_dropped(mode):
 def test_a_palette_png_shows_its_colours():
     picture = Image.fromarray(COLOUR).quantize(16)
     np.testing.assert_array_equal(decode_picture(saved(picture, "PNG"))[..., ::-1], np.asarray(picture.convert("RGB")))
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "TIFF"])
+def test_cmyk_shows_as_pillow_shows_it(kind):
+    data = saved(Image.fromarray(cv2.resize(COLOUR, (200, 150))).convert("CMYK"), kind)
+    expected = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+    np.testing.assert_allclose(decode_picture(data)[..., ::-1].astype(int), expected, atol=2)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_tiff_whose_zero_is_white_is_turned_over(dtype):
+    image = RAMP.astype(dtype)
+    stream = io.BytesIO()
+    tifffile.imwrite(stream, image, photometric="miniswhite")
+    np.testing.assert_array_equal(decode_picture(stream.getvalue()), np.iinfo(dtype).max - image)
+
+
+def test_of_several_pages_the_first_is_taken_and_said_to_be_the_first():
+    first, second = Image.fromarray(RAMP), Image.fromarray(RAMP[::-1].copy())
+    picture = open_picture(saved(first, "TIFF", save_all=True, append_images=[second]))
+    np.testing.assert_array_equal(picture.pixels, RAMP)
+    assert picture.notes == ("The file holds 2 pictures; this is the first.",)
+
+
+def test_a_picture_from_a_camera_is_said_to_be_a_photograph():
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0x829D] = 1.8
+    assert "A camera took this picture" in open_picture(saved(Image.fromarray(RAMP), "JPEG", exif=exif)).notes[0]
+    assert open_picture(saved(Image.fromarray(RAMP), "JPEG")).notes == ()
 
 
 def test_a_one_bit_png_is_black_and_white():

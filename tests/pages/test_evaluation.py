@@ -5,7 +5,6 @@ import shutil
 import pytest
 
 from cxr_core.card import load_card
-from cxr_core.config import SHIPPED_MODEL_DIR
 
 from .test_pages import open_page, said
 
@@ -13,9 +12,9 @@ VIEW = 1
 
 
 @pytest.fixture
-def shipped_copy(tmp_path, monkeypatch):
+def shipped_copy(tmp_path, monkeypatch, ungated_model):
     """A copy of the shipped classifier in its place, so that keeping something changes no file of the project."""
-    folder = shutil.copytree(SHIPPED_MODEL_DIR, tmp_path / "model")
+    folder = shutil.copytree(ungated_model, tmp_path / "model")
     monkeypatch.setattr("ui.models.SHIPPED_MODEL_DIR", folder)
     return folder
 
@@ -82,7 +81,7 @@ def test_a_kept_abstention_is_heeded_by_the_next_prediction(shipped_copy):
     app.switch_page("pages/predict.py").run()
     example = next(s for s in app.selectbox if s.label == "Or an example")
     example.select(example.options[1]).run()
-    assert any(w.value.startswith("Not sure") for w in app.warning)
+    assert any(w.value.startswith("The classifier is not sure.") for w in app.warning)
 
 
 def test_a_visitor_of_a_shared_installation_can_keep_nothing(monkeypatch, shipped_copy):

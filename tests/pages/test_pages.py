@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from picture_files import dicom
 from streamlit.testing.v1 import AppTest
 
 from cxr_core.config import NOTICE, PROJECT_DIR
@@ -45,6 +46,12 @@ def run_folder(tmp_path, monkeypatch):
     monkeypatch.setattr("cxr_core.runs.RUNS_DIR", folder)
     monkeypatch.setattr("cxr_core.runs.list_runs.__defaults__", (folder,))
     return folder
+
+
+@pytest.fixture
+def ungated(ungated_model, monkeypatch):
+    """The pages' shipped classifier has no gate, so that it answers drawings."""
+    monkeypatch.setattr("ui.models.SHIPPED_MODEL_DIR", ungated_model)
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -115,11 +122,11 @@ def test_every_preprocessing_option_can_be_changed():
     assert not app.error
 
 
-def test_a_bad_upload_gets_one_sentence_and_the_next_one_works():
+def test_a_bad_upload_gets_one_sentence_and_the_next_one_works(ungated):
     app = open_page("predict")
     app.file_uploader[0].set_value(("scan.png", b"this is text", "image/png")).run()
     assert not app.exception
-    assert said(app.error).startswith("This is not a JPEG, PNG, BMP, TIFF or DICOM picture.")
+    assert said(app.error).startswith("This is not a JPEG, PNG, BMP, TIFF, WebP or DICOM picture.")
     scan = png(draw_phantom("covid", np.random.default_rng(1)))
     app.file_uploader[0].set_value(("scan.png", scan, "image/png")).run()
     assert not app.exception
@@ -145,13 +152,26 @@ def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded():
     assert "million" in said(app.error)
 
 
-def test_an_example_shows_a_prediction_and_says_that_it_is_a_drawing():
+def test_an_example_shows_a_prediction_and_says_that_it_is_a_drawing(ungated):
     app = open_page("predict")
     example = next(s for s in app.selectbox if s.label == "Or an example")
     example.select(example.options[1]).run()
     assert not app.exception
     assert said(app.subheader).startswith("The classifier answers")
     assert "This is a drawing" in said(app.caption)
+
+
+def test_a_picture_without_an_answer_shows_the_reason_and_the_numbers_on_request(ungated):
+    app = open_page("predict")
+    scan = dicom(draw_phantom("covid", np.random.default_rng(1)), Modality="CT")
+    app.file_uploader[0].set_value(("scan", scan, "application/dicom")).run()
+    assert not app.exception
+    assert said(app.subheader).startswith("No answer")
+    assert "another kind of examination" in said(app.warning)
+    assert not app.get("download_button")
+    next(t for t in app.toggle if t.label == "Show the numbers all the same").set_value(True).run()
+    assert not app.exception
+    assert app.get("download_button")
 
 
 def test_evaluation_scores_another_data_set():

@@ -1,0 +1,186 @@
+"""An answer as a careful colleague would give it: a label, or none with the reasons, and what to mind."""
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from cxr_core.classifier import Prediction
+from cxr_core.config import class_label
+from cxr_core.explain import overlay_map
+from cxr_core.gate import MEASURES, Verdict, gate_measures
+from cxr_core.picture_measures import TEXT_MARKS, count_text_marks
+
+# Below this difference between the two highest probabilities a classifier is not sure whose card names no limit.
+MARGIN = 0.2
+# Above this share of coloured pixels a radiograph was photographed, or dyed by whoever published it.
+TINTED_SHARE = 0.2
+# How wide a band of confidence may be asked for its record, and how few images are too few to tell.
+_BANDS = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
+_FEW = 5
+
+_TEXT = (
+    "Letters or arrows stand in this picture: a classifier can read them instead of lungs, and they may name a person."
+)
+_TINTED = "This picture has a tint, as a photograph of a film or a screen has; radiographs are grey."
+_WORDS = ((0.95, "almost certain"), (0.8, "fairly sure"), (0.6, "leaning towards it"), (0.0, "a guess"))
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is said of one picture.
+
+    Attributes:
+        status: "ok", or "abstain" where no label should be shown.
+        label: str, the class answered; None when abstaining.
+        reasons: tuple of str, why there is no answer; empty when there is one.
+        notes: tuple of str, what to mind all the same.
+        prediction: classifier.Prediction, the numbers behind it, for an expert.
+        verdict: gate.Verdict, or None where the model has no gate.
+    """
+
+    status: str
+    label: str | None
+    reasons: tuple
+    notes: tuple
+    prediction: Prediction
+    verdict: Verdict | None
+
+    @property
+    def in_words(self):
+        """How sure the classifier is of its highest class, in words."""
+        sure = float(self.prediction.probabilities.max())
+        return next(words for least, words in _WORDS if sure >= least)
+
+    def overlay(self, classifier, class_name, *, alpha=0.4, colour_map="jet"):
+        """Lay the map of one class over the picture.
+
+        Args:
+            classifier: the classifier.Classifier that answered.
+            class_name: str, one of its classes.
+            alpha, colour_map: as for `explain.overlay_map`.
+
+        Returns:
+            uint8 (H, W, 3) RGB at the picture's own size.
+        """
+        prediction = self.prediction
+        map_ = prediction.maps[prediction.classes.index(class_name)]
+        map_ = classifier.card.preprocessing.map_on_picture(map_, prediction.picture.shape)
+        return overlay_map(prediction.picture, map_, alpha=alpha, colour_map=colour_map)
+
+
+def answer_upload(classifier, data, layer=None):
+    """Answer a whole picture file.
+
+    Args:
+        classifier: classifier.Classifier.
+        data: bytes of the file.
+        layer: as for `Classifier.predict_picture`.
+
+    Returns:
+        Answer.
+
+    Raises:
+        pictures.UnreadablePicture: the bytes are no picture, too large or broken.
+    """
+    return judge_prediction(classifier, classifier.predict_picture(data, layer))
+
+
+def judge_prediction(classifier, prediction):
+    """Decide whether a Prediction may be shown as an answer; returns an Answer."""
+    measures = gate_measures(prediction.picture)
+    verdict = classifier.gate.judge(prediction.features, measures) if classifier.gate else None
+    reasons = [*prediction.doubts, *(verdict.reasons if verdict else ())]
+    if not reasons:
+        reasons += _doubt_of_confidence(prediction, classifier.card.abstain_below)
+    notes = [*prediction.notes]
+    if not (verdict and verdict.reasons):  # of a picture that is no radiograph nothing more need be said
+        notes += _picture_notes(prediction.picture, measures[MEASURES.index("colour")])
+    label = None if reasons else prediction.label
+    return Answer("abstain" if reasons else "ok", label, tuple(reasons), tuple(notes), prediction, verdict)
+
+
+def answer_row(name, answer):
+    """Return an Answer as JSON takes it: the row that the command line and the API give for a file."""
+    probabilities = zip(answer.prediction.classes, answer.prediction.probabilities, strict=True)
+    neighbours = answer.verdict.neighbours if answer.verdict else ()
+    return {
+        "file": name,
+        "status": answer.status,
+        "label": answer.label,
+        "probabilities": {class_name: float(p) for class_name, p in probabilities},
+        "reasons": list(answer.reasons),
+        "notes": list(answer.notes),
+        "nearest": [{"class": n.class_name, "similarity": round(n.similarity, 4)} for n in neighbours],
+        "error": None,
+    }
+
+
+def error_row(name, sentence):
+    """Return the row of a file that could not be answered at all."""
+    empty = {"label": None, "probabilities": {}, "reasons": [], "notes": [], "nearest": []}
+    return {"file": name, "status": "error", **empty, "error": sentence}
+
+
+def load_track_record(folder):
+    """Read how sure a classifier was of its own test images, and whether it was right.
+
+    Args:
+        folder: str or Path of a model folder.
+
+    Returns:
+        (confidence, right): float and bool arrays (N,); empty where nothing was kept.
+    """
+    path = Path(folder) / "predictions.csv"
+    if not path.exists():
+        return np.empty(0), np.empty(0, bool)
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["split"] == "test"]
+    return np.array([float(r["confidence"]) for r in rows]), np.array([r["right"] == "True" for r in rows], bool)
+
+
+def confidence_sentence(confidence, record):
+    """Say how often the classifier was right when it was about as sure as this.
+
+    Args:
+        confidence: float in [0, 1].
+        record: as `load_track_record` returns it.
+
+    Returns:
+        str, one sentence; None where there is no record.
+    """
+    known, right = record
+    if not len(known):
+        return None
+    low, high = next((a, b) for a, b in zip(_BANDS, _BANDS[1:], strict=False) if confidence <= b)
+    inside = (known > low) & (known <= high)
+    if inside.sum() < _FEW:
+        return (
+            f"It was between {low:.0%} and {high:.0%} sure of only {inside.sum()} of its test images: too few to tell."
+        )
+    return (
+        f"Of the {inside.sum()} test images it was between {low:.0%} and {high:.0%} sure of, "
+        f"{right[inside].sum()} were right ({right[inside].mean():.0%})."
+    )
+
+
+def _doubt_of_confidence(prediction, abstain_below):
+    first, second = np.argsort(-prediction.probabilities)[:2]
+    sure = float(prediction.probabilities[first])
+    if abstain_below:
+        limit = f"It is {sure:.1%} sure of {class_label(prediction.classes[first])}; its answers count from"
+        return [f"The classifier is not sure. {limit} {abstain_below:.1%} on."] if sure < abstain_below else []
+    if sure - prediction.probabilities[second] >= MARGIN:
+        return []
+    names = [class_label(prediction.classes[i]) for i in (first, second)]
+    return [f"The classifier is not sure: {names[0]} and {names[1]} are nearly as likely."]
+
+
+def _picture_notes(picture, coloured):
+    notes = []
+    if count_text_marks(picture) >= TEXT_MARKS:
+        notes.append(_TEXT)
+    if coloured >= TINTED_SHARE:
+        notes.append(_TINTED)
+    return notes

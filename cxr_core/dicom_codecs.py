@@ -1,0 +1,104 @@
+"""Decoders for compressed DICOM pixels, as a pydicom plugin.
+
+pydicom's own plugins need GDCM, which ends the whole process on some broken JPEG data, or
+pylibjpeg-libjpeg, whose licence is the GPL. imagecodecs (BSD-3) wraps libjpeg-turbo, CharLS and
+OpenJPEG, which are fuzzed by their makers; it is imported when the first compressed file comes.
+"""
+
+import io
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+from pydicom import uid
+
+_LABEL = "imagecodecs"
+_JPEG = {uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit, uid.JPEGLossless, uid.JPEGLosslessSV1}
+_JPEG_LS = {uid.JPEGLSLossless, uid.JPEGLSNearLossless}
+_JPEG_2000 = {uid.JPEG2000Lossless, uid.JPEG2000}
+
+# The two names that pydicom asks a plugin for.
+DECODER_DEPENDENCIES = dict.fromkeys(_JPEG | _JPEG_LS | _JPEG_2000, ("numpy", "imagecodecs"))
+
+
+def is_available(_uid):
+    """Return True: imagecodecs is among the requirements."""
+    return True
+
+
+def choose_plugins(decoder, several_samples):
+    """Return the plugins to decode with, in the order to try them.
+
+    Args:
+        decoder: pydicom Decoder of a compressed transfer syntax.
+        several_samples: bool, whether the picture is in colour. 8-bit colour is for Pillow, which
+            knows the many ways that colour is stored; then check its size first.
+
+    Returns:
+        list of str, at least one.
+
+    Raises:
+        NotImplementedError: there is no plugin for this syntax.
+    """
+    known = decoder.UID in DECODER_DEPENDENCIES
+    if known and _LABEL not in decoder.available_plugins:
+        decoder.add_plugin(_LABEL, (__name__, "decode_frame"))
+    wanted = ("pillow", _LABEL) if several_samples else (_LABEL,)
+    plugins = [name for name in wanted if name in decoder.available_plugins]
+    if not plugins:
+        raise NotImplementedError("There is no decoder for this transfer syntax.")
+    return plugins
+
+
+def decode_frame(source, runner):
+    """Decode one frame for pydicom.
+
+    Args:
+        source: bytes, the compressed frame.
+        runner: pydicom DecodeRunner; told how the decoded pixels lie.
+
+    Returns:
+        bytearray of the pixels.
+
+    Raises:
+        ValueError: the data are broken, or of another size than the header says.
+    """
+    import imagecodecs
+
+    syntax, samples = runner.transfer_syntax, runner.samples_per_pixel
+    options = {}
+    if syntax in _JPEG:
+        decode = imagecodecs.jpeg8_decode
+        # The same space in and out: what the numbers mean is pydicom's to say.
+        options = {} if samples == 1 else {"colorspace": "RGB", "outcolorspace": "RGB"}
+    elif syntax in _JPEG_LS:
+        decode = imagecodecs.jpegls_decode
+    else:
+        decode = imagecodecs.jpeg2k_decode
+    shape = (runner.rows, runner.columns) + ((samples,) if samples > 1 else ())
+    pixels = _decode_into(decode, source, shape, options)
+    runner.set_option("bits_allocated", 8 * pixels.itemsize)
+    if samples > 1:
+        runner.set_option("planar_configuration", 0)
+    return bytearray(pixels.tobytes())
+
+
+def check_frame_size(frame, rows, columns):
+    """Raise ValueError if a compressed frame says that it is larger than the file's header says."""
+    try:
+        with Image.open(io.BytesIO(frame), formats=("JPEG", "JPEG2000")) as image:
+            if image.width * image.height > rows * columns:
+                raise ValueError("The compressed picture is larger than the header says.")
+    except UnidentifiedImageError:
+        return  # not for Pillow then
+
+
+def _decode_into(decode, source, shape, options):
+    """Decode into an array of the header's size: a frame that claims a larger one is refused before it takes memory."""
+    for dtype in (np.uint8, np.uint16, np.int16, np.int8):
+        try:
+            return decode(source, out=np.empty(shape, dtype), **options)
+        except ValueError:  # of another shape or kind; the next one may fit
+            continue
+        except RuntimeError as error:  # the base of imagecodecs' own errors
+            raise ValueError("The compressed pixels are broken.") from error
+    raise ValueError("The compressed picture is of another size or kind than the header says.")

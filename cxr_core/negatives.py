@@ -1,0 +1,306 @@
+"""Pictures that are no frontal chest radiographs: photographs that installed packages bring, other examinations,
+drawings, and radiographs that were turned, inverted, cut or put into something else."""
+
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from cxr_core.phantoms import draw_phantom
+from cxr_core.pictures import UnreadablePicture, decode_picture
+
+# Of each package's pictures the first tuple is for tuning, the second is kept out of it. No source is in both.
+_PACKAGES = {
+    "skimage/data": (
+        (
+            "astronaut.png", "brick.png", "camera.png", "coffee.png", "coins.png", "grass.png", "gravel.png",
+            "clock_motion.png", "motorcycle_left.png", "page.png", "retina.jpg", "phantom.png", "color.png",
+            "chessboard_GRAY.png",
+        ),
+        (
+            "chelsea.png", "rocket.jpg", "hubble_deep_field.jpg", "moon.png", "text.png", "horse.png", "ihc.png",
+            "cell.png", "microaneurysms.png", "logo.png",
+        ),
+    ),
+    "sklearn/datasets/images": (("china.jpg",), ("flower.jpg",)),
+    "matplotlib/mpl-data/sample_data": (("grace_hopper.jpg",), ("Minduka_Present_Blue_Pack.png", "logo2.png")),
+    "pydicom/data/test_files": (
+        ("CT_small.dcm", "MR_small.dcm", "JPEG2000.dcm", "examples_palette.dcm"),
+        ("693_J2KI.dcm", "examples_overlay.dcm", "examples_rgb_color.dcm", "examples_jpeg2k.dcm"),
+    ),
+}  # fmt: skip
+_VOLUMES = {"tuning": "example4d.nii.gz", "kept": "anatomical.nii"}
+_SLICES = 24
+_WORDS = tuple(
+    "the of and patient study method result figure table lung image model data class found after before with "  # noqa: SIM905
+    "without between under over page chapter section number value mean range error left right report normal".split()
+)
+_ALTERATIONS = ("upside down", "on its side", "inverted", "a part of one", "several in one", "in a page")
+
+
+@dataclass(frozen=True)
+class Negative:
+    """One picture that is to be refused.
+
+    Attributes:
+        kind: str, what it is, in words.
+        pixels: uint8 or uint16, (H, W) or (H, W, 3) BGR.
+    """
+
+    kind: str
+    pixels: np.ndarray
+
+
+def strange_pictures(side, n, rng, *, drawings=True):
+    """Make pictures of strange things: photographs, other examinations, text, screens, noise, drawings.
+
+    Args:
+        side: "tuning" or "kept"; the two share no photograph, no volume and no way of setting text.
+        n: int, about how many; each kind gets its share.
+        rng: numpy.random.Generator.
+        drawings: bool, whether phantoms count: not where a classifier learned from them.
+
+    Yields:
+        Negative.
+    """
+    if side not in ("tuning", "kept"):
+        raise ValueError(f"side must be tuning or kept; received {side!r}.")
+    photographs, examinations = _package_pictures(side)
+    makers = {
+        "noise": _draw_noise,
+        "gradients and patterns": _draw_pattern,
+        "a page of text": _draw_opencv_page if side == "tuning" else _draw_pillow_page,
+        "a screen": _draw_screen,
+    }
+    if drawings:
+        makers["a drawing"] = lambda rng: draw_phantom(str(rng.choice(["normal", "covid", "virus"])), rng)
+    # Photographs are what people try first, and there are few: half of all.
+    for i in range(n // 2):
+        yield Negative("a photograph", _vary(photographs[i % len(photographs)], rng))
+    for i in range(n // 6):
+        yield Negative("another examination", _vary(examinations[i % len(examinations)], rng, whole=True))
+    for kind, draw in makers.items():
+        for _ in range(n // 3 // len(makers)):
+            yield Negative(kind, draw(rng))
+
+
+def altered_radiographs(pictures, rng):
+    """Alter radiographs so that no answer to them can be right.
+
+    Args:
+        pictures: list of uint8 or uint16 pictures, as `pictures.decode_picture` gives them.
+        rng: numpy.random.Generator.
+
+    Yields:
+        Negative, one per picture, the kinds in turn.
+    """
+    for i, picture in enumerate(pictures):
+        kind = _ALTERATIONS[i % len(_ALTERATIONS)]
+        image = _grey_u8(picture)
+        if kind == "upside down":
+            altered = cv2.flip(image, int(rng.choice([0, -1])))
+        elif kind == "on its side":
+            altered = cv2.rotate(image, int(rng.choice([cv2.ROTATE_90_CLOCKWISE, cv2.ROTATE_90_COUNTERCLOCKWISE])))
+        elif kind == "inverted":
+            altered = 255 - image
+        elif kind == "a part of one":
+            altered = _crop(image, rng, 0.2, 0.42)
+        elif kind == "several in one":
+            others = [_grey_u8(pictures[int(rng.integers(len(pictures)))]) for _ in range(3)]
+            quarters = [cv2.resize(one, (256, 256), interpolation=cv2.INTER_AREA) for one in (image, *others)]
+            altered = np.vstack([np.hstack(quarters[:2]), np.hstack(quarters[2:])])
+        else:
+            altered = _put_into_page(image, rng)
+        yield Negative(kind, altered)
+
+
+def small_grey(picture, side=512):
+    """Return a decoded picture as uint8 grey, its longest side at most `side` pixels."""
+    image = _grey_u8(picture)
+    scale = side / max(image.shape)
+    return image if scale >= 1 else cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+
+
+def mild_copy(picture, rng):
+    """Return a radiograph as another workstation might save it: turned a little, brighter, softer, cut closer."""
+    image = small_grey(picture)
+    height, width = image.shape
+    turn = cv2.getRotationMatrix2D((width / 2, height / 2), rng.uniform(-8, 8), rng.uniform(0.92, 1.12))
+    image = cv2.warpAffine(image, turn, (width, height))
+    if rng.random() < 0.5:
+        image = image[:, ::-1]
+    values = image.astype(np.float32)
+    values = (values - 128) * rng.uniform(0.75, 1.2) + 128 + rng.uniform(-20, 20)
+    if rng.random() < 0.5:
+        values = cv2.GaussianBlur(values, (0, 0), rng.uniform(0.3, 1.2))
+    image = np.clip(values, 0, 255).astype(np.uint8)
+    quality = int(rng.integers(50, 96))
+    return cv2.imdecode(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_UNCHANGED)
+
+
+def _package_pictures(side):
+    """Return (photographs, other examinations), lists of pictures that installed packages bring."""
+    photographs, examinations = [], []
+    for folder, names in _PACKAGES.items():
+        package, _, inside = folder.partition("/")
+        spec = importlib.util.find_spec(package)
+        if spec is None:
+            continue
+        for name in names[side == "kept"]:
+            path = Path(spec.origin).parent / inside / name
+            try:
+                picture = decode_picture(path.read_bytes())
+            except (OSError, UnreadablePicture):  # another version of the package
+                continue
+            (examinations if package == "pydicom" else photographs).append(picture)
+    return photographs, examinations + _volume_slices(_VOLUMES[side])
+
+
+def _volume_slices(name):
+    """Return slices of a volume that nibabel brings; none where it is not installed."""
+    if importlib.util.find_spec("nibabel") is None:
+        return []
+    import nibabel
+
+    path = Path(nibabel.__file__).parent / "tests" / "data" / name
+    if not path.exists():
+        return []
+    volume = np.asarray(nibabel.load(path).dataobj, np.float32)
+    volume = volume[..., 0] if volume.ndim == 4 else volume
+    slices = []
+    for axis in range(3):
+        for position in np.linspace(0.25, 0.75, _SLICES // 3) * (volume.shape[axis] - 1):
+            plane = np.take(volume, int(position), axis=axis)
+            span = np.ptp(plane) or 1.0
+            slices.append(np.round((plane - plane.min()) / span * 255).astype(np.uint8))
+    return slices
+
+
+def _vary(picture, rng, *, whole=False):
+    """Return a version of a picture: cut, turned, grey or not, of another size and contrast."""
+    image = _u8(picture)
+    image = _crop(image, rng, *((0.85, 1.0) if whole else (0.35, 1.0)))
+    if image.ndim == 3 and rng.random() < 0.6:
+        image = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+    if rng.random() < 0.3:
+        image = cv2.flip(image, int(rng.choice([-1, 0, 1])))
+    if rng.random() < 0.15:
+        image = 255 - image
+    values = (image.astype(np.float32) - 128) * rng.uniform(0.6, 1.3) + 128 + rng.uniform(-30, 30)
+    image = np.clip(values, 0, 255).astype(np.uint8)
+    side = int(rng.integers(200, 1200))
+    scale = side / max(image.shape[:2])
+    size = (max(8, round(image.shape[1] * scale)), max(8, round(image.shape[0] * scale)))
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+
+
+def _crop(image, rng, smallest, largest):
+    height, width = image.shape[:2]
+    share_y, share_x = rng.uniform(smallest, largest, 2)
+    h, w = max(8, int(height * share_y)), max(8, int(width * share_x))
+    top, left = int(rng.integers(0, max(1, height - h + 1))), int(rng.integers(0, max(1, width - w + 1)))
+    return np.ascontiguousarray(image[top : top + h, left : left + w])
+
+
+def _size(rng):
+    return tuple(int(v) for v in rng.integers(200, 1000, 2))
+
+
+def _draw_noise(rng):
+    height, width = _size(rng)
+    channels = int(rng.choice([1, 1, 3]))
+    cell = float(rng.choice([1, 2, 8, 40]))
+    small = (max(2, int(height / cell)), max(2, int(width / cell)), channels)
+    noise = rng.integers(0, 256, small) if rng.random() < 0.5 else rng.normal(128, 50, small)
+    image = np.clip(noise, 0, 255).astype(np.uint8)
+    return np.squeeze(cv2.resize(image, (width, height), interpolation=cv2.INTER_CUBIC))
+
+
+def _draw_pattern(rng):
+    height, width = _size(rng)
+    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
+    turn = rng.uniform(0, 2 * np.pi)
+    along = np.cos(turn) * x / width + np.sin(turn) * y / height
+    kind = rng.integers(4)
+    if kind == 0:
+        values = along
+    elif kind == 1:
+        values = np.sin(along * rng.uniform(5, 80))
+    elif kind == 2:
+        values = np.hypot(x / width - rng.random(), y / height - rng.random())
+    else:
+        values = np.full((height, width), rng.random(), np.float32)
+        values[0, 0] += rng.choice([0, 0.01])
+    span = np.ptp(values) or 1.0
+    image = np.round((values - values.min()) / span * rng.integers(60, 256)).astype(np.uint8)
+    return 255 - image if rng.random() < 0.5 else image
+
+
+def _draw_opencv_page(rng):
+    width, height = int(rng.integers(500, 900)), int(rng.integers(600, 1200))
+    page = np.full((height, width), int(rng.integers(225, 256)), np.uint8)
+    font, scale = int(rng.integers(0, 5)), rng.uniform(0.35, 0.8)
+    step = int(40 * scale)
+    for y in range(int(rng.integers(30, 120)), height - 20, step):
+        line = " ".join(rng.choice(_WORDS, 14))
+        cv2.putText(page, line, (int(rng.integers(15, 40)), y), font, scale, int(rng.integers(0, 80)), 1, cv2.LINE_AA)
+    return 255 - page if rng.random() < 0.2 else page
+
+
+def _draw_pillow_page(rng):
+    width, height = int(rng.integers(500, 900)), int(rng.integers(600, 1200))
+    page = Image.new("RGB", (width, height), tuple(int(v) for v in rng.integers(230, 256, 3)))
+    draw, font = ImageDraw.Draw(page), ImageFont.load_default(size=float(rng.uniform(11, 24)))
+    y = int(rng.integers(20, 90))
+    while y < height - 30:
+        words = " ".join(rng.choice(_WORDS, int(rng.integers(3, 12))))
+        draw.text((int(rng.integers(20, 60)), y), words, fill=(20, 20, 30), font=font)
+        y += int(rng.integers(18, 44))
+    return cv2.cvtColor(np.asarray(page), cv2.COLOR_RGB2BGR)
+
+
+def _draw_screen(rng):
+    """Draw a window with a bar, a list, boxes, buttons and words."""
+    width, height = int(rng.integers(700, 1300)), int(rng.integers(400, 900))
+    dark = rng.random() < 0.4
+    back, ink = ((30, 26, 22), (220, 220, 215)) if dark else ((250, 250, 248), (45, 40, 35))
+    screen = np.full((height, width, 3), back, np.uint8)
+    accent = tuple(int(v) for v in rng.integers(40, 230, 3))
+    cv2.rectangle(screen, (0, 0), (width, int(rng.integers(24, 60))), accent, -1)
+    left = int(rng.integers(120, 260))
+    cv2.rectangle(screen, (0, 0), (left, height), tuple(int(v * 0.93) for v in back), -1)
+    for y in range(80, height - 20, int(rng.integers(24, 40))):
+        cv2.putText(screen, str(rng.choice(_WORDS)), (16, y), 0, 0.5, ink, 1, cv2.LINE_AA)
+    for _ in range(int(rng.integers(2, 7))):
+        x, y = int(rng.integers(left, width - 80)), int(rng.integers(60, height - 60))
+        w, h = int(rng.integers(60, 400)), int(rng.integers(30, 260))
+        filled = -1 if rng.random() < 0.4 else 1
+        cv2.rectangle(screen, (x, y), (x + w, y + h), tuple(int(v) for v in rng.integers(60, 240, 3)), filled)
+        cv2.putText(screen, " ".join(rng.choice(_WORDS, 3)), (x + 6, y + 20), 0, 0.5, ink, 1, cv2.LINE_AA)
+    return cv2.cvtColor(screen, cv2.COLOR_BGR2GRAY) if rng.random() < 0.3 else screen
+
+
+def _put_into_page(image, rng):
+    """Lay a radiograph as a figure into a page of text."""
+    page = _draw_opencv_page(rng)
+    width = int(page.shape[1] * rng.uniform(0.3, 0.5))
+    figure = cv2.resize(image, (width, max(8, round(image.shape[0] * width / image.shape[1]))))
+    figure = figure[: page.shape[0] - 40]
+    top = int(rng.integers(20, page.shape[0] - figure.shape[0] - 10))
+    left = int(rng.integers(20, page.shape[1] - width - 10))
+    page[top : top + figure.shape[0], left : left + width] = figure
+    return page
+
+
+def _u8(picture):
+    if picture.dtype == np.uint8:
+        return picture
+    return cv2.normalize(picture, None, 0, 255, cv2.NORM_MINMAX).astype(np.uint8)
+
+
+def _grey_u8(picture):
+    image = _u8(picture)
+    return image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)

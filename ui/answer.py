@@ -1,0 +1,78 @@
+"""An answer on a page: the label or why there is none, what to mind, and where the classifier looked."""
+
+import streamlit as st
+
+from cxr_core.answers import confidence_sentence, load_track_record
+from cxr_core.config import class_label
+from cxr_core.explain import SCREEN_SIDE, display_rgb, shrink, window_picture
+from cxr_core.figures import colour_bar_figure, picture_figure, probability_figure
+from ui.blocks import show_figure
+
+
+def show_verdict(answer, folder):
+    """Show the answer, or why there is none.
+
+    Args:
+        answer: answers.Answer.
+        folder: Path of the model folder, for its record on its own test images.
+
+    Returns:
+        bool, whether the numbers behind it are to be shown.
+    """
+    sure = float(answer.prediction.probabilities.max())
+    if answer.status == "ok":
+        st.subheader(f"The classifier answers {class_label(answer.label)}: {answer.in_words}, {sure:.1%}")
+        wanted = True
+    else:
+        st.subheader("No answer")
+        st.warning(" ".join(answer.reasons), icon=":material/block:")
+        wanted = st.toggle(
+            "Show the numbers all the same",
+            help="For an expert: what the classifier computed. It should not be believed.",
+        )
+    for note in answer.notes:
+        st.info(note, icon=":material/info:")
+    record = confidence_sentence(sure, load_track_record(folder))
+    if wanted and record:
+        st.caption(record)
+    if answer.verdict is None:
+        st.caption("This model has no gate: it answers whatever picture it is given, a chest radiograph or not.")
+    return wanted
+
+
+def show_numbers(answer, classifier, *, alpha, colour_map):
+    """Show the probabilities, and the map of every class side by side."""
+    prediction = answer.prediction
+    show_figure(probability_figure(prediction.classes, prediction.probabilities))
+    st.markdown("**Where the classifier looked**")
+    columns = st.columns(len(prediction.classes))
+    for column, class_name, map_ in zip(columns, prediction.classes, prediction.maps, strict=True):
+        overlay = answer.overlay(classifier, class_name, alpha=alpha, colour_map=colour_map)
+        said = "" if map_.any() else " (nothing in this picture speaks for it)"
+        column.image(shrink(overlay, SCREEN_SIDE), f"for {class_label(class_name)}{said}", width="stretch")
+    show_figure(colour_bar_figure(colour_map))
+
+
+def show_neighbours(answer):
+    """Name the training pictures that are nearest by the network's features."""
+    if answer.verdict is None:
+        return
+    st.markdown("**Nearest among the training pictures**")
+    nearest = [f"{class_label(n.class_name)} ({n.similarity:.2f})" for n in answer.verdict.neighbours]
+    st.caption(
+        f"Nearest first, with their class and similarity: {', '.join(nearest)}. 1 is the same picture, 0 has nothing "
+        "in common. The pictures themselves are not shown."
+    )
+
+
+def show_original(picture):
+    """Show the picture at its full size, to zoom, pan, invert and window."""
+    st.markdown("**The picture**")
+    left, middle, right = st.columns(3, vertical_alignment="bottom")
+    level = left.slider("Level in %", 0, 100, 50, help="The middle of the grey range that is shown.")
+    width = middle.slider(
+        "Window in %", 1, 100, 100, help="How much of the grey range is shown: less means more contrast."
+    )
+    inverted = right.toggle("Invert", help="Swap black and white. The classifier saw the picture as it is.")
+    shown = window_picture(display_rgb(picture), level=level / 100, width=width / 100, inverted=inverted)
+    show_figure(picture_figure(shown), key="original")
