@@ -113,7 +113,8 @@ def fill_the_disk(config, folder, whole, rng):
             wait_for_end(run)
         return answer | {"same": is_same_history(run, whole)}
     finally:
-        subprocess.run(["umount", str(folder)], check=True)
+        # A process that has just ended may hold its log a moment longer.
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 def start_twice(config, folder):

@@ -321,7 +321,7 @@ def _export(options):
     # A run that stops starts its export before it has quite ended itself.
     with hold_run(run, patience_seconds=30.0):
         export_run(run)
-        report_copies(run, phase=_progress)
+    report_copies(run, phase=_progress, writing=hold_run(run, patience_seconds=30.0))
     print(run.path)
 
 

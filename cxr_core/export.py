@@ -14,11 +14,13 @@ from keras import layers as kl
 from cxr_core.files import atomic_path
 
 OPSET = 17
-# MobileNetV2's last activation and the article's layer, then the last activations of the other backbones.
-MAP_LAYERS = ("out_relu", "block_16_depthwise", "top_activation", "relu", "post_relu")
+# MobileNetV2's last activation, and the article's layer.
+MAP_LAYERS = ("out_relu", "block_16_depthwise")
+# The last activations of EfficientNetV2, DenseNet and ResNetV2.
+FURTHER_MAP_LAYERS = ("top_activation", "relu", "post_relu")
 
 
-def export_classifier(model, path, map_layers=MAP_LAYERS):
+def export_classifier(model, path, map_layers=MAP_LAYERS + FURTHER_MAP_LAYERS):
     """Write a classifier as ONNX.
 
     The graph takes `image` float32 (N, size, size, 3) and gives `probabilities` float32 (N, C),

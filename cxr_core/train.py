@@ -132,7 +132,7 @@ def export_run(run):
     write_card(replace(card, metrics=metrics), run.path)
 
 
-def report_copies(run, *, phase):
+def report_copies(run, *, phase, writing=contextlib.nullcontext()):  # noqa: B008
     """Look for near copies among a run's pictures, and say again what its test side shares with training.
 
     A split by patient and picture needs them before training. For any other they change nothing but
@@ -141,6 +141,8 @@ def report_copies(run, *, phase):
     Args:
         run: runs.Run that was exported.
         phase: callable(name) that returns a callable(done, total) to report to, or None.
+        writing: context manager that is entered once the search is over: `runs.hold_run` for a process that
+            does not hold the run already. Whoever wants to resume the run need not wait for the search.
     """
     if not _copies_come_later(run.config()):
         return
@@ -150,12 +152,13 @@ def report_copies(run, *, phase):
     if len(groups) < len(split):
         raise OSError("Pictures went away while copies were looked for among them.")
     split = split.assign(group=groups)
-    with atomic_path(run.path / "split.csv") as temporary:
-        split.to_csv(temporary, index=False)
-    leakage = _leakage(split, run.predictions())
-    metrics = read_json(run.path / "metrics.json") | {"leakage": leakage}
-    write_json(run.path / "metrics.json", metrics)
-    write_card(replace(load_card(run.path), metrics=metrics), run.path)
+    with writing:
+        with atomic_path(run.path / "split.csv") as temporary:
+            split.to_csv(temporary, index=False)
+        leakage = _leakage(split, run.predictions())
+        metrics = read_json(run.path / "metrics.json") | {"leakage": leakage}
+        write_json(run.path / "metrics.json", metrics)
+        write_card(replace(load_card(run.path), metrics=metrics), run.path)
 
 
 def _run_to_its_end(run, recorder):
