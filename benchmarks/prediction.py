@@ -28,9 +28,9 @@ from benchmarks.report import (
     summary_row,
     write_result,
 )
+from cxr_core.answers import answer_upload
 from cxr_core.classifier import load_classifier
 from cxr_core.config import SHIPPED_MODEL_DIR
-from cxr_core.explain import overlay_map
 from cxr_core.phantoms import draw_phantom
 from cxr_core.pictures import decode_picture
 from cxr_core.preprocess import Preprocessing
@@ -43,22 +43,20 @@ open_classifier = cache(load_classifier)
 
 
 def answer_ours(data, model, _scratch):
-    """Answer one upload as the product does; return seconds and, for comparison, probabilities (list of float).
+    """Answer one upload as the product does, gate and all; return seconds and, for comparison, probabilities.
 
-    The probabilities are those after the article's preprocessing, so that both sides can be held
-    to one answer; the time is that of the model's own preprocessing, which may do more.
+    The probabilities (list of float) are those after the article's preprocessing and without a temperature,
+    so that both sides can be held to one answer; the time is that of the model's own way, which does more.
     """
     classifier = open_classifier(model)
     start = time.perf_counter()
-    prediction = classifier.predict_picture(data, article_way.MAP_LAYER)
-    map_ = prediction.maps[prediction.probabilities.argmax()]
-    map_ = classifier.card.preprocessing.map_on_picture(map_, prediction.picture.shape)
-    overlay = overlay_map(prediction.picture, map_, alpha=article_way.ALPHA)
+    answer = answer_upload(classifier, data, article_way.MAP_LAYER)
+    overlay = answer.overlay(classifier, answer.prediction.label, alpha=article_way.ALPHA)
     cv2.imencode(".jpg", cv2.cvtColor(overlay, cv2.COLOR_RGB2BGR))
     seconds = time.perf_counter() - start
     plain = Preprocessing(scaling=classifier.card.preprocessing.scaling)
-    same = replace(classifier, card=replace(classifier.card, preprocessing=plain))
-    return seconds, same.predict(plain.image_u8(prediction.picture)[None])[0].tolist()
+    same = replace(classifier, card=replace(classifier.card, preprocessing=plain, temperature=1.0))
+    return seconds, same.predict(plain.image_u8(answer.prediction.picture)[None])[0].tolist()
 
 
 def answer_article(data, model, scratch):

@@ -132,7 +132,7 @@ def export_run(run):
     write_card(replace(card, metrics=metrics), run.path)
 
 
-def report_copies(run, *, phase, writing=contextlib.nullcontext()):  # noqa: B008
+def report_copies(run, *, phase, writing=None):
     """Look for near copies among a run's pictures, and say again what its test side shares with training.
 
     A split by patient and picture needs them before training. For any other they change nothing but
@@ -152,7 +152,7 @@ def report_copies(run, *, phase, writing=contextlib.nullcontext()):  # noqa: B00
     if len(groups) < len(split):
         raise OSError("Pictures went away while copies were looked for among them.")
     split = split.assign(group=groups)
-    with writing:
+    with writing or contextlib.nullcontext():
         with atomic_path(run.path / "split.csv") as temporary:
             split.to_csv(temporary, index=False)
         leakage = _leakage(split, run.predictions())

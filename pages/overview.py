@@ -23,14 +23,16 @@ st.markdown(
 st.subheader("Where to go")
 steps = (
     ("pages/dataset.py", "Dataset", "What is in the images, and how the classes differ in ways that are no disease."),
-    ("pages/duplicates.py", "Duplicates", "Copies of one radiograph; then quality, splits and a map of all pictures."),
+    ("pages/duplicates.py", "Duplicates", "Copies of one radiograph; then quality and a map of all pictures."),
+    ("pages/splits.py", "Splits", "Which pictures teach and test, and what a careless split would leak."),
     ("pages/preprocessing.py", "Preprocessing", "What the classifier sees, with every option live."),
-    ("pages/training.py", "Training", "Start a training, watch its curves, stop it."),
-    ("pages/evaluation.py", "Evaluation", "How good a classifier is, and where it is wrong."),
+    ("pages/training.py", "Training", "Start a training, watch it, stop and resume it, compare runs."),
+    ("pages/evaluation.py", "Evaluation", "How good a classifier is, how sure, and where it is wrong."),
+    ("pages/shortcuts.py", "Shortcuts", "Whether it needs the lungs: it is asked again with them hidden."),
     ("pages/predict.py", "Predict", "Upload a scan: a prediction, and where the classifier looked."),
 )
-for start in (0, 3):
-    for column, (page, label, text) in zip(st.columns(3), steps[start : start + 3], strict=False):
+for start in (0, 4):
+    for column, (page, label, text) in zip(st.columns(4), steps[start : start + 4], strict=True):
         with column.container(border=True, height="stretch"):
             st.page_link(page, label=f"**{label}**", icon=":material/arrow_forward:")
             st.caption(text)
