@@ -108,13 +108,13 @@ def test_an_uploaded_scan_gets_a_prediction_and_an_overlay(app, page, scan):
 
 def test_a_dicom_file_of_another_examination_gets_no_answer_and_its_numbers_on_request(app, page, tmp_path):
     path = tmp_path / "IM000001"
-    path.write_bytes(dicom(draw_phantom("normal", np.random.default_rng(0)), Modality="CT", PatientName="Doe^Jane"))
+    path.write_bytes(dicom(draw_phantom("normal", np.random.default_rng(0)), Modality="CT", PatientName="Zyxwv^Jane"))
     page.goto(f"{app[0]}/predict")
     page.set_input_files('input[type="file"]', path)
     expect(page.get_by_role("heading", name="No answer")).to_be_visible()
     expect(page.get_by_text("another kind of examination")).to_be_visible()
     expect(page.get_by_role("button", name="Download the overlay")).to_have_count(0)
-    expect(page.get_by_text("Doe")).to_have_count(0)
+    expect(page.get_by_text("Zyxwv")).to_have_count(0)
     page.get_by_text("Show the numbers all the same").click()
     expect(page.get_by_role("button", name="Download the overlay")).to_be_visible()
 
