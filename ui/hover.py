@@ -14,7 +14,12 @@ export default function ({ data, setStateValue }) {
   // The figure may appear after this, and again whenever the page draws it anew.
   const look = setInterval(() => {
     const found = document.querySelector(`.st-key-${data.key} .js-plotly-plot`)
-    if (found && found !== plot && found.on) { plot = found; plot.on("plotly_hover", rest) }
+    if (found && found !== plot && found.on) {
+      plot = found
+      plot.on("plotly_hover", rest)
+      // The mouse may rest on a mark already.
+      if (plot._hoverdata && plot._hoverdata.length) rest({ points: plot._hoverdata })
+    }
   }, 300)
   return () => {
     clearInterval(look)
