@@ -69,7 +69,7 @@ def draw_phantom(class_name, rng):
     if class_name == "covid":
         picture += 90 * _patches(size, lung, rng)
     elif class_name == "virus":
-        picture += 75 * _streaks(size, lung, rng)
+        picture += 170 * _streaks(size, lung, rng)
     # Every chest has a texture of its own: without it all drawings of a class would be copies of one.
     picture += 9 * (_texture(size, 2.5, rng) + _texture(size, 6, rng)) * body
     # Film grain: enlarged without it, a drawing looks like a blurred radiograph.

@@ -274,7 +274,7 @@ def _ask_backbone(start, key):
         return start
     partly = start.train_from not in ("all", "head")
     train_from = BACKBONES[backbone].later_half if partly else start.train_from
-    return replace(start, backbone=backbone, start="imagenet", train_from=train_from)
+    return replace(start, backbone=backbone, start="imagenet", train_from=train_from, copies=0)
 
 
 def _ask_start(config, chosen, key):

@@ -91,7 +91,7 @@ def test_the_overlay_is_the_map_of_the_class_laid_over_the_picture(classifier):
 
 
 def test_a_row_of_no_answer_keeps_the_numbers_and_has_no_label(classifier):
-    row = answer_row("a.png", with_probabilities(classifier, 0.4, 0.35, 0.25))
+    row = answer_row("a.png", with_probabilities(with_limit(classifier, 0.0), 0.4, 0.35, 0.25))
     assert (row["status"], row["label"], row["error"]) == ("abstain", None, None)
     assert row["probabilities"] == pytest.approx({"normal": 0.4, "covid": 0.35, "virus": 0.25})
 

@@ -3,10 +3,12 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 
+from cxr_core.card import load_card, write_card
 from cxr_core.claim import NOT_AVAILABLE, claim_items
 from cxr_core.config import NOTICE, SHIPPED_MODEL_DIR
 from cxr_core.report import REPORT_FILES, keep_lab_result, render_report, report_facts, write_report
@@ -89,8 +91,12 @@ def test_the_accuracy_is_the_cards_with_an_interval_that_holds_it(facts):
     assert low < value < high
 
 
-def test_without_the_lab_the_report_says_that_it_does_not_know(texts):
-    assert "the shortcut lab was not opened" in texts["markdown"]
+def test_without_the_lab_the_report_says_that_it_does_not_know(ungated_model, tmp_path):
+    folder = shutil.copytree(ungated_model, tmp_path / "model")
+    card = load_card(folder)
+    measured = {name: value for name, value in card.metrics.items() if name != "shortcuts"}
+    write_card(replace(card, metrics=measured), folder)
+    assert "the shortcut lab was not opened" in render_report(report_facts(folder), "markdown")
 
 
 @pytest.mark.parametrize("section", ["Model details", "Intended use", "Factors", "Metrics", "Evaluation data",
