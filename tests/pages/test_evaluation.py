@@ -105,7 +105,7 @@ def test_the_errors_begin_with_all_mistakes_and_name_the_slices():
     assert f"All mistakes: {matrix.sum() - matrix.trace()} of {matrix.sum()} pictures" in [
         s.value for s in app.subheader
     ]
-    assert "Slices" in [s.value for s in app.subheader]
+    assert "Slices" in headings
 
 
 def test_pictures_that_are_at_hand_are_shown_with_their_probabilities():
