@@ -102,9 +102,8 @@ def test_abstaining_on_everything_leaves_no_accuracy():
 def test_the_errors_begin_with_all_mistakes_and_name_the_slices():
     matrix = np.array(load_card(SHIPPED_MODEL_DIR).metrics["test"]["confusion_matrix"])
     app = open_view("Errors")
-    assert f"All mistakes: {matrix.sum() - matrix.trace()} of {matrix.sum()} pictures" in [
-        s.value for s in app.subheader
-    ]
+    headings = [s.value for s in app.subheader]
+    assert f"All mistakes: {matrix.sum() - matrix.trace()} of {matrix.sum()} pictures" in headings
     assert "Slices" in headings
 
 
