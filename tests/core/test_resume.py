@@ -33,17 +33,6 @@ CURVES = ["epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rat
 
 
 @pytest.fixture(scope="module")
-def few(demo_data, tmp_path_factory):
-    """27 drawings, nine per class."""
-    folder = tmp_path_factory.mktemp("few")
-    for path in sorted(demo_data.rglob("*.*")):
-        if int(path.stem[-3:]) < 9:
-            (folder / path.parent.name).mkdir(exist_ok=True)
-            shutil.copy(path, folder / path.parent.name)
-    return folder
-
-
-@pytest.fixture(scope="module")
 def train_here():
     """train_run in this process, with its handling of signals undone; exports take longer than these trainings."""
     from cxr_core import train

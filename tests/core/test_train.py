@@ -25,17 +25,6 @@ FILES = (
 )  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def few(demo_data, tmp_path_factory):
-    """27 drawings, nine per class: an epoch of whole images takes a moment."""
-    folder = tmp_path_factory.mktemp("few")
-    for path in sorted(demo_data.rglob("*.*")):
-        if int(path.stem[-3:]) < 9:
-            (folder / path.parent.name).mkdir(exist_ok=True)
-            shutil.copy(path, folder / path.parent.name)
-    return folder
-
-
 @pytest.fixture
 def article_run(few):
     """A running training of whole images that would go on for 50 epochs; killed at the end if need be."""
