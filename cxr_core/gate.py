@@ -5,6 +5,7 @@ A gate lies beside its model as `gate.npz` (plain arrays) and `gate.json`; `gate
 
 import io
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -126,8 +127,13 @@ class Gate:
 
     def similarities(self, features):
         """Return float32 (N, number of training pictures): cosines between pictures' features."""
-        known = self.known.astype(np.float32)
-        return unit_vectors(features, self.centre, self.components.astype(np.float32)) @ known.T
+        components, known = self._in_single_precision
+        return unit_vectors(features, self.centre, components) @ known.T
+
+    @cached_property
+    def _in_single_precision(self):
+        # Stored in half, which processors are slow to reckon with.
+        return self.components.astype(np.float32), self.known.astype(np.float32)
 
 
 def gate_inputs(features, measures):

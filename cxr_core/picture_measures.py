@@ -61,10 +61,10 @@ def measure_picture(pixels, *, with_text=True):
     sample = _shrink(image, _SIDE, cv2.INTER_NEAREST)
     image = _shrink(image, _SIDE, cv2.INTER_AREA)
     grey, sampled = _grey(image), _grey(sample)
-    histogram = np.bincount(sampled.ravel(), minlength=256) / sampled.size
+    histogram = _count_greys(sampled) / sampled.size
     mean, std = _moments(histogram)
     top, bottom, left, right, black, white = _frame_of(grey)
-    content = cv2.calcHist([grey[top:bottom, left:right]], [0], None, [256], [0, 256]).ravel()
+    content = _count_greys(grey[top:bottom, left:right])
     content_mean, content_std = _moments(content / content.sum())
     chest = cv2.resize(grey, (32, 32), interpolation=cv2.INTER_AREA).astype(np.float32)
     bins = histogram.reshape(HISTOGRAM_BINS, -1).sum(axis=1)
@@ -98,6 +98,10 @@ def _shrink(image, side, interpolation):
 def _scaled(image, scale):
     height, width = image.shape[:2]
     return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def _count_greys(grey):
+    return cv2.calcHist([grey], [0], None, [256], [0, 256]).ravel().astype(np.float64)
 
 
 def _moments(histogram):
@@ -138,10 +142,12 @@ def _frame_of(grey):
     """Return top, bottom, left, right of what lies inside the frame, and its black and white share."""
     height, width = grey.shape
     inside, shares = [0, height, 0, width], []
-    for framed in (grey <= _BLACK, grey >= _WHITE):
-        edges = [*_edge(framed.mean(axis=1) > 0.97), *_edge(framed.mean(axis=0) > 0.97)]
+    masks = cv2.inRange(grey, 0, _BLACK), cv2.inRange(grey, _WHITE, 255)
+    for mask in masks:
+        rows, columns = (cv2.reduce(mask, axis, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel() / 255 for axis in (1, 0))
+        edges = [*_edge(rows / width > 0.97), *_edge(columns / height > 0.97)]
         if edges[0] >= edges[1] or edges[2] >= edges[3]:  # all of it: nothing lies inside
-            return 0, height, 0, width, *(float(m.mean() > 0.97) for m in (grey <= _BLACK, grey >= _WHITE))
+            return 0, height, 0, width, *(float(cv2.countNonZero(m) / m.size > 0.97) for m in masks)
         shares.append(1 - (edges[1] - edges[0]) * (edges[3] - edges[2]) / grey.size)
         inside = [max(a, b) if i % 2 == 0 else min(a, b) for i, (a, b) in enumerate(zip(inside, edges, strict=True))]
     if inside[0] >= inside[1] or inside[2] >= inside[3]:

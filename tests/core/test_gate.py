@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -82,13 +83,13 @@ def test_a_picture_far_from_all_training_pictures_is_unlike_them(classifier):
         classifier.features(classifier.card.preprocessing.image_u8(picture)[None])[0],
     )
     known = gate.judge(features, measures)
-    strict = type(gate)(**(vars(gate) | {"chest_limit": -np.inf, "distance_limit": known.distance - 1e-6}))
+    strict = replace(gate, chest_limit=-np.inf, distance_limit=known.distance - 1e-6)
     assert strict.judge(features, measures).reasons == (UNLIKE,)
     assert known.distance == pytest.approx(1 - np.sort(gate.similarities(features[None])[0])[-5:].mean(), abs=1e-6)
 
 
 def test_a_negative_says_that_black_and_white_may_be_swapped(classifier):
-    gate = type(classifier.gate)(**(vars(classifier.gate) | {"chest_limit": np.inf}))
+    gate = replace(classifier.gate, chest_limit=np.inf)
     measures = np.zeros(len(MEASURES), np.float32)
     measures[MEASURES.index("inverted")] = 0.5
     assert "swapped" in gate.judge(np.zeros(len(gate.centre), np.float32), measures).reasons[1]

@@ -12,6 +12,7 @@ import pytest
 import tifffile
 from picture_files import dicom, png_chunk, png_claiming, saved, stretched
 from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 from pydicom.encaps import encapsulate
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
@@ -237,7 +238,17 @@ def test_of_several_pages_the_first_is_taken_and_said_to_be_the_first():
 def test_a_picture_from_a_camera_is_said_to_be_a_photograph():
     exif = Image.Exif()
     exif.get_ifd(0x8769)[0x829D] = 1.8
-    assert "A camera took this picture" in open_picture(saved(Image.fromarray(RAMP), "JPEG", exif=exif)).notes[0]
+    for ending in ("JPEG", "PNG"):
+        data = saved(Image.fromarray(RAMP), ending, exif=exif.tobytes())
+        assert "A camera took this picture" in open_picture(data).notes[0]
+
+
+def test_a_png_without_tags_is_not_decoded_by_pillow_as_well(monkeypatch):
+    def refuse(image):
+        raise AssertionError("decoded twice")
+
+    monkeypatch.setattr(PngImageFile, "load", refuse)
+    assert np.array_equal(decode_picture(saved(Image.fromarray(RAMP), "PNG")), RAMP)
     assert open_picture(saved(Image.fromarray(RAMP), "JPEG")).notes == ()
 
 
