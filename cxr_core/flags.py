@@ -139,6 +139,7 @@ _ALL_FLAGS = (
 )  # fmt: skip
 
 FLAGS = {flag.name: flag for flag in _ALL_FLAGS}
+GALLERY_ORDERS = {"worst": "Worst first", "mildest": "Mildest first", "class": "Class", "file": "File name"}
 
 
 def flag_pictures(table, measures, features=None, *, thresholds=None):
@@ -213,6 +214,34 @@ def apply_rules(table, values, *, thresholds=None):
         columns = (rows, files, flag.name, value[rows], threshold)
         found.append(pd.DataFrame(dict(zip(_COLUMNS, columns, strict=True))))
     return pd.concat(found, ignore_index=True)
+
+
+def gallery_of_flag(table, values, name, threshold, order="worst"):
+    """Return the pictures one rule catches, in the order a person wants to look at them.
+
+    Args:
+        table, values: as for `apply_rules`.
+        name: str, one of `FLAGS`.
+        threshold: float, in place of the rule's own.
+        order: one of `GALLERY_ORDERS`. Within a class, and among equal names, the worst comes first.
+
+    Returns:
+        DataFrame as `apply_rules` gives it, of that flag alone, index 0…M-1.
+
+    Raises:
+        ValueError: no such flag or order.
+    """
+    if order not in GALLERY_ORDERS:
+        raise ValueError(f"order must be one of {', '.join(GALLERY_ORDERS)}; received {order!r}.")
+    found = apply_rules(table, values, thresholds={name: threshold})
+    found = found[found["flag"] == name]
+    if order == "mildest":
+        found = found[::-1]
+    elif order == "class":
+        found = found.iloc[np.argsort(table["class_name"].to_numpy()[found["row"]], kind="stable")]
+    elif order == "file":
+        found = found.iloc[np.argsort(found["file"].str.rpartition("/")[2].to_numpy(), kind="stable")]
+    return found.reset_index(drop=True)
 
 
 def flag_values(table, measures, features=None):

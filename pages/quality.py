@@ -4,7 +4,7 @@ import streamlit as st
 
 from cxr_core.data_figures import flag_counts_figure
 from cxr_core.decisions import exclude, include
-from cxr_core.flags import FLAGS, apply_rules
+from cxr_core.flags import FLAGS, GALLERY_ORDERS, apply_rules, gallery_of_flag
 from ui.blocks import download_table, page_header, show_figure
 from ui.data import choose_dataset, demo_note
 from ui.examine import dataset_decisions, decide, flag_measures, grouping, offer_undo
@@ -30,20 +30,22 @@ if not titles:
 show_figure(flag_counts_figure(flags.assign(class_name=table["class_name"].to_numpy()[flags["row"]]), titles))
 
 st.subheader("Look at them")
-name = st.selectbox(
-    "Flag", list(titles), format_func=lambda n: f"{titles[n]} ({counts[n]:,})", help="Sorted from worst to mildest."
+columns = st.columns(3, vertical_alignment="bottom")
+name = columns[0].selectbox(
+    "Flag", list(titles), format_func=lambda n: f"{titles[n]} ({counts[n]:,})", help="What to look for."
 )
 flag = FLAGS[name]
-st.caption(flag.help)
-threshold = st.number_input(
+threshold = columns[1].number_input(
     "Flagged from a value of" if flag.low is None else "Flagged up to a value of",
     value=float(flag.threshold),
     key=f"threshold_{name}",
-    width=240,
     help="Change the rule and see what it catches. Runs are not touched.",
 )
-caught = apply_rules(table, measured, thresholds={name: threshold})
-caught = caught[caught["flag"] == name]
+order = columns[2].selectbox(
+    "Sort by", list(GALLERY_ORDERS), format_func=GALLERY_ORDERS.get, help="Which pictures come first below."
+)
+st.caption(flag.help)
+caught = gallery_of_flag(table, measured, name, threshold, order)
 rows = table.iloc[caught["row"]]
 with st.container(horizontal=True):
     if st.button(

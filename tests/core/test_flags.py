@@ -7,7 +7,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cxr_core.flags import FLAGS, Flag, chest_distance, flag_pictures, flag_values, other_disease, says_lateral
+from cxr_core.flags import (
+    FLAGS,
+    Flag,
+    chest_distance,
+    flag_pictures,
+    flag_values,
+    gallery_of_flag,
+    other_disease,
+    says_lateral,
+)
 from cxr_core.phantoms import draw_phantom
 from cxr_core.picture_measures import measure_picture
 
@@ -352,3 +361,20 @@ def test_each_rule_says_what_it_is_and_why_it_matters(flag):
 def test_a_rule_has_one_threshold():
     with pytest.raises(ValueError, match="either a low or a high threshold"):
         Flag("a", "A", "B.", "c", low=1, high=2)
+
+
+@pytest.mark.parametrize(
+    ("order", "rows"), [("worst", [2, 0, 3]), ("mildest", [3, 0, 2]), ("class", [0, 3, 2]), ("file", [3, 2, 0])]
+)
+def test_what_a_rule_catches_can_be_sorted(order, rows):
+    table = pd.DataFrame({"file": ["a/z.png", "a/y.png", "b/m.png", "a/b.png"], "class_name": ["a", "a", "b", "a"]})
+    values = pd.DataFrame({flag.measure: np.nan for flag in FLAGS.values()}, index=range(4))
+    values["content_mean"] = [0.2, 0.5, 0.1, 0.25]
+    found = gallery_of_flag(table, values, "too_dark", 0.3, order)
+    assert found["row"].tolist() == rows
+    assert found["value"].tolist() == values["content_mean"].iloc[rows].tolist()
+
+
+def test_an_order_nobody_knows_is_refused():
+    with pytest.raises(ValueError, match="order must be one of worst, mildest, class, file; received 'size'"):
+        gallery_of_flag(pd.DataFrame(), pd.DataFrame(), "too_dark", 0.3, "size")
