@@ -20,6 +20,9 @@ from cxr_core.index import INDEX_KEYS, INDEX_SCHEMA, index_folder, load_index, s
 from cxr_core.pictures import PICTURE_ENDINGS, UnreadablePicture, check_complete, is_picture_file, read_header
 
 SPLIT_WORDS = ("train", "validation", "test")
+# What only a CSV file tells of a picture; each a column of the table where it tells it of any.
+LISTED_COLUMNS = ("split", "view", "age_group")
+AGE_GROUPS = {18: "under 18 years", 40: "18 to 39", 65: "40 to 64", 131: "65 and over"}
 
 _COLUMNS = ["path", "file", "class_name", "width", "height", "format", "bytes", "patient", "digest", "mtime_ns"]
 # What listing the files tells before any is opened; `in_list` where a CSV file named it.
@@ -32,12 +35,14 @@ _FOUND_SCHEMA = pa.schema(
         ("mtime_ns", pa.int64()),
         ("in_list", pa.bool_()),
         ("listed_patient", pa.large_string()),
-        ("split", pa.large_string()),
+        *((name, pa.large_string()) for name in LISTED_COLUMNS),
         ("root", pa.int16()),
     ]
 )
 # So many files are read before their facts are gathered: it bounds what waits in memory.
 _BATCH = 512
+# In the order of `_FOUND_SCHEMA`: in no list, of no listed patient.
+_UNLISTED = (False, None, *[None] * len(LISTED_COLUMNS))
 _VANISHED = "This file vanished during the scan."
 _NOT_OPENED = "This file cannot be opened."
 
@@ -60,7 +65,8 @@ class Dataset:
         table: DataFrame, one row per readable picture, sorted by class and path: `path`
             (absolute), `file` (relative to its root), `class_name`, `width`, `height` (pixels),
             `format`, `bytes`, `patient` (str or missing), `digest` (SHA-256 of the content) and
-            `mtime_ns`; where a CSV file tells it, also `split` (of `SPLIT_WORDS`, or missing).
+            `mtime_ns`; where a CSV file tells it, also `split` (of `SPLIT_WORDS`), `view` and `age_group`
+            (of `AGE_GROUPS`), or missing.
         unreadable: DataFrame of `file` and `error` (one sentence), sorted by file.
         stamp: str, what `folder_stamp` told of the roots when they were scanned.
     """
@@ -87,8 +93,9 @@ def scan_dataset(*roots, index_dir=INDEX_DIR, progress=None):
     Args:
         *roots: str or Path, one folder or more, each with one sub-folder per class. Classes of
             the same name in several roots are one class. In place of a folder a CSV file may
-            stand, with the columns `path` and `label` and, if wanted, `patient` and `split`:
-            paths absolute or relative to the CSV file's folder, UTF-8, separated by commas.
+            stand, with the columns `path` and `label` and, if wanted, `patient`, `split`, `view` (PA, say)
+            and `age` (in years; only its group is kept): paths absolute or relative to the CSV file's
+            folder, UTF-8, separated by commas.
         index_dir: str or Path, where indexes are kept, see `index.index_folder`.
         progress: callable(done, total) or None.
 
@@ -114,7 +121,7 @@ def scan_dataset(*roots, index_dir=INDEX_DIR, progress=None):
     order = pd.Categorical(facts["class_name"], categories=classes).codes
     table = facts.assign(patient=patients, _order=order).sort_values("path")
     table = table.sort_values("_order", kind="stable", ignore_index=True)
-    names = _COLUMNS if table["split"].isna().all() else [*_COLUMNS, "split"]
+    names = _COLUMNS + [name for name in LISTED_COLUMNS if table[name].notna().any()]
     return Dataset(tuple(map(str, roots)), classes, table[names].copy(), unreadable, stamp)
 
 
@@ -176,6 +183,13 @@ def size_statistics(table):
         for name, function in (("min", "min"), ("max", "max"), ("median", "median")):
             statistics[f"{name}_{side}"] = grouped[side].agg(function)
     return statistics.loc[list(order_classes(table["class_name"]))]
+
+
+def age_group(years):
+    """Return the group of `AGE_GROUPS` that an age (float, years) belongs to; ValueError outside 0 to 130."""
+    if not 0 <= years <= 130:
+        raise ValueError(f"An age must lie from 0 to 130 years; received {years}.")
+    return next(name for end, name in AGE_GROUPS.items() if years < end)
 
 
 def _find_roots(roots):
@@ -244,7 +258,7 @@ def _folder_rows(root, number, problems):
                         problems.append((file, "This folder is a link to elsewhere; links are not followed."))
                     elif may_be_picture and stat.S_ISREG(facts.st_mode):
                         filled.add(class_name)
-                        yield file, entry.path, class_name, facts.st_size, facts.st_mtime_ns, False, None, None, number
+                        yield file, entry.path, class_name, facts.st_size, facts.st_mtime_ns, *_UNLISTED, number
             except FileNotFoundError:
                 gone = "This is a link to a file that is not there." if entry.is_symlink() else _VANISHED
                 problems.append((file, gone))
@@ -268,7 +282,7 @@ def _csv_rows(path, number, problems):
     except OSError as error:
         raise ValueError(f"The file {path.name} cannot be opened.") from error
     folder = str(path.parent)
-    for listed, class_name, patient, split in _parse_csv(data, path.name, folder):
+    for listed, class_name, *told in _parse_csv(data, path.name, folder):
         file = listed.removeprefix(folder + os.sep).replace(os.sep, "/")
         try:
             facts = os.stat(listed)
@@ -278,7 +292,7 @@ def _csv_rows(path, number, problems):
             problems.append((file, f"This file is listed in {path.name}, but it is not there."))
         else:
             if stat.S_ISREG(facts.st_mode):
-                yield file, listed, class_name, facts.st_size, facts.st_mtime_ns, True, patient, split, number
+                yield file, listed, class_name, facts.st_size, facts.st_mtime_ns, True, *told, number
             else:
                 problems.append((file, f"{path.name} lists this as a picture, but it is no file."))
 
@@ -286,7 +300,7 @@ def _csv_rows(path, number, problems):
 # Asked for at every rerun of a page; the content itself is the key.
 @lru_cache(maxsize=2)
 def _parse_csv(data, name, folder):
-    """Return what a CSV file lists: tuples of absolute path, class, patient and split (or None)."""
+    """Return what a CSV file lists: absolute path, class, patient and `LISTED_COLUMNS`; None what is not told."""
     try:
         reader = csv.reader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True)
         lines = [(reader.line_num, [value.strip() for value in line]) for line in reader if any(line)]
@@ -297,7 +311,7 @@ def _parse_csv(data, name, folder):
     header = [value.lower() for value in lines[0][1]] if lines else []
     if header.count("path") != 1 or header.count("label") != 1:
         raise ValueError(
-            f"{name} must begin with the column names path,label (patient and split may follow), "
+            f"{name} must begin with the column names path,label (patient, split, view and age may follow), "
             f"separated by commas; received {','.join(header)[:80]!r}."
         )
     if len(lines) == 1:
@@ -316,7 +330,11 @@ def _parse_csv(data, name, folder):
         if path in paths:
             raise ValueError(f"Each picture must be listed once; line {number} of {name} repeats {row['path']}.")
         paths.add(path)
-        rows.append((path, label, row.get("patient") or None, split or None))
+        try:
+            group = age_group(float(row["age"])) if row.get("age") else None
+        except ValueError as error:
+            raise ValueError(f"age must be years from 0 to 130; line {number} of {name} has {row['age']!r}.") from error
+        rows.append((path, label, row.get("patient") or None, split or None, row.get("view") or None, group))
     return rows
 
 

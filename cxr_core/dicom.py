@@ -2,6 +2,7 @@
 
 import io
 import logging
+import re
 import struct
 import warnings
 import zlib
@@ -53,6 +54,10 @@ _PIXEL_TAGS = [
 ]  # fmt: skip
 _KIND_TAGS = ["Modality", "ViewPosition", "BodyPartExamined"]
 _SIZE_TAGS = ["Rows", "Columns", "NumberOfFrames"]
+_SLICE_TAGS = ["ViewPosition", "PatientAge"]
+# DICOM PS3.5 6.2, Age String: a number of days, weeks, months or years.
+_AGE = re.compile(r"(\d{3})([DWMY])")
+_PER_YEAR = {"D": 365.25, "W": 52.18, "M": 12, "Y": 1}
 # DICOM PS3.3 C.7.3.1.1.1 (modalities) and C.8.11.5 (view positions).
 _NO_RADIOGRAPH = {
     "AR", "BDUS", "BI", "BMD", "CT", "DG", "DMS", "DSC", "ECG", "EPS", "ES", "FA", "FS", "GM", "IO", "IVOCT", "IVUS",
@@ -94,6 +99,26 @@ def dicom_size(data):
         raise
     except _ERRORS as error:
         raise UnreadableDicom("This DICOM file holds no picture.") from error
+
+
+def view_and_age(data):
+    """Read what an evaluation may be sliced by; never asked of an upload.
+
+    Args:
+        data: bytes, the whole file, whose size was checked by `dicom_size`.
+
+    Returns:
+        (view, years): str such as "PA", and float; None where the header does not tell, or tells nonsense.
+    """
+    try:
+        dataset = _read(data, _SLICE_TAGS, stop_before_pixels=True)
+        view, age = str(dataset.get("ViewPosition") or ""), str(dataset.get("PatientAge") or "")
+    except _ERRORS:
+        return None, None
+    found = _AGE.fullmatch(age.strip())
+    years = int(found[1]) / _PER_YEAR[found[2]] if found else None
+    view = view.strip().upper()
+    return (view if view.isalnum() else None), (years if years is not None and years <= 130 else None)
 
 
 def decode_dicom(data):

@@ -108,7 +108,8 @@ def score_table(classifier, table, *, progress=None):
     metrics = evaluate_predictions(rows["class_name"], probabilities, classifier.classes, groups)
     metrics["temperature"] = classifier.card.temperature
     predictions = predictions_table(rows["file"], rows["class_name"], probabilities, classifier.classes)
-    predictions = predictions.assign(group=groups, path=rows["path"].to_numpy())
+    told = {name: rows[name].to_numpy() for name in ("view", "age_group") if name in rows}
+    predictions = predictions.assign(group=groups, path=rows["path"].to_numpy(), **told)
     if classifier.card.abstain_below:
         metrics["answers"] = answers_of(predictions, classifier.card)
     return metrics, predictions

@@ -44,7 +44,9 @@ def publish_run(run, folder, external=(), *, shortcuts=None, progress=None):
             # A gate belongs to one model: that of an earlier one must not stand before this one.
             (folder / name).unlink(missing_ok=True)
     with atomic_path(folder / "predictions.csv") as temporary:
-        run.predictions().drop(columns="path").to_csv(temporary, index=False, float_format="%.6g")
+        run.predictions().drop(columns=["path", "view", "age_group"], errors="ignore").to_csv(
+            temporary, index=False, float_format="%.6g"
+        )
     metrics = card.metrics | {"external": scores}
     if card.abstain_below:
         test = run.predictions().query("split == 'test'")

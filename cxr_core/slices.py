@@ -1,4 +1,4 @@
-"""Where a classifier is weakest: its accuracy by source, size and format of the files."""
+"""Where a classifier is weakest: its accuracy by source, size and format of the files, by view and age."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from cxr_core.config import class_label
-from cxr_core.dataset import patient_of
+from cxr_core.dataset import age_group, patient_of
 from cxr_core.evaluate import prediction_groups
 from cxr_core.intervals import share_interval
 from cxr_core.pictures import UnreadablePicture, read_header
@@ -18,6 +18,8 @@ SLICES = {
     "size": "Longest side",
     "format": "File format",
     "patient": "Patient named",
+    "view": "View",
+    "age_group": "Age of the patient",
 }
 _SIDES = (0, 300, 600, 1_200, 2_400, np.inf)
 _SIDE_NAMES = ("up to 300 pixels", "to 600", "to 1,200", "to 2,400", "more")
@@ -28,20 +30,28 @@ def file_facts(predictions):
     """Read what the files themselves tell, from their headers alone.
 
     Args:
-        predictions: DataFrame with `file`, and `path` where the pictures are at hand.
+        predictions: DataFrame with `file`, `path` where the pictures are at hand, and `view` and `age_group`
+            where a list told them.
 
     Returns:
         DataFrame in the same order, of `patient` ("yes" where the name tells one, else "no") and, with paths,
         `source` (the folder above the class's), `width`, `height` (pixels, missing where the file is gone), `size` (a
-        band of the longest side) and `format`.
+        band of the longest side) and `format`; `view` and `age_group` where the list or a DICOM header tells them of
+        any picture.
     """
     names = predictions["file"].map(lambda file: file.rsplit("/", 1)[-1])
     facts = pd.DataFrame({"patient": np.where(names.map(patient_of).notna(), "yes", "no")}, index=predictions.index)
+    facts = facts.join(predictions[[name for name in ("view", "age_group") if name in predictions]])
     if "path" not in predictions:
         return facts
     paths = predictions["path"].map(Path)
     facts["source"] = paths.map(lambda path: path.parts[-3] if len(path.parts) > 2 else ".")
-    headers = paths.map(_header)
+    headers, patients = zip(*paths.map(_read), strict=True) if len(paths) else ((), ())
+    headers = pd.Series(headers, index=facts.index, dtype=object)
+    for number, name in enumerate(("view", "age_group")):
+        told = pd.Series([patient[number] for patient in patients], index=facts.index, dtype=object)
+        if told.notna().any():
+            facts[name] = facts[name].fillna(told) if name in facts else told
     facts["width"] = headers.map(lambda h: h.width if h else np.nan)
     facts["height"] = headers.map(lambda h: h.height if h else np.nan)
     sides = facts[["width", "height"]].max(axis=1)
@@ -87,8 +97,17 @@ def worst_slice(table, accuracy):
     )
 
 
-def _header(path):
+def _read(path):
+    """Return a file's PictureHeader, or None, and what a DICOM header says of view and age group."""
     try:
-        return read_header(path.read_bytes())
+        data = path.read_bytes()
+        header = read_header(data)
     except (UnreadablePicture, OSError):
-        return None
+        return None, (None, None)
+    if header.format != "DICOM":
+        return header, (None, None)
+    # Slow to import, and few data sets hold any.
+    from cxr_core.dicom import view_and_age
+
+    view, years = view_and_age(data)
+    return header, (view, age_group(years) if years is not None else None)

@@ -96,9 +96,11 @@ def split_table(table, groups, split):
         split: Split of the N rows.
 
     Returns:
-        DataFrame of `file`, `class_name`, `path`, `patient`, `digest`, `group` and `split`.
+        DataFrame of `file`, `class_name`, `path`, `patient`, `digest`, `group` and `split`, and of `view` and
+        `age_group` where the data set tells them.
     """
-    columns = table[["file", "class_name", "path", "patient", "digest"]]
+    told = [name for name in ("view", "age_group") if name in table]
+    columns = table[["file", "class_name", "path", "patient", "digest", *told]]
     return columns.assign(group=groups, split=split.names(len(table)))
 
 

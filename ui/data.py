@@ -176,7 +176,7 @@ def _ask_for_folders():
         key=_remember("folders", ""),
         placeholder="/home/me/radiographs",
         help="One per line: a folder with one sub-folder per class, or a CSV with the columns path and label, and "
-        "perhaps patient and split. Classes of the same name are joined.",
+        "perhaps patient, split, view and age. Classes of the same name are joined.",
     )
     roots = tuple(line.strip() for line in text.splitlines() if line.strip())
     if not roots:

@@ -528,6 +528,18 @@ def test_without_a_split_in_the_list_the_table_has_none(folder, write_list):
     assert "split" not in scan_dataset(write_list([("virus/picture-0.png", "v")])).table
 
 
+def test_of_an_age_in_a_list_only_the_group_is_kept(folder, write_list):
+    ages = ["0.5", "17.9", "18", "64", "65", "", "101"]
+    rows = [(f"normal/picture-{i}.{('png', 'jpg', 'bmp')[i % 3]}", "n", age, "PA") for i, age in enumerate(ages[:5])]
+    rows += [("virus/picture-0.png", "v", ages[5], ""), ("virus/picture-1.jpg", "v", ages[6], "AP")]
+    table = scan_dataset(write_list(rows, ("path", "label", "age", "view"))).table.set_index("file")
+    assert "age" not in table
+    groups = [None if pd.isna(group) else group for group in table.loc[[row[0] for row in rows], "age_group"]]
+    child, young, old = "under 18 years", "18 to 39", "65 and over"
+    assert groups == [child, child, young, "40 to 64", old, None, old]
+    assert table.loc["virus/picture-1.jpg", "view"] == "AP"
+
+
 def test_a_list_and_a_folder_are_one_data_set(folder, write_list, tmp_path):
     path = write_list([("virus/picture-0.png", "virus", "test")], ("path", "label", "split"))
     draw(tmp_path / "more" / "virus" / "a.png")
@@ -567,6 +579,8 @@ def test_what_a_list_names_wrongly_is_listed_and_the_rest_read(folder, write_lis
         ("virus/picture-0.png,v\n", "must begin with"),
         ("path,label,path\na,b,c\n", "must begin with"),
         ("path,label,split\na.png,v,dev\n", "train, validation, test; line 2 of list.csv has 'dev'"),
+        ("path,label,age\na.png,v,131\n", "age must be years from 0 to 130; line 2 of list.csv has '131'"),
+        ("path,label,age\na.png,v,old\n", "age must be years from 0 to 130; line 2 of list.csv has 'old'"),
         ("path,label\na.png,v\n./a.png,w\n", "line 3 of list.csv repeats"),
         ("path,label\na.png\n", "line 2 of list.csv lacks one"),
         ("path,label\n,v\n", "line 2 of list.csv lacks one"),

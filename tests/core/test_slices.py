@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from picture_files import dicom
 
 from cxr_core.slices import file_facts, slice_table, worst_slice
 
@@ -64,3 +65,27 @@ def test_a_file_that_is_gone_or_no_picture_has_no_size(path):
 
 def test_without_paths_only_the_name_tells():
     assert list(file_facts(pd.DataFrame({"file": ["normal/a.png"]})).columns) == ["patient"]
+
+
+@pytest.mark.parametrize(
+    ("age", "group"), [("064Y", "40 to 64"), ("030M", "under 18 years"), ("900Y", None), ("", None), ("old", None)]
+)
+def test_a_dicom_header_tells_view_and_age_group(tmp_path, age, group):
+    path = tmp_path / "a.dcm"
+    path.write_bytes(dicom(np.zeros((40, 70), np.uint16), ViewPosition="PA", PatientAge=age))
+    facts = file_facts(pd.DataFrame({"file": ["normal/a.dcm"], "path": [str(path)]}))
+    assert facts["view"].tolist() == ["PA"]
+    assert facts.get("age_group", pd.Series([None])).tolist() == [group]
+
+
+def test_what_a_list_says_of_a_picture_stands_before_its_header(tmp_path):
+    path = tmp_path / "a.dcm"
+    path.write_bytes(dicom(np.zeros((40, 70), np.uint16), ViewPosition="PA"))
+    rows = pd.DataFrame({"file": ["n/a.dcm", "n/b.dcm"], "path": str(path), "view": ["AP", None]})
+    assert file_facts(rows)["view"].tolist() == ["AP", "PA"]
+
+
+def test_a_listed_age_group_becomes_a_slice():
+    table = predictions([True] * 30 + [False] * 10, age_group=["18 to 39"] * 30 + ["65 and over"] * 10)
+    rows = slice_table(table, file_facts(table))
+    assert worst_slice(rows, 0.75).startswith("Weakest: age of the patient 65 and over, right in 0.0% of 10 pictures")
