@@ -10,6 +10,7 @@ from cxr_core.config import class_label
 from cxr_core.evaluate import answers_of, figure_text, score_folders
 from cxr_core.files import atomic_path, write_text
 from cxr_core.gate import GATE_FILES
+from cxr_core.report import LAB_FILE, save_lab_result
 
 _SHORTCUT_FIGURES = ("images", "tested", "chance", "majority", "lungs", "variants", "attention", "notes", "verdict")
 
@@ -22,7 +23,8 @@ def publish_run(run, folder, external=(), *, shortcuts=None, progress=None):
         folder: str or Path, for example `models/cxr-mobilenetv2`; made where missing. Its ABOUT.md,
             written by hand, becomes the head of CARD.md.
         external: folders of data sets from elsewhere; their scores go into the card as they are.
-        shortcuts: dict as `shortcuts.examine_shortcuts` returns it, or None; its figures go into the card.
+        shortcuts: dict as `shortcuts.examine_shortcuts` returns it, or None; it is kept beside the card, and its
+            figures go into the card.
         progress: as for `evaluate.score_folders`.
 
     Raises:
@@ -51,7 +53,10 @@ def publish_run(run, folder, external=(), *, shortcuts=None, progress=None):
     if card.abstain_below:
         test = run.predictions().query("split == 'test'")
         metrics["test"] = metrics["test"] | {"answers": answers_of(test, card)}
+    # What was found of an earlier model must not stand before this one.
+    (folder / LAB_FILE).unlink(missing_ok=True)
     if shortcuts:
+        save_lab_result(folder, shortcuts)
         metrics["shortcuts"] = {name: shortcuts[name] for name in _SHORTCUT_FIGURES}
     card = replace(card, name=folder.name, metrics=metrics)
     write_card(card, folder)

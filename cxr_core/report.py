@@ -31,14 +31,25 @@ from cxr_core.trust_figures import attention_figure, reliability_figure, variant
 
 REPORT_FILES = {"report.html": "html", "report.md": "markdown", "model_card.md": "model card"}
 _TEMPLATES = {"html": "report.html.j2", "markdown": "report.md.j2", "model card": "model_card.md.j2"}
-_LAB_FILE = "shortcuts.json"
+LAB_FILE = "shortcuts.json"
 _SIDES = {"validation": "Validation (chose the best epoch)", "test": "Test (looked at once)"}
 
 
+def save_lab_result(folder, result):
+    """Write the shortcut lab's result, as `shortcuts.examine_shortcuts` returns it, into a model's folder."""
+    write_text(Path(folder) / LAB_FILE, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
+
+
 def keep_lab_result(folder, result):
-    """Keep the shortcut lab's result in a run's folder, for its report; other model folders are left alone."""
+    """Save the shortcut lab's result if the folder is a run's; a published model keeps the one it came with."""
     if (Path(folder) / "config.json").exists():
-        write_text(Path(folder) / _LAB_FILE, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
+        save_lab_result(folder, result)
+
+
+def load_lab_result(folder):
+    """Return the shortcut lab's result that a run's or a model's folder keeps, or None."""
+    path = Path(folder) / LAB_FILE
+    return read_json(path) if path.exists() else None
 
 
 def write_report(folder, target):
@@ -86,7 +97,7 @@ def report_facts(folder):
     metrics = {side: _measured(card, predictions, side) for side in _SIDES}
     test = predictions[predictions["split"] == "test"].reset_index(drop=True)
     environment = read_json(folder / "environment.json") if (folder / "environment.json").exists() else {}
-    lab = read_json(folder / _LAB_FILE) if (folder / _LAB_FILE).exists() else card.metrics.get("shortcuts")
+    lab = load_lab_result(folder) or card.metrics.get("shortcuts")
     slices = slice_table(test, file_facts(test))
     facts = {
         "name": card.name,

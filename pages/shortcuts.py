@@ -10,18 +10,13 @@ from cxr_core.shortcuts import variants_table
 from cxr_core.trust_figures import attention_figure, removal_figure, variants_figure
 from cxr_core.verdict import healthy_called_ill
 from ui.blocks import download_table, interval_text, page_header, plain_metric, show_figure
-from ui.lab import ask_external, choose_lab_pictures, lab_result, show_preview, show_verdict
+from ui.lab import choose_lab_result, show_verdict
 from ui.models import choose_model, open_classifier
 
 page_header("Shortcuts", "Does the classifier read the lungs, or something else that happens to go with the class?")
 name, folder = choose_model("The shipped one, or any of your runs that has a model.")
 classifier = open_classifier(folder)
-external = ask_external()
-table, groups, sides = choose_lab_pictures(folder)
-
-with st.expander("What the lab does to a picture", icon=":material/visibility:"):
-    show_preview(classifier, table)
-result = lab_result(classifier, table, groups, sides, external)
+result = choose_lab_result(classifier, folder)
 variants = {variant["name"]: variant for variant in result["variants"]}
 
 show_verdict(result["verdict"])

@@ -9,7 +9,7 @@ from cxr_core.config import class_label, is_shared
 from cxr_core.files import read_json
 from cxr_core.lungs import draw_outline
 from cxr_core.pictures import UnreadablePicture, read_picture
-from cxr_core.report import keep_lab_result
+from cxr_core.report import keep_lab_result, load_lab_result
 from cxr_core.runs import Run
 from cxr_core.shortcuts import MAX_IMAGES, VARIANTS, examine_shortcuts, lab_table, preview, result_path
 from cxr_core.verdict import LEVELS
@@ -18,12 +18,35 @@ from ui.data import choose_dataset, demo_note
 from ui.examine import dataset_decisions, grouping
 
 _SHOWN_AS = {"shortcut": st.error, "doubt": st.warning, "no sign": st.success, "unknown": st.info}
+_KEPT, _OWN = "Its own pictures", "Pictures of yours"
 # Pictures shown to the network, with one thing or another taken away.
 _VIEWS_PER_MINUTE = 4_500
 _ICONS = {
     "shortcut": ":material/gpp_bad:", "doubt": ":material/gpp_maybe:", "no sign": ":material/verified_user:",
     "unknown": ":material/help:",
 }  # fmt: skip
+
+
+def choose_lab_result(classifier, folder):
+    """Return the lab's result that the classifier brings, or that of pictures of the user's, which may have to be made.
+
+    Returns:
+        dict, as `shortcuts.examine_shortcuts` gives it. The page stops where there is none yet.
+    """
+    kept = load_lab_result(folder)
+    if kept:
+        chosen = st.segmented_control(
+            "Measured on", [_KEPT, _OWN], default=_KEPT, key=f"measured_{folder.name}",
+            help="What was found when the classifier was made, or anew on pictures of yours.",
+        )  # fmt: skip
+        if chosen != _OWN:
+            st.caption("The pictures themselves may not be here; what was found on them is.")
+            return kept
+    external = ask_external()
+    table, groups, sides = choose_lab_pictures(folder)
+    with st.expander("What the lab does to a picture", icon=":material/visibility:"):
+        show_preview(classifier, table)
+    return lab_result(classifier, table, groups, sides, external)
 
 
 def choose_lab_pictures(folder):

@@ -10,6 +10,7 @@ from cxr_core.card import load_card
 from cxr_core.config import SHIPPED_MODEL_DIR
 from cxr_core.files import read_json
 from cxr_core.operating_point import save_operating_point
+from cxr_core.report import load_lab_result
 
 
 @pytest.fixture
@@ -98,4 +99,5 @@ def test_a_published_card_counts_abstentions_and_holds_the_labs_figures(run, tmp
     assert card.metrics["external"]["healthy"]["answers"]["per_class"]["normal"]["covid"]["share"] == 0
     assert card.metrics["test"]["answers"]["coverage"] == 0
     assert card.metrics["shortcuts"]["verdict"] == lab["verdict"]
+    assert load_lab_result(tmp_path / "out") == lab
     assert "Does it need the lungs?" in (tmp_path / "out" / "CARD.md").read_text()

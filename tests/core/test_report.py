@@ -11,7 +11,7 @@ import pytest
 from cxr_core.card import load_card, write_card
 from cxr_core.claim import NOT_AVAILABLE, claim_items
 from cxr_core.config import NOTICE, SHIPPED_MODEL_DIR
-from cxr_core.report import REPORT_FILES, keep_lab_result, render_report, report_facts, write_report
+from cxr_core.report import LAB_FILE, REPORT_FILES, keep_lab_result, render_report, report_facts, write_report
 
 LAB = {
     "tested": 90,
@@ -96,6 +96,7 @@ def test_without_the_lab_the_report_says_that_it_does_not_know(ungated_model, tm
     card = load_card(folder)
     measured = {name: value for name, value in card.metrics.items() if name != "shortcuts"}
     write_card(replace(card, metrics=measured), folder)
+    (folder / LAB_FILE).unlink()
     assert "the shortcut lab was not opened" in render_report(report_facts(folder), "markdown")
 
 

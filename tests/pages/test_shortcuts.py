@@ -3,6 +3,9 @@
 import pytest
 
 from cxr_core import map_checks, shortcuts
+from cxr_core.card import load_card
+from cxr_core.config import SHIPPED_MODEL_DIR
+from cxr_core.phantoms import DEMO_NOTE
 
 from .test_pages import open_page, said
 
@@ -16,8 +19,23 @@ def small_lab(monkeypatch, tmp_path):
         monkeypatch.setattr(function, "__kwdefaults__", defaults)
 
 
-def test_the_lab_begins_only_when_asked_and_then_shows_its_verdict(small_lab):
+def open_on_own_pictures():
     app = open_page("shortcuts")
+    app.segmented_control[0].set_value("Pictures of yours").run(timeout=60)
+    return app
+
+
+def test_the_shipped_classifiers_verdict_is_there_at_once_without_any_picture():
+    app = open_page("shortcuts")
+    card = load_card(SHIPPED_MODEL_DIR)
+    assert all(sentence in said(app.error) for sentence in card.metrics["shortcuts"]["verdict"]["sentences"])
+    assert not app.exception
+    assert "Open the lab" not in [b.label for b in app.button]
+
+
+def test_the_lab_begins_only_when_asked_and_then_shows_its_verdict(small_lab):
+    app = open_on_own_pictures()
+    assert DEMO_NOTE in said(app.info)
     assert "The result is kept." in said(app.info)
     assert not app.metric
     next(b for b in app.button if b.label == "Open the lab").click().run(timeout=180)
@@ -27,11 +45,11 @@ def test_the_lab_begins_only_when_asked_and_then_shows_its_verdict(small_lab):
     assert any(title in verdict for title in shortcuts.LEVELS.values())
     assert "Open the lab" not in [b.label for b in app.button]
     # The result is kept: a new visit shows it at once.
-    assert [m.label for m in open_page("shortcuts").metric][-1] == "Lungs found"
+    assert [m.label for m in open_on_own_pictures().metric][-1] == "Lungs found"
 
 
 def test_a_folder_from_elsewhere_that_is_not_there_gets_one_sentence():
-    app = open_page("shortcuts")
+    app = open_on_own_pictures()
     next(t for t in app.text_area if t.label == "Data sets from elsewhere").set_value("/nowhere").run()
     assert not app.exception
     assert said(app.error) == "There is no folder /nowhere. Correct it at the left."
@@ -39,4 +57,4 @@ def test_a_folder_from_elsewhere_that_is_not_there_gets_one_sentence():
 
 def test_a_shared_installation_asks_for_no_folders(monkeypatch):
     monkeypatch.setenv("CXR_LAB_SHARED", "1")
-    assert [t.label for t in open_page("shortcuts").text_area] == []
+    assert [t.label for t in open_on_own_pictures().text_area] == []
