@@ -149,7 +149,7 @@ def roc_figure(curves, bands=None, *, clickable=False):
     figure.add_scatter(x=[0, 1], y=[0, 1], name="Chance", mode="lines", line=chance, hoverinfo="skip")
     finish_figure(
         figure,
-        "ROC: how many are found for how many false alarms",
+        "Found against false alarms (ROC)",
         "False positive rate (1 − specificity)",
         "True positive rate (sensitivity)",
     )

@@ -128,7 +128,7 @@ def precision_recall_figure(curves):
             hovertemplate=class_label(name) + ": %{y:.3f} of alarms true at %{x:.3f} found<extra></extra>",
         )
     figure.update_yaxes(range=[0, 1.02])
-    title = "Precision and recall: how many alarms are true"
+    title = "Precision against recall"
     finish_figure(figure, title, "Recall (share found)", "Precision (share of alarms that are true)")
     return figure.update_layout(height=440)
 
