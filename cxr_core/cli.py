@@ -8,7 +8,6 @@ import argparse
 import json
 import logging
 import os
-import re
 import sys
 from pathlib import Path
 
@@ -145,11 +144,12 @@ def _build_parser():
     report.add_argument("--folder", type=Path, help="where to (default: report/ in the run's folder)")
 
     predict = _add_command(commands, "predict", _predict, f"Classify pictures. {NOTICE}")
-    predict.add_argument("files", metavar="FILE", nargs="+", type=Path)
+    predict.add_argument("files", metavar="FILE", nargs="+", type=Path, help="a picture, a folder or a ZIP of pictures")
     predict.add_argument(
         "--model", type=Path, default=SHIPPED_MODEL_DIR, help="model or run folder (default: the shipped one)"
     )
     predict.add_argument("--cam-dir", type=Path, help="write one Grad-CAM overlay PNG per file here")
+    predict.add_argument("--csv", type=Path, metavar="FILE", help="write a table here, one line per file")
     _add_json(predict)
 
     demo = _add_command(
@@ -400,40 +400,46 @@ def _report(options):
 
 def _predict(options):
     from cxr_core.classifier import load_classifier
+    from cxr_core.files import write_text
+    from cxr_core.many import answer_many, path_sources, rows_csv
 
     classifier = load_classifier(options.model)
-    rows = [
-        _predict_file(classifier, file, number, options.cam_dir)
-        for number, file in enumerate(tqdm(options.files, desc="Predicting", disable=None, leave=False), start=1)
-    ]
+    sources = [source for path in options.files for source in path_sources(path)]
+    writers = _answer_writers(options, classifier, sources)
+
+    def keep(number, answer):
+        for write in writers:
+            write(number, answer)
+
+    items = answer_many(classifier, sources, keep=keep, progress=_progress("Predicting"))
+    rows = [item.row for item in items]
     _write_result(rows, options.json, "\n".join(f"{row['file']}: {_row_summary(row)}" for row in rows))
+    if options.csv:
+        write_text(options.csv, rows_csv(rows, classifier.classes))
     print(NOTICE, file=sys.stderr)
     return int(any(row["status"] == "error" for row in rows))
+
+
+def _answer_writers(options, classifier, sources):
+    """Return what is to be written of every answer, callables (number, answer)."""
+    from cxr_core.explain import png_bytes
+    from cxr_core.many import numbered_name
+
+    def path_for(folder, number, ending):
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / numbered_name(number, sources[number - 1].name, ending)
+
+    def write_overlay(number, answer):
+        overlay = answer.overlay(classifier, answer.prediction.label)
+        path_for(options.cam_dir, number, ".png").write_bytes(png_bytes(overlay))
+
+    return [write_overlay] if options.cam_dir else []
 
 
 def _row_summary(row):
     if row["status"] == "ok":
         return f"{row['label']} {row['probabilities'][row['label']]:.3f}"
     return row["error"] or f"no answer. {' '.join(row['reasons'])}"
-
-
-def _predict_file(classifier, file, number, cam_dir):
-    from cxr_core.answers import answer_row, answer_upload, error_row
-    from cxr_core.explain import png_bytes
-    from cxr_core.pictures import UnreadablePicture
-
-    try:
-        answer = answer_upload(classifier, file.read_bytes())
-    except UnreadablePicture as error:
-        return error_row(str(file), str(error))
-    except OSError as error:
-        return error_row(str(file), f"The file cannot be opened: {error.strerror}.")
-    if cam_dir:
-        cam_dir.mkdir(parents=True, exist_ok=True)
-        safe_stem = re.sub(r"[^\w.-]+", "_", file.stem)[:80]
-        overlay = answer.overlay(classifier, answer.prediction.label)
-        (cam_dir / f"{number:04d}-{safe_stem}.png").write_bytes(png_bytes(overlay))
-    return answer_row(str(file), answer)
 
 
 def _demo(options):
