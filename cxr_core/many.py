@@ -20,6 +20,8 @@ from cxr_core.archive import RefusedArchive, is_zip, list_pictures
 from cxr_core.explain import display_rgb, shrink
 from cxr_core.pictures import PICTURE_ENDINGS, UnreadablePicture, check_file_size, is_picture_file
 
+# What a page takes at once; the command line takes any number.
+MAX_FILES = 2_000
 _MAX_THREADS = 4
 _JPEG_QUALITY = 88
 # What a spreadsheet would take for a formula at the beginning of a cell.
@@ -97,25 +99,35 @@ def path_sources(path):
         return [Source(str(path), partial(_fail, error))]
 
 
-def answer_many(classifier, sources, *, keep=None, progress=None):
+def read_source(source):
+    """Return a Source's bytes; `pictures.UnreadablePicture` says in a sentence why they cannot be had."""
+    try:
+        return source.read()
+    except RefusedArchive as error:
+        raise UnreadablePicture(str(error)) from error
+    except OSError as error:
+        raise UnreadablePicture(f"The file cannot be opened: {error.strerror}.") from error
+
+
+def answer_many(classifier, sources, *, layer=None, keep=None, progress=None):
     """Answer files, several at a time; see `iter_answers`.
 
     Args:
-        classifier, sources, keep: as for `iter_answers`.
+        classifier, sources, layer, keep: as for `iter_answers`.
         progress: callable(done, total) or None.
 
     Returns:
         list of Item, in the order of the sources.
     """
     items = []
-    for item in iter_answers(classifier, sources, keep=keep):
+    for item in iter_answers(classifier, sources, layer=layer, keep=keep):
         items.append(item)
         if progress:
             progress(len(items), len(sources))
     return items
 
 
-def iter_answers(classifier, sources, *, keep=None):
+def iter_answers(classifier, sources, *, layer=None, keep=None):
     """Answer files, several at a time; a bad one never stops the rest.
 
     Every row is the one that the file gets alone: gate, temperature and abstention are those of
@@ -124,6 +136,7 @@ def iter_answers(classifier, sources, *, keep=None):
     Args:
         classifier: classifier.Classifier.
         sources: iterable of Source.
+        layer: as for `answers.answer_upload`.
         keep: callable(number, answer) whose result stays with the Item, or None. Numbers count from 1. It is
             called from several threads.
 
@@ -134,8 +147,8 @@ def iter_answers(classifier, sources, *, keep=None):
     with ThreadPoolExecutor(threads) as pool:
         for number, source in enumerate(sources, start=1):
             # Reading stays in this thread: an archive is one file, and cannot be read at two places at once.
-            data, error = _read(source)
-            waiting.append(pool.submit(_answer, classifier, source, number, data, error, keep))
+            data, error = _read_or_sentence(source)
+            waiting.append(pool.submit(_answer, classifier, source, number, data, error, layer, keep))
             if len(waiting) > 2 * threads:
                 yield waiting.popleft().result()
         while waiting:
@@ -156,18 +169,34 @@ def flat_row(row, classes):
     """
     probabilities = [row["probabilities"].get(name) for name in classes]
     known = row["status"] != "error"
-    second, first = sorted(probabilities)[-2:] if known else (None, None)
     return {
         "file": row["file"],
         "status": row["status"],
         "label": row["label"],
         **{f"p_{name}": p for name, p in zip(classes, probabilities, strict=True)},
-        "confidence": first,
-        "margin": first - second if known else None,
+        "confidence": max(probabilities) if known else None,
+        "margin": _margin(probabilities) if known else None,
         "reasons": " ".join(row["reasons"]),
         "notes": " ".join(row["notes"]),
         "error": row["error"],
     }
+
+
+def sort_items(items, by):
+    """Return Items in another order; those that could not be read come last.
+
+    Args:
+        items: list of Item.
+        by: a class name, the most probable first, or "doubt", the smallest margin first.
+    """
+
+    def key(item):
+        probabilities = item.row["probabilities"]
+        if not probabilities:
+            return (1, 0.0)
+        return (0, _margin(probabilities.values()) if by == "doubt" else -probabilities[by])
+
+    return sorted(items, key=key)
 
 
 def rows_csv(rows, classes):
@@ -186,14 +215,15 @@ def rows_csv(rows, classes):
     return stream.getvalue()
 
 
-def write_overlays(target, classifier, sources, *, side, alpha=0.4, colour_map="jet", progress=None):
-    """Write a ZIP of overlays, of each picture's likeliest class; only a few pictures are in memory at a time.
+def write_overlays(target, classifier, sources, *, side, layer=None, alpha=0.4, colour_map="jet", progress=None):
+    """Write a ZIP of overlays, each for the class that was answered; only a few pictures are in memory at a time.
 
     Args:
         target: a binary file to write the ZIP to.
         classifier: classifier.Classifier.
-        sources: sequence of Source; those that cannot be read are left out.
+        sources: sequence of Source; those that get no answer are left out.
         side: int, longest side of an overlay in pixels.
+        layer: as for `answers.answer_upload`.
         alpha, colour_map: as for `explain.overlay_map`.
         progress: callable(done, total) or None.
 
@@ -202,12 +232,13 @@ def write_overlays(target, classifier, sources, *, side, alpha=0.4, colour_map="
     """
 
     def draw(number, answer):
-        overlay = answer.overlay(classifier, answer.prediction.label, alpha=alpha, colour_map=colour_map)
-        return jpeg_bytes(shrink(overlay, side))
+        if answer.label is None:
+            return None
+        return jpeg_bytes(shrink(answer.overlay(classifier, answer.label, alpha=alpha, colour_map=colour_map), side))
 
     written = 0
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
-        for number, item in enumerate(iter_answers(classifier, sources, keep=draw), start=1):
+        for number, item in enumerate(iter_answers(classifier, sources, layer=layer, keep=draw), start=1):
             if item.kept is not None:
                 # A fixed date: the same pictures give the same ZIP.
                 archive.writestr(zipfile.ZipInfo(numbered_name(number, item.source.name, ".jpg")), item.kept)
@@ -240,21 +271,23 @@ def jpeg_bytes(image_rgb):
     return cv2.imencode(".jpg", cv2.cvtColor(image_rgb, cv2.COLOR_RGB2BGR), options)[1].tobytes()
 
 
-def _read(source):
-    """Return (bytes, None), or (None, a sentence) for a file that cannot be had."""
+def _margin(probabilities):
+    second, first = sorted(probabilities)[-2:]
+    return first - second
+
+
+def _read_or_sentence(source):
     try:
-        return source.read(), None
-    except (RefusedArchive, UnreadablePicture) as error:
+        return read_source(source), None
+    except UnreadablePicture as error:
         return None, str(error)
-    except OSError as error:
-        return None, f"The file cannot be opened: {error.strerror}."
 
 
-def _answer(classifier, source, number, data, error, keep):
+def _answer(classifier, source, number, data, error, layer, keep):
     if error:
         return Item(source, error_row(source.name, error))
     try:
-        answer = answer_upload(classifier, data)
+        answer = answer_upload(classifier, data, layer)
     except UnreadablePicture as broken:
         return Item(source, error_row(source.name, str(broken)))
     return Item(source, answer_row(source.name, answer), keep(number, answer) if keep else None)
