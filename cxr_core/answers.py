@@ -48,6 +48,11 @@ class Answer:
     verdict: Verdict | None
 
     @property
+    def neighbours(self):
+        """The nearest training pictures, tuple of gate.Neighbour; empty where the model has no gate."""
+        return self.verdict.neighbours if self.verdict else ()
+
+    @property
     def in_words(self):
         """How sure the classifier is of its highest class, in words."""
         sure = float(self.prediction.probabilities.max())
@@ -104,7 +109,6 @@ def judge_prediction(classifier, prediction):
 def answer_row(name, answer):
     """Return an Answer as JSON takes it: the row that the command line and the API give for a file."""
     probabilities = zip(answer.prediction.classes, answer.prediction.probabilities, strict=True)
-    neighbours = answer.verdict.neighbours if answer.verdict else ()
     return {
         "file": name,
         "status": answer.status,
@@ -112,7 +116,7 @@ def answer_row(name, answer):
         "probabilities": {class_name: float(p) for class_name, p in probabilities},
         "reasons": list(answer.reasons),
         "notes": list(answer.notes),
-        "nearest": [{"class": n.class_name, "similarity": round(n.similarity, 4)} for n in neighbours],
+        "nearest": [{"class": n.class_name, "similarity": round(n.similarity, 4)} for n in answer.neighbours],
         "error": None,
     }
 
@@ -162,6 +166,30 @@ def confidence_sentence(confidence, record):
     return (
         f"Of the {inside.sum()} test images it was between {low:.0%} and {high:.0%} sure of, "
         f"{right[inside].sum()} were right ({right[inside].mean():.0%})."
+    )
+
+
+def operating_sentence(card, prediction):
+    """Say on which side of the classifier's operating point a picture falls.
+
+    Args:
+        card: card.Card.
+        prediction: classifier.Prediction.
+
+    Returns:
+        str, or None where no operating point was chosen for the classifier.
+    """
+    point = card.operating_point
+    if not point:
+        return None
+    score = float(prediction.probabilities[prediction.classes.index(point["class_name"])])
+    shares = [(point.get("sensitivity"), "of them found"), (point.get("specificity"), "of the others left alone")]
+    measured = ", ".join(f"{share:.0%} {words}" for share, words in shares if share is not None)
+    name, alarm = class_label(point["class_name"]), score >= point["threshold"]
+    return (
+        f"Operating point: {name} is called from {point['threshold']:.1%} on"
+        + (f" (where it was chosen: {measured})" if measured else "")
+        + f". With {score:.1%} this scan lies {'above it: an alarm' if alarm else 'below it: no alarm'}."
     )
 
 

@@ -1,5 +1,6 @@
 """A trained classifier without TensorFlow: probabilities and Grad-CAM maps from ONNX Runtime."""
 
+import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +70,10 @@ class Classifier:
     def classes(self):
         """Class folder names in the order of the probabilities."""
         return self.card.classes
+
+    def digest(self):
+        """Return the first 16 digits of the SHA-256 of its graph: which weights these are, whatever they are called."""
+        return hashlib.sha256(self.path.read_bytes()).hexdigest()[:16]
 
     def predict(self, images_u8, *, progress=None):
         """Classify prepared images.

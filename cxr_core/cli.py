@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import sys
+from datetime import datetime
 from pathlib import Path
 
 from tqdm import tqdm
@@ -149,6 +150,7 @@ def _build_parser():
         "--model", type=Path, default=SHIPPED_MODEL_DIR, help="model or run folder (default: the shipped one)"
     )
     predict.add_argument("--cam-dir", type=Path, help="write one Grad-CAM overlay PNG per file here")
+    predict.add_argument("--report-dir", type=Path, help="write one HTML page per file here, to print or keep")
     predict.add_argument("--csv", type=Path, metavar="FILE", help="write a table here, one line per file")
     _add_json(predict)
 
@@ -420,26 +422,40 @@ def _predict(options):
     return int(any(row["status"] == "error" for row in rows))
 
 
-def _answer_writers(options, classifier, sources):
-    """Return what is to be written of every answer, callables (number, answer)."""
-    from cxr_core.explain import png_bytes
-    from cxr_core.many import numbered_name
-
-    def path_for(folder, number, ending):
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder / numbered_name(number, sources[number - 1].name, ending)
-
-    def write_overlay(number, answer):
-        overlay = answer.overlay(classifier, answer.prediction.label)
-        path_for(options.cam_dir, number, ".png").write_bytes(png_bytes(overlay))
-
-    return [write_overlay] if options.cam_dir else []
-
-
 def _row_summary(row):
     if row["status"] == "ok":
         return f"{row['label']} {row['probabilities'][row['label']]:.3f}"
     return row["error"] or f"no answer. {' '.join(row['reasons'])}"
+
+
+def _answer_writers(options, classifier, sources):
+    """Return what writes the files that were asked for of every answer: callables (number, answer)."""
+    makers = ((options.cam_dir, ".png", _overlay_maker), (options.report_dir, ".html", _report_maker))
+    return [_writer(folder, ending, maker(classifier, sources), sources) for folder, ending, maker in makers if folder]
+
+
+def _writer(folder, ending, make, sources):
+    from cxr_core.many import numbered_name
+
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def write(number, answer):
+        (folder / numbered_name(number, sources[number - 1].name, ending)).write_bytes(make(number, answer))
+
+    return write
+
+
+def _overlay_maker(classifier, _sources):
+    from cxr_core.explain import png_bytes
+
+    return lambda _number, answer: png_bytes(answer.overlay(classifier, answer.prediction.label))
+
+
+def _report_maker(classifier, sources):
+    from cxr_core.scan_report import model_facts, scan_report
+
+    facts, made = model_facts(classifier), datetime.now().astimezone()
+    return lambda number, answer: scan_report(sources[number - 1].name, answer, classifier, facts, made=made).encode()
 
 
 def _demo(options):

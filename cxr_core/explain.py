@@ -46,6 +46,12 @@ def overlay_map(picture, map_, *, alpha=0.4, colour_map="jet"):
     return cv2.cvtColor(blend, cv2.COLOR_BGR2RGB)
 
 
+def colour_bar(colour_map):
+    """Return the colours of a map from 0 to 1, uint8 (1, 256, 3) RGB, to stand beside an overlay."""
+    colours = cv2.applyColorMap(np.arange(256, dtype=np.uint8)[None], COLOUR_MAPS[colour_map])
+    return cv2.cvtColor(colours, cv2.COLOR_BGR2RGB)
+
+
 def display_bgr(picture):
     """Return a decoded picture as uint8 (H, W, 3) BGR; 16-bit values are stretched to their range."""
     if picture.dtype == np.uint16:

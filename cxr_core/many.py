@@ -253,11 +253,15 @@ def numbered_name(number, name, ending):
 
     Args:
         number: int, the file's place in the batch.
-        name: str, the file's own; only letters, digits, `_`, `.` and `-` of its stem stay, at most 80.
+        name: str, the file's own.
         ending: str with its dot.
     """
-    stem = re.sub(r"[^\w.-]+", "_", Path(name).stem)[:80]
-    return f"{number:04d}-{stem}{ending}"
+    return f"{number:04d}-{safe_stem(name)}{ending}"
+
+
+def safe_stem(name):
+    """Return what of a file's name any file system takes: of its stem letters, digits, `_`, `.` and `-`, at most 80."""
+    return re.sub(r"[^\w.-]+", "_", Path(name).stem)[:80]
 
 
 def picture_thumbnail(answer, side):

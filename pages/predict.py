@@ -5,10 +5,10 @@ import streamlit as st
 from cxr_core.answers import answer_upload
 from cxr_core.archive import is_zip
 from cxr_core.card import card_figures
-from cxr_core.explain import COLOUR_MAPS, png_bytes
+from cxr_core.explain import COLOUR_MAPS
 from cxr_core.many import Source, read_source
 from cxr_core.pictures import UnreadablePicture
-from ui.answer import show_neighbours, show_numbers, show_original, show_verdict
+from ui.answer import offer_downloads, show_neighbours, show_numbers, show_original, show_verdict
 from ui.blocks import page_header, research_notice, show_figures_row
 from ui.examples import example_pictures
 from ui.many import MAX_UPLOAD_MEGABYTES, answer_given, ask_for_folder, show_many
@@ -71,21 +71,13 @@ except UnreadablePicture as error:
     st.error(f"{error} Choose another file.", icon=":material/broken_image:")
     st.stop()
 
-wanted = show_verdict(answer, folder)
+wanted = show_verdict(answer, classifier, folder)
 if example and not uploads:
     st.caption("This is a drawing: whatever the classifier answers means nothing.")
 if wanted:
     show_numbers(answer, classifier, alpha=alpha, colour_map=colour_map)
-    overlay = answer.overlay(classifier, answer.prediction.label, alpha=alpha, colour_map=colour_map)
-    st.download_button(
-        "Download the overlay",
-        png_bytes(overlay),
-        "overlay.png",
-        "image/png",
-        icon=":material/download:",
-        help="Of the likeliest class, at the picture's own size.",
-    )
     show_neighbours(answer)
+offer_downloads(source.name, answer, classifier, with_numbers=wanted, alpha=alpha, colour_map=colour_map)
 show_original(answer.prediction.picture)
 
 figures = card_figures(classifier.card)

@@ -1,19 +1,24 @@
 """An answer on a page: the label or why there is none, what to mind, and where the classifier looked."""
 
+from datetime import datetime
+
 import streamlit as st
 
-from cxr_core.answers import confidence_sentence, load_track_record
+from cxr_core.answers import confidence_sentence, load_track_record, operating_sentence
 from cxr_core.config import class_label
-from cxr_core.explain import SCREEN_SIDE, display_rgb, shrink, window_picture
+from cxr_core.explain import SCREEN_SIDE, display_rgb, png_bytes, shrink, window_picture
 from cxr_core.figures import colour_bar_figure, picture_figure, probability_figure
+from cxr_core.many import safe_stem
+from cxr_core.scan_report import model_facts, scan_report
 from ui.blocks import show_figure
 
 
-def show_verdict(answer, folder):
+def show_verdict(answer, classifier, folder):
     """Show the answer, or why there is none.
 
     Args:
         answer: answers.Answer.
+        classifier: the classifier.Classifier that answered.
         folder: Path of the model folder, for its record on its own test images.
 
     Returns:
@@ -33,8 +38,9 @@ def show_verdict(answer, folder):
     for note in answer.notes:
         st.info(note, icon=":material/info:")
     record = confidence_sentence(sure, load_track_record(folder))
-    if wanted and record:
-        st.caption(record)
+    for sentence in (record, operating_sentence(classifier.card, answer.prediction)):
+        if wanted and sentence:
+            st.caption(sentence)
     if answer.verdict is None:
         st.caption("This model has no gate: it answers whatever picture it is given, a chest radiograph or not.")
     return wanted
@@ -51,6 +57,43 @@ def show_numbers(answer, classifier, *, alpha, colour_map):
         said = "" if map_.any() else " (nothing in this picture speaks for it)"
         column.image(shrink(overlay, SCREEN_SIDE), f"for {class_label(class_name)}{said}", width="stretch")
     show_figure(colour_bar_figure(colour_map))
+
+
+def offer_downloads(name, answer, classifier, *, with_numbers, alpha, colour_map):
+    """Offer what can be kept of an answer: the overlay, where numbers are wanted, and a report.
+
+    Args:
+        name: str, the file's.
+        answer: answers.Answer.
+        classifier: the classifier.Classifier that answered.
+        with_numbers: bool, whether probabilities and maps are shown.
+        alpha, colour_map: as for `explain.overlay_map`.
+    """
+    look = {"alpha": alpha, "colour_map": colour_map}
+    with st.container(horizontal=True):
+        if with_numbers:
+            st.download_button(
+                "Download the overlay",
+                lambda: png_bytes(answer.overlay(classifier, answer.prediction.label, **look)),
+                "overlay.png",
+                "image/png",
+                icon=":material/download:",
+                help="Of the likeliest class, at the picture's own size.",
+            )
+        st.download_button(
+            "Download a report",
+            lambda: scan_report(
+                name, answer, classifier, model_facts(classifier), made=_now(), with_numbers=with_numbers, **look
+            ),
+            f"{safe_stem(name)}.html",
+            "text/html",
+            icon=":material/description:",
+            help="One page to print or keep: the answer, why, by which classifier, and its limits.",
+        )
+
+
+def _now():
+    return datetime.now().astimezone()
 
 
 def show_neighbours(answer):

@@ -205,7 +205,8 @@ def _offer_overlays(items, classifier, settings):
         stream = io.BytesIO()
         with progress_bar("Drawing overlays") as report:
             write_overlays(stream, classifier, answered, side=SCREEN_SIDE, progress=report, **settings)
-        made = st.session_state["many"]["overlays"] = (settings, stream.getvalue())
+        st.session_state["many"]["overlays"] = (settings, stream.getvalue())
+        st.rerun()
     st.download_button(
         "Download the overlays",
         made[1],

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from cxr_core.phantoms import draw_phantom
-from pages.test_pages import open_page, png, said, ungated  # noqa: F401
+
+from .test_pages import open_page, png, said, ungated  # noqa: F401
 
 pytestmark = pytest.mark.usefixtures("ungated")
 SCANS = {f"{name}.png": png(draw_phantom(name, np.random.default_rng(1))) for name in ("normal", "covid", "virus")}
@@ -84,3 +85,8 @@ def test_the_overlays_of_many_are_made_when_asked_for_and_kept():
         drawn = [cv2.imdecode(np.frombuffer(archive.read(n), np.uint8), cv2.IMREAD_COLOR) for n in archive.namelist()]
     assert len(drawn) == 3
     assert all(picture is not None for picture in drawn)
+
+
+def test_every_answer_offers_a_report():
+    app = uploaded(("covid.png", SCANS["covid.png"]))
+    assert "Download a report" in [button.proto.label for button in app.get("download_button")]
