@@ -20,7 +20,7 @@ TINTED_SHARE = 0.2
 _BANDS = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 _FEW = 5
 
-_TEXT = (
+TEXT_NOTE = (
     "Letters or arrows stand in this picture: a classifier can read them instead of lungs, and they may name a person."
 )
 _TINTED = "This picture has a tint, as a photograph of a film or a screen has; radiographs are grey."
@@ -208,7 +208,7 @@ def _doubt_of_confidence(prediction, abstain_below):
 def _picture_notes(picture, coloured):
     notes = []
     if count_text_marks(picture) >= TEXT_MARKS:
-        notes.append(_TEXT)
+        notes.append(TEXT_NOTE)
     if coloured >= TINTED_SHARE:
         notes.append(_TINTED)
     return notes

@@ -151,6 +151,9 @@ def _build_parser():
     )
     predict.add_argument("--cam-dir", type=Path, help="write one Grad-CAM overlay PNG per file here")
     predict.add_argument("--report-dir", type=Path, help="write one HTML page per file here, to print or keep")
+    predict.add_argument(
+        "--dicom-dir", type=Path, help="write one overlay per answer here as DICOM, with a new header without a patient"
+    )
     predict.add_argument("--csv", type=Path, metavar="FILE", help="write a table here, one line per file")
     _add_json(predict)
 
@@ -430,7 +433,11 @@ def _row_summary(row):
 
 def _answer_writers(options, classifier, sources):
     """Return what writes the files that were asked for of every answer: callables (number, answer)."""
-    makers = ((options.cam_dir, ".png", _overlay_maker), (options.report_dir, ".html", _report_maker))
+    makers = (
+        (options.cam_dir, ".png", _overlay_maker),
+        (options.report_dir, ".html", _report_maker),
+        (options.dicom_dir, ".dcm", _dicom_maker),
+    )
     return [_writer(folder, ending, maker(classifier, sources), sources) for folder, ending, maker in makers if folder]
 
 
@@ -440,7 +447,8 @@ def _writer(folder, ending, make, sources):
     folder.mkdir(parents=True, exist_ok=True)
 
     def write(number, answer):
-        (folder / numbered_name(number, sources[number - 1].name, ending)).write_bytes(make(number, answer))
+        if (content := make(number, answer)) is not None:
+            (folder / numbered_name(number, sources[number - 1].name, ending)).write_bytes(content)
 
     return write
 
@@ -456,6 +464,13 @@ def _report_maker(classifier, sources):
 
     facts, made = model_facts(classifier), datetime.now().astimezone()
     return lambda number, answer: scan_report(sources[number - 1].name, answer, classifier, facts, made=made).encode()
+
+
+def _dicom_maker(classifier, _sources):
+    from cxr_core.dicom_overlay import overlay_dicom
+
+    made = datetime.now().astimezone()
+    return lambda _number, answer: answer.label and overlay_dicom(answer, classifier, answer.label, made=made)
 
 
 def _demo(options):

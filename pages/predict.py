@@ -66,7 +66,8 @@ elif uploads:
 else:
     source = Source(example, lambda: examples[example])
 try:
-    answer = answer_upload(classifier, read_source(source), layer)
+    data = read_source(source)
+    answer = answer_upload(classifier, data, layer)
 except UnreadablePicture as error:
     st.error(f"{error} Choose another file.", icon=":material/broken_image:")
     st.stop()
@@ -77,7 +78,7 @@ if example and not uploads:
 if wanted:
     show_numbers(answer, classifier, alpha=alpha, colour_map=colour_map)
     show_neighbours(answer)
-offer_downloads(source.name, answer, classifier, with_numbers=wanted, alpha=alpha, colour_map=colour_map)
+offer_downloads(source.name, data, answer, classifier, with_numbers=wanted, alpha=alpha, colour_map=colour_map)
 show_original(answer.prediction.picture)
 
 figures = card_figures(classifier.card)

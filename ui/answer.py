@@ -9,6 +9,7 @@ from cxr_core.config import class_label
 from cxr_core.explain import SCREEN_SIDE, display_rgb, png_bytes, shrink, window_picture
 from cxr_core.figures import colour_bar_figure, picture_figure, probability_figure
 from cxr_core.many import safe_stem
+from cxr_core.pictures import is_dicom
 from cxr_core.scan_report import model_facts, scan_report
 from ui.blocks import show_figure
 
@@ -59,11 +60,11 @@ def show_numbers(answer, classifier, *, alpha, colour_map):
     show_figure(colour_bar_figure(colour_map))
 
 
-def offer_downloads(name, answer, classifier, *, with_numbers, alpha, colour_map):
+def offer_downloads(name, data, answer, classifier, *, with_numbers, alpha, colour_map):
     """Offer what can be kept of an answer: the overlay, where numbers are wanted, and a report.
 
     Args:
-        name: str, the file's.
+        name, data: str and bytes, the file's.
         answer: answers.Answer.
         classifier: the classifier.Classifier that answered.
         with_numbers: bool, whether probabilities and maps are shown.
@@ -80,6 +81,16 @@ def offer_downloads(name, answer, classifier, *, with_numbers, alpha, colour_map
                 icon=":material/download:",
                 help="Of the likeliest class, at the picture's own size.",
             )
+        if with_numbers and is_dicom(data):
+            st.download_button(
+                "Download the overlay as DICOM",
+                lambda: _dicom_bytes(answer, classifier, look),
+                "overlay.dcm",
+                "application/dicom",
+                icon=":material/radiology:",
+                help="A Secondary Capture with a new header: it belongs to no patient and no study. Letters in the "
+                "picture itself stay.",
+            )
         st.download_button(
             "Download a report",
             lambda: scan_report(
@@ -90,6 +101,13 @@ def offer_downloads(name, answer, classifier, *, with_numbers, alpha, colour_map
             icon=":material/description:",
             help="One page to print or keep: the answer, why, by which classifier, and its limits.",
         )
+
+
+def _dicom_bytes(answer, classifier, look):
+    # pydicom takes a while to load, and most visitors never need it.
+    from cxr_core.dicom_overlay import overlay_dicom
+
+    return overlay_dicom(answer, classifier, answer.prediction.label, made=_now(), **look)
 
 
 def _now():

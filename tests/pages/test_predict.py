@@ -6,6 +6,7 @@ import zipfile
 import cv2
 import numpy as np
 import pytest
+from picture_files import dicom
 
 from cxr_core.phantoms import draw_phantom
 
@@ -87,6 +88,15 @@ def test_the_overlays_of_many_are_made_when_asked_for_and_kept():
     assert all(picture is not None for picture in drawn)
 
 
+def downloads(app):
+    return [button.proto.label for button in app.get("download_button")]
+
+
 def test_every_answer_offers_a_report():
-    app = uploaded(("covid.png", SCANS["covid.png"]))
-    assert "Download a report" in [button.proto.label for button in app.get("download_button")]
+    assert "Download a report" in downloads(uploaded(("covid.png", SCANS["covid.png"])))
+
+
+def test_only_of_a_dicom_file_a_dicom_overlay_is_offered():
+    scan = dicom(draw_phantom("covid", np.random.default_rng(1)))
+    assert "Download the overlay as DICOM" in downloads(uploaded(("IM0001", scan)))
+    assert "Download the overlay as DICOM" not in downloads(uploaded(("covid.png", SCANS["covid.png"])))
