@@ -75,21 +75,22 @@ class Answer:
         return overlay_map(prediction.picture, map_, alpha=alpha, colour_map=colour_map)
 
 
-def answer_upload(classifier, data, layer=None):
+def answer_upload(classifier, data, layer=None, method="Grad-CAM", *, progress=None):
     """Answer a whole picture file.
 
     Args:
         classifier: classifier.Classifier.
         data: bytes of the file.
-        layer: as for `Classifier.predict_picture`.
+        layer, method, progress: as for `Classifier.predict_picture`.
 
     Returns:
         Answer.
 
     Raises:
         pictures.UnreadablePicture: the bytes are no picture, too large or broken.
+        explain.MapUnavailable, ValueError: as `Classifier.predict_picture`.
     """
-    return judge_prediction(classifier, classifier.predict_picture(data, layer))
+    return judge_prediction(classifier, classifier.predict_picture(data, layer, method, progress=progress))
 
 
 def judge_prediction(classifier, prediction):

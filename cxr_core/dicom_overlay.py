@@ -58,8 +58,8 @@ def overlay_dicom(answer, classifier, class_name, *, made, alpha=0.4, colour_map
     data.SeriesDescription = f"Where a classifier looked for {class_label(class_name)}"[:64]
     data.ImageComments = NOTICE
     data.DerivationDescription = (
-        f"Map of {class_label(class_name)[:100]} by classifier {classifier.card.name[:100]}, weights "
-        f"{classifier.digest()}, laid over the picture. {NOTICE}"
+        f"{answer.prediction.map_method} of {class_label(class_name)[:100]} laid over the picture, by classifier "
+        f"{classifier.card.name[:100]}, weights {classifier.digest()}. {NOTICE}"
     )
     data.PatientIdentityRemoved = "YES"
     data.DeidentificationMethod = "Header made anew; pixels as they were"

@@ -1,10 +1,15 @@
-"""Where a classifier looked: scale Grad-CAM maps and lay them over the picture."""
+"""Where a classifier looked: scale its maps and lay them over the picture."""
 
 import cv2
 import numpy as np
 
 SCREEN_SIDE = 1000
+MAP_METHODS = ("Grad-CAM", "Grad-CAM++", "Score-CAM")
 COLOUR_MAPS = {"jet": cv2.COLORMAP_JET, "inferno": cv2.COLORMAP_INFERNO}
+
+
+class MapUnavailable(ValueError):
+    """A map that cannot be had of this layer or model; the message is one sentence for a person."""
 
 
 def scale_maps(maps):

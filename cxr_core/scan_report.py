@@ -71,7 +71,8 @@ def scan_report(name, answer, classifier, facts, *, made, with_numbers=None, alp
     pictures = [("The picture", display_rgb(shrink(prediction.picture, _PICTURE_SIDE)))]
     if with_numbers:
         overlay = answer.overlay(classifier, likeliest, alpha=alpha, colour_map=colour_map)
-        pictures.append((f"Where the classifier looked for {class_label(likeliest)}", shrink(overlay, _PICTURE_SIDE)))
+        title = f"Where the classifier looked for {class_label(likeliest)} ({prediction.map_method})"
+        pictures.append((title, shrink(overlay, _PICTURE_SIDE)))
     colours = class_colours(list(prediction.classes))
     return render_template(
         "scan_report.html.j2",

@@ -2,13 +2,19 @@
 
 import streamlit as st
 
-from cxr_core.answers import answer_upload
 from cxr_core.archive import is_zip
 from cxr_core.card import card_figures
-from cxr_core.explain import COLOUR_MAPS
 from cxr_core.many import Source, read_source
 from cxr_core.pictures import UnreadablePicture
-from ui.answer import offer_downloads, show_neighbours, show_numbers, show_original, show_verdict
+from ui.answer import (
+    answer_scan,
+    choose_maps,
+    offer_downloads,
+    show_neighbours,
+    show_numbers,
+    show_original,
+    show_verdict,
+)
 from ui.blocks import page_header, research_notice, show_figures_row
 from ui.examples import example_pictures
 from ui.many import MAX_UPLOAD_MEGABYTES, answer_given, ask_for_folder, show_many
@@ -41,21 +47,10 @@ if not (uploads or example or directory):
     st.info("Upload a chest radiograph, several or a ZIP of them, or choose an example. The answer appears here.")
     st.stop()
 
-layer = st.sidebar.selectbox(
-    "Grad-CAM layer",
-    classifier.card.map_layers,
-    help="out_relu is the last convolution; the article takes block_16_depthwise.",
-)
-alpha = st.sidebar.slider(
-    "Strength of the map", 0.0, 1.0, 0.4, 0.05, help="0 shows the picture alone, 1 the map alone."
-)
-colour_map = st.sidebar.segmented_control(
-    "Colours", list(COLOUR_MAPS), default="jet", help="jet as in the article; inferno is perceptually even."
-)
-colour_map = colour_map or "jet"
+layer, method, look = choose_maps(classifier)
 if directory or len(uploads) > 1 or (uploads and is_zip(uploads[0].getvalue())):
     items = answer_given(classifier, uploads, directory)
-    chosen = show_many(items, classifier, layer=layer, alpha=alpha, colour_map=colour_map)
+    chosen = show_many(items, classifier, layer, look)
     if chosen is None:
         st.info("Tick a row at its left edge to see its whole answer here.", icon=":material/touch_app:")
         st.stop()
@@ -67,7 +62,7 @@ else:
     source = Source(example, lambda: examples[example])
 try:
     data = read_source(source)
-    answer = answer_upload(classifier, data, layer)
+    answer = answer_scan(classifier, data, layer, method)
 except UnreadablePicture as error:
     st.error(f"{error} Choose another file.", icon=":material/broken_image:")
     st.stop()
@@ -76,9 +71,9 @@ wanted = show_verdict(answer, classifier, folder)
 if example and not uploads:
     st.caption("This is a drawing: whatever the classifier answers means nothing.")
 if wanted:
-    show_numbers(answer, classifier, alpha=alpha, colour_map=colour_map)
+    show_numbers(answer, classifier, look)
     show_neighbours(answer)
-offer_downloads(source.name, data, answer, classifier, with_numbers=wanted, alpha=alpha, colour_map=colour_map)
+offer_downloads(source.name, data, answer, classifier, with_numbers=wanted, look=look)
 show_original(answer.prediction.picture)
 
 figures = card_figures(classifier.card)

@@ -98,13 +98,14 @@ def _keep_thumbnail(_number, answer):
     return picture_thumbnail(answer, _THUMBNAIL_SIDE)
 
 
-def show_many(items, classifier, *, layer, alpha, colour_map):
+def show_many(items, classifier, layer, look):
     """Show how many got which answer, the table, and its downloads.
 
     Args:
         items: list of many.Item, at least one.
         classifier: the classifier.Classifier that answered.
-        layer, alpha, colour_map: as for `many.write_overlays`.
+        layer: as for `many.write_overlays`.
+        look: dict of alpha and colour_map, as for `explain.overlay_map`.
 
     Returns:
         many.Item whose row was clicked, or None.
@@ -120,7 +121,7 @@ def show_many(items, classifier, *, layer, alpha, colour_map):
             icon=":material/download:",
             help="All rows with probabilities, reasons and notes, as comma-separated values.",
         )
-        _offer_overlays(items, classifier, {"layer": layer, "alpha": alpha, "colour_map": colour_map})
+        _offer_overlays(items, classifier, {"layer": layer} | look)
     return chosen
 
 
@@ -198,7 +199,7 @@ def _offer_overlays(items, classifier, settings):
             disabled=not answered,
             icon=":material/folder_zip:",
             help=f"Where the classifier looked for its answer, for each of the {len(answered):,} pictures that have "
-            f"one: JPEG, at most {SCREEN_SIDE:,} pixels. It takes about as long as the answers.",
+            f"one: Grad-CAM, JPEG, at most {SCREEN_SIDE:,} pixels. It takes about as long as the answers.",
         )
         if not pressed:
             return

@@ -100,3 +100,14 @@ def test_only_of_a_dicom_file_a_dicom_overlay_is_offered():
     scan = dicom(draw_phantom("covid", np.random.default_rng(1)))
     assert "Download the overlay as DICOM" in downloads(uploaded(("IM0001", scan)))
     assert "Download the overlay as DICOM" not in downloads(uploaded(("covid.png", SCANS["covid.png"])))
+
+
+def test_another_method_makes_the_maps_and_where_it_cannot_the_page_says_why():
+    app = uploaded(("covid.png", SCANS["covid.png"]))
+    next(s for s in app.selectbox if s.label == "Map").select("Grad-CAM++").run()
+    assert not app.exception
+    assert "(Grad-CAM++)" in said(app.markdown)
+    next(s for s in app.selectbox if s.label == "Layer").select("block_16_depthwise").run()
+    assert not app.exception
+    assert "never below zero" in said(app.info)
+    assert "(Grad-CAM)" in said(app.markdown)
