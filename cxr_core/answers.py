@@ -20,7 +20,7 @@ TINTED_SHARE = 0.2
 _BANDS = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 _FEW = 5
 
-_TEXT = (
+TEXT_NOTE = (
     "Letters or arrows stand in this picture: a classifier can read them instead of lungs, and they may name a person."
 )
 _TINTED = "This picture has a tint, as a photograph of a film or a screen has; radiographs are grey."
@@ -48,6 +48,11 @@ class Answer:
     verdict: Verdict | None
 
     @property
+    def neighbours(self):
+        """The nearest training pictures, tuple of gate.Neighbour; empty where the model has no gate."""
+        return self.verdict.neighbours if self.verdict else ()
+
+    @property
     def in_words(self):
         """How sure the classifier is of its highest class, in words."""
         sure = float(self.prediction.probabilities.max())
@@ -70,21 +75,22 @@ class Answer:
         return overlay_map(prediction.picture, map_, alpha=alpha, colour_map=colour_map)
 
 
-def answer_upload(classifier, data, layer=None):
+def answer_upload(classifier, data, layer=None, method="Grad-CAM", *, progress=None):
     """Answer a whole picture file.
 
     Args:
         classifier: classifier.Classifier.
         data: bytes of the file.
-        layer: as for `Classifier.predict_picture`.
+        layer, method, progress: as for `Classifier.predict_picture`.
 
     Returns:
         Answer.
 
     Raises:
         pictures.UnreadablePicture: the bytes are no picture, too large or broken.
+        explain.MapUnavailable, ValueError: as `Classifier.predict_picture`.
     """
-    return judge_prediction(classifier, classifier.predict_picture(data, layer))
+    return judge_prediction(classifier, classifier.predict_picture(data, layer, method, progress=progress))
 
 
 def judge_prediction(classifier, prediction):
@@ -104,7 +110,6 @@ def judge_prediction(classifier, prediction):
 def answer_row(name, answer):
     """Return an Answer as JSON takes it: the row that the command line and the API give for a file."""
     probabilities = zip(answer.prediction.classes, answer.prediction.probabilities, strict=True)
-    neighbours = answer.verdict.neighbours if answer.verdict else ()
     return {
         "file": name,
         "status": answer.status,
@@ -112,7 +117,7 @@ def answer_row(name, answer):
         "probabilities": {class_name: float(p) for class_name, p in probabilities},
         "reasons": list(answer.reasons),
         "notes": list(answer.notes),
-        "nearest": [{"class": n.class_name, "similarity": round(n.similarity, 4)} for n in neighbours],
+        "nearest": [{"class": n.class_name, "similarity": round(n.similarity, 4)} for n in answer.neighbours],
         "error": None,
     }
 
@@ -165,6 +170,30 @@ def confidence_sentence(confidence, record):
     )
 
 
+def operating_sentence(card, prediction):
+    """Say on which side of the classifier's operating point a picture falls.
+
+    Args:
+        card: card.Card.
+        prediction: classifier.Prediction.
+
+    Returns:
+        str, or None where no operating point was chosen for the classifier.
+    """
+    point = card.operating_point
+    if not point:
+        return None
+    score = float(prediction.probabilities[prediction.classes.index(point["class_name"])])
+    shares = [(point.get("sensitivity"), "of them found"), (point.get("specificity"), "of the others left alone")]
+    measured = ", ".join(f"{share:.0%} {words}" for share, words in shares if share is not None)
+    name, alarm = class_label(point["class_name"]), score >= point["threshold"]
+    return (
+        f"Operating point: {name} is called from {point['threshold']:.1%} on"
+        + (f" (where it was chosen: {measured})" if measured else "")
+        + f". With {score:.1%} this scan lies {'above it: an alarm' if alarm else 'below it: no alarm'}."
+    )
+
+
 def _doubt_of_confidence(prediction, abstain_below):
     first, second = np.argsort(-prediction.probabilities)[:2]
     sure = float(prediction.probabilities[first])
@@ -180,7 +209,7 @@ def _doubt_of_confidence(prediction, abstain_below):
 def _picture_notes(picture, coloured):
     notes = []
     if count_text_marks(picture) >= TEXT_MARKS:
-        notes.append(_TEXT)
+        notes.append(TEXT_NOTE)
     if coloured >= TINTED_SHARE:
         notes.append(_TINTED)
     return notes

@@ -1,4 +1,4 @@
-"""Unpack a ZIP of class folders that a stranger may have made: everything in it is checked, no name is trusted."""
+"""Read or unpack a ZIP that a stranger may have made: everything in it is checked, no name is trusted."""
 
 import hashlib
 import io
@@ -10,10 +10,11 @@ import stat
 import unicodedata
 import zipfile
 import zlib
+from functools import partial
 from pathlib import Path
 
 from cxr_core.config import MAX_FILE_BYTES
-from cxr_core.pictures import PICTURE_ENDINGS, is_dicom
+from cxr_core.pictures import PICTURE_ENDINGS, UnreadablePicture, check_file_size, is_dicom
 
 MAX_FILES = 20_000
 MAX_TOTAL_BYTES = 2_000_000_000
@@ -27,7 +28,8 @@ _ARCHIVE_ENDINGS = (
     ".zip", ".zipx", ".jar", ".tar", ".gz", ".tgz", ".bz2", ".tbz", ".tbz2", ".xz", ".txz", ".lzma", ".zst",
     ".tzst", ".lz4", ".7z", ".rar", ".cab", ".arj", ".lzh", ".iso", ".dmg",
 )  # fmt: skip
-_ARCHIVE_MARKS = (b"PK\x03\x04", b"PK\x05\x06", b"7z\xbc\xaf\x27\x1c", b"Rar!", b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00")
+_ZIP_MARKS = (b"PK\x03\x04", b"PK\x05\x06")
+_ARCHIVE_MARKS = (*_ZIP_MARKS, b"7z\xbc\xaf\x27\x1c", b"Rar!", b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00")
 _CENTRAL_MARK = b"PK\x01\x02"
 _ENCRYPTED = 0x1 | 0x40 | 0x2000
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
@@ -83,6 +85,51 @@ def unpack_zip(file_or_bytes, folder, *, progress=None):
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return folder
+
+
+def is_zip(data):
+    """Return True if bytes begin as a ZIP archive does, an empty one included."""
+    return data.startswith(_ZIP_MARKS)
+
+
+def list_pictures(file):
+    """List the pictures of a ZIP, whatever its folders; nothing is unpacked yet.
+
+    Hidden files, and those whose ending is none of a picture's, are left out.
+
+    Args:
+        file: a binary file that can seek; it must stay open as long as pictures are read.
+
+    Returns:
+        list of (name, read): the path inside the archive as one printable line, only ever to be shown; and a
+        callable that returns the file's bytes, or raises `pictures.UnreadablePicture` where they are broken or
+        too many. Not to be called from several threads at once.
+
+    Raises:
+        RefusedArchive: as `unpack_zip`, but for names that clash: here no name becomes a path.
+    """
+    archive = _open_archive(file)
+    entries = _check_entries(archive, file.seek(0, os.SEEK_END))
+    return [
+        (_one_line(info.filename), partial(_read_picture, archive, info))
+        for info, parts in entries
+        if _may_be_picture(archive, info, parts)
+    ]
+
+
+def _may_be_picture(archive, info, parts):
+    try:
+        return _is_picture(archive, info, parts)
+    except RefusedArchive:
+        return True  # one broken file gets its own sentence when it is read
+
+
+def _read_picture(archive, info):
+    check_file_size(info.file_size)
+    try:
+        return b"".join(_blocks(archive, info))
+    except RefusedArchive as error:
+        raise UnreadablePicture("The ZIP archive is broken at this file.") from error
 
 
 def _open_archive(file):
@@ -260,5 +307,9 @@ def _blocks(archive, info):
 
 def _shown(name):
     """Return a name to be shown in a sentence: one line, not too long."""
-    text = "".join(c if c.isprintable() else "?" for c in name.encode(errors="replace").decode())
+    text = _one_line(name)
     return text if len(text) <= 80 else f"{text[:60]}…{text[-15:]}"
+
+
+def _one_line(name):
+    return "".join(c if c.isprintable() else "?" for c in name.encode(errors="replace").decode())

@@ -73,6 +73,17 @@ def card_figures(card):
     return figures + [_figure_elsewhere(*item) for item in card.metrics.get("external", {}).items()]
 
 
+def figure_words(figure):
+    """Return a Figure as texts for a report, a dict of `label`, `value` (with its interval), `n` and `explanation`."""
+    ends = figure.interval
+    return {
+        "label": f"{figure.label}, {figure.where}",
+        "value": f"{figure.value:.1%}" + (f" ({ends[0]:.1%} to {ends[1]:.1%})" if ends else ""),
+        "n": figure.n,
+        "explanation": figure.explanation,
+    }
+
+
 def _figure_elsewhere(name, metrics):
     elsewhere = "Images from another hospital, never trained on."
     present = [c for c, row in metrics["per_class"].items() if row["support"]]

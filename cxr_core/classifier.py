@@ -1,5 +1,6 @@
 """A trained classifier without TensorFlow: probabilities and Grad-CAM maps from ONNX Runtime."""
 
+import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ import onnxruntime
 from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidGraph, InvalidProtobuf, RuntimeException
 
 from cxr_core.card import Card, load_card
-from cxr_core.explain import scale_maps
+from cxr_core.explain import MAP_METHODS, scale_maps
 from cxr_core.gate import Gate, load_gate
 from cxr_core.pictures import open_picture
 from cxr_core.temperature import apply_temperature
@@ -27,11 +28,12 @@ class Prediction:
     Attributes:
         classes: tuple of str.
         probabilities: float32 (C,), summing to one.
-        maps: float32 (C, h, w) in [0, 1], Grad-CAM for every class.
+        maps: float32 (C, h, w) in [0, 1], where it looked for every class.
         picture: the decoded picture, uint8 or uint16, (H, W) or (H, W, 3) BGR.
         image_u8: uint8 (size, size), what the classifier saw.
         features: float32 (F,), what entered the classifier's head.
         notes, doubts: tuples of sentences, as in `pictures.Picture`.
+        map_method: str, one of `explain.MAP_METHODS`, how the maps were made.
     """
 
     classes: tuple
@@ -42,6 +44,7 @@ class Prediction:
     features: np.ndarray
     notes: tuple = ()
     doubts: tuple = ()
+    map_method: str = "Grad-CAM"
 
     @property
     def label(self):
@@ -69,6 +72,10 @@ class Classifier:
     def classes(self):
         """Class folder names in the order of the probabilities."""
         return self.card.classes
+
+    def digest(self):
+        """Return the first 16 digits of the SHA-256 of its graph: which weights these are, whatever they are called."""
+        return hashlib.sha256(self.path.read_bytes()).hexdigest()[:16]
 
     def predict(self, images_u8, *, progress=None):
         """Classify prepared images.
@@ -111,26 +118,43 @@ class Classifier:
         """
         return scale_maps(self._run([self._map_output(layer)], images_u8, None)[0])
 
-    def predict_picture(self, data, layer=None):
+    def predict_picture(self, data, layer=None, method="Grad-CAM", *, progress=None):
         """Classify a whole picture file.
 
         Args:
             data: bytes of the file.
             layer: as for `maps`.
+            method: one of `explain.MAP_METHODS`. Grad-CAM costs next to nothing, Grad-CAM++ one more pass, and
+                Score-CAM one per channel of the layer: seconds.
+            progress: callable(done, total) over the passes of Score-CAM, or None.
 
         Returns:
             Prediction.
 
         Raises:
             pictures.UnreadablePicture: the bytes are no picture, too large or broken.
+            explain.MapUnavailable: the method cannot be had of this layer or graph; the sentence says why.
+            ValueError: there is no such layer or method.
         """
         opened = open_picture(data)
         image_u8 = self.card.preprocessing.image_u8(opened.pixels)
         outputs = ["probabilities", "features", self._map_output(layer)]
         probabilities, features, maps = self._run(outputs, image_u8[None], None)
-        probabilities, maps = self._calibrated(probabilities)[0], scale_maps(maps)[0]
-        said = (opened.notes, opened.doubts)
-        return Prediction(self.classes, probabilities, maps, opened.pixels, image_u8, features[0], *said)
+        maps = scale_maps(maps)[0] if method == "Grad-CAM" else self._further_maps(image_u8, layer, method, progress)
+        probabilities, said = self._calibrated(probabilities)[0], (opened.notes, opened.doubts)
+        return Prediction(
+            self.classes, probabilities, maps, opened.pixels, image_u8, features[0], *said, map_method=method
+        )
+
+    def _further_maps(self, image_u8, layer, method, progress):
+        from cxr_core.cams import open_inside, plus_plus_maps, score_maps
+
+        if method not in MAP_METHODS:
+            raise ValueError(f"method must be one of {', '.join(MAP_METHODS)}; received {method!r}.")
+        inside = open_inside(self.path, layer or self.card.map_layers[0], self.path.stat().st_mtime_ns)
+        if method == "Score-CAM":
+            return score_maps(inside, image_u8, self.card.preprocessing, progress=progress)
+        return plus_plus_maps(inside, image_u8[None], self.card.preprocessing)[0]
 
     def _calibrated(self, probabilities):
         return apply_temperature(probabilities, self.card.temperature)
@@ -161,10 +185,15 @@ def run_graph(session, outputs, images_u8, preprocessing, *, progress=None):
     parts = []
     for start in range(0, len(images_u8), BATCH_SIZE):
         batch = preprocessing.scaled(images_u8[start : start + BATCH_SIZE])
-        parts.append(session.run(outputs, {"image": batch}, _ONLY_WHAT_IS_ASKED))
+        parts.append(run_scaled(session, outputs, batch))
         if progress:
             progress(min(start + BATCH_SIZE, len(images_u8)), len(images_u8))
     return [np.concatenate(part) for part in zip(*parts, strict=True)]
+
+
+def run_scaled(session, outputs, images):
+    """Run an ONNX graph once, over float32 (N, size, size, 3); returns a list of arrays (N, ...), one per output."""
+    return session.run(outputs, {"image": images}, _ONLY_WHAT_IS_ASKED)
 
 
 def load_classifier(folder):
@@ -185,14 +214,30 @@ def load_classifier(folder):
     return Classifier(card, open_session(path), path, load_gate(folder))
 
 
-def open_session(path):
-    """Open an ONNX graph on all cores; FileNotFoundError if it is missing, ValueError if it is broken."""
-    if not Path(path).exists():
-        raise FileNotFoundError(f"There is no model {path}.")
+def open_session(graph):
+    """Open an ONNX graph on all cores.
+
+    Args:
+        graph: str or Path of the file, or its bytes.
+
+    Returns:
+        onnxruntime.InferenceSession.
+
+    Raises:
+        FileNotFoundError: the file is missing.
+        ValueError: it is broken.
+    """
+    in_memory = isinstance(graph, bytes)
+    if not in_memory and not Path(graph).exists():
+        raise FileNotFoundError(f"There is no model {graph}.")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = os.cpu_count() or 1
     options.log_severity_level = 3
+    # Threads that wait for work by spinning take a third of the processor from other visitors, and from decoding.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        source = graph if in_memory else str(graph)
+        return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
     except (Fail, InvalidGraph, InvalidProtobuf, RuntimeException) as error:
-        raise ValueError(f"{Path(path).name} is no ONNX graph that can be opened.") from error
+        name = "This" if in_memory else Path(graph).name
+        raise ValueError(f"{name} is no ONNX graph that can be opened.") from error

@@ -8,8 +8,8 @@ import argparse
 import json
 import logging
 import os
-import re
 import sys
+from datetime import datetime
 from pathlib import Path
 
 from tqdm import tqdm
@@ -145,11 +145,16 @@ def _build_parser():
     report.add_argument("--folder", type=Path, help="where to (default: report/ in the run's folder)")
 
     predict = _add_command(commands, "predict", _predict, f"Classify pictures. {NOTICE}")
-    predict.add_argument("files", metavar="FILE", nargs="+", type=Path)
+    predict.add_argument("files", metavar="FILE", nargs="+", type=Path, help="a picture, a folder or a ZIP of pictures")
     predict.add_argument(
         "--model", type=Path, default=SHIPPED_MODEL_DIR, help="model or run folder (default: the shipped one)"
     )
     predict.add_argument("--cam-dir", type=Path, help="write one Grad-CAM overlay PNG per file here")
+    predict.add_argument("--report-dir", type=Path, help="write one HTML page per file here, to print or keep")
+    predict.add_argument(
+        "--dicom-dir", type=Path, help="write one overlay per answer here as DICOM, with a new header without a patient"
+    )
+    predict.add_argument("--csv", type=Path, metavar="FILE", help="write a table here, one line per file")
     _add_json(predict)
 
     demo = _add_command(
@@ -400,13 +405,22 @@ def _report(options):
 
 def _predict(options):
     from cxr_core.classifier import load_classifier
+    from cxr_core.files import write_text
+    from cxr_core.many import answer_many, path_sources, rows_csv
 
     classifier = load_classifier(options.model)
-    rows = [
-        _predict_file(classifier, file, number, options.cam_dir)
-        for number, file in enumerate(tqdm(options.files, desc="Predicting", disable=None, leave=False), start=1)
-    ]
+    sources = [source for path in options.files for source in path_sources(path)]
+    writers = _answer_writers(options, classifier, sources)
+
+    def keep(number, answer):
+        for write in writers:
+            write(number, answer)
+
+    items = answer_many(classifier, sources, keep=keep, progress=_progress("Predicting"))
+    rows = [item.row for item in items]
     _write_result(rows, options.json, "\n".join(f"{row['file']}: {_row_summary(row)}" for row in rows))
+    if options.csv:
+        write_text(options.csv, rows_csv(rows, classifier.classes))
     print(NOTICE, file=sys.stderr)
     return int(any(row["status"] == "error" for row in rows))
 
@@ -417,23 +431,46 @@ def _row_summary(row):
     return row["error"] or f"no answer. {' '.join(row['reasons'])}"
 
 
-def _predict_file(classifier, file, number, cam_dir):
-    from cxr_core.answers import answer_row, answer_upload, error_row
-    from cxr_core.explain import png_bytes
-    from cxr_core.pictures import UnreadablePicture
+def _answer_writers(options, classifier, sources):
+    """Return what writes the files that were asked for of every answer: callables (number, answer)."""
+    makers = (
+        (options.cam_dir, ".png", _overlay_maker),
+        (options.report_dir, ".html", _report_maker),
+        (options.dicom_dir, ".dcm", _dicom_maker),
+    )
+    return [_writer(folder, ending, maker(classifier, sources), sources) for folder, ending, maker in makers if folder]
 
-    try:
-        answer = answer_upload(classifier, file.read_bytes())
-    except UnreadablePicture as error:
-        return error_row(str(file), str(error))
-    except OSError as error:
-        return error_row(str(file), f"The file cannot be opened: {error.strerror}.")
-    if cam_dir:
-        cam_dir.mkdir(parents=True, exist_ok=True)
-        safe_stem = re.sub(r"[^\w.-]+", "_", file.stem)[:80]
-        overlay = answer.overlay(classifier, answer.prediction.label)
-        (cam_dir / f"{number:04d}-{safe_stem}.png").write_bytes(png_bytes(overlay))
-    return answer_row(str(file), answer)
+
+def _writer(folder, ending, make, sources):
+    from cxr_core.many import numbered_name
+
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def write(number, answer):
+        if (content := make(number, answer)) is not None:
+            (folder / numbered_name(number, sources[number - 1].name, ending)).write_bytes(content)
+
+    return write
+
+
+def _overlay_maker(classifier, _sources):
+    from cxr_core.explain import png_bytes
+
+    return lambda _number, answer: png_bytes(answer.overlay(classifier, answer.prediction.label))
+
+
+def _report_maker(classifier, sources):
+    from cxr_core.scan_report import model_facts, scan_report
+
+    facts, made = model_facts(classifier), datetime.now().astimezone()
+    return lambda number, answer: scan_report(sources[number - 1].name, answer, classifier, facts, made=made).encode()
+
+
+def _dicom_maker(classifier, _sources):
+    from cxr_core.dicom_overlay import overlay_dicom
+
+    made = datetime.now().astimezone()
+    return lambda _number, answer: answer.label and overlay_dicom(answer, classifier, answer.label, made=made)
 
 
 def _demo(options):

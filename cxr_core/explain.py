@@ -1,10 +1,15 @@
-"""Where a classifier looked: scale Grad-CAM maps and lay them over the picture."""
+"""Where a classifier looked: scale its maps and lay them over the picture."""
 
 import cv2
 import numpy as np
 
 SCREEN_SIDE = 1000
+MAP_METHODS = ("Grad-CAM", "Grad-CAM++", "Score-CAM")
 COLOUR_MAPS = {"jet": cv2.COLORMAP_JET, "inferno": cv2.COLORMAP_INFERNO}
+
+
+class MapUnavailable(ValueError):
+    """A map that cannot be had of this layer or model; the message is one sentence for a person."""
 
 
 def scale_maps(maps):
@@ -44,6 +49,12 @@ def overlay_map(picture, map_, *, alpha=0.4, colour_map="jet"):
     colours = cv2.applyColorMap(np.round(map_ * 255).astype(np.uint8), COLOUR_MAPS[colour_map])
     blend = cv2.addWeighted(colours, alpha, display_bgr(picture), 1 - alpha, 0)
     return cv2.cvtColor(blend, cv2.COLOR_BGR2RGB)
+
+
+def colour_bar(colour_map):
+    """Return the colours of a map from 0 to 1, uint8 (1, 256, 3) RGB, to stand beside an overlay."""
+    colours = cv2.applyColorMap(np.arange(256, dtype=np.uint8)[None], COLOUR_MAPS[colour_map])
+    return cv2.cvtColor(colours, cv2.COLOR_BGR2RGB)
 
 
 def display_bgr(picture):

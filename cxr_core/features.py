@@ -1,6 +1,5 @@
 """What the shipped classifier's backbone makes of every picture of a data set, without TensorFlow."""
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,8 +50,7 @@ def dataset_features(table, *, phase, model_dir=SHIPPED_MODEL_DIR, cache_dir=CAC
     classifier = load_classifier(model_dir)
     preprocessing, report = classifier.card.preprocessing, phase("Preparing the images for the network")
     prepared = prepare_images(table, preprocessing, cache_dir=cache_dir, progress=report)
-    model = hashlib.sha256((Path(model_dir) / "model.onnx").read_bytes()).hexdigest()[:16]
-    key = f"{prepared.key}-{model}"
+    key = f"{prepared.key}-{classifier.digest()}"
     path = Path(cache_dir) / "features" / f"{key}.npy"
     if not path.exists():
         report = phase("Computing features")

@@ -87,16 +87,19 @@ def read_header(data):
     """
     if not data:
         raise UnreadablePicture("The file is empty.")
-    if len(data) > MAX_FILE_BYTES:
-        raise UnreadablePicture(
-            f"The file has {len(data) / 1e6:.0f} MB; at most {MAX_FILE_BYTES / 1e6:.0f} MB are read."
-        )
+    check_file_size(len(data))
     header = _dicom_header(data) if is_dicom(data) else _pil_header(data)
     if header.width * header.height > MAX_PIXELS:
         raise UnreadablePicture(
             f"The picture has {header.width} × {header.height} pixels; at most {MAX_PIXELS / 1e6:.0f} million are read."
         )
     return header
+
+
+def check_file_size(n_bytes):
+    """Raise UnreadablePicture if a file has more than `MAX_FILE_BYTES`."""
+    if n_bytes > MAX_FILE_BYTES:
+        raise UnreadablePicture(f"The file has {n_bytes / 1e6:.0f} MB; at most {MAX_FILE_BYTES / 1e6:.0f} MB are read.")
 
 
 def decode_picture(data):

@@ -4,14 +4,13 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import jinja2
 import pandas as pd
 import plotly.graph_objects as go
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from cxr_core.calibration import reliability_bins
-from cxr_core.card import card_figures, load_card
+from cxr_core.card import card_figures, figure_words, load_card
 from cxr_core.claim import claim_items
 from cxr_core.config import NOTICE, class_label
 from cxr_core.evaluate import (
@@ -27,6 +26,7 @@ from cxr_core.files import read_json, write_text
 from cxr_core.leakage import leakage_sentence
 from cxr_core.slices import SLICES, file_facts, slice_table, worst_slice
 from cxr_core.split import SPLIT_KINDS
+from cxr_core.templates import render_template
 from cxr_core.trust_figures import attention_figure, reliability_figure, variants_figure
 
 REPORT_FILES = {"report.html": "html", "report.md": "markdown", "model_card.md": "model card"}
@@ -103,7 +103,7 @@ def report_facts(folder):
         "name": card.name,
         "notice": NOTICE,
         "labels": {name: class_label(name) for name in card.classes},
-        "figures": [_headline(figure) for figure in card_figures(replace(card, metrics=card.metrics | metrics))],
+        "figures": [figure_words(figure) for figure in card_figures(replace(card, metrics=card.metrics | metrics))],
         "sets": [_per_class(title, metrics[side]) for side, title in _SIDES.items()]
         + [_per_class(f"Elsewhere: {n} (never trained on)", m) for n, m in card.metrics.get("external", {}).items()],
         "calibration": _calibration(metrics),
@@ -132,17 +132,8 @@ def render_report(facts, kind):
     Returns:
         str. HTML needs no network: its figures and the program that draws them are in it.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("cxr_core"),
-        autoescape=kind == "html",
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.filters["percent"] = lambda value: "–" if value is None else f"{value:.1%}"
-    environment.filters["cell"] = lambda value: str(value).replace("|", "\\|")
     plots = _plots_html(facts["plots"]) if kind == "html" else {}
-    return environment.get_template(_TEMPLATES[kind]).render(facts | {"plots": plots})
+    return render_template(_TEMPLATES[kind], facts | {"plots": plots})
 
 
 def _plots_html(plots):
@@ -181,16 +172,6 @@ def _measured(card, predictions, side):
         rows["true"], table_probabilities(rows, card.classes), card.classes, prediction_groups(rows)
     )
     return metrics | {key: again[key] for key in ("ci95", "ece", "brier")}
-
-
-def _headline(figure):
-    ends = figure.interval
-    return {
-        "label": f"{figure.label}, {figure.where}",
-        "value": f"{figure.value:.1%}" + (f" ({ends[0]:.1%} to {ends[1]:.1%})" if ends else ""),
-        "n": figure.n,
-        "explanation": figure.explanation,
-    }
 
 
 def _per_class(title, metrics):

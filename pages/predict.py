@@ -1,27 +1,37 @@
-"""Upload a scan: a prediction, and where the classifier looked."""
+"""Upload a scan or many: an answer to each, and where the classifier looked."""
 
 import streamlit as st
 
-from cxr_core.answers import answer_upload
+from cxr_core.archive import is_zip
 from cxr_core.card import card_figures
-from cxr_core.config import MAX_FILE_BYTES
-from cxr_core.explain import COLOUR_MAPS, png_bytes
+from cxr_core.many import Source, read_source
 from cxr_core.pictures import UnreadablePicture
-from ui.answer import show_neighbours, show_numbers, show_original, show_verdict
+from ui.answer import (
+    answer_scan,
+    choose_maps,
+    offer_downloads,
+    show_neighbours,
+    show_numbers,
+    show_original,
+    show_verdict,
+)
 from ui.blocks import page_header, research_notice, show_figures_row
 from ui.examples import example_pictures
+from ui.many import MAX_UPLOAD_MEGABYTES, answer_given, ask_for_folder, show_many
 from ui.models import choose_model, open_classifier
 
-page_header("Predict", "A classifier's answer to one scan, and where in the picture it comes from.")
+page_header("Predict", "A classifier's answer to a scan, or to many, and where in the picture it comes from.")
 research_notice()
 name, folder = choose_model("The shipped one, or any of your runs that has a model.")
 classifier = open_classifier(folder)
 
 left, right = st.columns([3, 2])
-upload = left.file_uploader(
-    "Chest radiograph",
-    max_upload_size=MAX_FILE_BYTES // 1_000_000,
-    help="JPEG, PNG, BMP, TIFF, WebP or DICOM, frontal view. It is read in memory, and neither kept nor logged.",
+uploads = left.file_uploader(
+    "Chest radiographs",
+    accept_multiple_files=True,
+    max_upload_size=MAX_UPLOAD_MEGABYTES,
+    help="One or many: JPEG, PNG, BMP, TIFF, WebP or DICOM, frontal view, or a ZIP of them. They are read in memory, "
+    "and neither kept nor logged.",
 )
 examples = example_pictures()
 example = right.selectbox(
@@ -30,46 +40,40 @@ example = right.selectbox(
     index=None,
     placeholder="Choose a drawing",
     help="Drawings, not radiographs: they show how the page works, not what the classifier is worth.",
-    disabled=upload is not None,
+    disabled=bool(uploads),
 )
-if upload is None and example is None:
-    st.info("Upload a chest radiograph, or choose an example. The answer appears here.")
+directory = ask_for_folder(right, disabled=bool(uploads or example))
+if not (uploads or example or directory):
+    st.info("Upload a chest radiograph, several or a ZIP of them, or choose an example. The answer appears here.")
     st.stop()
-data = upload.getvalue() if upload else examples[example]
 
-layer = st.sidebar.selectbox(
-    "Grad-CAM layer",
-    classifier.card.map_layers,
-    help="out_relu is the last convolution; the article takes block_16_depthwise.",
-)
-alpha = st.sidebar.slider(
-    "Strength of the map", 0.0, 1.0, 0.4, 0.05, help="0 shows the picture alone, 1 the map alone."
-)
-colour_map = st.sidebar.segmented_control(
-    "Colours", list(COLOUR_MAPS), default="jet", help="jet as in the article; inferno is perceptually even."
-)
-colour_map = colour_map or "jet"
+layer, method, look = choose_maps(classifier)
+if directory or len(uploads) > 1 or (uploads and is_zip(uploads[0].getvalue())):
+    items = answer_given(classifier, uploads, directory)
+    chosen = show_many(items, classifier, layer, look)
+    if chosen is None:
+        st.info("Tick a row at its left edge to see its whole answer here.", icon=":material/touch_app:")
+        st.stop()
+    source = chosen.source
+    st.text(source.name)
+elif uploads:
+    source = Source(uploads[0].name, uploads[0].getvalue)
+else:
+    source = Source(example, lambda: examples[example])
 try:
-    answer = answer_upload(classifier, data, layer)
+    data = read_source(source)
+    answer = answer_scan(classifier, data, layer, method)
 except UnreadablePicture as error:
     st.error(f"{error} Choose another file.", icon=":material/broken_image:")
     st.stop()
 
-wanted = show_verdict(answer, folder)
-if upload is None:
+wanted = show_verdict(answer, classifier, folder)
+if example and not uploads:
     st.caption("This is a drawing: whatever the classifier answers means nothing.")
 if wanted:
-    show_numbers(answer, classifier, alpha=alpha, colour_map=colour_map)
-    overlay = answer.overlay(classifier, answer.prediction.label, alpha=alpha, colour_map=colour_map)
-    st.download_button(
-        "Download the overlay",
-        png_bytes(overlay),
-        "overlay.png",
-        "image/png",
-        icon=":material/download:",
-        help="Of the likeliest class, at the picture's own size.",
-    )
+    show_numbers(answer, classifier, look)
     show_neighbours(answer)
+offer_downloads(source.name, data, answer, classifier, with_numbers=wanted, look=look)
 show_original(answer.prediction.picture)
 
 figures = card_figures(classifier.card)

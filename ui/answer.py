@@ -1,19 +1,95 @@
 """An answer on a page: the label or why there is none, what to mind, and where the classifier looked."""
 
+import hashlib
+from datetime import datetime
+
 import streamlit as st
 
-from cxr_core.answers import confidence_sentence, load_track_record
+from cxr_core.answers import answer_upload, confidence_sentence, load_track_record, operating_sentence
 from cxr_core.config import class_label
-from cxr_core.explain import SCREEN_SIDE, display_rgb, shrink, window_picture
+from cxr_core.explain import (
+    COLOUR_MAPS,
+    MAP_METHODS,
+    SCREEN_SIDE,
+    MapUnavailable,
+    display_rgb,
+    png_bytes,
+    shrink,
+    window_picture,
+)
 from cxr_core.figures import colour_bar_figure, picture_figure, probability_figure
-from ui.blocks import show_figure
+from cxr_core.many import safe_stem
+from cxr_core.pictures import is_dicom
+from cxr_core.scan_report import model_facts, scan_report
+from ui.blocks import progress_bars, show_figure
+
+_METHOD_HELP = """
+- **Grad-CAM** weighs the layer's channels by their mean gradient. At once.
+- **Grad-CAM++** weighs every position of a channel, too, so that several spots are not averaged away. At once; only for
+  layers whose values are never below zero.
+- **Score-CAM** needs no gradient: it covers the picture by each channel in turn and asks the network again. About a
+  thousand passes, several seconds.
+"""
 
 
-def show_verdict(answer, folder):
+def choose_maps(classifier):
+    """Let the user choose in the sidebar how maps are made and look; returns (layer, method, look).
+
+    `look` are the keywords alpha and colour_map of `explain.overlay_map`.
+    """
+    method = st.sidebar.selectbox("Map", MAP_METHODS, help=_METHOD_HELP)
+    layer = st.sidebar.selectbox(
+        "Layer",
+        classifier.card.map_layers,
+        help="Whose activations make the map. out_relu is the last convolution; the article takes block_16_depthwise.",
+    )
+    alpha = st.sidebar.slider(
+        "Strength of the map", 0.0, 1.0, 0.4, 0.05, help="0 shows the picture alone, 1 the map alone."
+    )
+    colour_map = st.sidebar.segmented_control(
+        "Colours", list(COLOUR_MAPS), default="jet", help="jet as in the article; inferno is perceptually even."
+    )
+    return layer, method, {"alpha": alpha, "colour_map": colour_map or "jet"}
+
+
+def answer_scan(classifier, data, layer, method):
+    """Answer one file; the last answer is kept for the visit, so that looking at it anew costs nothing.
+
+    Args:
+        classifier: classifier.Classifier.
+        data: bytes of the file.
+        layer, method: as for `answers.answer_upload`. Where the method cannot be had, the page says why and
+            Grad-CAM takes its place.
+
+    Returns:
+        answers.Answer.
+
+    Raises:
+        pictures.UnreadablePicture: as `answers.answer_upload`.
+    """
+    key = (classifier, hashlib.sha256(data).digest(), layer, method)
+    known = st.session_state.get("answer")
+    if known is None or known["key"] != key:
+        known = {"key": key, "why_not": None}
+        with progress_bars() as phase:
+            # Only Score-CAM takes long enough to be waited for.
+            report = phase("Covering the picture, channel by channel") if method == "Score-CAM" else None
+            try:
+                known["answer"] = answer_upload(classifier, data, layer, method, progress=report)
+            except MapUnavailable as error:
+                known |= {"answer": answer_upload(classifier, data, layer), "why_not": str(error)}
+        st.session_state["answer"] = known
+    if known["why_not"]:
+        st.info(f"{known['why_not']} The maps below are Grad-CAM.", icon=":material/info:")
+    return known["answer"]
+
+
+def show_verdict(answer, classifier, folder):
     """Show the answer, or why there is none.
 
     Args:
         answer: answers.Answer.
+        classifier: the classifier.Classifier that answered.
         folder: Path of the model folder, for its record on its own test images.
 
     Returns:
@@ -33,24 +109,78 @@ def show_verdict(answer, folder):
     for note in answer.notes:
         st.info(note, icon=":material/info:")
     record = confidence_sentence(sure, load_track_record(folder))
-    if wanted and record:
-        st.caption(record)
+    for sentence in (record, operating_sentence(classifier.card, answer.prediction)):
+        if wanted and sentence:
+            st.caption(sentence)
     if answer.verdict is None:
         st.caption("This model has no gate: it answers whatever picture it is given, a chest radiograph or not.")
     return wanted
 
 
-def show_numbers(answer, classifier, *, alpha, colour_map):
+def show_numbers(answer, classifier, look):
     """Show the probabilities, and the map of every class side by side."""
     prediction = answer.prediction
     show_figure(probability_figure(prediction.classes, prediction.probabilities))
-    st.markdown("**Where the classifier looked**")
+    st.markdown(f"**Where the classifier looked** ({prediction.map_method})")
     columns = st.columns(len(prediction.classes))
     for column, class_name, map_ in zip(columns, prediction.classes, prediction.maps, strict=True):
-        overlay = answer.overlay(classifier, class_name, alpha=alpha, colour_map=colour_map)
+        overlay = answer.overlay(classifier, class_name, **look)
         said = "" if map_.any() else " (nothing in this picture speaks for it)"
         column.image(shrink(overlay, SCREEN_SIDE), f"for {class_label(class_name)}{said}", width="stretch")
-    show_figure(colour_bar_figure(colour_map))
+    show_figure(colour_bar_figure(look["colour_map"]))
+
+
+def offer_downloads(name, data, answer, classifier, *, with_numbers, look):
+    """Offer what can be kept of an answer: the overlay, where numbers are wanted, and a report.
+
+    Args:
+        name, data: str and bytes, the file's.
+        answer: answers.Answer.
+        classifier: the classifier.Classifier that answered.
+        with_numbers: bool, whether probabilities and maps are shown.
+        look: dict of alpha and colour_map, as for `explain.overlay_map`.
+    """
+    with st.container(horizontal=True):
+        if with_numbers:
+            st.download_button(
+                "Download the overlay",
+                lambda: png_bytes(answer.overlay(classifier, answer.prediction.label, **look)),
+                "overlay.png",
+                "image/png",
+                icon=":material/download:",
+                help="Of the likeliest class, at the picture's own size.",
+            )
+        if with_numbers and is_dicom(data):
+            st.download_button(
+                "Download the overlay as DICOM",
+                lambda: _dicom_bytes(answer, classifier, look),
+                "overlay.dcm",
+                "application/dicom",
+                icon=":material/radiology:",
+                help="A Secondary Capture with a new header: it belongs to no patient and no study. Letters in the "
+                "picture itself stay.",
+            )
+        st.download_button(
+            "Download a report",
+            lambda: scan_report(
+                name, answer, classifier, model_facts(classifier), made=_now(), with_numbers=with_numbers, **look
+            ),
+            f"{safe_stem(name)}.html",
+            "text/html",
+            icon=":material/description:",
+            help="One page to print or keep: the answer, why, by which classifier, and its limits.",
+        )
+
+
+def _dicom_bytes(answer, classifier, look):
+    # pydicom takes a while to load, and most visitors never need it.
+    from cxr_core.dicom_overlay import overlay_dicom
+
+    return overlay_dicom(answer, classifier, answer.prediction.label, made=_now(), **look)
+
+
+def _now():
+    return datetime.now().astimezone()
 
 
 def show_neighbours(answer):

@@ -1,0 +1,113 @@
+"""The Predict page with many pictures at once, and what it offers of an answer."""
+
+import io
+import zipfile
+
+import cv2
+import numpy as np
+import pytest
+from picture_files import dicom
+
+from cxr_core.phantoms import draw_phantom
+
+from .test_pages import open_page, png, said, ungated  # noqa: F401
+
+pytestmark = pytest.mark.usefixtures("ungated")
+SCANS = {f"{name}.png": png(draw_phantom(name, np.random.default_rng(1))) for name in ("normal", "covid", "virus")}
+
+
+def zip_of(files):
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as target:
+        for name, data in files.items():
+            target.writestr(name, data)
+    return stream.getvalue()
+
+
+def uploaded(*files):
+    app = open_page("predict")
+    app.file_uploader[0].set_value([(name, data, "application/octet-stream") for name, data in files]).run()
+    assert not app.exception
+    return app
+
+
+def test_a_zip_becomes_a_table_and_its_broken_file_a_row_with_a_sentence():
+    app = uploaded(("scans.zip", zip_of(SCANS | {"half.png": SCANS["covid.png"][:500]})))
+    assert said(app.subheader).startswith("4 pictures: ")
+    assert said(app.subheader).endswith("1 unreadable")
+    table = app.dataframe[0].value
+    assert table["file"].tolist() == [*SCANS, "half.png"]
+    assert table["why"].iloc[-1] == "The PNG file is cut short or broken."
+    assert table["picture"].notna().tolist() == [True, True, True, False]
+
+
+def test_several_files_are_sorted_by_the_probability_that_was_asked_for():
+    app = uploaded(*SCANS.items())
+    next(s for s in app.selectbox if s.label == "Order").select("virus").run()
+    assert not app.exception
+    assert app.dataframe[0].value["p_virus"].is_monotonic_decreasing
+
+
+def test_a_single_file_goes_straight_to_its_answer():
+    app = uploaded(("covid.png", SCANS["covid.png"]))
+    assert said(app.subheader).startswith("The classifier answers")
+    assert not app.dataframe
+
+
+def test_an_archive_that_cannot_be_trusted_gets_one_sentence_and_the_next_file_works():
+    app = uploaded(("scans.zip", zip_of({"inner.zip": b"x"})))
+    assert said(app.error).startswith("The archive holds another archive: inner.zip.")
+    app.file_uploader[0].set_value([("covid.png", SCANS["covid.png"], "image/png")]).run()
+    assert not app.exception
+    assert not app.error
+
+
+def test_more_pictures_than_a_page_takes_are_refused_with_the_way_out(monkeypatch):
+    monkeypatch.setattr("ui.many.MAX_FILES", 2)
+    assert "python -m cxr_core predict" in said(uploaded(*SCANS.items()).error)
+
+
+def test_the_owner_may_name_a_folder_and_visitors_are_not_asked(tmp_path, monkeypatch):
+    (tmp_path / "a.png").write_bytes(SCANS["normal.png"])
+    app = open_page("predict")
+    next(t for t in app.text_input if t.label == "Folder or ZIP on this computer").set_value(str(tmp_path)).run()
+    assert not app.exception
+    assert app.dataframe[0].value["file"].tolist() == [str(tmp_path / "a.png")]
+    monkeypatch.setenv("CXR_LAB_SHARED", "1")
+    assert not open_page("predict").text_input
+
+
+def test_the_overlays_of_many_are_made_when_asked_for_and_kept():
+    app = uploaded(("scans.zip", zip_of(SCANS)))
+    next(b for b in app.button if b.label == "Make a ZIP of overlays").click().run()
+    assert not app.exception
+    data = app.session_state["many"]["overlays"][1]
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        drawn = [cv2.imdecode(np.frombuffer(archive.read(n), np.uint8), cv2.IMREAD_COLOR) for n in archive.namelist()]
+    assert len(drawn) == 3
+    assert all(picture is not None for picture in drawn)
+
+
+def downloads(app):
+    return [button.proto.label for button in app.get("download_button")]
+
+
+def test_every_answer_offers_a_report():
+    assert "Download a report" in downloads(uploaded(("covid.png", SCANS["covid.png"])))
+
+
+def test_only_of_a_dicom_file_a_dicom_overlay_is_offered():
+    scan = dicom(draw_phantom("covid", np.random.default_rng(1)))
+    assert "Download the overlay as DICOM" in downloads(uploaded(("IM0001", scan)))
+    assert "Download the overlay as DICOM" not in downloads(uploaded(("covid.png", SCANS["covid.png"])))
+
+
+def test_another_method_makes_the_maps_and_where_it_cannot_the_page_says_why():
+    app = uploaded(("covid.png", SCANS["covid.png"]))
+    next(s for s in app.selectbox if s.label == "Map").select("Grad-CAM++").run()
+    assert not app.exception
+    assert "(Grad-CAM++)" in said(app.markdown)
+    next(s for s in app.selectbox if s.label == "Layer").select("block_16_depthwise").run()
+    assert not app.exception
+    assert "never below zero" in said(app.info)
+    assert "(Grad-CAM)" in said(app.markdown)
