@@ -10,6 +10,7 @@ import logging
 import os
 import sys
 from datetime import datetime
+from importlib.util import find_spec
 from pathlib import Path
 
 from tqdm import tqdm
@@ -157,6 +158,8 @@ def _build_parser():
     predict.add_argument("--csv", type=Path, metavar="FILE", help="write a table here, one line per file")
     _add_json(predict)
 
+    _add_serve(commands)
+
     demo = _add_command(
         commands, "demo", _demo, "Draw the demo data set (drawings, not radiographs); prints its folder."
     )
@@ -170,6 +173,19 @@ def _add_command(commands, name, run, help_text):
     command = commands.add_parser(name, help=help_text, description=help_text)
     command.set_defaults(command=run)
     return command
+
+
+def _add_serve(commands):
+    serve = _add_command(commands, "serve", _serve, f"Answer other programs over HTTP. {NOTICE}")
+    serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this computer alone)")
+    serve.add_argument("--port", type=int, default=8600)
+    serve.add_argument(
+        "--model", type=Path, default=SHIPPED_MODEL_DIR, help="model or run folder (default: the shipped one)"
+    )
+    serve.add_argument(
+        "--token-file", type=Path, metavar="FILE",
+        help="holds the token that clients must send (default: what CXR_LAB_TOKEN says, else none)",
+    )  # fmt: skip
 
 
 def _add_folders(command):
@@ -471,6 +487,18 @@ def _dicom_maker(classifier, _sources):
 
     made = datetime.now().astimezone()
     return lambda _number, answer: answer.label and overlay_dicom(answer, classifier, answer.label, made=made)
+
+
+def _serve(options):
+    if any(find_spec(name) is None for name in ("fastapi", "fastapi_offline", "uvicorn")):
+        raise ValueError("`serve` needs further packages: pip install -r requirements-extra.txt")
+    from cxr_core.api import build_api, read_token, serve_api
+    from cxr_core.classifier import load_classifier
+
+    token = read_token(options.token_file)
+    if token is None and options.host not in ("127.0.0.1", "::1", "localhost"):
+        print("No token is set: whoever can reach this computer can ask. See CXR_LAB_TOKEN.", file=sys.stderr)
+    serve_api(build_api(load_classifier(options.model), token=token), options.host, options.port)
 
 
 def _demo(options):

@@ -13,6 +13,7 @@ from cxr_core.sampling import stratified_rows
 from ui.blocks import download_table, page_header, show_figure
 from ui.data import choose_dataset, demo_note, show_pictures
 from ui.examine import average_pictures, giveaway, grouping, may_examine
+from ui.names import plain_name
 
 MARKS, TABLE_ROWS = 5_000, 1_000
 page_header("Dataset", "What is in the images, and how the classes differ in ways that are no disease.")
@@ -69,7 +70,7 @@ if st.button("Show others", icon=":material/shuffle:", help="Draw six other pict
 chosen = sample_rows(table["class_name"], 6, np.random.default_rng(st.session_state["sample_seed"]))
 for name in dataset.classes:
     rows = table.iloc[chosen[name]]
-    st.markdown(f"**{class_label(name)}**")
+    st.markdown(f"**{plain_name(class_label(name))}**")
     captions = [f"{w} × {h}" for w, h in zip(rows["width"], rows["height"], strict=True)]
     show_pictures(rows["path"].tolist(), captions)
 
@@ -79,7 +80,7 @@ if may_look:
     left, right = st.columns(2)
     with left:
         for column, name in zip(st.columns(len(dataset.classes)), dataset.classes, strict=True):
-            column.image(averages[name], caption=f"Mean of {class_label(name)}", width="stretch")
+            column.image(averages[name], caption=f"Mean of {plain_name(class_label(name))}", width="stretch")
     with right:
         show_figure(grey_histogram_figure(histograms))
 

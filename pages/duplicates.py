@@ -10,6 +10,7 @@ from ui.blocks import page_header
 from ui.data import choose_dataset, demo_note
 from ui.examine import dataset_decisions, decide, grouping, offer_undo
 from ui.gallery import one_page, picture_gallery
+from ui.names import plain_name
 
 REASON = "duplicate"
 page_header("Duplicates", "One radiograph in several files teaches twice, and tests what was taught.")
@@ -53,7 +54,7 @@ with st.popover("Reduce all to their best picture", icon=":material/filter_1:", 
 
 for rows in one_page(shown["rows"].tolist(), 6, "duplicates_page"):
     group = table.iloc[rows]
-    names = " and ".join(class_label(c) for c in group["class_name"].unique())
+    names = " and ".join(plain_name(class_label(c)) for c in group["class_name"].unique())
     with st.container(border=True):
         st.markdown(f"**{len(rows)} pictures, {names}**")
         texts = differences(group, found.pairs)

@@ -8,6 +8,7 @@ from ui.data import choose_dataset, demo_note, show_large
 from ui.examine import grouping, offer_undo, picture_map
 from ui.gallery import one_page, picture_gallery
 from ui.hover import hovered_row
+from ui.names import plain_name
 
 page_header(
     "Map", "Near means alike to the classifier's network. Islands of one class are often one hospital, not one disease."
@@ -47,4 +48,4 @@ if not selected:
     st.stop()
 st.subheader(f"{len(selected):,} selected")
 page = one_page(table.iloc[selected], 24, "map_page")
-picture_gallery(dataset, page, [f"{r.file[-40:]}, {r.width} × {r.height}" for r in page.itertuples()], "map")
+picture_gallery(dataset, page, [f"{plain_name(r.file, 40)}, {r.width} × {r.height}" for r in page.itertuples()], "map")

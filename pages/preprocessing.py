@@ -14,6 +14,7 @@ from cxr_core.preprocess import Preprocessing
 from ui.blocks import page_header, show_figure
 from ui.data import THUMBNAIL_PIXELS, choose_dataset, demo_note
 from ui.forms import ask_augmentation, ask_preprocessing
+from ui.names import plain_name
 
 page_header("Preprocessing", "What the classifier sees, and what white balance, contrast and resizing do to it.")
 dataset = choose_dataset()
@@ -31,7 +32,7 @@ preprocessing = ask_preprocessing(st.sidebar, Preprocessing())
 try:
     picture, lent = read_picture(row["path"]), read_picture(lender["path"])
 except (UnreadablePicture, OSError) as error:
-    st.error(f"{file}: {error} Choose another picture.")
+    st.error(f"{plain_name(file)}: {error} Choose another picture.")
     st.stop()
 image_u8, lent_u8 = preprocessing.image_u8(picture), preprocessing.image_u8(lent)
 plain_u8 = Preprocessing(white_balance_percent=None, size=preprocessing.size).image_u8(picture)
@@ -50,7 +51,8 @@ augmentation = ask_augmentation(Augmentation())
 seed = st.number_input("Seed", 0, 9999, 0, help="The same seed draws the same 21 copies.")
 rng = np.random.default_rng(int(seed))
 if augmentation.borrows:
-    st.caption(f"Greys and sharpness are borrowed from {lender['file']}; a training borrows from a new one each time.")
+    lender_name = plain_name(lender["file"])
+    st.caption(f"Greys and sharpness are borrowed from {lender_name}; a training borrows from a new one each time.")
 copies = [augmentation.apply(image_u8, rng, lent_u8) for _ in range(21)]
 with st.container(horizontal=True, gap="small"):
     for copy in copies:

@@ -9,6 +9,7 @@ from ui.blocks import download_table, page_header, show_figure
 from ui.data import choose_dataset, demo_note
 from ui.examine import dataset_decisions, decide, flag_measures, grouping, offer_undo
 from ui.gallery import one_page, picture_gallery
+from ui.names import plain_name
 
 page_header("Quality", "Pictures that are worth a look before a classifier learns from them.")
 dataset = choose_dataset()
@@ -59,7 +60,7 @@ page = one_page(rows, 24, f"page_{name}")
 picture_gallery(
     dataset,
     page,
-    [f"{r.file.rpartition('/')[2][:40]}: {flag.describe(values[r.Index])}" for r in page.itertuples()],
+    [f"{plain_name(r.file.rpartition('/')[2], 40)}: {flag.describe(values[r.Index])}" for r in page.itertuples()],
     name,
 )
 

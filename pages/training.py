@@ -2,13 +2,13 @@
 
 import streamlit as st
 
-from cxr_core.config import is_shared
 from cxr_core.runs import diagnose_history, list_runs, start_run
 from ui.blocks import page_header
 from ui.compare import show_runs
 from ui.data import choose_dataset, demo_note
 from ui.examine import dataset_decisions, left_out_note
 from ui.forms import ask_training, cloned_config
+from ui.permissions import is_open_to_strangers, show_refusal
 from ui.watch import choose_run, watch_run
 
 page_header("Training", "A training runs in its own process: change pages or close the browser, it goes on.")
@@ -24,9 +24,10 @@ with st.expander("New training", expanded=active is None or cloned is not None, 
     left_out_note(decisions)
     if active:
         st.info(f"{active.name} is still running. One training at a time: stop it below or wait for it.")
-    if is_shared():
+    refused = show_refusal("training")
+    if is_open_to_strangers() and not refused:
         st.caption("This installation is shared: keep trainings short, others wait for the same machine.")
-    start = st.button(
+    start = not refused and st.button(
         "Start training",
         type="primary",
         disabled=active is not None or config is None,

@@ -7,6 +7,8 @@ from cxr_core.compare import RunLabel, delete_run, display_name, load_label, sav
 from cxr_core.run_figures import QUANTITIES, overlay_figure
 from cxr_core.runs import runs_table
 from ui.blocks import download_table, show_figure
+from ui.names import plain_name
+from ui.permissions import may, show_refusal
 
 _OWN = {"compare": False, "star": False, "name": "", "note": ""}
 
@@ -20,12 +22,14 @@ def show_runs(runs):
     labels = {run.name: load_label(run) for run in runs}
     table = _labelled(runs_table(runs), labels)
     shown = _filtered(table)
+    may_edit = may("keeping")
+    editable = list(_OWN) if may_edit else ["compare"]
     shares = {c: st.column_config.NumberColumn(format="percent") for c in shown.columns if "accuracy" in c}
     edited = st.data_editor(
         shown,
         width="stretch",
         hide_index=True,
-        disabled=[c for c in shown.columns if c not in _OWN],
+        disabled=[c for c in shown.columns if c not in editable],
         key="runs_editor",
         column_config=shares
         | {
@@ -39,8 +43,10 @@ def show_runs(runs):
             "note": st.column_config.TextColumn("note", help="For you and others.", max_chars=500),
         },
     )
-    _keep_labels(edited, labels, runs)
-    st.caption("Click a column's head to sort; double-click a name or a note to change it.")
+    # A browser can send changes of columns that are only greyed out.
+    if may_edit:
+        _keep_labels(edited, labels, runs)
+    st.caption("Click a column's head to sort" + ("; double-click a name or a note to change it." if may_edit else "."))
     download_table("Download this table", table.drop(columns="compare"), "runs.csv")
     ticked = edited.loc[edited["compare"], "run"].tolist()
     chosen = [run for run in runs if run.name in ticked]
@@ -133,8 +139,11 @@ def _offer_clone_and_delete(runs):
             st.session_state["cloned_run"] = runs[0].name
             st.rerun()
         count = "this run" if len(runs) == 1 else f"these {len(runs)} runs"
+        if show_refusal("deletion"):
+            return
         with st.popover(f"Delete {count}", icon=":material/delete:", help="Asks before anything is lost."):
-            st.write(f"Deletes {', '.join(map(display_name, runs))} with model and history, for good.")
+            names = ", ".join(plain_name(display_name(run)) for run in runs)
+            st.write(f"Deletes {names} with model and history, for good.")
             if st.button("Delete for good", type="primary", help="This cannot be undone."):
                 _delete(runs)
 

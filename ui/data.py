@@ -9,11 +9,13 @@ import streamlit as st
 from cxr_core import phantoms
 from cxr_core.appearance import thumbnail
 from cxr_core.archive import RefusedArchive, unpack_zip
-from cxr_core.config import DATA_DIR, class_label, is_shared
+from cxr_core.config import DATA_DIR, class_label
 from cxr_core.dataset import folder_stamp, scan_dataset
 from cxr_core.download import DownloadFailed, find_kaggle, watch_download
 from cxr_core.pictures import UnreadablePicture
 from ui.blocks import progress_bar
+from ui.names import plain_name
+from ui.permissions import is_open_to_strangers, may, show_refusal
 
 THUMBNAIL_PIXELS = 118
 LARGE_PIXELS = 448
@@ -31,7 +33,7 @@ def choose_dataset():
     Returns:
         dataset.Dataset. The page stops with a sentence where there is none yet.
     """
-    sources = [s for s in _SOURCES if s != "folder" or not is_shared()]
+    sources = [s for s in _SOURCES if s != "folder" or may("folders")]
     source = st.sidebar.selectbox(
         "Data set",
         sources,
@@ -46,6 +48,8 @@ def choose_dataset():
         roots = (str(_fetch_kaggle()),)
     elif source == "zip":
         roots = (str(_unpack_upload()),)
+    elif show_refusal("folders"):
+        st.stop()
     else:
         roots = _ask_for_folders()
     try:
@@ -91,7 +95,8 @@ def show_picture(path, caption):
 def show_large(row):
     """Show one picture at the width of its column, with its class, file and size; `row` is of a data set's table."""
     image = picture_thumbnail(row["path"], row["mtime_ns"], LARGE_PIXELS)
-    facts = f"{class_label(row['class_name'])}: {row['file'][-60:]}, {row['width']} × {row['height']} pixels"
+    name = f"{plain_name(class_label(row['class_name']))}: {plain_name(row['file'])}"
+    facts = f"{name}, {row['width']} × {row['height']} pixels"
     if image is None:
         st.caption(f"{facts} (the file is gone)")
     else:
@@ -130,6 +135,8 @@ def _fetch_kaggle():
         "The article's data set (1,823 radiographs, about 1.2 GB) is not on this computer yet. "
         "Kaggle may ask for a free account."
     )
+    if show_refusal("keeping"):
+        st.stop()
     if st.button(
         "Fetch it from Kaggle", type="primary", help="Downloads and unpacks once, into this project's folder."
     ):
@@ -149,7 +156,7 @@ def _unpack_upload():
     upload = st.sidebar.file_uploader(
         "ZIP",
         "zip",
-        max_upload_size=200 if is_shared() else 1_000,
+        max_upload_size=200 if is_open_to_strangers() else 1_000,
         help="One folder per class inside, each with its pictures. At most 2 GB unpacked.",
     )
     if upload is None:

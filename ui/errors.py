@@ -14,6 +14,7 @@ from cxr_core.trust_figures import reliability_figure
 from ui.blocks import download_table
 from ui.gallery import one_page
 from ui.models import open_classifier
+from ui.names import plain_name
 from ui.predictions import show_predictions
 
 _PICTURES_A_PAGE = 12
@@ -88,7 +89,7 @@ def _show_with_maps(rows, classes, folder):
                 st.markdown(f"{mark}: is {class_label(row['true'])}, called {class_label(row['predicted'])}")
                 st.caption("  \n".join(f"{class_label(c)} {row[f'p_{c}']:.1%}" for c in classes))
                 size = f"{fact['width']:.0f} × {fact['height']:.0f} {fact['format']}, " if fact.get("format") else ""
-                st.caption(f"{size}{row['file'][-46:]}")
+                st.caption(f"{size}{plain_name(row['file'], 46)}")
     st.caption("Over each picture: where the classifier looked for the class it answered (Grad-CAM, jet: red is most).")
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import streamlit as st
 
 from cxr_core.appearance import grey_histograms, mean_images
-from cxr_core.config import CACHE_DIR, is_shared
-from cxr_core.decisions import Decisions, decisions_path, load_decisions, save_decisions
+from cxr_core.config import CACHE_DIR
+from cxr_core.decisions import decisions_path, load_decisions, save_decisions
 from cxr_core.embedding import embed_features
 from cxr_core.features import dataset_features
 from cxr_core.flags import FLAGS, flag_values
@@ -15,6 +15,7 @@ from cxr_core.measures import measure_pictures
 from cxr_core.prepared import read_images
 from cxr_core.sampling import stratified_rows
 from ui.blocks import progress_bars
+from ui.permissions import may
 
 # Above this many pictures nothing long starts unasked.
 MANY_PICTURES = 5_000
@@ -24,10 +25,9 @@ SECONDS_PER_PICTURE = 0.02
 
 
 def dataset_decisions(dataset):
-    """Return what was decided about a data set; in a shared installation, during this visit alone."""
-    if is_shared():
-        return st.session_state.get("decisions", {}).get(dataset.roots, Decisions())
-    return load_decisions(decisions_path(dataset.roots))
+    """Return what was decided about a data set; by a visitor who may not keep it, during this visit alone."""
+    of_visit = {} if may("keeping") else st.session_state.get("decisions", {})
+    return of_visit.get(dataset.roots) or load_decisions(decisions_path(dataset.roots))
 
 
 def decide(dataset, decisions, message):
@@ -163,7 +163,7 @@ def _once(dataset, step, compute):
 
 
 def _keep(dataset, decisions):
-    if is_shared():
-        st.session_state.setdefault("decisions", {})[dataset.roots] = decisions
-    else:
+    if may("keeping"):
         save_decisions(decisions, decisions_path(dataset.roots))
+    else:
+        st.session_state.setdefault("decisions", {})[dataset.roots] = decisions

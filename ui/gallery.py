@@ -5,6 +5,7 @@ import streamlit as st
 from cxr_core.decisions import exclude, excluded_rows, include
 from ui.data import show_picture
 from ui.examine import dataset_decisions, decide
+from ui.names import plain_name
 
 BY_HAND = "left out by hand"
 
@@ -47,12 +48,13 @@ def picture_gallery(dataset, rows, captions, key):
     with st.container(horizontal=True, gap="small"):
         for i, caption in enumerate(captions):
             row = rows.iloc[[i]]
+            name = plain_name(row["file"].iloc[0])
             with st.container(width=150, border=True):
                 show_picture(row["path"].iloc[0], caption + (" · left out" if out[i] else ""))
                 if out[i]:
                     if st.button("Take in", key=f"in_{key}_{row.index[0]}", help="Back into every later split."):
-                        decide(dataset, include(decisions, row), f"{row['file'].iloc[0]} is taken in again.")
+                        decide(dataset, include(decisions, row), f"{name} is taken in again.")
                 elif st.button(
                     "Leave out", key=f"out_{key}_{row.index[0]}", help="Out of every later split; the file stays."
                 ):
-                    decide(dataset, exclude(decisions, row, BY_HAND), f"{row['file'].iloc[0]} is left out.")
+                    decide(dataset, exclude(decisions, row, BY_HAND), f"{name} is left out.")

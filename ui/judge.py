@@ -8,7 +8,7 @@ import streamlit as st
 
 from cxr_core.calibration import calibration_error, reliability_bins
 from cxr_core.card import load_card
-from cxr_core.config import class_label, is_shared
+from cxr_core.config import class_label
 from cxr_core.evaluate import (
     class_curves,
     compare_predictions,
@@ -42,6 +42,7 @@ from cxr_core.trust_figures import (
 )
 from ui.blocks import download_table, interval_text, plain_metric, show_figure
 from ui.models import model_folders
+from ui.permissions import show_refusal
 from ui.predictions import own_predictions, show_predictions
 
 _CHOOSE_ON_VALIDATION = (
@@ -164,7 +165,7 @@ def show_confidence(metrics, predictions, folder):
     )  # fmt: skip
     show_figure(coverage_figure(curve, chosen))
     st.caption(_CHOOSE_ON_VALIDATION)
-    if not is_shared() and st.button(
+    if not show_refusal("keeping") and st.button(
         "Keep this with the model", icon=":material/save:", key="keep_abstain",
         help='Stored in the model\'s card: below this confidence its answer is "not sure".',
     ):  # fmt: skip
@@ -224,7 +225,7 @@ def show_threshold(metrics, predictions, curves, folder):
     st.caption(_CHOOSE_ON_VALIDATION)
     if kept:
         st.caption(f"Kept with the model: {class_label(kept['class_name'])} from {kept['threshold']:.3f} on.")
-    if not is_shared() and st.button(
+    if not show_refusal("keeping") and st.button(
         "Keep this operating point",
         icon=":material/save:",
         help="Stored in the model's card, in place of an earlier one.",

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 
-from cxr_core.config import class_label, is_shared
+from cxr_core.config import class_label
 from cxr_core.files import read_json
 from cxr_core.lungs import draw_outline
 from cxr_core.pictures import UnreadablePicture, read_picture
@@ -16,6 +16,8 @@ from cxr_core.verdict import LEVELS
 from ui.blocks import progress_bars
 from ui.data import choose_dataset, demo_note
 from ui.examine import dataset_decisions, grouping
+from ui.names import plain_name
+from ui.permissions import may, show_refusal
 
 _SHOWN_AS = {"shortcut": st.error, "doubt": st.warning, "no sign": st.success, "unknown": st.info}
 _KEPT, _OWN = "Its own pictures", "Pictures of yours"
@@ -69,8 +71,8 @@ def choose_lab_pictures(folder):
 
 
 def ask_external():
-    """Ask for folders of data sets from elsewhere; always none in a shared installation."""
-    if is_shared():
+    """Ask for folders of data sets from elsewhere; always none where a visitor may not open folders."""
+    if not may("folders"):
         return ()
     text = st.sidebar.text_area(
         "Data sets from elsewhere",
@@ -98,6 +100,8 @@ def lab_result(classifier, table, groups, sides, external):
             f"each such set: some {minutes} minutes on two cores, once. The result is kept.",
             icon=":material/science:",
         )
+        if show_refusal("training"):
+            st.stop()
         if not st.button("Open the lab", type="primary", help="Leave this page open until it is done."):
             st.stop()
     place.empty()
@@ -129,7 +133,7 @@ def show_preview(classifier, table):
     try:
         image_u8 = classifier.card.preprocessing.image_u8(read_picture(path))
     except (UnreadablePicture, OSError) as error:
-        st.error(f"{file}: {error} Choose another picture.")
+        st.error(f"{plain_name(file)}: {error} Choose another picture.")
         return
     region, variants = preview(image_u8)
     if not region.found:

@@ -2,6 +2,8 @@
 
 import streamlit as st
 
+from ui.permissions import may_come_in, require_sign_in, show_who
+
 _SECTIONS = {
     "": (("overview", "Overview", ":material/home:"),),
     "Data": (
@@ -25,7 +27,7 @@ def navigate():
     """Set up the app for this visit.
 
     Returns:
-        The page that the visitor asked for, to be run.
+        The page that the visitor asked for, to be run. Who may not come in is told so, and the run ends.
     """
     st.session_state["navigated"] = True
     st.set_page_config(page_title="CXR Lab", page_icon=":material/radiology:", layout="wide")
@@ -36,15 +38,20 @@ def navigate():
         ]
         for section, pages in _SECTIONS.items()
     }
-    return st.navigation(pages)
+    # Before the sign-in, too, so that a link to a page leads there afterwards.
+    chosen = st.navigation(pages, position="sidebar" if may_come_in() else "hidden")
+    require_sign_in()
+    show_who()
+    return chosen
 
 
 def ensure_navigation():
     """Start the app properly where Streamlit ran a page on its own.
 
     The first visit after a server start follows Streamlit's older rule, by which a link to a page
-    runs its file alone, without `streamlit_app.py`.
+    runs its file alone, without `streamlit_app.py`. No page is shown that way without the sign-in either.
     """
     if "navigated" not in st.session_state:
         navigate()
         st.rerun()
+    require_sign_in()

@@ -12,6 +12,7 @@ from cxr_core.runs import pause_run, resume_run, stop_run
 from cxr_core.watched import load_watched, load_watched_epoch
 from ui.blocks import download_table, show_figure, show_history
 from ui.data import THUMBNAIL_PIXELS
+from ui.permissions import show_refusal
 
 _REFRESH_SECONDS = 1.0
 _MARKS = {
@@ -108,6 +109,8 @@ def _show_status(run, status, epochs):
 
 def _show_actions(run, status, others_active):
     """Offer what can be done with a run in its state."""
+    if not (status.is_active or run.can_resume) or show_refusal("training"):
+        return
     if status.is_active:
         with st.container(horizontal=True, vertical_alignment="center"):
             pausing = run.pause_requested
@@ -127,7 +130,7 @@ def _show_actions(run, status, others_active):
                     with st.spinner("Stopping…"):
                         stop_run(run)
                     st.rerun()
-    elif run.can_resume:
+    else:
         with st.container(horizontal=True, vertical_alignment="center"):
             if st.button(
                 "Resume",

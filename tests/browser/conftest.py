@@ -8,6 +8,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from contextlib import contextmanager
 
 import pytest
 from playwright.sync_api import expect, sync_playwright
@@ -24,17 +25,27 @@ needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (De
 def app(tmp_path_factory):
     """The running app: (address, home folder)."""
     home = tmp_path_factory.mktemp("home")
+    with running_app(home, free_port()) as address:
+        yield address, home
+
+
+def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+        return probe.getsockname()[1]
+
+
+@contextmanager
+def running_app(home, port, *options, **environment):
+    """Run the app with further options and variables; what it prints stands in `home/streamlit.log`."""
     command = [sys.executable, "-m", "streamlit", "run", "streamlit_app.py", "--server.headless", "true"]
-    command += ["--server.port", str(port), "--server.address", "127.0.0.1"]
-    environment = os.environ | {"CXR_LAB_HOME": str(home)}
+    command += ["--server.port", str(port), "--server.address", "127.0.0.1", *options]
+    environment = os.environ | {"CXR_LAB_HOME": str(home)} | environment
     with (home / "streamlit.log").open("wb") as log:
         process = subprocess.Popen(command, cwd=PROJECT_DIR, env=environment, stdout=log, stderr=log)
     address = f"http://127.0.0.1:{port}"
     wait_until(lambda: answers(f"{address}/_stcore/health"), "the app answers")
-    yield address, home
+    yield address
     process.terminate()
     process.wait(10)
 

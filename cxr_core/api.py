@@ -1,0 +1,288 @@
+"""Answers for other programs over HTTP: the rows of `python -m cxr_core predict --json`, same limits, same gate.
+
+Needs the packages of `requirements-extra.txt`. Nothing that is sent is written to disk or named in a log.
+"""
+
+import base64
+import contextlib
+import logging
+import os
+import secrets
+import socket
+import sys
+import time
+from dataclasses import replace
+from typing import Annotated, Literal
+
+import anyio
+import uvicorn
+from fastapi import Depends, HTTPException, Query, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi_offline import FastAPIOffline
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import ClientDisconnect
+
+from cxr_core.answers import answer_row, answer_upload, error_row
+from cxr_core.config import MAX_FILE_BYTES, NOTICE
+from cxr_core.explain import SCREEN_SIDE, png_bytes, shrink
+from cxr_core.pictures import UnreadablePicture
+
+MAX_FILES = 100
+MAX_REQUEST_BYTES = 2 * MAX_FILE_BYTES
+READ_SECONDS = 60
+# Requests whose files are in memory at a time; the others wait before they are read.
+AT_ONCE = min(4, os.cpu_count() or 1)
+TOKEN_VARIABLE = "CXR_LAB_TOKEN"
+_VERSION = "1.0.0"
+_MAX_CONNECTIONS = 64
+_MIN_TOKEN = 16
+_FIELD = "files"
+_ASK_FOR_TOKEN = {"WWW-Authenticate": "Bearer"}
+_LIMITS = (
+    f"At most {MAX_FILES} files and {MAX_REQUEST_BYTES // 1_000_000} MB in a request, "
+    f"{MAX_FILE_BYTES // 1_000_000} MB each."
+)
+
+log = logging.getLogger(__name__)
+
+
+class Nearest(BaseModel):
+    """A training picture that is near by the network's features."""
+
+    class_name: str = Field(alias="class")
+    similarity: float = Field(ge=-1.0001, le=1.0001, description="Cosine; 1 is the same picture.")
+
+
+class Row(BaseModel):
+    """What is said of one file."""
+
+    # Whatever the command line says of a file more is passed on, too.
+    model_config = ConfigDict(extra="allow")
+
+    file: str = Field(description="The name as it was sent.")
+    status: Literal["ok", "abstain", "error"]
+    label: str | None = Field(description="The class; null where the classifier abstains.")
+    probabilities: dict[str, float]
+    reasons: list[str] = Field(description="Why there is no answer.")
+    notes: list[str] = Field(description="What to mind all the same.")
+    nearest: list[Nearest]
+    error: str | None = Field(description="Why the file could not be read.")
+    overlay_png: str | None = Field(
+        default=None,
+        description="Base64 of a PNG, at most "
+        f"{SCREEN_SIDE:,} pixels a side: where the classifier looked for its likeliest class.",
+    )
+
+
+class Health(BaseModel):
+    """That the server answers, and with which classifier."""
+
+    status: Literal["ok"]
+    model: str
+    classes: list[str]
+    gate: bool = Field(description="Whether pictures that are no chest radiograph are refused.")
+    notice: str
+
+
+class Problem(BaseModel):
+    """Why a request got no answer, in one sentence."""
+
+    detail: str
+
+
+class _InMemoryParser(MultiPartParser):
+    """Multipart form data that never lies on a disk."""
+
+    spool_max_size = MAX_REQUEST_BYTES + 1
+
+
+class _Log:
+    """Logs method, route, status and time of every request, and nothing that a client chose freely."""
+
+    def __init__(self, app):
+        self.app = app
+
+    async def __call__(self, scope, receive, send):
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        start, status = time.perf_counter(), 500
+
+        async def send_noted(message):
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_noted)
+        finally:
+            path = getattr(scope.get("route"), "path", "another path")
+            log.info("%s: %d in %.0f ms", path, status, 1000 * (time.perf_counter() - start))
+
+
+def build_api(classifier, *, token=None):
+    """Make the HTTP interface of one classifier.
+
+    Args:
+        classifier: classifier.Classifier.
+        token: str that a client must send as a bearer token, or None where anyone may ask.
+
+    Returns:
+        fastapi.FastAPI.
+    """
+    api = FastAPIOffline(
+        title="CXR Lab",
+        description=f"{NOTICE} {_LIMITS}",
+        version=_VERSION,
+        redoc_url=None,
+        max_body_size=MAX_REQUEST_BYTES,
+    )
+    slots = anyio.CapacityLimiter(AT_ONCE)
+    api.add_middleware(_Log)
+
+    @api.exception_handler(RequestValidationError)
+    def refuse(_request, error):
+        first = error.errors()[0]
+        return JSONResponse({"detail": f"{first['loc'][-1]}: {first['msg']}."}, 422)
+
+    @api.get("/health", tags=["health"])
+    def health() -> Health:
+        """Say that the server answers, and with which classifier. Needs no token."""
+        return Health(
+            status="ok",
+            model=classifier.card.name,
+            classes=list(classifier.classes),
+            gate=classifier.gate is not None,
+            notice=NOTICE,
+        )
+
+    @api.post(
+        "/predict",
+        tags=["predict"],
+        response_model_exclude_unset=True,
+        dependencies=[Depends(_token_check(token))] if token else [],
+        openapi_extra={"requestBody": _request_body()},
+        responses=_problems(with_token=bool(token)),
+    )
+    async def predict(
+        request: Request,
+        overlay: Annotated[bool, Query(description="Add a Grad-CAM overlay to each row.")] = False,
+    ) -> list[Row]:
+        """Classify pictures: one row per file, in the order sent. A file that cannot be read does not stop the rest."""
+        async with slots:
+            files = await _read_files(request)
+            return [await anyio.to_thread.run_sync(_answer_file, classifier, *file, overlay) for file in files]
+
+    return api
+
+
+def read_token(file=None):
+    """Return the token that clients must send, or None where none was set.
+
+    Args:
+        file: Path of a file that holds it, or None for the environment's `CXR_LAB_TOKEN`. It is never an argument of
+            the command line, which every user of a machine can read.
+
+    Raises:
+        ValueError: a token was set that is empty or short.
+        OSError: the file cannot be read.
+    """
+    token = file.read_text(encoding="utf-8").strip() if file else os.environ.get(TOKEN_VARIABLE)
+    if token is not None and len(token) < _MIN_TOKEN:
+        raise ValueError(f"A token must have at least {_MIN_TOKEN} characters; received {len(token)}.")
+    return token
+
+
+def serve_api(api, host, port):
+    """Answer requests until the process is asked to end; returns nothing.
+
+    Args:
+        api: as `build_api` returns it.
+        host: str, the address to listen on.
+        port: int; 0 takes a free one.
+
+    Raises:
+        OSError: nothing can listen there, because the port is taken, say.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, port), family=family) as listening:
+        log.setLevel(logging.INFO)
+        log.addHandler(logging.StreamHandler())
+        name = f"[{host}]" if ":" in host else host
+        address = f"http://{name}:{listening.getsockname()[1]}"
+        print(f"Answers at {address}/predict, explained at {address}/docs. {NOTICE}", file=sys.stderr, flush=True)
+        # Its own log of requests would hold whatever a client writes into an address.
+        config = uvicorn.Config(
+            api, log_level="warning", access_log=False, server_header=False, limit_concurrency=_MAX_CONNECTIONS
+        )
+        with contextlib.suppress(KeyboardInterrupt):
+            uvicorn.Server(config).run(sockets=[listening])
+
+
+def _token_check(token):
+    expected = token.encode()
+
+    def check(sent: Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))]):
+        if sent is None or not secrets.compare_digest(sent.credentials.encode(), expected):
+            raise HTTPException(401, "Send the token of this server: Authorization: Bearer TOKEN.", _ASK_FOR_TOKEN)
+
+    return check
+
+
+async def _read_files(request):
+    """Read the files of a request into memory.
+
+    Returns:
+        list of (name, bytes).
+
+    Raises:
+        fastapi.HTTPException: the request is no form of files, or larger or slower than the limits.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "multipart/form-data":
+        raise HTTPException(415, f"Send the pictures as multipart/form-data, each as a part named {_FIELD}.")
+    parser = _InMemoryParser(request.headers, request.stream(), max_files=MAX_FILES, max_fields=0)
+    try:
+        with anyio.fail_after(READ_SECONDS):
+            form = await parser.parse()
+    except TimeoutError as error:
+        raise HTTPException(408, f"The request took longer than {READ_SECONDS} seconds to arrive.") from error
+    except (MultiPartException, ClientDisconnect) as error:
+        raise HTTPException(422, f"The form cannot be read. {_LIMITS} Other fields are not known.") from error
+    files = [(part.filename, part.file.read()) for name, part in form.multi_items() if name == _FIELD]
+    if not files or len(files) < len(form.multi_items()):
+        raise HTTPException(422, f"Send at least one picture, each as a file in a part named {_FIELD}.")
+    return files
+
+
+def _answer_file(classifier, name, data, with_overlay):
+    """Return the row of one file, as the command line gives it, with an overlay where it is wanted."""
+    try:
+        answer = answer_upload(classifier, data)
+    except UnreadablePicture as error:
+        return error_row(name, str(error))
+    row = answer_row(name, answer)
+    if with_overlay:
+        small = replace(answer.prediction, picture=shrink(answer.prediction.picture, SCREEN_SIDE))
+        overlay = replace(answer, prediction=small).overlay(classifier, small.label)
+        row["overlay_png"] = base64.b64encode(png_bytes(overlay)).decode("ascii")
+    return row
+
+
+def _request_body():
+    files = {"type": "array", "minItems": 1, "maxItems": MAX_FILES, "items": {"type": "string", "format": "binary"}}
+    form = {"type": "object", "required": [_FIELD], "additionalProperties": False, "properties": {_FIELD: files}}
+    return {"required": True, "content": {"multipart/form-data": {"schema": form}}}
+
+
+def _problems(*, with_token):
+    told = {
+        408: "The request took too long to arrive.",
+        413: "The request is too large.",
+        415: "The request is no form.",
+        422: "The form holds no files, too many, or something else.",
+    } | ({401: "The token is missing or wrong."} if with_token else {})
+    return {status: {"model": Problem, "description": text} for status, text in told.items()}

@@ -1,0 +1,103 @@
+"""A shared installation in a real Chromium: sign-in with a local provider, and what its log says of uploads."""
+
+import re
+
+import httpx2
+import numpy as np
+import oidc_provider_mock
+import pytest
+from picture_files import dicom
+from playwright.sync_api import expect
+
+from browser.conftest import IDLE, free_port, needs_chromium, open_from_sidebar, running_app
+from cxr_core.phantoms import draw_phantom
+
+# The provider's own use of Authlib is deprecated there.
+pytestmark = [needs_chromium, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
+OWNER, VISITOR, STRANGER = "owner@lab.example", "student@uni.example", "eve@elsewhere.example"
+SECRETS = """
+[auth]
+redirect_uri = "http://127.0.0.1:{port}/oauth2callback"
+cookie_secret = "a secret of this test that is long enough"
+client_id = "cxr-lab"
+client_secret = "known to the provider"
+server_metadata_url = "{provider}/.well-known/openid-configuration"
+
+[access]
+visitors = ["@uni.example"]
+owners = ["{owner}"]
+"""
+
+
+@pytest.fixture(scope="module")
+def shared_app(tmp_path_factory):
+    """The running app behind a sign-in: (address, home folder)."""
+    home, port = tmp_path_factory.mktemp("shared"), free_port()
+    with oidc_provider_mock.run_server_in_thread() as server:
+        provider = f"http://localhost:{server.server_port}"
+        for email in (OWNER, VISITOR, STRANGER):
+            httpx2.put(f"{provider}/users/{email}", json={"email": email}).raise_for_status()
+        secrets = home / "secrets.toml"
+        secrets.write_text(SECRETS.format(port=port, provider=provider, owner=OWNER))
+        with running_app(home, port, "--secrets.files", str(secrets)) as address:
+            yield address, home
+
+
+def sign_in(page, address, email):
+    page.goto(address)
+    page.get_by_role("button", name="Sign in").click()
+    page.locator("input[name=sub]").fill(email)
+    page.get_by_role("button", name="Authorize", exact=True).click()
+    page.wait_for_url(f"{address}/**")
+    page.wait_for_selector(IDLE)
+
+
+@pytest.mark.parametrize("path", ["", "predict", "dataset"])
+def test_without_a_sign_in_no_page_shows_anything(shared_app, page, path):
+    page.goto(f"{shared_app[0]}/{path}")
+    expect(page.get_by_role("button", name="Sign in")).to_be_visible()
+    page.wait_for_selector(IDLE)
+    expect(page.get_by_test_id("stSidebarNavLink")).to_have_count(0)
+    expect(page.get_by_test_id("stFileUploader")).to_have_count(0)
+    expect(page.get_by_text("Page not found")).to_have_count(0)
+
+
+def test_who_is_not_on_the_list_is_told_so(shared_app, page):
+    sign_in(page, shared_app[0], STRANGER)
+    expect(page.get_by_text(f"{STRANGER} is not on the list")).to_be_visible()
+    expect(page.get_by_test_id("stSidebarNavLink")).to_have_count(0)
+
+
+def test_who_is_on_the_list_comes_in_and_an_owner_is_known_as_one(shared_app, page):
+    sign_in(page, shared_app[0], VISITOR)
+    expect(page.get_by_text(f"Signed in as {VISITOR}", exact=True)).to_be_visible()
+    page.get_by_role("button", name="Sign out").click()
+    page.get_by_role("button", name="End session").click()
+    expect(page.get_by_role("button", name="Sign in")).to_be_visible()
+    sign_in(page, shared_app[0], OWNER)
+    expect(page.get_by_text(f"Signed in as {OWNER} (owner)")).to_be_visible()
+
+
+def test_an_upload_leaves_neither_its_name_nor_its_patient_in_the_log_or_on_the_disk(shared_app, page, tmp_path):
+    address, home = shared_app
+    name, whole = "Zyxwv^Jane", draw_phantom("normal", np.random.default_rng(0))
+    files = {
+        "Zyxwv_whole.dcm": dicom(whole, PatientName=name, Modality="CT"),
+        "Zyxwv_broken.dcm": dicom(whole, PatientName=name, PatientBirthDate="Zyxwv", BitsStored=99),
+        "Zyxwv\u202e<img src=x onerror=alert(1)>.png": b"Zyxwv",
+    }
+    sign_in(page, address, VISITOR)
+    page.on("dialog", lambda dialog: pytest.fail("a file name was run as a script"))
+    open_from_sidebar(page, "Predict")
+    for file, data in files.items():
+        (tmp_path / file).write_bytes(data)
+        page.set_input_files('input[type="file"]', tmp_path / file)
+        expect(page.get_by_text(re.compile("No answer|Choose another file")).first).to_be_visible()
+        page.wait_for_selector(IDLE)
+        expect(page.get_by_test_id("stException")).to_have_count(0)
+        page.get_by_role("button", name=re.compile("^Remove")).click()
+        expect(page.get_by_text("The answer appears here.")).to_be_visible()
+    assert page.locator("img[src=x]").count() == 0
+    kept = [path for path in home.rglob("*") if path.is_file()]
+    assert home / "streamlit.log" in kept
+    assert [path for path in kept if b"Zyxwv" in path.read_bytes() or "Zyxwv" in path.name] == []

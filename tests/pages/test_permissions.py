@@ -1,0 +1,242 @@
+"""permissions.py: what visitors of a shared installation may do, and what its owners."""
+
+import re
+
+import cv2
+import pandas as pd
+import pytest
+from conftest import draw_texture
+from streamlit.testing.v1 import AppTest
+
+from cxr_core.compare import load_label
+from cxr_core.config import PROJECT_DIR
+from cxr_core.decisions import decisions_path
+from cxr_core.files import atomic_path
+from cxr_core.recipes import make_config
+from cxr_core.runs import RunStatus, create_run
+from pages.test_pages import TIMEOUT_SECONDS, open_page, said
+from ui.permissions import ACTIONS, read_access
+
+OWNER = "Ada@Example.org"
+LISTS = {"visitors": ["@uni.example", "bob@example.org"], "owners": [OWNER]}
+SIGN_IN = {"auth": {"redirect_uri": "http://localhost/oauth2callback"}, "access": LISTS}
+
+
+MARKDOWN_IMAGE = "![a](b"
+HOSTILE_NAME = f"<b>x{MARKDOWN_IMAGE})$y$:material_home:\x1b[31m\u202e.png"
+
+
+@pytest.fixture(scope="module")
+def hostile_data(tmp_path_factory):
+    """Textures in two classes, one of them twice under names that would be markup."""
+    folder = tmp_path_factory.mktemp("hostile")
+    for number, name in enumerate(("normal", "virus")):
+        (folder / name).mkdir()
+        for i in range(8):
+            cv2.imwrite(str(folder / name / f"{i}.png"), draw_texture(20 * number + i))
+    for name in (HOSTILE_NAME, "copy.png"):
+        cv2.imwrite(str(folder / "normal" / name), draw_texture(77))
+    return folder
+
+
+@pytest.fixture
+def shared(monkeypatch):
+    monkeypatch.setenv("CXR_LAB_SHARED", "1")
+
+
+@pytest.fixture
+def stopped_run(tmp_path, monkeypatch):
+    """A run that could be resumed, in a folder of runs that the pages look into."""
+    monkeypatch.setattr("cxr_core.runs.list_runs.__defaults__", (tmp_path,))
+    run = create_run(make_config("quick", roots=("/data",)), tmp_path / "20260101-a")
+    run.write_status(RunStatus("stopped", epoch=1, epochs=9))
+    columns = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "epoch_seconds")
+    with atomic_path(run.path / "epochs.csv") as path:
+        pd.DataFrame({name: [1] for name in (*columns, "images_per_second")}).to_csv(path, index=False)
+    return run
+
+
+def labels(elements):
+    return [element.label for element in elements]
+
+
+def signed_in(monkeypatch, email, **claims):
+    user = {"is_logged_in": email is not None, "email": email} | claims
+    monkeypatch.setattr("streamlit.user_info.UserInfoProxy.to_dict", lambda _: user)
+    monkeypatch.setattr("streamlit.user_info.UserInfoProxy.__getattr__", lambda _, name: user[name])
+
+
+def open_with_secrets(secrets):
+    app = AppTest.from_file(str(PROJECT_DIR / "streamlit_app.py"), default_timeout=TIMEOUT_SECONDS)
+    for name, value in secrets.items():
+        app.secrets[name] = value
+    return app.run()
+
+
+def test_alone_everything_is_allowed():
+    access = read_access({}, {}, shared=False)
+    assert all(access.allows(action) for action in ACTIONS)
+    assert access.lets_in(None)
+
+
+def test_a_visitor_of_a_shared_installation_is_let_in_and_allowed_nothing():
+    access = read_access({}, {}, shared=True)
+    assert not any(access.allows(action) for action in ACTIONS)
+    assert access.lets_in(None)
+
+
+def test_an_owner_can_allow_visitors_single_things():
+    access = read_access({}, {"CXR_LAB_ALLOW": "training, keeping"}, shared=True)
+    assert [action for action in ACTIONS if access.allows(action)] == ["training", "keeping"]
+
+
+@pytest.mark.parametrize(
+    ("email", "let_in"),
+    [
+        ("bob@example.org", True), ("BOB@example.org", True), ("eve@uni.example", True), ("ada@example.org", True),
+        ("eve@example.org", False), ("eve@sub.uni.example", False), ("eve@uni.example.evil", False),
+        ("bob@example.org@evil.example", False), ("uni.example", False), ("", False), (None, False),
+    ],
+)  # fmt: skip
+def test_a_sign_in_lets_in_who_is_named(email, let_in):
+    assert read_access(SIGN_IN, {}, shared=False).lets_in(email) is let_in
+
+
+def test_with_a_sign_in_owners_alone_are_allowed_everything():
+    access = read_access(SIGN_IN, {}, shared=False)
+    assert all(access.allows(action, "ada@EXAMPLE.org") for action in ACTIONS)
+    assert not any(access.allows(action, "bob@example.org") for action in ACTIONS)
+
+
+@pytest.mark.parametrize(
+    ("secrets", "environment", "sentence"),
+    [
+        ({"auth": {}}, {}, "must say who may come in"),
+        ({"auth": {}, "access": {"visitors": []}}, {}, "must say who may come in"),
+        ({"access": LISTS}, {}, "without \\[auth\\]"),
+        ({"auth": {}, "access": {"owners": ["@example.org"]}}, {}, "whole e-mail address"),
+        ({}, {"CXR_LAB_ALLOW": "everything"}, "must name some of .*; received everything"),
+    ],
+)
+def test_settings_that_contradict_themselves_are_refused(secrets, environment, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        read_access(secrets, environment, shared=True)
+
+
+def test_settings_that_cannot_be_understood_close_the_app(monkeypatch):
+    monkeypatch.setenv("CXR_LAB_ALLOW", "everything")
+    app = open_page("overview")
+    assert not app.exception
+    assert said(app.error).startswith("This installation is closed: ")
+    assert not app.subheader
+
+
+def test_secrets_that_cannot_be_read_close_the_app(tmp_path, monkeypatch):
+    (tmp_path / "secrets.toml").write_text("[auth")
+    monkeypatch.setattr("ui.permissions.st.get_option", lambda name: [str(tmp_path / "secrets.toml")])
+    app = open_page("overview")
+    assert "secrets.toml cannot be read" in said(app.error)
+    assert not app.subheader
+
+
+def test_a_page_that_runs_alone_asks_for_the_sign_in_too(monkeypatch):
+    signed_in(monkeypatch, OWNER)
+    app = open_with_secrets(SIGN_IN)
+    signed_in(monkeypatch, None)
+    app.switch_page("pages/dataset.py").run()
+    assert not app.exception
+    assert labels(app.button) == ["Sign in"]
+    assert not app.metric
+
+
+def test_unnamed_nobody_gets_past_the_sign_in(monkeypatch):
+    signed_in(monkeypatch, None)
+    app = open_with_secrets(SIGN_IN)
+    assert not app.exception
+    assert labels(app.button) == ["Sign in"]
+    assert not app.subheader
+
+
+@pytest.mark.parametrize(
+    ("email", "claims"), [("eve@example.org", {}), ("bob@example.org", {"email_verified": False}), (None, {})]
+)
+def test_who_is_not_on_the_list_or_not_confirmed_gets_a_sentence(monkeypatch, email, claims):
+    signed_in(monkeypatch, email, **claims | {"is_logged_in": True})
+    app = open_with_secrets(SIGN_IN)
+    assert not app.exception
+    assert "not on the list" in said(app.error)
+    assert labels(app.button) == ["Sign out"]
+    assert not app.subheader
+
+
+@pytest.mark.parametrize(("email", "is_owner"), [("bob@example.org", False), (OWNER, True)])
+def test_who_is_signed_in_is_named_and_may_do_what_they_may(monkeypatch, stopped_run, email, is_owner):
+    signed_in(monkeypatch, email)
+    app = open_with_secrets(SIGN_IN)
+    assert ("(owner)" in said(app.sidebar.caption)) == is_owner
+    assert "Sign out" in labels(app.sidebar.button)
+    app.switch_page("pages/training.py").run()
+    assert not app.exception
+    assert ("Start training" in labels(app.button)) == is_owner
+    assert ("Resume" in labels(app.button)) == is_owner
+
+
+def test_visitors_cannot_train_and_are_told_why(shared, stopped_run):
+    app = open_page("training")
+    assert not app.exception
+    assert "Starting or stopping long work is off for visitors." in said(app.caption)
+    assert {"Start training", "Resume"}.isdisjoint(labels(app.button))
+
+
+def test_visitors_whom_the_owner_allows_it_can_train_and_not_delete(shared, stopped_run, monkeypatch):
+    monkeypatch.setenv("CXR_LAB_ALLOW", "training")
+    app = open_page("training", runs_editor={"edited_rows": {0: {"compare": True}}})
+    assert not app.exception
+    assert {"Start training", "Resume"} <= set(labels(app.button))
+    assert "Deleting runs is off for visitors." in said(app.caption)
+    assert "Delete for good" not in labels(app.button)
+
+
+def test_what_a_browser_sends_into_a_locked_table_is_not_kept(shared, stopped_run):
+    app = open_page("training", runs_editor={"edited_rows": {0: {"name": "mine", "star": True}}})
+    assert not app.exception
+    assert load_label(stopped_run).name == ""
+
+
+def test_visitors_are_offered_no_folders_and_cannot_ask_for_them_either(shared, demo_data):
+    app = open_page("preprocessing", source_choice="folder", folders_choice=str(demo_data))
+    assert "A folder or CSV on this computer" not in app.selectbox(key="source_choice").options
+    assert str(demo_data) not in app.session_state["dataset"].roots
+
+
+def test_visitors_cannot_open_folders_from_elsewhere_or_the_lab(shared):
+    app = open_page("shortcuts")
+    assert not app.exception
+    assert not app.text_area
+    assert "Open the lab" not in labels(app.button)
+
+
+def test_what_visitors_decide_about_pictures_is_theirs_alone(shared, hostile_data):
+    app = open_page("duplicates", source_choice="zip", unpacked=hostile_data)
+    next(b for b in app.button if b.label == "Keep only the best").click().run()
+    assert not app.exception
+    assert "1 of 2 pictures are left out." in said(app.success)
+    assert not decisions_path(app.session_state["dataset"].roots).exists()
+
+
+def test_a_file_name_with_markup_and_control_characters_is_shown_letter_by_letter(shared, hostile_data):
+    app = open_page("duplicates", source_choice="zip", unpacked=hostile_data)
+    next(b for b in app.button if b.label == "Leave out").click().run()
+    assert not app.exception
+    shown = said(app.success)
+    assert MARKDOWN_IMAGE not in shown
+    assert HOSTILE_NAME.replace("\x1b", "\ufffd").replace("\u202e", "\ufffd") in re.sub(r"\\(.)", r"\1", shown)
+
+
+def test_visitors_cannot_change_a_models_card(shared):
+    app = open_page("evaluation")
+    for view in ("Confidence", "Threshold"):
+        next(s for s in app.segmented_control if s.label == "Look at").select(view).run()
+        assert not app.exception
+        assert "Changing what is kept for everyone is off for visitors." in said(app.caption)
+        assert not [label for label in labels(app.button) if label.startswith("Keep this")]
