@@ -2,6 +2,8 @@
 
 import streamlit as st
 
+from cxr_core.processes import own_children
+
 _SECTIONS = {
     "": (("overview", "Overview", ":material/home:"),),
     "Data": (
@@ -28,6 +30,8 @@ def navigate():
         The page that the visitor asked for, to be run.
     """
     st.session_state["navigated"] = True
+    # A training goes on when a page changes or a browser closes, but not when this server ends.
+    own_children()
     st.set_page_config(page_title="CXR Lab", page_icon=":material/radiology:", layout="wide")
     pages = {
         section: [
