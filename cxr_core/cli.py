@@ -8,8 +8,10 @@ import argparse
 import json
 import logging
 import os
+import signal
 import sys
 from datetime import datetime
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -58,30 +60,25 @@ def _build_parser():
     exclude.add_argument("--undo", action="store_true", help="take them in again")
 
     train = _add_command(commands, "train", _train, "Train a classifier; prints the run folder.")
-    _add_folders(train)
-    train.add_argument("--recipe", default="quick", help="quick (default), finetune or article")
-    train.add_argument("--split", default="grouped", help=_SPLIT_HELP)
-    train.add_argument("--seed", type=int, default=0, help="seed of split, weights, order and augmentation")
+    _add_training(train)
     train.add_argument("--run", type=Path, help="run folder to write (default: a new one in runs/)")
-    train.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE",
-        help="change one setting: epochs=5, start=shipped, preprocessing.clahe=after, augmentation.zoom=0.1",
-    )  # fmt: skip
-    train.add_argument(
-        "--decisions", type=Path, metavar="FILE", help="a run's decisions.json (default: what was decided about DIR)"
-    )
     train.add_argument("--into-existing", action="store_true", help=argparse.SUPPRESS)
 
-    stop = _add_command(commands, "stop", _stop, "Stop a running training; the best model so far stays.")
-    stop.add_argument("run_folder", metavar="RUN", type=Path)
+    _add_jobs(commands)
 
-    pause = _add_command(commands, "pause", _pause, "Let a running training end after its current epoch.")
-    pause.add_argument("run_folder", metavar="RUN", type=Path)
+    stop = _add_command(commands, "stop", _stop, "Stop a training, whose best model stays, or all trainings of a job.")
+    stop.add_argument("run_folder", metavar="RUN_OR_JOB", type=Path)
+
+    pause = _add_command(commands, "pause", _pause, "Let a training, or those of a job, end after the current epoch.")
+    pause.add_argument("run_folder", metavar="RUN_OR_JOB", type=Path)
 
     resume = _add_command(
-        commands, "resume", _resume, "Go on with a stopped, paused, failed or killed run after its last epoch."
+        commands,
+        "resume",
+        _resume,
+        "Go on with a stopped, paused, failed or killed run after its last epoch, or with a job.",
     )
-    resume.add_argument("run_folder", metavar="RUN", type=Path)
+    resume.add_argument("run_folder", metavar="RUN_OR_JOB", type=Path)
     resume.add_argument("--into-existing", action="store_true", help=argparse.SUPPRESS)
 
     export = _add_command(commands, "export", _export, "Export and evaluate the best model of a stopped run.")
@@ -192,6 +189,56 @@ def _add_folders(command):
     command.add_argument("folders", metavar="DIR", nargs="+", type=Path, help="folder with one sub-folder per class")
 
 
+def _add_training(command):
+    """Add what decides a training, but for its run folder."""
+    _add_folders(command)
+    command.add_argument("--recipe", default="quick", help="quick (default), finetune or article")
+    command.add_argument("--split", default="grouped", help=_SPLIT_HELP)
+    command.add_argument("--seed", type=int, default=0, help="seed of split, weights, order and augmentation")
+    command.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE",
+        help="change one setting: epochs=5, start=shipped, preprocessing.clahe=after, augmentation.zoom=0.1",
+    )  # fmt: skip
+    command.add_argument(
+        "--decisions", type=Path, metavar="FILE", help="a run's decisions.json (default: what was decided about DIR)"
+    )
+    command.add_argument("--gpus", type=int, metavar="N", help="share each batch between N GPUs of this computer")
+
+
+def _add_jobs(commands):
+    folds = _add_command(
+        commands, "cross-validate", _cross_validate, "Train once per fold, by patient; test every picture once."
+    )
+    _add_training(folds)
+    folds.add_argument("--folds", type=int, default=5, metavar="K", help="how many (default: 5); one training each")
+
+    repeat = _add_command(commands, "repeat", _repeat, "Train under several seeds: how much of a score is luck.")
+    _add_training(repeat)
+    repeat.add_argument(
+        "--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4], metavar="SEED", help="one training each (0 1 2 3 4)"
+    )
+
+    search = _add_command(
+        commands, "search", _search, "Try settings; validation chooses, and only the chosen trial is tested."
+    )
+    _add_training(search)
+    search.add_argument("--trials", type=int, default=20, metavar="N", help="how many (default: 20); one training each")
+    search.add_argument(
+        "--tune", nargs="+", metavar="WHAT",
+        help="learning_rate, dropout, augmentation (default: all that change anything for the recipe)",
+    )  # fmt: skip
+    for command in (folds, repeat, search):
+        command.add_argument("--job", type=Path, help="job folder to write (default: a new one in jobs/)")
+        command.add_argument(
+            "--at-once", type=int, default=1, metavar="N", help="trainings at the same time (1); each needs about 1 GB"
+        )
+        command.add_argument(
+            "--ray", default="", metavar="ADDRESS",
+            help="train on the workers of a Ray cluster, which must see the same folders (requirements-extra.txt)",
+        )  # fmt: skip
+        _add_json(command)
+
+
 def _add_json(command):
     command.add_argument(
         "--json", metavar="FILE|-", help="write the result as JSON to a file, or - for standard output"
@@ -265,28 +312,77 @@ def _exclude(options):
 
 
 def _train(options):
-    from cxr_core.recipes import make_config
     from cxr_core.runs import Run, create_run, new_run_path
 
     if options.into_existing:
         run = Run(options.run.resolve())
     else:
-        config = make_config(
-            options.recipe,
-            roots=tuple(str(f.resolve()) for f in options.folders),
-            split=options.split,
-            seed=options.seed,
-            settings=options.set,
-        )
-        decisions = _read_decisions(options.decisions) if options.decisions else None
-        run = create_run(config, options.run or new_run_path(config.recipe), decisions)
+        config = _training_config(options)
+        run = create_run(config, options.run or new_run_path(config.recipe), _read_decisions(options.decisions))
     _carry_out(run, logs_already=options.into_existing)
 
 
+def _training_config(options):
+    from cxr_core.recipes import make_config
+
+    return make_config(
+        options.recipe,
+        roots=tuple(str(f.resolve()) for f in options.folders),
+        split=options.split,
+        seed=options.seed,
+        settings=options.set + ([] if options.gpus is None else [f"gpus={options.gpus}"]),
+    )
+
+
+def _cross_validate(options):
+    return _start_and_carry_out(options, kind="folds", count=options.folds)
+
+
+def _repeat(options):
+    return _start_and_carry_out(options, kind="seeds", seeds=tuple(options.seeds))
+
+
+def _search(options):
+    from cxr_core.search import tunable
+
+    tune = tuple(options.tune or tunable(_training_config(options)))
+    return _start_and_carry_out(options, kind="search", count=options.trials, tune=tune)
+
+
+def _start_and_carry_out(options, **what):
+    from cxr_core.jobs import JobPlan, create_job
+
+    plan = JobPlan(config=_training_config(options), at_once=options.at_once, ray=options.ray, **what)
+    job = create_job(plan, options.job, _read_decisions(options.decisions))
+    return _carry_out_job(job, options.json)
+
+
+def _carry_out_job(job, json_target=None):
+    """Work on a job in this process, and tell what it found; returns the exit code."""
+    from cxr_core.jobs import carry_out_job, job_results, job_summary
+    from cxr_core.processes import follow_owner
+
+    follow_owner((job.path / "stop").touch)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: (job.path / "stop").touch())
+    print(job.path, file=sys.stderr)
+    state = carry_out_job(job)
+    _write_result(job_results(job), json_target, f"{job.path}\n{job_summary(job)}")
+    if state == "failed":
+        raise ValueError(job.status().message)
+
+
 def _resume(options):
+    from cxr_core.jobs import Job, claim_job, is_job
     from cxr_core.runs import Run, claim_run
 
-    run = Run(options.run_folder.resolve())
+    folder = options.run_folder.resolve()
+    if is_job(folder):
+        job = Job(folder)
+        if not options.into_existing:
+            claim_job(job)
+        return _carry_out_job(job)
+    run = Run(folder)
     if not options.into_existing:
         claim_run(run)
     _carry_out(run, logs_already=options.into_existing)
@@ -300,6 +396,11 @@ def _carry_out(run, *, logs_already):
     for handler in (logging.StreamHandler(), *files):
         log.addHandler(handler)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    from cxr_core.processes import follow_owner
+    from cxr_core.runs import abandon_run
+
+    # Before TensorFlow, which takes seconds to import: its owner may be gone by then.
+    follow_owner(partial(abandon_run, run))
     from cxr_core.train import train_run
 
     train_run(run)
@@ -307,16 +408,25 @@ def _carry_out(run, *, logs_already):
 
 
 def _read_decisions(path):
+    """Return a file's decisions, or None where none was named."""
     from cxr_core.decisions import load_decisions
 
+    if path is None:
+        return None
     if not path.exists():
         raise FileNotFoundError(f"There is no file {path}.")
     return load_decisions(path)
 
 
 def _stop(options):
+    from cxr_core.jobs import Job, is_job, stop_job
     from cxr_core.runs import Run, stop_run
 
+    if is_job(options.run_folder):
+        job = Job(options.run_folder.resolve())
+        stop_job(job)
+        print(job.status().state)
+        return
     run = Run(options.run_folder.resolve())
     run.config()
     stop_run(run)
@@ -324,8 +434,13 @@ def _stop(options):
 
 
 def _pause(options):
+    from cxr_core.jobs import Job, is_job, pause_job
     from cxr_core.runs import Run, pause_run
 
+    if is_job(options.run_folder):
+        pause_job(Job(options.run_folder.resolve()))
+        print("Its trainings end after their current epochs; `resume` lets it go on.")
+        return
     run = Run(options.run_folder.resolve())
     run.config()
     pause_run(run)
@@ -336,6 +451,9 @@ def _export(options):
     from cxr_core.runs import Run, hold_run
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    from cxr_core.processes import follow_owner
+
+    follow_owner(lambda: None)
     from cxr_core.train import export_run, report_copies
 
     run = Run(options.run_folder.resolve())

@@ -6,6 +6,7 @@ from pathlib import Path
 PROJECT_DIR = Path(__file__).resolve().parent.parent
 HOME_DIR = Path(os.environ.get("CXR_LAB_HOME", PROJECT_DIR)).resolve()
 RUNS_DIR = HOME_DIR / "runs"
+JOBS_DIR = HOME_DIR / "jobs"
 CACHE_DIR = HOME_DIR / "cache"
 INDEX_DIR = HOME_DIR / "index"
 DATA_DIR = HOME_DIR / "data"

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.stats import binomtest
+from scipy.stats import t as student
 
 RESAMPLES = 2_000
 _PERCENTILES = (2.5, 97.5)
@@ -190,6 +191,33 @@ def weighted_auc(weights, is_class, scores):
     steps = np.diff(negative, axis=1, prepend=0)
     area = (steps * (positive - np.diff(positive, axis=1, prepend=0) / 2)).sum(axis=1)
     return np.divide(area, total, out=np.full(len(area), np.nan), where=total > 0)
+
+
+def mean_interval(values, test_to_train):
+    """Put a 95 % interval around the mean of a score over folds or repeated splits.
+
+    Their training images overlap, so the scores are no independent draws and the ordinary t interval is too narrow:
+    the variance of the mean is taken as (1/k + test/train) times that of the scores.
+
+    Args:
+        values: float (k,), one score in [0, 1] per fold or split.
+        test_to_train: float, test images per training image, on average.
+
+    Returns:
+        [low, high] within [0, 1]; None for fewer than two scores, or where all are equal: an interval without width
+        would pretend to certainty.
+
+    Source:
+        Nadeau & Bengio 2003, Machine Learning 52, doi:10.1023/A:1024068626366, the corrected resampled t; used
+        for folds as in Bouckaert & Frank 2004, doi:10.1007/978-3-540-24775-3_3. No unbiased estimate from k folds
+        exists (Bengio & Grandvalet 2004, JMLR 5).
+    """
+    values = np.asarray(values, float)
+    k = len(values)
+    if k < 2 or (values == values[0]).all():
+        return None
+    half = student.ppf(0.975, k - 1) * np.sqrt((1 / k + test_to_train) * values.var(ddof=1))
+    return [float(v) for v in np.clip([values.mean() - half, values.mean() + half], 0, 1)]
 
 
 def interval(values):

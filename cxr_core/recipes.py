@@ -3,13 +3,13 @@
 import json
 import math
 import os
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from cxr_core.augment import Augmentation
 from cxr_core.checks import check_kinds, settings_from_dict
 from cxr_core.preprocess import Preprocessing
-from cxr_core.split import SPLIT_KINDS
+from cxr_core.split import SPLIT_KINDS, check_folds
 
 STARTS = {
     "imagenet": "As trained on ImageNet; downloaded once where it is missing, 9 MB for MobileNetV2.",
@@ -111,6 +111,10 @@ class TrainingConfig:
             falls to 0.3 of itself.
         stop_after: int or None, end after this many epochs without a lower validation loss.
         validation_share, test_share: shares of all images; see `split.make_split`.
+        folds, fold: int, which of how many folds is the test side, or both 0; see `split.make_split`.
+        export: bool, export the best model and test it. A search leaves that to the one trial it chooses, so
+            that no other meets the test images.
+        gpus: int >= 1, how many of this computer's GPUs share each batch; the batch size stays that of all together.
         preprocessing, augmentation: see there. "head" training uses no augmentation.
 
     Raises:
@@ -143,6 +147,10 @@ class TrainingConfig:
     stop_after: int | None = None
     validation_share: float = 0.15
     test_share: float = 0.2
+    folds: int = 0
+    fold: int = 0
+    export: bool = True
+    gpus: int = 1
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
     augmentation: Augmentation = field(default_factory=Augmentation)
 
@@ -198,10 +206,12 @@ class TrainingConfig:
             (self.schedule in SCHEDULES, f"schedule must be one of {', '.join(SCHEDULES)}", self.schedule),
             (self.plateau_patience >= 1, "plateau_patience must be at least 1", self.plateau_patience),
             (self.stop_after is None or self.stop_after >= 1, "stop_after must be at least 1 or None", self.stop_after),
+            (self.gpus >= 1, "gpus must be at least 1", self.gpus),
         )
         for holds, rule, value in rules:
             if not holds:
                 raise ValueError(f"{rule}; received {value!r}.")
+        check_folds(self.split, self.folds, self.fold)
 
     def to_dict(self):
         """Return the configuration as nested plain dictionaries, as `config.json` holds it."""
@@ -297,6 +307,11 @@ def config_from_dict(values):
     }
     tuples = {key: tuple(value) for key, value in values.items() if isinstance(value, list)}
     return settings_from_dict(TrainingConfig, values | nested | tuples)
+
+
+def alone(config):
+    """Return a TrainingConfig without what a job set: the same training on its own."""
+    return replace(config, folds=0, fold=0, export=True)
 
 
 def command_for(config, run_dir):

@@ -12,9 +12,11 @@ from tqdm import tqdm
 
 from cxr_core.events import EventWriter
 from cxr_core.files import atomic_path
+from cxr_core.processes import process_facts
 
 _SAVE_EVERY_SECONDS = 5.0
 _WRITE_EVERY_SECONDS = 1.0
+_PAUSED = "Paused after a finished epoch; resume it whenever you like."
 _log = logging.getLogger(__name__)
 
 
@@ -23,7 +25,10 @@ class StopRequested(Exception):
 
 
 class PauseRequested(Exception):
-    """Raised between epochs, or before the first, where somebody asked the run to pause."""
+    """Raised between epochs, or before the first, where somebody asked the run to pause; anywhere if at once.
+
+    Its text is the sentence that the run then shows.
+    """
 
 
 class ConfusionCounts(keras.metrics.Metric):
@@ -48,8 +53,7 @@ class Recorder(keras.callbacks.Callback):
     def __init__(self, run):
         super().__init__()
         self._run, self._process = run, psutil.Process()
-        facts = {"pid": self._process.pid, "pid_started": self._process.create_time()}
-        self._status = replace(run.status(), state="running", message="", **facts)
+        self._status = replace(run.status(), state="running", message="", lost=False, **process_facts())
         self._epoch_rows, self._batch_rows = [], []
         self._best_loss, self._best_weights, self._unsaved = float("inf"), None, False
         self._last_write = self._last_save = 0.0
@@ -205,5 +209,7 @@ class Recorder(keras.callbacks.Callback):
     def _look_out(self, *, for_pause=False):
         if self._run.stop_requested:
             raise StopRequested
-        if for_pause and self._run.pause_requested:
-            raise PauseRequested
+        if self._run.pause_requested:
+            reason = self._run.pause_reason
+            if for_pause or reason:
+                raise PauseRequested(reason or _PAUSED)

@@ -43,3 +43,37 @@ def overlay_figure(histories, quantity):
     if quantity.endswith("accuracy"):
         figure.update_yaxes(range=[0, 1.02])
     return finish_figure(figure, title, "Epoch", y_title)
+
+
+def spread_figure(table):
+    """Draw how figures spread over folds or seeds: the mean with its 95 % interval, the lowest and the highest run.
+
+    Args:
+        table: DataFrame as `repeats.spread_table` gives it.
+
+    Returns:
+        plotly Figure.
+    """
+    figure = go.Figure()
+    for column in ("lowest", "highest"):
+        figure.add_scatter(
+            x=100 * table[column],
+            y=table["figure"],
+            name=f"{column} run",
+            mode="markers",
+            marker={"symbol": "line-ns-open", "size": 14, "color": _COLOURS[-1], "line": {"width": 2}},
+            hovertemplate="%{y}: %{x:.1f} %<extra>" + column + " run</extra>",
+        )
+    up, down = 100 * (table["high"] - table["mean"]), 100 * (table["mean"] - table["low"])
+    figure.add_scatter(
+        x=100 * table["mean"],
+        y=table["figure"],
+        error_x={"type": "data", "symmetric": False, "array": up.fillna(0), "arrayminus": down.fillna(0)},
+        name="mean, 95 % interval",
+        mode="markers",
+        marker={"size": 9, "color": _COLOURS[0]},
+        hovertemplate="%{y}: %{x:.1f} %<extra>mean</extra>",
+    )
+    figure.update_xaxes(range=[0, 102])
+    figure.update_yaxes(autorange="reversed")
+    return finish_figure(figure, "Spread over runs, on their test splits", "Value in % (AUC times 100)", "Figure")

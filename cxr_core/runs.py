@@ -14,12 +14,12 @@ watch/            six validation images, and per epoch their Grad-CAM maps and t
 tensorboard/      the history once more, for TensorBoard
 label.json        what people call the run, their note and their star
 .lock             held by the one process that may write here
+stop, pause       requests; a sentence in the second one asks for a pause at once
 balance.json      what was added to each class's score after training, where the recipe asks for it
 model.onnx, card.json   the exported classifier
 metrics.json, predictions.csv   scores and rows of validation and test
 """
 
-import os
 import re
 import secrets
 import shutil
@@ -33,12 +33,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
-import psutil
 from filelock import FileLock, Timeout
 
 from cxr_core.config import PROJECT_DIR, RUNS_DIR
 from cxr_core.decisions import DECISIONS_FILE, decisions_path, load_decisions, save_decisions
-from cxr_core.files import read_json, write_json
+from cxr_core.files import read_json, write_json, write_text
+from cxr_core.processes import find_process, process_facts, process_is_alive
 from cxr_core.recipes import command_for, config_from_dict
 
 ACTIVE = ("starting", "running")
@@ -47,9 +47,11 @@ STOP_PATIENCE_SECONDS = 3.0
 _WORDLESS_ENDS = {
     "failed": "The training process ended without a word; the end of its log is below.",
     "stopped": "Stopped by request in the middle of a step; the best model so far is kept if there is one.",
+    "paused": "Ended in the middle of a step; it goes on after its last finished epoch.",
 }
 _FULL_DISK = "The disk that holds this run is full. Make room, then resume it."
 _FULL_DISK_BYTES = 1_000_000
+_ABANDONED = "The app or job that it belonged to has ended; resume it: it goes on after its last finished epoch."
 # A killed process of many threads holds its files a moment longer than it counts as alive.
 _DYING_SECONDS = 3.0
 
@@ -63,7 +65,7 @@ class RunStatus:
     """One look at a run.
 
     Attributes:
-        state: "starting", "running", "finished", "stopped", "paused" or "failed".
+        state: "queued", "starting", "running", "finished", "stopped", "paused" or "failed".
         phase: what it is doing, in words.
         message: why it stopped or failed, else "".
         epoch, epochs: finished and planned.
@@ -73,7 +75,8 @@ class RunStatus:
         first_epoch: epochs that were finished when this process began: 0 unless it was resumed.
         seconds_before: how long earlier processes trained.
         memory_bytes, peak_memory_bytes: of the training process, resident.
-        pid, pid_started: the process and when it was created (Unix seconds), or None.
+        pid, pid_started, host: the process, when it was created (Unix seconds) and on which computer; None and "".
+        lost: the process ended without a word, and nobody had asked it to.
     """
 
     state: str
@@ -92,6 +95,8 @@ class RunStatus:
     peak_memory_bytes: int = 0
     pid: int | None = None
     pid_started: float | None = None
+    host: str = ""
+    lost: bool = False
 
     @property
     def is_active(self):
@@ -139,16 +144,17 @@ class Run:
         return config_from_dict(read_json(self.path / "config.json"))
 
     def status(self):
-        """Return a RunStatus. A run whose process is gone without a word shows as failed, or as stopped if asked to."""
+        """Return a RunStatus. A run whose process went without a word shows as failed, or as what it was asked for."""
         try:
             values = read_json(self.path / "status.json")
             status = RunStatus(**values)
         except (FileNotFoundError, ValueError, TypeError):
             return RunStatus("failed", message="The status of this run cannot be read.")
-        if status.is_active and not _is_alive(status.pid, status.pid_started):
-            state = "stopped" if self.stop_requested else "failed"
+        if status.is_active and not process_is_alive(status):
+            state = "stopped" if self.stop_requested else "paused" if self.pause_requested else "failed"
             full = shutil.disk_usage(self.path).free < _FULL_DISK_BYTES
-            return replace(status, state=state, message=_FULL_DISK if full else _WORDLESS_ENDS[state])
+            message = _FULL_DISK if full else _WORDLESS_ENDS[state]
+            return replace(status, state=state, message=message, lost=state == "failed")
         return status
 
     def epochs(self):
@@ -198,8 +204,16 @@ class Run:
 
     @property
     def pause_requested(self):
-        """True once somebody asked the run to pause after its epoch."""
+        """True once somebody asked the run to pause after its epoch, or at once."""
         return (self.path / "pause").exists()
+
+    @property
+    def pause_reason(self):
+        """Why it is to pause at once, str; "" where the end of its epoch will do."""
+        try:
+            return (self.path / "pause").read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return ""
 
     @property
     def can_resume(self):
@@ -221,16 +235,17 @@ def new_run_path(recipe, runs_dir=RUNS_DIR):
     return Path(runs_dir) / f"{stamp}-{recipe}-{secrets.token_hex(2)}"
 
 
-def create_run(config, path, decisions=None):
+def create_run(config, path, decisions=None, *, queued=False):
     """Make a run folder for a configuration.
 
     Args:
         config: recipes.TrainingConfig.
         path: str or Path of the folder; it may exist, but may not hold a run.
         decisions: decisions.Decisions about the data; by default those kept beside their index.
+        queued: bool, it is to wait until somebody starts it with `resume_run`.
 
     Returns:
-        Run, with status "starting" and the calling process as its owner.
+        Run, with status "starting" and the calling process as its own, or with status "queued".
 
     Raises:
         ValueError: the folder already holds a run, or cannot be written, or the kept decisions cannot be read.
@@ -246,8 +261,8 @@ def create_run(config, path, decisions=None):
         raise ValueError(f"The run folder {run.path} cannot be written: {error.strerror}.") from error
     write_json(run.path / "config.json", config.to_dict())
     save_decisions(decisions, run.path / DECISIONS_FILE)
-    own = _process_facts(os.getpid())
-    run.write_status(RunStatus("starting", "Starting", epochs=config.epochs, started=time.time(), **own))
+    state, phase, own = ("queued", "Waiting", {}) if queued else ("starting", "Starting", process_facts())
+    run.write_status(RunStatus(state, phase, epochs=config.epochs, started=time.time(), **own))
     return run
 
 
@@ -263,8 +278,8 @@ def start_run(config, runs_dir=RUNS_DIR, decisions=None):
         Run, with status "starting".
     """
     run = create_run(config, new_run_path(config.recipe, runs_dir), decisions)
-    process = _spawn_detached([*command_for(config, run.path), "--into-existing"], run)
-    facts = _process_facts(process.pid)
+    process = spawn_detached([*command_for(config, run.path), "--into-existing"], run.path)
+    facts = process_facts(process.pid)
     run.write_status(RunStatus("starting", "Starting TensorFlow", epochs=config.epochs, started=time.time(), **facts))
     return run
 
@@ -299,10 +314,10 @@ def hold_run(run, *, patience_seconds=0.0):
 
 
 def resume_run(run):
-    """Let a run go on after its last finished epoch, in a process of its own that outlives the caller.
+    """Let a run go on after its last finished epoch, or begin where it was queued, in a process of its own.
 
     Args:
-        run: Run that was stopped, paused or failed.
+        run: Run that was queued, stopped or paused, or that failed.
 
     Returns:
         Run, with status "starting".
@@ -312,7 +327,7 @@ def resume_run(run):
     """
     with hold_run(run, patience_seconds=_DYING_SECONDS):
         status = _check_resumable(run)
-        process = _spawn_detached(["-m", "cxr_core", "resume", str(run.path), "--into-existing"], run)
+        process = spawn_detached(["-m", "cxr_core", "resume", str(run.path), "--into-existing"], run.path)
         _mark_resumed(run, status, process.pid)
     return run
 
@@ -320,7 +335,7 @@ def resume_run(run):
 def claim_run(run):
     """Make the calling process the one that resumes a run; see `resume_run`."""
     with hold_run(run, patience_seconds=_DYING_SECONDS):
-        _mark_resumed(run, _check_resumable(run), os.getpid())
+        _mark_resumed(run, _check_resumable(run), None)
 
 
 def pause_run(run):
@@ -335,28 +350,55 @@ def pause_run(run):
     (run.path / "pause").touch()
 
 
+def abandon_run(run):
+    """Ask a run to pause at once, because nobody is left who could see or stop it."""
+    write_text(run.path / "pause", _ABANDONED)
+
+
+def halt_run(run, reason):
+    """See to it that a run pauses at once, so that it can be resumed. Takes at most 5 seconds.
+
+    Args:
+        run: Run; one that is not active is left alone.
+        reason: str, the sentence that it then shows.
+    """
+    status = run.status()
+    if not status.is_active:
+        return
+    write_text(run.path / "pause", reason)
+    if _waited_for_end(status, STOP_PATIENCE_SECONDS):
+        return
+    process = find_process(status)
+    if process is not None:
+        process.kill()
+        _waited_for_end(status, 0.5)
+        run.write_status(replace(run.status(), message=reason))
+
+
 def start_export(run):
     """Export and evaluate an ended run's best model, if it has a new one, in a process of its own."""
     if run.needs_export:
-        _spawn_detached(["-m", "cxr_core", "export", str(run.path)], run)
+        spawn_detached(["-m", "cxr_core", "export", str(run.path)], run.path)
 
 
 def stop_run(run):
     """Ask a run to stop and see to it: politely first, then by signal. Takes at most 5 seconds.
 
-    The best model so far stays. A paused run becomes a stopped one, and its best model is exported.
-    Any other run that is not active is left alone.
+    The best model so far stays. A paused run becomes a stopped one, and its best model is exported; a queued one
+    loses its place. Any other run that is not active is left alone.
     """
     status = run.status()
     if status.state == "paused":
         run.write_status(replace(status, state="stopped", message="Stopped after a pause; the best model is kept."))
         start_export(run)
+    if status.state == "queued":
+        run.write_status(replace(status, state="stopped", message="Taken out of the queue before it began."))
     if not status.is_active:
         return
     (run.path / "stop").touch()
     if _waited_for_end(status, STOP_PATIENCE_SECONDS):
         return
-    process = _process(status.pid, status.pid_started)
+    process = find_process(status)
     if process is None:
         return
     process.send_signal(signal.SIGTERM)
@@ -429,15 +471,10 @@ def diagnose_history(epochs):
     return None
 
 
-def process_is_alive(status):
-    """Return True if the process named in a RunStatus still exists."""
-    return _is_alive(status.pid, status.pid_started)
-
-
 def _check_resumable(run):
     run.config()
     status = run.status()
-    if status.state not in RESUMABLE:
+    if status.state not in (*RESUMABLE, "queued"):
         raise ValueError(f"Only a stopped, paused or failed run can be resumed; {run.name} is {status.state}.")
     return status
 
@@ -447,12 +484,15 @@ def _mark_resumed(run, status, pid):
         (run.path / request).unlink(missing_ok=True)
     epochs = status.epochs or run.config().epochs
     changes = {"state": "starting", "phase": "Starting TensorFlow", "message": "", "epochs": epochs, "batch": 0}
-    run.write_status(replace(status, **changes, **_process_facts(pid)))
+    run.write_status(replace(status, lost=False, **changes, **process_facts(pid)))
 
 
-def _spawn_detached(words, run):
-    """Start Python on `words` so that it outlives its parent; what it prints goes to the run's log."""
-    with (run.path / "log.txt").open("ab") as log:
+def spawn_detached(words, folder):
+    """Start Python on `words` in a session of its own; what it prints goes to the folder's `log.txt`.
+
+    It outlives its parent, unless `processes.own_children` decided otherwise.
+    """
+    with (folder / "log.txt").open("ab") as log:
         return subprocess.Popen(
             [sys.executable, *words],
             cwd=PROJECT_DIR,
@@ -461,23 +501,6 @@ def _spawn_detached(words, run):
             stderr=log,
             start_new_session=True,
         )
-
-
-def _process_facts(pid):
-    return {"pid": pid, "pid_started": psutil.Process(pid).create_time()}
-
-
-def _process(pid, started):
-    try:
-        process = psutil.Process(pid)
-        same = started is None or abs(process.create_time() - started) < 1.0
-        return process if same and process.status() != psutil.STATUS_ZOMBIE else None
-    except (psutil.NoSuchProcess, psutil.AccessDenied):
-        return None
-
-
-def _is_alive(pid, started):
-    return pid is not None and _process(pid, started) is not None
 
 
 def _waited_for_end(status, seconds):

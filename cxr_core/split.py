@@ -1,6 +1,7 @@
 """Which image teaches, which one chooses, and which one is looked at once."""
 
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import pandas as pd
@@ -42,7 +43,7 @@ class Split:
         return names
 
 
-def make_split(table, kind, *, seed, groups=None, validation_share=0.15, test_share=0.2):
+def make_split(table, kind, *, seed, groups=None, validation_share=0.15, test_share=0.2, folds=0, fold=0):
     """Split a data set table into train, validation and test.
 
     Args:
@@ -52,16 +53,26 @@ def make_split(table, kind, *, seed, groups=None, validation_share=0.15, test_sh
         groups: int (N,), as `picture_groups` makes it with near duplicates; without them by default.
         validation_share: float, share of all images that choose the best epoch.
         test_share: float, share of all images kept for the end. A grouped split takes the nearest 1/k.
+        folds: int, 0 or into how many parts of about equal size a grouped split cuts the images; each is the
+            test side once, and `test_share` does not count then.
+        fold: int from 1 to `folds`, which of them is the test side here.
 
     Returns:
         Split.
 
     Raises:
         ValueError: unknown kind, fewer than two classes, shares outside (0, 1), or a class with
-            too few images (or groups) to stand on every side; for "given", a picture without a side.
+            too few images (or groups) to stand on every side; for "given", a picture without a side; folds
+            of another kind than "grouped", or a fold that is none of them.
+
+    Source:
+        Folds are scikit-learn's StratifiedGroupKFold: no group is in two of them, and each has about the same
+        share of every class.
     """
     if kind not in SPLIT_KINDS:
         raise ValueError(f"split must be one of {', '.join(SPLIT_KINDS)}; received {kind!r}.")
+    check_folds(kind, folds, fold)
+    test_share = 1 / folds if folds else test_share
     if not (0 < validation_share < 1 and 0 < test_share < 1 and validation_share + test_share < 1):
         raise ValueError(
             "The validation and test shares must be above 0 and together below 1; "
@@ -78,13 +89,25 @@ def make_split(table, kind, *, seed, groups=None, validation_share=0.15, test_sh
         return _given_split(table)
     if kind == "grouped":
         groups = picture_groups(table) if groups is None else groups
-        return _grouped_split(rows, labels, groups, seed, validation_share, test_share)
+        return _grouped_split(rows, labels, groups, seed, validation_share, test_share, fold or 1)
     rest, test = _part(rows, labels, test_share, seed, stratify=kind == "stratified")
     if kind == "article":
         return Split(rest, test, test)
     share = validation_share / (1 - test_share)
     train, validation = _part(rest, labels, share, seed, stratify=kind == "stratified")
     return Split(train, validation, test)
+
+
+def check_folds(kind, folds, fold):
+    """Raise ValueError unless `fold` is one of `folds` of a grouped split, or both are 0; see `make_split`."""
+    if (folds, fold) == (0, 0):
+        return
+    if kind != "grouped":
+        raise ValueError(f"Folds keep patients together, so they need the grouped split; received {kind!r}.")
+    if folds < 2 or not 1 <= fold <= folds:
+        raise ValueError(
+            f"There must be at least 2 folds, and fold must be one of them, counted from 1; received {fold} of {folds}."
+        )
 
 
 def split_table(table, groups, split):
@@ -149,20 +172,20 @@ def _part(rows, labels, share, seed, *, stratify):
     return np.sort(kept), np.sort(taken)
 
 
-def _grouped_split(rows, labels, groups, seed, validation_share, test_share):
+def _grouped_split(rows, labels, groups, seed, validation_share, test_share, fold):
     per_class = pd.DataFrame({"label": labels, "group": groups}).groupby("label")["group"].nunique()
     if per_class.min() < 3:
         raise ValueError(
             "A grouped split needs at least 3 patients or pictures per class; "
             f"{per_class.idxmin()!r} has {per_class.min()}. Choose the stratified split instead."
         )
-    rest, test = _group_part(rows, labels, groups, test_share, seed)
+    rest, test = _group_part(rows, labels, groups, test_share, seed, fold)
     train, validation = _group_part(rest, labels, groups, validation_share / (1 - test_share), seed)
     return Split(train, validation, test)
 
 
-def _group_part(rows, labels, groups, share, seed):
+def _group_part(rows, labels, groups, share, seed, fold=1):
     folds = max(2, round(1 / share))
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-    kept, taken = next(splitter.split(rows, labels[rows], groups[rows]))
+    kept, taken = next(islice(splitter.split(rows, labels[rows], groups[rows]), fold - 1, None))
     return rows[kept], rows[taken]

@@ -61,7 +61,7 @@ def train_run(run):
     Progress, history and the best model are written as they come, and the whole state after every
     epoch: a run that ended before its time goes on after its last finished epoch. A request to stop
     leaves the best model so far and hands its export to a process of its own, so that this one ends
-    at once. A request to pause is heeded between epochs.
+    at once. A request to pause is heeded between epochs, or at once where it gives a reason.
 
     Args:
         run: runs.Run with a `config.json`.
@@ -164,6 +164,8 @@ def report_copies(run, *, phase, writing=None):
 def _run_to_its_end(run, recorder):
     try:
         _train(run, recorder)
+        if not run.config().export:
+            return _end_finished(run, recorder, message="Trained, and not tested: that is for the one that is chosen.")
         # The optimizer and the graphs of training would stay in memory beside those of the export.
         recorder.forget_models()
         keras.backend.clear_session()
@@ -173,15 +175,19 @@ def _run_to_its_end(run, recorder):
         release_memory()
     except StopRequested:
         return _end_stopped(run, recorder)
-    except PauseRequested:
+    except PauseRequested as request:
         recorder.save_best()
-        recorder.write_status("paused", message="Paused after a finished epoch; resume it whenever you like.")
+        recorder.write_status("paused", message=str(request))
         return "paused"
     # The classifier is there: giving up the search for copies takes nothing from it.
     with contextlib.suppress(StopRequested, PauseRequested):
         report_copies(run, phase=recorder.phase)
+    return _end_finished(run, recorder)
+
+
+def _end_finished(run, recorder, message=""):
     (run.path / CHECKPOINT_FILE).unlink(missing_ok=True)
-    recorder.write_status("finished", "Finished")
+    recorder.write_status("finished", "Finished", message=message)
     return "finished"
 
 
@@ -277,6 +283,8 @@ def _new_split(run, config, dataset, recorder):
         groups=groups,
         validation_share=config.validation_share,
         test_share=config.test_share,
+        folds=config.folds,
+        fold=config.fold,
     )
     _check_split(table, config, split)
     with atomic_path(run.path / "split.csv") as temporary:

@@ -85,6 +85,14 @@ def interval_text(ends):
     return f"95 %: {100 * ends[0]:.1f} to {100 * ends[1]:.1f} %" if ends else ""
 
 
+def duration(seconds):
+    """Return seconds as minutes and seconds, from an hour on with hours; a dash for None."""
+    if seconds is None:
+        return "–"
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes // 60:02d}:{minutes % 60:02d}:{rest:02d}" if minutes >= 60 else f"{minutes:02d}:{rest:02d}"
+
+
 def plain_metric(column, label, value, below="", *, help):
     """Show one bordered metric with a grey line below it."""
     column.metric(

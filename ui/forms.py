@@ -6,7 +6,16 @@ import streamlit as st
 
 from cxr_core.augment import Augmentation
 from cxr_core.preprocess import Preprocessing
-from cxr_core.recipes import BACKBONES, RECIPE_NOTES, RECIPES, SCHEDULES, STARTS, imagenet_weights_path, make_config
+from cxr_core.recipes import (
+    BACKBONES,
+    RECIPE_NOTES,
+    RECIPES,
+    SCHEDULES,
+    STARTS,
+    alone,
+    imagenet_weights_path,
+    make_config,
+)
 from cxr_core.split import SPLIT_KINDS, split_kinds
 
 _AUGMENTATION_SLIDERS = {
@@ -174,7 +183,7 @@ def ask_training(dataset, cloned=None):
     right.caption(SPLIT_KINDS[split])
     start_config = make_config(recipe, roots=dataset.roots)
     if cloned and cloned.recipe == recipe:
-        start_config = replace(cloned, roots=dataset.roots)
+        start_config = replace(alone(cloned), roots=dataset.roots)
     key += recipe
     first, second, third, fourth = st.columns(4)
     epochs = first.number_input(

@@ -28,7 +28,7 @@ from cxr_core.operating_point import (
     save_operating_point,
     threshold_for_specificity,
 )
-from cxr_core.repeats import repeats_sentence, repeats_table
+from cxr_core.repeats import repeated_runs
 from cxr_core.report import REPORT_FILES, render_report, report_facts
 from cxr_core.runs import Run, list_runs
 from cxr_core.temperature import apply_temperature
@@ -44,6 +44,7 @@ from ui.blocks import download_table, interval_text, plain_metric, show_figure
 from ui.models import model_folders
 from ui.permissions import show_refusal
 from ui.predictions import own_predictions, show_predictions
+from ui.spread import show_spread
 
 _CHOOSE_ON_VALIDATION = (
     "Choose on the validation split, then look at the test split: what is chosen on the very pictures that it is "
@@ -235,17 +236,14 @@ def show_threshold(metrics, predictions, curves, folder):
 
 
 def _show_repeats(folder):
-    """Show the runs with the same settings and other seeds, where there are any."""
-    table = repeats_table(Run(Path(folder)), list_runs())
-    if table.empty:
+    """Show the runs with the same settings, other folds and seeds, where there are any."""
+    runs = repeated_runs(Run(Path(folder)), list_runs())
+    if not runs:
         return
-    st.subheader("Over seeds", help="The same training with another split, weights and order: how much is luck.")
-    st.markdown(repeats_sentence(table))
-    percent = st.column_config.NumberColumn(format="percent")
-    st.dataframe(
-        table.rename(columns={"low": "95 % from", "high": "95 % to"}), width="stretch", hide_index=True,
-        column_config=dict.fromkeys(("accuracy", "95 % from", "95 % to"), percent),
-    )  # fmt: skip
+    st.subheader(
+        "Over folds and seeds", help="The same training with other test pictures, weights and order: how much is luck."
+    )
+    show_spread(runs)
 
 
 def _show_comparison(predictions, folder):

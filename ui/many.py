@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from cxr_core.archive import RefusedArchive
-from cxr_core.config import class_label, is_shared
+from cxr_core.config import class_label
 from cxr_core.explain import SCREEN_SIDE
 from cxr_core.many import (
     MAX_FILES,
@@ -23,6 +23,7 @@ from cxr_core.many import (
     write_overlays,
 )
 from ui.blocks import progress_bar
+from ui.permissions import may
 
 MAX_UPLOAD_MEGABYTES = 200
 # Twice the height of a row, so that it stays sharp on a dense screen.
@@ -34,7 +35,7 @@ _MARKS = {"ok": "", "abstain": "no answer", "error": "unreadable"}
 
 
 def ask_for_folder(place, *, disabled):
-    """Let the owner name a folder on this computer; visitors of a shared installation are not asked.
+    """Let those who may open folders name one on this computer; others are not asked.
 
     Args:
         place: container to ask in.
@@ -43,7 +44,7 @@ def ask_for_folder(place, *, disabled):
     Returns:
         str, empty where there is none.
     """
-    if is_shared():
+    if not may("folders"):
         return ""
     with place.popover("Or a folder", icon=":material/folder_open:", disabled=disabled, help="On this computer."):
         directory = st.text_input(

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from cxr_core.processes import own_children
 from ui.permissions import may_come_in, require_sign_in, show_who
 
 _SECTIONS = {
@@ -30,6 +31,8 @@ def navigate():
         The page that the visitor asked for, to be run. Who may not come in is told so, and the run ends.
     """
     st.session_state["navigated"] = True
+    # A training goes on when a page changes or a browser closes, but not when this server ends.
+    own_children()
     st.set_page_config(page_title="CXR Lab", page_icon=":material/radiology:", layout="wide")
     pages = {
         section: [

@@ -1,7 +1,5 @@
 """Watch one run: its state, curves, validation images and log, refreshed while it is active."""
 
-import time
-
 import streamlit as st
 
 from cxr_core.compare import display_name
@@ -10,12 +8,13 @@ from cxr_core.explain import overlay_map
 from cxr_core.figures import colour_bar_figure, confusion_figure
 from cxr_core.runs import pause_run, resume_run, stop_run
 from cxr_core.watched import load_watched, load_watched_epoch
-from ui.blocks import download_table, show_figure, show_history
+from ui.blocks import download_table, duration, show_figure, show_history
 from ui.data import THUMBNAIL_PIXELS
 from ui.permissions import show_refusal
 
 _REFRESH_SECONDS = 1.0
-_MARKS = {
+MARKS = {
+    "queued": ":material/schedule:",
     "starting": ":material/hourglass_top:",
     "running": ":material/directions_run:",
     "finished": ":material/check_circle:",
@@ -76,7 +75,7 @@ def watch_run(run, *, others_active=False):
 
 def _show_status(run, status, epochs):
     said = status.message or (status.phase if status.is_active else "")
-    st.markdown(f"{_MARKS[status.state]} **{status.state.capitalize()}** {said}")
+    st.markdown(f"{MARKS[status.state]} **{status.state.capitalize()}** {said}")
     last = epochs.iloc[-1] if len(epochs) else None
     columns = st.columns(5)
     columns[0].metric("Epoch", f"{status.epoch} of {status.epochs}", help="Finished epochs of those planned.")
@@ -85,14 +84,14 @@ def _show_status(run, status, epochs):
     speed = f"{last['images_per_second']:,.0f}" if last is not None else "–"
     columns[2].metric("Images per second", speed, help="Learned from, in the last epoch.")
     if status.is_active:
-        left = f"{_duration(status.epoch_eta_seconds)} of the epoch, then validation."
+        left = f"{duration(status.epoch_eta_seconds)} of the epoch, then validation."
         columns[3].metric(
             "Time left",
-            _duration(status.eta_seconds),
+            duration(status.eta_seconds),
             help=f"At the pace so far; early stopping may shorten it. {left}",
         )
     else:
-        columns[3].metric("Time spent", _duration(status.seconds_spent), help="Training, without getting ready.")
+        columns[3].metric("Time spent", duration(status.seconds_spent), help="Training, without getting ready.")
     memory = status.memory_bytes if status.is_active else status.peak_memory_bytes
     columns[4].metric(
         "Memory" if status.is_active else "Peak memory",
@@ -101,7 +100,7 @@ def _show_status(run, status, epochs):
     )
     if status.is_active and status.batches:
         share = (status.epoch + status.batch / status.batches) / status.epochs
-        left = f", {_duration(status.epoch_eta_seconds)} left in it" if status.epoch_eta_seconds is not None else ""
+        left = f", {duration(status.epoch_eta_seconds)} left in it" if status.epoch_eta_seconds is not None else ""
         st.progress(min(1.0, share), f"Epoch {status.epoch + 1}, batch {status.batch} of {status.batches}{left}")
     if status.state == "stopped" and run.needs_export:
         st.info("The best model is being exported; it appears under Evaluation in about half a minute.")
@@ -199,9 +198,3 @@ def _show_watched_image(run, image, map_, probabilities, true, classes):
     laid = run.config().preprocessing.map_on_picture(map_, image.shape)
     with st.container(width=THUMBNAIL_PIXELS):
         st.image(overlay_map(image, laid), caption=caption, width=THUMBNAIL_PIXELS)
-
-
-def _duration(seconds):
-    if seconds is None:
-        return "–"
-    return time.strftime("%H:%M:%S" if seconds >= 3600 else "%M:%S", time.gmtime(seconds))

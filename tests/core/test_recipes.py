@@ -1,6 +1,7 @@
 """recipes.py: configurations that survive the command line, and none that cannot be run."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -10,6 +11,7 @@ from cxr_core.preprocess import Preprocessing
 from cxr_core.recipes import (
     RECIPES,
     TrainingConfig,
+    alone,
     command_for,
     config_from_dict,
     imagenet_weights_path,
@@ -47,6 +49,8 @@ CHANGED = TrainingConfig(
     stop_after=None,
     validation_share=0.11,
     test_share=0.22,
+    export=False,
+    gpus=2,
     preprocessing=Preprocessing(white_balance_percent=None, clahe="after", clahe_tiles=3, aspect="pad", size=160),
     augmentation=Augmentation(rotation_degrees=3.5, horizontal_flip=False, zoom=0.1, jpeg_quality=33),
 )
@@ -174,3 +178,19 @@ def test_imagenet_weights_lie_where_keras_looks_for_them(monkeypatch, tmp_path):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     assert imagenet_weights_path().parent == tmp_path / "models"
     assert imagenet_weights_path().name.startswith("mobilenet_v2_weights")
+
+
+def test_a_training_on_its_own_keeps_nothing_of_its_job():
+    config = make_config("quick", roots=("/d",), seed=3)
+    assert alone(replace(config, folds=5, fold=2, export=False)) == config
+
+
+@pytest.mark.parametrize(("values", "rule"), [({"gpus": 0}, "gpus"), ({"folds": 3, "fold": 4}, "4 of 3")])
+def test_folds_and_gpus_that_cannot_be_are_refused(values, rule):
+    with pytest.raises(ValueError, match=rule):
+        make_config("quick", **values)
+
+
+def test_a_fold_survives_the_command_line():
+    config = make_config("finetune", roots=("/d",), folds=5, fold=2)
+    assert config_of_command(command_for(config, "/runs/x")) == config

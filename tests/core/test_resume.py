@@ -14,6 +14,7 @@ from cxr_core.recipes import make_config
 from cxr_core.runs import (
     RunStatus,
     RunTaken,
+    abandon_run,
     claim_run,
     create_run,
     hold_run,
@@ -106,6 +107,27 @@ def test_a_resumed_run_has_the_history_of_an_uninterrupted_one(
     assert_same_history(run, uninterrupted[recipe])
     np.testing.assert_allclose(probabilities(run), probabilities(uninterrupted[recipe]), atol=2e-3)
     assert not (run.path / "checkpoint.npz").exists()
+
+
+def test_a_training_that_nobody_owns_any_more_pauses_within_its_epoch(
+    few, uninterrupted, train_here, tmp_path, monkeypatch
+):
+    run = new_run("quick", few, tmp_path / "run")
+    with monkeypatch.context() as patch:
+        interrupt(patch, "on_train_batch_end", 3, lambda: abandon_run(run))
+        assert train_here(run, patch) == "paused"
+    assert run.status().epoch == 2 and "has ended" in run.status().message
+    claim_run(run)
+    assert not run.pause_requested
+    assert train_here(run, monkeypatch) == "finished"
+    assert_same_history(run, uninterrupted["quick"])
+
+
+def test_a_trial_of_a_search_never_meets_the_test_images(few, train_here, tmp_path, monkeypatch):
+    config = make_config("quick", roots=(str(few),), split="stratified", settings=(*QUICK, "epochs=1", "export=false"))
+    run = create_run(config, tmp_path / "run")
+    assert train_here(run, monkeypatch, export=True) == "finished"
+    assert run.needs_export and run.metrics() is None and run.predictions().empty
 
 
 def test_dropout_draws_on_where_it_was(few, uninterrupted, train_here, tmp_path, monkeypatch):

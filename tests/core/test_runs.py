@@ -10,12 +10,14 @@ import pandas as pd
 import psutil
 import pytest
 
+from cxr_core.files import read_json, write_json
 from cxr_core.recipes import make_config
 from cxr_core.runs import (
     ACTIVE,
     RunStatus,
     create_run,
     diagnose_history,
+    halt_run,
     list_runs,
     new_run_path,
     process_is_alive,
@@ -229,6 +231,33 @@ def test_a_process_that_heeds_the_stop_file_ends_by_itself(tmp_path):
     run = run_owned_by(process.pid, tmp_path / "a")
     stop_run(run)
     assert process.wait() == 0
+
+
+def test_a_halted_run_pauses_with_its_reason(tmp_path):
+    wait = "import pathlib, sys, time\nwhile not pathlib.Path(sys.argv[1]).exists(): time.sleep(0.01)"
+    process = subprocess.Popen([sys.executable, "-c", wait, str(tmp_path / "a" / "pause")])
+    run = run_owned_by(process.pid, tmp_path / "a")
+    halt_run(run, "Its job was stopped.")
+    assert process.wait() == 0
+    assert (run.status().state, run.pause_reason) == ("paused", "Its job was stopped.")
+    assert run.can_resume
+
+
+def test_a_queued_run_waits_without_a_process_and_leaves_the_queue_when_stopped(tmp_path):
+    run = create_run(CONFIG, tmp_path / "a", queued=True)
+    assert (run.status().state, run.status().is_active, run.status().pid) == ("queued", False, None)
+    stop_run(run)
+    assert run.status().state == "stopped" and run.can_resume
+
+
+def test_a_run_of_another_computer_counts_as_gone_after_long_silence(tmp_path):
+    run = create_run(CONFIG, tmp_path / "a")
+    status = RunStatus("running", pid=1, pid_started=1.0, host="another-computer")
+    run.write_status(status)
+    assert run.status().state == "running"
+    values = read_json(run.path / "status.json")
+    write_json(run.path / "status.json", values | {"updated": values["updated"] - 600})
+    assert run.status().state == "failed" and run.status().lost
 
 
 def test_stopping_an_ended_run_changes_nothing(tmp_path):

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.model_selection import train_test_split
+from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 
 from cxr_core.split import SPLIT_KINDS, Split, make_split, picture_groups, split_kinds, split_table
 
@@ -298,3 +298,45 @@ def test_a_given_split_that_is_not_whole_is_refused(table, message):
 def test_what_cannot_be_split_is_refused_with_the_rule_and_the_value(kind, shares, table, message):
     with pytest.raises(ValueError, match=message):
         make_split(table.reset_index(drop=True), kind, seed=0, **shares)
+
+
+# Folds
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("folds", [2, 5])
+def test_over_all_folds_every_picture_is_tested_once_and_never_beside_its_group(seed, folds):
+    table = random_table(seed)
+    groups = picture_groups(table, random_pairs(seed))
+    tested = []
+    for fold in range(1, folds + 1):
+        split = make_split(table, "grouped", seed=seed, groups=groups, folds=folds, fold=fold)
+        train, validation, test = sides(split)
+        assert train | validation | test == set(range(400)) and not train & validation
+        for one, other in ((train, test), (validation, test), (train, validation)):
+            assert not set(groups[list(one)]) & set(groups[list(other)])
+        tested += split.test.tolist()
+    assert sorted(tested) == list(range(400))
+
+
+def test_folds_are_scikit_learns(seed=3):
+    table = random_table(seed)
+    groups, labels = picture_groups(table), table["class_name"].to_numpy()
+    splitter = StratifiedGroupKFold(4, shuffle=True, random_state=seed)
+    for fold, (_, test) in enumerate(splitter.split(labels, labels, groups), start=1):
+        assert (make_split(table, "grouped", seed=seed, folds=4, fold=fold).test == test).all()
+
+
+@pytest.mark.parametrize(
+    ("kind", "folds", "fold", "sentence"),
+    [
+        ("random", 5, 1, "grouped split"),
+        ("grouped", 1, 1, "at least 2 folds"),
+        ("grouped", 5, 0, "counted from 1"),
+        ("grouped", 5, 6, "6 of 5"),
+        ("grouped", 0, 2, "at least 2 folds"),
+    ],
+)
+def test_impossible_folds_are_refused(kind, folds, fold, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        make_split(random_table(0), kind, seed=0, folds=folds, fold=fold)

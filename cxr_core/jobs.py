@@ -1,0 +1,644 @@
+"""Several trainings as one job: the folds of a cross-validation, repeated seeds, or the trials of a search.
+
+Each training is an ordinary run folder. A job's own folder holds:
+
+job.json        the JobPlan
+members.json    the runs: label, folder, configuration, and what a trial tries
+decisions.json  pictures left out and look-alikes told apart, as they were decided when the job began
+status.json     state, process, message
+results.json    mean and spread, once all runs are finished
+log.txt         what the job's process printed
+stop, pause     requests
+.lock           held by the one process that works on the job
+"""
+
+import secrets
+import subprocess
+import sys
+import time
+from collections import Counter
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pandas as pd
+
+from cxr_core.checks import check_kinds, settings_from_dict
+from cxr_core.config import JOBS_DIR, PROJECT_DIR, RUNS_DIR
+from cxr_core.decisions import DECISIONS_FILE, decisions_path, load_decisions, save_decisions
+from cxr_core.evaluate import figure_text
+from cxr_core.files import read_json, write_json
+from cxr_core.processes import own_children, process_facts, process_is_alive
+from cxr_core.recipes import TrainingConfig, config_from_dict
+from cxr_core.repeats import pooled_metrics, pooled_predictions, repeats_sentence, repeats_table, spread_table
+from cxr_core.runs import ACTIVE, RESUMABLE, Run, create_run, halt_run, hold_run, pause_run, resume_run, spawn_detached
+from cxr_core.search import suggest_trial, tunable
+
+KINDS = {
+    "folds": "Cross-validation: every picture is tested once, by a network that never saw it or its patient. Costs as "
+    "many trainings as there are folds.",
+    "seeds": "The same training under several seeds, each with its own split, weights and order: how much of a score "
+    "is luck. Costs one training per seed.",
+    "search": "Tries learning rates, dropouts and strengths of augmentation; validation chooses, and only the chosen "
+    "one is tested. Costs one training per trial.",
+}
+_POLL_SECONDS = 0.5
+# A run whose process vanished is tried so often before the job says that it failed.
+_TRIES = 3
+# If so many fail before one finishes, something is wrong with all of them.
+_HOPELESS = 3
+_DYING_SECONDS = 3.0
+_STOPPED = "Ended with its job; it goes on after its last finished epoch."
+_WORDLESS = "The job's process ended without a word. Resume it: finished runs are not repeated."
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobPlan:
+    """What a job is to do.
+
+    Attributes:
+        kind: a key of `KINDS`.
+        config: recipes.TrainingConfig that all its runs begin with; of a search, `seed` also decides what is tried.
+        count: int, folds (at least 2) or trials (at least 1); 0 for seeds.
+        seeds: tuple of different int, at least 2 for "seeds", else empty.
+        tune: tuple of keys of `search.TUNABLE`, at least one for "search", else empty.
+        at_once: int >= 1, trainings at the same time. Each takes all cores it can get and about a gigabyte.
+        ray: str, address of a Ray cluster that trains them, "" for this computer.
+        runs_dir: str, where the run folders lie; every worker of a cluster must see it under this path.
+
+    Raises:
+        ValueError: a value outside its range; the rule and the value are named.
+    """
+
+    kind: str
+    config: TrainingConfig
+    count: int = 0
+    seeds: tuple = ()
+    tune: tuple = ()
+    at_once: int = 1
+    ray: str = ""
+    runs_dir: str = str(RUNS_DIR)
+
+    def __post_init__(self):
+        check_kinds(self)
+        rules = (
+            (self.kind in KINDS, f"kind must be one of {', '.join(KINDS)}", self.kind),
+            (self.kind != "folds" or self.count >= 2, "a cross-validation needs at least 2 folds", self.count),
+            (self.kind != "search" or self.count >= 1, "a search needs at least 1 trial", self.count),
+            (
+                self.kind != "search" or (self.tune and set(self.tune) <= set(tunable(self.config))),
+                f"a search of this recipe can tune {', '.join(tunable(self.config))}",
+                self.tune,
+            ),
+            (
+                self.kind != "seeds" or len(set(self.seeds)) == len(self.seeds) >= 2,
+                "repeating needs at least 2 seeds, each once",
+                self.seeds,
+            ),
+            (all(type(s) is int and s >= 0 for s in self.seeds), "seeds must be whole numbers from 0", self.seeds),
+            (self.at_once >= 1, "at_once must be at least 1", self.at_once),
+        )
+        for holds, rule, value in rules:
+            if not holds:
+                raise ValueError(f"{rule}; received {value!r}.")
+        if self.kind == "folds" and self.config.split != "grouped":
+            raise ValueError(
+                f"Folds keep patients together: they need the grouped split; received {self.config.split!r}."
+            )
+
+    @property
+    def total(self):
+        """How many runs there will be."""
+        return len(self.seeds) if self.kind == "seeds" else self.count
+
+
+@dataclass(frozen=True)
+class Member:
+    """One run of a job.
+
+    Attributes:
+        label: str such as "fold 2 of 5".
+        run: runs.Run; its folder is made when it begins.
+        config: recipes.TrainingConfig.
+        values: dict, what a trial of a search tries; else empty.
+    """
+
+    label: str
+    run: Run
+    config: TrainingConfig
+    values: dict = field(default_factory=dict)
+
+    @property
+    def state(self):
+        """Its run's state, or "waiting" before it begins."""
+        return self.run.status().state if _has_begun(self.run) else "waiting"
+
+
+@dataclass(frozen=True)
+class JobStatus:
+    """One look at a job.
+
+    Attributes:
+        state: "starting", "running", "finished", "stopped", "paused" or "failed".
+        message: why it stopped or failed, else what it is doing, or "".
+        started, updated: Unix seconds.
+        done_before: how many runs, parts counted, were done when this process began.
+        pid, pid_started, host: the process that works on it, as for `runs.RunStatus`.
+    """
+
+    state: str
+    message: str = ""
+    started: float = 0.0
+    updated: float = 0.0
+    done_before: float = 0.0
+    pid: int | None = None
+    pid_started: float | None = None
+    host: str = ""
+
+    @property
+    def is_active(self):
+        """True while a process works on the job."""
+        return self.state in ACTIVE
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job folder; every method reads the disk anew."""
+
+    path: Path
+
+    @property
+    def name(self):
+        """The folder's name."""
+        return self.path.name
+
+    def plan(self):
+        """Return the JobPlan; ValueError or FileNotFoundError if it cannot be read."""
+        values = read_json(self.path / "job.json")
+        if not isinstance(values, dict):
+            raise ValueError(f"{self.path / 'job.json'} holds no job.")
+        tuples = {key: tuple(value) for key, value in values.items() if isinstance(value, list)}
+        config = config_from_dict(values.get("config"))
+        return settings_from_dict(JobPlan, values | tuples | {"config": config})
+
+    def members(self):
+        """Return its Members so far, a list; a search adds them as it goes."""
+        folder = Path(self.plan().runs_dir)
+        return [
+            Member(row["label"], Run(folder / row["run"]), config_from_dict(row["config"]), row["values"])
+            for row in read_json(self.path / "members.json")
+        ]
+
+    def status(self):
+        """Return a JobStatus. A job whose process went without a word shows as failed, or as what it was asked for."""
+        try:
+            status = JobStatus(**read_json(self.path / "status.json"))
+        except (FileNotFoundError, ValueError, TypeError):
+            return JobStatus("failed", message="The status of this job cannot be read.")
+        if status.is_active and not process_is_alive(status):
+            state = "stopped" if self.stop_requested else "paused" if self.pause_requested else "failed"
+            return replace(status, state=state, message=_WORDLESS if state == "failed" else _STOPPED)
+        return status
+
+    def write_status(self, status):
+        """Write a JobStatus, stamped with the time."""
+        write_json(self.path / "status.json", vars(status) | {"updated": time.time()})
+
+    def results(self):
+        """Return `results.json`, as `job_results` makes it, or None before or where it is broken."""
+        try:
+            return read_json(self.path / "results.json")
+        except (FileNotFoundError, ValueError):
+            return None
+
+    @property
+    def stop_requested(self):
+        """True once somebody asked the job to stop."""
+        return (self.path / "stop").exists()
+
+    @property
+    def pause_requested(self):
+        """True once somebody asked the job to pause after the epochs that its runs are in."""
+        return (self.path / "pause").exists()
+
+
+def is_job(folder):
+    """Return True if a folder holds a job."""
+    return (Path(folder) / "job.json").exists()
+
+
+def create_job(plan, path=None, decisions=None):
+    """Make a job folder; nothing is trained yet.
+
+    Args:
+        plan: JobPlan.
+        path: str or Path of the folder, which may not hold a job; a new one in `config.JOBS_DIR` by default.
+        decisions: decisions.Decisions about the data; by default those kept beside their index.
+
+    Returns:
+        Job, with the calling process as its own.
+
+    Raises:
+        ValueError: the folder already holds a job, or cannot be written.
+    """
+    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    job = Job(Path(path or JOBS_DIR / f"{stamp}-{plan.kind}-{secrets.token_hex(2)}").resolve())
+    decisions = load_decisions(decisions_path(plan.config.roots)) if decisions is None else decisions
+    try:
+        job.path.mkdir(parents=True, exist_ok=True)
+        (job.path / "job.json").touch(exist_ok=False)
+    except FileExistsError as error:
+        raise ValueError(f"{job.path} already holds a job; name another folder.") from error
+    except OSError as error:
+        raise ValueError(f"The job folder {job.path} cannot be written: {error.strerror}.") from error
+    save_decisions(decisions, job.path / DECISIONS_FILE)
+    _write_members(job, _first_members(plan, job.name))
+    job.write_status(JobStatus("starting", "Starting", started=time.time(), **process_facts()))
+    write_json(job.path / "job.json", asdict(plan) | {"config": plan.config.to_dict()})
+    return job
+
+
+def start_job(plan, path=None, decisions=None):
+    """Start a job in a process of its own that outlives a page; see `create_job`.
+
+    Returns:
+        Job, with status "starting".
+    """
+    job = create_job(plan, path, decisions)
+    _launch(job)
+    return job
+
+
+def resume_job(job):
+    """Let a job go on with the runs that are not finished, in a process of its own.
+
+    Raises:
+        ValueError: the job is active or finished, or cannot be read or written.
+    """
+    _check_resumable(job)
+    with hold_run(job, patience_seconds=_DYING_SECONDS):
+        _launch(job)
+
+
+def claim_job(job):
+    """Make the calling process the one that resumes a job; see `resume_job`."""
+    _check_resumable(job)
+    with hold_run(job, patience_seconds=_DYING_SECONDS):
+        _forget_requests(job)
+        _mark_started(job, None)
+
+
+def stop_job(job, *, patience_seconds=8.0):
+    """Ask a job to stop and see to it: its runs end at once, and can go on with it later.
+
+    A job that is not active is left alone.
+    """
+    status = job.status()
+    if not status.is_active:
+        return
+    (job.path / "stop").touch()
+    end = time.monotonic() + patience_seconds
+    while job.status().is_active and time.monotonic() < end:
+        time.sleep(0.05)
+
+
+def pause_job(job):
+    """Ask a job to end after the epochs that its runs are in, so that nothing is lost.
+
+    Raises:
+        ValueError: the job is not active.
+    """
+    if not job.status().is_active:
+        raise ValueError(f"Only a running job can be paused; {job.name} is {job.status().state}.")
+    (job.path / "pause").touch()
+
+
+def list_jobs(jobs_dir=None):
+    """Return all Jobs of a folder (by default `config.JOBS_DIR`), newest first."""
+    folder = Path(jobs_dir or JOBS_DIR)
+    paths = [p.parent for p in folder.glob("*/job.json")] if folder.is_dir() else []
+    return [Job(p) for p in sorted(paths, key=lambda p: p.name, reverse=True)]
+
+
+def job_progress(job):
+    """Say how far a job is.
+
+    Returns:
+        (done, total, eta_seconds): float runs, parts counted; int; float at the pace so far, or None.
+    """
+    status, total = job.status(), job.plan().total
+    done = _done(job)
+    gained, spent = done - status.done_before, status.updated - status.started
+    eta = (total - done) * spent / gained if status.is_active and gained > 0 and spent > 0 else None
+    return done, total, eta
+
+
+def members_table(job):
+    """Return a DataFrame for people: one row per run of a job, with what it tries and how it does."""
+    rows = []
+    for member in job.members():
+        state = member.state
+        status, epochs, metrics = member.run.status(), member.run.epochs(), member.run.metrics()
+        rows.append(
+            {
+                "part": member.label,
+                "state": state,
+                "epochs": "" if state == "waiting" else f"{status.epoch} of {status.epochs}",
+                **member.values,
+                "lowest validation loss": epochs["val_loss"].min() if len(epochs) else None,
+                "best validation accuracy": epochs["val_accuracy"].max() if len(epochs) else None,
+                "test accuracy": metrics["test"]["accuracy"] if metrics else None,
+                "run": member.run.name,
+                "message": "" if state in ("waiting", "finished") else status.message,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def job_results(job):
+    """Gather what a job found.
+
+    Returns:
+        dict of `kind`, `runs` (one dict per tested run), `spread` (one dict per figure, see
+        `repeats.spread_table`; empty for a search), `pooled` (all folds together, as
+        `evaluate.evaluate_predictions`, or None) and, for a search, `trials` and `chosen`, the name of the run with
+        the lowest validation loss (or None).
+    """
+    plan, members = job.plan(), job.members()
+    tested = [member.run for member in members if member.run.metrics() and member.state == "finished"]
+    found = {"kind": plan.kind, "runs": _plain(repeats_table(tested)), "spread": [], "pooled": None}
+    if plan.kind == "search":
+        best = _best_trial(members)
+        trials = [{"part": m.label, "run": m.run.name, **m.values, "loss": _loss(m)} for m in members]
+        return found | {"trials": trials, "chosen": best.run.name if best else None}
+    if len(tested) > 1:
+        found["spread"] = _plain(spread_table(tested))
+    pooled = pooled_predictions(tested) if plan.kind == "folds" else None
+    if pooled is not None:
+        found["pooled"] = pooled_metrics(pooled, tested[0].metrics()["test"]["classes"])
+    return found
+
+
+def job_summary(job):
+    """Say in a few lines what a job found, str."""
+    results = job_results(job)
+    if results["kind"] == "search":
+        table = pd.DataFrame(results["trials"]).sort_values("loss", na_position="last")
+        return f"{table.to_string(index=False)}\nLowest validation loss: {results['chosen']}"
+    lines = [repeats_sentence(pd.DataFrame(results["runs"]))] if len(results["runs"]) > 1 else []
+    if results["spread"]:
+        lines.append(pd.DataFrame(results["spread"]).round(4).to_string(index=False))
+    if results["pooled"]:
+        pooled = results["pooled"]
+        told = figure_text(pooled["accuracy"], pooled["ci95"]["accuracy"])
+        lines.append(f"All folds together: {pooled['n']} images, accuracy {told}")
+    return "\n".join(lines)
+
+
+class LocalWorkers:
+    """Train on this computer, each run in a process of its own."""
+
+    def __init__(self, at_once):
+        self.at_once = at_once
+
+    def start(self, run):
+        """Begin a run, or let it go on after its last finished epoch."""
+        resume_run(run)
+
+    def has_ended(self, run):
+        """Return True once no process works on a run."""
+        return not run.status().is_active
+
+
+def carry_out_job(job, workers=None):
+    """Work on a job until all its runs are finished, or somebody asks for an end.
+
+    Finished runs are never repeated, interrupted ones go on after their last finished epoch, and one whose process
+    vanished is tried up to three times.
+
+    Args:
+        job: Job.
+        workers: LocalWorkers, or another with its two methods and `at_once`; by default what the plan asks for.
+
+    Returns:
+        str, the final state: "finished", "stopped", "paused" or "failed".
+
+    Raises:
+        runs.RunTaken: another process works on the job.
+        ValueError, OSError: its folder, a run's folder or the cluster does not allow it; the job is marked as
+            failed with the same sentence first.
+    """
+    with hold_run(job, patience_seconds=10.0):
+        _mark_started(job, None)
+        # Whatever this process starts must not outlive it: nobody would take note of it.
+        own_children()
+        try:
+            plan = job.plan()
+            if workers is None:
+                workers = _ray_workers(plan) if plan.ray else LocalWorkers(plan.at_once)
+            state, message = _Foreman(job, plan, workers).work()
+            if state == "finished":
+                write_json(job.path / "results.json", job_results(job))
+        except (ValueError, OSError) as error:
+            job.write_status(replace(job.status(), state="failed", message=str(error)))
+            raise
+        job.write_status(replace(job.status(), state=state, message=message))
+        return state
+
+
+class _Foreman:
+    """Hands out a job's runs to workers, and sees how they end."""
+
+    def __init__(self, job, plan, workers):
+        self._job, self._plan, self._workers = job, plan, workers
+        self._members = job.members()
+        self._decisions = load_decisions(job.path / DECISIONS_FILE)
+        unfinished = [m for m in self._members if m.state != "finished"]
+        # A run that is still active belongs to an earlier process of this job, and is about to end.
+        self._left_over = [m for m in unfinished if m.state in ACTIVE]
+        self._waiting = [m for m in unfinished if m not in self._left_over]
+        self._active, self._failed, self._tries = [], [], Counter()
+
+    def work(self):
+        """Return the final (state, message)."""
+        while True:
+            if self._job.stop_requested:
+                return self._end_now()
+            if self._job.pause_requested:
+                return self._end_after_epochs()
+            self._look_after_ended()
+            if len(self._failed) >= _HOPELESS and not any(m.state == "finished" for m in self._members):
+                self._halt()
+                return "failed", f"No run finishes: {self._failed[-1].run.status().message}"
+            self._start_more()
+            if not self._active and not self._left_over:
+                return self._end()
+            self._say()
+            time.sleep(_POLL_SECONDS)
+
+    def _look_after_ended(self):
+        for member in [m for m in self._left_over if not m.run.status().is_active]:
+            self._left_over.remove(member)
+            if member.state != "finished":
+                self._waiting.insert(0, member)
+        for member in [m for m in self._active if self._workers.has_ended(m.run)]:
+            self._active.remove(member)
+            status = member.run.status()
+            self._tries[member.run.name] += 1
+            if status.state == "finished":
+                continue
+            if status.lost and self._tries[member.run.name] < _TRIES:
+                self._waiting.insert(0, member)
+            else:
+                self._failed.append(member)
+
+    def _start_more(self):
+        while len(self._active) + len(self._left_over) < self._workers.at_once:
+            if not self._waiting and self._plan.kind == "search" and len(self._members) < self._plan.count:
+                self._add_trial()
+            if not self._waiting:
+                return
+            member = self._waiting.pop(0)
+            if not _has_begun(member.run):
+                create_run(member.config, member.run.path, self._decisions, queued=True)
+            self._workers.start(member.run)
+            self._active.append(member)
+
+    def _add_trial(self):
+        past = [(m.values, _loss(m)) for m in self._members if m.state in ("finished", "failed")]
+        number, base = len(self._members) + 1, replace(self._plan.config, export=False)
+        config, values = suggest_trial(base, self._plan.tune, past, number=number, seed=base.seed)
+        member = _member(self._plan, self._job.name, f"trial {number} of {self._plan.count}", config, values)
+        self._members.append(member)
+        self._waiting.append(member)
+        _write_members(self._job, self._members)
+
+    def _end(self):
+        finished = [m for m in self._members if m.state == "finished"]
+        if self._plan.kind == "search":
+            best = _best_trial(self._members)
+            if best is None:
+                return "failed", "No trial finished."
+            if best.run.needs_export:
+                self._say(f"Testing the chosen one, {best.label}")
+                _export(best.run)
+            if best.run.needs_export:
+                return "failed", f"{best.label} was chosen, but could not be exported: {best.run.log_tail(3)}"
+            return "finished", f"{best.label} has the lowest validation loss."
+        if len(finished) < self._plan.total:
+            member = next(m for m in self._members if m.state != "finished")
+            told = f"{len(finished)} of {self._plan.total} runs are finished. {member.label} is {member.state}"
+            return "failed", f"{told}: {member.run.status().message} Resume the job to try the others again."
+        return "finished", ""
+
+    def _end_now(self):
+        self._halt()
+        return "stopped", "Stopped by request; finished runs stay, the others go on after their last finished epoch."
+
+    def _halt(self):
+        for member in self._active + self._left_over:
+            halt_run(member.run, _STOPPED)
+
+    def _end_after_epochs(self):
+        for member in self._active + self._left_over:
+            if member.run.status().is_active:
+                pause_run(member.run)
+        while any(m.run.status().is_active for m in self._active + self._left_over):
+            if self._job.stop_requested:
+                return self._end_now()
+            self._say("Pausing after the epochs that its runs are in")
+            time.sleep(_POLL_SECONDS)
+        return "paused", "Paused after finished epochs; resume it whenever you like."
+
+    def _say(self, message=""):
+        status = self._job.status()
+        message = message or f"Training {', '.join(m.label for m in self._active)}"
+        self._job.write_status(replace(status, state="running", message=message))
+
+
+def _first_members(plan, name):
+    if plan.kind == "folds":
+        return [
+            _member(plan, name, f"fold {i} of {plan.count}", replace(plan.config, folds=plan.count, fold=i))
+            for i in range(1, plan.count + 1)
+        ]
+    return [_member(plan, name, f"seed {seed}", replace(plan.config, seed=seed)) for seed in plan.seeds]
+
+
+def _member(plan, name, label, config, values=None):
+    # The number alone: "fold 2 of 5" and "seed 3" are the second word of a folder's name.
+    folder = f"{name}-{label.split()[0]}-{label.split()[1]}"
+    return Member(label, Run(Path(plan.runs_dir) / folder), config, values or {})
+
+
+def _write_members(job, members):
+    rows = [{"label": m.label, "run": m.run.name, "config": m.config.to_dict(), "values": m.values} for m in members]
+    write_json(job.path / "members.json", rows)
+
+
+def _has_begun(run):
+    return (run.path / "status.json").exists()
+
+
+def _loss(member):
+    """Return the lowest validation loss of a finished run, or None. The test images play no part in it."""
+    epochs = member.run.epochs() if member.state == "finished" else ()
+    return float(epochs["val_loss"].min()) if len(epochs) else None
+
+
+def _best_trial(members):
+    losses = [(_loss(member), i) for i, member in enumerate(members)]
+    losses = [(loss, i) for loss, i in losses if loss is not None]
+    return members[min(losses)[1]] if losses else None
+
+
+def _done(job):
+    done = 0.0
+    for member in job.members():
+        state = member.state
+        if state == "finished":
+            done += 1
+        elif state in (*ACTIVE, *RESUMABLE):
+            status = member.run.status()
+            part = status.epoch + (status.batch / status.batches if status.batches else 0)
+            done += min(0.99, part / max(1, status.epochs))
+    return done
+
+
+def _check_resumable(job):
+    job.plan()
+    if job.status().state not in RESUMABLE:
+        raise ValueError(f"Only a stopped, paused or failed job can be resumed; {job.name} is {job.status().state}.")
+
+
+def _launch(job):
+    _forget_requests(job)
+    process = spawn_detached(["-m", "cxr_core", "resume", str(job.path), "--into-existing"], job.path)
+    _mark_started(job, process.pid)
+
+
+def _forget_requests(job):
+    for request in ("stop", "pause"):
+        (job.path / request).unlink(missing_ok=True)
+
+
+def _mark_started(job, pid):
+    facts = process_facts(pid)
+    job.write_status(JobStatus("starting", "Starting", started=time.time(), done_before=_done(job), **facts))
+
+
+def _export(run):
+    words = [sys.executable, "-m", "cxr_core", "export", str(run.path)]
+    with (run.path / "log.txt").open("ab") as log:
+        subprocess.run(words, cwd=PROJECT_DIR, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False)
+
+
+def _plain(table):
+    """Return a table's rows as dicts that JSON can hold."""
+    return table.astype(object).where(table.notna(), None).to_dict("records")
+
+
+def _ray_workers(plan):
+    from cxr_core.ray_workers import RayWorkers
+
+    return RayWorkers(plan.ray, plan.at_once)

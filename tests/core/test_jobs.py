@@ -1,0 +1,397 @@
+"""jobs.py with a stand-in for training: real processes, locks and kills, no network."""
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import PROJECT
+from filelock import FileLock
+
+from cxr_core.decisions import Decisions
+from cxr_core.jobs import (
+    Job,
+    JobPlan,
+    carry_out_job,
+    claim_job,
+    create_job,
+    job_progress,
+    job_results,
+    job_summary,
+    list_jobs,
+    members_table,
+    pause_job,
+    resume_job,
+    start_job,
+    stop_job,
+)
+from cxr_core.processes import process_facts
+from cxr_core.recipes import config_from_dict, make_config
+from cxr_core.runs import RunStatus, RunTaken, create_run, list_runs
+
+CONFIG = make_config("quick", roots=("/data",), settings=("epochs=3",))
+# Trains nothing: writes what a training writes, epoch by epoch, as soon as `RUNS/go` allows it.
+TRAINER = """
+import sys, time
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+import pandas as pd
+from cxr_core.processes import follow_owner, process_facts
+from cxr_core.runs import Run, abandon_run, hold_run
+
+run = Run(Path(sys.argv[sys.argv.index("resume") + 1]))
+follow_owner(partial(abandon_run, run))
+with hold_run(run, patience_seconds=10):
+    go, table = run.path.parent / "go", run.epochs()
+    (run.path / "starts").open("a").write("x")
+    status = replace(run.status(), state="running", **process_facts())
+    while len(table) < 3:
+        run.write_status(replace(status, epoch=len(table)))
+        if run.pause_requested:
+            run.write_status(replace(status, state="paused", epoch=len(table), message=run.pause_reason))
+            sys.exit()
+        if int(go.read_text()) <= len(table):
+            time.sleep(0.01)
+            continue
+        row = {"epoch": len(table) + 1, "loss": 1, "accuracy": 0.5, "val_loss": 1, "val_accuracy": 0.5}
+        table = pd.concat([table, pd.DataFrame([row])], ignore_index=True)
+        table.to_csv(run.path / "epochs.csv", index=False)
+    run.write_status(replace(status, state="finished", epoch=3))
+"""
+
+
+class Workers:
+    """Train in no time, and as each run's settings say: at a rate above 0.03 the loss is no number."""
+
+    def __init__(self, at_once=1, act=lambda run: None):
+        self.at_once, self.act, self.starts = at_once, act, []
+
+    def start(self, run):
+        self.starts.append(run.name.rsplit("-", 1)[-1])
+        status = replace(run.status(), epoch=2, epochs=3, pid=2**22 + 1, pid_started=1.0)
+        rate = run.config().learning_rate
+        row = {"epoch": 1, "loss": 1, "accuracy": 0.5, "val_loss": abs(rate - 0.004) + 0.1, "val_accuracy": 0.5}
+        pd.DataFrame([row]).to_csv(run.path / "epochs.csv", index=False)
+        ended = {"state": "failed", "message": "The loss became nan."} if rate > 0.03 else {"state": "finished"}
+        run.write_status(replace(status, **(self.act(run) or ended)))
+
+    def has_ended(self, run):
+        return run.status().state != "running"
+
+
+@pytest.fixture(autouse=True)
+def unowned(monkeypatch):
+    """What a test changes in the environment is undone."""
+    monkeypatch.setenv("CXR_LAB_OWNER", "")
+    monkeypatch.setattr("cxr_core.jobs._POLL_SECONDS", 0.01)
+    monkeypatch.setattr("cxr_core.jobs._DYING_SECONDS", 0.0)
+
+
+@pytest.fixture
+def trainer(tmp_path, monkeypatch):
+    """Every process that is started trains like `TRAINER`; returns the file that says how many epochs may be done."""
+    stub = tmp_path / "stub"
+    stub.write_text(f"#!{sys.executable}\nimport sys\nsys.path.insert(0, {str(PROJECT)!r})\n{TRAINER}")
+    stub.chmod(stub.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setattr(sys, "executable", str(stub))
+    (tmp_path / "runs").mkdir()
+    go = tmp_path / "runs" / "go"
+    go.write_text("3")
+    return go
+
+
+def plan_of(tmp_path, kind="seeds", **values):
+    start = {"folds": {"count": 3}, "seeds": {"seeds": (0, 1, 2)}, "search": {"count": 4, "tune": ("learning_rate",)}}
+    return JobPlan(kind=kind, config=CONFIG, runs_dir=str(tmp_path / "runs"), **start[kind] | values)
+
+
+def new_job(tmp_path, kind="seeds", **values):
+    return create_job(plan_of(tmp_path, kind, **values), tmp_path / "job", Decisions())
+
+
+def foreman_process(job, real=sys.executable):
+    """A process of its own that works on a job; its trainings are the stand-in's."""
+    code = (
+        f"import sys; sys.executable = {sys.executable!r}\n"
+        "from pathlib import Path\nfrom cxr_core.jobs import Job, carry_out_job\n"
+        f"carry_out_job(Job(Path({str(job.path)!r})))"
+    )
+    return subprocess.Popen([real, "-c", code], cwd=PROJECT, start_new_session=True)
+
+
+# Plans
+
+
+def test_a_cross_validation_gives_each_run_a_fold_and_nothing_else(tmp_path):
+    members = new_job(tmp_path, "folds").members()
+    assert [m.label for m in members] == ["fold 1 of 3", "fold 2 of 3", "fold 3 of 3"]
+    assert [replace(m.config, folds=0, fold=0) for m in members] == [CONFIG] * 3
+    assert [(m.config.folds, m.config.fold) for m in members] == [(3, 1), (3, 2), (3, 3)]
+
+
+def test_repeats_differ_in_the_seed_alone(tmp_path):
+    members = new_job(tmp_path, seeds=(4, 0, 9)).members()
+    assert [m.config for m in members] == [replace(CONFIG, seed=seed) for seed in (4, 0, 9)]
+
+
+@pytest.mark.parametrize("kind", ["folds", "seeds", "search"])
+def test_a_plan_is_read_as_it_was_written(tmp_path, kind):
+    assert new_job(tmp_path, kind).plan() == plan_of(tmp_path, kind)
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"kind": "folds", "count": 1}, "at least 2 folds"),
+        ({"kind": "seeds", "seeds": (1,)}, "at least 2 seeds"),
+        ({"kind": "seeds", "seeds": (1, 1)}, "each once"),
+        ({"kind": "seeds", "seeds": (0, -1)}, "whole numbers from 0"),
+        ({"kind": "search", "count": 0, "tune": ("dropout",)}, "at least 1 trial"),
+        ({"kind": "search", "count": 3, "tune": ("augmentation",)}, "can tune learning_rate, dropout"),
+        ({"kind": "search", "count": 3}, "can tune"),
+        ({"kind": "holiday"}, "kind must be one of"),
+        ({"kind": "folds", "count": 3, "at_once": 0}, "at_once"),
+    ],
+)
+def test_an_impossible_plan_is_refused_with_its_rule(values, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        JobPlan(config=CONFIG, **values)
+
+
+def test_folds_of_a_split_that_parts_patients_are_refused():
+    with pytest.raises(ValueError, match="need the grouped split"):
+        JobPlan(kind="folds", count=3, config=replace(CONFIG, split="random"))
+
+
+def test_a_folder_that_holds_a_job_is_refused(tmp_path):
+    job = new_job(tmp_path)
+    with pytest.raises(ValueError, match="already holds a job"):
+        new_job(tmp_path, "folds")
+    assert job.plan().kind == "seeds"
+
+
+def test_jobs_are_listed_newest_first_and_a_broken_one_says_so(tmp_path):
+    for name in ("20260101-a", "20260102-b"):
+        create_job(plan_of(tmp_path), tmp_path / "jobs" / name, Decisions())
+    jobs = list_jobs(tmp_path / "jobs")
+    assert [job.name for job in jobs] == ["20260102-b", "20260101-a"]
+    (jobs[0].path / "job.json").write_text("{")
+    with pytest.raises(ValueError):
+        jobs[0].plan()
+
+
+# Carrying out
+
+
+def test_every_run_of_a_job_is_an_ordinary_run_and_is_trained_once(tmp_path):
+    job, workers = new_job(tmp_path), Workers()
+    assert carry_out_job(job, workers) == "finished"
+    assert {run.config() for run in list_runs(tmp_path / "runs")} == {replace(CONFIG, seed=s) for s in (0, 1, 2)}
+    assert workers.starts == ["0", "1", "2"]
+    assert job.status().state == "finished" and job_progress(job)[:2] == (3, 3)
+    assert set(members_table(job)["state"]) == {"finished"}
+
+
+def test_no_more_runs_are_active_than_wanted(tmp_path):
+    job = new_job(tmp_path, seeds=tuple(range(6)))
+    active = []
+
+    def count(run):
+        active.append(sum(m.state == "running" for m in job.members()) + 1)
+        # The oldest one ends once two are active.
+        for member in [m for m in job.members() if m.state == "running"][: active[-1] - 1]:
+            member.run.write_status(replace(member.run.status(), state="finished"))
+        own = process_facts()
+        return {"state": "running", **own} if len(active) < 6 else {"state": "finished"}
+
+    assert carry_out_job(job, Workers(2, count)) == "finished"
+    assert max(active) == 2 and len(active) == 6
+
+
+def test_a_killed_job_leaves_no_training_behind_and_goes_on_without_repeating(tmp_path, trainer, until):
+    job = new_job(tmp_path)
+    first, second, _ = (m.run for m in job.members())
+    create_run(job.members()[0].config, first.path, Decisions())
+    first.write_status(RunStatus("finished"))
+    trainer.write_text("1")
+    process = foreman_process(job)
+    until(lambda: second.path.exists() and second.status().epoch >= 1)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    until(lambda: not second.status().is_active)
+    assert second.status().state == "paused" and "has ended" in second.status().message
+    assert job.status().state == "failed" and "not repeated" in job.status().message
+    workers = Workers()
+    claim_job(job)
+    assert carry_out_job(job, workers) == "finished"
+    assert workers.starts == ["1", "2"]
+
+
+def test_a_run_that_outlives_its_job_for_a_moment_is_waited_for_and_then_goes_on(tmp_path):
+    job = new_job(tmp_path, seeds=(0, 1))
+    run = job.members()[0].run
+    create_run(job.members()[0].config, run.path, Decisions())
+    run.write_status(RunStatus("running", **process_facts()))
+
+    class Late(Workers):
+        def start(self, other):
+            if other.name != run.name:
+                run.write_status(RunStatus("paused"))
+            super().start(other)
+
+    workers = Late(2)
+    assert carry_out_job(job, workers) == "finished"
+    assert workers.starts == ["1", "0"]
+
+
+@pytest.mark.parametrize("request_name", ["stop", "pause"])
+def test_a_request_ends_the_runs_and_the_job_can_be_resumed(tmp_path, monkeypatch, request_name):
+    job, asked = new_job(tmp_path), []
+
+    def ask(run):
+        (job.path / request_name).touch()
+        return {"state": "running", **process_facts()}
+
+    def obey(run, *_):
+        asked.append(run.name)
+        run.write_status(RunStatus("paused"))
+
+    monkeypatch.setattr("cxr_core.jobs.halt_run" if request_name == "stop" else "cxr_core.jobs.pause_run", obey)
+    assert carry_out_job(job, Workers(1, ask)) == {"stop": "stopped", "pause": "paused"}[request_name]
+    assert asked == [job.members()[0].run.name]
+    claim_job(job)
+    workers = Workers()
+    assert carry_out_job(job, workers) == "finished"
+    assert workers.starts == ["0", "1", "2"]
+
+
+def test_two_processes_on_one_job_are_refused(tmp_path):
+    job = new_job(tmp_path)
+    with pytest.raises(ValueError, match="job is starting"):
+        resume_job(job)
+    with FileLock(job.path / ".lock"), pytest.raises(RunTaken):
+        job.write_status(replace(job.status(), state="paused"))
+        claim_job(job)
+
+
+def test_stopping_an_ended_job_changes_nothing(tmp_path):
+    job = new_job(tmp_path)
+    carry_out_job(job, Workers())
+    stop_job(job)
+    assert job.status().state == "finished" and not job.stop_requested
+    with pytest.raises(ValueError, match="job is finished"):
+        pause_job(job)
+
+
+def test_a_run_whose_process_vanishes_each_time_is_tried_three_times(tmp_path):
+    workers = Workers(act=lambda run: {"state": "starting"})
+    job = new_job(tmp_path, seeds=(0, 1))
+    assert carry_out_job(job, workers) == "failed"
+    assert workers.starts == ["0"] * 3 + ["1"] * 3
+    assert "0 of 2 runs are finished" in job.status().message
+
+
+def test_a_job_whose_runs_all_fail_gives_up(tmp_path):
+    plan = replace(plan_of(tmp_path, seeds=tuple(range(9))), config=replace(CONFIG, learning_rate=0.5))
+    job, workers = create_job(plan, tmp_path / "job", Decisions()), Workers()
+    assert carry_out_job(job, workers) == "failed"
+    assert "The loss became nan" in job.status().message
+    assert len(workers.starts) == 3
+
+
+# Results
+
+
+def with_scores(job, scores):
+    """Give finished runs a test result: `scores` right of 10 pictures, those of the fold."""
+    for number, (member, right) in enumerate(zip(job.members(), scores, strict=True)):
+        files = [f"/data/a/{10 * number + i}.png" for i in range(10)]
+        rows = pd.DataFrame({"file": files, "path": files, "true": ["a", "b"] * 5, "split": "test", "group": range(10)})
+        said = [t if i < right else {"a": "b", "b": "a"}[t] for i, t in enumerate(rows["true"])]
+        rows = rows.assign(predicted=said, right=rows["true"] == said, confidence=0.9)
+        for name in "ab":
+            rows[f"p_{name}"] = np.where(rows["predicted"] == name, 0.9, 0.1)
+        rows["group"] += 10 * number
+        rows.to_csv(member.run.path / "predictions.csv", index=False)
+        others = [f"/data/a/{i}.png" for i in range(30) if i // 10 != number]
+        split = pd.DataFrame({"path": [*files, *others], "split": ["test"] * 10 + ["train"] * 20})
+        split.to_csv(member.run.path / "split.csv", index=False)
+        per_class = {n: {"recall": right / 10, "auc": right / 10} for n in "ab"}
+        test = {"accuracy": right / 10, "n": 10, "classes": ["a", "b"], "per_class": per_class}
+        (member.run.path / "metrics.json").write_text(json.dumps({"test": test}))
+
+
+def test_the_folds_together_test_every_picture_once(tmp_path):
+    job = new_job(tmp_path, "folds")
+    carry_out_job(job, Workers())
+    with_scores(job, (9, 8, 10))
+    results = job_results(job)
+    assert results["pooled"]["n"] == 30
+    assert results["pooled"]["accuracy"] == pytest.approx(27 / 30)
+    spread = {row["figure"]: row for row in results["spread"]}
+    assert spread["Accuracy"]["mean"] == pytest.approx(0.9)
+    assert spread["Accuracy"]["sd"] == pytest.approx(np.std([0.9, 0.8, 1.0], ddof=1))
+    assert "All folds together: 30 images" in job_summary(job)
+
+
+def test_a_picture_that_two_folds_test_is_not_pooled(tmp_path):
+    job = new_job(tmp_path, "folds")
+    carry_out_job(job, Workers())
+    with_scores(job, (9, 8, 10))
+    first, second, _ = (m.run for m in job.members())
+    (second.path / "predictions.csv").write_bytes((first.path / "predictions.csv").read_bytes())
+    assert job_results(job)["pooled"] is None
+
+
+def test_a_search_tries_the_settings_as_they_are_first_and_chooses_by_validation(tmp_path, monkeypatch):
+    exported = []
+    monkeypatch.setattr("cxr_core.jobs._export", exported.append)
+    monkeypatch.setattr("cxr_core.runs.Run.needs_export", property(lambda run: run not in exported))
+    job = new_job(tmp_path, "search", count=5)
+    assert carry_out_job(job, Workers()) == "finished"
+    members = job.members()
+    assert len(members) == 5 and all(not m.config.export for m in members)
+    assert members[0].config == replace(CONFIG, export=False)
+    rates = [m.config.learning_rate for m in members]
+    assert len(set(rates)) == 5 and all(CONFIG.learning_rate / 10 <= r <= CONFIG.learning_rate * 10 for r in rates)
+    # The stand-in's validation loss is lowest at a rate of 0.004.
+    nearest = min(members, key=lambda m: abs(m.config.learning_rate - 0.004)).run
+    assert job_results(job)["chosen"] == nearest.name
+    assert exported == [nearest]
+
+
+def test_the_same_search_tries_the_same_trials(tmp_path, monkeypatch):
+    monkeypatch.setattr("cxr_core.runs.Run.needs_export", property(lambda run: False))
+    rates = []
+    for name in "ab":
+        plan = plan_of(tmp_path, "search", count=3)
+        job = create_job(plan, tmp_path / name, Decisions())
+        carry_out_job(job, Workers())
+        rates.append([m.config.learning_rate for m in job.members()])
+    assert rates[0] == rates[1]
+
+
+def test_a_failed_trial_does_not_end_a_search(tmp_path, monkeypatch):
+    monkeypatch.setattr("cxr_core.runs.Run.needs_export", property(lambda run: False))
+    plan = replace(plan_of(tmp_path, "search", count=4), config=replace(CONFIG, learning_rate=0.02))
+    job = create_job(plan, tmp_path / "job", Decisions())
+    assert carry_out_job(job, Workers()) == "finished"
+    states = [m.state for m in job.members()]
+    rates = [m.config.learning_rate for m in job.members()]
+    assert states == ["failed" if rate > 0.03 else "finished" for rate in rates]
+    assert "failed" in states
+
+
+def test_a_job_that_the_page_starts_runs_in_a_process_of_its_own(tmp_path, monkeypatch):
+    words = []
+    monkeypatch.setattr("cxr_core.jobs.spawn_detached", lambda w, folder: words.append(w) or subprocess.Popen(["true"]))
+    job = start_job(plan_of(tmp_path), tmp_path / "job", Decisions())
+    assert words == [["-m", "cxr_core", "resume", str(job.path), "--into-existing"]]
+    assert Job(job.path).members()[0].config == config_from_dict(job.members()[0].config.to_dict())
