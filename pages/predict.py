@@ -72,7 +72,7 @@ if example and not uploads:
     st.caption("This is a drawing: whatever the classifier answers means nothing.")
 if wanted:
     show_numbers(answer, classifier, look)
-    show_neighbours(answer)
+    show_neighbours(answer, classifier)
 offer_downloads(source.name, data, answer, classifier, with_numbers=wanted, look=look)
 show_original(answer.prediction.picture)
 
