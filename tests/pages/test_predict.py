@@ -64,6 +64,21 @@ def test_an_archive_that_cannot_be_trusted_gets_one_sentence_and_the_next_file_w
     assert not app.error
 
 
+def test_an_archive_that_cannot_be_trusted_is_a_row_among_other_files():
+    app = uploaded(("scans.zip", zip_of({"inner.zip": b"x"})), ("covid.png", SCANS["covid.png"]))
+    table = app.dataframe[0].value
+    assert table["file"].tolist() == ["scans.zip", "covid.png"]
+    assert table["why"].iloc[0] == "The archive holds another archive: inner.zip."
+
+
+def test_nothing_is_kept_of_an_upload_that_was_taken_back():
+    app = uploaded(*SCANS.items())
+    assert "many" in app.session_state
+    app.file_uploader[0].clear().run()
+    assert "many" not in app.session_state
+    assert "answer" not in app.session_state
+
+
 def test_more_pictures_than_a_page_takes_are_refused_with_the_way_out(monkeypatch):
     monkeypatch.setattr("ui.many.MAX_FILES", 2)
     assert "python -m cxr_core predict" in said(uploaded(*SCANS.items()).error)
