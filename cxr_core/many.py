@@ -96,7 +96,12 @@ def path_sources(path):
         # It stays open until the last of its pictures is forgotten.
         return _zip_sources(path.open("rb"), f"{path}/")
     except (RefusedArchive, UnreadablePicture, OSError) as error:
-        return [Source(str(path), partial(_fail, error))]
+        return [failing_source(str(path), error)]
+
+
+def failing_source(name, error):
+    """Return a Source that raises `error` when it is read: one row with its sentence."""
+    return Source(name, partial(_fail, error))
 
 
 def read_source(source):

@@ -17,7 +17,7 @@ from ui.answer import (
 )
 from ui.blocks import page_header, research_notice, show_figures_row
 from ui.examples import example_pictures
-from ui.many import MAX_UPLOAD_MEGABYTES, answer_given, ask_for_folder, show_many
+from ui.many import MAX_UPLOAD_MEGABYTES, answer_given, ask_for_folder, forget_answers, show_many
 from ui.models import choose_model, open_classifier
 
 page_header("Predict", "A classifier's answer to a scan, or to many, and where in the picture it comes from.")
@@ -44,6 +44,7 @@ example = right.selectbox(
 )
 directory = ask_for_folder(right, disabled=bool(uploads or example))
 if not (uploads or example or directory):
+    forget_answers()
     st.info("Upload a chest radiograph, several or a ZIP of them, or choose an example. The answer appears here.")
     st.stop()
 
@@ -72,7 +73,7 @@ if example and not uploads:
     st.caption("This is a drawing: whatever the classifier answers means nothing.")
 if wanted:
     show_numbers(answer, classifier, look)
-    show_neighbours(answer)
+    show_neighbours(answer, classifier)
 offer_downloads(source.name, data, answer, classifier, with_numbers=wanted, look=look)
 show_original(answer.prediction.picture)
 

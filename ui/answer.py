@@ -6,7 +6,8 @@ from datetime import datetime
 import streamlit as st
 
 from cxr_core.answers import answer_upload, confidence_sentence, load_track_record, operating_sentence
-from cxr_core.config import class_label
+from cxr_core.classifier import Classifier
+from cxr_core.config import class_label, is_shared
 from cxr_core.explain import (
     COLOUR_MAPS,
     MAP_METHODS,
@@ -18,10 +19,13 @@ from cxr_core.explain import (
     window_picture,
 )
 from cxr_core.figures import colour_bar_figure, picture_figure, probability_figure
+from cxr_core.gate import Neighbour
 from cxr_core.many import safe_stem
+from cxr_core.neighbours import find_neighbours
 from cxr_core.pictures import is_dicom
 from cxr_core.scan_report import model_facts, scan_report
 from ui.blocks import progress_bars, show_figure
+from ui.data import show_pictures
 
 _METHOD_HELP = """
 - **Grad-CAM** weighs the layer's channels by their mean gradient. At once.
@@ -183,16 +187,39 @@ def _now():
     return datetime.now().astimezone()
 
 
-def show_neighbours(answer):
-    """Name the training pictures that are nearest by the network's features."""
-    if answer.verdict is None:
+def show_neighbours(answer, classifier):
+    """Show the training pictures that are nearest by the network's features, or their classes where they are not here.
+
+    They never come with a classifier, since their licences may forbid it; who trained it has them.
+    """
+    if not answer.neighbours:
         return
     st.markdown("**Nearest among the training pictures**")
-    nearest = [f"{class_label(n.class_name)} ({n.similarity:.2f})" for n in answer.verdict.neighbours]
+    words = [f"{class_label(n.class_name)} ({n.similarity:.2f})" for n in answer.neighbours]
+    scale = "1 is the same picture, 0 has nothing in common"
+    paths = [] if is_shared() else _neighbour_paths(classifier, answer.neighbours, _training_roots(classifier))
+    found = [(path, word) for path, word in zip(paths, words, strict=False) if path]
+    if found:
+        show_pictures(*zip(*found, strict=True))
+        missing = len(words) - len(found)
+        st.caption(f"With class and similarity: {scale}." + (f" {missing} more are no longer here." if missing else ""))
+        return
     st.caption(
-        f"Nearest first, with their class and similarity: {', '.join(nearest)}. 1 is the same picture, 0 has nothing "
-        "in common. The pictures themselves are not shown."
+        f"Nearest first, with their class and similarity: {', '.join(words)}. {scale}. The pictures themselves do not "
+        "come with the classifier"
+        + ("." if is_shared() else "; they show here once you open its data set on the Dataset page.")
     )
+
+
+def _training_roots(classifier):
+    """Return where training pictures may lie: the run's own folders, and the data set that is open in this visit."""
+    opened = st.session_state.get("dataset")
+    return (*classifier.card.training.get("roots", ()), *(opened.roots if opened else ()))
+
+
+@st.cache_data(max_entries=100, show_spinner=False, hash_funcs={Classifier: lambda c: str(c.path), Neighbour: repr})
+def _neighbour_paths(classifier, neighbours, roots):
+    return find_neighbours(classifier, neighbours, roots)
 
 
 def show_original(picture):

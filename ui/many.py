@@ -15,6 +15,7 @@ from cxr_core.many import (
     MAX_FILES,
     answer_many,
     bytes_sources,
+    failing_source,
     flat_row,
     path_sources,
     picture_thumbnail,
@@ -79,12 +80,22 @@ def answer_given(classifier, uploads, directory):
     return known["items"]
 
 
+def forget_answers():
+    """Let go of what was answered, and of the uploads behind it."""
+    for name in ("many", "answer"):
+        st.session_state.pop(name, None)
+
+
 def _sources(uploads, directory):
-    try:
-        sources = [source for upload in uploads for source in bytes_sources(upload.name, upload.getvalue())]
-    except RefusedArchive as error:
-        st.error(f"{error} Choose another file.", icon=":material/folder_zip:")
-        st.stop()
+    sources = []
+    for upload in uploads:
+        try:
+            sources += bytes_sources(upload.name, upload.getvalue())
+        except RefusedArchive as error:
+            if len(uploads) == 1:
+                st.error(f"{error} Choose another file.", icon=":material/folder_zip:")
+                st.stop()
+            sources.append(failing_source(upload.name, error))
     sources = sources or path_sources(Path(directory).expanduser())
     if len(sources) > MAX_FILES:
         st.error(

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 from picture_files import dicom
 
+from cxr_core.config import SHIPPED_MODEL_DIR
 from cxr_core.phantoms import draw_phantom
 
 from .test_pages import open_page, png, said, ungated  # noqa: F401
 
 pytestmark = pytest.mark.usefixtures("ungated")
+NOISE = png(np.random.default_rng(0).integers(0, 255, (300, 300), np.uint8))
 SCANS = {f"{name}.png": png(draw_phantom(name, np.random.default_rng(1))) for name in ("normal", "covid", "virus")}
 
 
@@ -60,6 +62,21 @@ def test_an_archive_that_cannot_be_trusted_gets_one_sentence_and_the_next_file_w
     app.file_uploader[0].set_value([("covid.png", SCANS["covid.png"], "image/png")]).run()
     assert not app.exception
     assert not app.error
+
+
+def test_an_archive_that_cannot_be_trusted_is_a_row_among_other_files():
+    app = uploaded(("scans.zip", zip_of({"inner.zip": b"x"})), ("covid.png", SCANS["covid.png"]))
+    table = app.dataframe[0].value
+    assert table["file"].tolist() == ["scans.zip", "covid.png"]
+    assert table["why"].iloc[0] == "The archive holds another archive: inner.zip."
+
+
+def test_nothing_is_kept_of_an_upload_that_was_taken_back():
+    app = uploaded(*SCANS.items())
+    assert "many" in app.session_state
+    app.file_uploader[0].clear().run()
+    assert "many" not in app.session_state
+    assert "answer" not in app.session_state
 
 
 def test_more_pictures_than_a_page_takes_are_refused_with_the_way_out(monkeypatch):
@@ -111,3 +128,34 @@ def test_another_method_makes_the_maps_and_where_it_cannot_the_page_says_why():
     assert not app.exception
     assert "never below zero" in said(app.info)
     assert "(Grad-CAM)" in said(app.markdown)
+
+
+def numbers_of(app):
+    """Show the numbers of a scan that the gate refused."""
+    next(t for t in app.toggle if t.label == "Show the numbers all the same").set_value(True).run()
+    assert not app.exception
+    return app
+
+
+@pytest.fixture
+def gated(monkeypatch):
+    """The pages' shipped classifier as it is shipped, gate and all."""
+    monkeypatch.setattr("ui.models.SHIPPED_MODEL_DIR", SHIPPED_MODEL_DIR)
+
+
+def test_the_nearest_training_pictures_are_shown_where_they_are_found(gated, monkeypatch, tmp_path):
+    (tmp_path / "near.png").write_bytes(SCANS["covid.png"])
+    monkeypatch.setattr("ui.answer.find_neighbours", lambda *_: [tmp_path / "near.png", None, None, None, None])
+    app = numbers_of(uploaded(("noise.png", NOISE)))
+    assert "4 more are no longer here" in said(app.caption)
+
+
+def test_where_training_pictures_are_not_here_their_classes_are_named(gated):
+    app = numbers_of(uploaded(("normal.png", png(np.random.default_rng(2).integers(0, 255, (90, 90), np.uint8)))))
+    assert "do not come with the classifier; they show here once" in said(app.caption)
+
+
+def test_visitors_of_a_shared_installation_see_no_training_pictures(gated, monkeypatch):
+    monkeypatch.setenv("CXR_LAB_SHARED", "1")
+    monkeypatch.setattr("ui.answer.find_neighbours", lambda *_: pytest.fail("was looked for"))
+    assert "do not come with the classifier." in said(numbers_of(uploaded(("noise.png", NOISE))).caption)

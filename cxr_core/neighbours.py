@@ -1,0 +1,48 @@
+"""The training pictures that are nearest to a scan, where they still lie on this computer; none of them is shipped."""
+
+from pathlib import Path
+
+import numpy as np
+
+from cxr_core.gate import unit_vectors
+from cxr_core.pictures import UnreadablePicture, read_picture
+
+# The same file gives 1 but for rounding; another picture under the same name hardly ever comes this near.
+_SAME = 0.99
+
+
+def find_neighbours(classifier, neighbours, roots):
+    """Find the files of neighbours, and make sure that they are what the classifier learned from.
+
+    Another data set can have a file of the same name: a file counts only if the network sees in it what the
+    gate remembers.
+
+    Args:
+        classifier: classifier.Classifier with a gate.
+        neighbours: sequence of gate.Neighbour of that gate.
+        roots: iterable of str or Path, folders of classes; those that are missing are passed over.
+
+    Returns:
+        list of Path or None, one per neighbour.
+    """
+    roots = [Path(root) for root in roots if Path(root).is_absolute()]
+    return [_find(classifier, neighbour.file, roots) for neighbour in neighbours]
+
+
+def _find(classifier, file, roots):
+    for root in roots:
+        path = root / file
+        if path.is_file() and _is_known(classifier, file, path):
+            return path
+    return None
+
+
+def _is_known(classifier, file, path):
+    gate = classifier.gate
+    try:
+        image_u8 = classifier.card.preprocessing.image_u8(read_picture(path))
+    except (UnreadablePicture, OSError):
+        return False
+    vector = unit_vectors(classifier.features(image_u8[None]), gate.centre, gate.components.astype(np.float32))[0]
+    known = gate.known[[i for i, name in enumerate(gate.files) if name == file]].astype(np.float32)
+    return bool((known @ vector > _SAME).any())
