@@ -107,23 +107,21 @@ def save_overlay(path, map_, overlay_path):
     image_tools.array_to_img(colours * ALPHA + original).save(overlay_path)
 
 
-def answer_upload(data, upload_path, folder):
-    """Answer one upload in full: keep it as a file, predict, explain, save the overlay beside it.
+def explain_upload(data, upload_path, folder):
+    """Keep one upload as a file, predict, and explain the likeliest class.
 
     Args:
         data: bytes of the picture.
-        upload_path: Path to keep it at; the overlay, a JPEG as in the article, gets `_cam.jpg` appended.
+        upload_path: Path to keep it at.
         folder: model folder.
 
     Returns:
-        float32 (C,) probabilities.
+        (probabilities, map): float32 (C,) and float32 (7, 7) in [0, 1].
     """
     upload_path.write_bytes(data)
     image = model_input(upload_path, folder)
     model = load_model(folder)
-    probabilities = model.predict(image, verbose=0)[0]
-    save_overlay(upload_path, explain_image(image, model), upload_path.with_name(upload_path.name + "_cam.jpg"))
-    return probabilities
+    return model.predict(image, verbose=0)[0], explain_image(image, model)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,15 @@
 """Broken files by the thousand: real ones with bytes changed, cut, repeated or joined, decoded under limits.
 
-Each worker process has a limit on its memory; a file that ends it, takes over five seconds or raises
-anything but `UnreadablePicture` is a finding.
+Every tenth is sent to the HTTP interface, whole or with its form broken, too. Each worker process has a limit on
+its memory; a file that ends it, takes over five seconds, raises anything but `UnreadablePicture` or is answered with a
+server's error is a finding.
 """
 
 import argparse
 import io
 import multiprocessing
 import resource
+import signal
 import time
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -17,13 +19,20 @@ from pathlib import Path
 import numpy as np
 import pydicom
 from PIL import Image
+from starlette.testclient import TestClient
 
 from benchmarks.report import judge_target, print_table, write_result
+from cxr_core.api import build_api
+from cxr_core.classifier import load_classifier
+from cxr_core.config import SHIPPED_MODEL_DIR
 from cxr_core.phantoms import draw_phantom
 from cxr_core.pictures import UnreadablePicture, open_picture
 
 SECONDS = 5.0
-_MEMORY_BYTES = 3_000_000_000
+PEAK_MB = 1_500
+_MEMORY_BYTES = 4_000_000_000
+_HANGS_SECONDS = 60
+_SENT = 10
 _BATCH = 500
 _DICOM_FILES = Path(pydicom.__file__).parent / "data" / "test_files"
 
@@ -60,19 +69,42 @@ def mutate(files, rng):
 
 
 def try_batch(seed, count):
-    """Decode `count` broken files; return (Counter of outcomes, list of findings, slowest seconds)."""
+    """Try `count` broken files; return (Counter of outcomes, list of findings, slowest seconds, peak memory in MB)."""
     rng, files, outcomes, findings, slowest = np.random.default_rng(seed), seeds(), Counter(), [], 0.0
-    for number in range(count):
-        data, start = mutate(files, rng), time.perf_counter()
-        try:
-            open_picture(data)
-            outcomes["read"] += 1
-        except UnreadablePicture:
-            outcomes["refused with a sentence"] += 1
-        except Exception as error:  # noqa: BLE001 - every other kind is a finding
-            findings.append(f"seed {seed}, file {number}: {type(error).__name__}")
-        slowest = max(slowest, time.perf_counter() - start)
-    return outcomes, findings, slowest
+    with TestClient(build_api(load_classifier(SHIPPED_MODEL_DIR)), raise_server_exceptions=True) as client:
+        for number in range(count):
+            data, start = mutate(files, rng), time.perf_counter()
+            # Without a handler the alarm ends the process, which is a finding.
+            signal.setitimer(signal.ITIMER_REAL, _HANGS_SECONDS)
+            try:
+                outcomes[_decode(data)] += 1
+                if number % _SENT == 0:
+                    outcomes[_send(client, data, rng)] += 1
+            except Exception as error:  # noqa: BLE001 - whatever comes is a finding
+                findings.append(f"seed {seed}, file {number}: {type(error).__name__}")
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            slowest = max(slowest, time.perf_counter() - start)
+    return outcomes, findings, slowest, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1_000
+
+
+def _decode(data):
+    try:
+        open_picture(data)
+        return "read"
+    except UnreadablePicture:
+        return "refused with a sentence"
+
+
+def _send(client, data, rng):
+    """Send a file to the HTTP interface in a form, half of the time a broken one; return what came of it."""
+    head = b'--limit\r\nContent-Disposition: form-data; name="files"; filename="scan"\r\n\r\n'
+    form = head + data + b"\r\n--limit--\r\n"
+    if rng.integers(2):
+        form = mutate([form], rng)
+    answer = client.post("/predict", content=form, headers={"Content-Type": "multipart/form-data; boundary=limit"})
+    if answer.status_code >= 500 or not isinstance(answer.json(), list | dict):
+        raise RuntimeError(f"The interface must answer below 500 and with JSON; received {answer.status_code}.")
+    return f"sent, answered {answer.status_code}"
 
 
 def _limit_memory():
@@ -86,25 +118,27 @@ def _in_own_process(batch):
         try:
             return pool.submit(try_batch, *batch).result()
         except BrokenProcessPool:
-            return Counter(), [f"seed {batch[0]}: the process ended"], 0.0
+            return Counter(), [f"seed {batch[0]}: the process ended"], 0.0, 0.0
 
 
 def fuzz(count):
     """Try `count` files, two batches at a time; returns the result, a dict."""
-    outcomes, findings, slowest = Counter(), [], 0.0
+    outcomes, findings, slowest, peak_mb = Counter(), [], 0.0, 0.0
     batches = [(seed, min(_BATCH, count - start)) for seed, start in enumerate(range(0, count, _BATCH))]
     with ThreadPoolExecutor(2) as threads:
-        for counted, found, seconds in threads.map(_in_own_process, batches):
+        for counted, found, seconds, batch_mb in threads.map(_in_own_process, batches):
             outcomes += counted
             findings += found
-            slowest = max(slowest, seconds)
+            slowest, peak_mb = max(slowest, seconds), max(peak_mb, batch_mb)
+    decoded = sum(n for name, n in outcomes.items() if not name.startswith("sent"))
     return {
-        "files": sum(outcomes.values()) + len(findings),
+        "files": decoded + len(findings),
         "outcomes": dict(outcomes),
         "findings": findings,
         "targets": [
             judge_target("crashes and tracebacks", len(findings), below=1),
             judge_target("slowest file, s", slowest, below=SECONDS),
+            judge_target("highest peak memory, MB", peak_mb, below=PEAK_MB),
         ],
     }
 

@@ -90,6 +90,8 @@ def check_frame_size(frame, rows, columns):
                 raise ValueError("The compressed picture is larger than the header says.")
     except UnidentifiedImageError:
         return  # not for Pillow then
+    except Image.DecompressionBombError as error:
+        raise ValueError("The compressed picture is larger than any that is read.") from error
 
 
 def _decode_into(decode, source, shape, options):

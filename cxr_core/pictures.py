@@ -144,13 +144,15 @@ def check_complete(data, header):
 
     JPEG and PNG end with a mark that cannot occur in their pixel data; only a file without
     it near its end, or of another format, is decoded in full (by Pillow, which is strict).
+    The chunks of a PNG are checked all the same: OpenCV takes memory for as much as one claims.
     """
     mark = _END_MARKS.get(header.format)
-    if mark is not None and mark in data[-4096:]:
+    ends = mark is not None and mark in data[-4096:]
+    if ends and header.format != "PNG":
         return
     try:
         with Image.open(io.BytesIO(data), formats=_PIL_FORMATS) as image:
-            image.load()
+            image.verify() if ends else image.load()
     except _PIL_ERRORS as error:
         raise UnreadablePicture(f"The {header.format} file is cut short or broken.") from error
 

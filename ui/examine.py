@@ -12,6 +12,7 @@ from cxr_core.flags import FLAGS, flag_values
 from cxr_core.giveaway import giveaway_report
 from cxr_core.grouping import group_pictures
 from cxr_core.measures import measure_pictures
+from cxr_core.memory import release_memory
 from cxr_core.prepared import read_images
 from cxr_core.sampling import stratified_rows
 from ui.blocks import progress_bars
@@ -159,6 +160,7 @@ def _once(dataset, step, compute):
             st.stop()
         with progress_bars() as phase:
             examined[step] = compute(phase)
+        release_memory()
     return examined[step]
 
 

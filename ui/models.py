@@ -7,6 +7,7 @@ import streamlit as st
 from cxr_core.card import card_figures, load_card
 from cxr_core.classifier import load_classifier
 from cxr_core.config import SHIPPED_MODEL_DIR
+from cxr_core.memory import release_memory
 from cxr_core.runs import Run, list_runs
 
 _SHIPPED = "The shipped classifier"
@@ -41,7 +42,9 @@ def open_classifier(folder):
 
 @st.cache_resource(max_entries=3, show_spinner="Opening the classifier…")
 def _open_cached(folder, changed):
-    return load_classifier(folder)
+    classifier = load_classifier(folder)
+    release_memory()
+    return classifier
 
 
 def model_history(folder):

@@ -227,3 +227,12 @@ def test_no_log_and_no_warning_quotes_a_patient(caplog):
     said = caplog.text + " ".join(str(w.message) for w in caught)
     assert "Doe" not in said
     assert "77-12" not in said
+
+
+def test_a_colour_frame_that_claims_a_gigantic_size_is_refused_with_a_sentence():
+    colour = np.repeat(EIGHT_BITS[..., None], 3, axis=-1)
+    frame = bytearray(imagecodecs.jpeg8_encode(colour))
+    size = frame.index(b"\xff\xc0") + 5
+    frame[size : size + 4] = b"\xff\xff\xff\xff"
+    with pytest.raises(UnreadablePicture, match="cannot be decoded"):
+        open_picture(compressed(colour, JPEGBaseline8Bit, bytes(frame), PhotometricInterpretation="YBR_FULL"))

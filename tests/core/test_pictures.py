@@ -415,3 +415,11 @@ def test_a_deflated_dicom_bomb_does_not_fill_the_memory():
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
     assert peak < 250_000_000
+
+
+def test_a_chunk_that_claims_two_gigabytes_is_refused_before_opencv_takes_them(monkeypatch):
+    whole = saved(Image.fromarray(RAMP), "PNG")
+    start = whole.index(b"IDAT") - 4
+    monkeypatch.setattr("cxr_core.pictures.cv2.imdecode", lambda *_: pytest.fail("it was decoded"))
+    claimed = whole[:start] + struct.pack(">I", 2**31 - 64) + whole[start + 4 :]
+    assert refusal(claimed) == "The PNG file is cut short or broken."

@@ -1,0 +1,184 @@
+"""The whole app in a browser: its memory when every page was opened, over many uploads, and ten sessions at once.
+
+Memory is the resident memory of the app's process and of those it started, in million bytes; Chromium's is not in it.
+"""
+
+import asyncio
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import psutil
+from playwright.async_api import async_playwright
+
+from benchmarks.report import judge_target, summarize
+from cxr_core.answers import answer_upload
+from cxr_core.classifier import load_classifier
+from cxr_core.config import PROJECT_DIR, SHIPPED_MODEL_DIR, class_label
+
+PAGES = sorted(path.stem for path in (PROJECT_DIR / "pages").glob("*.py"))
+UPLOADS_OPEN, SESSIONS, ROUNDS = 50, 10, 3
+SOAK_UPLOADS, SOAK_FIRST = 500, 100
+_IDLE = '[data-testid="stApp"][data-test-script-state="notRunning"]'
+_ANSWERED = re.compile("^(The classifier answers|No answer)")
+_MILLISECONDS = 1_000
+_PATIENCE = 300 * _MILLISECONDS
+
+
+def measure_memory(uploads, _model):
+    """Open every page, then upload 50 pictures; return a dict of MB after each step, and the targets."""
+
+    async def run(app):
+        steps = {"started": app.memory_mb()}
+        page = await app.open_page()
+        for name in PAGES:
+            await app.visit(page, name)
+            steps[name] = app.memory_mb()
+        for number in range(UPLOADS_OPEN):
+            await app.upload(page, uploads[number % len(uploads)])
+        steps[f"{UPLOADS_OPEN} uploads"] = app.memory_mb()
+        return steps
+
+    steps = _with_app(run)
+    return {
+        "megabytes": steps,
+        "targets": [judge_target("app, pages opened and 50 uploads, MB", max(steps.values()), below=500)],
+    }
+
+
+def measure_soak(uploads, _model):
+    """Upload 500 pictures, each in a new session; return MB every 50 uploads, and the targets."""
+
+    async def run(app):
+        steps, page = {}, await app.open_page()
+        for number in range(1, SOAK_UPLOADS + 1):
+            await app.upload(page, uploads[number % len(uploads)])
+            if number % 50 == 0:
+                steps[number] = app.memory_mb()
+        return steps
+
+    steps = _with_app(run)
+    growth = 100 * (steps[SOAK_UPLOADS] / steps[SOAK_FIRST] - 1)
+    what = f"soak, growth from {SOAK_FIRST} to {SOAK_UPLOADS} uploads, %"
+    return {"megabytes": steps, "targets": [judge_target(what, growth, below=5)]}
+
+
+def measure_sessions(uploads, _model):
+    """Let ten browser sessions upload at once, three times; return seconds from upload to answer, and the targets."""
+    classifier = load_classifier(SHIPPED_MODEL_DIR)
+    chosen = [uploads[number % len(uploads)] for number in range(SESSIONS)]
+    expected = [_heading(answer_upload(classifier, path.read_bytes())) for path in chosen]
+
+    async def run(app):
+        pages = [await app.open_page() for _ in range(SESSIONS)]
+        await app.upload(pages[0], chosen[0])  # the classifier is open now
+        return [
+            await asyncio.gather(*[app.upload(*pair) for pair in zip(pages, chosen, strict=True)])
+            for _ in range(ROUNDS)
+        ]
+
+    rounds = _with_app(run)
+    seconds = [seconds for answers in rounds for seconds, _ in answers]
+    other = sum(text != wanted for a in rounds for (_, text), wanted in zip(a, expected, strict=True))
+    return {
+        "seconds": summarize(seconds),
+        "targets": [
+            judge_target(f"{SESSIONS} sessions at once, slowest answer, s", max(seconds), below=1),
+            judge_target(f"{SESSIONS} sessions at once, answers unlike the serial ones", other, below=1),
+        ],
+    }
+
+
+def _heading(answer):
+    """Return the heading that the page shows over an answer."""
+    if answer.status != "ok":
+        return "No answer"
+    sure = answer.prediction.probabilities.max()
+    return f"The classifier answers {class_label(answer.label)}: {answer.in_words}, {sure:.1%}"
+
+
+def _with_app(run):
+    """Run `run(_App)`, a coroutine function, against an app of its own; return what it returns."""
+
+    async def inside():
+        with tempfile.TemporaryDirectory() as home:
+            async with _started_app(home) as app:
+                return await run(app)
+
+    return asyncio.run(inside())
+
+
+class _App:
+    """A running app and the browser that looks at it."""
+
+    def __init__(self, process, address, browser):
+        self.process, self.address, self.browser = psutil.Process(process.pid), address, browser
+
+    def memory_mb(self):
+        processes = [self.process, *self.process.children(recursive=True)]
+        return round(sum(p.memory_info().rss for p in processes) / 1e6, 1)
+
+    async def open_page(self):
+        page = await self.browser.new_page(viewport={"width": 1400, "height": 1000})
+        page.set_default_timeout(_PATIENCE)
+        return page
+
+    async def visit(self, page, name):
+        await page.goto(f"{self.address}/{'' if name == 'overview' else name}")
+        await page.get_by_test_id("stHeading").first.wait_for()
+        await page.wait_for_selector(_IDLE)
+
+    async def upload(self, page, path):
+        """Upload a picture in a new session; return (seconds until its answer is seen, its heading)."""
+        await self.visit(page, "predict")
+        start = time.perf_counter()
+        await page.set_input_files('input[type="file"]', path)
+        heading = page.get_by_role("heading", name=_ANSWERED)
+        await heading.wait_for()
+        seconds, text = time.perf_counter() - start, await heading.inner_text()
+        await page.wait_for_selector(_IDLE)
+        return seconds, text.strip()
+
+
+@asynccontextmanager
+async def _started_app(home):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "streamlit", "run", "streamlit_app.py", "--server.headless", "true"]
+    command += ["--server.port", str(port), "--server.address", "127.0.0.1"]
+    with (Path(home) / "streamlit.log").open("wb") as log:
+        process = subprocess.Popen(
+            command, cwd=PROJECT_DIR, env=os.environ | {"CXR_LAB_HOME": home}, stdout=log, stderr=log
+        )
+    try:
+        address = f"http://127.0.0.1:{port}"
+        await _until_healthy(f"{address}/_stcore/health")
+        async with async_playwright() as playwright:
+            browser = await playwright.chromium.launch(
+                executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu", "--disable-quic"]
+            )
+            yield _App(process, address, browser)
+            await browser.close()
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+async def _until_healthy(url):
+    for _ in range(600):
+        try:
+            with urllib.request.urlopen(url, timeout=2):
+                return
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            await asyncio.sleep(0.1)
+    raise RuntimeError(f"The app must answer at {url} within a minute; it did not.")
