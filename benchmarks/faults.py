@@ -1,7 +1,9 @@
 """How many interrupted trainings end as if nothing had happened: kills, full disks, second starts.
 
 Every round trains on drawings, breaks something at a random moment, lets the run go on, and compares its
-history with that of an uninterrupted run. Linux: the full disk is a tmpfs, mounted by its super-user.
+history with that of an uninterrupted run. Linux: the full disk is a tmpfs, mounted by its super-user. With `--ray`
+a job of several runs trains on a cluster of two nodes on this computer (needs requirements-extra.txt), one of which is
+killed while both train.
 """
 
 import argparse
@@ -11,12 +13,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from benchmarks.report import judge_target, print_table, write_result
+from cxr_core.jobs import JobPlan, create_job
 from cxr_core.phantoms import draw_demo_data
 from cxr_core.recipes import make_config
 from cxr_core.runs import Run, create_run, resume_run, start_run
@@ -125,8 +129,69 @@ def start_twice(config, folder):
     return sorted(process.wait(_PATIENCE_SECONDS) for process in processes) == [0, 1] and _finished(run)
 
 
+def kill_a_node(config, folder, seeds):
+    """Repeat a training on a Ray cluster of two nodes, and kill one node while it trains.
+
+    Args:
+        config: recipes.TrainingConfig.
+        folder: Path of an empty folder for the job and its runs.
+        seeds: tuple of int, at least two; each node trains one at a time.
+
+    Returns:
+        (Job, dict of in_the_middle (label of each run that was training then, to its finished epochs) and went_on (int,
+        how many runs went on after an epoch that an earlier process had finished)).
+    """
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
+    plan = JobPlan(
+        kind="seeds", config=config, seeds=seeds, at_once=2, ray=cluster.address, runs_dir=str(folder / "runs")
+    )
+    job = create_job(plan, folder / "job")
+    process = subprocess.Popen([sys.executable, "-m", "cxr_core", "resume", str(job.path), "--into-existing"])
+    try:
+        while sum(m.state == "running" and len(m.run.epochs()) >= 2 for m in job.members()) < 2:
+            if process.poll() is not None:
+                raise RuntimeError(f"Both nodes must train; the job has ended before: {job.status().message}")
+            time.sleep(0.05)
+        running = [m for m in job.members() if m.state == "running"]
+        before = {m.label: len(m.run.epochs()) for m in running}
+        cluster.remove_node(nodes[0], allow_graceful=False)
+        process.wait(_PATIENCE_SECONDS)
+        return job, {"in_the_middle": before, "went_on": sum(m.run.status().first_epoch > 0 for m in job.members())}
+    finally:
+        if process.poll() is None:
+            process.kill()
+        cluster.shutdown()
+
+
 def _finished(run):
     return run.status().state == "finished" and len(run.epochs()) == run.config().epochs
+
+
+def _measure_ray(seeds=(0, 1, 2, 3)):
+    config = replace(config_for("quick", "/"), epochs=60, stop_after=None)
+    with tempfile.TemporaryDirectory(prefix="cxr-lab-faults-") as home:
+        config = replace(config, roots=(str(draw_demo_data(Path(home) / "drawings", images_per_class=16)),))
+        whole = []
+        for seed in seeds:
+            whole.append(start_run(replace(config, seed=seed), Path(home) / "whole"))
+            wait_for_end(whole[-1])
+        job, found = kill_a_node(config, Path(home) / "ray", seeds)
+        members = job.members()
+        same = [is_same_history(m.run, run) for m, run in zip(members, whole, strict=True)]
+        found |= {"state": job.status().state, "runs": len(members), "same_history": sum(same)}
+    print("\n".join(f"{name}: {value}" for name, value in found.items()))
+    targets = [
+        judge_target("share of runs with the history of an uninterrupted one", sum(same) / len(same), at_least=1),
+        judge_target("runs that went on elsewhere after the node was killed", found["went_on"], at_least=1),
+    ]
+    for target in targets:
+        print(
+            f"{target['what']}: {target['value']} (target {target['target']}), {'met' if target['met'] else 'missed'}"
+        )
+    write_result("faults_ray", found | {"targets": targets})
 
 
 def main():
@@ -135,7 +200,13 @@ def main():
     parser.add_argument("--rounds", type=int, default=10, help="of each fault and recipe (default: 10)")
     parser.add_argument("--kills", type=int, default=3, help="per round (default: 3)")
     parser.add_argument("--seed", type=int, default=0, help="of the moments (default: 0)")
+    parser.add_argument(
+        "--ray", action="store_true", help="instead: two Ray nodes on this computer, one killed while both train"
+    )
     options = parser.parse_args()
+    if options.ray:
+        _measure_ray()
+        return
     rng, rows = np.random.default_rng(options.seed), []
     with tempfile.TemporaryDirectory(prefix="cxr-lab-faults-") as home:
         data = draw_demo_data(Path(home) / "drawings", images_per_class=16)

@@ -4,7 +4,9 @@ Throughput of the article's recipe: seconds per batch of (a) the article's way (
 `fit`), (b) our input pipeline feeding the same network, (c) `train_on_batch` on data that lie in memory, by
 turns. Then whole trainings by the command line, each in a fresh process: `quick` from a cold start and with
 warm caches, on the article's random split, and `finetune` on the grouped split over several seeds. A training
-has reached its accuracy once its classifier is exported and evaluated; the search for copies comes after.
+has reached its accuracy once its classifier is exported and evaluated; the search for copies comes after. Peak memory
+is the system's own high-water mark of the process, at any moment. Last, our input pipeline reads a prepared data set of
+1,000 and one of 100,000 images (a sparse file: what the pixels show does not matter here).
 """
 
 import argparse
@@ -104,6 +106,50 @@ def _imagenet_at_hand():
     return imagenet_weights_path().exists()
 
 
+def stream_images(n_images, n_batches):
+    """Read batches of a prepared data set of blank images, and say what that took.
+
+    Args:
+        n_images: int.
+        n_batches: int.
+
+    Returns:
+        dict of images, images_per_second and peak_mb of this process.
+    """
+    from cxr_core.batches import image_batches
+    from cxr_core.memory import peak_memory
+    from cxr_core.recipes import make_config
+
+    config = make_config("article", settings=("epochs=1",))
+    size = config.preprocessing.size
+    with tempfile.TemporaryDirectory(prefix="cxr-lab-stream-") as folder:
+        path = Path(folder) / "prepared.npy"
+        np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(n_images, size, size)).flush()
+        labels = np.eye(3, dtype=np.float32)[np.arange(n_images) % 3]
+        batches = image_batches(np.load(path, mmap_mode="r"), np.arange(n_images), labels, config)
+        start = time.perf_counter()
+        for _ in batches.take(n_batches):
+            pass
+        seconds = time.perf_counter() - start
+    return {
+        "images": n_images,
+        "images_per_second": n_batches * config.batch_size / seconds,
+        "peak_mb": peak_memory() / 1e6,
+    }
+
+
+def stream_fresh(n_images, n_batches):
+    """Run `stream_images` in a fresh process; returns what it returns."""
+    code = (
+        "import json\nfrom benchmarks.training import stream_images\n"
+        f"print(json.dumps(stream_images({n_images}, {n_batches})))"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], cwd=_PROJECT_DIR, capture_output=True, text=True)
+    if answer.returncode:
+        raise RuntimeError(f"Streaming must end with 0; received {answer.returncode}: {answer.stderr[-800:]}")
+    return json.loads(answer.stdout.splitlines()[-1])
+
+
 def train_fresh(folder, home, *, recipe, split, seed=0, settings=()):
     """Train in a fresh process whose caches lie under `home`.
 
@@ -149,7 +195,7 @@ def main():
     parser.add_argument("--quick-look", action="store_true", help="a few batches, one round, one epoch; no result file")
     options = parser.parse_args()
     batches, rounds, seeds = options.batches, options.rounds, options.seeds
-    few = ("epochs=1",) if options.quick_look else ()
+    few, fewer = ((), ()) if not options.quick_look else (("epochs=1",), ("epochs=1", "copies=1"))
     if options.quick_look:
         batches, rounds, seeds = 3, 1, min(1, seeds)
     start = () if _imagenet_at_hand() else ("start=shipped",)
@@ -160,12 +206,10 @@ def main():
             place = Path(home) / str(number)
             for runs in (cold, warm):
                 runs.append(train_fresh(options.folder, place, recipe="quick", split="random", settings=(*start, *few)))
-        tuned = [
-            train_fresh(
-                options.folder, Path(home) / "0", recipe="finetune", split="grouped", seed=seed, settings=(*start, *few)
-            )
-            for seed in range(seeds)
-        ]
+        tuned, again = [], {"recipe": "finetune", "split": "grouped", "settings": (*start, *fewer)}
+        for seed in range(seeds):
+            tuned.append(train_fresh(options.folder, Path(home) / "0", seed=seed, **again))
+    streams = [stream_fresh(n, 10 if options.quick_look else 200) for n in (1_000, 100_000)]
     speeds, n_images = measure_batches(options.folder, batches, rounds)
     print("Images per second, article's recipe")
     print_table(("way", *SUMMARY_HEADER), [summary_row(_WAYS[n], summarize(v)) for n, v in speeds.items()])
@@ -174,6 +218,8 @@ def main():
         print(column)
         rows = [(name, summarize([run[column] for run in runs])) for name, runs in groups.items() if runs]
         print_table(("training", *SUMMARY_HEADER), [summary_row(*row) for row in rows])
+    print("Streaming")
+    print_table(tuple(streams[0]), [tuple(map(four_digits, stream.values())) for stream in streams])
     share = float(np.median(speeds["ours"]) / np.median(speeds["memory"]))
     peak = max(run["peak_mb"] for runs in groups.values() for run in runs)
     targets = [
@@ -183,6 +229,8 @@ def main():
         judge_target("accuracy of quick", float(np.mean([r["accuracy"] for r in cold])), at_least=ARTICLE_ACCURACY),
         judge_target("peak memory of a training process in MB", peak, below=2000),
     ]
+    growth = streams[1]["peak_mb"] - streams[0]["peak_mb"]
+    targets.append(judge_target("MB more for reading batches of 100,000 images than of 1,000", growth, below=100))
     if tuned:
         mean = float(np.mean([run["accuracy"] for run in tuned]))
         targets.append(judge_target(f"mean accuracy of finetune over {len(tuned)} seeds", mean, at_least=0.975))
@@ -193,7 +241,9 @@ def main():
         print(f"{target['what']}: {target['value']} (target {target['target']}), {_verdict(target)}")
     if not options.quick_look:
         summaries = {name: summarize(values) for name, values in speeds.items()}
-        write_result("training", {"images_per_second": summaries, "trainings": groups, "targets": targets})
+        write_result(
+            "training", {"images_per_second": summaries, "trainings": groups, "streaming": streams, "targets": targets}
+        )
 
 
 def _verdict(target):

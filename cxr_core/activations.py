@@ -14,7 +14,7 @@ import numpy as np
 from cxr_core.batches import augmented
 from cxr_core.classifier import open_session, run_graph
 from cxr_core.config import CACHE_DIR
-from cxr_core.export import export_features
+from cxr_core.export import kept_features_graph
 from cxr_core.files import atomic_path
 from cxr_core.prepared import read_images
 
@@ -54,10 +54,7 @@ def keep_activations(trunk, images_u8, rows, config, *, key, copies, progress):
     Returns:
         float16 (max(1, copies), n, h, w, c), memory-mapped: it takes disk, not memory.
     """
-    digest = hashlib.sha256(b"".join(w.tobytes() for w in trunk.get_weights())).hexdigest()[:32]
-    graph = CACHE_DIR / "backbones" / f"{digest}-{config.preprocessing.size}.onnx"
-    if not graph.exists():
-        export_features(trunk, graph)
+    graph, digest = kept_features_graph(trunk, config.preprocessing.size)
     changes = config.augmentation.to_dict() if copies else None
     settings = [digest, key, config.preprocessing.scaling, changes, config.seed, copies, np.asarray(rows).tolist()]
     name = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:32]

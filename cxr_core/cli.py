@@ -80,6 +80,11 @@ def _build_parser():
     )
     resume.add_argument("run_folder", metavar="RUN_OR_JOB", type=Path)
     resume.add_argument("--into-existing", action="store_true", help=argparse.SUPPRESS)
+    resume.add_argument("--log", action="store_true", help=argparse.SUPPRESS)
+
+    queue = commands.add_parser("work-queue")
+    queue.set_defaults(command=_work_queue)
+    queue.add_argument("runs_dir", type=Path)
 
     export = _add_command(commands, "export", _export, "Export and evaluate the best model of a stopped run.")
     export.add_argument("run_folder", metavar="RUN", type=Path)
@@ -385,7 +390,7 @@ def _resume(options):
     run = Run(folder)
     if not options.into_existing:
         claim_run(run)
-    _carry_out(run, logs_already=options.into_existing)
+    _carry_out(run, logs_already=options.into_existing and not options.log)
 
 
 def _carry_out(run, *, logs_already):
@@ -403,7 +408,11 @@ def _carry_out(run, *, logs_already):
     follow_owner(partial(abandon_run, run))
     from cxr_core.train import train_run
 
-    train_run(run)
+    # Windows cannot put another program in a process's place.
+    export_here = run.config().train_from == "head" or sys.platform == "win32"
+    if train_run(run, export_here=export_here) == "trained":
+        words = [sys.executable, "-m", "cxr_core", "resume", str(run.path), "--into-existing"]
+        os.execv(sys.executable, words if logs_already else [*words, "--log"])
     print(run.path)
 
 
@@ -445,6 +454,15 @@ def _pause(options):
     run.config()
     pause_run(run)
     print("It ends after its current epoch; `resume` lets it go on.")
+
+
+def _work_queue(options):
+    from cxr_core.processes import follow_owner
+    from cxr_core.queue import work_queue
+
+    # Its training follows this process, and what waits keeps its place.
+    follow_owner(lambda: os._exit(0))
+    work_queue(options.runs_dir)
 
 
 def _export(options):

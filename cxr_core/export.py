@@ -4,6 +4,7 @@ Imports TensorFlow; only the training process and the export command use it.
 """
 
 import gc
+import hashlib
 from contextlib import contextmanager
 
 import keras
@@ -11,6 +12,7 @@ import tensorflow as tf
 import tf2onnx
 from keras import layers as kl
 
+from cxr_core.config import CACHE_DIR
 from cxr_core.files import atomic_path
 
 OPSET = 17
@@ -57,6 +59,23 @@ def export_classifier(model, path, map_layers=MAP_LAYERS + FURTHER_MAP_LAYERS):
 
     _convert(forward, model.input.shape, path)
     return chosen
+
+
+def kept_features_graph(network, size):
+    """Return a frozen network's ONNX graph, made once for these weights.
+
+    Args:
+        network: keras.Model from images to features or activations.
+        size: int, side of its input in pixels.
+
+    Returns:
+        (path, digest): Path of the graph in the cache, and str that stands for the weights.
+    """
+    digest = hashlib.sha256(b"".join(w.tobytes() for w in network.get_weights())).hexdigest()[:32]
+    path = CACHE_DIR / "backbones" / f"{digest}-{size}.onnx"
+    if not path.exists():
+        export_features(network, path)
+    return path, digest
 
 
 def export_features(model, path):

@@ -639,6 +639,8 @@ def _plain(table):
 
 
 def _ray_workers(plan):
-    from cxr_core.ray_workers import RayWorkers
-
+    try:
+        from cxr_core.ray_workers import RayWorkers
+    except ModuleNotFoundError as error:
+        raise ValueError("Ray is not installed; pip install -r requirements-extra.txt.") from error
     return RayWorkers(plan.ray, plan.at_once)

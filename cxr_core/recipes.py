@@ -31,6 +31,8 @@ class Backbone:
         file: str, its ImageNet weights as Keras names them.
         folder: str, where Keras's weights server keeps that file.
         later_half: str, the first layer of the half that a fine-tuning trains.
+        weights: int, how many it has.
+        activations: float, how much its layers give out per image, MobileNetV2 being 1.
     """
 
     label: str
@@ -38,6 +40,8 @@ class Backbone:
     file: str
     folder: str
     later_half: str
+    weights: int
+    activations: float
 
 
 BACKBONES = {
@@ -47,6 +51,8 @@ BACKBONES = {
         "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5",
         "mobilenet_v2",
         "block_8_expand",
+        2_257_984,
+        1.0,
     ),
     "efficientnetv2b0": Backbone(
         "EfficientNetV2-B0",
@@ -54,6 +60,8 @@ BACKBONES = {
         "efficientnetv2-b0_notop.h5",
         "efficientnet_v2",
         "block5a_expand_conv",
+        5_919_312,
+        0.73,
     ),
     "densenet121": Backbone(
         "DenseNet121",
@@ -61,6 +69,8 @@ BACKBONES = {
         "densenet121_weights_tf_dim_ordering_tf_kernels_notop.h5",
         "densenet",
         "conv4_block1_0_bn",
+        7_037_504,
+        2.29,
     ),
     "resnet50v2": Backbone(
         "ResNet50V2",
@@ -68,6 +78,8 @@ BACKBONES = {
         "resnet50v2_weights_tf_dim_ordering_tf_kernels_notop.h5",
         "resnet",
         "conv4_block1_preact_bn",
+        23_564_800,
+        1.44,
     ),
 }
 

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from cxr_core.events import EventWriter
 from cxr_core.files import atomic_path
+from cxr_core.memory import peak_memory
 from cxr_core.processes import process_facts
 
 _SAVE_EVERY_SECONDS = 5.0
@@ -88,7 +89,7 @@ class Recorder(keras.callbacks.Callback):
     def write_status(self, state, phase="", message="", **counters):
         """Write the status with what changed."""
         memory = self._process.memory_info().rss
-        peak = max(memory, self._status.peak_memory_bytes)
+        peak = max(memory, peak_memory(), self._status.peak_memory_bytes)
         self._status = replace(
             self._status,
             state=state,

@@ -10,6 +10,7 @@ batches/          one CSV per epoch, one row per batch
 log.txt           what the process printed
 model.keras       best weights so far
 checkpoint.npz    all that training needs to go on after its last epoch; gone once the run is finished
+trained           says that nothing but the export is left; gone once the run is finished
 watch/            six validation images, and per epoch their Grad-CAM maps and the confusion matrix
 tensorboard/      the history once more, for TensorBoard
 label.json        what people call the run, their note and their star

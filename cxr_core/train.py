@@ -32,7 +32,7 @@ from cxr_core.config import CACHE_DIR, PROJECT_DIR, order_classes
 from cxr_core.dataset import scan_dataset
 from cxr_core.decisions import DECISIONS_FILE, Decisions, load_decisions
 from cxr_core.evaluate import score_table, table_probabilities
-from cxr_core.export import export_classifier, export_features
+from cxr_core.export import export_classifier, kept_features_graph
 from cxr_core.files import atomic_path, read_json, remove_leftovers, write_json
 from cxr_core.grouping import group_pictures
 from cxr_core.leakage import leakage_of, score_without_leaks
@@ -52,10 +52,11 @@ _HEAD_EPOCHS = 40
 # Whoever started this process may hold the run a moment longer.
 _LOCK_PATIENCE_SECONDS = 10.0
 _CHUNK = 256
+_TRAINED_FILE = "trained"
 _PACKAGES = ("tensorflow", "tensorflow-cpu", "keras", "numpy", "opencv-python-headless", "onnxruntime", "scikit-learn")
 
 
-def train_run(run):
+def train_run(run, *, export_here=True):
     """Carry out the run that a folder's configuration describes, or what is left of it.
 
     Progress, history and the best model are written as they come, and the whole state after every
@@ -65,9 +66,11 @@ def train_run(run):
 
     Args:
         run: runs.Run with a `config.json`.
+        export_here: bool, export in this process. TensorFlow keeps what learning took, more than a gigabyte where
+            layers of the backbone learn; a fresh process, which calls this again, exports in a third of the memory.
 
     Returns:
-        str, the final state: "finished", "stopped" or "paused".
+        str, the final state: "finished", "stopped" or "paused"; or "trained" where the export is still to come.
 
     Raises:
         runs.RunTaken: another process writes to this run; it is left alone.
@@ -80,7 +83,7 @@ def train_run(run):
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: (run.path / "stop").touch())
         try:
-            return _run_to_its_end(run, recorder)
+            return _run_to_its_end(run, recorder, export_here)
         except (ValueError, OSError, tf.errors.OpError) as error:
             sentence = _sentence(error)
             _log.error("failed: %s", sentence)
@@ -161,15 +164,21 @@ def report_copies(run, *, phase, writing=None):
         write_card(replace(load_card(run.path), metrics=metrics), run.path)
 
 
-def _run_to_its_end(run, recorder):
+def _run_to_its_end(run, recorder, export_here):
+    trained = run.path / _TRAINED_FILE
     try:
-        _train(run, recorder)
-        if not run.config().export:
-            return _end_finished(run, recorder, message="Trained, and not tested: that is for the one that is chosen.")
-        # The optimizer and the graphs of training would stay in memory beside those of the export.
-        recorder.forget_models()
-        keras.backend.clear_session()
-        release_memory()
+        if not trained.exists():
+            _train(run, recorder)
+            if not run.config().export:
+                note = "Trained, and not tested: that is for the one that is chosen."
+                return _end_finished(run, recorder, message=note)
+            trained.touch()
+            if not export_here:
+                return "trained"
+            # The optimizer and the graphs of training would stay in memory beside those of the export.
+            recorder.forget_models()
+            keras.backend.clear_session()
+            release_memory()
         recorder.say("Exporting and evaluating the best model")
         export_run(run)
         release_memory()
@@ -186,7 +195,8 @@ def _run_to_its_end(run, recorder):
 
 
 def _end_finished(run, recorder, message=""):
-    (run.path / CHECKPOINT_FILE).unlink(missing_ok=True)
+    for name in (CHECKPOINT_FILE, _TRAINED_FILE):
+        (run.path / name).unlink(missing_ok=True)
     recorder.write_status("finished", "Finished", message=message)
     return "finished"
 
@@ -201,6 +211,7 @@ def _sentence(error):
 
 def _train(run, recorder):
     config = run.config()
+    devices = _devices(config)
     keras.utils.set_random_seed(config.seed)
     dataset = scan_dataset(*config.roots, progress=recorder.phase("Looking through the images"))
     if (run.path / CHECKPOINT_FILE).exists():
@@ -213,20 +224,21 @@ def _train(run, recorder):
     recorder.say("Building the network")
     # Not the data set's: a class may be left out as a whole.
     classes = list(order_classes(table["class_name"]))
-    model = build_model(config, len(classes))
     head_only = config.train_from == "head"
-    if head_only:
-        trained = _head_of(model)
-    elif config.copies:
-        trunk, trained = split_network(model, config.train_from)
-    else:
-        trained = keras.Model(model.input, model.output)
-    confusion = ConfusionCounts(len(classes))
-    loss = keras.losses.CategoricalCrossentropy(label_smoothing=config.label_smoothing)
-    trained.compile(_build_optimizer(config), loss, metrics=["accuracy", confusion])
-    callbacks = _callbacks(config, recorder)
-    checkpoint = Checkpoint(run, recorder, callbacks)
-    checkpoint.load(trained)
+    with devices:
+        model = build_model(config, len(classes))
+        if head_only:
+            trained = _head_of(model)
+        elif config.copies:
+            trunk, trained = split_network(model, config.train_from)
+        else:
+            trained = keras.Model(model.input, model.output)
+        confusion = ConfusionCounts(len(classes))
+        loss = keras.losses.CategoricalCrossentropy(label_smoothing=config.label_smoothing)
+        trained.compile(_build_optimizer(config), loss, metrics=["accuracy", confusion])
+        callbacks = _callbacks(config, recorder)
+        checkpoint = Checkpoint(run, recorder, callbacks)
+        checkpoint.load(trained)
     first_epoch = checkpoint.first_epoch
     targets = table["class_name"].map(classes.index).to_numpy()
     labels = np.eye(len(classes), dtype=np.float32)[targets]
@@ -268,6 +280,18 @@ def _train(run, recorder):
             verbose=0,
         )
     recorder.save_best()
+
+
+def _devices(config):
+    """Return the context in which the network is made: on one device, or mirrored on several GPUs."""
+    if config.gpus == 1:
+        return contextlib.nullcontext()
+    found = len(tf.config.list_physical_devices("GPU"))
+    if found < config.gpus:
+        raise ValueError(
+            f"gpus={config.gpus} needs as many GPUs in this computer; TensorFlow finds {found}. Leave it at 1."
+        )
+    return tf.distribute.MirroredStrategy([f"GPU:{i}" for i in range(config.gpus)]).scope()
 
 
 def _new_split(run, config, dataset, recorder):
@@ -382,14 +406,11 @@ def _class_weights(targets):
 def _compute_features(model, config, prepared, progress):
     """Run the frozen backbone once over all images, in ONNX Runtime, which is faster than Keras here."""
     backbone = keras.Model(model.input, model.get_layer("features").output)
-    digest = hashlib.sha256(b"".join(w.tobytes() for w in backbone.get_weights())).hexdigest()[:32]
+    graph, digest = kept_features_graph(backbone, config.preprocessing.size)
     settings = f"{digest}-{prepared.key}-{config.preprocessing.scaling}"
     path = CACHE_DIR / "features" / f"{hashlib.sha256(settings.encode()).hexdigest()[:32]}.npy"
     if path.exists():
         return np.load(path, mmap_mode="r")
-    graph = CACHE_DIR / "backbones" / f"{digest}-{config.preprocessing.size}.onnx"
-    if not graph.exists():
-        export_features(backbone, graph)
     with atomic_path(path) as temporary:
         release_memory()
         _write_features(open_session(graph), prepared.images_u8, config.preprocessing, temporary, progress)

@@ -6,7 +6,7 @@ from cxr_core.compare import display_name
 from cxr_core.config import class_label
 from cxr_core.explain import overlay_map
 from cxr_core.figures import colour_bar_figure, confusion_figure
-from cxr_core.runs import pause_run, resume_run, stop_run
+from cxr_core.runs import ACTIVE, pause_run, resume_run, stop_run
 from cxr_core.watched import load_watched, load_watched_epoch
 from ui.blocks import download_table, duration, show_figure, show_history
 from ui.data import THUMBNAIL_PIXELS
@@ -41,23 +41,24 @@ def choose_run(runs):
     return by_name[name]
 
 
-def watch_run(run, *, others_active=False):
-    """Show a run's state, curves, validation images and log; while it is active they refresh every second.
+def watch_run(run, *, others_active=False, resume=resume_run):
+    """Show a run's state, curves, validation images and log; while it waits or is active they refresh every second.
 
     Args:
         run: runs.Run.
         others_active: bool, another training is running, so this one cannot be resumed now.
+        resume: callable(run) that lets it go on: `runs.resume_run`, or `queue.queue_run` where many share one computer.
     """
-    active = run.status().is_active
+    state, lively = run.status().state, (*ACTIVE, "queued")
 
-    @st.fragment(run_every=_REFRESH_SECONDS if active else None)
+    @st.fragment(run_every=_REFRESH_SECONDS if state in lively else None)
     def view():
         status = run.status()
-        if active and not status.is_active:
+        if state in lively and (status.state not in lively or (state == "queued") != (status.state == "queued")):
             st.rerun()
         epochs = run.epochs()
         _show_status(run, status, epochs)
-        _show_actions(run, status, others_active)
+        _show_actions(run, status, others_active, resume)
         batches = run.batches()
         if len(epochs) or len(batches):
             show_history(epochs, batches)
@@ -74,7 +75,7 @@ def watch_run(run, *, others_active=False):
 
 
 def _show_status(run, status, epochs):
-    said = status.message or (status.phase if status.is_active else "")
+    said = status.message or (status.phase if status.is_active or status.state == "queued" else "")
     st.markdown(f"{MARKS[status.state]} **{status.state.capitalize()}** {said}")
     last = epochs.iloc[-1] if len(epochs) else None
     columns = st.columns(5)
@@ -106,11 +107,17 @@ def _show_status(run, status, epochs):
         st.info("The best model is being exported; it appears under Evaluation in about half a minute.")
 
 
-def _show_actions(run, status, others_active):
+def _show_actions(run, status, others_active, resume):
     """Offer what can be done with a run in its state."""
-    if not (status.is_active or run.can_resume) or show_refusal("training"):
+    offers = status.is_active or status.state == "queued" or run.can_resume
+    if not offers or show_refusal("training"):
         return
-    if status.is_active:
+    if status.state == "queued":
+        if st.button(
+            "Take it out of the queue", icon=":material/close:", help="It loses its place; its settings stay."
+        ):
+            _try(stop_run, run)
+    elif status.is_active:
         with st.container(horizontal=True, vertical_alignment="center"):
             pausing = run.pause_requested
             if st.button(
@@ -139,7 +146,7 @@ def _show_actions(run, status, others_active):
                 help="Goes on after the last finished epoch, as if it had never been interrupted."
                 + (" Wait until the other training has ended." if others_active else ""),
             ):
-                _try(resume_run, run)
+                _try(resume, run)
             if status.state == "paused" and st.button(
                 "End here and export",
                 icon=":material/stop:",

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from cxr_core import activations
+from cxr_core import activations, export
 from cxr_core.activations import keep_activations, split_network
 from cxr_core.batches import activation_batches, augmented
 from cxr_core.recipes import make_config
@@ -25,7 +25,8 @@ def network():
 
 @pytest.fixture
 def config(tmp_path, monkeypatch):
-    monkeypatch.setattr(activations, "CACHE_DIR", tmp_path)
+    for module in (activations, export):
+        monkeypatch.setattr(module, "CACHE_DIR", tmp_path)
     return make_config("finetune", settings=(f"preprocessing.size={SIZE}", "batch_size=4"))
 
 

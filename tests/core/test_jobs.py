@@ -395,3 +395,13 @@ def test_a_job_that_the_page_starts_runs_in_a_process_of_its_own(tmp_path, monke
     job = start_job(plan_of(tmp_path), tmp_path / "job", Decisions())
     assert words == [["-m", "cxr_core", "resume", str(job.path), "--into-existing"]]
     assert Job(job.path).members()[0].config == config_from_dict(job.members()[0].config.to_dict())
+
+
+def test_a_cluster_without_ray_is_one_sentence_and_the_job_can_be_resumed(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    monkeypatch.delitem(sys.modules, "cxr_core.ray_workers", raising=False)
+    job = new_job(tmp_path, ray="127.0.0.1:6379")
+    with pytest.raises(ValueError, match="pip install -r requirements-extra.txt"):
+        carry_out_job(job)
+    assert job.status().state == "failed" and "Ray is not installed" in job.status().message
+    claim_job(job)

@@ -1,0 +1,73 @@
+"""Train a job's runs as tasks of a Ray cluster. Optional: `pip install -r requirements-extra.txt`.
+
+The workers see pictures, runs and this project under the same paths as the one who asks, on a shared disk. Each task
+starts the same process as on one computer, in the same run folder, and waits for it. Where a worker or its whole
+computer is lost, its training ends with it, and Ray starts the task again elsewhere: the run goes on after its last
+finished epoch.
+"""
+
+import os
+import time
+from pathlib import Path
+
+import ray
+
+from cxr_core.processes import own_children
+from cxr_core.runs import Run, resume_run
+
+# Of the one who asks; a worker's own may lead elsewhere.
+_SETTINGS = ("CXR_LAB_HOME", "KERAS_HOME", "TF_CPP_MIN_LOG_LEVEL")
+_POLL_SECONDS = 0.5
+_RETRIES = 10
+
+
+class LostTraining(RuntimeError):
+    """A training's process vanished; Ray tries the task again."""
+
+
+class RayWorkers:
+    """Train on a cluster, each run as one task; see `jobs.LocalWorkers`.
+
+    Args:
+        address: str, such as "10.0.0.5:6379", or "auto" for the cluster this computer belongs to.
+        at_once: int, trainings at the same time; Ray places one per free processor core.
+
+    Raises:
+        ValueError: there is no cluster at that address.
+    """
+
+    def __init__(self, address, at_once):
+        try:
+            ray.init(address, ignore_reinit_error=True, log_to_driver=False, logging_level="ERROR")
+        except (ConnectionError, RuntimeError) as error:
+            raise ValueError(f"There is no Ray cluster at {address}; start one with `ray start --head`.") from error
+        self.at_once = at_once
+        self._settings = {name: os.environ[name] for name in _SETTINGS if name in os.environ}
+        self._tasks = {}
+
+    def start(self, run):
+        """Begin a run, or let it go on after its last finished epoch, on some worker."""
+        self._tasks[run.name] = _train.remote(str(run.path), self._settings)
+
+    def has_ended(self, run):
+        """Return True once its task has ended, for good or bad: the run's folder says which."""
+        ready, _ = ray.wait([self._tasks[run.name]], timeout=0)
+        return bool(ready)
+
+
+@ray.remote(num_cpus=1, max_retries=_RETRIES, retry_exceptions=[LostTraining])
+def _train(path, settings):
+    """Train one run in a process that ends with this worker; returns its final state."""
+    os.environ.update(settings)
+    own_children()
+    run = Run(Path(path))
+    # An earlier worker's training may need a moment to notice that its worker is gone.
+    while run.status().is_active:
+        time.sleep(_POLL_SECONDS)
+    if run.status().state != "finished":
+        resume_run(run)
+        while run.status().is_active:
+            time.sleep(_POLL_SECONDS)
+    if run.status().lost:
+        raise LostTraining(run.status().message)
+    return run.status().state
