@@ -23,10 +23,8 @@ decisions = dataset_decisions(dataset)
 runs, jobs = list_runs(), list_jobs()
 active = next((one for one in [*jobs, *runs] if one.status().is_active), None)
 
-cloned = cloned_config(runs)
-with st.expander(
-    "New training", expanded=active is None or cloned is not None or is_open_to_strangers(), icon=":material/add:"
-):
+shared, cloned = is_open_to_strangers(), cloned_config(runs)
+with st.expander("New training", expanded=shared or active is None or cloned is not None, icon=":material/add:"):
     config = ask_training(dataset, cloned)
     left_out_note(decisions)
     offer_start(config, decisions, active)

@@ -177,7 +177,7 @@ def test_who_is_signed_in_is_named_and_may_do_what_they_may(monkeypatch, stopped
     assert "Sign out" in labels(app.sidebar.button)
     app.switch_page("pages/training.py").run()
     assert not app.exception
-    assert ("Start training" in labels(app.button)) == is_owner
+    assert ("Queue this training" in labels(app.button)) == is_owner
     assert ("Resume" in labels(app.button)) == is_owner
 
 
@@ -185,14 +185,14 @@ def test_visitors_cannot_train_and_are_told_why(shared, stopped_run):
     app = open_page("training")
     assert not app.exception
     assert "Starting or stopping long work is off for visitors." in said(app.caption)
-    assert {"Start training", "Resume"}.isdisjoint(labels(app.button))
+    assert {"Start training", "Queue this training", "Resume"}.isdisjoint(labels(app.button))
 
 
 def test_visitors_whom_the_owner_allows_it_can_train_and_not_delete(shared, stopped_run, monkeypatch):
     monkeypatch.setenv("CXR_LAB_ALLOW", "training")
     app = open_page("training", runs_editor={"edited_rows": {0: {"compare": True}}})
     assert not app.exception
-    assert {"Start training", "Resume"} <= set(labels(app.button))
+    assert {"Queue this training", "Resume"} <= set(labels(app.button))
     assert "Deleting runs is off for visitors." in said(app.caption)
     assert "Delete for good" not in labels(app.button)
 
