@@ -12,13 +12,13 @@ from ui.answer import (
     offer_downloads,
     show_neighbours,
     show_numbers,
-    show_original,
     show_verdict,
 )
 from ui.blocks import page_header, research_notice, show_figures_row
 from ui.examples import example_pictures
 from ui.many import MAX_UPLOAD_MEGABYTES, answer_given, ask_for_folder, forget_answers, show_many
 from ui.models import choose_model, open_classifier
+from ui.viewer import view_picture
 
 page_header("Predict", "A classifier's answer to a scan, or to many, and where in the picture it comes from.")
 research_notice()
@@ -75,7 +75,8 @@ if wanted:
     show_numbers(answer, classifier, look)
     show_neighbours(answer, classifier)
 offer_downloads(source.name, data, answer, classifier, with_numbers=wanted, look=look)
-show_original(answer.prediction.picture)
+st.markdown("**The picture**")
+view_picture(answer.prediction.picture, key="original")
 
 figures = card_figures(classifier.card)
 if figures:

@@ -13,12 +13,10 @@ from cxr_core.explain import (
     MAP_METHODS,
     SCREEN_SIDE,
     MapUnavailable,
-    display_rgb,
     png_bytes,
     shrink,
-    window_picture,
 )
-from cxr_core.figures import colour_bar_figure, picture_figure, probability_figure
+from cxr_core.figures import colour_bar_figure, probability_figure
 from cxr_core.gate import Neighbour
 from cxr_core.many import safe_stem
 from cxr_core.neighbours import find_neighbours
@@ -220,16 +218,3 @@ def _training_roots(classifier):
 @st.cache_data(max_entries=100, show_spinner=False, hash_funcs={Classifier: lambda c: str(c.path), Neighbour: repr})
 def _neighbour_paths(classifier, neighbours, roots):
     return find_neighbours(classifier, neighbours, roots)
-
-
-def show_original(picture):
-    """Show the picture at its full size, to zoom, pan, invert and window."""
-    st.markdown("**The picture**")
-    left, middle, right = st.columns(3, vertical_alignment="bottom")
-    level = left.slider("Level in %", 0, 100, 50, help="The middle of the grey range that is shown.")
-    width = middle.slider(
-        "Window in %", 1, 100, 100, help="How much of the grey range is shown: less means more contrast."
-    )
-    inverted = right.toggle("Invert", help="Swap black and white. The classifier saw the picture as it is.")
-    shown = window_picture(display_rgb(picture), level=level / 100, width=width / 100, inverted=inverted)
-    show_figure(picture_figure(shown), key="original")
