@@ -8,14 +8,7 @@ import streamlit as st
 from cxr_core.answers import answer_upload, confidence_sentence, load_track_record, operating_sentence
 from cxr_core.classifier import Classifier
 from cxr_core.config import class_label, is_shared
-from cxr_core.explain import (
-    COLOUR_MAPS,
-    MAP_METHODS,
-    SCREEN_SIDE,
-    MapUnavailable,
-    png_bytes,
-    shrink,
-)
+from cxr_core.explain import COLOUR_MAPS, MAP_METHODS, SCREEN_SIDE, MapUnavailable, png_bytes, shrink
 from cxr_core.figures import colour_bar_figure, probability_figure
 from cxr_core.gate import Neighbour
 from cxr_core.many import safe_stem
@@ -29,8 +22,8 @@ _METHOD_HELP = """
 - **Grad-CAM** weighs the layer's channels by their mean gradient. At once.
 - **Grad-CAM++** weighs every position of a channel, too, so that several spots are not averaged away. At once; only for
   layers whose values are never below zero.
-- **Score-CAM** needs no gradient: it covers the picture by each channel in turn and asks the network again. About a
-  thousand passes, several seconds.
+- **Score-CAM** needs no gradient: it covers the picture by each channel in turn and asks the network again. Up
+  to a thousand passes, several seconds.
 """
 
 
@@ -120,7 +113,7 @@ def show_verdict(answer, classifier, folder):
 
 
 def show_numbers(answer, classifier, look):
-    """Show the probabilities, and the map of every class side by side."""
+    """Show the probabilities, and the map of every class side by side; `look` as for `offer_downloads`."""
     prediction = answer.prediction
     show_figure(probability_figure(prediction.classes, prediction.probabilities))
     st.markdown(f"**Where the classifier looked** ({prediction.map_method})")

@@ -32,7 +32,7 @@ _CSS = """
 .cxr-viewer svg { position: absolute; }
 .cxr-viewer { font-family: var(--st-font); color: var(--st-text-color); font-size: 0.875rem; }
 .cxr-controls { display: flex; flex-wrap: wrap; gap: 0.5rem 1.5rem; align-items: center; margin-bottom: 0.75rem; }
-.cxr-controls label { flex: 1 1 220px; max-width: 320px; } .cxr-controls label.cxr-check { flex: 0 0 auto; }
+.cxr-controls label { flex: 1 1 270px; max-width: 380px; } .cxr-controls label.cxr-check { flex: 0 0 auto; }
 .cxr-controls input[type=range] { display: block; width: 100%; }
 .cxr-controls input { accent-color: var(--st-primary-color); }
 .cxr-controls button { font: inherit; color: inherit; background: none; border: 1px solid var(--st-border-color);
