@@ -185,14 +185,14 @@ def run_graph(session, outputs, images_u8, preprocessing, *, progress=None):
     parts = []
     for start in range(0, len(images_u8), BATCH_SIZE):
         batch = preprocessing.scaled(images_u8[start : start + BATCH_SIZE])
-        parts.append(run_scaled(session, outputs, batch))
+        parts.append(session.run(outputs, {"image": batch}, _ONLY_WHAT_IS_ASKED))
         if progress:
             progress(min(start + BATCH_SIZE, len(images_u8)), len(images_u8))
     return [np.concatenate(part) for part in zip(*parts, strict=True)]
 
 
 def run_scaled(session, outputs, images):
-    """Run an ONNX graph once, over float32 (N, size, size, 3); returns a list of arrays (N, ...), one per output."""
+    """Run an ONNX graph once over float32 (N, size, size, 3), already scaled; returns a list of arrays (N, ...)."""
     return session.run(outputs, {"image": images}, _ONLY_WHAT_IS_ASKED)
 
 
