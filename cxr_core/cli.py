@@ -9,7 +9,6 @@ import json
 import logging
 import os
 import sys
-from datetime import datetime
 from pathlib import Path
 
 from tqdm import tqdm
@@ -460,6 +459,8 @@ def _overlay_maker(classifier, _sources):
 
 
 def _report_maker(classifier, sources):
+    from datetime import datetime
+
     from cxr_core.scan_report import model_facts, scan_report
 
     facts, made = model_facts(classifier), datetime.now().astimezone()
@@ -467,6 +468,8 @@ def _report_maker(classifier, sources):
 
 
 def _dicom_maker(classifier, _sources):
+    from datetime import datetime
+
     from cxr_core.dicom_overlay import overlay_dicom
 
     made = datetime.now().astimezone()
