@@ -56,7 +56,7 @@ else:
     source = Source(example, lambda: examples[example])
 try:
     data = read_source(source)
-    answer = answer_scan(classifier, data, layer, method)
+    answer, answer_again = answer_scan(classifier, data, layer, method)
 except UnreadablePicture as error:
     st.error(f"{error} Choose another file.", icon=":material/broken_image:")
     st.stop()
@@ -67,7 +67,7 @@ if example and not uploads:
 if wanted:
     show_numbers(answer, classifier, look)
     show_neighbours(answer, classifier)
-offer_downloads(source.name, data, answer, classifier, with_numbers=wanted, look=look)
+offer_downloads(source.name, data, answer_again, classifier, with_numbers=wanted, look=look)
 st.markdown("**The picture**")
 view_picture(answer.prediction.picture, key="original")
 
