@@ -105,7 +105,7 @@ def plus_plus_maps(inside, images_u8, preprocessing):
         explain.MapUnavailable: the layer's activations can be below zero, for which the method is not defined.
     """
     if not inside.is_rectified:
-        raise MapUnavailable("Grad-CAM++ needs a layer whose values are never below zero; choose one after a ReLU.")
+        raise MapUnavailable("Grad-CAM++ needs a layer whose values are never below zero, such as one after a ReLU.")
     names = [inside.activations, *filter(None, (inside.gradients,))]
     activations, *gradients = run_graph(inside.session, names, images_u8, preprocessing)
     return scale_maps(weigh_plus_plus(activations, gradients[0] if gradients else inside.fixed_gradients))

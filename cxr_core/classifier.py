@@ -144,13 +144,27 @@ class Classifier:
         image_u8 = self.card.preprocessing.image_u8(opened.pixels)
         outputs = ["probabilities", "features", self._map_output(layer)]
         probabilities, features, maps = self._run(outputs, image_u8[None], None)
-        maps = scale_maps(maps)[0] if method == "Grad-CAM" else self._further_maps(image_u8, layer, method, progress)
+        maps = scale_maps(maps)[0]
+        if method != "Grad-CAM":
+            maps = self.further_maps(image_u8, layer, method, progress=progress)
         probabilities, said = self._calibrated(probabilities)[0], (opened.notes, opened.doubts)
         return Prediction(
             self.classes, probabilities, maps, opened.pixels, image_u8, features[0], *said, map_method=method
         )
 
-    def _further_maps(self, image_u8, layer, method, progress):
+    def further_maps(self, image_u8, layer, method, *, progress=None):
+        """Make the maps of one prepared image by another method than Grad-CAM.
+
+        Args:
+            image_u8: uint8 (size, size).
+            layer, method, progress: as for `predict_picture`.
+
+        Returns:
+            float32 (C, h, w) in [0, 1].
+
+        Raises:
+            explain.MapUnavailable, ValueError: as `predict_picture`.
+        """
         from cxr_core.cams import open_inside, plus_plus_maps, score_maps
 
         if method not in MAP_METHODS:
@@ -197,7 +211,7 @@ def run_graph(session, outputs, images_u8, preprocessing, *, progress=None):
 
 
 def run_scaled(session, outputs, images, *, give_back=False):
-    """Run an ONNX graph once, over float32 (N, size, size, 3); returns a list of arrays (N, ...), one per output.
+    """Run an ONNX graph once over float32 (N, size, size, 3), already scaled; returns a list of arrays (N, ...).
 
     With `give_back` the memory that it took goes back to the system instead of waiting for the next run.
     """

@@ -10,7 +10,6 @@ import logging
 import os
 import signal
 import sys
-from datetime import datetime
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -612,6 +611,8 @@ def _overlay_maker(classifier, _sources):
 
 
 def _report_maker(classifier, sources):
+    from datetime import datetime
+
     from cxr_core.scan_report import model_facts, scan_report
 
     facts, made = model_facts(classifier), datetime.now().astimezone()
@@ -619,6 +620,8 @@ def _report_maker(classifier, sources):
 
 
 def _dicom_maker(classifier, _sources):
+    from datetime import datetime
+
     from cxr_core.dicom_overlay import overlay_dicom
 
     made = datetime.now().astimezone()

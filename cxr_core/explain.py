@@ -70,28 +70,6 @@ def display_rgb(picture):
     return cv2.cvtColor(display_bgr(picture), cv2.COLOR_BGR2RGB)
 
 
-def window_picture(image, *, level=0.5, width=1.0, inverted=False):
-    """Show a part of the grey range, as a workstation's window and level do.
-
-    Args:
-        image: uint8 (...).
-        level: float in [0, 1], the middle of the part that is shown.
-        width: float in (0, 1], its size; what lies outside becomes black or white.
-        inverted: bool, swap black and white afterwards.
-
-    Returns:
-        uint8 of the same shape.
-
-    Raises:
-        ValueError: level or width outside its range.
-    """
-    if not 0 <= level <= 1 or not 0 < width <= 1:
-        raise ValueError(f"level must lie in [0, 1] and width in (0, 1]; received {level} and {width}.")
-    values = np.arange(256) / 255
-    table = np.round(np.clip((values - level) / width + 0.5, 0, 1) * 255).astype(np.uint8)
-    return cv2.LUT(image, 255 - table if inverted else table)
-
-
 def shrink(image, side):
     """Return an image whose longest side is at most `side` pixels; smaller ones stay as they are."""
     scale = side / max(image.shape[:2])

@@ -1,11 +1,8 @@
 """Plotly figures: each takes numbers that are already computed and only draws them."""
 
-import base64
-
 import plotly.graph_objects as go
 
 from cxr_core.config import class_colours, class_label
-from cxr_core.explain import png_bytes
 
 _DASHES = {"micro": ("Micro average", "#CC79A7", "dot"), "macro": ("Macro average", "#999999", "dash")}
 _COLOUR_SCALES = {"jet": "Jet", "inferno": "Inferno"}
@@ -266,22 +263,6 @@ def probability_figure(classes, probabilities):
     figure.update_xaxes(range=[0, 100])
     finish_figure(figure, "The classifier's probabilities", "Probability in %", "Class")
     return figure.update_layout(height=70 + 50 * len(classes), showlegend=False)
-
-
-def picture_figure(image_rgb):
-    """Show a picture to zoom and pan, at its full size.
-
-    Args:
-        image_rgb: uint8 (H, W, 3).
-    """
-    height, width = image_rgb.shape[:2]
-    source = "data:image/png;base64," + base64.b64encode(png_bytes(image_rgb)).decode()
-    figure = go.Figure(go.Image(source=source, hoverinfo="skip"))
-    figure.update_xaxes(title_text="Pixels from the left", range=[0, width], constrain="domain")
-    figure.update_yaxes(
-        title_text="Pixels from the top", range=[height, 0], scaleanchor="x", constrain="domain", constraintoward="top"
-    )
-    return figure.update_layout(height=620, dragmode="pan", margin={"l": 10, "r": 10, "t": 10, "b": 10})
 
 
 def colour_bar_figure(colour_map):

@@ -6,19 +6,12 @@ from cxr_core.archive import is_zip
 from cxr_core.card import card_figures
 from cxr_core.many import Source, read_source
 from cxr_core.pictures import UnreadablePicture
-from ui.answer import (
-    answer_scan,
-    choose_maps,
-    offer_downloads,
-    show_neighbours,
-    show_numbers,
-    show_original,
-    show_verdict,
-)
+from ui.answer import answer_scan, choose_maps, offer_downloads, show_neighbours, show_numbers, show_verdict
 from ui.blocks import page_header, research_notice, show_figures_row
 from ui.examples import example_pictures
 from ui.many import MAX_UPLOAD_MEGABYTES, answer_given, ask_for_folder, forget_answers, show_many
 from ui.models import choose_model, open_classifier
+from ui.viewer import view_picture
 
 page_header("Predict", "A classifier's answer to a scan, or to many, and where in the picture it comes from.")
 research_notice()
@@ -63,7 +56,7 @@ else:
     source = Source(example, lambda: examples[example])
 try:
     data = read_source(source)
-    answer = answer_scan(classifier, data, layer, method)
+    answer, answer_again = answer_scan(classifier, data, layer, method)
 except UnreadablePicture as error:
     st.error(f"{error} Choose another file.", icon=":material/broken_image:")
     st.stop()
@@ -74,8 +67,9 @@ if example and not uploads:
 if wanted:
     show_numbers(answer, classifier, look)
     show_neighbours(answer, classifier)
-offer_downloads(source.name, data, answer, classifier, with_numbers=wanted, look=look)
-show_original(answer.prediction.picture)
+offer_downloads(source.name, data, answer_again, classifier, with_numbers=wanted, look=look)
+st.markdown("**The picture**")
+view_picture(answer.prediction.picture, key="original")
 
 figures = card_figures(classifier.card)
 if figures:

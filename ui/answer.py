@@ -1,6 +1,7 @@
 """An answer on a page: the label or why there is none, what to mind, and where the classifier looked."""
 
 import hashlib
+from dataclasses import replace
 from datetime import datetime
 
 import streamlit as st
@@ -8,17 +9,8 @@ import streamlit as st
 from cxr_core.answers import answer_upload, confidence_sentence, load_track_record, operating_sentence
 from cxr_core.classifier import Classifier
 from cxr_core.config import class_label, is_shared
-from cxr_core.explain import (
-    COLOUR_MAPS,
-    MAP_METHODS,
-    SCREEN_SIDE,
-    MapUnavailable,
-    display_rgb,
-    png_bytes,
-    shrink,
-    window_picture,
-)
-from cxr_core.figures import colour_bar_figure, picture_figure, probability_figure
+from cxr_core.explain import COLOUR_MAPS, MAP_METHODS, SCREEN_SIDE, MapUnavailable, png_bytes, shrink
+from cxr_core.figures import colour_bar_figure, probability_figure
 from cxr_core.gate import Neighbour
 from cxr_core.many import safe_stem
 from cxr_core.neighbours import find_neighbours
@@ -31,8 +23,8 @@ _METHOD_HELP = """
 - **Grad-CAM** weighs the layer's channels by their mean gradient. At once.
 - **Grad-CAM++** weighs every position of a channel, too, so that several spots are not averaged away. At once; only for
   layers whose values are never below zero.
-- **Score-CAM** needs no gradient: it covers the picture by each channel in turn and asks the network again. About a
-  thousand passes, several seconds.
+- **Score-CAM** needs no gradient: it covers the picture by each channel in turn and asks the network again. Up
+  to a thousand passes, several seconds.
 """
 
 
@@ -57,7 +49,7 @@ def choose_maps(classifier):
 
 
 def answer_scan(classifier, data, layer, method):
-    """Answer one file; the last answer is kept for the visit, so that looking at it anew costs nothing.
+    """Answer one file.
 
     Args:
         classifier: classifier.Classifier.
@@ -66,26 +58,40 @@ def answer_scan(classifier, data, layer, method):
             Grad-CAM takes its place.
 
     Returns:
-        answers.Answer.
+        (answer, answer_again): answers.Answer, and a callable that returns it again. A download keeps the callable
+        until it is clicked, and with it the file's bytes, but no decoded picture.
 
     Raises:
         pictures.UnreadablePicture: as `answers.answer_upload`.
     """
+    answer = answer_upload(classifier, data, layer)
+    maps = None if method == "Grad-CAM" else _further_maps(classifier, data, answer.prediction.image_u8, layer, method)
+
+    def with_maps(plain):
+        if maps is None:
+            return plain
+        return replace(plain, prediction=replace(plain.prediction, maps=maps, map_method=method))
+
+    return with_maps(answer), lambda: with_maps(answer_upload(classifier, data, layer))
+
+
+def _further_maps(classifier, data, image_u8, layer, method):
+    """Return the maps, kept until others are asked for; None, with a sentence on the page, where they cannot be had."""
     key = (classifier, hashlib.sha256(data).digest(), layer, method)
-    known = st.session_state.get("answer")
+    known = st.session_state.get("maps")
     if known is None or known["key"] != key:
-        known = {"key": key, "why_not": None}
+        known = {"key": key, "maps": None, "why_not": None}
         with progress_bars() as phase:
             # Only Score-CAM takes long enough to be waited for.
             report = phase("Covering the picture, channel by channel") if method == "Score-CAM" else None
             try:
-                known["answer"] = answer_upload(classifier, data, layer, method, progress=report)
+                known["maps"] = classifier.further_maps(image_u8, layer, method, progress=report)
             except MapUnavailable as error:
-                known |= {"answer": answer_upload(classifier, data, layer), "why_not": str(error)}
-        st.session_state["answer"] = known
+                known["why_not"] = str(error)
+        st.session_state["maps"] = known
     if known["why_not"]:
         st.info(f"{known['why_not']} The maps below are Grad-CAM.", icon=":material/info:")
-    return known["answer"]
+    return known["maps"]
 
 
 def show_verdict(answer, classifier, folder):
@@ -122,7 +128,7 @@ def show_verdict(answer, classifier, folder):
 
 
 def show_numbers(answer, classifier, look):
-    """Show the probabilities, and the map of every class side by side."""
+    """Show the probabilities, and the map of every class side by side; `look` as for `offer_downloads`."""
     prediction = answer.prediction
     show_figure(probability_figure(prediction.classes, prediction.probabilities))
     st.markdown(f"**Where the classifier looked** ({prediction.map_method})")
@@ -134,12 +140,12 @@ def show_numbers(answer, classifier, look):
     show_figure(colour_bar_figure(look["colour_map"]))
 
 
-def offer_downloads(name, data, answer, classifier, *, with_numbers, look):
+def offer_downloads(name, data, answer_again, classifier, *, with_numbers, look):
     """Offer what can be kept of an answer: the overlay, where numbers are wanted, and a report.
 
     Args:
         name, data: str and bytes, the file's.
-        answer: answers.Answer.
+        answer_again: callable that returns the answers.Answer.
         classifier: the classifier.Classifier that answered.
         with_numbers: bool, whether probabilities and maps are shown.
         look: dict of alpha and colour_map, as for `explain.overlay_map`.
@@ -148,7 +154,7 @@ def offer_downloads(name, data, answer, classifier, *, with_numbers, look):
         if with_numbers:
             st.download_button(
                 "Download the overlay",
-                lambda: png_bytes(answer.overlay(classifier, answer.prediction.label, **look)),
+                lambda: _overlay_bytes(answer_again(), classifier, look),
                 "overlay.png",
                 "image/png",
                 icon=":material/download:",
@@ -157,7 +163,7 @@ def offer_downloads(name, data, answer, classifier, *, with_numbers, look):
         if with_numbers and is_dicom(data):
             st.download_button(
                 "Download the overlay as DICOM",
-                lambda: _dicom_bytes(answer, classifier, look),
+                lambda: _dicom_bytes(answer_again(), classifier, look),
                 "overlay.dcm",
                 "application/dicom",
                 icon=":material/radiology:",
@@ -167,13 +173,23 @@ def offer_downloads(name, data, answer, classifier, *, with_numbers, look):
         st.download_button(
             "Download a report",
             lambda: scan_report(
-                name, answer, classifier, model_facts(classifier), made=_now(), with_numbers=with_numbers, **look
+                name,
+                answer_again(),
+                classifier,
+                model_facts(classifier),
+                made=_now(),
+                with_numbers=with_numbers,
+                **look,
             ),
             f"{safe_stem(name)}.html",
             "text/html",
             icon=":material/description:",
             help="One page to print or keep: the answer, why, by which classifier, and its limits.",
         )
+
+
+def _overlay_bytes(answer, classifier, look):
+    return png_bytes(answer.overlay(classifier, answer.prediction.label, **look))
 
 
 def _dicom_bytes(answer, classifier, look):
@@ -220,16 +236,3 @@ def _training_roots(classifier):
 @st.cache_data(max_entries=100, show_spinner=False, hash_funcs={Classifier: lambda c: str(c.path), Neighbour: repr})
 def _neighbour_paths(classifier, neighbours, roots):
     return find_neighbours(classifier, neighbours, roots)
-
-
-def show_original(picture):
-    """Show the picture at its full size, to zoom, pan, invert and window."""
-    st.markdown("**The picture**")
-    left, middle, right = st.columns(3, vertical_alignment="bottom")
-    level = left.slider("Level in %", 0, 100, 50, help="The middle of the grey range that is shown.")
-    width = middle.slider(
-        "Window in %", 1, 100, 100, help="How much of the grey range is shown: less means more contrast."
-    )
-    inverted = right.toggle("Invert", help="Swap black and white. The classifier saw the picture as it is.")
-    shown = window_picture(display_rgb(picture), level=level / 100, width=width / 100, inverted=inverted)
-    show_figure(picture_figure(shown), key="original")

@@ -53,9 +53,7 @@ def progress_bar(name):
 
 def show_figure(figure, key=None):
     """Show a plotly figure at the page's width, in the page's theme."""
-    st.plotly_chart(
-        figure, width="stretch", key=key, config={"displaylogo": False, "scrollZoom": figure.layout.dragmode == "pan"}
-    )
+    st.plotly_chart(figure, width="stretch", key=key, config={"displaylogo": False})
 
 
 def show_history(epochs, batches=None):

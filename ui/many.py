@@ -82,7 +82,7 @@ def answer_given(classifier, uploads, directory):
 
 def forget_answers():
     """Let go of what was answered, and of the uploads behind it."""
-    for name in ("many", "answer"):
+    for name in ("many", "maps"):
         st.session_state.pop(name, None)
 
 

@@ -100,6 +100,7 @@ def test_an_uploaded_scan_gets_a_prediction_and_an_overlay(app, page, scan):
     overlay_on_page = page.get_by_test_id("stImage").first.locator("img")
     expect(overlay_on_page).to_be_visible()
     page.wait_for_function("image => image.naturalWidth > 0", arg=overlay_on_page.element_handle())
+    page.wait_for_selector(IDLE)
     with page.expect_download() as download:
         page.get_by_role("button", name="Download the overlay").click()
     overlay = cv2.imread(str(download.value.path()))
@@ -116,7 +117,7 @@ def test_a_dicom_file_of_another_examination_gets_no_answer_and_its_numbers_on_r
     expect(page.get_by_role("button", name="Download the overlay")).to_have_count(0)
     expect(page.get_by_text("Zyxwv")).to_have_count(0)
     page.get_by_text("Show the numbers all the same").click()
-    expect(page.get_by_role("button", name="Download the overlay")).to_be_visible()
+    expect(page.get_by_role("button", name="Download the overlay", exact=True)).to_be_visible()
 
 
 def test_a_file_that_is_no_picture_gets_a_sentence_and_no_traceback(app, page, tmp_path):

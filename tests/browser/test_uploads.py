@@ -35,6 +35,16 @@ def upload(page, *files):
     page.set_input_files('input[type="file"]', payload)
 
 
+def downloaded(page, name):
+    """Click a download button once the page has come to rest; returns bytes."""
+    button = page.get_by_role("button", name=name)
+    expect(button).to_be_visible()
+    page.wait_for_selector(IDLE)
+    with page.expect_download() as download:
+        button.click()
+    return download.value.path().read_bytes()
+
+
 def goes_on_working(page):
     """No traceback, and the next file is answered."""
     expect(page.get_by_test_id("stException")).to_have_count(0)
@@ -47,9 +57,7 @@ def test_a_dicom_file_gets_its_answer_and_a_dicom_overlay_and_names_nobody(predi
     upload(predict, ("IM0001", dicom(DRAWING, PatientName="Zyxwv^Jane", PatientID="QQ4711QQ")))
     expect(predict.get_by_role("heading", name=OUTCOME)).to_be_visible()
     predict.get_by_text("Show the numbers all the same").click()
-    with predict.expect_download() as download:
-        predict.get_by_role("button", name="Download the overlay as DICOM").click()
-    written = download.value.path().read_bytes()
+    written = downloaded(predict, "Download the overlay as DICOM")
     assert written[128:132] == b"DICM"
     assert b"Zyxwv" not in written
     expect(predict.get_by_text(re.compile("Zyxwv|QQ4711QQ"))).to_have_count(0)
@@ -69,9 +77,7 @@ def test_a_zip_becomes_a_table_whose_row_opens_its_answer_and_whose_overlays_com
     predict.mouse.click(box["x"] + 18, box["y"] + 70)
     expect(predict.get_by_role("heading", name=OUTCOME)).to_be_visible()
     expect(predict.get_by_test_id("stText").get_by_text("scans/a.png")).to_be_visible()
-    with predict.expect_download() as download:
-        predict.get_by_role("button", name="Download the table").click()
-    assert len(download.value.path().read_text().splitlines()) == 4
+    assert len(downloaded(predict, "Download the table").splitlines()) == 4
     goes_on_working(predict)
 
 
@@ -90,28 +96,48 @@ def test_a_file_that_was_cut_short_gets_one_sentence(predict):
     goes_on_working(predict)
 
 
+def seen(page):
+    """What the viewer shows within its rounded corners, float grey (h, w)."""
+    stage = page.locator(".cxr-stage")
+    stage.scroll_into_view_if_needed()
+    page.wait_for_function("document.querySelector('.cxr-stage img').naturalWidth > 0")
+    whole = cv2.imdecode(np.frombuffer(stage.screenshot(), np.uint8), cv2.IMREAD_GRAYSCALE)
+    return whole[8:-8, 8:-8].astype(float)
+
+
+def place(page):
+    """(scale, pixels from the left) of the viewer's picture."""
+    matrix = page.evaluate("getComputedStyle(document.querySelector('.cxr-stage img')).transform")
+    parts = [float(part) for part in re.findall(r"-?[\d.]+", matrix)]
+    return parts[0], parts[4]
+
+
 def test_the_picture_zooms_under_the_wheel_and_moves_under_the_mouse(predict):
     upload(predict, ("scan.png", PNG))
-    plot = predict.locator(".st-key-original .js-plotly-plot .nsewdrag")
-    plot.scroll_into_view_if_needed()
-    predict.wait_for_selector(IDLE)
-
-    # plotly takes a moment over a zoom, and no drag until then.
-    predict.evaluate(f"window.moves = 0; {PLOT}.on('plotly_relayout', () => window.moves++)")
-    whole, box = predict.evaluate(RANGE), plot.bounding_box()
-    predict.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    seen(predict)
+    box = predict.locator(".cxr-stage").bounding_box()
+    middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    assert place(predict) == (1, 0)
+    predict.mouse.move(*middle)
     predict.mouse.wheel(0, -400)
-    predict.wait_for_function("window.moves > 0")
-    near = predict.evaluate(RANGE)
-    assert near[1] - near[0] < whole[1] - whole[0]
+    predict.wait_for_function("document.querySelector('.cxr-stage img').style.transform.includes('scale(2.7')")
+    scale, left = place(predict)
+    # What lay under the mouse still does.
+    assert (box["width"] / 2 - left) / scale == pytest.approx(box["width"] / 2, abs=1)
     predict.mouse.down()
-    predict.mouse.move(box["x"] + box["width"] / 2 + 60, box["y"] + box["height"] / 2, steps=5)
+    predict.mouse.move(middle[0] + 60, middle[1], steps=5)
     predict.mouse.up()
-    predict.wait_for_function("window.moves > 1")
-    moved = predict.evaluate(RANGE)
-    assert moved[0] < near[0]
-    assert moved[1] - moved[0] == pytest.approx(near[1] - near[0])
+    assert place(predict) == (pytest.approx(scale), pytest.approx(left + 60, abs=1))
+    predict.get_by_role("button", name="Reset").click()
+    assert place(predict) == (1, 0)
 
 
-PLOT = "document.querySelector('.st-key-original .js-plotly-plot')"
-RANGE = f"{PLOT}._fullLayout.xaxis.range"
+def test_window_level_and_inversion_show_the_greys_they_name(predict):
+    upload(predict, ("scan.png", PNG))
+    whole = seen(predict)
+    predict.get_by_role("slider", name="Level in %").fill("40")
+    predict.get_by_role("slider", name="Window in %").fill("50")
+    expected = np.clip((whole / 255 - 0.4) / 0.5 + 0.5, 0, 1) * 255
+    np.testing.assert_allclose(seen(predict), expected, atol=4)
+    predict.get_by_role("checkbox", name="Invert").check()
+    np.testing.assert_allclose(seen(predict), 255 - expected, atol=4)

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from cxr_core.explain import display_bgr, display_rgb, overlay_map, png_bytes, scale_maps, window_picture
+from cxr_core.explain import display_bgr, display_rgb, overlay_map, png_bytes, scale_maps
 
 RNG = np.random.default_rng(0)
 GREY = RNG.integers(0, 255, (40, 50), dtype=np.uint8)
@@ -89,18 +89,3 @@ def test_png_bytes_decode_to_the_image(image):
     from PIL import Image
 
     np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(png_bytes(image)))), image)
-
-
-def test_the_whole_window_leaves_a_picture_as_it_is_and_inversion_turns_it_over():
-    np.testing.assert_array_equal(window_picture(GREY), GREY)
-    np.testing.assert_array_equal(window_picture(GREY, inverted=True), 255 - GREY)
-
-
-def test_half_a_window_stretches_the_middle_and_cuts_the_rest():
-    expected = np.clip((GREY / 255.0 - 0.25) / 0.5, 0, 1) * 255
-    np.testing.assert_allclose(window_picture(GREY, level=0.5, width=0.5), expected, atol=0.51)
-
-
-def test_a_window_of_no_width_is_refused():
-    with pytest.raises(ValueError, match="received 0.5 and 0"):
-        window_picture(GREY, width=0)

@@ -76,7 +76,6 @@ def test_nothing_is_kept_of_an_upload_that_was_taken_back():
     assert "many" in app.session_state
     app.file_uploader[0].clear().run()
     assert "many" not in app.session_state
-    assert "answer" not in app.session_state
 
 
 def test_more_pictures_than_a_page_takes_are_refused_with_the_way_out(monkeypatch):
