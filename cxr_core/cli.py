@@ -16,6 +16,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from cxr_core.config import NOTICE, SHIPPED_MODEL_DIR
+from cxr_core.names import printable_name
 
 WRONG_USAGE = 2
 _SPLIT_HELP = "grouped (default), stratified, random, article, or given: as the column split of a CSV says"
@@ -422,7 +423,8 @@ def _predict(options):
         _predict_file(classifier, file, number, options.cam_dir)
         for number, file in enumerate(tqdm(options.files, desc="Predicting", disable=None, leave=False), start=1)
     ]
-    _write_result(rows, options.json, "\n".join(f"{row['file']}: {_row_summary(row)}" for row in rows))
+    lines = [f"{printable_name(row['file'])}: {_row_summary(row)}" for row in rows]
+    _write_result(rows, options.json, "\n".join(lines))
     print(NOTICE, file=sys.stderr)
     return int(any(row["status"] == "error" for row in rows))
 
