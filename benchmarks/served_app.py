@@ -140,6 +140,7 @@ class _App:
     async def upload(self, page, path):
         """Upload a picture in a new session; return (seconds until its answer is seen, its heading)."""
         await self.visit(page, "predict")
+        await page.get_by_test_id("stFileUploaderDropzone").first.wait_for()
         start = time.perf_counter()
         await page.set_input_files('input[type="file"]', path)
         heading = page.get_by_role("heading", name=_ANSWERED)

@@ -9,6 +9,7 @@ import numpy as np
 from cxr_core.classifier import Prediction
 from cxr_core.config import class_label
 from cxr_core.explain import overlay_map
+from cxr_core.film_edges import FILM_SIDES, count_film_sides
 from cxr_core.gate import MEASURES, Verdict, gate_measures
 from cxr_core.picture_measures import TEXT_MARKS, count_text_marks
 
@@ -24,6 +25,10 @@ TEXT_NOTE = (
     "Letters or arrows stand in this picture: a classifier can read them instead of lungs, and they may name a person."
 )
 _TINTED = "This picture has a tint, as a photograph of a film or a screen has; radiographs are grey."
+_FILM = (
+    "Straight edges surround what this picture shows, as those of a film or a screen in a photograph. Photographs are "
+    "not what the classifier learned from."
+)
 _WORDS = ((0.95, "almost certain"), (0.8, "fairly sure"), (0.6, "leaning towards it"), (0.0, "a guess"))
 
 
@@ -212,4 +217,6 @@ def _picture_notes(picture, coloured):
         notes.append(TEXT_NOTE)
     if coloured >= TINTED_SHARE:
         notes.append(_TINTED)
+    if count_film_sides(picture) >= FILM_SIDES:
+        notes.append(_FILM)
     return notes

@@ -17,6 +17,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from cxr_core.config import NOTICE, SHIPPED_MODEL_DIR
+from cxr_core.names import printable_name
 
 WRONG_USAGE = 2
 _SPLIT_HELP = "grouped (default), stratified, random, article, or given: as the column split of a CSV says"
@@ -569,7 +570,8 @@ def _predict(options):
 
     items = answer_many(classifier, sources, keep=keep, progress=_progress("Predicting"))
     rows = [item.row for item in items]
-    _write_result(rows, options.json, "\n".join(f"{row['file']}: {_row_summary(row)}" for row in rows))
+    lines = [f"{printable_name(row['file'])}: {_row_summary(row)}" for row in rows]
+    _write_result(rows, options.json, "\n".join(lines))
     if options.csv:
         write_text(options.csv, rows_csv(rows, classifier.classes))
     print(NOTICE, file=sys.stderr)

@@ -2,6 +2,8 @@
 
 import re
 
+from cxr_core.names import printable_name
+
 # What Streamlit's Markdown gives a meaning to, and its short forms such as :material/home: and $x$.
 _MARKUP = re.compile(r"([\\`*_{}\[\]()#+\-.!|~<>$:&@])")
 
@@ -14,7 +16,7 @@ def plain_name(name, longest=60):
         longest: int, of a longer name the end is kept, which tells files apart.
 
     Returns:
-        str; what cannot be printed, line breaks and marks that turn the direction of writing among it, is a "�".
+        str; for what cannot be printed see `printable_name`.
     """
-    shown = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in name)
+    shown = printable_name(name)
     return _MARKUP.sub(r"\\\1", shown if len(shown) <= longest else "…" + shown[-longest:])

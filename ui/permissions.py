@@ -16,7 +16,7 @@ from ui.names import plain_name
 
 ACTIONS = {
     "folders": "Opening folders of this computer",
-    "training": "Starting or stopping long work",
+    "training": "Training and other long work",
     "deletion": "Deleting runs",
     "keeping": "Changing what is kept for everyone",
 }

@@ -267,6 +267,12 @@ def test_predict_prints_one_line_per_file_and_the_notice_beside(command, picture
     assert NOTICE in errors
 
 
+def test_a_file_name_with_control_characters_moves_no_cursor(command, pictures, tmp_path):
+    shutil.copy(pictures[0], tmp_path / "a\x1b[2Jb\u202egnp.png")
+    _, output, _ = command("predict", tmp_path / "a\x1b[2Jb\u202egnp.png")
+    assert output.startswith(str(tmp_path / "a\ufffd[2Jb\ufffdgnp.png"))
+
+
 def test_predict_names_a_missing_file_and_a_folder(command, tmp_path):
     code, output, _ = command("predict", tmp_path / "gone.png", tmp_path, "--json", "-")
     assert code == 1

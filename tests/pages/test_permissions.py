@@ -184,7 +184,7 @@ def test_who_is_signed_in_is_named_and_may_do_what_they_may(monkeypatch, stopped
 def test_visitors_cannot_train_and_are_told_why(shared, stopped_run):
     app = open_page("training")
     assert not app.exception
-    assert "Starting or stopping long work is off for visitors." in said(app.caption)
+    assert "Training and other long work is off for visitors." in said(app.caption)
     assert {"Start training", "Queue this training", "Resume"}.isdisjoint(labels(app.button))
 
 

@@ -1,0 +1,53 @@
+"""Is this a photograph of a film or a screen? Its straight edges lie inside the picture, with some light around."""
+
+import cv2
+import numpy as np
+
+# Sides whose edge was found, and the share of an edge's height at which it must have been found.
+FILM_SIDES, _STRAIGHT = 3, 0.6
+_SIDE = 256
+# Edges are looked for between a sixth and five sixths of the height, in the outer third.
+_FROM, _TO, _REACH, _MARGIN = 40, 216, 80, 2
+_SLOPES = np.linspace(-0.36, 0.36, 73)
+# Around the black frame of a radiograph is nothing; around a film is a room, a wall or a light box.
+_DARK = 12
+
+
+def count_film_sides(pixels):
+    """Count the sides of a film or a screen that lie inside a picture as straight edges.
+
+    At every height the steepest step within the outer third counts; where it lies on one line, aslant by
+    up to 20 degrees, at six of ten heights, and what is outside is not black, that side has an edge.
+
+    Args:
+        pixels: uint8 or uint16, (H, W) or (H, W, 3) BGR; not changed.
+
+    Returns:
+        int from 0 to 4; from `FILM_SIDES` on it is a photograph. Of 2,523 radiographs of six collections
+        5 have so many, and of drawn photographs of films 93 % on a light box, 69 % on a wall, 40 % in a dark
+        room (`python -m benchmarks.films`). A film that fills the picture is not found.
+    """
+    small = cv2.resize(pixels, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
+    small = small if small.ndim == 2 else cv2.cvtColor(small, cv2.COLOR_BGR2GRAY)
+    small = small.astype(np.float32) * (255 / 65535 if small.dtype == np.uint16 else 1)
+    small = cv2.GaussianBlur(small, (0, 0), 1)
+    across, down = cv2.Sobel(small, cv2.CV_32F, 1, 0), cv2.Sobel(small, cv2.CV_32F, 0, 1)
+    views = ((across, small), (across[:, ::-1], small[:, ::-1]), (down.T, small.T), (down.T[:, ::-1], small.T[:, ::-1]))
+    return sum(_has_edge(*view) for view in views)
+
+
+def _has_edge(steps, picture):
+    """Return True if the left side of a picture, float32 (256, 256), has a straight edge inside."""
+    position = np.abs(steps[_FROM:_TO, _MARGIN:_REACH]).argmax(axis=1) + _MARGIN
+    height = np.arange(_FROM, _TO) - _SIDE / 2
+    # One row per slope: where each step's line would cross the middle.
+    crossing = np.round(position - _SLOPES[:, None] * height).astype(np.int64) + _SIDE
+    width = 3 * _SIDE
+    votes = np.bincount((crossing + width * np.arange(len(_SLOPES))[:, None]).ravel(), minlength=width * len(_SLOPES))
+    votes = votes.reshape(len(_SLOPES), width)
+    near = votes[:, :-2] + votes[:, 1:-1] + votes[:, 2:]
+    best = int(near.argmax())
+    place = best % (width - 2) + 1 - _SIDE
+    if near.flat[best] < _STRAIGHT * len(height) or place < 2 * _MARGIN:
+        return False
+    return float(np.median(picture[_FROM:_TO, : max(1, place - 3)])) > _DARK
