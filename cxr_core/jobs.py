@@ -65,6 +65,7 @@ class JobPlan:
         at_once: int >= 1, trainings at the same time. Each takes all cores it can get and about a gigabyte.
         ray: str, address of a Ray cluster that trains them, "" for this computer.
         runs_dir: str, where the run folders lie; every worker of a cluster must see it under this path.
+        prefix: str, what their names begin with; chosen when the job is made, so that no two jobs share a run.
 
     Raises:
         ValueError: a value outside its range; the rule and the value are named.
@@ -78,6 +79,7 @@ class JobPlan:
     at_once: int = 1
     ray: str = ""
     runs_dir: str = str(RUNS_DIR)
+    prefix: str = ""
 
     def __post_init__(self):
         check_kinds(self)
@@ -242,7 +244,8 @@ def create_job(plan, path=None, decisions=None):
         ValueError: the folder already holds a job, or cannot be written.
     """
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-    job = Job(Path(path or JOBS_DIR / f"{stamp}-{plan.kind}-{secrets.token_hex(2)}").resolve())
+    plan = replace(plan, prefix=f"{stamp}-{plan.kind}-{secrets.token_hex(2)}")
+    job = Job(Path(path or JOBS_DIR / plan.prefix).resolve())
     decisions = load_decisions(decisions_path(plan.config.roots)) if decisions is None else decisions
     try:
         job.path.mkdir(parents=True, exist_ok=True)
@@ -252,7 +255,7 @@ def create_job(plan, path=None, decisions=None):
     except OSError as error:
         raise ValueError(f"The job folder {job.path} cannot be written: {error.strerror}.") from error
     save_decisions(decisions, job.path / DECISIONS_FILE)
-    _write_members(job, _first_members(plan, job.name))
+    _write_members(job, _first_members(plan))
     job.write_status(JobStatus("starting", "Starting", started=time.time(), **process_facts()))
     write_json(job.path / "job.json", asdict(plan) | {"config": plan.config.to_dict()})
     return job
@@ -508,7 +511,7 @@ class _Foreman:
         past = [(m.values, _loss(m)) for m in self._members if m.state in ("finished", "failed")]
         number, base = len(self._members) + 1, replace(self._plan.config, export=False)
         config, values = suggest_trial(base, self._plan.tune, past, number=number, seed=base.seed)
-        member = _member(self._plan, self._job.name, f"trial {number} of {self._plan.count}", config, values)
+        member = _member(self._plan, f"trial {number} of {self._plan.count}", config, values)
         self._members.append(member)
         self._waiting.append(member)
         _write_members(self._job, self._members)
@@ -556,18 +559,18 @@ class _Foreman:
         self._job.write_status(replace(status, state="running", message=message))
 
 
-def _first_members(plan, name):
+def _first_members(plan):
     if plan.kind == "folds":
         return [
-            _member(plan, name, f"fold {i} of {plan.count}", replace(plan.config, folds=plan.count, fold=i))
+            _member(plan, f"fold {i} of {plan.count}", replace(plan.config, folds=plan.count, fold=i))
             for i in range(1, plan.count + 1)
         ]
-    return [_member(plan, name, f"seed {seed}", replace(plan.config, seed=seed)) for seed in plan.seeds]
+    return [_member(plan, f"seed {seed}", replace(plan.config, seed=seed)) for seed in plan.seeds]
 
 
-def _member(plan, name, label, config, values=None):
+def _member(plan, label, config, values=None):
     # The number alone: "fold 2 of 5" and "seed 3" are the second word of a folder's name.
-    folder = f"{name}-{label.split()[0]}-{label.split()[1]}"
+    folder = f"{plan.prefix}-{label.split()[0]}-{label.split()[1]}"
     return Member(label, Run(Path(plan.runs_dir) / folder), config, values or {})
 
 
