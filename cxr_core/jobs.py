@@ -13,6 +13,7 @@ stop, pause     requests
 """
 
 import secrets
+import shutil
 import subprocess
 import sys
 import time
@@ -28,7 +29,7 @@ from cxr_core.config import JOBS_DIR, PROJECT_DIR, RUNS_DIR
 from cxr_core.decisions import DECISIONS_FILE, decisions_path, load_decisions, save_decisions
 from cxr_core.evaluate import figure_text
 from cxr_core.files import read_json, write_json
-from cxr_core.processes import own_children, process_facts, process_is_alive
+from cxr_core.processes import find_process, own_children, process_facts, process_is_alive
 from cxr_core.recipes import TrainingConfig, config_from_dict
 from cxr_core.repeats import pooled_metrics, pooled_predictions, repeats_sentence, repeats_table, spread_table
 from cxr_core.runs import ACTIVE, RESUMABLE, Run, create_run, halt_run, hold_run, pause_run, resume_run, spawn_detached
@@ -206,13 +207,6 @@ class Job:
         """Write a JobStatus, stamped with the time."""
         write_json(self.path / "status.json", vars(status) | {"updated": time.time()})
 
-    def results(self):
-        """Return `results.json`, as `job_results` makes it, or None before or where it is broken."""
-        try:
-            return read_json(self.path / "results.json")
-        except (FileNotFoundError, ValueError):
-            return None
-
     @property
     def stop_requested(self):
         """True once somebody asked the job to stop."""
@@ -303,6 +297,10 @@ def stop_job(job, *, patience_seconds=8.0):
     end = time.monotonic() + patience_seconds
     while job.status().is_active and time.monotonic() < end:
         time.sleep(0.05)
+    process = find_process(status) if job.status().is_active else None
+    if process is not None:
+        # Its trainings follow it; see `processes.own_children`.
+        process.kill()
 
 
 def pause_job(job):
@@ -503,6 +501,8 @@ class _Foreman:
                 return
             member = self._waiting.pop(0)
             if not _has_begun(member.run):
+                # What a killed job had only begun to make.
+                shutil.rmtree(member.run.path, ignore_errors=True)
                 create_run(member.config, member.run.path, self._decisions, queued=True)
             self._workers.start(member.run)
             self._active.append(member)

@@ -18,6 +18,7 @@ from cxr_core.decisions import Decisions
 from cxr_core.jobs import (
     Job,
     JobPlan,
+    JobStatus,
     carry_out_job,
     claim_job,
     create_job,
@@ -285,6 +286,23 @@ def test_two_processes_on_one_job_are_refused(tmp_path):
     with FileLock(job.path / ".lock"), pytest.raises(RunTaken):
         job.write_status(replace(job.status(), state="paused"))
         claim_job(job)
+
+
+def test_a_job_that_heeds_no_request_is_ended_by_force(tmp_path):
+    job = new_job(tmp_path)
+    with subprocess.Popen(["sleep", "600"]) as deaf:
+        job.write_status(JobStatus("running", **process_facts(deaf.pid)))
+        stop_job(job, patience_seconds=0.1)
+        assert deaf.wait() == -signal.SIGKILL
+    assert job.status().state == "stopped"
+
+
+def test_a_run_folder_that_a_killed_job_only_began_to_make_is_made_anew(tmp_path):
+    job = new_job(tmp_path)
+    folder = job.members()[0].run.path
+    folder.mkdir(parents=True)
+    (folder / "config.json").touch()
+    assert carry_out_job(job, Workers()) == "finished"
 
 
 def test_stopping_an_ended_job_changes_nothing(tmp_path):
