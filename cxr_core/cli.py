@@ -350,7 +350,8 @@ def _start_and_carry_out(options, **what):
 
 def _carry_out_job(job, json_target=None):
     """Work on a job in this process, and tell what it found; returns the exit code."""
-    from cxr_core.jobs import carry_out_job, job_results, job_summary
+    from cxr_core.foreman import carry_out_job
+    from cxr_core.jobs import job_results, job_summary
     from cxr_core.processes import follow_owner
 
     follow_owner((job.path / "stop").touch)

@@ -12,7 +12,7 @@ from cxr_core.jobs import Job
 @pytest.fixture
 def command(capfd, monkeypatch, tmp_path):
     """A callable(*words) that runs one command without training and gives (exit code, output, errors)."""
-    monkeypatch.setattr("cxr_core.jobs.LocalWorkers", Workers)
+    monkeypatch.setattr("cxr_core.foreman.LocalWorkers", Workers)
     monkeypatch.setattr("cxr_core.runs.Run.needs_export", property(lambda run: False))
     monkeypatch.setattr(cli.signal, "signal", lambda *_: None)
 

@@ -1,4 +1,4 @@
-"""jobs.py with a stand-in for training: real processes, locks and kills, no network."""
+"""jobs.py and foreman.py with a stand-in for training: real processes, locks and kills, no network."""
 
 import json
 import os
@@ -15,11 +15,11 @@ from conftest import PROJECT
 from filelock import FileLock
 
 from cxr_core.decisions import Decisions
+from cxr_core.foreman import carry_out_job
 from cxr_core.jobs import (
     Job,
     JobPlan,
     JobStatus,
-    carry_out_job,
     claim_job,
     create_job,
     job_progress,
@@ -91,7 +91,7 @@ class Workers:
 def unowned(monkeypatch):
     """What a test changes in the environment is undone."""
     monkeypatch.setenv("CXR_LAB_OWNER", "")
-    monkeypatch.setattr("cxr_core.jobs._POLL_SECONDS", 0.01)
+    monkeypatch.setattr("cxr_core.foreman._POLL_SECONDS", 0.01)
     monkeypatch.setattr("cxr_core.jobs._DYING_SECONDS", 0.0)
 
 
@@ -121,7 +121,7 @@ def foreman_process(job, real=sys.executable):
     """A process of its own that works on a job; its trainings are the stand-in's."""
     code = (
         f"import sys; sys.executable = {sys.executable!r}\n"
-        "from pathlib import Path\nfrom cxr_core.jobs import Job, carry_out_job\n"
+        "from pathlib import Path\nfrom cxr_core.foreman import carry_out_job\nfrom cxr_core.jobs import Job\n"
         f"carry_out_job(Job(Path({str(job.path)!r})))"
     )
     return subprocess.Popen([real, "-c", code], cwd=PROJECT, start_new_session=True)
@@ -270,7 +270,7 @@ def test_a_request_ends_the_runs_and_the_job_can_be_resumed(tmp_path, monkeypatc
         asked.append(run.name)
         run.write_status(RunStatus("paused"))
 
-    monkeypatch.setattr("cxr_core.jobs.halt_run" if request_name == "stop" else "cxr_core.jobs.pause_run", obey)
+    monkeypatch.setattr("cxr_core.foreman.halt_run" if request_name == "stop" else "cxr_core.foreman.pause_run", obey)
     assert carry_out_job(job, Workers(1, ask)) == {"stop": "stopped", "pause": "paused"}[request_name]
     assert asked == [job.members()[0].run.name]
     claim_job(job)
@@ -376,7 +376,7 @@ def test_a_picture_that_two_folds_test_is_not_pooled(tmp_path):
 
 def test_a_search_tries_the_settings_as_they_are_first_and_chooses_by_validation(tmp_path, monkeypatch):
     exported = []
-    monkeypatch.setattr("cxr_core.jobs._export", exported.append)
+    monkeypatch.setattr("cxr_core.foreman._export", exported.append)
     monkeypatch.setattr("cxr_core.runs.Run.needs_export", property(lambda run: run not in exported))
     job = new_job(tmp_path, "search", count=5)
     assert carry_out_job(job, Workers()) == "finished"
