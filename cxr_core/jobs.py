@@ -6,7 +6,7 @@ job.json        the JobPlan
 members.json    the runs: label, folder, configuration, and what a trial tries
 decisions.json  pictures left out and look-alikes told apart, as they were decided when the job began
 status.json     state, process, message
-results.json    mean and spread, once all runs are finished
+results.json    what `job_results` gathers, once all runs are finished
 log.txt         what the job's process printed
 stop, pause     requests
 .lock           held by the one process that works on the job
@@ -40,7 +40,7 @@ KINDS = {
     "one is tested. Costs one training per trial.",
 }
 _DYING_SECONDS = 3.0
-_STOPPED = "Ended with its job; it goes on after its last finished epoch."
+_ENDED = "Ended by request; finished runs stay, the others go on when it is resumed."
 _WORDLESS = "The job's process ended without a word. Resume it: finished runs are not repeated."
 
 
@@ -191,7 +191,7 @@ class Job:
             return JobStatus("failed", message="The status of this job cannot be read.")
         if status.is_active and not process_is_alive(status):
             state = "stopped" if self.stop_requested else "paused" if self.pause_requested else "failed"
-            return replace(status, state=state, message=_WORDLESS if state == "failed" else _STOPPED)
+            return replace(status, state=state, message=_WORDLESS if state == "failed" else _ENDED)
         return status
 
     def write_status(self, status):
