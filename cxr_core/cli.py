@@ -147,6 +147,13 @@ def _build_parser():
     report.add_argument("model", metavar="RUN", type=Path)
     report.add_argument("--folder", type=Path, help="where to (default: report/ in the run's folder)")
 
+    mlflow = _add_command(
+        commands, "export-mlflow", _export_mlflow, "Copy a run's settings, curves, scores and files to MLflow."
+    )
+    mlflow.add_argument("run_folder", metavar="RUN", type=Path)
+    mlflow.add_argument("--uri", required=True, help="tracking server, or file:FOLDER (requirements-extra.txt)")
+    mlflow.add_argument("--experiment", default="CXR Lab", help="made where it is missing (default: CXR Lab)")
+
     predict = _add_command(commands, "predict", _predict, f"Classify pictures. {NOTICE}")
     predict.add_argument("files", metavar="FILE", nargs="+", type=Path, help="a picture, a folder or a ZIP of pictures")
     predict.add_argument(
@@ -364,7 +371,8 @@ def _start_and_carry_out(options, **what):
 
 def _carry_out_job(job, json_target=None):
     """Work on a job in this process, and tell what it found; returns the exit code."""
-    from cxr_core.jobs import carry_out_job, job_results, job_summary
+    from cxr_core.foreman import carry_out_job
+    from cxr_core.jobs import job_results, job_summary
     from cxr_core.processes import follow_owner
 
     follow_owner((job.path / "stop").touch)
@@ -553,6 +561,16 @@ def _report(options):
 
     for path in write_report(options.model, options.folder or options.model / "report"):
         print(path)
+
+
+def _export_mlflow(options):
+    from cxr_core.runs import Run
+
+    try:
+        from cxr_core.mlflow_export import export_to_mlflow
+    except ModuleNotFoundError as error:
+        raise ValueError("MLflow is not installed; pip install -r requirements-extra.txt.") from error
+    print(export_to_mlflow(Run(options.run_folder.resolve()), options.uri, experiment=options.experiment))
 
 
 def _predict(options):

@@ -6,17 +6,14 @@ job.json        the JobPlan
 members.json    the runs: label, folder, configuration, and what a trial tries
 decisions.json  pictures left out and look-alikes told apart, as they were decided when the job began
 status.json     state, process, message
-results.json    mean and spread, once all runs are finished
+results.json    what `job_results` gathers, once all runs are finished
 log.txt         what the job's process printed
 stop, pause     requests
 .lock           held by the one process that works on the job
 """
 
 import secrets
-import subprocess
-import sys
 import time
-from collections import Counter
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,15 +21,15 @@ from pathlib import Path
 import pandas as pd
 
 from cxr_core.checks import check_kinds, settings_from_dict
-from cxr_core.config import JOBS_DIR, PROJECT_DIR, RUNS_DIR
+from cxr_core.config import JOBS_DIR, RUNS_DIR
 from cxr_core.decisions import DECISIONS_FILE, decisions_path, load_decisions, save_decisions
 from cxr_core.evaluate import figure_text
 from cxr_core.files import read_json, write_json
-from cxr_core.processes import own_children, process_facts, process_is_alive
+from cxr_core.processes import find_process, process_facts, process_is_alive
 from cxr_core.recipes import TrainingConfig, config_from_dict
 from cxr_core.repeats import pooled_metrics, pooled_predictions, repeats_sentence, repeats_table, spread_table
-from cxr_core.runs import ACTIVE, RESUMABLE, Run, create_run, halt_run, hold_run, pause_run, resume_run, spawn_detached
-from cxr_core.search import suggest_trial, tunable
+from cxr_core.runs import ACTIVE, RESUMABLE, Run, hold_run, spawn_detached
+from cxr_core.search import tunable
 
 KINDS = {
     "folds": "Cross-validation: every picture is tested once, by a network that never saw it or its patient. Costs as "
@@ -42,13 +39,8 @@ KINDS = {
     "search": "Tries learning rates, dropouts and strengths of augmentation; validation chooses, and only the chosen "
     "one is tested. Costs one training per trial.",
 }
-_POLL_SECONDS = 0.5
-# A run whose process vanished is tried so often before the job says that it failed.
-_TRIES = 3
-# If so many fail before one finishes, something is wrong with all of them.
-_HOPELESS = 3
 _DYING_SECONDS = 3.0
-_STOPPED = "Ended with its job; it goes on after its last finished epoch."
+_ENDED = "Ended by request; finished runs stay, the others go on when it is resumed."
 _WORDLESS = "The job's process ended without a word. Resume it: finished runs are not repeated."
 
 
@@ -65,6 +57,7 @@ class JobPlan:
         at_once: int >= 1, trainings at the same time. Each takes all cores it can get and about a gigabyte.
         ray: str, address of a Ray cluster that trains them, "" for this computer.
         runs_dir: str, where the run folders lie; every worker of a cluster must see it under this path.
+        prefix: str, what their names begin with; chosen when the job is made, so that no two jobs share a run.
 
     Raises:
         ValueError: a value outside its range; the rule and the value are named.
@@ -78,6 +71,7 @@ class JobPlan:
     at_once: int = 1
     ray: str = ""
     runs_dir: str = str(RUNS_DIR)
+    prefix: str = ""
 
     def __post_init__(self):
         check_kinds(self)
@@ -131,7 +125,7 @@ class Member:
     @property
     def state(self):
         """Its run's state, or "waiting" before it begins."""
-        return self.run.status().state if _has_begun(self.run) else "waiting"
+        return self.run.status().state if has_begun(self.run) else "waiting"
 
 
 @dataclass(frozen=True)
@@ -197,19 +191,12 @@ class Job:
             return JobStatus("failed", message="The status of this job cannot be read.")
         if status.is_active and not process_is_alive(status):
             state = "stopped" if self.stop_requested else "paused" if self.pause_requested else "failed"
-            return replace(status, state=state, message=_WORDLESS if state == "failed" else _STOPPED)
+            return replace(status, state=state, message=_WORDLESS if state == "failed" else _ENDED)
         return status
 
     def write_status(self, status):
         """Write a JobStatus, stamped with the time."""
         write_json(self.path / "status.json", vars(status) | {"updated": time.time()})
-
-    def results(self):
-        """Return `results.json`, as `job_results` makes it, or None before or where it is broken."""
-        try:
-            return read_json(self.path / "results.json")
-        except (FileNotFoundError, ValueError):
-            return None
 
     @property
     def stop_requested(self):
@@ -242,7 +229,8 @@ def create_job(plan, path=None, decisions=None):
         ValueError: the folder already holds a job, or cannot be written.
     """
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-    job = Job(Path(path or JOBS_DIR / f"{stamp}-{plan.kind}-{secrets.token_hex(2)}").resolve())
+    plan = replace(plan, prefix=f"{stamp}-{plan.kind}-{secrets.token_hex(2)}")
+    job = Job(Path(path or JOBS_DIR / plan.prefix).resolve())
     decisions = load_decisions(decisions_path(plan.config.roots)) if decisions is None else decisions
     try:
         job.path.mkdir(parents=True, exist_ok=True)
@@ -252,7 +240,7 @@ def create_job(plan, path=None, decisions=None):
     except OSError as error:
         raise ValueError(f"The job folder {job.path} cannot be written: {error.strerror}.") from error
     save_decisions(decisions, job.path / DECISIONS_FILE)
-    _write_members(job, _first_members(plan, job.name))
+    save_members(job, _first_members(plan))
     job.write_status(JobStatus("starting", "Starting", started=time.time(), **process_facts()))
     write_json(job.path / "job.json", asdict(plan) | {"config": plan.config.to_dict()})
     return job
@@ -285,7 +273,7 @@ def claim_job(job):
     _check_resumable(job)
     with hold_run(job, patience_seconds=_DYING_SECONDS):
         _forget_requests(job)
-        _mark_started(job, None)
+        mark_started(job, None)
 
 
 def stop_job(job, *, patience_seconds=8.0):
@@ -300,6 +288,10 @@ def stop_job(job, *, patience_seconds=8.0):
     end = time.monotonic() + patience_seconds
     while job.status().is_active and time.monotonic() < end:
         time.sleep(0.05)
+    process = find_process(status) if job.status().is_active else None
+    if process is not None:
+        # Its trainings follow it; see `processes.own_children`.
+        process.kill()
 
 
 def pause_job(job):
@@ -368,8 +360,8 @@ def job_results(job):
     tested = [member.run for member in members if member.run.metrics() and member.state == "finished"]
     found = {"kind": plan.kind, "runs": _plain(repeats_table(tested)), "spread": [], "pooled": None}
     if plan.kind == "search":
-        best = _best_trial(members)
-        trials = [{"part": m.label, "run": m.run.name, **m.values, "loss": _loss(m)} for m in members]
+        best = best_trial(members)
+        trials = [{"part": m.label, "run": m.run.name, **m.values, "loss": member_loss(m)} for m in members]
         return found | {"trials": trials, "chosen": best.run.name if best else None}
     if len(tested) > 1:
         found["spread"] = _plain(spread_table(tested))
@@ -395,199 +387,42 @@ def job_summary(job):
     return "\n".join(lines)
 
 
-class LocalWorkers:
-    """Train on this computer, each run in a process of its own."""
-
-    def __init__(self, at_once):
-        self.at_once = at_once
-
-    def start(self, run):
-        """Begin a run, or let it go on after its last finished epoch."""
-        resume_run(run)
-
-    def has_ended(self, run):
-        """Return True once no process works on a run."""
-        return not run.status().is_active
-
-
-def carry_out_job(job, workers=None):
-    """Work on a job until all its runs are finished, or somebody asks for an end.
-
-    Finished runs are never repeated, interrupted ones go on after their last finished epoch, and one whose process
-    vanished is tried up to three times.
-
-    Args:
-        job: Job.
-        workers: LocalWorkers, or another with its two methods and `at_once`; by default what the plan asks for.
-
-    Returns:
-        str, the final state: "finished", "stopped", "paused" or "failed".
-
-    Raises:
-        runs.RunTaken: another process works on the job.
-        ValueError, OSError: its folder, a run's folder or the cluster does not allow it; the job is marked as
-            failed with the same sentence first.
-    """
-    with hold_run(job, patience_seconds=10.0):
-        _mark_started(job, None)
-        # Whatever this process starts must not outlive it: nobody would take note of it.
-        own_children()
-        try:
-            plan = job.plan()
-            if workers is None:
-                workers = _ray_workers(plan) if plan.ray else LocalWorkers(plan.at_once)
-            state, message = _Foreman(job, plan, workers).work()
-            if state == "finished":
-                write_json(job.path / "results.json", job_results(job))
-        except (ValueError, OSError) as error:
-            job.write_status(replace(job.status(), state="failed", message=str(error)))
-            raise
-        job.write_status(replace(job.status(), state=state, message=message))
-        return state
-
-
-class _Foreman:
-    """Hands out a job's runs to workers, and sees how they end."""
-
-    def __init__(self, job, plan, workers):
-        self._job, self._plan, self._workers = job, plan, workers
-        self._members = job.members()
-        self._decisions = load_decisions(job.path / DECISIONS_FILE)
-        unfinished = [m for m in self._members if m.state != "finished"]
-        # A run that is still active belongs to an earlier process of this job, and is about to end.
-        self._left_over = [m for m in unfinished if m.state in ACTIVE]
-        self._waiting = [m for m in unfinished if m not in self._left_over]
-        self._active, self._failed, self._tries = [], [], Counter()
-
-    def work(self):
-        """Return the final (state, message)."""
-        while True:
-            if self._job.stop_requested:
-                return self._end_now()
-            if self._job.pause_requested:
-                return self._end_after_epochs()
-            self._look_after_ended()
-            if len(self._failed) >= _HOPELESS and not any(m.state == "finished" for m in self._members):
-                self._halt()
-                return "failed", f"No run finishes: {self._failed[-1].run.status().message}"
-            self._start_more()
-            if not self._active and not self._left_over:
-                return self._end()
-            self._say()
-            time.sleep(_POLL_SECONDS)
-
-    def _look_after_ended(self):
-        for member in [m for m in self._left_over if not m.run.status().is_active]:
-            self._left_over.remove(member)
-            if member.state != "finished":
-                self._waiting.insert(0, member)
-        for member in [m for m in self._active if self._workers.has_ended(m.run)]:
-            self._active.remove(member)
-            status = member.run.status()
-            self._tries[member.run.name] += 1
-            if status.state == "finished":
-                continue
-            if status.lost and self._tries[member.run.name] < _TRIES:
-                self._waiting.insert(0, member)
-            else:
-                self._failed.append(member)
-
-    def _start_more(self):
-        while len(self._active) + len(self._left_over) < self._workers.at_once:
-            if not self._waiting and self._plan.kind == "search" and len(self._members) < self._plan.count:
-                self._add_trial()
-            if not self._waiting:
-                return
-            member = self._waiting.pop(0)
-            if not _has_begun(member.run):
-                create_run(member.config, member.run.path, self._decisions, queued=True)
-            self._workers.start(member.run)
-            self._active.append(member)
-
-    def _add_trial(self):
-        past = [(m.values, _loss(m)) for m in self._members if m.state in ("finished", "failed")]
-        number, base = len(self._members) + 1, replace(self._plan.config, export=False)
-        config, values = suggest_trial(base, self._plan.tune, past, number=number, seed=base.seed)
-        member = _member(self._plan, self._job.name, f"trial {number} of {self._plan.count}", config, values)
-        self._members.append(member)
-        self._waiting.append(member)
-        _write_members(self._job, self._members)
-
-    def _end(self):
-        finished = [m for m in self._members if m.state == "finished"]
-        if self._plan.kind == "search":
-            best = _best_trial(self._members)
-            if best is None:
-                return "failed", "No trial finished."
-            if best.run.needs_export:
-                self._say(f"Testing the chosen one, {best.label}")
-                _export(best.run)
-            if best.run.needs_export:
-                return "failed", f"{best.label} was chosen, but could not be exported: {best.run.log_tail(3)}"
-            return "finished", f"{best.label} has the lowest validation loss."
-        if len(finished) < self._plan.total:
-            member = next(m for m in self._members if m.state != "finished")
-            told = f"{len(finished)} of {self._plan.total} runs are finished. {member.label} is {member.state}"
-            return "failed", f"{told}: {member.run.status().message} Resume the job to try the others again."
-        return "finished", ""
-
-    def _end_now(self):
-        self._halt()
-        return "stopped", "Stopped by request; finished runs stay, the others go on after their last finished epoch."
-
-    def _halt(self):
-        for member in self._active + self._left_over:
-            halt_run(member.run, _STOPPED)
-
-    def _end_after_epochs(self):
-        for member in self._active + self._left_over:
-            if member.run.status().is_active:
-                pause_run(member.run)
-        while any(m.run.status().is_active for m in self._active + self._left_over):
-            if self._job.stop_requested:
-                return self._end_now()
-            self._say("Pausing after the epochs that its runs are in")
-            time.sleep(_POLL_SECONDS)
-        return "paused", "Paused after finished epochs; resume it whenever you like."
-
-    def _say(self, message=""):
-        status = self._job.status()
-        message = message or f"Training {', '.join(m.label for m in self._active)}"
-        self._job.write_status(replace(status, state="running", message=message))
-
-
-def _first_members(plan, name):
+def _first_members(plan):
     if plan.kind == "folds":
         return [
-            _member(plan, name, f"fold {i} of {plan.count}", replace(plan.config, folds=plan.count, fold=i))
+            build_member(plan, f"fold {i} of {plan.count}", replace(plan.config, folds=plan.count, fold=i))
             for i in range(1, plan.count + 1)
         ]
-    return [_member(plan, name, f"seed {seed}", replace(plan.config, seed=seed)) for seed in plan.seeds]
+    return [build_member(plan, f"seed {seed}", replace(plan.config, seed=seed)) for seed in plan.seeds]
 
 
-def _member(plan, name, label, config, values=None):
+def build_member(plan, label, config, values=None):
+    """Return the Member of a label such as "fold 2 of 5"; nothing is made on the disk."""
     # The number alone: "fold 2 of 5" and "seed 3" are the second word of a folder's name.
-    folder = f"{name}-{label.split()[0]}-{label.split()[1]}"
+    folder = f"{plan.prefix}-{label.split()[0]}-{label.split()[1]}"
     return Member(label, Run(Path(plan.runs_dir) / folder), config, values or {})
 
 
-def _write_members(job, members):
+def save_members(job, members):
+    """Write a job's Members to its folder."""
     rows = [{"label": m.label, "run": m.run.name, "config": m.config.to_dict(), "values": m.values} for m in members]
     write_json(job.path / "members.json", rows)
 
 
-def _has_begun(run):
+def has_begun(run):
+    """Return True once a run's folder is made."""
     return (run.path / "status.json").exists()
 
 
-def _loss(member):
-    """Return the lowest validation loss of a finished run, or None. The test images play no part in it."""
+def member_loss(member):
+    """Return the lowest validation loss of a finished Member, or None. The test images play no part in it."""
     epochs = member.run.epochs() if member.state == "finished" else ()
     return float(epochs["val_loss"].min()) if len(epochs) else None
 
 
-def _best_trial(members):
-    losses = [(_loss(member), i) for i, member in enumerate(members)]
+def best_trial(members):
+    """Return the finished Member with the lowest validation loss, or None."""
+    losses = [(member_loss(member), i) for i, member in enumerate(members)]
     losses = [(loss, i) for loss, i in losses if loss is not None]
     return members[min(losses)[1]] if losses else None
 
@@ -614,7 +449,7 @@ def _check_resumable(job):
 def _launch(job):
     _forget_requests(job)
     process = spawn_detached(["-m", "cxr_core", "resume", str(job.path), "--into-existing"], job.path)
-    _mark_started(job, process.pid)
+    mark_started(job, process.pid)
 
 
 def _forget_requests(job):
@@ -622,25 +457,12 @@ def _forget_requests(job):
         (job.path / request).unlink(missing_ok=True)
 
 
-def _mark_started(job, pid):
+def mark_started(job, pid):
+    """Write that a process (None for the calling one) works on a job from now on."""
     facts = process_facts(pid)
     job.write_status(JobStatus("starting", "Starting", started=time.time(), done_before=_done(job), **facts))
-
-
-def _export(run):
-    words = [sys.executable, "-m", "cxr_core", "export", str(run.path)]
-    with (run.path / "log.txt").open("ab") as log:
-        subprocess.run(words, cwd=PROJECT_DIR, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False)
 
 
 def _plain(table):
     """Return a table's rows as dicts that JSON can hold."""
     return table.astype(object).where(table.notna(), None).to_dict("records")
-
-
-def _ray_workers(plan):
-    try:
-        from cxr_core.ray_workers import RayWorkers
-    except ModuleNotFoundError as error:
-        raise ValueError("Ray is not installed; pip install -r requirements-extra.txt.") from error
-    return RayWorkers(plan.ray, plan.at_once)

@@ -8,6 +8,7 @@ finished epoch.
 
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import ray
@@ -26,7 +27,7 @@ class LostTraining(RuntimeError):
 
 
 class RayWorkers:
-    """Train on a cluster, each run as one task; see `jobs.LocalWorkers`.
+    """Train on a cluster, each run as one task; see `foreman.LocalWorkers`.
 
     Args:
         address: str, such as "10.0.0.5:6379", or "auto" for the cluster this computer belongs to.
@@ -52,7 +53,15 @@ class RayWorkers:
     def has_ended(self, run):
         """Return True once its task has ended, for good or bad: the run's folder says which."""
         ready, _ = ray.wait([self._tasks[run.name]], timeout=0)
-        return bool(ready)
+        if not ready:
+            return False
+        try:
+            ray.get(ready[0])
+        except ray.exceptions.RayError as error:
+            if run.status().state == "queued":
+                message = f"No worker could begin it: {str(error).strip().splitlines()[-1]}"
+                run.write_status(replace(run.status(), state="failed", message=message))
+        return True
 
 
 @ray.remote(num_cpus=1, max_retries=_RETRIES, retry_exceptions=[LostTraining])

@@ -16,6 +16,8 @@ from cxr_core.memory import peak_memory
 from cxr_core.processes import process_facts
 
 _SAVE_EVERY_SECONDS = 5.0
+# Writing the whole network may take a second, and the checkpoint holds the best weights in any case.
+_SAVING_SHARE = 0.05
 _WRITE_EVERY_SECONDS = 1.0
 _PAUSED = "Paused after a finished epoch; resume it whenever you like."
 _log = logging.getLogger(__name__)
@@ -57,7 +59,7 @@ class Recorder(keras.callbacks.Callback):
         self._status = replace(run.status(), state="running", message="", lost=False, **process_facts())
         self._epoch_rows, self._batch_rows = [], []
         self._best_loss, self._best_weights, self._unsaved = float("inf"), None, False
-        self._last_write = self._last_save = 0.0
+        self._last_write = self._last_save = self._save_seconds = 0.0
         self._bar = None
         self._events = EventWriter(run.path / "tensorboard")
 
@@ -132,6 +134,7 @@ class Recorder(keras.callbacks.Callback):
         """Write the best weights so far to `model.keras`, if they are not there yet."""
         if not self._unsaved:
             return
+        start = time.monotonic()
         current = self._trained.get_weights()
         self._trained.set_weights(self._best_weights)
         # What was added to the class scores of an earlier best model is not in this one.
@@ -140,6 +143,7 @@ class Recorder(keras.callbacks.Callback):
             self._whole.save(temporary)
         self._trained.set_weights(current)
         self._unsaved, self._last_save = False, time.monotonic()
+        self._save_seconds = self._last_save - start
 
     def forget_models(self):
         """Let go of the networks, after the best model was saved."""
@@ -180,7 +184,7 @@ class Recorder(keras.callbacks.Callback):
         if logs["val_loss"] < self._best_loss:
             self._best_loss, self._unsaved = float(logs["val_loss"]), True
             self._best_weights = self._trained.get_weights()
-        if time.monotonic() - self._last_save > _SAVE_EVERY_SECONDS:
+        if time.monotonic() - self._last_save > max(_SAVE_EVERY_SECONDS, self._save_seconds / _SAVING_SHARE):
             self.save_best()
         names = ("loss", "accuracy", "val_loss", "val_accuracy")
         images = len(self._batch_rows) * self._batch_size

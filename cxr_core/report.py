@@ -24,6 +24,8 @@ from cxr_core.evaluate import (
 from cxr_core.figures import confusion_figure, roc_figure
 from cxr_core.files import read_json, write_text
 from cxr_core.leakage import leakage_sentence
+from cxr_core.repeats import repeated_runs, repeats_sentence, repeats_table
+from cxr_core.runs import Run, list_runs
 from cxr_core.slices import SLICES, file_facts, slice_table, worst_slice
 from cxr_core.split import SPLIT_KINDS
 from cxr_core.templates import render_template
@@ -84,7 +86,8 @@ def report_facts(folder):
     Returns:
         dict for the templates: `name`, `notice`, `figures` (texts), `sets` (title, per-class rows), `claim` (tuple of
         claim.ClaimItem), `lab` (dict or None), `calibration` (rows), `answers` (dict of sentences), `counts`,
-        `settings` (JSON text), `versions`, `slices`, `worst`, and `plots` (name to plotly Figure).
+        `settings` (JSON text), `versions`, `slices`, `worst`, `repeats` (of the runs beside it: a sentence or ""), and
+        `plots` (name to plotly Figure).
 
     Raises:
         as `write_report`.
@@ -115,6 +118,7 @@ def report_facts(folder):
         "versions": environment.get("packages", {}),
         "slices": slices.assign(by=slices["by"].map(SLICES)).head(12).to_dict("records"),
         "worst": worst_slice(slices, metrics["test"]["accuracy"]),
+        "repeats": repeats_sentence(repeats_table(repeated_runs(Run(folder), list_runs(folder.parent)))),
     }
     facts["answers"] = _answers(card, metrics, environment, facts)
     facts["claim"] = claim_items(facts["answers"])
@@ -254,7 +258,7 @@ def _answers(card, metrics, environment, facts):
         "metric_names": "Accuracy; per class precision, recall, F1 and area under the ROC curve; expected calibration "
         "error and Brier score.",
         "uncertainty": "95 % percentile intervals from 2,000 bootstrap resamples of whole patients or groups of "
-        "copies; exact binomial ones where all or none are right.",
+        f"copies; exact binomial ones where all or none are right. {facts['repeats']}".strip(),
         "robustness": lab_words,
         "explainability": "Grad-CAM for every class."
         + (" Share inside the lungs, weight shuffling and deletion curves: see the shortcut lab." if lab else ""),

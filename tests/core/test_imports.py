@@ -9,7 +9,7 @@ from conftest import PROJECT
 USES_TENSORFLOW = {"activations", "model", "batches", "checkpoint", "events", "export", "recorder", "strip", "train"}
 CORE = sorted(p.stem for p in (PROJECT / "cxr_core").glob("*.py") if p.stem != "__main__")
 # Imports what requirements-extra.txt names, and is imported by nothing else.
-OPTIONAL = {"ray_workers"}
+OPTIONAL = {"ray_workers", "mlflow_export"}
 LIGHT = [name for name in CORE if name not in USES_TENSORFLOW | OPTIONAL]
 
 

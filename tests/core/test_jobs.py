@@ -1,4 +1,4 @@
-"""jobs.py with a stand-in for training: real processes, locks and kills, no network."""
+"""jobs.py and foreman.py with a stand-in for training: real processes, locks and kills, no network."""
 
 import json
 import os
@@ -15,10 +15,11 @@ from conftest import PROJECT
 from filelock import FileLock
 
 from cxr_core.decisions import Decisions
+from cxr_core.foreman import carry_out_job
 from cxr_core.jobs import (
     Job,
     JobPlan,
-    carry_out_job,
+    JobStatus,
     claim_job,
     create_job,
     job_progress,
@@ -90,7 +91,7 @@ class Workers:
 def unowned(monkeypatch):
     """What a test changes in the environment is undone."""
     monkeypatch.setenv("CXR_LAB_OWNER", "")
-    monkeypatch.setattr("cxr_core.jobs._POLL_SECONDS", 0.01)
+    monkeypatch.setattr("cxr_core.foreman._POLL_SECONDS", 0.01)
     monkeypatch.setattr("cxr_core.jobs._DYING_SECONDS", 0.0)
 
 
@@ -120,7 +121,7 @@ def foreman_process(job, real=sys.executable):
     """A process of its own that works on a job; its trainings are the stand-in's."""
     code = (
         f"import sys; sys.executable = {sys.executable!r}\n"
-        "from pathlib import Path\nfrom cxr_core.jobs import Job, carry_out_job\n"
+        "from pathlib import Path\nfrom cxr_core.foreman import carry_out_job\nfrom cxr_core.jobs import Job\n"
         f"carry_out_job(Job(Path({str(job.path)!r})))"
     )
     return subprocess.Popen([real, "-c", code], cwd=PROJECT, start_new_session=True)
@@ -143,7 +144,13 @@ def test_repeats_differ_in_the_seed_alone(tmp_path):
 
 @pytest.mark.parametrize("kind", ["folds", "seeds", "search"])
 def test_a_plan_is_read_as_it_was_written(tmp_path, kind):
-    assert new_job(tmp_path, kind).plan() == plan_of(tmp_path, kind)
+    assert replace(new_job(tmp_path, kind).plan(), prefix="") == plan_of(tmp_path, kind)
+
+
+def test_two_jobs_of_one_name_share_no_run(tmp_path):
+    jobs = [create_job(plan_of(tmp_path), tmp_path / folder / "job", Decisions()) for folder in "ab"]
+    first, second = ({m.run.path for m in job.members()} for job in jobs)
+    assert not first & second
 
 
 @pytest.mark.parametrize(
@@ -263,7 +270,7 @@ def test_a_request_ends_the_runs_and_the_job_can_be_resumed(tmp_path, monkeypatc
         asked.append(run.name)
         run.write_status(RunStatus("paused"))
 
-    monkeypatch.setattr("cxr_core.jobs.halt_run" if request_name == "stop" else "cxr_core.jobs.pause_run", obey)
+    monkeypatch.setattr("cxr_core.foreman.halt_run" if request_name == "stop" else "cxr_core.foreman.pause_run", obey)
     assert carry_out_job(job, Workers(1, ask)) == {"stop": "stopped", "pause": "paused"}[request_name]
     assert asked == [job.members()[0].run.name]
     claim_job(job)
@@ -279,6 +286,23 @@ def test_two_processes_on_one_job_are_refused(tmp_path):
     with FileLock(job.path / ".lock"), pytest.raises(RunTaken):
         job.write_status(replace(job.status(), state="paused"))
         claim_job(job)
+
+
+def test_a_job_that_heeds_no_request_is_ended_by_force(tmp_path):
+    job = new_job(tmp_path)
+    with subprocess.Popen(["sleep", "600"]) as deaf:
+        job.write_status(JobStatus("running", **process_facts(deaf.pid)))
+        stop_job(job, patience_seconds=0.1)
+        assert deaf.wait() == -signal.SIGKILL
+    assert job.status().state == "stopped"
+
+
+def test_a_run_folder_that_a_killed_job_only_began_to_make_is_made_anew(tmp_path):
+    job = new_job(tmp_path)
+    folder = job.members()[0].run.path
+    folder.mkdir(parents=True)
+    (folder / "config.json").touch()
+    assert carry_out_job(job, Workers()) == "finished"
 
 
 def test_stopping_an_ended_job_changes_nothing(tmp_path):
@@ -352,7 +376,7 @@ def test_a_picture_that_two_folds_test_is_not_pooled(tmp_path):
 
 def test_a_search_tries_the_settings_as_they_are_first_and_chooses_by_validation(tmp_path, monkeypatch):
     exported = []
-    monkeypatch.setattr("cxr_core.jobs._export", exported.append)
+    monkeypatch.setattr("cxr_core.foreman._export", exported.append)
     monkeypatch.setattr("cxr_core.runs.Run.needs_export", property(lambda run: run not in exported))
     job = new_job(tmp_path, "search", count=5)
     assert carry_out_job(job, Workers()) == "finished"

@@ -132,3 +132,13 @@ def test_a_folder_without_predictions_is_told_of(tmp_path):
     shutil.copy(SHIPPED_MODEL_DIR / "card.json", tmp_path)
     with pytest.raises(FileNotFoundError, match="a report needs a finished run"):
         report_facts(tmp_path)
+
+
+def test_what_other_seeds_of_the_same_training_reached_is_told(tiny_run, tmp_path):
+    run, other = (shutil.copytree(tiny_run.path, tmp_path / name) for name in ("a", "b"))
+    config = json.loads((other / "config.json").read_text())
+    (other / "config.json").write_text(json.dumps(config | {"seed": 1}))
+    told = report_facts(run)["answers"]["uncertainty"]
+    assert "2 runs with these settings, seeds apart: test accuracy" in told
+    shutil.rmtree(other)
+    assert "runs with these settings" not in report_facts(run)["answers"]["uncertainty"]

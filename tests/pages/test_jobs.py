@@ -1,5 +1,7 @@
 """The training page: jobs of several trainings, and the queue of a shared installation."""
 
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 
@@ -96,7 +98,7 @@ def test_the_form_starts_a_job_of_every_kind(homes, kind, monkeypatch):
     button(app, "Start training").click().run()
     assert not app.exception
     assert plans[0].kind == kind and plans[0].total == {"folds": 5, "seeds": 5, "search": 20}[kind]
-    assert list_jobs(homes[1])[0].plan() == plans[0]
+    assert replace(list_jobs(homes[1])[0].plan(), prefix="") == plans[0]
 
 
 def test_a_shared_installation_queues_and_shows_the_queue(homes, monkeypatch):

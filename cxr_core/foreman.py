@@ -1,0 +1,200 @@
+"""Carry a job out: hand its runs to workers, see how they end, and know when to stop."""
+
+import shutil
+import subprocess
+import sys
+import time
+from collections import Counter
+from dataclasses import replace
+
+from cxr_core.config import PROJECT_DIR
+from cxr_core.decisions import DECISIONS_FILE, load_decisions
+from cxr_core.files import write_json
+from cxr_core.jobs import best_trial, build_member, has_begun, job_results, mark_started, member_loss, save_members
+from cxr_core.processes import own_children
+from cxr_core.runs import ACTIVE, create_run, halt_run, hold_run, pause_run, resume_run
+from cxr_core.search import suggest_trial
+
+_POLL_SECONDS = 0.5
+# A run whose process vanished is tried so often before the job says that it failed.
+_TRIES = 3
+# If so many fail before one finishes, something is wrong with all of them.
+_HOPELESS = 3
+_HALTED = "Ended with its job; it goes on after its last finished epoch."
+
+
+class LocalWorkers:
+    """Train on this computer, each run in a process of its own."""
+
+    def __init__(self, at_once):
+        self.at_once = at_once
+
+    def start(self, run):
+        """Begin a run, or let it go on after its last finished epoch."""
+        resume_run(run)
+
+    def has_ended(self, run):
+        """Return True once no process works on a run."""
+        return not run.status().is_active
+
+
+def carry_out_job(job, workers=None):
+    """Work on a job until all its runs are finished, or somebody asks for an end.
+
+    Finished runs are never repeated, interrupted ones go on after their last finished epoch, and one whose process
+    vanished is tried up to three times.
+
+    Args:
+        job: Job.
+        workers: LocalWorkers, or another with its two methods and `at_once`; by default what the plan asks for.
+
+    Returns:
+        str, the final state: "finished", "stopped", "paused" or "failed".
+
+    Raises:
+        runs.RunTaken: another process works on the job.
+        ValueError, OSError: its folder, a run's folder or the cluster does not allow it; the job is marked as
+            failed with the same sentence first.
+    """
+    with hold_run(job, patience_seconds=10.0):
+        mark_started(job, None)
+        # Whatever this process starts must not outlive it: nobody would take note of it.
+        own_children()
+        try:
+            plan = job.plan()
+            if workers is None:
+                workers = _ray_workers(plan) if plan.ray else LocalWorkers(plan.at_once)
+            state, message = _Foreman(job, plan, workers).work()
+            if state == "finished":
+                write_json(job.path / "results.json", job_results(job))
+        except (ValueError, OSError) as error:
+            job.write_status(replace(job.status(), state="failed", message=str(error)))
+            raise
+        job.write_status(replace(job.status(), state=state, message=message))
+        return state
+
+
+class _Foreman:
+    """Hands out a job's runs to workers, and sees how they end."""
+
+    def __init__(self, job, plan, workers):
+        self._job, self._plan, self._workers = job, plan, workers
+        self._members = job.members()
+        self._decisions = load_decisions(job.path / DECISIONS_FILE)
+        unfinished = [m for m in self._members if m.state != "finished"]
+        # A run that is still active belongs to an earlier process of this job, and is about to end.
+        self._left_over = [m for m in unfinished if m.state in ACTIVE]
+        self._waiting = [m for m in unfinished if m not in self._left_over]
+        self._active, self._failed, self._tries = [], [], Counter()
+
+    def work(self):
+        """Return the final (state, message)."""
+        while True:
+            if self._job.stop_requested:
+                return self._end_now()
+            if self._job.pause_requested:
+                return self._end_after_epochs()
+            self._look_after_ended()
+            if len(self._failed) >= _HOPELESS and not any(m.state == "finished" for m in self._members):
+                self._halt()
+                return "failed", f"No run finishes: {self._failed[-1].run.status().message}"
+            self._start_more()
+            if not self._active and not self._left_over:
+                return self._end()
+            self._say()
+            time.sleep(_POLL_SECONDS)
+
+    def _look_after_ended(self):
+        for member in [m for m in self._left_over if not m.run.status().is_active]:
+            self._left_over.remove(member)
+            if member.state != "finished":
+                self._waiting.insert(0, member)
+        for member in [m for m in self._active if self._workers.has_ended(m.run)]:
+            self._active.remove(member)
+            status = member.run.status()
+            self._tries[member.run.name] += 1
+            if status.state == "finished":
+                continue
+            if status.lost and self._tries[member.run.name] < _TRIES:
+                self._waiting.insert(0, member)
+            else:
+                self._failed.append(member)
+
+    def _start_more(self):
+        while len(self._active) + len(self._left_over) < self._workers.at_once:
+            if not self._waiting and self._plan.kind == "search" and len(self._members) < self._plan.count:
+                self._add_trial()
+            if not self._waiting:
+                return
+            member = self._waiting.pop(0)
+            if not has_begun(member.run):
+                # What a killed job had only begun to make.
+                shutil.rmtree(member.run.path, ignore_errors=True)
+                create_run(member.config, member.run.path, self._decisions, queued=True)
+            self._workers.start(member.run)
+            self._active.append(member)
+
+    def _add_trial(self):
+        past = [(m.values, member_loss(m)) for m in self._members if m.state in ("finished", "failed")]
+        number, base = len(self._members) + 1, replace(self._plan.config, export=False)
+        config, values = suggest_trial(base, self._plan.tune, past, number=number, seed=base.seed)
+        member = build_member(self._plan, f"trial {number} of {self._plan.count}", config, values)
+        self._members.append(member)
+        self._waiting.append(member)
+        save_members(self._job, self._members)
+
+    def _end(self):
+        finished = [m for m in self._members if m.state == "finished"]
+        if self._plan.kind == "search":
+            best = best_trial(self._members)
+            if best is None:
+                return "failed", "No trial finished."
+            if best.run.needs_export:
+                self._say(f"Testing the chosen one, {best.label}")
+                _export(best.run)
+            if best.run.needs_export:
+                return "failed", f"{best.label} was chosen, but could not be exported: {best.run.log_tail(3)}"
+            return "finished", f"{best.label} has the lowest validation loss."
+        if len(finished) < self._plan.total:
+            member = next(m for m in self._members if m.state != "finished")
+            told = f"{len(finished)} of {self._plan.total} runs are finished. {member.label} is {member.state}"
+            return "failed", f"{told}: {member.run.status().message} Resume the job to try the others again."
+        return "finished", ""
+
+    def _end_now(self):
+        self._halt()
+        return "stopped", "Stopped by request; finished runs stay, the others go on after their last finished epoch."
+
+    def _halt(self):
+        for member in self._active + self._left_over:
+            halt_run(member.run, _HALTED)
+
+    def _end_after_epochs(self):
+        for member in self._active + self._left_over:
+            if member.run.status().is_active:
+                pause_run(member.run)
+        while any(m.run.status().is_active for m in self._active + self._left_over):
+            if self._job.stop_requested:
+                return self._end_now()
+            self._say("Pausing after the epochs that its runs are in")
+            time.sleep(_POLL_SECONDS)
+        return "paused", "Paused after finished epochs; resume it whenever you like."
+
+    def _say(self, message=""):
+        status = self._job.status()
+        message = message or f"Training {', '.join(m.label for m in self._active)}"
+        self._job.write_status(replace(status, state="running", message=message))
+
+
+def _export(run):
+    words = [sys.executable, "-m", "cxr_core", "export", str(run.path)]
+    with (run.path / "log.txt").open("ab") as log:
+        subprocess.run(words, cwd=PROJECT_DIR, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False)
+
+
+def _ray_workers(plan):
+    try:
+        from cxr_core.ray_workers import RayWorkers
+    except ModuleNotFoundError as error:
+        raise ValueError("Ray is not installed; pip install -r requirements-extra.txt.") from error
+    return RayWorkers(plan.ray, plan.at_once)
