@@ -8,7 +8,7 @@ import streamlit as st
 
 from cxr_core.answers import answer_upload, confidence_sentence, load_track_record, operating_sentence
 from cxr_core.classifier import Classifier
-from cxr_core.config import class_label, is_shared
+from cxr_core.config import class_label
 from cxr_core.explain import COLOUR_MAPS, MAP_METHODS, SCREEN_SIDE, MapUnavailable, png_bytes, shrink
 from cxr_core.figures import colour_bar_figure, probability_figure
 from cxr_core.gate import Neighbour
@@ -213,7 +213,9 @@ def show_neighbours(answer, classifier):
     st.markdown("**Nearest among the training pictures**")
     words = [f"{class_label(n.class_name)} ({n.similarity:.2f})" for n in answer.neighbours]
     scale = "1 is the same picture, 0 has nothing in common"
-    paths = [] if is_shared() else _neighbour_paths(classifier, answer.neighbours, _training_roots(classifier))
+    paths = (
+        [] if is_open_to_strangers() else _neighbour_paths(classifier, answer.neighbours, _training_roots(classifier))
+    )
     found = [(path, word) for path, word in zip(paths, words, strict=False) if path]
     if found:
         show_pictures(*zip(*found, strict=True))
@@ -223,7 +225,7 @@ def show_neighbours(answer, classifier):
     st.caption(
         f"Nearest first, with their class and similarity: {', '.join(words)}. {scale}. The pictures themselves do not "
         "come with the classifier"
-        + ("." if is_shared() else "; they show here once you open its data set on the Dataset page.")
+        + ("." if is_open_to_strangers() else "; they show here once you open its data set on the Dataset page.")
     )
 
 
