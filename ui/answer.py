@@ -18,6 +18,7 @@ from cxr_core.pictures import is_dicom
 from cxr_core.scan_report import model_facts, scan_report
 from ui.blocks import progress_bars, show_figure
 from ui.data import show_pictures
+from ui.permissions import is_open_to_strangers
 
 _METHOD_HELP = """
 - **Grad-CAM** weighs the layer's channels by their mean gradient. At once.
@@ -213,9 +214,8 @@ def show_neighbours(answer, classifier):
     st.markdown("**Nearest among the training pictures**")
     words = [f"{class_label(n.class_name)} ({n.similarity:.2f})" for n in answer.neighbours]
     scale = "1 is the same picture, 0 has nothing in common"
-    paths = (
-        [] if is_open_to_strangers() else _neighbour_paths(classifier, answer.neighbours, _training_roots(classifier))
-    )
+    kept = is_open_to_strangers()
+    paths = [] if kept else _neighbour_paths(classifier, answer.neighbours, _training_roots(classifier))
     found = [(path, word) for path, word in zip(paths, words, strict=False) if path]
     if found:
         show_pictures(*zip(*found, strict=True))
@@ -225,7 +225,7 @@ def show_neighbours(answer, classifier):
     st.caption(
         f"Nearest first, with their class and similarity: {', '.join(words)}. {scale}. The pictures themselves do not "
         "come with the classifier"
-        + ("." if is_open_to_strangers() else "; they show here once you open its data set on the Dataset page.")
+        + ("." if kept else "; they show here once you open its data set on the Dataset page.")
     )
 
 
