@@ -7,6 +7,7 @@ killed while both train.
 """
 
 import argparse
+import importlib.util
 import os
 import signal
 import subprocess
@@ -170,6 +171,10 @@ def _finished(run):
     return run.status().state == "finished" and len(run.epochs()) == run.config().epochs
 
 
+def _print_target(target):
+    print(f"{target['what']}: {target['value']} (target {target['target']}), {'met' if target['met'] else 'missed'}")
+
+
 def _measure_ray(seeds=(0, 1, 2, 3)):
     config = replace(config_for("quick", "/"), epochs=60, stop_after=None)
     with tempfile.TemporaryDirectory(prefix="cxr-lab-faults-") as home:
@@ -188,9 +193,7 @@ def _measure_ray(seeds=(0, 1, 2, 3)):
         judge_target("runs that went on elsewhere after the node was killed", found["went_on"], at_least=1),
     ]
     for target in targets:
-        print(
-            f"{target['what']}: {target['value']} (target {target['target']}), {'met' if target['met'] else 'missed'}"
-        )
+        _print_target(target)
     write_result("faults_ray", found | {"targets": targets})
 
 
@@ -205,6 +208,8 @@ def main():
     )
     options = parser.parse_args()
     if options.ray:
+        if importlib.util.find_spec("ray") is None:
+            parser.error("--ray needs Ray: pip install -r requirements-extra.txt")
         _measure_ray()
         return
     rng, rows = np.random.default_rng(options.seed), []
@@ -236,7 +241,7 @@ def main():
     target = judge_target(
         "share of rounds whose run stayed readable and ended with the same history", share, at_least=1
     )
-    print(f"{target['what']}: {target['value']} (target {target['target']}), {'met' if target['met'] else 'missed'}")
+    _print_target(target)
     written = counts.reset_index().astype({"readable": int, "same": int, "kills": int}).to_dict("records")
     write_result("faults", {"seed": options.seed, "counts": written, "targets": [target]})
 

@@ -22,6 +22,7 @@ def workers(monkeypatch):
     monkeypatch.setattr(queue, "spawn_detached", lambda w, folder: words.append(w))
     monkeypatch.setattr(queue, "_POLL_SECONDS", 0.0)
     monkeypatch.setenv("CXR_LAB_OWNER", "")
+    monkeypatch.setattr(memory, "memory_limit", lambda: 64_000_000_000)
     return words
 
 

@@ -104,6 +104,7 @@ def test_the_form_starts_a_job_of_every_kind(homes, kind, monkeypatch):
 def test_a_shared_installation_queues_and_shows_the_queue(homes, monkeypatch):
     monkeypatch.setenv("CXR_LAB_SHARED", "1")
     monkeypatch.setenv("CXR_LAB_ALLOW", "training")
+    monkeypatch.setattr("cxr_core.memory.memory_limit", lambda: 64_000_000_000)
     app = open_page("training")
     assert "wait for each other" in said(app.caption)
     button(app, "Queue this training").click().run()
