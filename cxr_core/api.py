@@ -56,6 +56,14 @@ class Nearest(BaseModel):
     similarity: float = Field(ge=-1.0001, le=1.0001, description="Cosine; 1 is the same picture.")
 
 
+class Wanted(BaseModel):
+    """What a client may ask for beside the rows; a word that is not known is refused, so that a slip is noticed."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    overlay: bool = Field(default=False, description="Add a Grad-CAM overlay to each row.")
+
+
 class Row(BaseModel):
     """What is said of one file."""
 
@@ -169,12 +177,12 @@ def build_api(classifier, *, token=None):
     )
     async def predict(
         request: Request,
-        overlay: Annotated[bool, Query(description="Add a Grad-CAM overlay to each row.")] = False,
+        wanted: Annotated[Wanted, Query()],
     ) -> list[Row]:
         """Classify pictures: one row per file, in the order sent. A file that cannot be read does not stop the rest."""
         async with slots:
             files = await _read_files(request)
-            return [await anyio.to_thread.run_sync(_answer_file, classifier, *file, overlay) for file in files]
+            return [await anyio.to_thread.run_sync(_answer_file, classifier, *file, wanted.overlay) for file in files]
 
     return api
 
