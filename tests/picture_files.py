@@ -26,6 +26,14 @@ def png_claiming(width, height):
     return b"\x89PNG\r\n\x1a\n" + body
 
 
+def undecodable_png(data):
+    """A PNG's bytes with pixels that cannot be decoded; header, checksums and end are whole."""
+    start = data.index(b"IDAT")
+    (length,) = struct.unpack(">I", data[start - 4 : start])
+    chunk = png_chunk(b"IDAT", b"\xff" * length)
+    return data[: start - 4] + chunk + data[start + 8 + length :]
+
+
 def dicom(pixels, photometric="MONOCHROME2", syntax=ExplicitVRLittleEndian, **tags):
     """A DICOM file's bytes; `pixels` uint8 or uint16, (H, W) or (H, W, 3)."""
     data = Dataset()

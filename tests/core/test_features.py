@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from conftest import silent
+from picture_files import undecodable_png
 
 from cxr_core.classifier import load_classifier
 from cxr_core.config import SHIPPED_MODEL_DIR
@@ -17,10 +18,7 @@ def folder(tmp_path_factory):
     """Nine drawings, one of them broken behind its header."""
     root = draw_demo_data(tmp_path_factory.mktemp("nine"), images_per_class=3)
     path = root / "covid" / "drawing-001.png"
-    data = bytearray(path.read_bytes())
-    start = data.index(b"IDAT") + 4
-    data[start : start + 200] = b"\xff" * 200
-    path.write_bytes(data)
+    path.write_bytes(undecodable_png(path.read_bytes()))
     return root
 
 

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 from conftest import draw_texture, silent
+from picture_files import undecodable_png
 
 from cxr_core.dataset import scan_dataset
 from cxr_core.decisions import Decisions, exclude, excluded_rows, mark_distinct
@@ -32,10 +33,7 @@ def folder(tmp_path_factory):
         cv2.imwrite(str(root / ("virus" if i % 3 == 0 else "normal") / f"copy-of-n{i}.png"), smaller)
         name = f"copy-of-person{i // 2}_virus_{i}.jpg"
         cv2.imwrite(str(root / ("normal" if i % 3 == 0 else "virus") / name), draw_texture(100 + i))
-    broken = bytearray((root / "normal" / "n1.png").read_bytes())
-    start = broken.index(b"IDAT") + 4
-    broken[start : start + 200] = b"\xff" * 200
-    (root / "normal" / "broken.png").write_bytes(broken)
+    (root / "normal" / "broken.png").write_bytes(undecodable_png((root / "normal" / "n1.png").read_bytes()))
     return root
 
 

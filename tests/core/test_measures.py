@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pydicom.data
 import pytest
+from picture_files import undecodable_png
 
 from cxr_core import measures as module
 from cxr_core.dataset import scan_dataset
@@ -44,14 +45,6 @@ def measured(tmp_path):
         return table, measure_pictures(table, cache_dir=tmp_path / "cache", **options)
 
     return measure
-
-
-def break_decoding(path):
-    """Damage a PNG's pixel data; header, length and end stay as they are."""
-    data = bytearray(path.read_bytes())
-    start = data.index(b"IDAT") + 4
-    data[start : start + 40] = bytes(40)
-    path.write_bytes(bytes(data))
 
 
 def test_there_is_one_row_per_picture_in_the_tables_order(folder, measured):
@@ -150,7 +143,8 @@ def test_sharpness_depends_on_blur_and_neither_on_contrast_nor_on_size(chest):
 
 
 def test_what_cannot_be_decoded_has_an_error_and_no_numbers(folder, measured):
-    break_decoding(folder / "normal" / "b.png")
+    path = folder / "normal" / "b.png"
+    path.write_bytes(undecodable_png(path.read_bytes()))
     table, measures = measured(folder)
     bad = (table["file"] == "normal/b.png").to_numpy()
     assert measures.loc[bad, "error"].iloc[0].endswith(".")
@@ -160,7 +154,8 @@ def test_what_cannot_be_decoded_has_an_error_and_no_numbers(folder, measured):
 
 
 def test_an_unchanged_picture_is_not_decoded_again(folder, measured, monkeypatch):
-    break_decoding(folder / "normal" / "b.png")
+    path = folder / "normal" / "b.png"
+    path.write_bytes(undecodable_png(path.read_bytes()))
     _, before = measured(folder)
     monkeypatch.setattr(module, "read_picture", lambda path: pytest.fail(f"{path} was decoded again"))
     _, after = measured(folder)

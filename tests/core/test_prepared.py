@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from picture_files import undecodable_png
 from PIL import Image
 
 from cxr_core.dataset import scan_dataset
@@ -33,10 +34,7 @@ def prepare(folder, tmp_path):
 
 def spoil(path):
     """Break a PNG so that its header and end are whole and its pixels are not."""
-    data = bytearray(path.read_bytes())
-    start = data.index(b"IDAT") + 4
-    data[start : start + 200] = b"\xff" * 200
-    path.write_bytes(data)
+    path.write_bytes(undecodable_png(path.read_bytes()))
 
 
 def test_every_row_holds_its_own_picture(prepare):
