@@ -1,6 +1,7 @@
 """An answer as a careful colleague would give it: a label, or none with the reasons, and what to mind."""
 
 import csv
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from cxr_core.explain import overlay_map
 from cxr_core.film_edges import FILM_SIDES, count_film_sides
 from cxr_core.gate import MEASURES, Verdict, gate_measures
 from cxr_core.picture_measures import TEXT_MARKS, count_text_marks
+from cxr_core.pictures import open_picture
 
 # Below this difference between the two highest probabilities a classifier is not sure whose card names no limit.
 MARGIN = 0.2
@@ -95,19 +97,27 @@ def answer_upload(classifier, data, layer=None, method="Grad-CAM", *, progress=N
         pictures.UnreadablePicture: the bytes are no picture, too large or broken.
         explain.MapUnavailable, ValueError: as `Classifier.predict_picture`.
     """
-    return judge_prediction(classifier, classifier.predict_picture(data, layer, method, progress=progress))
+    opened = open_picture(data)
+    # The picture is looked at while the network runs: neither waits for the other.
+    with ThreadPoolExecutor(1) as beside:
+        looked = beside.submit(_look_at, opened.pixels)
+        prediction = classifier.predict_opened(opened, layer, method, progress=progress)
+    return _judge(classifier, prediction, *looked.result())
 
 
 def judge_prediction(classifier, prediction):
     """Decide whether a Prediction may be shown as an answer; returns an Answer."""
-    measures = gate_measures(prediction.picture)
+    return _judge(classifier, prediction, *_look_at(prediction.picture))
+
+
+def _judge(classifier, prediction, measures, picture_notes):
     verdict = classifier.gate.judge(prediction.features, measures) if classifier.gate else None
     reasons = [*prediction.doubts, *(verdict.reasons if verdict else ())]
     if not reasons:
         reasons += _doubt_of_confidence(prediction, classifier.card.abstain_below)
     notes = [*prediction.notes]
     if not (verdict and verdict.reasons):  # of a picture that is no radiograph nothing more need be said
-        notes += _picture_notes(prediction.picture, measures[MEASURES.index("colour")])
+        notes += picture_notes
     label = None if reasons else prediction.label
     return Answer("abstain" if reasons else "ok", label, tuple(reasons), tuple(notes), prediction, verdict)
 
@@ -211,12 +221,13 @@ def _doubt_of_confidence(prediction, abstain_below):
     return [f"The classifier is not sure: {names[0]} and {names[1]} are nearly as likely."]
 
 
-def _picture_notes(picture, coloured):
-    notes = []
+def _look_at(picture):
+    """Return what the gate measures of a picture, and the notes on what stands in it."""
+    measures, notes = gate_measures(picture), []
     if count_text_marks(picture) >= TEXT_MARKS:
         notes.append(TEXT_NOTE)
-    if coloured >= TINTED_SHARE:
+    if measures[MEASURES.index("colour")] >= TINTED_SHARE:
         notes.append(_TINTED)
     if count_film_sides(picture) >= FILM_SIDES:
         notes.append(_FILM)
-    return notes
+    return measures, notes

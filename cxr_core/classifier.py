@@ -140,7 +140,10 @@ class Classifier:
             explain.MapUnavailable: the method cannot be had of this layer or graph; the sentence says why.
             ValueError: there is no such layer or method.
         """
-        opened = open_picture(data)
+        return self.predict_opened(open_picture(data), layer, method, progress=progress)
+
+    def predict_opened(self, opened, layer=None, method="Grad-CAM", *, progress=None):
+        """Classify a pictures.Picture; for the rest see `predict_picture`."""
         image_u8 = self.card.preprocessing.image_u8(opened.pixels)
         outputs = ["probabilities", "features", self._map_output(layer)]
         probabilities, features, maps = self._run(outputs, image_u8[None], None)
