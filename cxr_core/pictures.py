@@ -25,7 +25,8 @@ _HEADERLESS_DICOM = re.compile(rb"(?s)(\x02\0|\x08\0)[\0-\x20]\0([A-Z]{2}|.{2}\0
 # What a camera writes beside a photograph: exposure time, f-number, ISO speed, focal length.
 _CAMERA_TAGS = (0x829A, 0x829D, 0x8827, 0x920A)
 _EXIF_DETAILS = 0x8769
-_PNG_EXIF = (b"eXIf", b"Raw profile type")
+# Without one of these a file holds one picture and nothing to be said of it.
+_TOLD_BY = {"JPEG": (b"Exif",), "PNG": (b"eXIf", b"Raw profile type", b"acTL")}
 _WHITE_IS_ZERO, _PHOTOMETRIC = 0, 262
 _PHOTOGRAPH = "A camera took this picture: a photograph of a film or a screen is not what the classifier learned from."
 
@@ -159,12 +160,16 @@ def check_complete(data, header):
 
 def _finish_picture(data, header, pixels):
     """Say what the file says beside its pixels, and set right what OpenCV leaves as it is."""
+    marks = _TOLD_BY.get(header.format)
+    # Pillow even decodes a whole PNG to look for tags behind its pixels.
+    if marks is not None and not any(mark in data for mark in marks):
+        return Picture(pixels)
     notes = []
     try:
         with Image.open(io.BytesIO(data), formats=(header.format,)) as image:
             pages = getattr(image, "n_frames", 1)
-            exif = _exif_of(image, data)
-            camera = {**exif, **(exif.get_ifd(_EXIF_DETAILS) if exif else {})}
+            exif = image.getexif()
+            camera = {**exif, **exif.get_ifd(_EXIF_DETAILS)}
             if header.format == "TIFF" and exif.get(_PHOTOMETRIC) == _WHITE_IS_ZERO and pixels.dtype == np.uint16:
                 # OpenCV turns only 8-bit pixels over.
                 pixels = 65535 - pixels
@@ -176,11 +181,6 @@ def _finish_picture(data, header, pixels):
     if any(tag in camera for tag in _CAMERA_TAGS):
         notes.append(_PHOTOGRAPH)
     return Picture(pixels, tuple(notes))
-
-
-def _exif_of(image, data):
-    # Pillow decodes a whole PNG to look for tags behind its pixels; most PNGs have none at all.
-    return {} if image.format == "PNG" and not any(mark in data for mark in _PNG_EXIF) else image.getexif()
 
 
 def _pil_header(data):
