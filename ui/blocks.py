@@ -64,13 +64,14 @@ def show_history(epochs, batches=None):
 
 
 def show_figures_row(figures):
-    """Show card figures as a row of metrics, each with the number of images behind it."""
+    """Show card figures as a row of metrics, each with its 95 % interval and the number of images behind it."""
     for column, figure in zip(st.columns(len(figures)), figures, strict=True):
-        help_text = f"{figure.explanation} {figure.n} images."
+        ends = figure.interval
+        help_text = f"{figure.explanation} {figure.n} images." + (" In grey its 95 % interval." if ends else "")
         column.metric(
             figure.label,
             f"{figure.value:.1%}",
-            figure.where + (f", {interval_text(figure.interval)}" if figure.interval else ""),
+            figure.where + (f": {100 * ends[0]:.1f} – {100 * ends[1]:.1f} %" if ends else ""),
             delta_color="off",
             delta_arrow="off",
             help=help_text,

@@ -37,13 +37,13 @@ def ask_plan(config):
     """
     kind = st.segmented_control(
         "Train",
-        [None, *KINDS],
-        default=None,
-        format_func=lambda kind: _KIND_LABELS.get(kind, _ONCE),
+        [_ONCE, *KINDS],
+        default=_ONCE,
+        format_func=lambda kind: _KIND_LABELS.get(kind, kind),
         key="job_kind",
         help="Once, or several times as one job that can be paused, stopped and resumed as a whole.",
     )
-    if kind is None or config is None:
+    if kind not in KINDS or config is None:
         return None
     st.caption(KINDS[kind])
     first, second, third = st.columns(3)
