@@ -55,6 +55,8 @@ _FULL_DISK_BYTES = 1_000_000
 _ABANDONED = "The app or job that it belonged to has ended; resume it: it goes on after its last finished epoch."
 # A killed process of many threads holds its files a moment longer than it counts as alive.
 _DYING_SECONDS = 3.0
+# A stopped run's best model is exported in the background; to go on is worth waiting for that.
+_EXPORT_SECONDS = 60.0
 
 
 class RunTaken(ValueError):
@@ -317,6 +319,8 @@ def hold_run(run, *, patience_seconds=0.0):
 def resume_run(run):
     """Let a run go on after its last finished epoch, or begin where it was queued, in a process of its own.
 
+    Where a stopped run's model is still being exported, this waits for the end of that, at most a minute.
+
     Args:
         run: Run that was queued, stopped or paused, or that failed.
 
@@ -326,7 +330,8 @@ def resume_run(run):
     Raises:
         ValueError: the run is active or finished, or cannot be read or written.
     """
-    with hold_run(run, patience_seconds=_DYING_SECONDS):
+    patience = _EXPORT_SECONDS if _check_resumable(run).state == "stopped" else _DYING_SECONDS
+    with hold_run(run, patience_seconds=patience):
         status = _check_resumable(run)
         process = spawn_detached(["-m", "cxr_core", "resume", str(run.path), "--into-existing"], run.path)
         _mark_resumed(run, status, process.pid)

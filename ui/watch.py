@@ -157,7 +157,8 @@ def _show_actions(run, status, others_active, resume):
 
 def _try(action, run):
     try:
-        action(run)
+        with st.spinner("Asking the run…"):
+            action(run)
     except (ValueError, OSError) as error:
         st.error(str(error))
     else:

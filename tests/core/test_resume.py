@@ -3,12 +3,15 @@
 import os
 import shutil
 import signal
+import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 from filelock import FileLock
 
+from cxr_core import runs
 from cxr_core.files import read_json
 from cxr_core.recipes import make_config
 from cxr_core.runs import (
@@ -268,6 +271,17 @@ def test_a_run_that_another_process_writes_to_is_refused_and_left_alone(tmp_path
         with pytest.raises(RunTaken):
             claim_run(run)
     assert read_json(run.path / "status.json") == before
+
+
+def test_a_stopped_run_goes_on_once_its_export_has_ended(tmp_path, monkeypatch):
+    run = create_run(make_config("quick", roots=("/data",)), tmp_path / "run")
+    run.write_status(RunStatus("stopped", "Stopped"))
+    monkeypatch.setattr(runs, "_DYING_SECONDS", 0.0)
+    monkeypatch.setattr(runs, "spawn_detached", lambda words, folder: SimpleNamespace(pid=os.getpid()))
+    export = FileLock(run.path / ".lock", thread_local=False)
+    export.acquire()
+    threading.Timer(0.3, export.release).start()
+    assert resume_run(run).status().state == "starting"
 
 
 def test_a_second_process_cannot_train_in_the_same_folder(few, tmp_path, run_python):
