@@ -182,7 +182,7 @@ def matching_points(image_u8, other_u8):
     Returns:
         int, 0 where they spread over less than `MIN_SPREAD` of the first picture.
     """
-    return _agreeing(_describe(image_u8), _describe(other_u8))
+    return _agreeing(_describe(image_u8), _describe(other_u8), at_least=0)
 
 
 def _equal_pairs(digests):
@@ -285,9 +285,11 @@ def _mirror(places, descriptors):
     return np.column_stack([width - places[:, 0], places[:, 1]]), parts.reshape(-1, _DESCRIPTOR_BYTES)
 
 
-def _agreeing(points, others, at_least=4):
+def _agreeing(points, others, at_least):
     """Count the points that agree under one affine change; 0 for fewer than `at_least`, or too close together."""
     (places, descriptors), (other_places, other_descriptors) = points, others
+    # Three points give an affine change, and any three agree.
+    at_least = max(4, at_least)
     if min(len(places), len(other_places)) < at_least:
         return 0
     alike = _hellinger(descriptors) @ _hellinger(other_descriptors).T

@@ -360,3 +360,13 @@ def test_of_2000_random_pairs_of_different_patients_at_most_1_in_100_is_joined(r
     strangers = drawn[patients[drawn[:, 0]] != patients[drawn[:, 1]]][:2000]
     assert len(strangers) == 2000
     assert (numbers[strangers[:, 0]] == numbers[strangers[:, 1]]).mean() <= 0.01
+
+
+def test_a_search_that_refuses_nothing_passes_pictures_with_hardly_a_point_in_common(tmp_path, monkeypatch):
+    monkeypatch.setattr("cxr_core.duplicates.MIN_POINTS", 0)
+    images = np.stack([draw_texture(seed) for seed in range(12)])
+    images[:4, 40:] = 128
+    table = pd.DataFrame({"digest": [str(i) for i in range(12)], "file": [f"n/{i}.png" for i in range(12)]})
+    prepared = PreparedImages(images, table.assign(class_name="n", patient=None), {}, "key")
+    pairs = find_duplicates(prepared, cache_dir=tmp_path)
+    assert (pairs["score"] >= 0).all() and len(pairs) > 12
