@@ -12,8 +12,9 @@ from cxr_core.decisions import DECISIONS_FILE, load_decisions
 from cxr_core.files import write_json
 from cxr_core.jobs import best_trial, build_member, has_begun, job_results, mark_started, member_loss, save_members
 from cxr_core.processes import own_children
-from cxr_core.runs import ACTIVE, create_run, halt_run, hold_run, pause_run, resume_run
+from cxr_core.runs import create_run, halt_run, hold_run, pause_run, resume_run
 from cxr_core.search import suggest_trial
+from cxr_core.work_folder import ACTIVE
 
 _POLL_SECONDS = 0.5
 # A run whose process vanished is tried so often before the job says that it failed.

@@ -12,10 +12,8 @@ stop, pause     requests
 .lock           held by the one process that works on the job
 """
 
-import secrets
 import time
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
@@ -25,11 +23,12 @@ from cxr_core.config import JOBS_DIR, RUNS_DIR
 from cxr_core.decisions import DECISIONS_FILE, decisions_path, load_decisions, save_decisions
 from cxr_core.evaluate import figure_text
 from cxr_core.files import read_json, write_json
-from cxr_core.processes import find_process, process_facts, process_is_alive
+from cxr_core.processes import find_process, process_facts
 from cxr_core.recipes import TrainingConfig, config_from_dict
 from cxr_core.repeats import pooled_metrics, pooled_predictions, repeats_sentence, repeats_table, spread_table
-from cxr_core.runs import ACTIVE, RESUMABLE, Run, hold_run, spawn_detached
+from cxr_core.runs import Run, hold_run, spawn_detached
 from cxr_core.search import tunable
+from cxr_core.work_folder import ACTIVE, RESUMABLE, WorkFolder, claim_folder, stamped_name
 
 KINDS = {
     "folds": "Cross-validation: every picture is tested once, by a network that never saw it or its patient. Costs as "
@@ -156,15 +155,8 @@ class JobStatus:
 
 
 @dataclass(frozen=True)
-class Job:
+class Job(WorkFolder):
     """A job folder; every method reads the disk anew."""
-
-    path: Path
-
-    @property
-    def name(self):
-        """The folder's name."""
-        return self.path.name
 
     def plan(self):
         """Return the JobPlan; ValueError or FileNotFoundError if it cannot be read."""
@@ -185,28 +177,11 @@ class Job:
 
     def status(self):
         """Return a JobStatus. A job whose process went without a word shows as failed, or as what it was asked for."""
-        try:
-            status = JobStatus(**read_json(self.path / "status.json"))
-        except (FileNotFoundError, ValueError, TypeError):
-            return JobStatus("failed", message="The status of this job cannot be read.")
-        if status.is_active and not process_is_alive(status):
-            state = "stopped" if self.stop_requested else "paused" if self.pause_requested else "failed"
-            return replace(status, state=state, message=_WORDLESS if state == "failed" else _ENDED)
-        return status
-
-    def write_status(self, status):
-        """Write a JobStatus, stamped with the time."""
-        write_json(self.path / "status.json", vars(status) | {"updated": time.time()})
-
-    @property
-    def stop_requested(self):
-        """True once somebody asked the job to stop."""
-        return (self.path / "stop").exists()
-
-    @property
-    def pause_requested(self):
-        """True once somebody asked the job to pause after the epochs that its runs are in."""
-        return (self.path / "pause").exists()
+        status = self.read_status(JobStatus, "job")
+        state = self.end_without_a_word(status)
+        if state is None:
+            return status
+        return replace(status, state=state, message=_WORDLESS if state == "failed" else _ENDED)
 
 
 def is_job(folder):
@@ -228,17 +203,10 @@ def create_job(plan, path=None, decisions=None):
     Raises:
         ValueError: the folder already holds a job, or cannot be written.
     """
-    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-    plan = replace(plan, prefix=f"{stamp}-{plan.kind}-{secrets.token_hex(2)}")
+    plan = replace(plan, prefix=stamped_name(plan.kind))
     job = Job(Path(path or JOBS_DIR / plan.prefix).resolve())
     decisions = load_decisions(decisions_path(plan.config.roots)) if decisions is None else decisions
-    try:
-        job.path.mkdir(parents=True, exist_ok=True)
-        (job.path / "job.json").touch(exist_ok=False)
-    except FileExistsError as error:
-        raise ValueError(f"{job.path} already holds a job; name another folder.") from error
-    except OSError as error:
-        raise ValueError(f"The job folder {job.path} cannot be written: {error.strerror}.") from error
+    claim_folder(job.path, "job.json", "job")
     save_decisions(decisions, job.path / DECISIONS_FILE)
     save_members(job, _first_members(plan))
     job.write_status(JobStatus("starting", "Starting", started=time.time(), **process_facts()))
@@ -272,7 +240,7 @@ def claim_job(job):
     """Make the calling process the one that resumes a job; see `resume_job`."""
     _check_resumable(job)
     with hold_run(job, patience_seconds=_DYING_SECONDS):
-        _forget_requests(job)
+        job.forget_requests()
         mark_started(job, None)
 
 
@@ -447,14 +415,9 @@ def _check_resumable(job):
 
 
 def _launch(job):
-    _forget_requests(job)
+    job.forget_requests()
     process = spawn_detached(["-m", "cxr_core", "resume", str(job.path), "--into-existing"], job.path)
     mark_started(job, process.pid)
-
-
-def _forget_requests(job):
-    for request in ("stop", "pause"):
-        (job.path / request).unlink(missing_ok=True)
 
 
 def mark_started(job, pid):

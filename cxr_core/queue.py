@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 from cxr_core.config import RUNS_DIR
 from cxr_core.memory import check_memory
 from cxr_core.processes import own_children
-from cxr_core.runs import RESUMABLE, create_run, hold_run, list_runs, new_run_path, resume_run, spawn_detached
+from cxr_core.runs import check_resumable, create_run, hold_run, list_runs, new_run_path, resume_run, spawn_detached
 
 MAX_WAITING = 20
 _POLL_SECONDS = 0.5
@@ -52,11 +52,8 @@ def queue_run(run):
     check_memory(run.config())
     _check_length(runs_dir)
     with hold_run(run):
-        status = run.status()
-        if status.state not in RESUMABLE:
-            raise ValueError(f"Only a stopped, paused or failed run can be resumed; {run.name} is {status.state}.")
-        for request in ("stop", "pause"):
-            (run.path / request).unlink(missing_ok=True)
+        status = check_resumable(run)
+        run.forget_requests()
         run.write_status(replace(status, state="queued", phase="Waiting", message="", started=time.time()))
     ensure_worker(runs_dir)
 

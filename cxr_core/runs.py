@@ -22,7 +22,6 @@ metrics.json, predictions.csv   scores and rows of validation and test
 """
 
 import re
-import secrets
 import shutil
 import signal
 import subprocess
@@ -30,7 +29,6 @@ import sys
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
@@ -41,10 +39,10 @@ from cxr_core.decisions import DECISIONS_FILE, decisions_path, load_decisions, s
 from cxr_core.files import read_json, write_json, write_text
 from cxr_core.processes import find_process, process_facts, process_is_alive
 from cxr_core.recipes import command_for, config_from_dict
+from cxr_core.work_folder import ACTIVE, RESUMABLE, WorkFolder, claim_folder, stamped_name
 
-ACTIVE = ("starting", "running")
-RESUMABLE = ("stopped", "paused", "failed")
 STOP_PATIENCE_SECONDS = 3.0
+_BEGINNABLE = (*RESUMABLE, "queued")
 _WORDLESS_ENDS = {
     "failed": "The training process ended without a word; the end of its log is below.",
     "stopped": "Stopped by request in the middle of a step; the best model so far is kept if there is one.",
@@ -127,15 +125,8 @@ class RunStatus:
 
 
 @dataclass(frozen=True)
-class Run:
+class Run(WorkFolder):
     """A run folder; every method reads the disk anew."""
-
-    path: Path
-
-    @property
-    def name(self):
-        """The folder's name."""
-        return self.path.name
 
     @property
     def has_model(self):
@@ -148,17 +139,13 @@ class Run:
 
     def status(self):
         """Return a RunStatus. A run whose process went without a word shows as failed, or as what it was asked for."""
-        try:
-            values = read_json(self.path / "status.json")
-            status = RunStatus(**values)
-        except (FileNotFoundError, ValueError, TypeError):
-            return RunStatus("failed", message="The status of this run cannot be read.")
-        if status.is_active and not process_is_alive(status):
-            state = "stopped" if self.stop_requested else "paused" if self.pause_requested else "failed"
-            full = shutil.disk_usage(self.path).free < _FULL_DISK_BYTES
-            message = _FULL_DISK if full else _WORDLESS_ENDS[state]
-            return replace(status, state=state, message=message, lost=state == "failed")
-        return status
+        status = self.read_status(RunStatus, "run")
+        state = self.end_without_a_word(status)
+        if state is None:
+            return status
+        full = shutil.disk_usage(self.path).free < _FULL_DISK_BYTES
+        message = _FULL_DISK if full else _WORDLESS_ENDS[state]
+        return replace(status, state=state, message=message, lost=state == "failed")
 
     def epochs(self):
         """Return a DataFrame, one row per finished epoch; empty before the first, or where the file is broken."""
@@ -196,20 +183,6 @@ class Run:
         """Return `split.csv`: file, class, group and side of every image; empty where there is none."""
         return _read_table(self.path / "split.csv")
 
-    def write_status(self, status):
-        """Write a RunStatus, stamped with the time."""
-        write_json(self.path / "status.json", vars(status) | {"updated": time.time()})
-
-    @property
-    def stop_requested(self):
-        """True once somebody asked the run to stop."""
-        return (self.path / "stop").exists()
-
-    @property
-    def pause_requested(self):
-        """True once somebody asked the run to pause after its epoch, or at once."""
-        return (self.path / "pause").exists()
-
     @property
     def pause_reason(self):
         """Why it is to pause at once, str; "" where the end of its epoch will do."""
@@ -234,8 +207,7 @@ class Run:
 
 def new_run_path(recipe, runs_dir=RUNS_DIR):
     """Return a run folder's path that sorts by time and is not taken; nothing is made."""
-    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-    return Path(runs_dir) / f"{stamp}-{recipe}-{secrets.token_hex(2)}"
+    return Path(runs_dir) / stamped_name(recipe)
 
 
 def create_run(config, path, decisions=None, *, queued=False):
@@ -255,13 +227,7 @@ def create_run(config, path, decisions=None, *, queued=False):
     """
     decisions = load_decisions(decisions_path(config.roots)) if decisions is None else decisions
     run = Run(Path(path).resolve())
-    try:
-        run.path.mkdir(parents=True, exist_ok=True)
-        (run.path / "config.json").touch(exist_ok=False)
-    except FileExistsError as error:
-        raise ValueError(f"{run.path} already holds a run; name another folder.") from error
-    except OSError as error:
-        raise ValueError(f"The run folder {run.path} cannot be written: {error.strerror}.") from error
+    claim_folder(run.path, "config.json", "run")
     write_json(run.path / "config.json", config.to_dict())
     save_decisions(decisions, run.path / DECISIONS_FILE)
     state, phase, own = ("queued", "Waiting", {}) if queued else ("starting", "Starting", process_facts())
@@ -330,9 +296,9 @@ def resume_run(run):
     Raises:
         ValueError: the run is active or finished, or cannot be read or written.
     """
-    patience = _EXPORT_SECONDS if _check_resumable(run).state == "stopped" else _DYING_SECONDS
+    patience = _EXPORT_SECONDS if check_resumable(run, _BEGINNABLE).state == "stopped" else _DYING_SECONDS
     with hold_run(run, patience_seconds=patience):
-        status = _check_resumable(run)
+        status = check_resumable(run, _BEGINNABLE)
         process = spawn_detached(["-m", "cxr_core", "resume", str(run.path), "--into-existing"], run.path)
         _mark_resumed(run, status, process.pid)
     return run
@@ -341,7 +307,7 @@ def resume_run(run):
 def claim_run(run):
     """Make the calling process the one that resumes a run; see `resume_run`."""
     with hold_run(run, patience_seconds=_DYING_SECONDS):
-        _mark_resumed(run, _check_resumable(run), None)
+        _mark_resumed(run, check_resumable(run, _BEGINNABLE), None)
 
 
 def pause_run(run):
@@ -477,17 +443,17 @@ def diagnose_history(epochs):
     return None
 
 
-def _check_resumable(run):
+def check_resumable(run, states=RESUMABLE):
+    """Return the RunStatus of a run that can go on; ValueError where it is in no such state, or cannot be read."""
     run.config()
     status = run.status()
-    if status.state not in (*RESUMABLE, "queued"):
+    if status.state not in states:
         raise ValueError(f"Only a stopped, paused or failed run can be resumed; {run.name} is {status.state}.")
     return status
 
 
 def _mark_resumed(run, status, pid):
-    for request in ("stop", "pause"):
-        (run.path / request).unlink(missing_ok=True)
+    run.forget_requests()
     epochs = status.epochs or run.config().epochs
     changes = {"state": "starting", "phase": "Starting TensorFlow", "message": "", "epochs": epochs, "batch": 0}
     run.write_status(replace(status, lost=False, **changes, **process_facts(pid)))

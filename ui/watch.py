@@ -6,8 +6,9 @@ from cxr_core.compare import display_name
 from cxr_core.config import class_label
 from cxr_core.explain import overlay_map
 from cxr_core.figures import colour_bar_figure, confusion_figure
-from cxr_core.runs import ACTIVE, pause_run, resume_run, stop_run
+from cxr_core.runs import pause_run, resume_run, stop_run
 from cxr_core.watched import load_watched, load_watched_epoch
+from cxr_core.work_folder import ACTIVE
 from ui.blocks import download_table, duration, show_figure, show_history
 from ui.data import THUMBNAIL_PIXELS
 from ui.permissions import show_refusal
