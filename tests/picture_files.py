@@ -2,6 +2,7 @@
 
 import io
 import struct
+import zipfile
 import zlib
 
 import numpy as np
@@ -32,6 +33,15 @@ def undecodable_png(data):
     (length,) = struct.unpack(">I", data[start - 4 : start])
     chunk = png_chunk(b"IDAT", b"\xff" * length)
     return data[: start - 4] + chunk + data[start + 8 + length :]
+
+
+def zip_of(files, compression=zipfile.ZIP_DEFLATED):
+    """Bytes of a ZIP of a dict (or list of pairs) of names, or ZipInfos, to bytes."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", compression) as target:
+        for name, data in files.items() if isinstance(files, dict) else files:
+            target.writestr(name, data)
+    return stream.getvalue()
 
 
 def dicom(pixels, photometric="MONOCHROME2", syntax=ExplicitVRLittleEndian, **tags):

@@ -1,13 +1,11 @@
 """Every kind of upload on Predict in a real Chromium: one clear outcome each, and the page goes on working."""
 
-import io
 import re
-import zipfile
 
 import cv2
 import numpy as np
 import pytest
-from picture_files import dicom
+from picture_files import dicom, zip_of
 from playwright.sync_api import expect
 
 from browser.conftest import IDLE, needs_chromium
@@ -65,12 +63,8 @@ def test_a_dicom_file_gets_its_answer_and_a_dicom_overlay_and_names_nobody(predi
 
 
 def test_a_zip_becomes_a_table_whose_row_opens_its_answer_and_whose_overlays_come_as_a_zip(predict):
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w") as archive:
-        for name in ("a.png", "b.png"):
-            archive.writestr(f"scans/{name}", PNG)
-        archive.writestr("<img src=x onerror=alert(1)>.png", PNG[:500])
-    upload(predict, ("scans.zip", stream.getvalue()))
+    files = {"scans/a.png": PNG, "scans/b.png": PNG, "<img src=x onerror=alert(1)>.png": PNG[:500]}
+    upload(predict, ("scans.zip", zip_of(files)))
     expect(predict.get_by_role("heading", name=re.compile("^3 pictures: .*1 unreadable$"))).to_be_visible()
     predict.wait_for_selector(IDLE)
     box = predict.get_by_test_id("stDataFrame").locator("canvas").first.bounding_box()

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pydicom.data
 import pytest
+from picture_files import zip_of
 from PIL import Image
 
 from cxr_core import archive
@@ -20,15 +21,6 @@ from cxr_core.dataset import scan_dataset
 def png(value=0):
     stream = io.BytesIO()
     Image.fromarray(np.full((8, 8), value, np.uint8)).save(stream, "PNG")
-    return stream.getvalue()
-
-
-def zip_of(files, compression=zipfile.ZIP_DEFLATED):
-    """Bytes of a ZIP of a dict (or list of pairs) of names, or ZipInfos, to bytes."""
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w", compression) as target:
-        for name, data in files.items() if isinstance(files, dict) else files:
-            target.writestr(name, data)
     return stream.getvalue()
 
 

@@ -1,6 +1,5 @@
 """download.py through the real kagglehub, against a small server that answers as Kaggle does."""
 
-import io
 import json
 import os
 import threading
@@ -8,6 +7,7 @@ import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from picture_files import zip_of
 
 from cxr_core.download import DownloadFailed, find_kaggle, watch_download
 
@@ -16,11 +16,7 @@ ARCHIVED = ("COVID_IEEE/covid/1.png", "COVID_IEEE/normal/2.jpeg", "COVID_IEEE/vi
 
 
 def archive_bytes(names=ARCHIVED):
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w") as archive:
-        for name in names:
-            archive.writestr(name, name.encode() * 500)
-    return stream.getvalue()
+    return zip_of({name: name.encode() * 500 for name in names}, zipfile.ZIP_STORED)
 
 
 class Kaggle(ThreadingHTTPServer):

@@ -9,7 +9,7 @@ import zipfile
 import cv2
 import numpy as np
 import pytest
-from picture_files import dicom
+from picture_files import dicom, zip_of
 
 from cxr_core import cli
 from cxr_core.answers import answer_row, answer_upload
@@ -45,14 +45,6 @@ BROKEN = {"text.png": b"this is text", "half.png": FILES["normal-0.png"][:400], 
 
 def sources(files):
     return [Source(name, lambda data=data: data) for name, data in files.items()]
-
-
-def zip_of(files):
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w") as target:
-        for name, data in files.items():
-            target.writestr(name, data)
-    return stream.getvalue()
 
 
 def rows_of(classifier, some_sources):
@@ -164,11 +156,8 @@ def test_a_zip_that_is_not_to_be_trusted_is_refused_in_one_sentence(files, words
 
 
 def test_a_bomb_is_refused_by_what_its_table_of_contents_says():
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as target:
-        target.writestr("a.png", bytes(30_000_000))
     with pytest.raises(RefusedArchive, match="bomb"):
-        bytes_sources("scans.zip", stream.getvalue())
+        bytes_sources("scans.zip", zip_of({"a.png": bytes(30_000_000)}))
 
 
 def test_names_are_shown_on_one_line():

@@ -6,7 +6,7 @@ import zipfile
 import cv2
 import numpy as np
 import pytest
-from picture_files import dicom
+from picture_files import dicom, zip_of
 
 from cxr_core.config import SHIPPED_MODEL_DIR
 from cxr_core.phantoms import draw_phantom
@@ -16,14 +16,6 @@ from .test_pages import open_page, png, said, ungated  # noqa: F401
 pytestmark = pytest.mark.usefixtures("ungated")
 NOISE = png(np.random.default_rng(0).integers(0, 255, (300, 300), np.uint8))
 SCANS = {f"{name}.png": png(draw_phantom(name, np.random.default_rng(1))) for name in ("normal", "covid", "virus")}
-
-
-def zip_of(files):
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w") as target:
-        for name, data in files.items():
-            target.writestr(name, data)
-    return stream.getvalue()
 
 
 def uploaded(*files):
