@@ -100,17 +100,22 @@ def answer_upload(classifier, data, layer=None, method="Grad-CAM", *, progress=N
     opened = open_picture(data)
     # The picture is looked at while the network runs: neither waits for the other.
     with ThreadPoolExecutor(1) as beside:
-        looked = beside.submit(_look_at, opened.pixels)
+        looked = beside.submit(look_at, opened.pixels)
         prediction = classifier.predict_opened(opened, layer, method, progress=progress)
-    return _judge(classifier, prediction, *looked.result())
+    return judge_prediction(classifier, prediction, *looked.result())
 
 
-def judge_prediction(classifier, prediction):
-    """Decide whether a Prediction may be shown as an answer; returns an Answer."""
-    return _judge(classifier, prediction, *_look_at(prediction.picture))
+def judge_prediction(classifier, prediction, measures, picture_notes):
+    """Decide whether a Prediction may be shown as an answer.
 
+    Args:
+        classifier: classifier.Classifier.
+        prediction: classifier.Prediction.
+        measures, picture_notes: what `look_at` tells of its picture.
 
-def _judge(classifier, prediction, measures, picture_notes):
+    Returns:
+        Answer.
+    """
     verdict = classifier.gate.judge(prediction.features, measures) if classifier.gate else None
     reasons = [*prediction.doubts, *(verdict.reasons if verdict else ())]
     if not reasons:
@@ -221,8 +226,8 @@ def _doubt_of_confidence(prediction, abstain_below):
     return [f"The classifier is not sure: {names[0]} and {names[1]} are nearly as likely."]
 
 
-def _look_at(picture):
-    """Return what the gate measures of a picture, and the notes on what stands in it."""
+def look_at(picture):
+    """Return (measures, notes): what the gate measures of a decoded picture, and sentences on what stands in it."""
     measures, notes = gate_measures(picture), []
     if count_text_marks(picture) >= TEXT_MARKS:
         notes.append(TEXT_NOTE)

@@ -25,10 +25,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect
 
-from cxr_core.answers import answer_row, answer_upload, error_row
 from cxr_core.config import MAX_FILE_BYTES, NOTICE
 from cxr_core.explain import SCREEN_SIDE, png_bytes, shrink
-from cxr_core.pictures import UnreadablePicture
+from cxr_core.many import Source, answer_many
 
 MAX_FILES = 100
 MAX_REQUEST_BYTES = 2 * MAX_FILE_BYTES
@@ -268,16 +267,14 @@ async def _read_files(request):
 
 def _answer_file(classifier, name, data, with_overlay):
     """Return the row of one file, as the command line gives it, with an overlay where it is wanted."""
-    try:
-        answer = answer_upload(classifier, data)
-    except UnreadablePicture as error:
-        return error_row(name, str(error))
-    row = answer_row(name, answer)
-    if with_overlay:
+
+    def draw(_number, answer):
         small = replace(answer.prediction, picture=shrink(answer.prediction.picture, SCREEN_SIDE))
         overlay = replace(answer, prediction=small).overlay(classifier, small.label)
-        row["overlay_png"] = base64.b64encode(png_bytes(overlay)).decode("ascii")
-    return row
+        return base64.b64encode(png_bytes(overlay)).decode("ascii")
+
+    (item,) = answer_many(classifier, [Source(name, lambda: data)], keep=draw if with_overlay else None)
+    return item.row | ({"overlay_png": item.kept} if item.kept else {})
 
 
 def _request_body():

@@ -127,13 +127,20 @@ class Gate:
 
     def similarities(self, features):
         """Return float32 (N, number of training pictures): cosines between pictures' features."""
-        components, known = self._in_single_precision
-        return unit_vectors(features, self.centre, components) @ known.T
+        return self.vectors(features) @ self.known_vectors.T
+
+    def vectors(self, features):
+        """Return float32 (N, D), unit vectors of pictures' features, to be compared with `known_vectors`."""
+        return unit_vectors(features, self.centre, self._components)
 
     @cached_property
-    def _in_single_precision(self):
-        # Stored in half, which processors are slow to reckon with.
-        return self.components.astype(np.float32), self.known.astype(np.float32)
+    def known_vectors(self):
+        """`known` in float32; it is stored in half, which processors are slow to reckon with."""
+        return self.known.astype(np.float32)
+
+    @cached_property
+    def _components(self):
+        return self.components.astype(np.float32)
 
 
 def gate_inputs(features, measures):

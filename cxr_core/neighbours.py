@@ -2,9 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
-
-from cxr_core.gate import unit_vectors
 from cxr_core.pictures import UnreadablePicture, read_picture
 
 # The same file gives 1 but for rounding; another picture under the same name hardly ever comes this near.
@@ -43,6 +40,5 @@ def _is_known(classifier, file, path):
         image_u8 = classifier.card.preprocessing.image_u8(read_picture(path))
     except (UnreadablePicture, OSError):
         return False
-    vector = unit_vectors(classifier.features(image_u8[None]), gate.centre, gate.components.astype(np.float32))[0]
-    known = gate.known[[i for i, name in enumerate(gate.files) if name == file]].astype(np.float32)
-    return bool((known @ vector > _SAME).any())
+    known = gate.known_vectors[[i for i, name in enumerate(gate.files) if name == file]]
+    return bool((known @ gate.vectors(classifier.features(image_u8[None]))[0] > _SAME).any())

@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 from picture_files import dicom
 
-from cxr_core.answers import answer_row, answer_upload, confidence_sentence, judge_prediction, load_track_record
+from cxr_core.answers import (
+    answer_row,
+    answer_upload,
+    confidence_sentence,
+    judge_prediction,
+    load_track_record,
+    look_at,
+)
 from cxr_core.classifier import load_classifier
 from cxr_core.explain import overlay_map
 from cxr_core.phantoms import draw_phantom
@@ -27,7 +34,7 @@ DRAWING = png(draw_phantom("covid", np.random.default_rng(1)))
 
 def with_probabilities(classifier, *probabilities):
     prediction = replace(classifier.predict_picture(DRAWING), probabilities=np.array(probabilities, np.float32))
-    return judge_prediction(classifier, prediction)
+    return judge_prediction(classifier, prediction, *look_at(prediction.picture))
 
 
 def test_a_clear_answer_is_the_class_of_the_highest_probability(classifier):
