@@ -38,7 +38,8 @@ class Card:
 class Figure:
     """One headline figure: what it is, measured where, its value in [0, 1], and over how many images.
 
-    `interval` is its 95 % interval (low, high), or None where none was measured.
+    `interval` is its 95 % interval (low, high), or None where none was measured. `may_abstain` is True where pictures
+    that the classifier is not sure of count as without an answer; otherwise each is called what is likeliest.
     """
 
     label: str
@@ -47,6 +48,7 @@ class Figure:
     n: int
     explanation: str
     interval: tuple | None = None
+    may_abstain: bool = False
 
 
 def card_figures(card):
@@ -85,17 +87,18 @@ def figure_words(figure):
 
 
 def _figure_elsewhere(name, metrics):
-    elsewhere = "Images from another hospital, never trained on."
+    images, may_abstain = "Images from another hospital, never trained on.", "answers" in metrics
+    elsewhere = images + (" Those that it is not sure of count as without an answer." if may_abstain else "")
     present = [c for c, row in metrics["per_class"].items() if row["support"]]
     if present == ["normal"] and "covid" in metrics["classes"]:
         share, ends = _share_answered(metrics, "normal", "covid")
         explanation = f"Share of healthy people called COVID-19. {elsewhere}"
-        return Figure("False alarms", f"healthy, {name}", share, metrics["n"], explanation, ends)
+        return Figure("False alarms", f"healthy, {name}", share, metrics["n"], explanation, ends, may_abstain)
     if present == ["covid"]:
         share, ends = _share_answered(metrics, "covid", "covid")
-        return Figure("COVID-19 found", name, share, metrics["n"], elsewhere, ends)
+        return Figure("COVID-19 found", name, share, metrics["n"], elsewhere, ends, may_abstain)
     ends = _pair((metrics.get("ci95") or {}).get("accuracy"))
-    return Figure("Accuracy", name, metrics["accuracy"], metrics["n"], elsewhere, ends)
+    return Figure("Accuracy", name, metrics["accuracy"], metrics["n"], images, ends)
 
 
 def _share_answered(metrics, true, called):

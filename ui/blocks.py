@@ -77,6 +77,11 @@ def show_figures_row(figures):
             help=help_text,
             border=True,
         )
+    if any(figure.may_abstain for figure in figures):
+        st.caption(
+            "On its own test split each picture is called what is likeliest. Elsewhere pictures that it is not sure of "
+            "count as without an answer: neither found nor a false alarm."
+        )
 
 
 def interval_text(ends):
