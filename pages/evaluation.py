@@ -5,7 +5,7 @@ import json
 import streamlit as st
 
 from cxr_core.card import load_card
-from ui.blocks import download_table, page_header, show_history
+from ui.blocks import download_table, offer_download, page_header, show_history
 from ui.errors import show_errors
 from ui.judge import (
     predictions_curves,
@@ -52,12 +52,11 @@ with left:
 with middle:
     report_download(metrics)
 with right:
-    st.download_button(
+    offer_download(
         "All figures as JSON",
         json.dumps(metrics, indent=2),
         "metrics.json",
         "application/json",
-        icon=":material/download:",
         help="The same keys as the evaluate command gives.",
     )
 report_downloads(folder)

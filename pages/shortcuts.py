@@ -9,7 +9,7 @@ from cxr_core.config import class_label
 from cxr_core.shortcuts import variants_table
 from cxr_core.trust_figures import attention_figure, removal_figure, variants_figure
 from cxr_core.verdict import healthy_called_ill
-from ui.blocks import download_table, interval_text, page_header, plain_metric, show_figure
+from ui.blocks import download_table, interval_text, offer_download, page_header, plain_metric, show_figure
 from ui.lab import choose_lab_result, show_verdict
 from ui.models import choose_model, open_classifier
 
@@ -95,12 +95,11 @@ left, right = st.columns(2)
 with left:
     download_table("The scores", variants_table(result), "shortcuts.csv")
 with right:
-    st.download_button(
+    offer_download(
         "Everything as JSON",
         json.dumps(result, indent=2, ensure_ascii=False),
         "shortcuts.json",
         "application/json",
-        icon=":material/download:",
         help="The same as the shortcuts command gives.",
     )
 with st.expander("How this works"):

@@ -16,7 +16,7 @@ from cxr_core.many import safe_stem
 from cxr_core.neighbours import find_neighbours
 from cxr_core.pictures import is_dicom
 from cxr_core.scan_report import model_facts, scan_report
-from ui.blocks import progress_bars, show_figure
+from ui.blocks import offer_download, progress_bars, show_figure
 from ui.data import show_pictures
 from ui.permissions import is_open_to_strangers
 
@@ -153,16 +153,15 @@ def offer_downloads(name, data, answer_again, classifier, *, with_numbers, look)
     """
     with st.container(horizontal=True):
         if with_numbers:
-            st.download_button(
+            offer_download(
                 "Download the overlay",
                 lambda: _overlay_bytes(answer_again(), classifier, look),
                 "overlay.png",
                 "image/png",
-                icon=":material/download:",
                 help="Of the likeliest class, at the picture's own size.",
             )
         if with_numbers and is_dicom(data):
-            st.download_button(
+            offer_download(
                 "Download the overlay as DICOM",
                 lambda: _dicom_bytes(answer_again(), classifier, look),
                 "overlay.dcm",
@@ -171,7 +170,7 @@ def offer_downloads(name, data, answer_again, classifier, *, with_numbers, look)
                 help="A Secondary Capture with a new header: it belongs to no patient and no study. Letters in the "
                 "picture itself stay.",
             )
-        st.download_button(
+        offer_download(
             "Download a report",
             lambda: scan_report(
                 name,

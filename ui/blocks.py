@@ -106,11 +106,23 @@ def plain_metric(column, label, value, below="", *, help):
 
 def download_table(label, table, file_name, *, index=False):
     """Offer a table as CSV, made when somebody asks for it."""
-    st.download_button(
+    offer_download(
         label,
         lambda: table.to_csv(index=index).encode(),
         file_name,
         "text/csv",
-        icon=":material/download:",
         help="Comma-separated values, for a spreadsheet or pandas.",
     )
+
+
+def offer_download(label, data, file_name, mime, *, help, icon=":material/download:", place=st):
+    """Offer a file.
+
+    The page does not run again for it: that would take away what the click is still waiting for.
+
+    Args:
+        label, file_name, mime, help, icon: str.
+        data: str or bytes, or a callable that makes them when somebody clicks.
+        place: container to stand in.
+    """
+    place.download_button(label, data, file_name, mime, icon=icon, help=help, on_click="ignore")

@@ -40,7 +40,7 @@ from cxr_core.trust_figures import (
     precision_recall_figure,
     reliability_figure,
 )
-from ui.blocks import download_table, interval_text, plain_metric, show_figure
+from ui.blocks import download_table, interval_text, offer_download, plain_metric, show_figure
 from ui.models import model_folders
 from ui.permissions import show_refusal
 from ui.predictions import own_predictions, show_predictions
@@ -301,13 +301,14 @@ def report_downloads(folder):
         ("Model card", "model_card.md", "text/markdown", "In the layout of Mitchell et al. 2019."),
     )
     for column, (label, name, mime, help_text) in zip(st.columns(3), kinds, strict=True):
-        column.download_button(
+        offer_download(
             label,
             partial(_report_bytes, folder, REPORT_FILES[name]),
             f"{Path(folder).name}-{name}",
             mime,
             icon=":material/description:",
             help=f"{help_text} Made from what is stored with the classifier, by the CLAIM checklist.",
+            place=column,
         )
 
 

@@ -23,7 +23,7 @@ from cxr_core.many import (
     sort_items,
     write_overlays,
 )
-from ui.blocks import progress_bar
+from ui.blocks import offer_download, progress_bar
 from ui.permissions import may
 
 MAX_UPLOAD_MEGABYTES = 200
@@ -125,12 +125,11 @@ def show_many(items, classifier, layer, look):
     st.subheader(f"{len(items):,} pictures: {_counted(items)}")
     chosen = _show_table(items, classifier.classes)
     with st.container(horizontal=True):
-        st.download_button(
+        offer_download(
             "Download the table",
             lambda: rows_csv([item.row for item in items], classifier.classes).encode(),
             "answers.csv",
             "text/csv",
-            icon=":material/download:",
             help="All rows with probabilities, reasons and notes, as comma-separated values.",
         )
         _offer_overlays(items, classifier, {"layer": layer} | look)
@@ -220,11 +219,10 @@ def _offer_overlays(items, classifier, settings):
             write_overlays(stream, classifier, answered, side=SCREEN_SIDE, progress=report, **settings)
         st.session_state["many"]["overlays"] = (settings, stream.getvalue())
         st.rerun()
-    st.download_button(
+    offer_download(
         "Download the overlays",
         made[1],
         "overlays.zip",
         "application/zip",
-        icon=":material/download:",
         help=f"{len(answered):,} pictures, {len(made[1]) / 1e6:.1f} MB.",
     )
