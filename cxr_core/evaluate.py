@@ -18,6 +18,7 @@ from cxr_core.intervals import FIGURES, compare_accuracy, curve_bands, metric_in
 from cxr_core.operating_point import answer_shares
 from cxr_core.prepared import prepare_images
 from cxr_core.split import picture_groups
+from cxr_core.temperature import apply_temperature
 
 # float32 rows, and rows written with six digits, sum to one up to this.
 _SUM_TOLERANCE = 1e-3
@@ -98,21 +99,38 @@ def score_folders(classifier, *folders, progress=None):
 
 def score_table(classifier, table, *, progress=None):
     """Classify and score the pictures of a data set table; see `score_folders`."""
+    predictions = classify_table(classifier, table, progress=progress)
+    return score_predictions(predictions, classifier.card), predictions
+
+
+def classify_table(classifier, table, *, progress=None):
+    """Classify the pictures of a data set table; returns the predictions as `score_folders` does."""
     report = progress or (lambda phase: None)
-    preprocessing = classifier.card.preprocessing
-    prepared = prepare_images(table, preprocessing, progress=report("Preparing the images"))
+    prepared = prepare_images(table, classifier.card.preprocessing, progress=report("Preparing the images"))
     rows = prepared.table
     _truth_indices(rows["class_name"], classifier.classes)
     probabilities = classifier.predict(prepared.images_u8, progress=report("Classifying"))
     groups = rows["group"].to_numpy() if "group" in rows else picture_groups(rows)
-    metrics = evaluate_predictions(rows["class_name"], probabilities, classifier.classes, groups)
-    metrics["temperature"] = classifier.card.temperature
     predictions = predictions_table(rows["file"], rows["class_name"], probabilities, classifier.classes)
     told = {name: rows[name].to_numpy() for name in ("view", "age_group") if name in rows}
-    predictions = predictions.assign(group=groups, path=rows["path"].to_numpy(), **told)
-    if classifier.card.abstain_below:
-        metrics["answers"] = answers_of(predictions, classifier.card)
-    return metrics, predictions
+    return predictions.assign(group=groups, path=rows["path"].to_numpy(), **told)
+
+
+def soften_predictions(predictions, classes, temperature):
+    """Return predictions made at temperature 1 as a classifier with this temperature makes them."""
+    probabilities = apply_temperature(table_probabilities(predictions, classes), temperature)
+    columns = {f"p_{name}": probabilities[:, i] for i, name in enumerate(classes)}
+    return predictions.assign(confidence=probabilities.max(axis=1), **columns)
+
+
+def score_predictions(predictions, card):
+    """Score predictions of a classifier with this card; returns the metrics as `score_folders` does."""
+    probabilities = table_probabilities(predictions, card.classes)
+    metrics = evaluate_predictions(predictions["true"], probabilities, card.classes, predictions["group"].to_numpy())
+    metrics["temperature"] = card.temperature
+    if card.abstain_below:
+        metrics["answers"] = answers_of(predictions, card)
+    return metrics
 
 
 def answers_of(predictions, card):

@@ -31,7 +31,7 @@ from cxr_core.classifier import Classifier, open_session, run_graph
 from cxr_core.config import CACHE_DIR, PROJECT_DIR, order_classes
 from cxr_core.dataset import scan_dataset
 from cxr_core.decisions import DECISIONS_FILE, Decisions, load_decisions
-from cxr_core.evaluate import score_table, table_probabilities
+from cxr_core.evaluate import classify_table, score_predictions, soften_predictions, table_probabilities
 from cxr_core.export import export_classifier, kept_features_graph
 from cxr_core.files import atomic_path, read_json, remove_leftovers, write_json
 from cxr_core.grouping import group_pictures
@@ -460,22 +460,23 @@ def _evaluate_run(run, config, classifier):
     """Fit the temperature on validation, then score validation and test; returns (card, metrics)."""
     split = pd.read_csv(run.path / "split.csv")
     sides = {"validation": split[split["split"] == _validation_side(config)], "test": split[split["split"] == "test"]}
-    before, predictions = score_table(classifier, sides["validation"])
-    targets = predictions["true"].map(classifier.classes.index).to_numpy()
-    temperature = fit_temperature(table_probabilities(predictions, classifier.classes), targets)
-    classifier = replace(classifier, card=replace(classifier.card, temperature=temperature))
-    metrics, tables = {}, []
-    for name, rows in sides.items():
-        metrics[name], predictions = score_table(classifier, rows)
-        tables.append(predictions.assign(split=name))
+    tables = {name: classify_table(classifier, rows) for name, rows in sides.items()}
+    before = score_predictions(tables["validation"], classifier.card)
+    targets = tables["validation"]["true"].map(classifier.classes.index).to_numpy()
+    temperature = fit_temperature(table_probabilities(tables["validation"], classifier.classes), targets)
+    card = replace(classifier.card, temperature=temperature)
+    tables = {
+        name: soften_predictions(table, card.classes, temperature).assign(split=name) for name, table in tables.items()
+    }
+    metrics = {name: score_predictions(table, card) for name, table in tables.items()}
     metrics["validation"] |= {"uncalibrated": {"ece": before["ece"], "brier": before["brier"]}}
-    predictions = pd.concat(tables)
+    predictions = pd.concat(tables.values())
     with atomic_path(run.path / "predictions.csv") as temporary:
         predictions.to_csv(temporary, index=False)
     leakage = _leakage(split, predictions)
     if _copies_come_later(config):
         leakage["sentence"] += " Near copies are still to be looked for."
-    return classifier.card, metrics | {"leakage": leakage}
+    return card, metrics | {"leakage": leakage}
 
 
 def _leakage(split, predictions):

@@ -1,16 +1,23 @@
 """evaluate.py against scikit-learn."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn import metrics as sk
 
+from cxr_core.classifier import load_classifier
+from cxr_core.config import SHIPPED_MODEL_DIR
+from cxr_core.dataset import scan_dataset
 from cxr_core.evaluate import (
+    classify_table,
     evaluate_predictions,
     prediction_groups,
     predictions_table,
     report_table,
     roc_curves,
+    soften_predictions,
     table_probabilities,
 )
 
@@ -206,3 +213,12 @@ def test_groups_come_from_the_table_or_from_the_patients_in_file_names():
     table = pd.DataFrame({"file": files})
     assert prediction_groups(table).tolist() == [0, 0, 1]
     assert prediction_groups(table.assign(group=[4, 5, 6])).tolist() == [4, 5, 6]
+
+
+def test_predictions_softened_afterwards_are_those_of_a_classifier_with_the_temperature(demo_data):
+    shipped = load_classifier(SHIPPED_MODEL_DIR)
+    table = scan_dataset(demo_data).table[::12]
+    at_one, at_two = (replace(shipped, card=replace(shipped.card, temperature=t)) for t in (1.0, 2.0))
+    softened = soften_predictions(classify_table(at_one, table), shipped.classes, 2.0)
+    pd.testing.assert_frame_equal(softened, classify_table(at_two, table))
+    assert not np.allclose(softened["confidence"], classify_table(at_one, table)["confidence"])

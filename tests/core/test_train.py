@@ -219,7 +219,7 @@ def test_a_run_has_a_model_only_once_its_evaluation_is_there_too(tiny_run, tmp_p
         assert not run.has_model
         raise ValueError("interrupted")
 
-    monkeypatch.setattr(train, "score_table", interrupted)
+    monkeypatch.setattr(train, "classify_table", interrupted)
     with pytest.raises(ValueError, match="interrupted"):
         train.export_run(run)
     assert not run.has_model
