@@ -52,7 +52,7 @@ def measure_batches(folder, n_batches, rounds):
     import keras
     import tensorflow as tf
 
-    from cxr_core.batches import image_batches
+    from cxr_core.batches import EpochClock, image_batches
     from cxr_core.dataset import scan_dataset
     from cxr_core.model import build_model
     from cxr_core.prepared import prepare_images, read_images
@@ -73,7 +73,7 @@ def measure_batches(folder, n_batches, rounds):
     generator = tf.keras.preprocessing.image.ImageDataGenerator(
         rotation_range=15, horizontal_flip=True, fill_mode="nearest"
     )
-    ours = image_batches(prepared.images_u8, np.arange(len(labels)), labels, config)
+    ours = image_batches(prepared.images_u8, np.arange(len(labels)), labels, config, EpochClock())
     size = config.batch_size
 
     def in_memory():
@@ -116,7 +116,7 @@ def stream_images(n_images, n_batches):
     Returns:
         dict of images, images_per_second and peak_mb of this process.
     """
-    from cxr_core.batches import image_batches
+    from cxr_core.batches import EpochClock, image_batches
     from cxr_core.memory import peak_memory
     from cxr_core.recipes import make_config
 
@@ -126,7 +126,7 @@ def stream_images(n_images, n_batches):
         path = Path(folder) / "prepared.npy"
         np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(n_images, size, size)).flush()
         labels = np.eye(3, dtype=np.float32)[np.arange(n_images) % 3]
-        batches = image_batches(np.load(path, mmap_mode="r"), np.arange(n_images), labels, config)
+        batches = image_batches(np.load(path, mmap_mode="r"), np.arange(n_images), labels, config, EpochClock())
         start = time.perf_counter()
         for _ in batches.take(n_batches):
             pass

@@ -1,5 +1,6 @@
 """Batches for training: seeded, augmented, and prepared beside the network's own work."""
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -8,7 +9,24 @@ from cxr_core.prepared import read_images
 PREFETCH = 4
 
 
-def image_batches(images_u8, rows, labels, config, first_epoch=0):
+class EpochClock(keras.callbacks.Callback):
+    """Knows the epoch that a training is in, for those who make its batches; one of its callbacks.
+
+    Counting the passes through the batches would not do: on several GPUs Keras takes a batch to look at beforehand.
+
+    Args:
+        epoch: int >= 0, of the first pass.
+    """
+
+    def __init__(self, epoch=0):
+        super().__init__()
+        self.epoch = epoch
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+
+
+def image_batches(images_u8, rows, labels, config, clock):
     """Build augmented training batches; see `_epochs` for the order.
 
     Args:
@@ -16,7 +34,7 @@ def image_batches(images_u8, rows, labels, config, first_epoch=0):
         rows: int (n,), positions in `images_u8` to train on, n >= batch size.
         labels: float32 (M, C), one-hot.
         config: recipes.TrainingConfig.
-        first_epoch: int, epochs that were gone through before.
+        clock: EpochClock, asked whenever a pass begins.
 
     Returns:
         tf.data.Dataset of (float32 (B, size, size, 3), float32 (B, C)).
@@ -26,7 +44,7 @@ def image_batches(images_u8, rows, labels, config, first_epoch=0):
         return config.preprocessing.scaled(np.stack([augmented(images_u8, rows, row, config, epoch) for row in chosen]))
 
     size = config.preprocessing.size
-    return _epochs(load, (size, size, 3), rows, labels, config, first_epoch)
+    return _epochs(load, (size, size, 3), rows, labels, config, clock)
 
 
 def augmented(images_u8, rows, row, config, epoch):
@@ -45,13 +63,13 @@ def augmented(images_u8, rows, row, config, epoch):
     return config.augmentation.apply(image, rng, *others)
 
 
-def activation_batches(kept, labels, config, first_epoch=0):
+def activation_batches(kept, labels, config, clock):
     """Build training batches of what the frozen part of a network made of augmented copies.
 
     Args:
         kept: float16 (copies, n, h, w, c); each epoch takes another copy of every image.
         labels: float32 (n, C), one-hot.
-        config, first_epoch: as for `image_batches`.
+        config, clock: as for `image_batches`.
 
     Returns:
         tf.data.Dataset of (float32 (B, h, w, c), float32 (B, C)).
@@ -63,20 +81,20 @@ def activation_batches(kept, labels, config, first_epoch=0):
     def load(chosen, epoch):
         return read_images(flat, (chosen + epoch) % copies * n + chosen).astype(np.float32)
 
-    return _epochs(load, kept.shape[2:], np.arange(n), labels, config, first_epoch)
+    return _epochs(load, kept.shape[2:], np.arange(n), labels, config, clock)
 
 
-def feature_batches(features, rows, labels, config, first_epoch=0):
+def feature_batches(features, rows, labels, config, clock):
     """Build training batches of features that were computed once.
 
     Args:
         features: float32 (M, F).
-        rows, labels, config, first_epoch: as for `image_batches`.
+        rows, labels, config, clock: as for `image_batches`.
 
     Returns:
         tf.data.Dataset of (float32 (B, F), float32 (B, C)).
     """
-    return _epochs(lambda chosen, _: features[chosen], features.shape[1:], rows, labels, config, first_epoch)
+    return _epochs(lambda chosen, _: features[chosen], features.shape[1:], rows, labels, config, clock)
 
 
 def validation_batches(images_u8, rows, labels, preprocessing, batch_size=64):
@@ -126,16 +144,15 @@ def mix_up(values, targets, alpha, rng):
     return tuple(share * part + (1 - share) * part[order] for part in (values, targets))
 
 
-def _epochs(load, shape, rows, labels, config, first_epoch):
+def _epochs(load, shape, rows, labels, config, clock):
     """Every iteration is one epoch: all rows in a new order, whole batches only, as in the article.
 
     The order depends on seed and epoch alone.
     """
-    epochs = iter(range(first_epoch, config.epochs))
     n_batches = len(rows) // config.batch_size
 
     def one_epoch():
-        epoch = next(epochs)
+        epoch = clock.epoch
         order = np.random.default_rng((config.seed, epoch)).permutation(rows)
         for i in range(n_batches):
             chosen = order[i * config.batch_size : (i + 1) * config.batch_size]

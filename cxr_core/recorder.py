@@ -165,7 +165,7 @@ class Recorder(keras.callbacks.Callback):
         self._train_end = time.monotonic()
         loss = float(logs["loss"])
         if not np.isfinite(loss):
-            rate = float(self.model.optimizer.learning_rate)
+            rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
             raise ValueError(
                 f"The loss became {loss} in batch {batch + 1} of epoch {self._status.epoch + 1}; "
                 f"the learning rate of {rate:g} is too high for these settings."
@@ -189,7 +189,7 @@ class Recorder(keras.callbacks.Callback):
         names = ("loss", "accuracy", "val_loss", "val_accuracy")
         images = len(self._batch_rows) * self._batch_size
         row = {"epoch": epoch + 1} | {name: float(logs[name]) for name in names}
-        row["learning_rate"] = float(self.model.optimizer.learning_rate)
+        row["learning_rate"] = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
         row["epoch_seconds"] = time.monotonic() - self._epoch_start
         row["images_per_second"] = images / max(self._train_end - self._epoch_start, 1e-9)
         self._strip.write(epoch + 1, self._confusion.counts.numpy().astype(int))

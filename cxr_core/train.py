@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from cxr_core.activations import keep_activations, split_network
 from cxr_core.batches import (
+    EpochClock,
     activation_batches,
     feature_batches,
     image_batches,
@@ -52,6 +53,8 @@ _HEAD_EPOCHS = 40
 # Whoever started this process may hold the run a moment longer.
 _LOCK_PATIENCE_SECONDS = 10.0
 _CHUNK = 256
+# A test has "CPU" here, with several logical ones.
+_SHARING_DEVICES = "GPU"
 _TRAINED_FILE = "trained"
 _PACKAGES = ("tensorflow", "tensorflow-cpu", "keras", "numpy", "opencv-python-headless", "onnxruntime", "scikit-learn")
 
@@ -240,6 +243,7 @@ def _train(run, recorder):
         checkpoint = Checkpoint(run, recorder, callbacks)
         checkpoint.load(trained)
     first_epoch = checkpoint.first_epoch
+    clock = EpochClock(first_epoch)
     targets = table["class_name"].map(classes.index).to_numpy()
     labels = np.eye(len(classes), dtype=np.float32)[targets]
     weights = _class_weights(targets[split.train]) if config.class_weights else None
@@ -250,12 +254,12 @@ def _train(run, recorder):
         recorder.say("Training the head alone")
         _train_head(_head_of(model), features, labels, split, weights)
     if head_only:
-        batches = feature_batches(features, split.train, labels, config, first_epoch)
+        batches = feature_batches(features, split.train, labels, config, clock)
         validation = (features[split.validation], labels[split.validation])
     elif config.copies:
-        batches, validation = _kept_batches(trunk, prepared, split, labels, config, recorder, first_epoch)
+        batches, validation = _kept_batches(trunk, prepared, split, labels, config, recorder, clock)
     else:
-        batches = image_batches(prepared.images_u8, split.train, labels, config, first_epoch)
+        batches = image_batches(prepared.images_u8, split.train, labels, config, clock)
         validation = validation_batches(prepared.images_u8, split.validation, labels, config.preprocessing)
     strip = Strip(
         run,
@@ -274,7 +278,7 @@ def _train(run, recorder):
             validation_data=validation,
             epochs=config.epochs,
             initial_epoch=first_epoch,
-            callbacks=[*callbacks, checkpoint],
+            callbacks=[clock, *callbacks, checkpoint],
             class_weight=weights,
             shuffle=False,
             verbose=0,
@@ -286,12 +290,12 @@ def _devices(config):
     """Return the context in which the network is made: on one device, or mirrored on several GPUs."""
     if config.gpus == 1:
         return contextlib.nullcontext()
-    found = len(tf.config.list_physical_devices("GPU"))
-    if found < config.gpus:
+    found = tf.config.list_logical_devices(_SHARING_DEVICES)
+    if len(found) < config.gpus:
         raise ValueError(
-            f"gpus={config.gpus} needs as many GPUs in this computer; TensorFlow finds {found}. Leave it at 1."
+            f"gpus={config.gpus} needs as many GPUs in this computer; TensorFlow finds {len(found)}. Leave it at 1."
         )
-    return tf.distribute.MirroredStrategy([f"GPU:{i}" for i in range(config.gpus)]).scope()
+    return tf.distribute.MirroredStrategy([device.name for device in found[: config.gpus]]).scope()
 
 
 def _new_split(run, config, dataset, recorder):
@@ -348,7 +352,7 @@ def _copies_come_later(config):
     return config.split != "grouped"
 
 
-def _kept_batches(trunk, prepared, split, labels, config, recorder, first_epoch):
+def _kept_batches(trunk, prepared, split, labels, config, recorder, clock):
     """Return training and validation batches of what the frozen part of the network makes of the images."""
     options = {"config": config, "key": prepared.key}
     report = recorder.phase("Computing activations of augmented copies")
@@ -356,7 +360,7 @@ def _kept_batches(trunk, prepared, split, labels, config, recorder, first_epoch)
     report = recorder.phase("Computing activations for validation")
     plain = keep_activations(trunk, prepared.images_u8, split.validation, copies=0, progress=report, **options)
     return (
-        activation_batches(kept, labels[split.train], config, first_epoch),
+        activation_batches(kept, labels[split.train], config, clock),
         kept_validation_batches(plain[0], labels[split.validation]),
     )
 

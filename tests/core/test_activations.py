@@ -6,7 +6,7 @@ import pytest
 
 from cxr_core import activations, export
 from cxr_core.activations import keep_activations, split_network
-from cxr_core.batches import activation_batches, augmented
+from cxr_core.batches import EpochClock, activation_batches, augmented
 from cxr_core.recipes import make_config
 
 SIZE = 32
@@ -84,9 +84,10 @@ def test_every_epoch_learns_from_another_copy_of_every_image(config):
     copies, n = 3, 8
     kept = (10 * np.arange(copies)[:, None] + np.arange(n)).astype(np.float16)[..., None, None, None]
     labels = np.eye(n, dtype=np.float32)
-    batches = activation_batches(kept, labels, config)
-    seen = set()
-    for _ in range(copies):
+    clock, seen = EpochClock(), set()
+    batches = activation_batches(kept, labels, config, clock)
+    for epoch in range(copies):
+        clock.on_epoch_begin(epoch)
         values = np.concatenate([x.numpy().ravel() for x, _ in batches])
         assert sorted(values % 10) == list(range(n))
         seen |= set(values.tolist())

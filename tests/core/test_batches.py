@@ -19,8 +19,13 @@ LABELS = np.eye(3, dtype=np.float32)[np.arange(12) % 3]
 
 def epochs_of(batches, first_epoch, n, **settings):
     config = make_config("quick", epochs=4, batch_size=4, **settings)
-    dataset = batches.feature_batches(VALUES, np.arange(12), LABELS, config, first_epoch)
-    return [[(x.numpy(), y.numpy()) for x, y in dataset] for _ in range(n)]
+    clock = batches.EpochClock()
+    dataset = batches.feature_batches(VALUES, np.arange(12), LABELS, config, clock)
+    epochs = []
+    for epoch in range(first_epoch, first_epoch + n):
+        clock.on_epoch_begin(epoch)
+        epochs.append([(x.numpy(), y.numpy()) for x, y in dataset])
+    return epochs
 
 
 @pytest.mark.parametrize("mixup", [0.0, 0.4])
@@ -31,6 +36,15 @@ def test_a_later_first_epoch_gives_the_same_epochs_from_there_on(batches, mixup)
         for (x, y), (x_again, y_again) in zip(one, other, strict=True):
             np.testing.assert_array_equal(x, x_again)
             np.testing.assert_array_equal(y, y_again)
+
+
+def test_a_look_at_the_batches_beforehand_changes_no_epoch(batches):
+    config = make_config("quick", epochs=2, batch_size=4)
+    dataset = batches.feature_batches(VALUES, np.arange(12), LABELS, config, batches.EpochClock())
+    next(iter(dataset))
+    for (x, y), (expected_x, expected_y) in zip(dataset, epochs_of(batches, 0, 1)[0], strict=True):
+        np.testing.assert_array_equal(x, expected_x)
+        np.testing.assert_array_equal(y, expected_y)
 
 
 def test_an_epoch_has_every_image_once_without_mixup(batches):

@@ -1,0 +1,50 @@
+"""train.py on several devices: two logical CPUs stand for GPUs, in a process of their own."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+
+from cxr_core.config import PROJECT_DIR
+from cxr_core.recipes import make_config
+from cxr_core.runs import create_run
+
+_TRAIN = """
+import sys
+import tensorflow as tf
+from pathlib import Path
+from cxr_core import train
+from cxr_core.runs import Run
+
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+train._SHARING_DEVICES = "CPU"
+print(train.train_run(Run(Path(sys.argv[1]))))
+"""
+SETTINGS = {
+    "quick": ("epochs=3", "batch_size=16", "start=shipped", "head_dropouts=[0.0]"),
+    "finetune": ("epochs=2", "batch_size=8", "start=shipped", "copies=2"),
+}
+
+
+def trained(recipe, folder, demo_data, gpus):
+    config = make_config(recipe, roots=(str(demo_data),), settings=SETTINGS[recipe], gpus=gpus)
+    run = create_run(config, folder / f"{recipe}-{gpus}")
+    done = subprocess.run(
+        [sys.executable, "-c", _TRAIN, str(run.path)], cwd=PROJECT_DIR, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.endswith("finished\n"), done.stderr[-3000:]
+    return run
+
+
+def test_two_devices_learn_what_one_learns(demo_data, tmp_path):
+    one, two = (pd.read_csv(trained("quick", tmp_path, demo_data, n).path / "epochs.csv") for n in (1, 2))
+    columns = ["loss", "val_loss", "val_accuracy", "learning_rate"]
+    np.testing.assert_allclose(two[columns], one[columns], rtol=2e-3, atol=1e-6)
+
+
+def test_layers_of_the_backbone_train_on_two_devices_to_an_evaluated_classifier(demo_data, tmp_path):
+    run = trained("finetune", tmp_path, demo_data, 2)
+    assert run.has_model
+    assert set(run.predictions()["split"]) == {"validation", "test"}
