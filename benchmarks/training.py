@@ -190,7 +190,7 @@ def main():
     parser = argparse.ArgumentParser(prog="python -m benchmarks.training", description=__doc__)
     parser.add_argument("folder", type=Path, metavar="DIR", help="data set, for example covid_cxr")
     parser.add_argument("--batches", type=int, default=30, help="per turn (default: 30)")
-    parser.add_argument("--rounds", type=int, default=5, help="turns of each way, and of quick (default: 5)")
+    parser.add_argument("--rounds", type=int, default=5, help="turns of each way, and seeds of quick (default: 5)")
     parser.add_argument("--seeds", type=int, default=5, help="of finetune (default: 5; 0 leaves it out)")
     parser.add_argument("--quick-look", action="store_true", help="a few batches, one round, one epoch; no result file")
     options = parser.parse_args()
@@ -205,7 +205,8 @@ def main():
         for number in range(rounds):
             place = Path(home) / str(number)
             for runs in (cold, warm):
-                runs.append(train_fresh(options.folder, place, recipe="quick", split="random", settings=(*start, *few)))
+                again = {"recipe": "quick", "split": "random", "settings": (*start, *few)}
+                runs.append(train_fresh(options.folder, place, seed=number, **again))
         tuned, again = [], {"recipe": "finetune", "split": "grouped", "settings": (*start, *fewer)}
         for seed in range(seeds):
             tuned.append(train_fresh(options.folder, Path(home) / "0", seed=seed, **again))
@@ -221,12 +222,13 @@ def main():
     print("Streaming")
     print_table(tuple(streams[0]), [tuple(map(four_digits, stream.values())) for stream in streams])
     share = float(np.median(speeds["ours"]) / np.median(speeds["memory"]))
+    right = float(np.mean([run["accuracy"] for run in cold]))
     peak = max(run["peak_mb"] for runs in groups.values() for run in runs)
     targets = [
         judge_target("our pipeline's share of the speed on data in memory", share, at_least=0.95),
         judge_target("seconds of quick from a cold start", float(np.median([r["seconds"] for r in cold])), below=60),
         judge_target("seconds of quick with warm caches", float(np.median([r["seconds"] for r in warm])), below=20),
-        judge_target("accuracy of quick", float(np.mean([r["accuracy"] for r in cold])), at_least=ARTICLE_ACCURACY),
+        judge_target(f"mean accuracy of quick over {rounds} seeds", right, at_least=ARTICLE_ACCURACY),
         judge_target("peak memory of a training process in MB", peak, below=2000),
     ]
     growth = streams[1]["peak_mb"] - streams[0]["peak_mb"]

@@ -234,10 +234,11 @@ RECIPES = {
     "quick": {
         "epochs": 40,
         "batch_size": 64,
+        "learning_rate": 5e-3,
         "head_units": (),
         "head_dropouts": (0.3,),
         "train_from": "head",
-        "stop_after": 8,
+        "stop_after": 4,
         "preprocessing": Preprocessing(scaling="-1..1"),
         "augmentation": Augmentation(rotation_degrees=0, horizontal_flip=False),
     },
