@@ -8,9 +8,12 @@ from collections import Counter
 from dataclasses import replace
 
 from cxr_core.config import PROJECT_DIR
-from cxr_core.decisions import DECISIONS_FILE, load_decisions
+from cxr_core.dataset import scan_dataset
+from cxr_core.decisions import DECISIONS_FILE, excluded_rows, load_decisions
 from cxr_core.files import write_json
 from cxr_core.jobs import best_trial, build_member, has_begun, job_results, mark_started, member_loss, save_members
+from cxr_core.prepared import prepare_images
+from cxr_core.preprocess import Preprocessing
 from cxr_core.processes import own_children
 from cxr_core.runs import create_run, halt_run, hold_run, pause_run, resume_run
 from cxr_core.search import suggest_trial
@@ -25,7 +28,13 @@ _HALTED = "Ended with its job; it goes on after its last finished epoch."
 
 
 class LocalWorkers:
-    """Train on this computer, each run in a process of its own."""
+    """Train on this computer, each run in a process of its own.
+
+    Attributes:
+        share: how `prepare_images` shares out its work before the trainings begin; None leaves it to the first of them.
+    """
+
+    share = None
 
     def __init__(self, at_once):
         self.at_once = at_once
@@ -47,7 +56,8 @@ def carry_out_job(job, workers=None):
 
     Args:
         job: Job.
-        workers: LocalWorkers, or another with its two methods and `at_once`; by default what the plan asks for.
+        workers: LocalWorkers, or another with its two methods, `at_once` and `share`; by default what the plan
+            asks for.
 
     Returns:
         str, the final state: "finished", "stopped", "paused" or "failed".
@@ -90,6 +100,8 @@ class _Foreman:
 
     def work(self):
         """Return the final (state, message)."""
+        if self._workers.share and self._waiting:
+            self._prepare()
         while True:
             if self._job.stop_requested:
                 return self._end_now()
@@ -104,6 +116,17 @@ class _Foreman:
                 return self._end()
             self._say()
             time.sleep(_POLL_SECONDS)
+
+    def _prepare(self):
+        """Prepare the pictures where they are not yet: as copies are looked for, and as the networks see them."""
+        table = scan_dataset(*self._plan.config.roots).table
+        for number, preprocessing in enumerate((Preprocessing(), self._plan.config.preprocessing)):
+            if number:
+                table = table[~excluded_rows(table, self._decisions)].reset_index(drop=True)
+            table = prepare_images(table, preprocessing, progress=self._report, share=self._workers.share).table
+
+    def _report(self, done, total):
+        self._say(f"Preparing the images: {done:,} of {total:,}")
 
     def _look_after_ended(self):
         for member in [m for m in self._left_over if not m.run.status().is_active]:

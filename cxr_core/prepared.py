@@ -5,6 +5,7 @@ import json
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ import pandas as pd
 from cxr_core.config import CACHE_DIR
 from cxr_core.files import atomic_path, read_json, write_json
 from cxr_core.pictures import UnreadablePicture, read_picture
+
+_CHUNK = 25
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,7 @@ class PreparedImages:
     key: str
 
 
-def prepare_images(table, preprocessing, *, cache_dir=CACHE_DIR, progress=None):
+def prepare_images(table, preprocessing, *, cache_dir=CACHE_DIR, progress=None, share=None):
     """Prepare every picture of a data set table, or open what was prepared before.
 
     The cache is keyed by the files' content and the preprocessing, never by name or time. An
@@ -44,6 +47,8 @@ def prepare_images(table, preprocessing, *, cache_dir=CACHE_DIR, progress=None):
         preprocessing: preprocess.Preprocessing.
         cache_dir: str or Path.
         progress: callable(done, total) or None.
+        share: callable(function, chunks) that gives function(chunk) for every chunk, in order, for example from
+            other computers that see the same files; threads of this process by default.
 
     Returns:
         PreparedImages.
@@ -59,7 +64,7 @@ def prepare_images(table, preprocessing, *, cache_dir=CACHE_DIR, progress=None):
     array_path = Path(cache_dir) / "prepared" / f"{key}.npy"
     errors_path = array_path.with_suffix(".json")
     if len(table) and not (array_path.exists() and errors_path.exists()):
-        _write_images(table, preprocessing, array_path, errors_path, progress)
+        _write_images(table, preprocessing, array_path, errors_path, progress, share or _in_threads)
     failed = read_json(errors_path) if len(table) else {}
     good = np.ones(len(table), bool)
     good[[int(position) for position in failed]] = False
@@ -96,24 +101,42 @@ def read_images(images_u8, rows):
     return images
 
 
-def _write_images(table, preprocessing, array_path, errors_path, progress):
-    def prepare(path):
-        try:
-            return preprocessing.image_u8(read_picture(path)), None
-        except UnreadablePicture as error:
-            return None, str(error)
+def prepare_pictures(paths, preprocessing):
+    """Prepare pictures, one after the other.
 
-    failed, side = {}, preprocessing.size
+    Returns:
+        list of (uint8 (size, size), None), or of (None, sentence) where a picture cannot be decoded.
+    """
+    prepared = []
+    for path in paths:
+        try:
+            prepared.append((preprocessing.image_u8(read_picture(path)), None))
+        except UnreadablePicture as error:
+            prepared.append((None, str(error)))
+    return prepared
+
+
+def _in_threads(function, chunks):
     # Three threads on two cores: one of them is often waiting for the disk.
-    with atomic_path(array_path) as temporary, temporary.open("wb") as file, ThreadPoolExecutor(3) as pool:
+    with ThreadPoolExecutor(3) as pool:
+        yield from pool.map(function, chunks)
+
+
+def _write_images(table, preprocessing, array_path, errors_path, progress, share):
+    paths = table["path"].tolist()
+    chunks = [paths[start : start + _CHUNK] for start in range(0, len(paths), _CHUNK)]
+    failed, position, side = {}, 0, preprocessing.size
+    with atomic_path(array_path) as temporary, temporary.open("wb") as file:
         _write_header(file, (len(table), side, side))
-        for position, (image, error) in enumerate(pool.map(prepare, table["path"])):
-            if error:
-                failed[str(position)] = error
-            else:
-                file.write(image.tobytes())
-            if progress and ((position + 1) % 50 == 0 or position + 1 == len(table)):
-                progress(position + 1, len(table))
+        for prepared in share(partial(prepare_pictures, preprocessing=preprocessing), chunks):
+            for image, error in prepared:
+                if error:
+                    failed[str(position)] = error
+                else:
+                    file.write(image.tobytes())
+                position += 1
+            if progress:
+                progress(position, len(table))
         file.seek(0)
         _write_header(file, (len(table) - len(failed), side, side))
         write_json(errors_path, failed)

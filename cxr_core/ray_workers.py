@@ -1,4 +1,4 @@
-"""Train a job's runs as tasks of a Ray cluster. Optional: `pip install -r requirements-extra.txt`.
+"""Prepare pictures and train a job's runs as tasks of a Ray cluster. Optional: `pip install -r requirements-extra.txt`.
 
 The workers see pictures, runs and this project under the same paths as the one who asks, on a shared disk. Each task
 starts the same process as on one computer, in the same run folder, and waits for it. Where a worker or its whole
@@ -8,7 +8,9 @@ finished epoch.
 
 import os
 import time
+from collections import deque
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import ray
@@ -20,6 +22,8 @@ from cxr_core.runs import Run, resume_run
 _SETTINGS = ("CXR_LAB_HOME", "KERAS_HOME", "TF_CPP_MIN_LOG_LEVEL")
 _POLL_SECONDS = 0.5
 _RETRIES = 10
+# Enough that no core waits, few enough that what is prepared does not pile up.
+_CHUNKS_PER_CORE = 4
 
 
 class LostTraining(RuntimeError):
@@ -46,6 +50,20 @@ class RayWorkers:
         self._settings = {name: os.environ[name] for name in _SETTINGS if name in os.environ}
         self._tasks = {}
 
+    def share(self, function, chunks):
+        """Give function(chunk) for every chunk, in order; each is a task, begun again where its worker is lost.
+
+        Raises:
+            OSError, ValueError: what the function raised.
+        """
+        waiting, tasks = iter(chunks), deque()
+        ahead = _CHUNKS_PER_CORE * max(1, int(ray.cluster_resources().get("CPU", 1)))
+        while True:
+            tasks.extend(_apply.remote(function, chunk) for chunk in islice(waiting, ahead - len(tasks)))
+            if not tasks:
+                return
+            yield ray.get(tasks.popleft())
+
     def start(self, run):
         """Begin a run, or let it go on after its last finished epoch, on some worker."""
         self._tasks[run.name] = _train.remote(str(run.path), self._settings)
@@ -62,6 +80,11 @@ class RayWorkers:
                 message = f"No worker could begin it: {str(error).strip().splitlines()[-1]}"
                 run.write_status(replace(run.status(), state="failed", message=message))
         return True
+
+
+@ray.remote(num_cpus=1, max_retries=_RETRIES)
+def _apply(function, chunk):
+    return function(chunk)
 
 
 @ray.remote(num_cpus=1, max_retries=_RETRIES, retry_exceptions=[LostTraining])

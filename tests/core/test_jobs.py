@@ -14,8 +14,10 @@ import pytest
 from conftest import PROJECT
 from filelock import FileLock
 
-from cxr_core.decisions import Decisions
+from cxr_core.dataset import scan_dataset
+from cxr_core.decisions import Decisions, exclude
 from cxr_core.foreman import carry_out_job
+from cxr_core.grouping import group_pictures
 from cxr_core.jobs import (
     Job,
     JobPlan,
@@ -32,6 +34,8 @@ from cxr_core.jobs import (
     start_job,
     stop_job,
 )
+from cxr_core.prepared import prepare_images
+from cxr_core.preprocess import Preprocessing
 from cxr_core.processes import process_facts
 from cxr_core.recipes import config_from_dict, make_config
 from cxr_core.runs import RunStatus, RunTaken, create_run, list_runs
@@ -70,6 +74,8 @@ with hold_run(run, patience_seconds=10):
 
 class Workers:
     """Train in no time, and as each run's settings say: at a rate above 0.03 the loss is no number."""
+
+    share = None
 
     def __init__(self, at_once=1, act=lambda run: None):
         self.at_once, self.act, self.starts = at_once, act, []
@@ -419,6 +425,50 @@ def test_a_job_that_the_page_starts_runs_in_a_process_of_its_own(tmp_path, monke
     job = start_job(plan_of(tmp_path), tmp_path / "job", Decisions())
     assert words == [["-m", "cxr_core", "resume", str(job.path), "--into-existing"]]
     assert Job(job.path).members()[0].config == config_from_dict(job.members()[0].config.to_dict())
+
+
+def test_workers_that_share_prepare_what_the_trainings_will_open(tmp_path, demo_data, monkeypatch):
+    workers, asked, seen = Workers(), [], []
+
+    def share(function, chunks):
+        assert not workers.starts
+        asked.extend(path for chunk in chunks for path in chunk)
+        return map(function, chunks)
+
+    def notice(*words, **options):
+        seen.append(prepare_images(*words, **options, cache_dir=tmp_path / "cache"))
+        return seen[-1]
+
+    workers.share = share
+    monkeypatch.setattr("cxr_core.foreman.prepare_images", notice)
+    config = replace(CONFIG, roots=(str(demo_data),), preprocessing=Preprocessing(size=48))
+    table = scan_dataset(demo_data).table
+    left_out = exclude(Decisions(), table[:5], "by_hand")
+    job = create_job(replace(plan_of(tmp_path), config=config), tmp_path / "job", left_out)
+    assert carry_out_job(job, workers) == "finished"
+    grouping = group_pictures(table, left_out, phase=lambda _: None, find_copies=False)
+    _, taking_part, _ = grouping.taking_part(left_out)
+    assert [len(prepared.table) for prepared in seen] == [len(table), len(table) - 5]
+    assert seen[1].key == prepare_images(taking_part, config.preprocessing, cache_dir=tmp_path / "again").key
+    assert len(asked) == 2 * len(table) - 5
+
+
+def test_a_ray_cluster_prepares_what_this_computer_would(demo_data, tmp_path):
+    ray = pytest.importorskip("ray", reason="Ray is not installed: pip install -r requirements-extra.txt")
+    from ray.cluster_utils import Cluster
+
+    from cxr_core.ray_workers import RayWorkers
+
+    table = scan_dataset(demo_data).table
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    try:
+        workers = RayWorkers(cluster.address, 1)
+        there = prepare_images(table, Preprocessing(), cache_dir=tmp_path / "there", share=workers.share)
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
+    here = prepare_images(table, Preprocessing(), cache_dir=tmp_path / "here")
+    np.testing.assert_array_equal(there.images_u8, here.images_u8)
 
 
 def test_a_cluster_without_ray_is_one_sentence_and_the_job_can_be_resumed(tmp_path, monkeypatch):

@@ -1,5 +1,7 @@
 """prepared.py: made once per content and preprocessing, never half."""
 
+import pickle
+
 import numpy as np
 import pytest
 from picture_files import undecodable_png
@@ -144,3 +146,19 @@ def test_progress_ends_with_all_pictures(folder, tmp_path):
     table = scan_dataset(folder).table
     prepare_images(table, SMALL, cache_dir=tmp_path, progress=lambda done, total: seen.append((done, total)))
     assert seen[-1] == (8, 8)
+
+
+def test_work_that_is_shared_out_gives_the_same_images_and_errors(folder, prepare, tmp_path):
+    spoil(folder / "covid" / "2.png")
+    asked = []
+
+    def share(function, chunks):
+        for chunk in chunks:
+            asked.extend(chunk)
+            yield pickle.loads(pickle.dumps(function))(chunk)
+
+    here, table = prepare(), scan_dataset(folder).table
+    shared = prepare_images(table, SMALL, cache_dir=tmp_path / "other", share=share)
+    assert asked == table["path"].tolist()
+    assert shared.errors == here.errors and len(shared.errors) == 1
+    np.testing.assert_array_equal(shared.images_u8, here.images_u8)
