@@ -119,11 +119,10 @@ class _Foreman:
 
     def _prepare(self):
         """Prepare the pictures where they are not yet: as copies are looked for, and as the networks see them."""
-        table = scan_dataset(*self._plan.config.roots).table
-        for number, preprocessing in enumerate((Preprocessing(), self._plan.config.preprocessing)):
-            if number:
-                table = table[~excluded_rows(table, self._decisions)].reset_index(drop=True)
-            table = prepare_images(table, preprocessing, progress=self._report, share=self._workers.share).table
+        config, options = self._plan.config, {"progress": self._report, "share": self._workers.share}
+        table = prepare_images(scan_dataset(*config.roots).table, Preprocessing(), **options).table
+        taking_part = table[~excluded_rows(table, self._decisions)].reset_index(drop=True)
+        prepare_images(taking_part, config.preprocessing, **options)
 
     def _report(self, done, total):
         self._say(f"Preparing the images: {done:,} of {total:,}")

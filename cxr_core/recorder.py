@@ -160,12 +160,16 @@ class Recorder(keras.callbacks.Callback):
         self._status = replace(self._status, epoch_started=time.time())
         self._bar = tqdm(total=self._status.batches, desc=f"epoch {epoch + 1}", disable=None, leave=False)
 
+    def _learning_rate(self):
+        # On several devices it is no number by itself.
+        return float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+
     def on_train_batch_end(self, batch, logs=None):
         self._look_out()
         self._train_end = time.monotonic()
         loss = float(logs["loss"])
         if not np.isfinite(loss):
-            rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+            rate = self._learning_rate()
             raise ValueError(
                 f"The loss became {loss} in batch {batch + 1} of epoch {self._status.epoch + 1}; "
                 f"the learning rate of {rate:g} is too high for these settings."
@@ -189,7 +193,7 @@ class Recorder(keras.callbacks.Callback):
         names = ("loss", "accuracy", "val_loss", "val_accuracy")
         images = len(self._batch_rows) * self._batch_size
         row = {"epoch": epoch + 1} | {name: float(logs[name]) for name in names}
-        row["learning_rate"] = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+        row["learning_rate"] = self._learning_rate()
         row["epoch_seconds"] = time.monotonic() - self._epoch_start
         row["images_per_second"] = images / max(self._train_end - self._epoch_start, 1e-9)
         self._strip.write(epoch + 1, self._confusion.counts.numpy().astype(int))
