@@ -2,11 +2,11 @@
 
 import streamlit as st
 
-from cxr_core.memory import share_heaps
+from cxr_core.memory import keep_memory_small
 from cxr_core.processes import own_children
 from ui.permissions import may_come_in, require_sign_in, show_who
 
-share_heaps()
+keep_memory_small()
 
 _SECTIONS = {
     "": (("overview", "Overview", ":material/home:"),),
