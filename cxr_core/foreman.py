@@ -5,7 +5,9 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 
 from cxr_core.config import PROJECT_DIR
 from cxr_core.dataset import scan_dataset
@@ -85,6 +87,10 @@ def carry_out_job(job, workers=None):
         return state
 
 
+class _AskedToEnd(Exception):
+    """A stop or a pause was asked for while the pictures were prepared."""
+
+
 class _Foreman:
     """Hands out a job's runs to workers, and sees how they end."""
 
@@ -101,7 +107,8 @@ class _Foreman:
     def work(self):
         """Return the final (state, message)."""
         if self._workers.share and self._waiting:
-            self._prepare()
+            with suppress(_AskedToEnd):
+                self._prepare()
         while True:
             if self._job.stop_requested:
                 return self._end_now()
@@ -120,12 +127,15 @@ class _Foreman:
     def _prepare(self):
         """Prepare the pictures where they are not yet: as copies are looked for, and as the networks see them."""
         config, options = self._plan.config, {"progress": self._report, "share": self._workers.share}
-        table = prepare_images(scan_dataset(*config.roots).table, Preprocessing(), **options).table
+        dataset = scan_dataset(*config.roots, progress=partial(self._report, step="Looking through the images"))
+        table = prepare_images(dataset.table, Preprocessing(), **options).table
         taking_part = table[~excluded_rows(table, self._decisions)].reset_index(drop=True)
         prepare_images(taking_part, config.preprocessing, **options)
 
-    def _report(self, done, total):
-        self._say(f"Preparing the images: {done:,} of {total:,}")
+    def _report(self, done, total, step="Preparing the images"):
+        if self._job.stop_requested or self._job.pause_requested:
+            raise _AskedToEnd
+        self._say(f"{step}: {done:,} of {total:,}")
 
     def _look_after_ended(self):
         for member in [m for m in self._left_over if not m.run.status().is_active]:

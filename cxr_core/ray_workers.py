@@ -54,6 +54,7 @@ class RayWorkers:
         """Give function(chunk) for every chunk, in order; each is a task, begun again where its worker is lost.
 
         Raises:
+            OSError: the cluster is lost, or no worker of it lived long enough.
             OSError, ValueError: what the function raised.
         """
         waiting, tasks = iter(chunks), deque()
@@ -62,7 +63,7 @@ class RayWorkers:
             tasks.extend(_apply.remote(function, chunk) for chunk in islice(waiting, ahead - len(tasks)))
             if not tasks:
                 return
-            yield ray.get(tasks.popleft())
+            yield _result_of(tasks.popleft())
 
     def start(self, run):
         """Begin a run, or let it go on after its last finished epoch, on some worker."""
@@ -80,6 +81,18 @@ class RayWorkers:
                 message = f"No worker could begin it: {str(error).strip().splitlines()[-1]}"
                 run.write_status(replace(run.status(), state="failed", message=message))
         return True
+
+
+def _result_of(task):
+    try:
+        return ray.get(task)
+    except ray.exceptions.RayTaskError:
+        raise
+    except ray.exceptions.RayError as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise OSError(
+            f"The cluster could not prepare the pictures: {reason} Resume the job once its workers are there again."
+        ) from error
 
 
 @ray.remote(num_cpus=1, max_retries=_RETRIES)

@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -453,6 +454,27 @@ def test_workers_that_share_prepare_what_the_trainings_will_open(tmp_path, demo_
     assert len(asked) == 2 * len(table) - 5
 
 
+@pytest.mark.parametrize("request_name", ["stop", "pause"])
+def test_a_request_is_heeded_while_workers_prepare(tmp_path, demo_data, monkeypatch, request_name):
+    prepared, workers = [], Workers()
+
+    def share(function, chunks):
+        for chunk in chunks:
+            prepared.append(chunk)
+            (job.path / request_name).touch()
+            yield function(chunk)
+
+    workers.share = share
+    monkeypatch.setattr("cxr_core.foreman.prepare_images", partial(prepare_images, cache_dir=tmp_path / "cache"))
+    config = replace(CONFIG, roots=(str(demo_data),), preprocessing=Preprocessing(size=48))
+    job = create_job(replace(plan_of(tmp_path), config=config), tmp_path / "job", Decisions())
+    assert carry_out_job(job, workers) == {"stop": "stopped", "pause": "paused"}[request_name]
+    assert len(prepared) == 1 and not workers.starts
+    claim_job(job)
+    workers.share = None
+    assert carry_out_job(job, workers) == "finished"
+
+
 def test_a_ray_cluster_prepares_what_this_computer_would(demo_data, tmp_path):
     ray = pytest.importorskip("ray", reason="Ray is not installed: pip install -r requirements-extra.txt")
     from ray.cluster_utils import Cluster
@@ -469,6 +491,24 @@ def test_a_ray_cluster_prepares_what_this_computer_would(demo_data, tmp_path):
         cluster.shutdown()
     here = prepare_images(table, Preprocessing(), cache_dir=tmp_path / "here")
     np.testing.assert_array_equal(there.images_u8, here.images_u8)
+
+
+def test_a_cluster_that_is_lost_is_one_sentence_and_a_broken_file_keeps_its_own(monkeypatch):
+    ray = pytest.importorskip("ray", reason="Ray is not installed: pip install -r requirements-extra.txt")
+    from cxr_core.ray_workers import _result_of
+
+    def lose(_task):
+        raise ray.exceptions.NodeDiedError("Details.\nThe node died.")
+
+    def fail(_task):
+        raise ray.exceptions.RayTaskError("f", "traceback", FileNotFoundError("It is gone.")).as_instanceof_cause()
+
+    monkeypatch.setattr(ray, "get", lose)
+    with pytest.raises(OSError, match="could not prepare the pictures: The node died. Resume the job"):
+        _result_of(None)
+    monkeypatch.setattr(ray, "get", fail)
+    with pytest.raises(FileNotFoundError):
+        _result_of(None)
 
 
 def test_a_cluster_without_ray_is_one_sentence_and_the_job_can_be_resumed(tmp_path, monkeypatch):
