@@ -103,11 +103,10 @@ def fill_the_disk(config, folder, whole, rng):
         while run.status().is_active and run.status().epoch < wanted:
             time.sleep(0.01)
         ballast = folder / "ballast"
-        with ballast.open("wb") as file:
+        with ballast.open("wb", buffering=0) as file:
             try:
                 while True:
                     file.write(b"\0" * 65_536)
-                    file.flush()
             except OSError:
                 pass
         status = wait_for_end(run)

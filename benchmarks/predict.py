@@ -194,7 +194,8 @@ def _show(name, result):
         rows = [summary_row(f"{_NAMES[s]}, {u}", result[s][f]) for f, u in units.items() for s in _NAMES]
         print_table(("", *SUMMARY_HEADER), rows)
     elif name == "sessions":
-        print_table(("", *SUMMARY_HEADER), [summary_row("upload to answer, s", result["seconds"])])
+        rows = [summary_row(f"upload to answer, {way}, s", summary) for way, summary in result["seconds"].items()]
+        print_table(("", *SUMMARY_HEADER), rows)
     elif "megabytes" in result:
         print_table(("after", "MB"), result["megabytes"].items())
     verdicts = [(t["what"], t["value"], t["target"], "met" if t["met"] else "MISSED") for t in result["targets"]]
