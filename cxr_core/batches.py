@@ -97,8 +97,11 @@ def feature_batches(features, rows, labels, config, clock):
     return _epochs(lambda chosen, _: features[chosen], features.shape[1:], rows, labels, config, clock)
 
 
-def validation_batches(images_u8, rows, labels, preprocessing, batch_size=64):
-    """Build batches of unchanged images in the order of `rows`, the last one as it comes."""
+def validation_batches(images_u8, rows, labels, preprocessing, batch_size=16):
+    """Build batches of unchanged images in the order of `rows`, the last one as it comes.
+
+    Larger ones would be no faster, and take more memory than learning does.
+    """
     shape = (preprocessing.size, preprocessing.size, 3)
     return _one_pass(
         lambda chosen: preprocessing.scaled(read_images(images_u8, chosen)), shape, rows, labels, batch_size

@@ -436,7 +436,7 @@ def _balance(model, run, config, classes):
     """Shift the class scores of a model so that validation finds all classes equally well; returns the shifts."""
     split = pd.read_csv(run.path / "split.csv")
     prepared = prepare_images(split[split["split"] == _validation_side(config)], config.preprocessing)
-    probabilities = model.predict(config.preprocessing.scaled(prepared.images_u8), batch_size=64, verbose=0)
+    probabilities = model.predict(config.preprocessing.scaled(prepared.images_u8), batch_size=16, verbose=0)
     shifts = balancing_shifts(probabilities, prepared.table["class_name"].map(classes.index).to_numpy())
     kernel, bias = model.get_layer("logits").get_weights()
     model.get_layer("logits").set_weights([kernel, bias + shifts])
