@@ -3,6 +3,7 @@
 import csv
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -160,6 +161,11 @@ def load_track_record(folder):
     path = Path(folder) / "predictions.csv"
     if not path.exists():
         return np.empty(0), np.empty(0, bool)
+    return _record_in(path, path.stat().st_mtime_ns)
+
+
+@lru_cache(8)
+def _record_in(path, _mtime_ns):
     with path.open(encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["split"] == "test"]
     return np.array([float(r["confidence"]) for r in rows]), np.array([r["right"] == "True" for r in rows], bool)

@@ -46,7 +46,7 @@ def overlay_map(picture, map_, *, alpha=0.4, colour_map="jet"):
         raise ValueError(f"alpha must lie in [0, 1]; received {alpha}.")
     if colour_map not in COLOUR_MAPS:
         raise ValueError(f"colour_map must be one of {', '.join(COLOUR_MAPS)}; received {colour_map!r}.")
-    colours = cv2.applyColorMap(np.round(map_ * 255).astype(np.uint8), COLOUR_MAPS[colour_map])
+    colours = cv2.applyColorMap(cv2.convertScaleAbs(map_, alpha=255), COLOUR_MAPS[colour_map])
     blend = cv2.addWeighted(colours, alpha, display_bgr(picture), 1 - alpha, 0)
     return cv2.cvtColor(blend, cv2.COLOR_BGR2RGB)
 

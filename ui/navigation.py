@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from cxr_core.memory import keep_memory_small
+from cxr_core.memory import keep_memory_small, set_imports_aside
 from cxr_core.processes import own_children
 from ui.permissions import may_come_in, require_sign_in, show_who
 
@@ -33,6 +33,7 @@ def navigate():
     Returns:
         The page that the visitor asked for, to be run. Who may not come in is told so, and the run ends.
     """
+    set_imports_aside()
     st.session_state["navigated"] = True
     # A training goes on when a page changes or a browser closes, but not when this server ends.
     own_children()
