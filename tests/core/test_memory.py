@@ -72,3 +72,19 @@ def test_arrow_has_no_heaps_of_its_own(run_python):
     answer = run_python("-c", code)
     assert answer.returncode == 0, answer.stderr
     assert answer.stdout.strip() == "system"
+
+
+def test_collections_pass_over_what_is_loaded_and_over_what_is_loaded_later(run_python):
+    code = (
+        "import gc\n"
+        "from cxr_core.memory import set_imports_aside\n"
+        "counts = []\n"
+        "for step in (lambda: None, lambda: None, lambda: __import__('wave')):\n"
+        "    step(); set_imports_aside(); counts.append(gc.get_freeze_count())\n"
+        "print(*counts, len(gc.get_objects()))"
+    )
+    answer = run_python("-c", code)
+    assert answer.returncode == 0, answer.stderr
+    first, again, later, watched = map(int, answer.stdout.split())
+    assert first == again < later
+    assert watched < first / 100
