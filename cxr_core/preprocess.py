@@ -82,7 +82,7 @@ class Preprocessing:
             The steps are those of the article that CXR Lab implements: decode, white balance
             per channel, grey, resize.
         """
-        channels = cv2.split(picture) if picture.ndim == 3 else [picture]
+        channels = _different_channels(picture)
         if self.clahe == "before":
             channels = [self._equalize(c) for c in channels]
         channels = [balance_channel(c, self.white_balance_percent) for c in channels]
@@ -143,6 +143,15 @@ class Preprocessing:
 def preprocessing_from_dict(values):
     """Build a Preprocessing from a card's dictionary; ValueError names an unknown setting."""
     return settings_from_dict(Preprocessing, values)
+
+
+def _different_channels(picture):
+    # Grey values saved as colour, as most radiographs are: one channel says it all, and grey of three equal ones is it.
+    if picture.ndim == 2:
+        return [picture]
+    blue, green, red = cv2.split(picture)
+    equal = cv2.norm(blue, green, cv2.NORM_INF) == 0 and cv2.norm(green, red, cv2.NORM_INF) == 0
+    return [blue] if equal else [blue, green, red]
 
 
 def balance_channel(channel, percent):

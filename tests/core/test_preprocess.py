@@ -36,6 +36,17 @@ def test_a_picture_is_prepared_bit_for_bit_as_in_the_article(tmp_path, ending, c
     np.testing.assert_array_equal(np.dstack([prepared] * 3), article_image(path))
 
 
+@pytest.mark.parametrize("different", [None, 0, 1, 2], ids=["all equal", "blue", "green", "red"])
+def test_channels_that_are_equal_or_nearly_so_are_prepared_bit_for_bit_as_in_the_article(tmp_path, different):
+    picture = np.dstack([smooth_picture(300, 411)] * 3)
+    if different is not None:
+        picture[100:200, 100:200, different] = 255 - picture[100:200, 100:200, different]
+    path = tmp_path / "picture.png"
+    cv2.imwrite(str(path), picture)
+    prepared = Preprocessing().image_u8(read_picture(path))
+    np.testing.assert_array_equal(np.dstack([prepared] * 3), article_image(path))
+
+
 def test_real_radiographs_are_prepared_bit_for_bit_as_in_the_article(real_radiographs):
     different = [
         path.name
