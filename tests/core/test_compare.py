@@ -105,7 +105,8 @@ def test_the_watched_images_come_back_as_they_were_written(tiny_run):
     watched = load_watched(tiny_run)
     split = pd.read_csv(tiny_run.path / "split.csv").set_index("file")
     assert watched.epochs == (1, 2)
-    assert watched.images_u8.shape == (6, 224, 224)
+    size = tiny_run.config().preprocessing.size
+    assert watched.images_u8.shape == (6, size, size)
     assert (split.loc[list(watched.files), "split"] == "validation").all()
     assert split.loc[list(watched.files), "class_name"].tolist() == list(watched.true)
     assert sorted(watched.true) == ["covid", "covid", "normal", "normal", "virus", "virus"]

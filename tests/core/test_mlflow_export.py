@@ -25,7 +25,7 @@ def test_a_run_arrives_with_its_settings_curves_scores_and_files(tiny_run, tmp_p
     name = export_to_mlflow(tiny_run, uri)
     client = MlflowClient(tracking_uri=uri)
     found = client.get_run(name)
-    assert found.data.params["epochs"] == "2" and found.data.params["preprocessing.size"] == "224"
+    assert found.data.params["epochs"] == "2" and found.data.params["preprocessing.size"] == "320"
     assert found.data.metrics["test/accuracy"] == pytest.approx(tiny_run.metrics()["test"]["accuracy"])
     curve = [point.value for point in client.get_metric_history(name, "val_loss")]
     assert curve == pytest.approx(tiny_run.epochs()["val_loss"].tolist())
