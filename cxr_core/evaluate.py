@@ -107,11 +107,22 @@ def classify_table(classifier, table, *, progress=None):
     """Classify the pictures of a data set table; returns the predictions as `score_folders` does."""
     report = progress or (lambda phase: None)
     prepared = prepare_images(table, classifier.card.preprocessing, progress=report("Preparing the images"))
-    rows = prepared.table
-    _truth_indices(rows["class_name"], classifier.classes)
     probabilities = classifier.predict(prepared.images_u8, progress=report("Classifying"))
+    return describe_predictions(prepared.table, probabilities, classifier.classes)
+
+
+def describe_predictions(rows, probabilities, classes):
+    """Put the probabilities of a data set table's pictures, float32 (N, C), beside what is known of each.
+
+    Returns:
+        DataFrame of predictions as `score_folders` makes it.
+
+    Raises:
+        ValueError: a picture is of none of the classes.
+    """
+    _truth_indices(rows["class_name"], classes)
     groups = rows["group"].to_numpy() if "group" in rows else picture_groups(rows)
-    predictions = predictions_table(rows["file"], rows["class_name"], probabilities, classifier.classes)
+    predictions = predictions_table(rows["file"], rows["class_name"], probabilities, classes)
     told = {name: rows[name].to_numpy() for name in ("view", "age_group") if name in rows}
     return predictions.assign(group=groups, path=rows["path"].to_numpy(), **told)
 

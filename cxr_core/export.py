@@ -8,10 +8,12 @@ import hashlib
 from contextlib import contextmanager
 
 import keras
+import onnx
 import tensorflow as tf
 import tf2onnx
 from keras import layers as kl
 
+from cxr_core.classifier import open_session
 from cxr_core.config import CACHE_DIR
 from cxr_core.files import atomic_path
 
@@ -81,6 +83,12 @@ def kept_features_graph(network, size):
 def export_features(model, path):
     """Write a backbone as ONNX: `image` float32 (N, size, size, 3) to `features` float32 (N, F)."""
     _convert(lambda image: {"features": model(image, training=False)}, model.input.shape, path)
+
+
+def head_probabilities(path, features):
+    """Run the last part of an exported classifier: float32 (N, F), as its `features`, to float32 (N, C)."""
+    head = onnx.utils.Extractor(onnx.load(path)).extract_model(["features"], ["probabilities"])
+    return open_session(head.SerializeToString()).run(["probabilities"], {"features": features})[0]
 
 
 def _convert(forward, input_shape, path):

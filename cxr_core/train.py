@@ -32,8 +32,14 @@ from cxr_core.classifier import Classifier, open_session, run_graph
 from cxr_core.config import CACHE_DIR, PROJECT_DIR, order_classes
 from cxr_core.dataset import scan_dataset
 from cxr_core.decisions import DECISIONS_FILE, Decisions, load_decisions
-from cxr_core.evaluate import classify_table, score_predictions, soften_predictions, table_probabilities
-from cxr_core.export import export_classifier, kept_features_graph
+from cxr_core.evaluate import (
+    classify_table,
+    describe_predictions,
+    score_predictions,
+    soften_predictions,
+    table_probabilities,
+)
+from cxr_core.export import export_classifier, head_probabilities, kept_features_graph
 from cxr_core.files import atomic_path, read_json, remove_leftovers, write_json
 from cxr_core.grouping import group_pictures
 from cxr_core.leakage import leakage_of, score_without_leaks
@@ -132,7 +138,7 @@ def export_run(run):
         map_layers=layers,
         training=training,
     )
-    card, metrics = _evaluate_run(run, config, Classifier(card, open_session(graph)))
+    card, metrics = _evaluate_run(run, config, Classifier(card, open_session(graph), graph), model)
     write_json(run.path / "metrics.json", metrics)
     # Last of all: whoever finds a card finds everything that belongs to it.
     write_card(replace(card, metrics=metrics), run.path)
@@ -409,16 +415,21 @@ def _class_weights(targets):
 
 def _compute_features(model, config, prepared, progress):
     """Run the frozen backbone once over all images, in ONNX Runtime, which is faster than Keras here."""
-    backbone = keras.Model(model.input, model.get_layer("features").output)
-    graph, digest = kept_features_graph(backbone, config.preprocessing.size)
-    settings = f"{digest}-{prepared.key}-{config.preprocessing.scaling}"
-    path = CACHE_DIR / "features" / f"{hashlib.sha256(settings.encode()).hexdigest()[:32]}.npy"
+    graph, path = _features_files(model, config, prepared)
     if path.exists():
         return np.load(path, mmap_mode="r")
     with atomic_path(path) as temporary:
         release_memory()
         _write_features(open_session(graph), prepared.images_u8, config.preprocessing, temporary, progress)
     return np.load(path, mmap_mode="r")
+
+
+def _features_files(model, config, prepared):
+    """Return Paths of the frozen backbone's graph, and of its features of these pictures where they are kept."""
+    backbone = keras.Model(model.input, model.get_layer("features").output)
+    graph, digest = kept_features_graph(backbone, config.preprocessing.size)
+    settings = f"{digest}-{prepared.key}-{config.preprocessing.scaling}"
+    return graph, CACHE_DIR / "features" / f"{hashlib.sha256(settings.encode()).hexdigest()[:32]}.npy"
 
 
 def _write_features(session, images_u8, preprocessing, path, progress):
@@ -460,11 +471,28 @@ def _end_stopped(run, recorder):
     return "stopped"
 
 
-def _evaluate_run(run, config, classifier):
+def _kept_features(model, config, split):
+    """Return what a training of the head alone kept of the pictures of its split, float32 (N, F), or None."""
+    if config.train_from != "head":
+        return None
+    prepared = prepare_images(split, config.preprocessing)
+    path = _features_files(model, config, prepared)[1]
+    return np.load(path, mmap_mode="r") if path.exists() and len(prepared.table) == len(split) else None
+
+
+def _evaluate_run(run, config, classifier, model):
     """Fit the temperature on validation, then score validation and test; returns (card, metrics)."""
     split = pd.read_csv(run.path / "split.csv")
+    features = _kept_features(model, config, split)
+
+    def classify(rows):
+        if features is None:
+            return classify_table(classifier, rows)
+        probabilities = head_probabilities(classifier.path, features[rows.index])
+        return describe_predictions(rows, probabilities, classifier.classes)
+
     sides = {"validation": split[split["split"] == _validation_side(config)], "test": split[split["split"] == "test"]}
-    tables = {name: classify_table(classifier, rows) for name, rows in sides.items()}
+    tables = {name: classify(rows) for name, rows in sides.items()}
     before = score_predictions(tables["validation"], classifier.card)
     targets = tables["validation"]["true"].map(classifier.classes.index).to_numpy()
     temperature = fit_temperature(table_probabilities(tables["validation"], classifier.classes), targets)
