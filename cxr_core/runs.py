@@ -21,6 +21,7 @@ model.onnx, card.json   the exported classifier
 metrics.json, predictions.csv   scores and rows of validation and test
 """
 
+import os
 import re
 import shutil
 import signal
@@ -280,6 +281,19 @@ def hold_run(run, *, patience_seconds=0.0):
         yield
     finally:
         lock.release()
+
+
+def check_begins(run):
+    """Raise RunTaken unless this process is the one that a held run waits for.
+
+    A process that was started a second time on one folder may get the lock once the first lets go of it: to put the
+    program that exports in its place, or because all is done.
+    """
+    status = run.status()
+    if status.state != "starting" and not (status.state == "running" and status.pid == os.getpid()):
+        raise RunTaken(
+            f"Another process was here first: {run.name} is {status.state}; one run folder takes one at a time."
+        )
 
 
 def resume_run(run):

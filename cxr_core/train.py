@@ -49,7 +49,7 @@ from cxr_core.operating_point import balancing_shifts
 from cxr_core.prepared import prepare_images, read_images
 from cxr_core.recipes import command_for, cosine_rate
 from cxr_core.recorder import ConfusionCounts, PauseRequested, Recorder, StopRequested
-from cxr_core.runs import hold_run, start_export
+from cxr_core.runs import check_begins, hold_run, start_export
 from cxr_core.split import Split, make_split, split_table
 from cxr_core.strip import Strip
 
@@ -82,11 +82,12 @@ def train_run(run, *, export_here=True):
         str, the final state: "finished", "stopped" or "paused"; or "trained" where the export is still to come.
 
     Raises:
-        runs.RunTaken: another process writes to this run; it is left alone.
+        runs.RunTaken: another process writes to this run, or did since this one was started; it is left alone.
         ValueError, OSError: the data, the disk, the configuration or the weights
             do not allow the run. The run is marked as failed with the same sentence first.
     """
     with hold_run(run, patience_seconds=_LOCK_PATIENCE_SECONDS):
+        check_begins(run)
         remove_leftovers(run.path)
         recorder = Recorder(run)
         for number in (signal.SIGTERM, signal.SIGINT):

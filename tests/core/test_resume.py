@@ -13,6 +13,7 @@ from filelock import FileLock
 
 from cxr_core import runs
 from cxr_core.files import read_json
+from cxr_core.processes import process_facts
 from cxr_core.recipes import make_config
 from cxr_core.runs import (
     RunStatus,
@@ -291,6 +292,18 @@ def test_a_second_process_cannot_train_in_the_same_folder(few, tmp_path, run_pyt
     assert answer.returncode == 1
     assert "Another process is training or exporting" in answer.stderr
     assert run.status().state == "starting"
+
+
+@pytest.mark.parametrize("state", ["finished", "stopped", "running"])
+def test_a_second_process_that_gets_the_lock_later_leaves_the_run_alone(few, train_here, tmp_path, monkeypatch, state):
+    run = new_run("quick", few, tmp_path / "run")
+    # What holds a running one is alive, and another process: it puts its exporting program in its place.
+    run.write_status(RunStatus(state, **process_facts(os.getppid())))
+    before = read_json(run.path / "status.json")
+    with pytest.raises(RunTaken, match=f"is {state}; one run folder takes one at a time"):
+        train_here(run, monkeypatch)
+    assert read_json(run.path / "status.json") == before
+    assert not (run.path / "split.csv").exists()
 
 
 @pytest.mark.parametrize("state", ["finished", "running"])
