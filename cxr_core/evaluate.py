@@ -107,6 +107,7 @@ def classify_table(classifier, table, *, progress=None):
     """Classify the pictures of a data set table; returns the predictions as `score_folders` does."""
     report = progress or (lambda phase: None)
     prepared = prepare_images(table, classifier.card.preprocessing, progress=report("Preparing the images"))
+    _truth_indices(prepared.table["class_name"], classifier.classes)
     probabilities = classifier.predict(prepared.images_u8, progress=report("Classifying"))
     return describe_predictions(prepared.table, probabilities, classifier.classes)
 
@@ -116,11 +117,7 @@ def describe_predictions(rows, probabilities, classes):
 
     Returns:
         DataFrame of predictions as `score_folders` makes it.
-
-    Raises:
-        ValueError: a picture is of none of the classes.
     """
-    _truth_indices(rows["class_name"], classes)
     groups = rows["group"].to_numpy() if "group" in rows else picture_groups(rows)
     predictions = predictions_table(rows["file"], rows["class_name"], probabilities, classes)
     told = {name: rows[name].to_numpy() for name in ("view", "age_group") if name in rows}

@@ -8,6 +8,7 @@ import hashlib
 from contextlib import contextmanager
 
 import keras
+import numpy as np
 import onnx
 import tensorflow as tf
 import tf2onnx
@@ -16,6 +17,7 @@ from keras import layers as kl
 from cxr_core.classifier import open_session
 from cxr_core.config import CACHE_DIR
 from cxr_core.files import atomic_path
+from cxr_core.prepared import read_in_parts
 
 OPSET = 17
 # MobileNetV2's last activation, and the article's layer.
@@ -88,7 +90,8 @@ def export_features(model, path):
 def head_probabilities(path, features):
     """Run the last part of an exported classifier: float32 (N, F), as its `features`, to float32 (N, C)."""
     head = onnx.utils.Extractor(onnx.load(path)).extract_model(["features"], ["probabilities"])
-    return open_session(head.SerializeToString()).run(["probabilities"], {"features": features})[0]
+    session = open_session(head.SerializeToString())
+    return np.concatenate([session.run(["probabilities"], {"features": f})[0] for _, f in read_in_parts(features)])
 
 
 def _convert(forward, input_shape, path):

@@ -8,9 +8,7 @@ import numpy as np
 from cxr_core.classifier import load_classifier
 from cxr_core.config import CACHE_DIR, SHIPPED_MODEL_DIR
 from cxr_core.files import atomic_path
-from cxr_core.prepared import PreparedImages, prepare_images, read_images
-
-_CHUNK = 128
+from cxr_core.prepared import PreparedImages, prepare_images, read_in_parts
 
 
 @dataclass(frozen=True)
@@ -62,9 +60,8 @@ def dataset_features(table, *, phase, model_dir=SHIPPED_MODEL_DIR, cache_dir=CAC
 def _write_features(classifier, images_u8, path, report):
     width = classifier.features(images_u8[:1]).shape[1]
     values = np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=(len(images_u8), width))
-    for start in range(0, len(values), _CHUNK):
-        rows = range(start, min(start + _CHUNK, len(values)))
-        values[start : rows.stop] = classifier.features(read_images(images_u8, rows))
+    for rows, images in read_in_parts(images_u8):
+        values[rows.start : rows.stop] = classifier.features(images)
         if report:
             report(rows.stop, len(values))
     values.flush()

@@ -16,6 +16,7 @@ from cxr_core.files import atomic_path, read_json, write_json
 from cxr_core.pictures import UnreadablePicture, read_picture
 
 _CHUNK = 25
+_ROWS_AT_ONCE = 128
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,13 @@ def read_images(images_u8, rows):
             file.seek(images_u8.offset + int(row) * image.nbytes)
             file.readinto(image)
     return images
+
+
+def read_in_parts(images_u8):
+    """Yield (range of rows, images) from the first to the last, 128 at a time, each as `read_images` gives it."""
+    for start in range(0, len(images_u8), _ROWS_AT_ONCE):
+        rows = range(start, min(start + _ROWS_AT_ONCE, len(images_u8)))
+        yield rows, read_images(images_u8, rows)
 
 
 def prepare_pictures(paths, preprocessing):

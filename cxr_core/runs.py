@@ -290,7 +290,8 @@ def check_begins(run):
     program that exports in its place, or because all is done.
     """
     status = run.status()
-    if status.state != "starting" and not (status.state == "running" and status.pid == os.getpid()):
+    process = find_process(status) if status.state == "running" else None
+    if status.state != "starting" and not (process and process.pid == os.getpid()):
         raise RunTaken(
             f"Another process was here first: {run.name} is {status.state}; one run folder takes one at a time."
         )

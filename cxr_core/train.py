@@ -46,7 +46,7 @@ from cxr_core.leakage import leakage_of, score_without_leaks
 from cxr_core.memory import release_memory
 from cxr_core.model import build_model
 from cxr_core.operating_point import balancing_shifts
-from cxr_core.prepared import prepare_images, read_images
+from cxr_core.prepared import prepare_images, read_in_parts
 from cxr_core.recipes import command_for, cosine_rate
 from cxr_core.recorder import ConfusionCounts, PauseRequested, Recorder, StopRequested
 from cxr_core.runs import check_begins, hold_run, start_export
@@ -58,7 +58,6 @@ _HEAD_LEARNING_RATE = 1e-3
 _HEAD_EPOCHS = 40
 # Whoever started this process may hold the run a moment longer.
 _LOCK_PATIENCE_SECONDS = 10.0
-_CHUNK = 256
 # A test has "CPU" here, with several logical ones.
 _SHARING_DEVICES = "GPU"
 _TRAINED_FILE = "trained"
@@ -434,12 +433,11 @@ def _features_files(model, config, prepared):
 
 
 def _write_features(session, images_u8, preprocessing, path, progress):
-    """Chunk by chunk, so that memory does not grow with the data set."""
+    """Part by part, so that memory does not grow with the data set."""
     shape = (len(images_u8), session.get_outputs()[0].shape[1])
     values = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
-    for start in range(0, len(values), _CHUNK):
-        rows = range(start, min(start + _CHUNK, len(values)))
-        (values[start : rows.stop],) = run_graph(session, ["features"], read_images(images_u8, rows), preprocessing)
+    for rows, images in read_in_parts(images_u8):
+        (values[rows.start : rows.stop],) = run_graph(session, ["features"], images, preprocessing)
         progress(rows.stop, len(values))
     values.flush()
 
@@ -472,25 +470,26 @@ def _end_stopped(run, recorder):
     return "stopped"
 
 
-def _kept_features(model, config, split):
-    """Return what a training of the head alone kept of the pictures of its split, float32 (N, F), or None."""
+def _kept_probabilities(classifier, model, config, split):
+    """Classify a split's pictures by the features that a training of the head alone kept: float32 (N, C), or None."""
     if config.train_from != "head":
         return None
     prepared = prepare_images(split, config.preprocessing)
     path = _features_files(model, config, prepared)[1]
-    return np.load(path, mmap_mode="r") if path.exists() and len(prepared.table) == len(split) else None
+    if not path.exists() or len(prepared.table) < len(split):
+        return None
+    return head_probabilities(classifier.path, np.load(path, mmap_mode="r"))
 
 
 def _evaluate_run(run, config, classifier, model):
     """Fit the temperature on validation, then score validation and test; returns (card, metrics)."""
     split = pd.read_csv(run.path / "split.csv")
-    features = _kept_features(model, config, split)
+    probabilities = _kept_probabilities(classifier, model, config, split)
 
     def classify(rows):
-        if features is None:
+        if probabilities is None:
             return classify_table(classifier, rows)
-        probabilities = head_probabilities(classifier.path, features[rows.index])
-        return describe_predictions(rows, probabilities, classifier.classes)
+        return describe_predictions(rows, probabilities[rows.index], classifier.classes)
 
     sides = {"validation": split[split["split"] == _validation_side(config)], "test": split[split["split"] == "test"]}
     tables = {name: classify(rows) for name, rows in sides.items()}

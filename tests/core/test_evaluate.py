@@ -1,6 +1,7 @@
 """evaluate.py against scikit-learn."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -222,3 +223,11 @@ def test_predictions_softened_afterwards_are_those_of_a_classifier_with_the_temp
     softened = soften_predictions(classify_table(at_one, table), shipped.classes, 2.0)
     pd.testing.assert_frame_equal(softened, classify_table(at_two, table))
     assert not np.allclose(softened["confidence"], classify_table(at_one, table)["confidence"])
+
+
+def test_a_class_that_the_classifier_does_not_know_is_refused_before_anything_is_classified(demo_data):
+    card = load_classifier(SHIPPED_MODEL_DIR).card
+    classifier = SimpleNamespace(card=card, classes=card.classes, predict=lambda *_, **__: pytest.fail("classified"))
+    table = scan_dataset(demo_data).table.iloc[:3].assign(class_name="asthma")
+    with pytest.raises(ValueError, match="also has asthma"):
+        classify_table(classifier, table)

@@ -9,7 +9,7 @@ from PIL import Image
 
 from cxr_core.dataset import scan_dataset
 from cxr_core.pictures import read_picture
-from cxr_core.prepared import prepare_images
+from cxr_core.prepared import prepare_images, read_in_parts
 from cxr_core.preprocess import Preprocessing
 
 SMALL = Preprocessing(size=48)
@@ -162,3 +162,13 @@ def test_work_that_is_shared_out_gives_the_same_images_and_errors(folder, prepar
     assert asked == table["path"].tolist()
     assert shared.errors == here.errors and len(shared.errors) == 1
     np.testing.assert_array_equal(shared.images_u8, here.images_u8)
+
+
+@pytest.mark.parametrize("n", [1, 127, 128, 129, 300])
+def test_read_in_parts_every_row_comes_once_and_in_order(tmp_path, n):
+    rows = np.random.default_rng(0).random((n, 3), np.float32)
+    np.save(tmp_path / "rows.npy", rows)
+    for images in (rows, np.load(tmp_path / "rows.npy", mmap_mode="r")):
+        parts = list(read_in_parts(images))
+        assert [row for part, _ in parts for row in part] == list(range(n))
+        np.testing.assert_array_equal(np.concatenate([values for _, values in parts]), rows)
