@@ -66,17 +66,18 @@ def show_history(epochs, batches=None):
 def show_figures_row(figures):
     """Show card figures as a row of metrics, each with its 95 % interval and the number of images behind it."""
     for column, figure in zip(st.columns(len(figures)), figures, strict=True):
-        ends = figure.interval
-        help_text = f"{figure.explanation} {figure.n} images." + (" In grey its 95 % interval." if ends else "")
-        column.metric(
-            figure.label,
-            f"{figure.value:.1%}",
-            figure.where + (f": {100 * ends[0]:.1f} – {100 * ends[1]:.1f} %" if ends else ""),
-            delta_color="off",
-            delta_arrow="off",
-            help=help_text,
-            border=True,
-        )
+        with column.container(border=True, height="stretch"):
+            st.metric(
+                figure.label,
+                f"{figure.value:.1%}",
+                figure.where,
+                delta_color="off",
+                delta_arrow="off",
+                help=f"{figure.explanation} {figure.n} images."
+                + (" Below, its 95 % interval." if figure.interval else ""),
+            )
+            if figure.interval:
+                st.caption(interval_text(figure.interval))
     if any(figure.may_abstain for figure in figures):
         st.caption(
             "On its own test split each picture is called what is likeliest. Elsewhere pictures that it is not sure of "
