@@ -2,7 +2,7 @@
 
 config.json       the TrainingConfig
 decisions.json    pictures left out and look-alikes told apart, as they were decided when the run began
-environment.json  command, versions, platform, data set fingerprint
+environment.json  command, versions, platform, threads, data set fingerprint
 status.json       state, phase, process, counters, message
 split.csv         file, class, group and side of every image
 epochs.csv        one row per finished epoch

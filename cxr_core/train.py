@@ -5,6 +5,7 @@ import errno
 import hashlib
 import importlib.metadata
 import logging
+import os
 import platform
 import signal
 from dataclasses import replace
@@ -535,6 +536,8 @@ def _write_environment(run, config, dataset, table, split, decisions):
         "folder": str(PROJECT_DIR),
         "python": platform.python_version(),
         "platform": platform.platform(),
+        # Losses are the same to the last digit only on as many threads: sums are taken in another order.
+        "threads": int(os.environ.get("TF_NUM_INTRAOP_THREADS") or os.cpu_count() or 1),
         "packages": versions,
         "data": {
             "classes": list(order_classes(table["class_name"])),

@@ -146,6 +146,12 @@ def test_the_environment_counts_the_images_of_each_side(tiny_run):
     assert environment["packages"]["keras"]
 
 
+def test_the_environment_says_on_how_many_threads_the_run_can_be_repeated_exactly(tiny_run):
+    from cxr_core.files import read_json
+
+    assert read_json(tiny_run.path / "environment.json")["threads"] == os.cpu_count()
+
+
 def test_the_same_seed_gives_the_same_history_in_a_fresh_place(tiny_run, demo_data, run_python, tmp_path):
     answer = run_python(
         "-m", "cxr_core", "train", demo_data, *TINY, "--run", tmp_path / "run", CXR_LAB_HOME=str(tmp_path)
