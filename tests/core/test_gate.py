@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.metrics.pairwise import cosine_similarity
 
@@ -69,8 +70,6 @@ def test_similarity_is_the_cosine_between_principal_components(classifier, demo_
 
 
 def test_only_training_pictures_are_known(gated, tiny_run):
-    import pandas as pd
-
     split = pd.read_csv(tiny_run.path / "split.csv").set_index("file")["split"]
     assert set(split[list(load_gate(gated[0]).files)]) == {"train"}
 
@@ -197,3 +196,20 @@ def test_a_mild_copy_looks_alike_and_is_not_the_same():
     small = [cv2.resize(image, (32, 32), interpolation=cv2.INTER_AREA).astype(float) for image in (picture, copy)]
     mirrored = small[1][:, ::-1]
     assert max(np.corrcoef(small[0].ravel(), other.ravel())[0, 1] for other in (small[1], mirrored)) > 0.7
+
+
+def test_the_limit_is_no_stricter_than_turned_pictures_of_validation_ask_for():
+    rng = np.random.default_rng(3)
+
+    def look(mean, n):
+        rows = [(np.abs(rng.normal(mean, 1, 80)), np.zeros(len(MEASURES))) for _ in range(n)]
+        return gate_fit._Looks(rows, [""] * n, [True] * n)
+
+    seen = {"train": look(4, 200), "validation": look(4, 200)}
+    table = pd.DataFrame({"file": [f"{i}.png" for i in range(200)], "class_name": "a"})
+    turned = look(0, 200)
+    gate = gate_fit._fit(("a",), table, seen, look(4, 50), (look(0, 200), look(0, 200)), turned)
+    refused = gate.chest_scores(turned.features, turned.measures) < gate.chest_limit
+    assert refused.mean() == pytest.approx(gate_fit.ALTERED_SHARE, abs=0.005)
+    assert not (gate.chest_scores(seen["validation"].features, seen["validation"].measures) < gate.chest_limit).any()
+    assert gate.chest_limit < 0
