@@ -62,20 +62,21 @@ def fit_gate(folder, roots, *, others=(), seed=0, phase=lambda name: None):
     def strange(side, n):
         return strange_pictures(side, n, rng, drawings=drawings)
 
-    mild = _look_at(classifier, _mild_copies(table["path"], rng), phase("Altering training images"), _MILD)
+    n_mild = min(_MILD, len(table))
+    mild = _look_at(classifier, _mild_copies(table["path"], rng), phase("Altering training images"), n_mild)
     tuning = _look_at(classifier, strange("tuning", _STRANGE), phase("Making strange pictures"), _STRANGE)
 
     def altered(side, paths, n):
         pictures = altered_radiographs(_some_pictures(paths, n, rng), rng)
-        return _look_at(classifier, pictures, phase(f"Turning and cutting {side} images"), n)
+        return _look_at(classifier, pictures, phase(f"Turning and cutting {side} images"), min(n, len(paths)))
 
     negatives = tuning, altered("training", table["path"], _ALTERED)
-    paths = {side: sides[side]["path"] for side in ("validation", "test")}
-    gate = _fit(classifier.classes, table, seen, mild, negatives, altered("validation", paths["validation"], _ALTERED))
+    turned = altered("validation", sides["validation"]["path"], _ALTERED)
+    gate = _fit(classifier.classes, table, seen, mild, negatives, turned)
     save_gate(gate, folder)
 
     kept = _look_at(classifier, strange("kept", _KEPT), phase("Making strange pictures that were kept out"), _KEPT)
-    turned = altered("test", paths["test"], len(paths["test"]))
+    turned = altered("test", sides["test"]["path"], len(sides["test"]))
     measured = {
         "test": _refusals(gate, seen["test"]),
         "validation": _refusals(gate, seen["validation"]),

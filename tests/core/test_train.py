@@ -14,6 +14,7 @@ from sklearn.metrics import accuracy_score, log_loss
 from cxr_core.card import load_card
 from cxr_core.classifier import load_classifier
 from cxr_core.evaluate import evaluate_predictions
+from cxr_core.files import read_json
 from cxr_core.pictures import read_picture
 from cxr_core.recipes import make_config
 from cxr_core.runs import Run, start_run, stop_run
@@ -136,8 +137,6 @@ def test_the_card_says_what_the_run_was(tiny_run, demo_data):
 
 
 def test_the_environment_counts_the_images_of_each_side(tiny_run):
-    from cxr_core.files import read_json
-
     split = pd.read_csv(tiny_run.path / "split.csv")
     environment = read_json(tiny_run.path / "environment.json")
     assert environment["data"]["images"] == {
@@ -147,8 +146,6 @@ def test_the_environment_counts_the_images_of_each_side(tiny_run):
 
 
 def test_the_environment_says_on_how_many_threads_the_run_can_be_repeated_exactly(tiny_run):
-    from cxr_core.files import read_json
-
     assert read_json(tiny_run.path / "environment.json")["threads"] == os.cpu_count()
 
 
