@@ -192,7 +192,7 @@ def confidence_sentence(confidence, record):
         )
     return (
         f"Of the {inside.sum()} test images it was between {low:.0%} and {high:.0%} sure of, "
-        f"{right[inside].sum()} were right ({right[inside].mean():.0%})."
+        f"{right[inside].sum()} were right ({100 * right[inside].mean():.3g}%)."
     )
 
 

@@ -121,5 +121,10 @@ def test_how_often_it_was_right_is_counted_among_images_it_was_as_sure_of():
     assert sentence == "Of the 5 test images it was between 90% and 95% sure of, 4 were right (80%)."
 
 
+def test_one_wrong_among_hundreds_is_not_called_all_right():
+    record = (np.full(318, 0.995), np.arange(318) > 0)
+    assert confidence_sentence(0.995, record).endswith("317 were right (99.7%).")
+
+
 def test_too_few_images_are_said_to_be_too_few():
     assert "only 1 of its test images" in confidence_sentence(0.97, (np.array([0.96]), np.array([True])))
