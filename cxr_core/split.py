@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 
-from cxr_core.dataset import picture_stem
+from cxr_core.config import order_classes
+from cxr_core.dataset import SPLIT_WORDS, picture_stem
 from cxr_core.links import chain_equal, component_numbers
 
 SPLIT_KINDS = {
@@ -125,6 +126,23 @@ def split_table(table, groups, split):
     told = [name for name in ("view", "age_group") if name in table]
     columns = table[["file", "class_name", "path", "patient", "digest", *told]]
     return columns.assign(group=groups, split=split.names(len(table)))
+
+
+def split_counts(table, split):
+    """Count the images of every class on every side.
+
+    Args:
+        table: DataFrame of N rows with `class_name`.
+        split: Split of the N rows.
+
+    Returns:
+        DataFrame of int, one row per class in display order, with the columns train, validation and test.
+        In the article's way validation and test count the same images.
+    """
+    classes = pd.CategoricalIndex(table["class_name"], categories=order_classes(table["class_name"]))
+    sides = {side: classes[getattr(split, side)].value_counts(sort=False) for side in SPLIT_WORDS}
+    counts = pd.DataFrame(sides)
+    return counts.set_axis(counts.index.astype(object)).rename_axis("class_name")
 
 
 def picture_groups(table, pairs=None):

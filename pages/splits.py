@@ -3,9 +3,8 @@
 import streamlit as st
 
 from cxr_core.config import class_label
-from cxr_core.dataset import SPLIT_WORDS
 from cxr_core.leakage import compare_splits, leakage_of
-from cxr_core.split import SPLIT_KINDS, make_split, split_kinds, split_table
+from cxr_core.split import SPLIT_KINDS, make_split, split_counts, split_kinds, split_table
 from ui.blocks import download_table, page_header
 from ui.data import choose_dataset, demo_note, show_pictures
 from ui.examine import dataset_decisions, grouping
@@ -30,8 +29,7 @@ except ValueError as error:
 leaks = leakage_of(split.names(len(table)), table, groups)
 (st.warning if leaks.count() else st.success)(leaks.sentence)
 rows = split_table(table, groups, split)
-counts = rows.groupby(["class_name", "split"], sort=False).size().unstack(fill_value=0)[list(SPLIT_WORDS)]
-st.dataframe(counts.rename(index=class_label).rename_axis("class"), width="stretch")
+st.dataframe(split_counts(table, split).rename(index=class_label).rename_axis("class"), width="stretch")
 
 if leaks.count():
     st.subheader("Seen before", help="A test picture, and the training picture that shares its patient or radiograph.")

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 
-from cxr_core.split import SPLIT_KINDS, Split, make_split, picture_groups, split_kinds, split_table
+from cxr_core.split import SPLIT_KINDS, Split, make_split, picture_groups, split_counts, split_kinds, split_table
 
 pytestmark = pytest.mark.filterwarnings("ignore:The least populated class:UserWarning")
 SEEDS = range(6)
@@ -231,6 +231,22 @@ def test_a_splits_table_says_group_and_side_of_every_file():
     assert rows["group"].tolist() == [7, 8, 7, 9, 7, 9]
     assert rows["split"].tolist() == ["train", "validation", "train", "test", "train", "test"]
     pd.testing.assert_frame_equal(rows[["file", "path", "digest"]], table[["file", "path", "digest"]])
+
+
+@pytest.mark.parametrize("kind", DRAWN_KINDS)
+def test_counts_per_class_and_side_are_those_of_the_sides(kind):
+    table = random_table(0)
+    split = make_split(table, kind, seed=0)
+    counts = split_counts(table, split)
+    assert list(counts.columns) == ["train", "validation", "test"]
+    for side in counts:
+        assert counts[side].to_dict() == table["class_name"].iloc[getattr(split, side)].value_counts().to_dict()
+
+
+def test_a_class_that_a_side_lacks_counts_nothing_there():
+    table = pd.DataFrame({"class_name": ["a", "b", "b"]})
+    counts = split_counts(table, Split(*(np.array([i]) for i in range(3))))
+    assert counts.to_numpy().tolist() == [[1, 0, 0], [0, 1, 1]]
 
 
 def test_groups_do_not_depend_on_the_tables_index():

@@ -15,6 +15,7 @@ from cxr_core.files import atomic_path
 from cxr_core.phantoms import DEMO_NOTE, draw_phantom
 from cxr_core.recipes import make_config
 from cxr_core.runs import RunStatus, create_run
+from cxr_core.split import SPLIT_KINDS
 
 DATA_PAGES = ("dataset", "duplicates", "quality", "splits", "map")
 PAGES = ("overview", *DATA_PAGES, "preprocessing", "training", "evaluation", "shortcuts", "predict")
@@ -93,6 +94,14 @@ def test_reshuffling_shows_other_samples():
     next(b for b in app.button if b.label == "Show others").click().run()
     assert not app.exception
     assert app.session_state["sample_seed"] == before + 1
+
+
+@pytest.mark.parametrize("kind", [kind for kind in SPLIT_KINDS if kind != "given"])
+def test_the_splits_page_shows_every_kind_of_split(kind):
+    app = open_page("splits")
+    app.segmented_control[0].set_value(kind).run()
+    assert not app.exception
+    assert list(app.dataframe[0].value.columns) == ["train", "validation", "test"]
 
 
 def test_a_folder_that_is_not_there_gets_one_sentence(tmp_path):
