@@ -34,11 +34,11 @@ from benchmarks.served_app import measure_memory, measure_sessions, measure_soak
 from cxr_core.answers import answer_upload
 from cxr_core.classifier import load_classifier
 from cxr_core.config import KNOWN_CLASSES, SHIPPED_MODEL_DIR
-from cxr_core.files import read_json
 from cxr_core.many import answer_many, path_sources
 from cxr_core.phantoms import draw_phantom
 from cxr_core.pictures import decode_picture
 from cxr_core.preprocess import Preprocessing
+from cxr_core.system.files import read_json
 
 WARM_UP_CALLS, CALLS, CALLS_PER_ROUND = 3, 30, 5
 PHANTOM_SIDE, DRAWN, BATCH = 512, 30, 500

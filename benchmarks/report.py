@@ -6,7 +6,7 @@ from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 
-from cxr_core.files import write_json
+from cxr_core.system.files import write_json
 
 RESULTS_DIR = Path(__file__).resolve().parent / "results"
 _PACKAGES = ("numpy", "opencv-python-headless", "pillow", "onnxruntime", "keras")

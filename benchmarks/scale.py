@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 
 from benchmarks.report import RESULTS_DIR, four_digits, write_result
-from cxr_core.files import read_json
+from cxr_core.system.files import read_json
 
 _SIZES = (1_000, 10_000, 100_000)
 _CLASSES = ("normal", "covid", "virus")

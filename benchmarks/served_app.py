@@ -25,7 +25,7 @@ from benchmarks.wire import headings, visit
 from cxr_core.answers import answer_upload
 from cxr_core.classifier import load_classifier
 from cxr_core.config import PROJECT_DIR, SHIPPED_MODEL_DIR, class_label
-from cxr_core.memory import peak_memory
+from cxr_core.system.memory import peak_memory
 
 PAGES = sorted(path.stem for path in (PROJECT_DIR / "pages").glob("*.py"))
 UPLOADS_OPEN, SESSIONS, ROUNDS = 50, 10, 3

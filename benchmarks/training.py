@@ -122,8 +122,8 @@ def stream_images(n_images, n_batches):
         dict of images, images_per_second and peak_mb of this process.
     """
     from cxr_core.batches import EpochClock, image_batches
-    from cxr_core.memory import peak_memory
     from cxr_core.recipes import make_config
+    from cxr_core.system.memory import peak_memory
 
     config = make_config("article", settings=("epochs=1",))
     size = config.preprocessing.size

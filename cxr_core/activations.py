@@ -15,8 +15,8 @@ from cxr_core.batches import augmented
 from cxr_core.classifier import open_session, run_graph
 from cxr_core.config import CACHE_DIR
 from cxr_core.export import kept_features_graph
-from cxr_core.files import atomic_path
 from cxr_core.prepared import read_images
+from cxr_core.system.files import atomic_path
 
 _CHUNK = 64
 

@@ -6,7 +6,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from cxr_core.checks import check_kinds
+from cxr_core.system.validation import check_kinds
 
 
 @dataclass(frozen=True, kw_only=True)

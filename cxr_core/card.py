@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cxr_core.files import read_json, write_json
 from cxr_core.preprocess import Preprocessing, preprocessing_from_dict
+from cxr_core.system.files import read_json, write_json
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ import zipfile
 import keras
 import numpy as np
 
-from cxr_core.files import atomic_path
+from cxr_core.system.files import atomic_path
 
 FILE = "checkpoint.npz"
 # Part of the file: a change of its layout makes older ones unreadable, with a sentence.

@@ -17,7 +17,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from cxr_core.config import NOTICE, SHIPPED_MODEL_DIR
-from cxr_core.names import printable_name
+from cxr_core.system.text import printable_name
 
 WRONG_USAGE = 2
 _SPLIT_HELP = "grouped (default), stratified, random, article, or given: as the column split of a CSV says"
@@ -264,7 +264,7 @@ def _write_result(result, target, summary):
     elif target == "-":
         print(json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False))
     else:
-        from cxr_core.files import write_json
+        from cxr_core.system.files import write_json
 
         write_json(target, result)
 
@@ -373,7 +373,7 @@ def _carry_out_job(job, json_target=None):
     """Work on a job in this process, and tell what it found; returns the exit code."""
     from cxr_core.foreman import carry_out_job
     from cxr_core.jobs import job_results, job_summary
-    from cxr_core.processes import follow_owner
+    from cxr_core.system.processes import follow_owner
 
     follow_owner((job.path / "stop").touch)
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -409,8 +409,8 @@ def _carry_out(run, *, logs_already):
     for handler in (logging.StreamHandler(), *files):
         log.addHandler(handler)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    from cxr_core.processes import follow_owner
     from cxr_core.runs import abandon_run
+    from cxr_core.system.processes import follow_owner
 
     # Before TensorFlow, which takes seconds to import: its owner may be gone by then.
     follow_owner(partial(abandon_run, run))
@@ -465,8 +465,8 @@ def _pause(options):
 
 
 def _work_queue(options):
-    from cxr_core.processes import follow_owner
     from cxr_core.queue import work_queue
+    from cxr_core.system.processes import follow_owner
 
     # Its training follows this process, and what waits keeps its place.
     follow_owner(lambda: os._exit(0))
@@ -477,7 +477,7 @@ def _export(options):
     from cxr_core.runs import Run, hold_run
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    from cxr_core.processes import follow_owner
+    from cxr_core.system.processes import follow_owner
 
     follow_owner(lambda: None)
     from cxr_core.train import export_run, report_copies
@@ -575,8 +575,8 @@ def _export_mlflow(options):
 
 def _predict(options):
     from cxr_core.classifier import load_classifier
-    from cxr_core.files import write_text
     from cxr_core.many import answer_many, path_sources, rows_csv
+    from cxr_core.system.files import write_text
 
     classifier = load_classifier(options.model)
     sources = [source for path in options.files for source in path_sources(path)]

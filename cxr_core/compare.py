@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass
 
 import pandas as pd
 
-from cxr_core.checks import check_kinds, settings_from_dict
-from cxr_core.files import read_json, write_json
 from cxr_core.runs import hold_run
+from cxr_core.system.files import read_json, write_json
+from cxr_core.system.validation import check_kinds, settings_from_dict
 
 LABEL_FILE = "label.json"
 

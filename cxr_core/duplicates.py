@@ -16,9 +16,9 @@ from threadpoolctl import threadpool_limits
 from usearch.index import Index
 
 from cxr_core.config import CACHE_DIR, class_label
-from cxr_core.files import atomic_path
 from cxr_core.links import chain_equal, component_numbers
 from cxr_core.prepared import read_images
+from cxr_core.system.files import atomic_path
 
 # Chosen by `python -m benchmarks.duplicates`; see `find_duplicates`.
 MIN_POINTS = 40

@@ -6,8 +6,8 @@ import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
-from cxr_core.files import atomic_path
 from cxr_core.sampling import stratified_rows
+from cxr_core.system.files import atomic_path
 
 _COMPONENTS = 50
 _PERPLEXITY = 20

@@ -16,8 +16,8 @@ from keras import layers as kl
 
 from cxr_core.classifier import open_session
 from cxr_core.config import CACHE_DIR
-from cxr_core.files import atomic_path
 from cxr_core.prepared import read_in_parts
+from cxr_core.system.files import atomic_path
 
 OPSET = 17
 # MobileNetV2's last activation, and the article's layer.

@@ -7,8 +7,8 @@ import numpy as np
 
 from cxr_core.classifier import load_classifier
 from cxr_core.config import CACHE_DIR, SHIPPED_MODEL_DIR
-from cxr_core.files import atomic_path
 from cxr_core.prepared import PreparedImages, prepare_images, read_in_parts
+from cxr_core.system.files import atomic_path
 
 
 @dataclass(frozen=True)

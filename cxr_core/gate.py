@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from cxr_core.files import atomic_path, read_json, write_json
 from cxr_core.picture_measures import COLOUR_SHARE, INVERTED_SCORE, measure_picture
+from cxr_core.system.files import atomic_path, read_json, write_json
 
 GATE_FILES = ("gate.npz", "gate.json")
 NEAREST = 5

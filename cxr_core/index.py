@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cxr_core.config import INDEX_DIR
-from cxr_core.files import atomic_path
+from cxr_core.system.files import atomic_path
 
 # What makes a file the same one as last time.
 INDEX_KEYS = ("root", "file", "bytes", "mtime_ns")

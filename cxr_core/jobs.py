@@ -18,16 +18,16 @@ from pathlib import Path
 
 import pandas as pd
 
-from cxr_core.checks import check_kinds, settings_from_dict
 from cxr_core.config import JOBS_DIR, RUNS_DIR
 from cxr_core.decisions import DECISIONS_FILE, decisions_path, load_decisions, save_decisions
 from cxr_core.evaluate import figure_text
-from cxr_core.files import read_json, write_json
-from cxr_core.processes import find_process, process_facts
 from cxr_core.recipes import TrainingConfig, config_from_dict
 from cxr_core.repeats import pooled_metrics, pooled_predictions, repeats_sentence, repeats_table, spread_table
 from cxr_core.runs import Run, hold_run, spawn_detached
 from cxr_core.search import tunable
+from cxr_core.system.files import read_json, write_json
+from cxr_core.system.processes import find_process, process_facts
+from cxr_core.system.validation import check_kinds, settings_from_dict
 from cxr_core.work_folder import ACTIVE, RESUMABLE, WorkFolder, claim_folder, stamped_name
 
 KINDS = {

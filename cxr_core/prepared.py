@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from cxr_core.config import CACHE_DIR
-from cxr_core.files import atomic_path, read_json, write_json
 from cxr_core.pictures import UnreadablePicture, read_picture
+from cxr_core.system.files import atomic_path, read_json, write_json
 
 _CHUNK = 25
 _ROWS_AT_ONCE = 128

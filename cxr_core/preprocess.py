@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 import cv2
 import numpy as np
 
-from cxr_core.checks import check_kinds, settings_from_dict
+from cxr_core.system.validation import check_kinds, settings_from_dict
 
 # Images are prepared many at a time, one per thread; OpenCV's own threads would only compete.
 cv2.setNumThreads(1)

@@ -8,9 +8,9 @@ from cxr_core.card import card_figures, load_card, write_card
 from cxr_core.classifier import load_classifier
 from cxr_core.config import class_label
 from cxr_core.evaluate import answers_of, figure_text, score_folders
-from cxr_core.files import atomic_path, write_text
 from cxr_core.gate import GATE_FILES
 from cxr_core.report import LAB_FILE, save_lab_result
+from cxr_core.system.files import atomic_path, write_text
 
 _SHORTCUT_FIGURES = ("images", "tested", "chance", "majority", "lungs", "variants", "attention", "notes", "verdict")
 

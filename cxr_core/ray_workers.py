@@ -15,8 +15,8 @@ from pathlib import Path
 
 import ray
 
-from cxr_core.processes import own_children
 from cxr_core.runs import Run, resume_run
+from cxr_core.system.processes import own_children
 
 # Of the one who asks; a worker's own may lead elsewhere.
 _SETTINGS = ("CXR_LAB_HOME", "KERAS_HOME", "TF_CPP_MIN_LOG_LEVEL")

@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from cxr_core.augment import Augmentation
-from cxr_core.checks import check_kinds, settings_from_dict
 from cxr_core.preprocess import Preprocessing
 from cxr_core.split import SPLIT_KINDS, check_folds
+from cxr_core.system.validation import check_kinds, settings_from_dict
 
 STARTS = {
     "imagenet": "As trained on ImageNet; downloaded once where it is missing, 9 MB for MobileNetV2.",

@@ -11,9 +11,9 @@ import psutil
 from tqdm import tqdm
 
 from cxr_core.events import EventWriter
-from cxr_core.files import atomic_path
-from cxr_core.memory import peak_memory
-from cxr_core.processes import process_facts
+from cxr_core.system.files import atomic_path
+from cxr_core.system.memory import peak_memory
+from cxr_core.system.processes import process_facts
 
 _SAVE_EVERY_SECONDS = 5.0
 # Writing the whole network may take a second, and the checkpoint holds the best weights in any case.

@@ -16,7 +16,6 @@ from threadpoolctl import threadpool_limits
 from cxr_core.config import CACHE_DIR
 from cxr_core.dataset import folder_stamp
 from cxr_core.evaluate import evaluate_predictions, score_folders
-from cxr_core.files import read_json, write_json
 from cxr_core.giveaway import giveaway_report
 from cxr_core.intervals import share_interval
 from cxr_core.lungs import lung_region
@@ -25,6 +24,7 @@ from cxr_core.measures import measure_pictures
 from cxr_core.prepared import prepare_images, read_images
 from cxr_core.sampling import stratified_rows
 from cxr_core.split import make_split
+from cxr_core.system.files import read_json, write_json
 from cxr_core.verdict import LEVELS, verdict_of
 
 MAX_IMAGES = 1_000

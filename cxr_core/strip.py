@@ -5,8 +5,8 @@ import numpy as np
 import tensorflow as tf
 
 from cxr_core.explain import scale_maps
-from cxr_core.files import atomic_path, write_json
 from cxr_core.prepared import read_images
+from cxr_core.system.files import atomic_path, write_json
 
 IMAGES = 6
 

@@ -41,10 +41,8 @@ from cxr_core.evaluate import (
     table_probabilities,
 )
 from cxr_core.export import export_classifier, head_probabilities, kept_features_graph
-from cxr_core.files import atomic_path, read_json, remove_leftovers, write_json
 from cxr_core.grouping import group_pictures
 from cxr_core.leakage import leakage_of, score_without_leaks
-from cxr_core.memory import release_memory
 from cxr_core.model import build_model
 from cxr_core.operating_point import balancing_shifts
 from cxr_core.prepared import prepare_images, read_in_parts
@@ -53,6 +51,8 @@ from cxr_core.recorder import ConfusionCounts, PauseRequested, Recorder, StopReq
 from cxr_core.runs import check_begins, hold_run, start_export
 from cxr_core.split import Split, make_split, split_table
 from cxr_core.strip import Strip
+from cxr_core.system.files import atomic_path, read_json, remove_leftovers, write_json
+from cxr_core.system.memory import release_memory
 
 _log = logging.getLogger(__name__)
 _HEAD_LEARNING_RATE = 1e-3

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cxr_core.files import read_json
+from cxr_core.system.files import read_json
 
 
 @dataclass(frozen=True)

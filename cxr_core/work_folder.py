@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from cxr_core.files import read_json, write_json
-from cxr_core.processes import process_is_alive
+from cxr_core.system.files import read_json, write_json
+from cxr_core.system.processes import process_is_alive
 
 ACTIVE = ("starting", "running")
 RESUMABLE = ("stopped", "paused", "failed")

@@ -12,9 +12,9 @@ from cxr_core.flags import FLAGS, flag_values
 from cxr_core.giveaway import giveaway_report
 from cxr_core.grouping import group_pictures
 from cxr_core.measures import measure_pictures
-from cxr_core.memory import release_memory
 from cxr_core.prepared import read_images
 from cxr_core.sampling import stratified_rows
+from cxr_core.system.memory import release_memory
 from ui.blocks import progress_bars
 from ui.permissions import may
 

@@ -6,12 +6,12 @@ import numpy as np
 import streamlit as st
 
 from cxr_core.config import class_label
-from cxr_core.files import read_json
 from cxr_core.lungs import draw_outline
 from cxr_core.pictures import UnreadablePicture, read_picture
 from cxr_core.report import keep_lab_result, load_lab_result
 from cxr_core.runs import Run
 from cxr_core.shortcuts import MAX_IMAGES, VARIANTS, examine_shortcuts, lab_table, preview, result_path
+from cxr_core.system.files import read_json
 from cxr_core.verdict import LEVELS
 from ui.blocks import progress_bars
 from ui.data import choose_dataset, demo_note

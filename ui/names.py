@@ -2,7 +2,7 @@
 
 import re
 
-from cxr_core.names import printable_name
+from cxr_core.system.text import printable_name
 
 # What Streamlit's Markdown gives a meaning to, and its short forms such as :material/home: and $x$.
 _MARKUP = re.compile(r"([\\`*_{}\[\]()#+\-.!|~<>$:&@])")

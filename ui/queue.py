@@ -4,8 +4,8 @@ import pandas as pd
 import streamlit as st
 
 from cxr_core.compare import display_name
-from cxr_core.memory import memory_limit
 from cxr_core.queue import MAX_WAITING, ensure_worker, queued_runs
+from cxr_core.system.memory import memory_limit
 
 
 def queue_note():

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from cxr_core.files import atomic_path, read_json, write_json, write_text
+from cxr_core.system.files import atomic_path, read_json, write_json, write_text
 
 
 def test_a_written_file_holds_the_new_text(tmp_path):

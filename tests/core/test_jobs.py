@@ -37,9 +37,9 @@ from cxr_core.jobs import (
 )
 from cxr_core.prepared import prepare_images
 from cxr_core.preprocess import Preprocessing
-from cxr_core.processes import process_facts
 from cxr_core.recipes import config_from_dict, make_config
 from cxr_core.runs import RunStatus, RunTaken, create_run, list_runs
+from cxr_core.system.processes import process_facts
 
 CONFIG = make_config("quick", roots=("/data",), settings=("epochs=3",))
 # Trains nothing: writes what a training writes, epoch by epoch, as soon as `RUNS/go` allows it.
@@ -49,7 +49,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 import pandas as pd
-from cxr_core.processes import follow_owner, process_facts
+from cxr_core.system.processes import follow_owner, process_facts
 from cxr_core.runs import Run, abandon_run, hold_run
 
 run = Run(Path(sys.argv[sys.argv.index("resume") + 1]))

@@ -12,7 +12,7 @@ def test_a_batch_through_the_network_leaves_little_memory_behind(run_python):
         "import json, numpy, psutil\n"
         "from cxr_core.classifier import load_classifier\n"
         "from cxr_core.config import SHIPPED_MODEL_DIR\n"
-        "from cxr_core.memory import release_memory\n"
+        "from cxr_core.system.memory import release_memory\n"
         "classifier, memory = load_classifier(SHIPPED_MODEL_DIR), psutil.Process().memory_info\n"
         "images = numpy.zeros((40, 224, 224), numpy.uint8)\n"
         "classifier.features(images[:1]); before = memory().rss\n"
@@ -28,7 +28,7 @@ def test_a_batch_through_the_network_leaves_little_memory_behind(run_python):
 def test_many_threads_share_two_heaps(run_python, tmp_path):
     code = (
         "import ctypes, sys, threading\n"
-        "from cxr_core.memory import keep_memory_small\n"
+        "from cxr_core.system.memory import keep_memory_small\n"
         "keep_memory_small()\n"
         "barrier = threading.Barrier(8)\n"
         "def work():\n"
@@ -48,7 +48,7 @@ def test_many_threads_share_two_heaps(run_python, tmp_path):
 def test_a_freed_array_goes_back_whatever_lies_behind_it(run_python):
     code = (
         "import json, numpy, psutil\n"
-        "from cxr_core.memory import keep_memory_small\n"
+        "from cxr_core.system.memory import keep_memory_small\n"
         "keep_memory_small()\n"
         "numpy.ones(30_000_000, numpy.uint8)\n"  # from here on glibc would put arrays of up to 30 MB into a heap
         "before, kept = psutil.Process().memory_info().rss, []\n"
@@ -66,7 +66,7 @@ def test_a_freed_array_goes_back_whatever_lies_behind_it(run_python):
 def test_arrow_has_no_heaps_of_its_own(run_python):
     code = (
         "import pyarrow\n"
-        "from cxr_core.memory import keep_memory_small\n"
+        "from cxr_core.system.memory import keep_memory_small\n"
         "keep_memory_small(); print(pyarrow.default_memory_pool().backend_name)"
     )
     answer = run_python("-c", code)
@@ -77,7 +77,7 @@ def test_arrow_has_no_heaps_of_its_own(run_python):
 def test_collections_pass_over_what_is_loaded_and_over_what_is_loaded_later(run_python):
     code = (
         "import gc\n"
-        "from cxr_core.memory import set_imports_aside\n"
+        "from cxr_core.system.memory import set_imports_aside\n"
         "counts = []\n"
         "for step in (lambda: None, lambda: None, lambda: __import__('wave')):\n"
         "    step(); set_imports_aside(); counts.append(gc.get_freeze_count())\n"

@@ -11,7 +11,7 @@ from conftest import PROJECT
 
 CHILD = """
 import os, pathlib, sys, time
-import cxr_core.processes as processes
+import cxr_core.system.processes as processes
 processes._GRACE_SECONDS = float(sys.argv[2])
 said = pathlib.Path(sys.argv[1])
 processes.follow_owner(said.with_suffix(".gone").touch)
@@ -21,7 +21,7 @@ while not (said.with_suffix(".gone").exists() and sys.argv[3] == "polite"):
 """
 OWNER = """
 import subprocess, sys, time
-from cxr_core.processes import own_children
+from cxr_core.system.processes import own_children
 own_children()
 # A session of its own and a process in between, as for a job of the app.
 between = "import subprocess, sys; subprocess.Popen(sys.argv[1:], start_new_session=True)"
@@ -48,7 +48,7 @@ def test_what_an_app_started_ends_once_the_app_was_killed(tmp_path, until, manne
 
 
 def test_a_process_that_nobody_owns_follows_nobody(monkeypatch):
-    from cxr_core.processes import follow_owner
+    from cxr_core.system.processes import follow_owner
 
     monkeypatch.delenv("CXR_LAB_OWNER", raising=False)
     assert follow_owner(pytest.fail) is None

@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 from scipy.stats import t
 
-from cxr_core.files import write_json
 from cxr_core.recipes import make_config
 from cxr_core.repeats import pooled_predictions, repeated_runs, repeats_sentence, repeats_table, spread_table
 from cxr_core.runs import Run, create_run
+from cxr_core.system.files import write_json
 
 SCORES = (0.9, 0.92, 0.97)
 

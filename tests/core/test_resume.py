@@ -12,8 +12,6 @@ import pytest
 from filelock import FileLock
 
 from cxr_core import runs
-from cxr_core.files import read_json
-from cxr_core.processes import process_facts
 from cxr_core.recipes import make_config
 from cxr_core.runs import (
     RunStatus,
@@ -27,6 +25,8 @@ from cxr_core.runs import (
     start_run,
     stop_run,
 )
+from cxr_core.system.files import read_json
+from cxr_core.system.processes import process_facts
 
 QUICK = ("start=shipped", "epochs=5", "batch_size=4", "plateau_patience=1", "stop_after=3")
 FINETUNE = (

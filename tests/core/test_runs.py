@@ -10,7 +10,6 @@ import pandas as pd
 import psutil
 import pytest
 
-from cxr_core.files import read_json, write_json
 from cxr_core.recipes import make_config
 from cxr_core.runs import (
     ACTIVE,
@@ -24,6 +23,7 @@ from cxr_core.runs import (
     runs_table,
     stop_run,
 )
+from cxr_core.system.files import read_json, write_json
 
 CONFIG = make_config("quick", roots=("/data/chests",))
 DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(600)"

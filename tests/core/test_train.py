@@ -14,10 +14,10 @@ from sklearn.metrics import accuracy_score, log_loss
 from cxr_core.card import load_card
 from cxr_core.classifier import load_classifier
 from cxr_core.evaluate import evaluate_predictions
-from cxr_core.files import read_json
 from cxr_core.pictures import read_picture
 from cxr_core.recipes import make_config
 from cxr_core.runs import Run, start_run, stop_run
+from cxr_core.system.files import read_json
 
 TINY = ("--set", "start=shipped", "--set", "batch_size=16", "--set", "epochs=2")
 FILES = (

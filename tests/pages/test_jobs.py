@@ -6,11 +6,11 @@ import pandas as pd
 import pytest
 
 from cxr_core.decisions import Decisions
-from cxr_core.files import write_json
 from cxr_core.jobs import JobPlan, JobStatus, create_job, list_jobs
-from cxr_core.processes import process_facts
 from cxr_core.recipes import make_config
 from cxr_core.runs import RunStatus, create_run, list_runs
+from cxr_core.system.files import write_json
+from cxr_core.system.processes import process_facts
 from pages.test_pages import open_page, said
 
 
@@ -104,7 +104,7 @@ def test_the_form_starts_a_job_of_every_kind(homes, kind, monkeypatch):
 def test_a_shared_installation_queues_and_shows_the_queue(homes, monkeypatch):
     monkeypatch.setenv("CXR_LAB_SHARED", "1")
     monkeypatch.setenv("CXR_LAB_ALLOW", "training")
-    monkeypatch.setattr("cxr_core.memory.memory_limit", lambda: 64_000_000_000)
+    monkeypatch.setattr("cxr_core.system.memory.memory_limit", lambda: 64_000_000_000)
     app = open_page("training")
     assert "wait for each other" in said(app.caption)
     button(app, "Queue this training").click().run()
@@ -122,7 +122,7 @@ def test_a_shared_installation_queues_and_shows_the_queue(homes, monkeypatch):
 def test_a_training_that_does_not_fit_a_shared_installation_cannot_be_queued(homes, monkeypatch):
     monkeypatch.setenv("CXR_LAB_SHARED", "1")
     monkeypatch.setenv("CXR_LAB_ALLOW", "training")
-    monkeypatch.setattr("cxr_core.memory.memory_limit", lambda: 700_000_000)
+    monkeypatch.setattr("cxr_core.system.memory.memory_limit", lambda: 700_000_000)
     app = open_page("training")
     assert "GB of memory" in said(app.warning)
     assert button(app, "Queue this training").disabled

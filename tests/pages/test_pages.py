@@ -11,11 +11,11 @@ from picture_files import dicom
 from streamlit.testing.v1 import AppTest
 
 from cxr_core.config import NOTICE, PROJECT_DIR
-from cxr_core.files import atomic_path
 from cxr_core.phantoms import DEMO_NOTE, draw_phantom
 from cxr_core.recipes import make_config
 from cxr_core.runs import RunStatus, create_run
 from cxr_core.split import SPLIT_KINDS
+from cxr_core.system.files import atomic_path
 
 DATA_PAGES = ("dataset", "duplicates", "quality", "splits", "map")
 PAGES = ("overview", *DATA_PAGES, "preprocessing", "training", "evaluation", "shortcuts", "predict")

@@ -1,0 +1,1 @@
+"""What does the program need of the computer it runs on?"""
