@@ -12,11 +12,11 @@ import keras
 import numpy as np
 
 from cxr_core.batches import augmented
-from cxr_core.classifier import open_session, run_graph
 from cxr_core.config import CACHE_DIR
 from cxr_core.export import kept_features_graph
 from cxr_core.prepared import read_images
 from cxr_core.system.files import atomic_path
+from cxr_core.system.onnx_session import open_session, run_graph
 
 _CHUNK = 64
 
@@ -83,6 +83,6 @@ def _write_copy(file, session, images_u8, rows, config, copy, pool, report):
             images = read_images(images_u8, chosen)
         else:
             images = np.stack(list(pool.map(lambda row: augmented(images_u8, rows, row, config, copy), chosen)))
-        (values,) = run_graph(session, ["features"], images, config.preprocessing)
+        (values,) = run_graph(session, ["features"], images, config.preprocessing.scaled)
         values.astype("<f2").tofile(file)
         report(start + len(chosen))

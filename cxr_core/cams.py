@@ -12,8 +12,8 @@ import numpy as np
 import onnx
 import onnxruntime
 
-from cxr_core.classifier import open_session, run_graph, run_scaled
 from cxr_core.explain import MapUnavailable, scale_maps
+from cxr_core.system.onnx_session import open_session, run_graph, run_scaled
 
 # What leaves nothing below zero behind.
 _RECTIFIERS = ("Relu", "Clip")
@@ -107,7 +107,7 @@ def plus_plus_maps(inside, images_u8, preprocessing):
     if not inside.is_rectified:
         raise MapUnavailable("Grad-CAM++ needs a layer whose values are never below zero, such as one after a ReLU.")
     names = [inside.activations, *filter(None, (inside.gradients,))]
-    activations, *gradients = run_graph(inside.session, names, images_u8, preprocessing)
+    activations, *gradients = run_graph(inside.session, names, images_u8, preprocessing.scaled)
     return scale_maps(weigh_plus_plus(activations, gradients[0] if gradients else inside.fixed_gradients))
 
 
@@ -154,7 +154,7 @@ def score_maps(inside, image_u8, preprocessing, *, progress=None):
         Wang et al. 2020, arXiv:1910.01279, algorithm 1; the score is the logit, which the baseline does not
         change after the softmax over channels. What is covered is 0 in the network's own input.
     """
-    activations = run_graph(inside.session, [inside.activations], image_u8[None], preprocessing)[0][0]
+    activations = run_graph(inside.session, [inside.activations], image_u8[None], preprocessing.scaled)[0][0]
     low, high = activations.min(axis=(0, 1)), activations.max(axis=(0, 1))
     channels = np.flatnonzero(high > low)
     scaled = preprocessing.scaled(image_u8)
@@ -166,7 +166,7 @@ def score_maps(inside, image_u8, preprocessing, *, progress=None):
         if progress:
             progress(start + len(part), len(channels))
     if not scores:
-        classes = run_graph(inside.session, [inside.logits], image_u8[None], preprocessing)[0].shape[1]
+        classes = run_graph(inside.session, [inside.logits], image_u8[None], preprocessing.scaled)[0].shape[1]
         return np.zeros((classes, *activations.shape[:2]), np.float32)
     scores = np.concatenate(scores).astype(np.float64)
     weights = np.exp(scores - scores.max(axis=0))

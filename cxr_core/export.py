@@ -14,10 +14,10 @@ import tensorflow as tf
 import tf2onnx
 from keras import layers as kl
 
-from cxr_core.classifier import open_session
 from cxr_core.config import CACHE_DIR
 from cxr_core.prepared import read_in_parts
 from cxr_core.system.files import atomic_path
+from cxr_core.system.onnx_session import open_session
 
 OPSET = 17
 # MobileNetV2's last activation, and the article's layer.

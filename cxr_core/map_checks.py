@@ -6,8 +6,8 @@ import onnx
 import onnxruntime
 from scipy.stats import spearmanr
 
-from cxr_core.classifier import run_graph
 from cxr_core.explain import scale_maps
+from cxr_core.system.onnx_session import run_graph
 
 CHECKED_IMAGES = 24
 STEPS = 10
@@ -105,7 +105,7 @@ def _randomised(classifier, images, own, answers, rng, report):
     for done, (stage, layers) in enumerate(_STAGES.items(), start=1):
         session = _shuffled_session(classifier.path, stage, len(classifier.classes), rng)
         output = f"maps_{classifier.card.map_layers[0]}"
-        (maps,) = run_graph(session, [output], images, classifier.card.preprocessing)
+        (maps,) = run_graph(session, [output], images, classifier.card.preprocessing.scaled)
         other = scale_maps(maps)[np.arange(len(images)), answers]
         alike = [_correlation(a, b) for a, b in zip(own, other, strict=True)]
         found.append({"layers": layers, "correlation": float(np.mean(alike))})

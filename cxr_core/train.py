@@ -29,7 +29,7 @@ from cxr_core.calibration import fit_temperature
 from cxr_core.card import Card, load_card, write_card
 from cxr_core.checkpoint import FILE as CHECKPOINT_FILE
 from cxr_core.checkpoint import Checkpoint
-from cxr_core.classifier import Classifier, open_session, run_graph
+from cxr_core.classifier import Classifier
 from cxr_core.config import CACHE_DIR, PROJECT_DIR, order_classes
 from cxr_core.dataset import scan_dataset
 from cxr_core.decisions import DECISIONS_FILE, Decisions, load_decisions
@@ -53,6 +53,7 @@ from cxr_core.split import Split, make_split, split_table
 from cxr_core.strip import Strip
 from cxr_core.system.files import atomic_path, read_json, remove_leftovers, write_json
 from cxr_core.system.memory import release_memory
+from cxr_core.system.onnx_session import open_session, run_graph
 
 _log = logging.getLogger(__name__)
 _HEAD_LEARNING_RATE = 1e-3
@@ -438,7 +439,7 @@ def _write_features(session, images_u8, preprocessing, path, progress):
     shape = (len(images_u8), session.get_outputs()[0].shape[1])
     values = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
     for rows, images in read_in_parts(images_u8):
-        (values[rows.start : rows.stop],) = run_graph(session, ["features"], images, preprocessing)
+        (values[rows.start : rows.stop],) = run_graph(session, ["features"], images, preprocessing.scaled)
         progress(rows.stop, len(values))
     values.flush()
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from cxr_core.classifier import open_session, run_graph
 from cxr_core.recipes import BACKBONES, make_config
+from cxr_core.system.onnx_session import open_session, run_graph
 
 OTHERS = [name for name in BACKBONES if name != "mobilenetv2"]
 IMAGES_U8 = np.random.default_rng(0).integers(0, 256, (2, 64, 64), dtype=np.uint8)
@@ -82,7 +82,7 @@ def test_an_exported_backbone_gives_the_same_probabilities_and_a_map_per_class(b
     expected = model.predict(config.preprocessing.scaled(IMAGES_U8), verbose=0)
     (layer,) = export_classifier(model, tmp_path / "model.onnx")
     session = open_session(tmp_path / "model.onnx")
-    probabilities, maps = run_graph(session, ["probabilities", f"maps_{layer}"], IMAGES_U8, config.preprocessing)
+    probabilities, maps = run_graph(session, ["probabilities", f"maps_{layer}"], IMAGES_U8, config.preprocessing.scaled)
     np.testing.assert_allclose(probabilities, expected, atol=1e-4)
     assert maps.shape == (2, 3, 2, 2)
 
