@@ -32,8 +32,9 @@ from benchmarks.report import (
 )
 from benchmarks.served_app import measure_memory, measure_sessions, measure_soak
 from cxr_core.answers import answer_upload
+from cxr_core.classes import KNOWN_CLASSES
 from cxr_core.classifier import load_classifier
-from cxr_core.config import KNOWN_CLASSES, SHIPPED_MODEL_DIR
+from cxr_core.config import SHIPPED_MODEL_DIR
 from cxr_core.many import answer_many, path_sources
 from cxr_core.phantoms import draw_phantom
 from cxr_core.pictures import decode_picture

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from cxr_core.classes import class_label
 from cxr_core.classifier import Prediction
-from cxr_core.config import class_label
 from cxr_core.explain import overlay_map
 from cxr_core.film_edges import FILM_SIDES, count_film_sides
 from cxr_core.gate import MEASURES, Verdict, gate_measures

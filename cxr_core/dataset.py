@@ -15,7 +15,8 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
-from cxr_core.config import INDEX_DIR, MAX_FILE_BYTES, order_classes
+from cxr_core.classes import order_classes
+from cxr_core.config import INDEX_DIR, MAX_FILE_BYTES
 from cxr_core.index import INDEX_KEYS, INDEX_SCHEMA, index_folder, load_index, save_index
 from cxr_core.pictures import PICTURE_ENDINGS, UnreadablePicture, check_complete, is_picture_file, read_header
 

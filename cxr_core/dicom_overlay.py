@@ -12,7 +12,8 @@ from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, ge
 
 from cxr_core import __version__
 from cxr_core.answers import TEXT_NOTE
-from cxr_core.config import NOTICE, class_label
+from cxr_core.classes import class_label
+from cxr_core.config import NOTICE
 
 # Required in the file and unknown on purpose: DICOM PS3.3 C.7.1.1, C.7.2.1, C.7.3.1 and C.7.6.1, type 2.
 _EMPTY = (

@@ -15,7 +15,8 @@ from sklearn.feature_extraction.text import TfidfTransformer
 from threadpoolctl import threadpool_limits
 from usearch.index import Index
 
-from cxr_core.config import CACHE_DIR, class_label
+from cxr_core.classes import class_label
+from cxr_core.config import CACHE_DIR
 from cxr_core.links import chain_equal, component_numbers
 from cxr_core.prepared import read_images
 from cxr_core.system.files import atomic_path

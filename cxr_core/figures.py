@@ -2,7 +2,7 @@
 
 import plotly.graph_objects as go
 
-from cxr_core.config import class_colours, class_label
+from cxr_core.classes import class_colours, class_label
 
 _DASHES = {"micro": ("Micro average", "#CC79A7", "dot"), "macro": ("Macro average", "#999999", "dash")}
 _COLOUR_SCALES = {"jet": "Jet", "inferno": "Inferno"}

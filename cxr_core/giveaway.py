@@ -7,7 +7,7 @@ import pandas as pd
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import StratifiedGroupKFold
 
-from cxr_core.config import class_label, order_classes
+from cxr_core.classes import class_label, order_classes
 from cxr_core.sampling import stratified_rows
 
 MAX_IMAGES = 5_000

@@ -5,8 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from cxr_core.card import card_figures, load_card, write_card
+from cxr_core.classes import class_label
 from cxr_core.classifier import load_classifier
-from cxr_core.config import class_label
 from cxr_core.evaluate import answers_of, figure_text, score_folders
 from cxr_core.gate import GATE_FILES
 from cxr_core.report import LAB_FILE, save_lab_result

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from cxr_core.config import class_label
+from cxr_core.classes import class_label
 from cxr_core.evaluate import evaluate_predictions, prediction_groups, table_probabilities
 from cxr_core.intervals import mean_interval
 

@@ -12,7 +12,8 @@ from plotly.offline import get_plotlyjs
 from cxr_core.calibration import reliability_bins
 from cxr_core.card import card_figures, figure_words, load_card
 from cxr_core.claim import claim_items
-from cxr_core.config import NOTICE, class_label
+from cxr_core.classes import class_label
+from cxr_core.config import NOTICE
 from cxr_core.evaluate import (
     class_curves,
     evaluate_predictions,

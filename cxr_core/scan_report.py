@@ -8,7 +8,8 @@ from markupsafe import Markup
 
 from cxr_core.answers import confidence_sentence, load_track_record, operating_sentence
 from cxr_core.card import card_figures, figure_words
-from cxr_core.config import NOTICE, class_colours, class_label
+from cxr_core.classes import class_colours, class_label
+from cxr_core.config import NOTICE
 from cxr_core.explain import colour_bar, display_rgb, shrink
 from cxr_core.many import jpeg_bytes
 from cxr_core.templates import render_template

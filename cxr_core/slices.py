@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cxr_core.config import class_label
+from cxr_core.classes import class_label
 from cxr_core.dataset import age_group, patient_of
 from cxr_core.evaluate import prediction_groups
 from cxr_core.intervals import share_interval

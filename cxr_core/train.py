@@ -29,8 +29,9 @@ from cxr_core.calibration import fit_temperature
 from cxr_core.card import Card, load_card, write_card
 from cxr_core.checkpoint import FILE as CHECKPOINT_FILE
 from cxr_core.checkpoint import Checkpoint
+from cxr_core.classes import order_classes
 from cxr_core.classifier import Classifier
-from cxr_core.config import CACHE_DIR, PROJECT_DIR, order_classes
+from cxr_core.config import CACHE_DIR, PROJECT_DIR
 from cxr_core.dataset import scan_dataset
 from cxr_core.decisions import DECISIONS_FILE, Decisions, load_decisions
 from cxr_core.evaluate import (

@@ -2,7 +2,7 @@
 
 import plotly.graph_objects as go
 
-from cxr_core.config import class_colours, class_label
+from cxr_core.classes import class_colours, class_label
 from cxr_core.figures import add_band, finish_figure
 
 # No class's colours: these are about no class.

@@ -1,6 +1,6 @@
 """What the shortcut lab's numbers mean, in words chosen by fixed rules."""
 
-from cxr_core.config import class_label
+from cxr_core.classes import class_label
 from cxr_core.operating_point import NOT_SURE
 
 LEVELS = {

@@ -5,7 +5,7 @@ import pandas as pd
 import streamlit as st
 
 from cxr_core.appearance import sample_rows
-from cxr_core.config import class_label
+from cxr_core.classes import class_label
 from cxr_core.data_figures import giveaway_figure
 from cxr_core.dataset import size_statistics
 from cxr_core.figures import class_count_figure, grey_histogram_figure, size_scatter_figure

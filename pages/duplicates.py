@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from cxr_core.config import class_label
+from cxr_core.classes import class_label
 from cxr_core.decisions import exclude, excluded_rows, include, mark_distinct, unmark_distinct
 from cxr_core.duplicates import differences, group_table, spare_members
 from ui.blocks import page_header

@@ -6,7 +6,7 @@ import streamlit as st
 
 from cxr_core.appearance import grey_histograms
 from cxr_core.augment import Augmentation
-from cxr_core.config import class_label
+from cxr_core.classes import class_label
 from cxr_core.explain import SCREEN_SIDE, display_rgb, shrink
 from cxr_core.figures import grey_histogram_figure
 from cxr_core.pictures import UnreadablePicture, read_picture

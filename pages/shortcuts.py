@@ -5,7 +5,7 @@ import json
 import pandas as pd
 import streamlit as st
 
-from cxr_core.config import class_label
+from cxr_core.classes import class_label
 from cxr_core.shortcuts import variants_table
 from cxr_core.trust_figures import attention_figure, removal_figure, variants_figure
 from cxr_core.verdict import healthy_called_ill

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from cxr_core.config import class_label
+from cxr_core.classes import class_label
 from cxr_core.leakage import compare_splits, leakage_of
 from cxr_core.split import SPLIT_KINDS, make_split, split_counts, split_kinds, split_table
 from ui.blocks import download_table, page_header

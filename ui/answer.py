@@ -7,8 +7,8 @@ from datetime import datetime
 import streamlit as st
 
 from cxr_core.answers import answer_upload, confidence_sentence, load_track_record, operating_sentence
+from cxr_core.classes import class_label
 from cxr_core.classifier import Classifier
-from cxr_core.config import class_label
 from cxr_core.explain import COLOUR_MAPS, MAP_METHODS, SCREEN_SIDE, MapUnavailable, png_bytes, shrink
 from cxr_core.figures import colour_bar_figure, probability_figure
 from cxr_core.gate import Neighbour

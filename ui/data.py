@@ -9,7 +9,8 @@ import streamlit as st
 from cxr_core import phantoms
 from cxr_core.appearance import thumbnail
 from cxr_core.archive import RefusedArchive, unpack_zip
-from cxr_core.config import DATA_DIR, class_label
+from cxr_core.classes import class_label
+from cxr_core.config import DATA_DIR
 from cxr_core.dataset import folder_stamp, scan_dataset
 from cxr_core.download import DownloadFailed, find_kaggle, watch_download
 from cxr_core.pictures import UnreadablePicture

@@ -5,7 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from cxr_core.calibration import bin_numbers, reliability_bins
-from cxr_core.config import class_label
+from cxr_core.classes import class_label
 from cxr_core.explain import overlay_map, shrink
 from cxr_core.figures import confusion_figure, roc_figure
 from cxr_core.pictures import UnreadablePicture

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import streamlit as st
 
-from cxr_core.config import KNOWN_CLASSES
+from cxr_core.classes import KNOWN_CLASSES
 from cxr_core.phantoms import draw_phantom
 
 

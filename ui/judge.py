@@ -8,7 +8,7 @@ import streamlit as st
 
 from cxr_core.calibration import calibration_error, reliability_bins
 from cxr_core.card import load_card
-from cxr_core.config import class_label
+from cxr_core.classes import class_label
 from cxr_core.evaluate import (
     class_curves,
     compare_predictions,

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 
-from cxr_core.config import class_label
+from cxr_core.classes import class_label
 from cxr_core.lungs import draw_outline
 from cxr_core.pictures import UnreadablePicture, read_picture
 from cxr_core.report import keep_lab_result, load_lab_result

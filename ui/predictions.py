@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from cxr_core.card import load_card
-from cxr_core.config import class_label
+from cxr_core.classes import class_label
 from cxr_core.evaluate import evaluate_predictions, prediction_groups, score_table, table_probabilities
 from cxr_core.leakage import leakage_sentence
 from ui.blocks import progress_bar

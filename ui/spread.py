@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from cxr_core.config import class_label
+from cxr_core.classes import class_label
 from cxr_core.evaluate import report_with_intervals
 from cxr_core.repeats import pooled_metrics, pooled_predictions, repeats_sentence, repeats_table, spread_table
 from cxr_core.run_figures import spread_figure

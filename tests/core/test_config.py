@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from cxr_core.config import class_colours, class_label, is_shared, order_classes
+from cxr_core.classes import class_colours, class_label, order_classes
+from cxr_core.config import is_shared
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from cxr_core import figures
-from cxr_core.config import CLASS_COLOURS
+from cxr_core.classes import CLASS_COLOURS
 from cxr_core.evaluate import evaluate_predictions, roc_curves
 
 CLASSES = ("normal", "covid", "virus")
