@@ -19,8 +19,8 @@ import pandas as pd
 from benchmarks.report import four_digits, write_result
 from cxr_core import duplicates
 from cxr_core.dataset import picture_stem, scan_dataset
+from cxr_core.imaging.preprocessing import Preprocessing
 from cxr_core.prepared import prepare_images
-from cxr_core.preprocess import Preprocessing
 
 _THRESHOLDS = range(20, 81, 10)
 

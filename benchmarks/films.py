@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 
 from benchmarks.report import judge_target, print_table, write_result
-from cxr_core.film_edges import FILM_SIDES, count_film_sides
-from cxr_core.pictures import PICTURE_ENDINGS, UnreadablePicture, read_picture
+from cxr_core.imaging.photo_detection import FILM_SIDES, count_film_sides
+from cxr_core.imaging.reader import PICTURE_ENDINGS, UnreadablePicture, read_picture
 
 SURROUNDINGS = {"dark room": (25, 70), "light box": (190, 250), "grey wall": (90, 160)}
 _WIDTH = 700

@@ -9,8 +9,8 @@ import numpy as np
 
 from benchmarks.article_way import prepare_file
 from benchmarks.report import SUMMARY_HEADER, four_digits, print_table, summarize, summary_row, write_result
-from cxr_core.pictures import UnreadablePicture, decode_picture, is_dicom, is_picture_file, read_picture
-from cxr_core.preprocess import Preprocessing
+from cxr_core.imaging.preprocessing import Preprocessing
+from cxr_core.imaging.reader import UnreadablePicture, decode_picture, is_dicom, is_picture_file, read_picture
 
 # As many as cxr_core.prepared takes.
 OUR_THREADS = 3

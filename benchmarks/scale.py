@@ -62,8 +62,8 @@ def measure(folder):
 def prepare(folder):
     """Decode and prepare every picture as the duplicates are looked for in."""
     from cxr_core.dataset import scan_dataset
+    from cxr_core.imaging.preprocessing import Preprocessing
     from cxr_core.prepared import prepare_images
-    from cxr_core.preprocess import Preprocessing
 
     return partial(prepare_images, scan_dataset(folder).table, Preprocessing())
 

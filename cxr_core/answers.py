@@ -11,10 +11,10 @@ import numpy as np
 from cxr_core.classes import class_label
 from cxr_core.classifier import Prediction
 from cxr_core.explain import overlay_map
-from cxr_core.film_edges import FILM_SIDES, count_film_sides
 from cxr_core.gate import MEASURES, Verdict, gate_measures
-from cxr_core.picture_measures import TEXT_MARKS, count_text_marks
-from cxr_core.pictures import open_picture
+from cxr_core.imaging.image_properties import TEXT_MARKS, count_text_marks
+from cxr_core.imaging.photo_detection import FILM_SIDES, count_film_sides
+from cxr_core.imaging.reader import open_picture
 
 # Below this difference between the two highest probabilities a classifier is not sure whose card names no limit.
 MARGIN = 0.2
@@ -95,7 +95,7 @@ def answer_upload(classifier, data, layer=None, method="Grad-CAM", *, progress=N
         Answer.
 
     Raises:
-        pictures.UnreadablePicture: the bytes are no picture, too large or broken.
+        reader.UnreadablePicture: the bytes are no picture, too large or broken.
         explain.MapUnavailable, ValueError: as `Classifier.predict_picture`.
     """
     opened = open_picture(data)

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 
 from cxr_core.explain import display_bgr, shrink
-from cxr_core.pictures import decode_picture
+from cxr_core.imaging.reader import decode_picture
 
 
 def mean_images(images_u8, class_names):
@@ -68,6 +68,6 @@ def thumbnail(data, side=224):
         uint8 (h, w, 3) RGB with the picture's own aspect.
 
     Raises:
-        pictures.UnreadablePicture: the bytes are no picture.
+        reader.UnreadablePicture: the bytes are no picture.
     """
     return cv2.cvtColor(shrink(display_bgr(decode_picture(data)), side), cv2.COLOR_BGR2RGB)

@@ -96,7 +96,7 @@ def plus_plus_maps(inside, images_u8, preprocessing):
     Args:
         inside: Inside.
         images_u8: uint8 (N, size, size).
-        preprocessing: preprocess.Preprocessing they were prepared with.
+        preprocessing: preprocessing.Preprocessing they were prepared with.
 
     Returns:
         float32 (N, C, h, w) in [0, 1].
@@ -144,7 +144,7 @@ def score_maps(inside, image_u8, preprocessing, *, progress=None):
     Args:
         inside: Inside.
         image_u8: uint8 (size, size).
-        preprocessing: preprocess.Preprocessing it was prepared with.
+        preprocessing: preprocessing.Preprocessing it was prepared with.
         progress: callable(done, total) over channels, or None.
 
     Returns:

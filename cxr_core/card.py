@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cxr_core.preprocess import Preprocessing, preprocessing_from_dict
+from cxr_core.imaging.preprocessing import Preprocessing, preprocessing_from_dict
 from cxr_core.system.files import read_json, write_json
 
 

@@ -10,7 +10,7 @@ import onnxruntime
 from cxr_core.card import Card, load_card
 from cxr_core.explain import MAP_METHODS, scale_maps
 from cxr_core.gate import Gate, load_gate
-from cxr_core.pictures import open_picture
+from cxr_core.imaging.reader import open_picture
 from cxr_core.system.onnx_session import open_session, run_graph
 from cxr_core.temperature import apply_temperature
 
@@ -26,7 +26,7 @@ class Prediction:
         picture: the decoded picture, uint8 or uint16, (H, W) or (H, W, 3) BGR.
         image_u8: uint8 (size, size), what the classifier saw.
         features: float32 (F,), what entered the classifier's head.
-        notes, doubts: tuples of sentences, as in `pictures.Picture`.
+        notes, doubts: tuples of sentences, as in `reader.Picture`.
         map_method: str, one of `explain.MAP_METHODS`, how the maps were made.
     """
 
@@ -126,14 +126,14 @@ class Classifier:
             Prediction.
 
         Raises:
-            pictures.UnreadablePicture: the bytes are no picture, too large or broken.
+            reader.UnreadablePicture: the bytes are no picture, too large or broken.
             explain.MapUnavailable: the method cannot be had of this layer or graph; the sentence says why.
             ValueError: there is no such layer or method.
         """
         return self.predict_opened(open_picture(data), layer, method, progress=progress)
 
     def predict_opened(self, opened, layer=None, method="Grad-CAM", *, progress=None):
-        """Classify a pictures.Picture; for the rest see `predict_picture`."""
+        """Classify a reader.Picture; for the rest see `predict_picture`."""
         image_u8 = self.card.preprocessing.image_u8(opened.pixels)
         outputs = ["probabilities", "features", self._map_output(layer)]
         probabilities, features, maps = self._run(outputs, image_u8[None], None)

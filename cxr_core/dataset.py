@@ -17,8 +17,8 @@ import pyarrow as pa
 
 from cxr_core.classes import order_classes
 from cxr_core.config import INDEX_DIR, MAX_FILE_BYTES
+from cxr_core.imaging.reader import PICTURE_ENDINGS, UnreadablePicture, check_complete, is_picture_file, read_header
 from cxr_core.index import INDEX_KEYS, INDEX_SCHEMA, index_folder, load_index, save_index
-from cxr_core.pictures import PICTURE_ENDINGS, UnreadablePicture, check_complete, is_picture_file, read_header
 
 SPLIT_WORDS = ("train", "validation", "test")
 # What only a CSV file tells of a picture; each a column of the table where it tells it of any.

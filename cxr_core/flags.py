@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from sklearn.decomposition import PCA
 
-from cxr_core.picture_measures import COLOUR_SHARE, INVERTED_SCORE, TEXT_MARKS
+from cxr_core.imaging.image_properties import COLOUR_SHARE, INVERTED_SCORE, TEXT_MARKS
 
 # Chosen by looking at montages of 2,523 radiographs: see `flag_pictures`.
 TWO_VALUED_SHARE = 0.8

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cxr_core.picture_measures import COLOUR_SHARE, INVERTED_SCORE, measure_picture
+from cxr_core.imaging.image_properties import COLOUR_SHARE, INVERTED_SCORE, measure_picture
 from cxr_core.system.files import atomic_path, read_json, write_json
 
 GATE_FILES = ("gate.npz", "gate.json")

@@ -7,8 +7,8 @@ import pandas as pd
 
 from cxr_core.decisions import excluded_rows, without_distinct
 from cxr_core.duplicates import duplicate_groups, find_duplicates
+from cxr_core.imaging.preprocessing import Preprocessing
 from cxr_core.prepared import PreparedImages, prepare_images
-from cxr_core.preprocess import Preprocessing
 from cxr_core.split import picture_groups
 
 

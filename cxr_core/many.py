@@ -16,9 +16,9 @@ from typing import Any
 import cv2
 
 from cxr_core.answers import answer_row, answer_upload, error_row
-from cxr_core.archive import RefusedArchive, is_zip, list_pictures
 from cxr_core.explain import display_rgb, shrink
-from cxr_core.pictures import PICTURE_ENDINGS, UnreadablePicture, check_file_size, is_picture_file
+from cxr_core.imaging.reader import PICTURE_ENDINGS, UnreadablePicture, check_file_size, is_picture_file
+from cxr_core.imaging.zip_archive import RefusedArchive, is_zip, list_pictures
 
 # What a page takes at once; the command line takes any number.
 MAX_FILES = 2_000
@@ -34,7 +34,7 @@ class Source:
 
     Attributes:
         name: str, only ever shown, never used as a path.
-        read: callable that returns its bytes; raises OSError or `pictures.UnreadablePicture`.
+        read: callable that returns its bytes; raises OSError or `reader.UnreadablePicture`.
     """
 
     name: str
@@ -67,7 +67,7 @@ def bytes_sources(name, data):
         list of Source.
 
     Raises:
-        archive.RefusedArchive: a ZIP that is broken, too large or not honest, or holds no pictures.
+        zip_archive.RefusedArchive: a ZIP that is broken, too large or not honest, or holds no pictures.
     """
     if not is_zip(data):
         return [Source(name, lambda: data)]
@@ -105,7 +105,7 @@ def failing_source(name, error):
 
 
 def read_source(source):
-    """Return a Source's bytes; `pictures.UnreadablePicture` says in a sentence why they cannot be had."""
+    """Return a Source's bytes; `reader.UnreadablePicture` says in a sentence why they cannot be had."""
     try:
         return source.read()
     except RefusedArchive as error:

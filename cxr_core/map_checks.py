@@ -26,7 +26,7 @@ def attention_in_lungs(classifier, images_u8, regions, class_names, *, progress=
     Args:
         classifier: classifier.Classifier.
         images_u8: uint8 (N, size, size).
-        regions: list of N lungs.LungRegion.
+        regions: list of N lung_segmentation.LungRegion.
         class_names: str (N,).
         progress: callable(done, total) or None.
 

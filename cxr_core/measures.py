@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from cxr_core.config import CACHE_DIR
-from cxr_core.picture_measures import PIXEL_COLUMNS, measure_picture
-from cxr_core.pictures import UnreadablePicture, read_picture
+from cxr_core.imaging.image_properties import PIXEL_COLUMNS, measure_picture
+from cxr_core.imaging.reader import UnreadablePicture, read_picture
 from cxr_core.system.files import atomic_path
 
 COLUMNS = (*PIXEL_COLUMNS, "aspect", "bytes_per_pixel", "error")

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from cxr_core.imaging.reader import UnreadablePicture, decode_picture
 from cxr_core.phantoms import draw_phantom
-from cxr_core.pictures import UnreadablePicture, decode_picture
 
 # Of each package's pictures the first tuple is for tuning, the second is kept out of it. No source is in both.
 _PACKAGES = {
@@ -91,7 +91,7 @@ def altered_radiographs(pictures, rng):
     """Alter radiographs so that no answer to them can be right.
 
     Args:
-        pictures: list of uint8 or uint16 pictures, as `pictures.decode_picture` gives them.
+        pictures: list of uint8 or uint16 pictures, as `reader.decode_picture` gives them.
         rng: numpy.random.Generator.
 
     Yields:

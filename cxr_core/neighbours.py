@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from cxr_core.pictures import UnreadablePicture, read_picture
+from cxr_core.imaging.reader import UnreadablePicture, read_picture
 
 # The same file gives 1 but for rounding; another picture under the same name hardly ever comes this near.
 _SAME = 0.99

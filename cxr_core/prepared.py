@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from cxr_core.config import CACHE_DIR
-from cxr_core.pictures import UnreadablePicture, read_picture
+from cxr_core.imaging.reader import UnreadablePicture, read_picture
 from cxr_core.system.files import atomic_path, read_json, write_json
 
 _CHUNK = 25
@@ -45,7 +45,7 @@ def prepare_images(table, preprocessing, *, cache_dir=CACHE_DIR, progress=None, 
 
     Args:
         table: DataFrame with `path`, `file` and `digest`, as `dataset.scan_dataset` makes it.
-        preprocessing: preprocess.Preprocessing.
+        preprocessing: preprocessing.Preprocessing.
         cache_dir: str or Path.
         progress: callable(done, total) or None.
         share: callable(function, chunks) that gives function(chunk) for every chunk, in order, for example from

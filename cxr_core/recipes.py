@@ -6,8 +6,8 @@ import os
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from cxr_core.augment import Augmentation
-from cxr_core.preprocess import Preprocessing
+from cxr_core.imaging.augmentation import Augmentation
+from cxr_core.imaging.preprocessing import Preprocessing
 from cxr_core.split import SPLIT_KINDS, check_folds
 from cxr_core.system.validation import check_kinds, settings_from_dict
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from cxr_core.augment import Augmentation
+from cxr_core.imaging.augmentation import Augmentation
 
 TUNABLE = {
     "learning_rate": "From a tenth to ten times of the recipe's. Costs nothing.",

@@ -17,8 +17,8 @@ from cxr_core.config import CACHE_DIR
 from cxr_core.dataset import folder_stamp
 from cxr_core.evaluate import evaluate_predictions, score_folders
 from cxr_core.giveaway import giveaway_report
+from cxr_core.imaging.lung_segmentation import lung_region
 from cxr_core.intervals import share_interval
-from cxr_core.lungs import lung_region
 from cxr_core.map_checks import attention_in_lungs, check_maps
 from cxr_core.measures import measure_pictures
 from cxr_core.prepared import prepare_images, read_images

@@ -8,8 +8,8 @@ import pandas as pd
 from cxr_core.classes import class_label
 from cxr_core.dataset import age_group, patient_of
 from cxr_core.evaluate import prediction_groups
+from cxr_core.imaging.reader import UnreadablePicture, read_header
 from cxr_core.intervals import share_interval
-from cxr_core.pictures import UnreadablePicture, read_header
 
 LEAST_IMAGES = 10
 SLICES = {
@@ -107,7 +107,7 @@ def _read(path):
     if header.format != "DICOM":
         return header, (None, None)
     # Slow to import, and few data sets hold any.
-    from cxr_core.dicom import view_and_age
+    from cxr_core.imaging.dicom import view_and_age
 
     view, years = view_and_age(data)
     return header, (view, age_group(years) if years is not None else None)

@@ -20,7 +20,7 @@ class Strip:
         frozen: bool, the backbone never changes, so its activations are computed once.
         prepared: prepared.PreparedImages.
         rows: int (n,), positions of the validation images.
-        preprocessing: preprocess.Preprocessing.
+        preprocessing: preprocessing.Preprocessing.
         classes: list of str, in the order of the network's outputs.
 
     Source:

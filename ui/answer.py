@@ -12,9 +12,9 @@ from cxr_core.classifier import Classifier
 from cxr_core.explain import COLOUR_MAPS, MAP_METHODS, SCREEN_SIDE, MapUnavailable, png_bytes, shrink
 from cxr_core.figures import colour_bar_figure, probability_figure
 from cxr_core.gate import Neighbour
+from cxr_core.imaging.reader import is_dicom
 from cxr_core.many import safe_stem
 from cxr_core.neighbours import find_neighbours
-from cxr_core.pictures import is_dicom
 from cxr_core.scan_report import model_facts, scan_report
 from ui.blocks import offer_download, progress_bars, show_figure
 from ui.data import show_pictures
@@ -63,7 +63,7 @@ def answer_scan(classifier, data, layer, method):
         until it is clicked, and with it the file's bytes, but no decoded picture.
 
     Raises:
-        pictures.UnreadablePicture: as `answers.answer_upload`.
+        reader.UnreadablePicture: as `answers.answer_upload`.
     """
     answer = answer_upload(classifier, data, layer)
     maps = None if method == "Grad-CAM" else _further_maps(classifier, data, answer.prediction.image_u8, layer, method)

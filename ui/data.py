@@ -8,12 +8,12 @@ import streamlit as st
 
 from cxr_core import phantoms
 from cxr_core.appearance import thumbnail
-from cxr_core.archive import RefusedArchive, unpack_zip
 from cxr_core.classes import class_label
 from cxr_core.config import DATA_DIR
 from cxr_core.dataset import folder_stamp, scan_dataset
 from cxr_core.download import DownloadFailed, find_kaggle, watch_download
-from cxr_core.pictures import UnreadablePicture
+from cxr_core.imaging.reader import UnreadablePicture
+from cxr_core.imaging.zip_archive import RefusedArchive, unpack_zip
 from ui.blocks import progress_bar
 from ui.names import plain_name
 from ui.permissions import is_open_to_strangers, may, show_refusal

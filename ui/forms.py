@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import streamlit as st
 
-from cxr_core.augment import Augmentation
-from cxr_core.preprocess import Preprocessing
+from cxr_core.imaging.augmentation import Augmentation
+from cxr_core.imaging.preprocessing import Preprocessing
 from cxr_core.recipes import (
     BACKBONES,
     RECIPE_NOTES,
@@ -58,7 +58,7 @@ def ask_preprocessing(place, start):
 
     Args:
         place: a Streamlit container.
-        start: preprocess.Preprocessing, the values shown first.
+        start: preprocessing.Preprocessing, the values shown first.
 
     Returns:
         Preprocessing.

@@ -142,7 +142,7 @@ def view_picture(picture, key):
     """Show a picture at its full size, to zoom, pan, invert and window; nothing of that reruns the page.
 
     Args:
-        picture: uint8 or uint16, (H, W) or (H, W, 3) BGR, as `pictures.decode_picture` gives.
+        picture: uint8 or uint16, (H, W) or (H, W, 3) BGR, as `reader.decode_picture` gives.
         key: str, unique in the app.
     """
     shown = display_rgb(picture)

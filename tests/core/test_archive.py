@@ -1,4 +1,4 @@
-"""archive.py against archives that zipfile writes, honest ones and such as an attacker would send."""
+"""zip_archive.py against archives that zipfile writes, honest ones and such as an attacker would send."""
 
 import io
 import shutil
@@ -13,9 +13,9 @@ import pytest
 from picture_files import zip_of
 from PIL import Image
 
-from cxr_core import archive
-from cxr_core.archive import RefusedArchive, unpack_zip
 from cxr_core.dataset import scan_dataset
+from cxr_core.imaging import zip_archive
+from cxr_core.imaging.zip_archive import RefusedArchive, unpack_zip
 
 
 def png(value=0):
@@ -166,29 +166,29 @@ def test_a_broken_picture_within_is_refused_and_leaves_nothing(place):
 
 
 def test_too_many_files_are_refused(place, monkeypatch):
-    monkeypatch.setattr(archive, "MAX_FILES", 5)
+    monkeypatch.setattr(zip_archive, "MAX_FILES", 5)
     assert_refused(zip_of({f"normal/{i}.png": png() for i in range(6)}), place, "more than 5 files")
 
 
 def test_as_many_files_as_allowed_are_taken(place, monkeypatch):
-    monkeypatch.setattr(archive, "MAX_FILES", 5)
+    monkeypatch.setattr(zip_archive, "MAX_FILES", 5)
     assert len(unpacked(unpack_zip(zip_of({f"normal/{i}.png": png() for i in range(5)}), place))) == 5
 
 
 def test_too_many_files_are_noticed_before_their_table_is_read(place, monkeypatch):
     data = zip_of({f"normal/{i}.png": png() for i in range(6)})
-    monkeypatch.setattr(archive, "MAX_FILES", 5)
-    monkeypatch.setattr(archive.zipfile, "ZipFile", lambda *a: pytest.fail("the table was read"))
+    monkeypatch.setattr(zip_archive, "MAX_FILES", 5)
+    monkeypatch.setattr(zip_archive.zipfile, "ZipFile", lambda *a: pytest.fail("the table was read"))
     assert_refused(data, place, "more than 5 files")
 
 
 def test_an_archive_that_unpacks_to_too_much_is_refused(place, monkeypatch):
-    monkeypatch.setattr(archive, "MAX_TOTAL_BYTES", 3 * len(png()) - 1)
+    monkeypatch.setattr(zip_archive, "MAX_TOTAL_BYTES", 3 * len(png()) - 1)
     assert_refused(zip_of({f"normal/{i}.png": png() for i in range(3)}), place, "would take")
 
 
 def test_a_picture_that_is_too_large_is_refused(place, monkeypatch):
-    monkeypatch.setattr(archive, "MAX_FILE_BYTES", 50)
+    monkeypatch.setattr(zip_archive, "MAX_FILE_BYTES", 50)
     assert_refused(zip_of({"normal/a.png": png()}), place, "a.png")
 
 
@@ -230,8 +230,8 @@ def test_more_bytes_than_promised_are_never_written(place):
 
 def test_bytes_are_counted_while_unpacking(place, monkeypatch):
     blocks = [bytes(30)] * 4
-    monkeypatch.setattr(archive, "_blocks", lambda *a: iter(blocks))
-    monkeypatch.setattr(archive, "MAX_FILE_BYTES", 100)
+    monkeypatch.setattr(zip_archive, "_blocks", lambda *a: iter(blocks))
+    monkeypatch.setattr(zip_archive, "MAX_FILE_BYTES", 100)
     assert_refused(zip_of({"normal/a.png": png()[:60]}), place, "larger than it says")
 
 
@@ -271,7 +271,7 @@ def test_a_full_disk_leaves_nothing(place, monkeypatch):
         yield png()
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(archive, "_blocks", fill)
+    monkeypatch.setattr(zip_archive, "_blocks", fill)
     with pytest.raises(OSError, match="No space left"):
         unpack_zip(zip_of({"normal/a.png": png()}), place)
     assert list(place.parent.iterdir()) == []

@@ -1,10 +1,10 @@
-"""augment.py against OpenCV and numpy."""
+"""augmentation.py against OpenCV and numpy."""
 
 import cv2
 import numpy as np
 import pytest
 
-from cxr_core.augment import Augmentation, match_greys, match_sharpness
+from cxr_core.imaging.augmentation import Augmentation, match_greys, match_sharpness
 
 IMAGE = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 255, (64, 64), dtype=np.uint8), (0, 0), 2)
 OFF = {"rotation_degrees": 0, "horizontal_flip": False}

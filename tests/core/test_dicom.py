@@ -23,7 +23,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from cxr_core.pictures import UnreadablePicture, decode_picture, is_dicom, open_picture, read_picture
+from cxr_core.imaging.reader import UnreadablePicture, decode_picture, is_dicom, open_picture, read_picture
 
 DICOM_FILES = Path(pydicom.__file__).parent / "data" / "test_files"
 # A smooth picture of 12 bits, so that lossy compression stays near it.

@@ -21,8 +21,8 @@ from cxr_core.duplicates import (
     group_table,
     matching_points,
 )
+from cxr_core.imaging.preprocessing import Preprocessing
 from cxr_core.prepared import PreparedImages, prepare_images
-from cxr_core.preprocess import Preprocessing
 
 SIDE = TEXTURE_SIDE
 

@@ -8,7 +8,7 @@ import pytest
 
 from cxr_core.card import load_card
 from cxr_core.config import SHIPPED_MODEL_DIR
-from cxr_core.pictures import read_picture
+from cxr_core.imaging.reader import read_picture
 
 keras = pytest.importorskip("keras", reason="training needs TensorFlow, which is not installed")
 import tensorflow as tf  # noqa: E402

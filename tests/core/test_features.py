@@ -9,8 +9,8 @@ from cxr_core.classifier import load_classifier
 from cxr_core.config import SHIPPED_MODEL_DIR
 from cxr_core.dataset import scan_dataset
 from cxr_core.features import dataset_features
+from cxr_core.imaging.reader import read_picture
 from cxr_core.phantoms import draw_demo_data
-from cxr_core.pictures import read_picture
 
 
 @pytest.fixture(scope="module")

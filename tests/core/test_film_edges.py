@@ -1,4 +1,4 @@
-"""film_edges.py: photographs of films are told from radiographs by the edges around them."""
+"""photo_detection.py: photographs of films are told from radiographs by the edges around them."""
 
 import cv2
 import numpy as np
@@ -7,9 +7,9 @@ from conftest import draw_texture
 
 from cxr_core.answers import answer_upload
 from cxr_core.classifier import load_classifier
-from cxr_core.film_edges import FILM_SIDES, count_film_sides
+from cxr_core.imaging.photo_detection import FILM_SIDES, count_film_sides
+from cxr_core.imaging.reader import read_picture
 from cxr_core.phantoms import draw_phantom
-from cxr_core.pictures import read_picture
 
 NOTE = "Straight edges surround"
 CORNERS = np.float32([[60, 50], [350, 62], [340, 345], [52, 352]])

@@ -17,8 +17,8 @@ from cxr_core.flags import (
     other_disease,
     says_lateral,
 )
+from cxr_core.imaging.image_properties import measure_picture
 from cxr_core.phantoms import draw_phantom
-from cxr_core.picture_measures import measure_picture
 
 
 def draw_chest(seed=1):

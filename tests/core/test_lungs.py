@@ -1,13 +1,13 @@
-"""lungs.py on drawings whose lungs are known, and on real radiographs."""
+"""lung_segmentation.py on drawings whose lungs are known, and on real radiographs."""
 
 import cv2
 import numpy as np
 import pytest
 
-from cxr_core.lungs import FALLBACK_BOX, lung_region
+from cxr_core.imaging.lung_segmentation import FALLBACK_BOX, lung_region
+from cxr_core.imaging.preprocessing import Preprocessing
+from cxr_core.imaging.reader import read_picture
 from cxr_core.phantoms import draw_phantom
-from cxr_core.pictures import read_picture
-from cxr_core.preprocess import Preprocessing
 
 
 def drawn(class_name, seed, size=224):

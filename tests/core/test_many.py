@@ -13,9 +13,9 @@ from picture_files import dicom, zip_of
 
 from cxr_core import cli
 from cxr_core.answers import answer_row, answer_upload
-from cxr_core.archive import RefusedArchive
 from cxr_core.classifier import load_classifier
 from cxr_core.explain import shrink
+from cxr_core.imaging.zip_archive import RefusedArchive
 from cxr_core.many import (
     Source,
     answer_many,
@@ -136,8 +136,8 @@ def test_a_broken_file_in_a_zip_is_one_row(classifier):
 
 
 def test_a_file_in_a_zip_that_claims_too_much_is_refused_before_it_is_unpacked(classifier, monkeypatch):
-    monkeypatch.setattr("cxr_core.pictures.MAX_FILE_BYTES", 1000)
-    monkeypatch.setattr("cxr_core.archive._blocks", lambda *_: pytest.fail("was unpacked"))
+    monkeypatch.setattr("cxr_core.imaging.reader.MAX_FILE_BYTES", 1000)
+    monkeypatch.setattr("cxr_core.imaging.zip_archive._blocks", lambda *_: pytest.fail("was unpacked"))
     (row,) = rows_of(classifier, bytes_sources("scans.zip", zip_of({"a.png": b"0" * 2000})))
     assert "at most" in row["error"]
 

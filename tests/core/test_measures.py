@@ -11,9 +11,9 @@ from picture_files import undecodable_png
 
 from cxr_core import measures as module
 from cxr_core.dataset import scan_dataset
+from cxr_core.imaging.image_properties import HISTOGRAM_COLUMNS, measure_picture
 from cxr_core.measures import COLUMNS, measure_pictures
 from cxr_core.phantoms import draw_phantom
-from cxr_core.picture_measures import HISTOGRAM_COLUMNS, measure_picture
 
 
 def save(path, pixels):

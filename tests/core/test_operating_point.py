@@ -10,8 +10,8 @@ from sklearn.metrics import balanced_accuracy_score, recall_score
 
 from cxr_core.card import load_card
 from cxr_core.classifier import load_classifier
+from cxr_core.imaging.reader import read_picture
 from cxr_core.operating_point import balancing_shifts
-from cxr_core.pictures import read_picture
 from cxr_core.runs import Run
 from cxr_core.system.files import read_json, write_json
 from cxr_core.temperature import apply_temperature

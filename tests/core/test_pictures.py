@@ -1,4 +1,4 @@
-"""pictures.py against Pillow, OpenCV and pydicom, on files well-made and hostile."""
+"""reader.py against Pillow, OpenCV and pydicom, on files well-made and hostile."""
 
 import io
 import struct
@@ -17,7 +17,7 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
 from cxr_core.config import MAX_FILE_BYTES, MAX_PIXELS
-from cxr_core.pictures import (
+from cxr_core.imaging.reader import (
     UnreadablePicture,
     decode_picture,
     is_dicom,
@@ -420,6 +420,6 @@ def test_a_deflated_dicom_bomb_does_not_fill_the_memory():
 def test_a_chunk_that_claims_two_gigabytes_is_refused_before_opencv_takes_them(monkeypatch):
     whole = saved(Image.fromarray(RAMP), "PNG")
     start = whole.index(b"IDAT") - 4
-    monkeypatch.setattr("cxr_core.pictures.cv2.imdecode", lambda *_: pytest.fail("it was decoded"))
+    monkeypatch.setattr("cxr_core.imaging.reader.cv2.imdecode", lambda *_: pytest.fail("it was decoded"))
     claimed = whole[:start] + struct.pack(">I", 2**31 - 64) + whole[start + 4 :]
     assert refusal(claimed) == "The PNG file is cut short or broken."

@@ -8,9 +8,9 @@ from picture_files import undecodable_png
 from PIL import Image
 
 from cxr_core.dataset import scan_dataset
-from cxr_core.pictures import read_picture
+from cxr_core.imaging.preprocessing import Preprocessing
+from cxr_core.imaging.reader import read_picture
 from cxr_core.prepared import prepare_images, read_in_parts
-from cxr_core.preprocess import Preprocessing
 
 SMALL = Preprocessing(size=48)
 

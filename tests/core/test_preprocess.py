@@ -1,11 +1,11 @@
-"""preprocess.py against the article's own way, written with numpy and OpenCV alone."""
+"""preprocessing.py against the article's own way, written with numpy and OpenCV alone."""
 
 import cv2
 import numpy as np
 import pytest
 
-from cxr_core.pictures import read_picture
-from cxr_core.preprocess import Preprocessing, balance_channel, preprocessing_from_dict
+from cxr_core.imaging.preprocessing import Preprocessing, balance_channel, preprocessing_from_dict
+from cxr_core.imaging.reader import read_picture
 
 
 def article_stretch(channel, percent=0.05):

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from cxr_core import cli
-from cxr_core.augment import Augmentation
-from cxr_core.preprocess import Preprocessing
+from cxr_core.imaging.augmentation import Augmentation
+from cxr_core.imaging.preprocessing import Preprocessing
 from cxr_core.recipes import (
     RECIPES,
     TrainingConfig,

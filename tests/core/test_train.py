@@ -14,7 +14,7 @@ from sklearn.metrics import accuracy_score, log_loss
 from cxr_core.card import load_card
 from cxr_core.classifier import load_classifier
 from cxr_core.evaluate import evaluate_predictions
-from cxr_core.pictures import read_picture
+from cxr_core.imaging.reader import read_picture
 from cxr_core.recipes import make_config
 from cxr_core.runs import Run, start_run, stop_run
 from cxr_core.system.files import read_json

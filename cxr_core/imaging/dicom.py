@@ -15,8 +15,8 @@ from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi_lut, get_decoder, pixel_array
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
 
-from cxr_core import dicom_codecs
 from cxr_core.config import MAX_PIXELS
+from cxr_core.imaging import dicom_codecs
 
 # Warnings of what is wrong in a file quote it, patient's data included: they belong in no log.
 warnings.filterwarnings("ignore", module="pydicom")
@@ -132,7 +132,7 @@ def decode_dicom(data):
 
     Returns:
         (pixels, notes, doubts): uint16 (H, W), stretched to its own range, or uint8 (H, W, 3) BGR
-        for a colour picture; tuples of sentences as in `pictures.Picture`.
+        for a colour picture; tuples of sentences as in `reader.Picture`.
 
     Raises:
         UnreadableDicom: the pixel data are broken or in a form that cannot be decoded.

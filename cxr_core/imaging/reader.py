@@ -196,7 +196,7 @@ def _pil_header(data):
 
 
 def _dicom_header(data):
-    from cxr_core.dicom import UnreadableDicom, dicom_size
+    from cxr_core.imaging.dicom import UnreadableDicom, dicom_size
 
     try:
         width, height, frames = dicom_size(data)
@@ -211,7 +211,7 @@ def _dicom_header(data):
 
 
 def _decode_dicom(data):
-    from cxr_core.dicom import UnreadableDicom, decode_dicom
+    from cxr_core.imaging.dicom import UnreadableDicom, decode_dicom
 
     try:
         pixels, notes, doubts = decode_dicom(data)

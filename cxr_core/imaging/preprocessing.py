@@ -72,7 +72,7 @@ class Preprocessing:
         """Prepare one picture.
 
         Args:
-            picture: uint8 or uint16, (H, W) or (H, W, 3) BGR, as `pictures.decode_picture` gives.
+            picture: uint8 or uint16, (H, W) or (H, W, 3) BGR, as `reader.decode_picture` gives.
                 It is not changed.
 
         Returns:

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from cxr_core.config import MAX_FILE_BYTES
-from cxr_core.pictures import PICTURE_ENDINGS, UnreadablePicture, check_file_size, is_dicom
+from cxr_core.imaging.reader import PICTURE_ENDINGS, UnreadablePicture, check_file_size, is_dicom
 
 MAX_FILES = 20_000
 MAX_TOTAL_BYTES = 2_000_000_000
@@ -102,7 +102,7 @@ def list_pictures(file):
 
     Returns:
         list of (name, read): the path inside the archive as one printable line, only ever to be shown; and a
-        callable that returns the file's bytes, or raises `pictures.UnreadablePicture` where they are broken or
+        callable that returns the file's bytes, or raises `reader.UnreadablePicture` where they are broken or
         too many. Not to be called from several threads at once.
 
     Raises:
