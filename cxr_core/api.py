@@ -26,7 +26,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect
 
 from cxr_core.config import MAX_FILE_BYTES, NOTICE
-from cxr_core.explain import SCREEN_SIDE, png_bytes, shrink
+from cxr_core.imaging.display import SCREEN_SIDE, png_bytes, shrink
 from cxr_core.many import Source, answer_many
 
 MAX_FILES = 100

@@ -1,11 +1,7 @@
 """What the classes look like on average: mean images, grey histograms, samples and thumbnails."""
 
-import cv2
 import numpy as np
 import pandas as pd
-
-from cxr_core.explain import display_bgr, shrink
-from cxr_core.imaging.reader import decode_picture
 
 
 def mean_images(images_u8, class_names):
@@ -55,19 +51,3 @@ def sample_rows(class_names, per_class, rng):
     names = np.asarray(class_names)
     rows = {name: np.flatnonzero(names == name) for name in pd.unique(names)}
     return {name: rng.choice(r, min(per_class, len(r)), replace=False) for name, r in rows.items()}
-
-
-def thumbnail(data, side=224):
-    """Shrink a picture file for a grid.
-
-    Args:
-        data: bytes of the file.
-        side: int, longest side in pixels.
-
-    Returns:
-        uint8 (h, w, 3) RGB with the picture's own aspect.
-
-    Raises:
-        reader.UnreadablePicture: the bytes are no picture.
-    """
-    return cv2.cvtColor(shrink(display_bgr(decode_picture(data)), side), cv2.COLOR_BGR2RGB)

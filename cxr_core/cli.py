@@ -625,7 +625,7 @@ def _writer(folder, ending, make, sources):
 
 
 def _overlay_maker(classifier, _sources):
-    from cxr_core.explain import png_bytes
+    from cxr_core.imaging.display import png_bytes
 
     return lambda _number, answer: png_bytes(answer.overlay(classifier, answer.prediction.label))
 

@@ -3,7 +3,8 @@
 import cv2
 import numpy as np
 
-SCREEN_SIDE = 1000
+from cxr_core.imaging.display import display_bgr
+
 MAP_METHODS = ("Grad-CAM", "Grad-CAM++", "Score-CAM")
 COLOUR_MAPS = {"jet": cv2.COLORMAP_JET, "inferno": cv2.COLORMAP_INFERNO}
 
@@ -55,31 +56,3 @@ def colour_bar(colour_map):
     """Return the colours of a map from 0 to 1, uint8 (1, 256, 3) RGB, to stand beside an overlay."""
     colours = cv2.applyColorMap(np.arange(256, dtype=np.uint8)[None], COLOUR_MAPS[colour_map])
     return cv2.cvtColor(colours, cv2.COLOR_BGR2RGB)
-
-
-def display_bgr(picture):
-    """Return a decoded picture as uint8 (H, W, 3) BGR; 16-bit values are stretched to their range."""
-    if picture.dtype == np.uint16:
-        low, high = int(picture.min()), int(picture.max())
-        picture = ((picture.astype(np.float32) - low) * (255 / max(1, high - low))).astype(np.uint8)
-    return cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR) if picture.ndim == 2 else picture
-
-
-def display_rgb(picture):
-    """Return a decoded picture as uint8 (H, W, 3) RGB for a screen."""
-    return cv2.cvtColor(display_bgr(picture), cv2.COLOR_BGR2RGB)
-
-
-def shrink(image, side):
-    """Return an image whose longest side is at most `side` pixels; smaller ones stay as they are."""
-    scale = side / max(image.shape[:2])
-    if scale >= 1:
-        return image
-    size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-
-
-def png_bytes(image_rgb):
-    """Return uint8 (H, W, 3) RGB, or (H, W) grey, as the bytes of a PNG file."""
-    image = image_rgb if image_rgb.ndim == 2 else cv2.cvtColor(image_rgb, cv2.COLOR_RGB2BGR)
-    return cv2.imencode(".png", image)[1].tobytes()

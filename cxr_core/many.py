@@ -13,17 +13,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import cv2
-
 from cxr_core.answers import answer_row, answer_upload, error_row
-from cxr_core.explain import display_rgb, shrink
+from cxr_core.imaging.display import display_rgb, jpeg_bytes, shrink
 from cxr_core.imaging.reader import PICTURE_ENDINGS, UnreadablePicture, check_file_size, is_picture_file
 from cxr_core.imaging.zip_archive import RefusedArchive, is_zip, list_pictures
 
 # What a page takes at once; the command line takes any number.
 MAX_FILES = 2_000
 _MAX_THREADS = 4
-_JPEG_QUALITY = 88
 # What a spreadsheet would take for a formula at the beginning of a cell.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -272,12 +269,6 @@ def safe_stem(name):
 def picture_thumbnail(answer, side):
     """Return an answered picture as a small JPEG, bytes, whose longest side is at most `side` pixels."""
     return jpeg_bytes(display_rgb(shrink(answer.prediction.picture, side)))
-
-
-def jpeg_bytes(image_rgb):
-    """Return uint8 (H, W, 3) RGB as the bytes of a JPEG file."""
-    options = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
-    return cv2.imencode(".jpg", cv2.cvtColor(image_rgb, cv2.COLOR_RGB2BGR), options)[1].tobytes()
 
 
 def _margin(probabilities):

@@ -10,8 +10,8 @@ from cxr_core.answers import confidence_sentence, load_track_record, operating_s
 from cxr_core.card import card_figures, figure_words
 from cxr_core.classes import class_colours, class_label
 from cxr_core.config import NOTICE
-from cxr_core.explain import colour_bar, display_rgb, shrink
-from cxr_core.many import jpeg_bytes
+from cxr_core.explain import colour_bar
+from cxr_core.imaging.display import display_rgb, jpeg_bytes, shrink
 from cxr_core.templates import render_template
 
 # Sharp on paper at half a page's width, and about 100 kB a picture.

@@ -6,9 +6,9 @@ import streamlit as st
 
 from cxr_core.appearance import grey_histograms
 from cxr_core.classes import class_label
-from cxr_core.explain import SCREEN_SIDE, display_rgb, shrink
 from cxr_core.figures import grey_histogram_figure
 from cxr_core.imaging.augmentation import Augmentation
+from cxr_core.imaging.display import SCREEN_SIDE, display_rgb, shrink
 from cxr_core.imaging.preprocessing import Preprocessing
 from cxr_core.imaging.reader import UnreadablePicture, read_picture
 from ui.blocks import page_header, show_figure

@@ -9,9 +9,10 @@ import streamlit as st
 from cxr_core.answers import answer_upload, confidence_sentence, load_track_record, operating_sentence
 from cxr_core.classes import class_label
 from cxr_core.classifier import Classifier
-from cxr_core.explain import COLOUR_MAPS, MAP_METHODS, SCREEN_SIDE, MapUnavailable, png_bytes, shrink
+from cxr_core.explain import COLOUR_MAPS, MAP_METHODS, MapUnavailable
 from cxr_core.figures import colour_bar_figure, probability_figure
 from cxr_core.gate import Neighbour
+from cxr_core.imaging.display import SCREEN_SIDE, png_bytes, shrink
 from cxr_core.imaging.reader import is_dicom
 from cxr_core.many import safe_stem
 from cxr_core.neighbours import find_neighbours

@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from cxr_core.classes import class_label
-from cxr_core.explain import SCREEN_SIDE
+from cxr_core.imaging.display import SCREEN_SIDE
 from cxr_core.imaging.zip_archive import RefusedArchive
 from cxr_core.many import (
     MAX_FILES,

@@ -5,7 +5,7 @@ import base64
 import numpy as np
 import streamlit as st
 
-from cxr_core.explain import display_rgb, png_bytes
+from cxr_core.imaging.display import display_rgb, png_bytes
 
 _HTML = """
 <div class="cxr-viewer">

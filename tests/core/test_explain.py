@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from cxr_core.explain import display_bgr, display_rgb, overlay_map, png_bytes, scale_maps
+from cxr_core.explain import overlay_map, scale_maps
+from cxr_core.imaging.display import display_bgr, display_rgb, png_bytes
 
 RNG = np.random.default_rng(0)
 GREY = RNG.integers(0, 255, (40, 50), dtype=np.uint8)

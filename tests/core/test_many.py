@@ -14,7 +14,7 @@ from picture_files import dicom, zip_of
 from cxr_core import cli
 from cxr_core.answers import answer_row, answer_upload
 from cxr_core.classifier import load_classifier
-from cxr_core.explain import shrink
+from cxr_core.imaging.display import shrink
 from cxr_core.imaging.zip_archive import RefusedArchive
 from cxr_core.many import (
     Source,
