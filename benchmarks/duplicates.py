@@ -18,9 +18,9 @@ import pandas as pd
 
 from benchmarks.report import four_digits, write_result
 from cxr_core import duplicates
-from cxr_core.dataset import picture_stem, scan_dataset
+from cxr_core.data.dataset import picture_stem, scan_dataset
+from cxr_core.data.prepared_images import prepare_images
 from cxr_core.imaging.preprocessing import Preprocessing
-from cxr_core.prepared import prepare_images
 
 _THRESHOLDS = range(20, 81, 10)
 

@@ -21,8 +21,8 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.report import judge_target, print_table, write_result
+from cxr_core.data.phantoms import draw_demo_data
 from cxr_core.jobs import JobPlan, create_job
-from cxr_core.phantoms import draw_demo_data
 from cxr_core.recipes import make_config
 from cxr_core.runs import Run, create_run, resume_run, start_run
 

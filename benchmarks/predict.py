@@ -35,10 +35,10 @@ from cxr_core.answers import answer_upload
 from cxr_core.classes import KNOWN_CLASSES
 from cxr_core.classifier import load_classifier
 from cxr_core.config import SHIPPED_MODEL_DIR
+from cxr_core.data.phantoms import draw_phantom
 from cxr_core.imaging.preprocessing import Preprocessing
 from cxr_core.imaging.reader import decode_picture
 from cxr_core.many import answer_many, path_sources
-from cxr_core.phantoms import draw_phantom
 from cxr_core.system.files import read_json
 
 WARM_UP_CALLS, CALLS, CALLS_PER_ROUND = 3, 30, 5

@@ -12,7 +12,7 @@ from benchmarks.report import SUMMARY_HEADER, four_digits, print_table, summariz
 from cxr_core.imaging.preprocessing import Preprocessing
 from cxr_core.imaging.reader import UnreadablePicture, decode_picture, is_dicom, is_picture_file, read_picture
 
-# As many as cxr_core.prepared takes.
+# As many as cxr_core.data.prepared_images takes.
 OUR_THREADS = 3
 
 

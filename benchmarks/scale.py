@@ -31,21 +31,21 @@ _CURVE = _PROJECT_DIR / "docs" / "pictures" / "scale.png"
 
 def scan(folder):
     """Scan the folder: with every file opened, or with what the index keeps, depending on who came before."""
-    from cxr_core.dataset import scan_dataset
+    from cxr_core.data.dataset import scan_dataset
 
     return partial(scan_dataset, folder)
 
 
 def stamp(folder):
     """Ask whether anything changed, as a page does at each rerun."""
-    from cxr_core.dataset import folder_stamp
+    from cxr_core.data.dataset import folder_stamp
 
     return partial(folder_stamp, folder)
 
 
 def split(folder):
     """Split by patient."""
-    from cxr_core.dataset import scan_dataset
+    from cxr_core.data.dataset import scan_dataset
     from cxr_core.split import make_split
 
     return partial(make_split, scan_dataset(folder).table, "grouped", seed=0)
@@ -53,17 +53,17 @@ def split(folder):
 
 def measure(folder):
     """Measure brightness, sharpness, frames, text and the rest of every picture."""
-    from cxr_core.dataset import scan_dataset
-    from cxr_core.measures import measure_pictures
+    from cxr_core.data.dataset import scan_dataset
+    from cxr_core.data.property_table import measure_pictures
 
     return partial(measure_pictures, scan_dataset(folder).table)
 
 
 def prepare(folder):
     """Decode and prepare every picture as the duplicates are looked for in."""
-    from cxr_core.dataset import scan_dataset
+    from cxr_core.data.dataset import scan_dataset
+    from cxr_core.data.prepared_images import prepare_images
     from cxr_core.imaging.preprocessing import Preprocessing
-    from cxr_core.prepared import prepare_images
 
     return partial(prepare_images, scan_dataset(folder).table, Preprocessing())
 
@@ -128,7 +128,7 @@ def _draw_picture(class_name, rng):
 
 @lru_cache
 def _drawings(class_name):
-    from cxr_core.phantoms import draw_phantom
+    from cxr_core.data.phantoms import draw_phantom
 
     return [cv2.resize(draw_phantom(class_name, np.random.default_rng(i)), (128, 128)) for i in range(16)]
 

@@ -54,9 +54,9 @@ def measure_batches(folder, n_batches, rounds):
     import tensorflow as tf
 
     from cxr_core.batches import EpochClock, image_batches
-    from cxr_core.dataset import scan_dataset
+    from cxr_core.data.dataset import scan_dataset
+    from cxr_core.data.prepared_images import prepare_images, read_images
     from cxr_core.model import build_model
-    from cxr_core.prepared import prepare_images, read_images
     from cxr_core.recipes import make_config
 
     settings = [f"epochs={rounds + 1}", f"start={'imagenet' if _imagenet_at_hand() else 'shipped'}"]

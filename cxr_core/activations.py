@@ -13,8 +13,8 @@ import numpy as np
 
 from cxr_core.batches import augmented
 from cxr_core.config import CACHE_DIR
+from cxr_core.data.prepared_images import read_images
 from cxr_core.export import kept_features_graph
-from cxr_core.prepared import read_images
 from cxr_core.system.files import atomic_path
 from cxr_core.system.onnx_session import open_session, run_graph
 

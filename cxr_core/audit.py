@@ -3,15 +3,15 @@
 import numpy as np
 import pandas as pd
 
-from cxr_core.dataset import size_statistics
+from cxr_core.data.dataset import size_statistics
+from cxr_core.data.prepared_images import prepare_images
+from cxr_core.data.property_table import measure_pictures
 from cxr_core.features import dataset_features
 from cxr_core.flags import FLAGS, flag_pictures
 from cxr_core.giveaway import giveaway_report
 from cxr_core.grouping import group_pictures
 from cxr_core.imaging.preprocessing import Preprocessing
 from cxr_core.leakage import compare_splits
-from cxr_core.measures import measure_pictures
-from cxr_core.prepared import prepare_images
 
 
 def audit_report(dataset, decisions, *, phase):

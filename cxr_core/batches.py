@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from cxr_core.prepared import read_images
+from cxr_core.data.prepared_images import read_images
 
 PREFETCH = 4
 

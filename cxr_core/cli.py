@@ -281,7 +281,7 @@ def _progress(description):
 
 def _open_dataset(options):
     """Return a data set and what was decided about it."""
-    from cxr_core.dataset import scan_dataset
+    from cxr_core.data.dataset import scan_dataset
     from cxr_core.decisions import decisions_path, load_decisions
 
     dataset = scan_dataset(*options.folders, progress=_progress("Looking through the images"))
@@ -662,12 +662,12 @@ def _serve(options):
 
 def _demo(options):
     from cxr_core.config import DATA_DIR
-    from cxr_core.phantoms import draw_demo_data
+    from cxr_core.data.phantoms import draw_demo_data
 
     print(draw_demo_data(options.folder or DATA_DIR / "demo", progress=_progress("Drawing")))
 
 
 def _download(_options):
-    from cxr_core.download import download_kaggle
+    from cxr_core.data.kaggle import download_kaggle
 
     print(download_kaggle())

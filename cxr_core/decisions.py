@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from cxr_core.config import INDEX_DIR
-from cxr_core.index import index_folder
+from cxr_core.data.file_index import index_folder
 from cxr_core.system.files import read_json, write_json
 
 DECISIONS_FILE = "decisions.json"

@@ -17,8 +17,8 @@ from usearch.index import Index
 
 from cxr_core.classes import class_label
 from cxr_core.config import CACHE_DIR
+from cxr_core.data.prepared_images import read_images
 from cxr_core.links import chain_equal, component_numbers
-from cxr_core.prepared import read_images
 from cxr_core.system.files import atomic_path
 
 # Chosen by `python -m benchmarks.duplicates`; see `find_duplicates`.
@@ -55,7 +55,7 @@ def find_duplicates(prepared, *, cache_dir=CACHE_DIR, progress=None):
     The neighbours come from an approximate graph, so the cost grows like N log N, not N².
 
     Args:
-        prepared: prepared.PreparedImages of N pictures.
+        prepared: prepared_images.PreparedImages of N pictures.
         cache_dir: str or Path; the result is kept by content.
         progress: callable(done, total) or None; runs twice, over pictures and over pairs.
 

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
-from cxr_core.sampling import stratified_rows
+from cxr_core.data.sampling import stratified_rows
 from cxr_core.system.files import atomic_path
 
 _COMPONENTS = 50

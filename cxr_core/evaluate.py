@@ -13,10 +13,10 @@ from sklearn.metrics import (
 )
 
 from cxr_core.calibration import calibration_error
-from cxr_core.dataset import patient_of, scan_dataset
+from cxr_core.data.dataset import patient_of, scan_dataset
+from cxr_core.data.prepared_images import prepare_images
 from cxr_core.intervals import FIGURES, compare_accuracy, curve_bands, metric_intervals
 from cxr_core.operating_point import answer_shares
-from cxr_core.prepared import prepare_images
 from cxr_core.split import picture_groups
 from cxr_core.temperature import apply_temperature
 

@@ -15,7 +15,7 @@ import tf2onnx
 from keras import layers as kl
 
 from cxr_core.config import CACHE_DIR
-from cxr_core.prepared import read_in_parts
+from cxr_core.data.prepared_images import read_in_parts
 from cxr_core.system.files import atomic_path
 from cxr_core.system.onnx_session import open_session
 

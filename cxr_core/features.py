@@ -7,7 +7,7 @@ import numpy as np
 
 from cxr_core.classifier import load_classifier
 from cxr_core.config import CACHE_DIR, SHIPPED_MODEL_DIR
-from cxr_core.prepared import PreparedImages, prepare_images, read_in_parts
+from cxr_core.data.prepared_images import PreparedImages, prepare_images, read_in_parts
 from cxr_core.system.files import atomic_path
 
 
@@ -17,7 +17,7 @@ class Features:
 
     Attributes:
         values: float16 (N, F), memory-mapped and read-only.
-        prepared: prepared.PreparedImages whose N rows the features belong to.
+        prepared: prepared_images.PreparedImages whose N rows the features belong to.
         key: str, digest of content, preprocessing and network.
     """
 

@@ -175,7 +175,7 @@ def flag_pictures(table, measures, features=None, *, thresholds=None):
 
     Args:
         table: DataFrame with `file` and `class_name`.
-        measures: DataFrame as `measures.measure_pictures(table)` gives it.
+        measures: DataFrame as `property_table.measure_pictures(table)` gives it.
         features: float (N, F), aligned with the table's rows, none of them negative, or None: then
             `not_chest` is not judged. A row that begins with a NaN is passed over.
         thresholds: dict of flag name to threshold, in place of the rule's own.

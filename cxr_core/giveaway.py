@@ -8,7 +8,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import StratifiedGroupKFold
 
 from cxr_core.classes import class_label, order_classes
-from cxr_core.sampling import stratified_rows
+from cxr_core.data.sampling import stratified_rows
 
 MAX_IMAGES = 5_000
 FACT_TITLES = {
@@ -98,7 +98,7 @@ def giveaway_report(table, measures, groups, *, seed=0):
     Args:
         table: DataFrame (N rows) with `class_name`, `width`, `height`, `format`.
         measures: DataFrame (N rows in the same order) with `aspect`, `bytes_per_pixel`,
-            `black_frame`, `white_frame` and `hist_00` … `hist_31`, as `measures.measure_pictures`
+            `black_frame`, `white_frame` and `hist_00` … `hist_31`, as `property_table.measure_pictures`
             makes it; pictures without these values are left out.
         groups: int (N,), as `split.picture_groups` makes it.
         seed: int.

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from cxr_core.data.prepared_images import PreparedImages, prepare_images
 from cxr_core.decisions import excluded_rows, without_distinct
 from cxr_core.duplicates import duplicate_groups, find_duplicates
 from cxr_core.imaging.preprocessing import Preprocessing
-from cxr_core.prepared import PreparedImages, prepare_images
 from cxr_core.split import picture_groups
 
 
@@ -17,7 +17,7 @@ class Grouping:
     """A data set's pictures and what ties them.
 
     Attributes:
-        prepared: prepared.PreparedImages, the N pictures as they were compared.
+        prepared: prepared_images.PreparedImages, the N pictures as they were compared.
         pairs: DataFrame, duplicates as `duplicates.find_duplicates` gives them, less those that
             were marked as distinct.
         groups: int (N,), a number per picture; pictures of one number must not be parted.

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from cxr_core.data.phantoms import draw_phantom
 from cxr_core.imaging.reader import UnreadablePicture, decode_picture
-from cxr_core.phantoms import draw_phantom
 
 # Of each package's pictures the first tuple is for tuning, the second is kept out of it. No source is in both.
 _PACKAGES = {

@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from cxr_core.data.prepared_images import read_images
 from cxr_core.explain import scale_maps
-from cxr_core.prepared import read_images
 from cxr_core.system.files import atomic_path, write_json
 
 IMAGES = 6
@@ -18,7 +18,7 @@ class Strip:
         run: runs.Run.
         model: keras.Model, the whole flat network; its layer `features` pools the last convolution.
         frozen: bool, the backbone never changes, so its activations are computed once.
-        prepared: prepared.PreparedImages.
+        prepared: prepared_images.PreparedImages.
         rows: int (n,), positions of the validation images.
         preprocessing: preprocessing.Preprocessing.
         classes: list of str, in the order of the network's outputs.

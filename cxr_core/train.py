@@ -32,7 +32,8 @@ from cxr_core.checkpoint import Checkpoint
 from cxr_core.classes import order_classes
 from cxr_core.classifier import Classifier
 from cxr_core.config import CACHE_DIR, PROJECT_DIR
-from cxr_core.dataset import scan_dataset
+from cxr_core.data.dataset import scan_dataset
+from cxr_core.data.prepared_images import prepare_images, read_in_parts
 from cxr_core.decisions import DECISIONS_FILE, Decisions, load_decisions
 from cxr_core.evaluate import (
     classify_table,
@@ -46,7 +47,6 @@ from cxr_core.grouping import group_pictures
 from cxr_core.leakage import leakage_of, score_without_leaks
 from cxr_core.model import build_model
 from cxr_core.operating_point import balancing_shifts
-from cxr_core.prepared import prepare_images, read_in_parts
 from cxr_core.recipes import command_for, cosine_rate
 from cxr_core.recorder import ConfusionCounts, PauseRequested, Recorder, StopRequested
 from cxr_core.runs import check_begins, hold_run, start_export

@@ -4,12 +4,12 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from cxr_core.appearance import sample_rows
 from cxr_core.classes import class_label
+from cxr_core.data.class_averages import sample_rows
+from cxr_core.data.dataset import size_statistics
+from cxr_core.data.sampling import stratified_rows
 from cxr_core.data_figures import giveaway_figure
-from cxr_core.dataset import size_statistics
 from cxr_core.figures import class_count_figure, grey_histogram_figure, size_scatter_figure
-from cxr_core.sampling import stratified_rows
 from ui.blocks import download_table, page_header, show_figure
 from ui.data import choose_dataset, demo_note, show_pictures
 from ui.examine import average_pictures, giveaway, grouping, may_examine

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from cxr_core.appearance import grey_histograms
 from cxr_core.classes import class_label
+from cxr_core.data.class_averages import grey_histograms
 from cxr_core.figures import grey_histogram_figure
 from cxr_core.imaging.augmentation import Augmentation
 from cxr_core.imaging.display import SCREEN_SIDE, display_rgb, shrink

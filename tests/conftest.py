@@ -45,7 +45,7 @@ def silent(name):
 @pytest.fixture(scope="session")
 def demo_data(tmp_path_factory):
     """A folder with 72 drawings, 24 per class."""
-    from cxr_core.phantoms import draw_demo_data
+    from cxr_core.data.phantoms import draw_demo_data
 
     return draw_demo_data(tmp_path_factory.mktemp("demo") / "drawings", images_per_class=24)
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 
-from cxr_core import phantoms
 from cxr_core.classes import class_label
 from cxr_core.config import DATA_DIR
-from cxr_core.dataset import folder_stamp, scan_dataset
-from cxr_core.download import DownloadFailed, find_kaggle, watch_download
+from cxr_core.data import phantoms
+from cxr_core.data.dataset import folder_stamp, scan_dataset
+from cxr_core.data.kaggle import DownloadFailed, find_kaggle, watch_download
 from cxr_core.imaging.display import thumbnail
 from cxr_core.imaging.reader import UnreadablePicture
 from cxr_core.imaging.zip_archive import RefusedArchive, unpack_zip

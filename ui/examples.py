@@ -5,7 +5,7 @@ import numpy as np
 import streamlit as st
 
 from cxr_core.classes import KNOWN_CLASSES
-from cxr_core.phantoms import draw_phantom
+from cxr_core.data.phantoms import draw_phantom
 
 
 @st.cache_data(show_spinner=False)

@@ -10,7 +10,7 @@ from picture_files import dicom
 from playwright.sync_api import expect
 
 from browser.conftest import IDLE, free_port, needs_chromium, open_from_sidebar, running_app
-from cxr_core.phantoms import draw_phantom
+from cxr_core.data.phantoms import draw_phantom
 
 # The provider's own use of Authlib is deprecated there.
 pytestmark = [needs_chromium, pytest.mark.filterwarnings("ignore::DeprecationWarning")]

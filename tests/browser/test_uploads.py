@@ -9,7 +9,7 @@ from picture_files import dicom, zip_of
 from playwright.sync_api import expect
 
 from browser.conftest import IDLE, needs_chromium
-from cxr_core.phantoms import draw_phantom
+from cxr_core.data.phantoms import draw_phantom
 
 pytestmark = needs_chromium
 DRAWING = draw_phantom("covid", np.random.default_rng(1))

@@ -16,8 +16,8 @@ from cxr_core.answers import (
     look_at,
 )
 from cxr_core.classifier import load_classifier
+from cxr_core.data.phantoms import draw_phantom
 from cxr_core.explain import overlay_map
-from cxr_core.phantoms import draw_phantom
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ import pytest
 from picture_files import zip_of
 from PIL import Image
 
-from cxr_core.dataset import scan_dataset
+from cxr_core.data.dataset import scan_dataset
 from cxr_core.imaging import zip_archive
 from cxr_core.imaging.zip_archive import RefusedArchive, unpack_zip
 

@@ -10,7 +10,7 @@ from conftest import draw_texture, silent
 from PIL import Image
 
 from cxr_core.audit import audit_report, audit_summary, flag_dataset
-from cxr_core.dataset import scan_dataset
+from cxr_core.data.dataset import scan_dataset
 from cxr_core.decisions import Decisions, exclude, mark_distinct
 from cxr_core.flags import FLAGS
 from cxr_core.split import SPLIT_KINDS

@@ -10,9 +10,9 @@ from cxr_core.cams import open_inside, plus_plus_maps, score_maps, weigh_plus_pl
 from cxr_core.card import Card
 from cxr_core.classifier import Classifier, load_classifier
 from cxr_core.config import SHIPPED_MODEL_DIR
+from cxr_core.data.phantoms import draw_phantom
 from cxr_core.explain import MapUnavailable, scale_maps
 from cxr_core.imaging.preprocessing import Preprocessing
-from cxr_core.phantoms import draw_phantom
 from cxr_core.system.onnx_session import open_session
 
 keras = pytest.importorskip("keras", reason="the reference needs TensorFlow, which is not installed")

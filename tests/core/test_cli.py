@@ -13,7 +13,7 @@ from conftest import PROJECT, draw_texture
 from cxr_core import cli
 from cxr_core.classifier import load_classifier
 from cxr_core.config import NOTICE, SHIPPED_MODEL_DIR
-from cxr_core.dataset import scan_dataset
+from cxr_core.data.dataset import scan_dataset
 from cxr_core.decisions import Decisions, decisions_path, exclude, save_decisions
 from cxr_core.recipes import make_config
 from cxr_core.runs import Run, create_run
@@ -338,7 +338,7 @@ def test_evaluate_refuses_a_class_that_the_classifier_does_not_know(command, dem
 
 
 def test_demo_prints_its_folder(command, tmp_path, monkeypatch):
-    monkeypatch.setattr("cxr_core.phantoms.draw_demo_data", lambda folder, **_: folder)
+    monkeypatch.setattr("cxr_core.data.phantoms.draw_demo_data", lambda folder, **_: folder)
     assert command("demo", "--folder", tmp_path / "x")[:2] == (0, f"{tmp_path / 'x'}\n")
 
 

@@ -41,7 +41,7 @@ def test_shortcuts_gives_the_labs_numbers_and_verdict_and_keeps_them_in_the_run(
 
 
 def test_shortcuts_on_pictures_that_the_run_does_not_know_is_one_sentence(run, tmp_path, capsys):
-    from cxr_core.phantoms import draw_demo_data
+    from cxr_core.data.phantoms import draw_demo_data
 
     other = draw_demo_data(tmp_path / "other", images_per_class=3, seed=9)
     assert cli.main(["shortcuts", str(run), str(other)]) == 1

@@ -1,4 +1,4 @@
-"""download.py through the real kagglehub, against a small server that answers as Kaggle does."""
+"""kaggle.py through the real kagglehub, against a small server that answers as Kaggle does."""
 
 import json
 import os
@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from picture_files import zip_of
 
-from cxr_core.download import DownloadFailed, find_kaggle, watch_download
+from cxr_core.data.kaggle import DownloadFailed, find_kaggle, watch_download
 
 PORT = 7777  # where KAGGLE_API_ENVIRONMENT=TEST makes Kaggle's own library look
 ARCHIVED = ("COVID_IEEE/covid/1.png", "COVID_IEEE/normal/2.jpeg", "COVID_IEEE/virus/3.jpeg")

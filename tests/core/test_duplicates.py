@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 from conftest import TEXTURE_SIDE, draw_texture
 
-from cxr_core.dataset import scan_dataset
+from cxr_core.data.dataset import scan_dataset
+from cxr_core.data.prepared_images import PreparedImages, prepare_images
 from cxr_core.duplicates import (
     MIN_POINTS,
     best_member,
@@ -22,7 +23,6 @@ from cxr_core.duplicates import (
     matching_points,
 )
 from cxr_core.imaging.preprocessing import Preprocessing
-from cxr_core.prepared import PreparedImages, prepare_images
 
 SIDE = TEXTURE_SIDE
 

@@ -10,7 +10,7 @@ from sklearn import metrics as sk
 
 from cxr_core.classifier import load_classifier
 from cxr_core.config import SHIPPED_MODEL_DIR
-from cxr_core.dataset import scan_dataset
+from cxr_core.data.dataset import scan_dataset
 from cxr_core.evaluate import (
     classify_table,
     evaluate_predictions,

@@ -7,10 +7,10 @@ from picture_files import undecodable_png
 
 from cxr_core.classifier import load_classifier
 from cxr_core.config import SHIPPED_MODEL_DIR
-from cxr_core.dataset import scan_dataset
+from cxr_core.data.dataset import scan_dataset
+from cxr_core.data.phantoms import draw_demo_data
 from cxr_core.features import dataset_features
 from cxr_core.imaging.reader import read_picture
-from cxr_core.phantoms import draw_demo_data
 
 
 @pytest.fixture(scope="module")

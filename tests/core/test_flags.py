@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cxr_core.data.phantoms import draw_phantom
 from cxr_core.flags import (
     FLAGS,
     Flag,
@@ -18,7 +19,6 @@ from cxr_core.flags import (
     says_lateral,
 )
 from cxr_core.imaging.image_properties import measure_picture
-from cxr_core.phantoms import draw_phantom
 
 
 def draw_chest(seed=1):

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from cxr_core import giveaway
-from cxr_core.dataset import scan_dataset
+from cxr_core.data.dataset import scan_dataset
 from cxr_core.giveaway import FACT_TITLES, giveaway_report
 from cxr_core.split import picture_groups
 

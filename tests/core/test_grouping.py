@@ -8,7 +8,7 @@ import pytest
 from conftest import draw_texture, silent
 from picture_files import undecodable_png
 
-from cxr_core.dataset import scan_dataset
+from cxr_core.data.dataset import scan_dataset
 from cxr_core.decisions import Decisions, exclude, excluded_rows, mark_distinct
 from cxr_core.grouping import group_pictures
 from cxr_core.split import make_split

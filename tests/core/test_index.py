@@ -1,4 +1,4 @@
-"""index.py: what is written comes back, and nothing but that."""
+"""file_index.py: what is written comes back, and nothing but that."""
 
 import numpy as np
 import pandas as pd
@@ -6,8 +6,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from cxr_core import index
-from cxr_core.index import INDEX_SCHEMA, index_folder, load_index, save_index
+from cxr_core.data import file_index
+from cxr_core.data.file_index import INDEX_SCHEMA, index_folder, load_index, save_index
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def facts():
 
 
 def values(frame):
-    return [tuple(None if pd.isna(v) else v for v in row) for row in frame.itertuples(index=False)]
+    return [tuple(None if pd.isna(v) else v for v in row) for row in frame.itertuples(file_index=False)]
 
 
 def test_what_is_saved_is_loaded_with_its_types(facts, tmp_path):
@@ -69,7 +69,7 @@ def test_what_is_no_index_is_ignored(tmp_path, content):
 
 def test_an_index_of_another_version_is_ignored(facts, tmp_path, monkeypatch):
     save_index(facts, tmp_path)
-    monkeypatch.setattr(index, "INDEX_SCHEMA", INDEX_SCHEMA.with_metadata({"cxr_lab_index": "0"}))
+    monkeypatch.setattr(file_index, "INDEX_SCHEMA", INDEX_SCHEMA.with_metadata({"cxr_lab_index": "0"}))
     assert len(load_index(tmp_path)) == 0
 
 

@@ -15,7 +15,8 @@ import pytest
 from conftest import PROJECT
 from filelock import FileLock
 
-from cxr_core.dataset import scan_dataset
+from cxr_core.data.dataset import scan_dataset
+from cxr_core.data.prepared_images import prepare_images
 from cxr_core.decisions import Decisions, exclude
 from cxr_core.foreman import carry_out_job
 from cxr_core.grouping import group_pictures
@@ -36,7 +37,6 @@ from cxr_core.jobs import (
     start_job,
     stop_job,
 )
-from cxr_core.prepared import prepare_images
 from cxr_core.recipes import config_from_dict, make_config
 from cxr_core.runs import RunStatus, RunTaken, create_run, list_runs
 from cxr_core.system.processes import process_facts

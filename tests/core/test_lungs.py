@@ -4,10 +4,10 @@ import cv2
 import numpy as np
 import pytest
 
+from cxr_core.data.phantoms import draw_phantom
 from cxr_core.imaging.lung_segmentation import FALLBACK_BOX, lung_region
 from cxr_core.imaging.preprocessing import Preprocessing
 from cxr_core.imaging.reader import read_picture
-from cxr_core.phantoms import draw_phantom
 
 
 def drawn(class_name, seed, size=224):

@@ -14,6 +14,7 @@ from picture_files import dicom, zip_of
 from cxr_core import cli
 from cxr_core.answers import answer_row, answer_upload
 from cxr_core.classifier import load_classifier
+from cxr_core.data.phantoms import draw_phantom
 from cxr_core.imaging.display import shrink
 from cxr_core.imaging.zip_archive import RefusedArchive
 from cxr_core.many import (
@@ -27,7 +28,6 @@ from cxr_core.many import (
     rows_csv,
     write_overlays,
 )
-from cxr_core.phantoms import draw_phantom
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""measures.py against numpy on constructed pictures, and its cache."""
+"""property_table.py against numpy on constructed pictures, and its cache."""
 
 import shutil
 
@@ -9,11 +9,11 @@ import pydicom.data
 import pytest
 from picture_files import undecodable_png
 
-from cxr_core import measures as module
-from cxr_core.dataset import scan_dataset
+from cxr_core.data import property_table as module
+from cxr_core.data.dataset import scan_dataset
+from cxr_core.data.phantoms import draw_phantom
+from cxr_core.data.property_table import COLUMNS, measure_pictures
 from cxr_core.imaging.image_properties import HISTOGRAM_COLUMNS, measure_picture
-from cxr_core.measures import COLUMNS, measure_pictures
-from cxr_core.phantoms import draw_phantom
 
 
 def save(path, pixels):

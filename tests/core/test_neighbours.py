@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from cxr_core.classifier import load_classifier
+from cxr_core.data.phantoms import draw_phantom
 from cxr_core.gate import Gate, Neighbour, unit_vectors
 from cxr_core.neighbours import find_neighbours
-from cxr_core.phantoms import draw_phantom
 
 FILES = ("covid/a.png", "normal/b.png")
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cxr_core.phantoms import draw_demo_data, draw_phantom
+from cxr_core.data.phantoms import draw_demo_data, draw_phantom
 
 
 def test_the_folder_holds_three_classes_of_equal_size(demo_data):

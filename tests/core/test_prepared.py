@@ -1,4 +1,4 @@
-"""prepared.py: made once per content and preprocessing, never half."""
+"""prepared_images.py: made once per content and preprocessing, never half."""
 
 import pickle
 
@@ -7,10 +7,10 @@ import pytest
 from picture_files import undecodable_png
 from PIL import Image
 
-from cxr_core.dataset import scan_dataset
+from cxr_core.data.dataset import scan_dataset
+from cxr_core.data.prepared_images import prepare_images, read_in_parts
 from cxr_core.imaging.preprocessing import Preprocessing
 from cxr_core.imaging.reader import read_picture
-from cxr_core.prepared import prepare_images, read_in_parts
 
 SMALL = Preprocessing(size=48)
 
@@ -49,7 +49,7 @@ def test_every_row_holds_its_own_picture(prepare):
 def test_the_second_time_gives_the_same_without_reading_a_picture(prepare, monkeypatch):
     first = prepare()
     images = np.array(first.images_u8)
-    monkeypatch.setattr("cxr_core.prepared.read_picture", None)
+    monkeypatch.setattr("cxr_core.data.prepared_images.read_picture", None)
     second = prepare()
     assert second.key == first.key
     np.testing.assert_array_equal(second.images_u8, images)
@@ -65,7 +65,7 @@ def test_a_half_written_array_is_never_read(prepare, monkeypatch, tmp_path):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("cxr_core.prepared.read_picture", interrupted)
+        patch.setattr("cxr_core.data.prepared_images.read_picture", interrupted)
         with pytest.raises(KeyboardInterrupt):
             prepare()
     key = prepare().key

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cxr_core.sampling import stratified_rows
+from cxr_core.data.sampling import stratified_rows
 
 NAMES = np.repeat(["normal", "covid", "virus"], [600, 300, 100])
 

@@ -119,7 +119,7 @@ def test_a_data_set_of_one_class_gets_sentences_and_no_error(tmp_path):
     import cv2
     import numpy as np
 
-    from cxr_core.phantoms import draw_phantom
+    from cxr_core.data.phantoms import draw_phantom
 
     (tmp_path / "normal").mkdir()
     for i in range(3):

@@ -11,7 +11,7 @@ from picture_files import dicom
 from streamlit.testing.v1 import AppTest
 
 from cxr_core.config import NOTICE, PROJECT_DIR
-from cxr_core.phantoms import DEMO_NOTE, draw_phantom
+from cxr_core.data.phantoms import DEMO_NOTE, draw_phantom
 from cxr_core.recipes import make_config
 from cxr_core.runs import RunStatus, create_run
 from cxr_core.split import SPLIT_KINDS

@@ -9,7 +9,7 @@ import pytest
 from picture_files import dicom, zip_of
 
 from cxr_core.config import SHIPPED_MODEL_DIR
-from cxr_core.phantoms import draw_phantom
+from cxr_core.data.phantoms import draw_phantom
 
 from .test_pages import open_page, png, said, ungated  # noqa: F401
 

@@ -17,8 +17,8 @@ import pyarrow as pa
 
 from cxr_core.classes import order_classes
 from cxr_core.config import INDEX_DIR, MAX_FILE_BYTES
+from cxr_core.data.file_index import INDEX_KEYS, INDEX_SCHEMA, index_folder, load_index, save_index
 from cxr_core.imaging.reader import PICTURE_ENDINGS, UnreadablePicture, check_complete, is_picture_file, read_header
-from cxr_core.index import INDEX_KEYS, INDEX_SCHEMA, index_folder, load_index, save_index
 
 SPLIT_WORDS = ("train", "validation", "test")
 # What only a CSV file tells of a picture; each a column of the table where it tells it of any.
@@ -97,7 +97,7 @@ def scan_dataset(*roots, index_dir=INDEX_DIR, progress=None):
             stand, with the columns `path` and `label` and, if wanted, `patient`, `split`, `view` (PA, say)
             and `age` (in years; only its group is kept): paths absolute or relative to the CSV file's
             folder, UTF-8, separated by commas.
-        index_dir: str or Path, where indexes are kept, see `index.index_folder`.
+        index_dir: str or Path, where indexes are kept, see `file_index.index_folder`.
         progress: callable(done, total) or None.
 
     Returns:
