@@ -13,7 +13,8 @@ from sklearn.metrics import (
 )
 
 from cxr_core.calibration import calibration_error
-from cxr_core.data.dataset import patient_of, scan_dataset
+from cxr_core.data.dataset import scan_dataset
+from cxr_core.data.patient_ids import patient_of
 from cxr_core.data.prepared_images import prepare_images
 from cxr_core.intervals import FIGURES, compare_accuracy, curve_bands, metric_intervals
 from cxr_core.operating_point import answer_shares

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from cxr_core.data.dataset import patient_of
+from cxr_core.data.patient_ids import patient_of
 from cxr_core.split import make_split, split_kinds
 
 CAUSES = {

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from cxr_core.classes import class_label
-from cxr_core.data.dataset import age_group, patient_of
+from cxr_core.data.csv_listing import age_group
+from cxr_core.data.patient_ids import patient_of
 from cxr_core.evaluate import prediction_groups
 from cxr_core.imaging.reader import UnreadablePicture, read_header
 from cxr_core.intervals import share_interval

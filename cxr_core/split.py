@@ -8,7 +8,8 @@ import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 
 from cxr_core.classes import order_classes
-from cxr_core.data.dataset import SPLIT_WORDS, picture_stem
+from cxr_core.data.csv_listing import SPLIT_WORDS
+from cxr_core.data.patient_ids import picture_stem
 from cxr_core.links import chain_equal, component_numbers
 
 SPLIT_KINDS = {

@@ -5,9 +5,8 @@ import pandas as pd
 import streamlit as st
 
 from cxr_core.classes import class_label
-from cxr_core.data.class_averages import sample_rows
 from cxr_core.data.dataset import size_statistics
-from cxr_core.data.sampling import stratified_rows
+from cxr_core.data.sampling import sample_rows, stratified_rows
 from cxr_core.data_figures import giveaway_figure
 from cxr_core.figures import class_count_figure, grey_histogram_figure, size_scatter_figure
 from ui.blocks import download_table, page_header, show_figure

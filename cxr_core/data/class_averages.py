@@ -35,19 +35,3 @@ def grey_histograms(images_u8, class_names):
         counts = sum(np.bincount(images_u8[i].ravel(), minlength=256) for i in np.flatnonzero(names == name))
         shares[name] = counts / counts.sum()
     return pd.DataFrame(shares)
-
-
-def sample_rows(class_names, per_class, rng):
-    """Draw row positions per class.
-
-    Args:
-        class_names: sequence of str (N,).
-        per_class: int, how many of each class at most.
-        rng: numpy.random.Generator.
-
-    Returns:
-        dict of class name to int array of positions.
-    """
-    names = np.asarray(class_names)
-    rows = {name: np.flatnonzero(names == name) for name in pd.unique(names)}
-    return {name: rng.choice(r, min(per_class, len(r)), replace=False) for name, r in rows.items()}

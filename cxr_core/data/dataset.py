@@ -1,15 +1,12 @@
 """From folders or a list to a table: which pictures there are, of which class, size and patient."""
 
-import csv
 import hashlib
-import io
 import os
-import re
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
@@ -17,13 +14,10 @@ import pyarrow as pa
 
 from cxr_core.classes import order_classes
 from cxr_core.config import INDEX_DIR, MAX_FILE_BYTES
+from cxr_core.data.csv_listing import LISTED_COLUMNS, NOT_OPENED, csv_rows
 from cxr_core.data.file_index import INDEX_KEYS, INDEX_SCHEMA, index_folder, load_index, save_index
+from cxr_core.data.patient_ids import patient_of
 from cxr_core.imaging.reader import PICTURE_ENDINGS, UnreadablePicture, check_complete, is_picture_file, read_header
-
-SPLIT_WORDS = ("train", "validation", "test")
-# What only a CSV file tells of a picture; each a column of the table where it tells it of any.
-LISTED_COLUMNS = ("split", "view", "age_group")
-AGE_GROUPS = {18: "under 18 years", 40: "18 to 39", 65: "40 to 64", 131: "65 and over"}
 
 _COLUMNS = ["path", "file", "class_name", "width", "height", "format", "bytes", "patient", "digest", "mtime_ns"]
 # What listing the files tells before any is opened; `in_list` where a CSV file named it.
@@ -45,15 +39,6 @@ _BATCH = 512
 # In the order of `_FOUND_SCHEMA`: in no list, of no listed patient.
 _UNLISTED = (False, None, *[None] * len(LISTED_COLUMNS))
 _VANISHED = "This file vanished during the scan."
-_NOT_OPENED = "This file cannot be opened."
-
-# Kermany et al. 2018 name a pneumonia picture by its patient and a normal one by its study;
-# NIH ChestX-ray8 begins a file name with the patient number.
-_PATIENT_PATTERNS = (
-    re.compile(r"^(person\d+)_(?:virus|bacteria)_\d+", re.IGNORECASE),
-    re.compile(r"^((?:NORMAL2-)?IM-\d+)-\d+", re.IGNORECASE),
-    re.compile(r"^(\d{8})_\d{3}$"),
-)
 
 
 @dataclass(frozen=True)
@@ -141,33 +126,6 @@ def folder_stamp(*roots):
     return _stamp(*_list_files(_find_roots(roots)))
 
 
-def patient_of(name):
-    """Return the patient or study a file name tells of, or None.
-
-    Args:
-        name: str, a file name with or without ending.
-
-    Returns:
-        str such as "person23", "IM-0115" or "00002659", or None.
-    """
-    stem = picture_stem(name)
-    for pattern in _PATIENT_PATTERNS:
-        match = pattern.match(stem)
-        if match:
-            return match.group(1)
-    return None
-
-
-def picture_stem(name):
-    """Return a file name without any picture endings: `x.jpeg.jpg` and `x.PNG` both give `x`."""
-    name = os.path.basename(name)
-    stem, ending = os.path.splitext(name)
-    while ending.lower() in PICTURE_ENDINGS:
-        name = stem
-        stem, ending = os.path.splitext(name)
-    return name
-
-
 def size_statistics(table):
     """Summarise picture sizes per class.
 
@@ -184,13 +142,6 @@ def size_statistics(table):
         for name, function in (("min", "min"), ("max", "max"), ("median", "median")):
             statistics[f"{name}_{side}"] = grouped[side].agg(function)
     return statistics.loc[list(order_classes(table["class_name"]))]
-
-
-def age_group(years):
-    """Return the group of `AGE_GROUPS` that an age (float, years) belongs to; ValueError outside 0 to 130."""
-    if not 0 <= years <= 130:
-        raise ValueError(f"An age must lie from 0 to 130 years; received {years}.")
-    return next(name for end, name in AGE_GROUPS.items() if years < end)
 
 
 def _find_roots(roots):
@@ -226,7 +177,7 @@ def _list_files(roots):
     """
     rows, problems = [], []
     for number, root in enumerate(roots):
-        rows += _folder_rows(root, number, problems) if root.is_dir() else _csv_rows(root, number, problems)
+        rows += _folder_rows(root, number, problems) if root.is_dir() else csv_rows(root, number, problems)
     return rows, problems
 
 
@@ -264,7 +215,7 @@ def _folder_rows(root, number, problems):
                 gone = "This is a link to a file that is not there." if entry.is_symlink() else _VANISHED
                 problems.append((file, gone))
             except OSError:
-                problems.append((file, _NOT_OPENED))
+                problems.append((file, NOT_OPENED))
     told = {file.partition("/")[0] for file, _ in problems}
     problems += [(name, "This folder holds no pictures.") for name in class_names - filled - told - {""}]
 
@@ -275,68 +226,6 @@ def _entries(folder, name, problems):
             yield from entries
     except OSError:
         problems.append((name, "This folder cannot be opened."))
-
-
-def _csv_rows(path, number, problems):
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise ValueError(f"The file {path.name} cannot be opened.") from error
-    folder = str(path.parent)
-    for listed, class_name, *told in _parse_csv(data, path.name, folder):
-        file = listed.removeprefix(folder + os.sep).replace(os.sep, "/")
-        try:
-            facts = os.stat(listed)
-        except PermissionError:
-            problems.append((file, _NOT_OPENED))
-        except (OSError, ValueError):
-            problems.append((file, f"This file is listed in {path.name}, but it is not there."))
-        else:
-            if stat.S_ISREG(facts.st_mode):
-                yield file, listed, class_name, facts.st_size, facts.st_mtime_ns, True, *told, number
-            else:
-                problems.append((file, f"{path.name} lists this as a picture, but it is no file."))
-
-
-# Asked for at every rerun of a page; the content itself is the key.
-@lru_cache(maxsize=2)
-def _parse_csv(data, name, folder):
-    """Return what a CSV file lists: absolute path, class, patient and `LISTED_COLUMNS`; None what is not told."""
-    try:
-        reader = csv.reader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True)
-        lines = [(reader.line_num, [value.strip() for value in line]) for line in reader if any(line)]
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{name} must be text in UTF-8; save it again as “CSV UTF-8”.") from error
-    except csv.Error as error:
-        raise ValueError(f"{name} cannot be read as CSV: {error}.") from error
-    header = [value.lower() for value in lines[0][1]] if lines else []
-    if header.count("path") != 1 or header.count("label") != 1:
-        raise ValueError(
-            f"{name} must begin with the column names path,label (patient, split, view and age may follow), "
-            f"separated by commas; received {','.join(header)[:80]!r}."
-        )
-    if len(lines) == 1:
-        raise ValueError(f"{name} lists no pictures.")
-    rows, paths = [], set()
-    for number, values in lines[1:]:
-        if any(values[len(header) :]):
-            raise ValueError(f"Line {number} of {name} has more values than there are columns.")
-        row = dict(zip(header, values, strict=False))
-        path, label, split = row["path"], row.get("label"), row.get("split", "").lower()
-        if not path or not label:
-            raise ValueError(f"Each picture needs a path and a label; line {number} of {name} lacks one.")
-        if split not in ("", *SPLIT_WORDS):
-            raise ValueError(f"split must be one of {', '.join(SPLIT_WORDS)}; line {number} of {name} has {split!r}.")
-        path = os.path.normpath(os.path.join(folder, path))
-        if path in paths:
-            raise ValueError(f"Each picture must be listed once; line {number} of {name} repeats {row['path']}.")
-        paths.add(path)
-        try:
-            group = age_group(float(row["age"])) if row.get("age") else None
-        except ValueError as error:
-            raise ValueError(f"age must be years from 0 to 130; line {number} of {name} has {row['age']!r}.") from error
-        rows.append((path, label, row.get("patient") or None, split or None, row.get("view") or None, group))
-    return rows
 
 
 def _read_facts(found, folder, progress):
@@ -396,7 +285,7 @@ def _describe_file(found):
     except FileNotFoundError:
         return None, (found.file, _VANISHED)
     except OSError:
-        return None, (found.file, _NOT_OPENED)
+        return None, (found.file, NOT_OPENED)
     digest = hashlib.sha256(data).hexdigest()
     return (*same, header.width, header.height, header.format, patient_of(found.file), digest, None), None
 

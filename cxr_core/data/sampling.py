@@ -24,3 +24,19 @@ def stratified_rows(class_names, limit, rng):
     wanted = np.maximum(1, limit * counts // len(names))
     drawn = [rng.choice(np.flatnonzero(codes == c), n, replace=False) for c, n in enumerate(wanted)]
     return np.sort(np.concatenate(drawn))
+
+
+def sample_rows(class_names, per_class, rng):
+    """Draw row positions per class.
+
+    Args:
+        class_names: sequence of str (N,).
+        per_class: int, how many of each class at most.
+        rng: numpy.random.Generator.
+
+    Returns:
+        dict of class name to int array of positions.
+    """
+    names = np.asarray(class_names)
+    rows = {name: np.flatnonzero(names == name) for name in pd.unique(names)}
+    return {name: rng.choice(r, min(per_class, len(r)), replace=False) for name, r in rows.items()}

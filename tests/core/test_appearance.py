@@ -3,7 +3,8 @@
 import cv2
 import numpy as np
 
-from cxr_core.data.class_averages import grey_histograms, mean_images, sample_rows
+from cxr_core.data.class_averages import grey_histograms, mean_images
+from cxr_core.data.sampling import sample_rows
 from cxr_core.imaging.display import thumbnail
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (5, 8, 8), dtype=np.uint8)
