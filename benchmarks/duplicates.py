@@ -17,11 +17,11 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.report import four_digits, write_result
-from cxr_core import duplicates
 from cxr_core.data.dataset import scan_dataset
 from cxr_core.data.patient_ids import picture_stem
 from cxr_core.data.prepared_images import prepare_images
 from cxr_core.imaging.preprocessing import Preprocessing
+from cxr_core.splits import duplicates
 
 _THRESHOLDS = range(20, 81, 10)
 

@@ -46,7 +46,7 @@ def stamp(folder):
 def split(folder):
     """Split by patient."""
     from cxr_core.data.dataset import scan_dataset
-    from cxr_core.split import make_split
+    from cxr_core.splits.split import make_split
 
     return partial(make_split, scan_dataset(folder).table, "grouped", seed=0)
 
@@ -70,7 +70,7 @@ def prepare(folder):
 
 def duplicates(folder):
     """Look for near copies among prepared pictures."""
-    from cxr_core.duplicates import find_duplicates
+    from cxr_core.splits.duplicates import find_duplicates
 
     return partial(find_duplicates, prepare(folder)())
 

@@ -9,9 +9,9 @@ from cxr_core.data.property_table import measure_pictures
 from cxr_core.features import dataset_features
 from cxr_core.flags import FLAGS, flag_pictures
 from cxr_core.giveaway import giveaway_report
-from cxr_core.grouping import group_pictures
 from cxr_core.imaging.preprocessing import Preprocessing
-from cxr_core.leakage import compare_splits
+from cxr_core.splits.groups import group_pictures
+from cxr_core.splits.leakage import compare_splits
 
 
 def audit_report(dataset, decisions, *, phase):
@@ -19,7 +19,7 @@ def audit_report(dataset, decisions, *, phase):
 
     Args:
         dataset: dataset.Dataset.
-        decisions: decisions.Decisions; excluded pictures are counted and flagged, but take no part
+        decisions: curation.Decisions; excluded pictures are counted and flagged, but take no part
             in `leakage` and `giveaway`.
         phase: callable(name) that returns a callable(done, total) to report to, or None.
 

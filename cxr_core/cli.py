@@ -282,7 +282,7 @@ def _progress(description):
 def _open_dataset(options):
     """Return a data set and what was decided about it."""
     from cxr_core.data.dataset import scan_dataset
-    from cxr_core.decisions import decisions_path, load_decisions
+    from cxr_core.splits.curation import decisions_path, load_decisions
 
     dataset = scan_dataset(*options.folders, progress=_progress("Looking through the images"))
     return dataset, load_decisions(decisions_path(dataset.roots))
@@ -296,8 +296,8 @@ def _audit(options):
 
 
 def _split(options):
-    from cxr_core.grouping import group_pictures
-    from cxr_core.split import make_split, split_table
+    from cxr_core.splits.groups import group_pictures
+    from cxr_core.splits.split import make_split, split_table
 
     dataset, decisions = _open_dataset(options)
     _, table, groups = group_pictures(dataset.table, decisions, phase=_progress).taking_part(decisions)
@@ -310,8 +310,8 @@ def _split(options):
 
 def _exclude(options):
     from cxr_core.audit import flag_dataset
-    from cxr_core.decisions import decisions_path, exclude, include, save_decisions
     from cxr_core.flags import FLAGS
+    from cxr_core.splits.curation import decisions_path, exclude, include, save_decisions
 
     if options.flag not in FLAGS:
         raise ValueError(f"--flag must be one of {', '.join(FLAGS)}; received {options.flag!r}.")
@@ -426,7 +426,7 @@ def _carry_out(run, *, logs_already):
 
 def _read_decisions(path):
     """Return a file's decisions, or None where none was named."""
-    from cxr_core.decisions import load_decisions
+    from cxr_core.splits.curation import load_decisions
 
     if path is None:
         return None
@@ -538,10 +538,10 @@ def _evaluate(options):
 
 def _shortcuts(options):
     from cxr_core.classifier import load_classifier
-    from cxr_core.grouping import group_pictures
     from cxr_core.report import keep_lab_result
     from cxr_core.runs import Run
     from cxr_core.shortcuts import MAX_IMAGES, examine_shortcuts, lab_summary, lab_table
+    from cxr_core.splits.groups import group_pictures
 
     dataset, decisions = _open_dataset(options)
     _, table, groups = group_pictures(dataset.table, decisions, phase=_progress).taking_part(decisions)

@@ -18,7 +18,7 @@ from cxr_core.data.patient_ids import patient_of
 from cxr_core.data.prepared_images import prepare_images
 from cxr_core.intervals import FIGURES, compare_accuracy, curve_bands, metric_intervals
 from cxr_core.operating_point import answer_shares
-from cxr_core.split import picture_groups
+from cxr_core.splits.split import picture_groups
 from cxr_core.temperature import apply_temperature
 
 # float32 rows, and rows written with six digits, sum to one up to this.

@@ -19,12 +19,12 @@ from pathlib import Path
 import pandas as pd
 
 from cxr_core.config import JOBS_DIR, RUNS_DIR
-from cxr_core.decisions import DECISIONS_FILE, decisions_path, load_decisions, save_decisions
 from cxr_core.evaluate import figure_text
 from cxr_core.recipes import TrainingConfig, config_from_dict
 from cxr_core.repeats import pooled_metrics, pooled_predictions, repeats_sentence, repeats_table, spread_table
 from cxr_core.runs import Run, hold_run, spawn_detached
 from cxr_core.search import tunable
+from cxr_core.splits.curation import DECISIONS_FILE, decisions_path, load_decisions, save_decisions
 from cxr_core.system.files import read_json, write_json
 from cxr_core.system.processes import find_process, process_facts
 from cxr_core.system.validation import check_kinds, settings_from_dict
@@ -195,7 +195,7 @@ def create_job(plan, path=None, decisions=None):
     Args:
         plan: JobPlan.
         path: str or Path of the folder, which may not hold a job; a new one in `config.JOBS_DIR` by default.
-        decisions: decisions.Decisions about the data; by default those kept beside their index.
+        decisions: curation.Decisions about the data; by default those kept beside their index.
 
     Returns:
         Job, with the calling process as its own.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cxr_core.imaging.augmentation import Augmentation
 from cxr_core.imaging.preprocessing import Preprocessing
-from cxr_core.split import SPLIT_KINDS, check_folds
+from cxr_core.splits.split import SPLIT_KINDS, check_folds
 from cxr_core.system.validation import check_kinds, settings_from_dict
 
 STARTS = {

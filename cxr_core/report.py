@@ -23,11 +23,11 @@ from cxr_core.evaluate import (
     table_probabilities,
 )
 from cxr_core.figures import confusion_figure, roc_figure
-from cxr_core.leakage import leakage_sentence
 from cxr_core.repeats import repeated_runs, repeats_sentence, repeats_table
 from cxr_core.runs import Run, list_runs
 from cxr_core.slices import SLICES, file_facts, slice_table, worst_slice
-from cxr_core.split import SPLIT_KINDS
+from cxr_core.splits.leakage import leakage_sentence
+from cxr_core.splits.split import SPLIT_KINDS
 from cxr_core.system.files import read_json, write_text
 from cxr_core.templates import render_template
 from cxr_core.trust_figures import attention_figure, reliability_figure, variants_figure

@@ -36,8 +36,8 @@ import pandas as pd
 from filelock import FileLock, Timeout
 
 from cxr_core.config import PROJECT_DIR, RUNS_DIR
-from cxr_core.decisions import DECISIONS_FILE, decisions_path, load_decisions, save_decisions
 from cxr_core.recipes import command_for, config_from_dict
+from cxr_core.splits.curation import DECISIONS_FILE, decisions_path, load_decisions, save_decisions
 from cxr_core.system.files import read_json, write_json, write_text
 from cxr_core.system.processes import find_process, process_facts, process_is_alive
 from cxr_core.work_folder import ACTIVE, RESUMABLE, WorkFolder, claim_folder, stamped_name
@@ -217,7 +217,7 @@ def create_run(config, path, decisions=None, *, queued=False):
     Args:
         config: recipes.TrainingConfig.
         path: str or Path of the folder; it may exist, but may not hold a run.
-        decisions: decisions.Decisions about the data; by default those kept beside their index.
+        decisions: curation.Decisions about the data; by default those kept beside their index.
         queued: bool, it is to wait until somebody starts it with `resume_run`.
 
     Returns:

@@ -23,7 +23,7 @@ from cxr_core.giveaway import giveaway_report
 from cxr_core.imaging.lung_segmentation import lung_region
 from cxr_core.intervals import share_interval
 from cxr_core.map_checks import attention_in_lungs, check_maps
-from cxr_core.split import make_split
+from cxr_core.splits.split import make_split
 from cxr_core.system.files import read_json, write_json
 from cxr_core.verdict import LEVELS, verdict_of
 
@@ -223,7 +223,7 @@ def lab_table(table, groups, run, *, seed=0):
     """Say which of a data set's pictures the lab tests a classifier on.
 
     Args:
-        table: DataFrame (N rows) with `file`, `digest` and `class_name`, as `grouping.Grouping.taking_part` gives it.
+        table: DataFrame (N rows) with `file`, `digest` and `class_name`, as `groups.Grouping.taking_part` gives it.
         groups: int (N,).
         run: runs.Run of the classifier's folder; the shipped one's folder is one, too.
         seed: int, of a split made here.

@@ -34,7 +34,6 @@ from cxr_core.classifier import Classifier
 from cxr_core.config import CACHE_DIR, PROJECT_DIR
 from cxr_core.data.dataset import scan_dataset
 from cxr_core.data.prepared_images import prepare_images, read_in_parts
-from cxr_core.decisions import DECISIONS_FILE, Decisions, load_decisions
 from cxr_core.evaluate import (
     classify_table,
     describe_predictions,
@@ -43,14 +42,15 @@ from cxr_core.evaluate import (
     table_probabilities,
 )
 from cxr_core.export import export_classifier, head_probabilities, kept_features_graph
-from cxr_core.grouping import group_pictures
-from cxr_core.leakage import leakage_of, score_without_leaks
 from cxr_core.model import build_model
 from cxr_core.operating_point import balancing_shifts
 from cxr_core.recipes import command_for, cosine_rate
 from cxr_core.recorder import ConfusionCounts, PauseRequested, Recorder, StopRequested
 from cxr_core.runs import check_begins, hold_run, start_export
-from cxr_core.split import Split, make_split, split_table
+from cxr_core.splits.curation import DECISIONS_FILE, Decisions, load_decisions
+from cxr_core.splits.groups import group_pictures
+from cxr_core.splits.leakage import leakage_of, score_without_leaks
+from cxr_core.splits.split import Split, make_split, split_table
 from cxr_core.strip import Strip
 from cxr_core.system.files import atomic_path, read_json, remove_leftovers, write_json
 from cxr_core.system.memory import release_memory

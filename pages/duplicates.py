@@ -4,8 +4,8 @@ import pandas as pd
 import streamlit as st
 
 from cxr_core.classes import class_label
-from cxr_core.decisions import exclude, excluded_rows, include, mark_distinct, unmark_distinct
-from cxr_core.duplicates import differences, group_table, spare_members
+from cxr_core.splits.curation import exclude, excluded_rows, include, mark_distinct, unmark_distinct
+from cxr_core.splits.duplicates import differences, group_table, spare_members
 from ui.blocks import page_header
 from ui.data import choose_dataset, demo_note
 from ui.examine import dataset_decisions, decide, grouping, offer_undo

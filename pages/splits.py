@@ -3,8 +3,8 @@
 import streamlit as st
 
 from cxr_core.classes import class_label
-from cxr_core.leakage import compare_splits, leakage_of
-from cxr_core.split import SPLIT_KINDS, make_split, split_counts, split_kinds, split_table
+from cxr_core.splits.leakage import compare_splits, leakage_of
+from cxr_core.splits.split import SPLIT_KINDS, make_split, split_counts, split_kinds, split_table
 from ui.blocks import download_table, page_header
 from ui.data import choose_dataset, demo_note, show_pictures
 from ui.examine import dataset_decisions, grouping

@@ -8,12 +8,12 @@ from cxr_core.data.class_averages import grey_histograms, mean_images
 from cxr_core.data.prepared_images import read_images
 from cxr_core.data.property_table import measure_pictures
 from cxr_core.data.sampling import stratified_rows
-from cxr_core.decisions import decisions_path, load_decisions, save_decisions
 from cxr_core.embedding import embed_features
 from cxr_core.features import dataset_features
 from cxr_core.flags import FLAGS, flag_values
 from cxr_core.giveaway import giveaway_report
-from cxr_core.grouping import group_pictures
+from cxr_core.splits.curation import decisions_path, load_decisions, save_decisions
+from cxr_core.splits.groups import group_pictures
 from cxr_core.system.memory import release_memory
 from ui.blocks import progress_bars
 from ui.permissions import may

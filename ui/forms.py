@@ -16,7 +16,7 @@ from cxr_core.recipes import (
     imagenet_weights_path,
     make_config,
 )
-from cxr_core.split import SPLIT_KINDS, split_kinds
+from cxr_core.splits.split import SPLIT_KINDS, split_kinds
 
 _AUGMENTATION_SLIDERS = {
     "share": ("Share of images changed", 0.05, 1.0, "The others stay as they are. The article changes all."),

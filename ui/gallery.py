@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from cxr_core.decisions import exclude, excluded_rows, include
+from cxr_core.splits.curation import exclude, excluded_rows, include
 from ui.data import show_picture
 from ui.examine import dataset_decisions, decide
 from ui.names import plain_name

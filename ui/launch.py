@@ -16,7 +16,7 @@ def offer_start(config, decisions, active):
 
     Args:
         config: recipes.TrainingConfig, or None where the form is not right yet.
-        decisions: decisions.Decisions about the data.
+        decisions: curation.Decisions about the data.
         active: the runs.Run or jobs.Job that is active, or None.
     """
     if show_refusal("training"):

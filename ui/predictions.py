@@ -8,7 +8,7 @@ import streamlit as st
 from cxr_core.card import load_card
 from cxr_core.classes import class_label
 from cxr_core.evaluate import evaluate_predictions, prediction_groups, score_table, table_probabilities
-from cxr_core.leakage import leakage_sentence
+from cxr_core.splits.leakage import leakage_sentence
 from ui.blocks import progress_bar
 from ui.data import choose_dataset, show_pictures
 from ui.models import open_classifier

@@ -11,9 +11,9 @@ from PIL import Image
 
 from cxr_core.audit import audit_report, audit_summary, flag_dataset
 from cxr_core.data.dataset import scan_dataset
-from cxr_core.decisions import Decisions, exclude, mark_distinct
 from cxr_core.flags import FLAGS
-from cxr_core.split import SPLIT_KINDS
+from cxr_core.splits.curation import Decisions, exclude, mark_distinct
+from cxr_core.splits.split import SPLIT_KINDS
 
 pytestmark = pytest.mark.filterwarnings("ignore:The least populated class:UserWarning")
 COPIES = [("normal/n0.png", "normal/n0-small.png"), ("normal/n1.png", "virus/n1-elsewhere.png")]

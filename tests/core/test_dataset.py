@@ -20,7 +20,7 @@ from cxr_core.data import dataset as dataset_module
 from cxr_core.data.dataset import folder_stamp, scan_dataset, size_statistics
 from cxr_core.data.file_index import index_folder
 from cxr_core.data.patient_ids import patient_of, picture_stem
-from cxr_core.split import make_split
+from cxr_core.splits.split import make_split
 
 
 @pytest.fixture

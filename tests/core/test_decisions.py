@@ -1,11 +1,11 @@
-"""decisions.py: what a person decided holds for one content of one file, and is never lost."""
+"""curation.py: what a person decided holds for one content of one file, and is never lost."""
 
 import json
 
 import pandas as pd
 import pytest
 
-from cxr_core.decisions import (
+from cxr_core.splits.curation import (
     Decisions,
     decisions_path,
     exclude,
@@ -17,7 +17,7 @@ from cxr_core.decisions import (
     unmark_distinct,
     without_distinct,
 )
-from cxr_core.split import picture_groups
+from cxr_core.splits.split import picture_groups
 
 
 def table_of(**digests):

@@ -13,7 +13,8 @@ from conftest import TEXTURE_SIDE, draw_texture
 
 from cxr_core.data.dataset import scan_dataset
 from cxr_core.data.prepared_images import PreparedImages, prepare_images
-from cxr_core.duplicates import (
+from cxr_core.imaging.preprocessing import Preprocessing
+from cxr_core.splits.duplicates import (
     MIN_POINTS,
     best_member,
     differences,
@@ -22,7 +23,6 @@ from cxr_core.duplicates import (
     group_table,
     matching_points,
 )
-from cxr_core.imaging.preprocessing import Preprocessing
 
 SIDE = TEXTURE_SIDE
 
@@ -363,7 +363,7 @@ def test_of_2000_random_pairs_of_different_patients_at_most_1_in_100_is_joined(r
 
 
 def test_a_search_that_refuses_nothing_passes_pictures_with_hardly_a_point_in_common(tmp_path, monkeypatch):
-    monkeypatch.setattr("cxr_core.duplicates.MIN_POINTS", 0)
+    monkeypatch.setattr("cxr_core.splits.duplicates.MIN_POINTS", 0)
     images = np.stack([draw_texture(seed) for seed in range(12)])
     images[:4, 40:] = 128
     table = pd.DataFrame({"digest": [str(i) for i in range(12)], "file": [f"n/{i}.png" for i in range(12)]})

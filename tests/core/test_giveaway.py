@@ -9,7 +9,7 @@ import pytest
 from cxr_core import giveaway
 from cxr_core.data.dataset import scan_dataset
 from cxr_core.giveaway import FACT_TITLES, giveaway_report
-from cxr_core.split import picture_groups
+from cxr_core.splits.split import picture_groups
 
 
 def facts_of(class_names, seed=0, **columns):

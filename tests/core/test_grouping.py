@@ -1,4 +1,4 @@
-"""grouping.py: patients and copies stay together in a grouped split, until somebody says otherwise."""
+"""groups.py: patients and copies stay together in a grouped split, until somebody says otherwise."""
 
 from itertools import combinations
 
@@ -9,9 +9,9 @@ from conftest import draw_texture, silent
 from picture_files import undecodable_png
 
 from cxr_core.data.dataset import scan_dataset
-from cxr_core.decisions import Decisions, exclude, excluded_rows, mark_distinct
-from cxr_core.grouping import group_pictures
-from cxr_core.split import make_split
+from cxr_core.splits.curation import Decisions, exclude, excluded_rows, mark_distinct
+from cxr_core.splits.groups import group_pictures
+from cxr_core.splits.split import make_split
 
 SEEDS = range(8)
 

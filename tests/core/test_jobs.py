@@ -17,9 +17,7 @@ from filelock import FileLock
 
 from cxr_core.data.dataset import scan_dataset
 from cxr_core.data.prepared_images import prepare_images
-from cxr_core.decisions import Decisions, exclude
 from cxr_core.foreman import carry_out_job
-from cxr_core.grouping import group_pictures
 from cxr_core.imaging.preprocessing import Preprocessing
 from cxr_core.jobs import (
     Job,
@@ -39,6 +37,8 @@ from cxr_core.jobs import (
 )
 from cxr_core.recipes import config_from_dict, make_config
 from cxr_core.runs import RunStatus, RunTaken, create_run, list_runs
+from cxr_core.splits.curation import Decisions, exclude
+from cxr_core.splits.groups import group_pictures
 from cxr_core.system.processes import process_facts
 
 CONFIG = make_config("quick", roots=("/data",), settings=("epochs=3",))

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cxr_core.leakage import CAUSES, compare_splits, leakage_of, score_without_leaks
-from cxr_core.split import SPLIT_KINDS, make_split, picture_groups
+from cxr_core.splits.leakage import CAUSES, compare_splits, leakage_of, score_without_leaks
+from cxr_core.splits.split import SPLIT_KINDS, make_split, picture_groups
 
 TABLE = pd.DataFrame(
     {

@@ -16,7 +16,7 @@ from cxr_core.data.phantoms import draw_phantom
 from cxr_core.imaging.lung_segmentation import lung_region
 from cxr_core.runs import Run
 from cxr_core.shortcuts import VARIANTS, examine_shortcuts, hidden_box, lab_summary, lab_table, preview
-from cxr_core.split import picture_groups
+from cxr_core.splits.split import picture_groups
 
 PER_CLASS = 40
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 
-from cxr_core.split import SPLIT_KINDS, Split, make_split, picture_groups, split_counts, split_kinds, split_table
+from cxr_core.splits.split import SPLIT_KINDS, Split, make_split, picture_groups, split_counts, split_kinds, split_table
 
 pytestmark = pytest.mark.filterwarnings("ignore:The least populated class:UserWarning")
 SEEDS = range(6)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from cxr_core.data.patient_ids import patient_of
-from cxr_core.split import make_split, split_kinds
+from cxr_core.splits.split import make_split, split_kinds
 
 CAUSES = {
     "copy": "a file of equal content",

@@ -18,7 +18,7 @@ from usearch.index import Index
 from cxr_core.classes import class_label
 from cxr_core.config import CACHE_DIR
 from cxr_core.data.prepared_images import read_images
-from cxr_core.links import chain_equal, component_numbers
+from cxr_core.splits.connected_components import chain_equal, component_numbers
 from cxr_core.system.files import atomic_path
 
 # Chosen by `python -m benchmarks.duplicates`; see `find_duplicates`.

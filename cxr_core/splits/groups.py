@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 
 from cxr_core.data.prepared_images import PreparedImages, prepare_images
-from cxr_core.decisions import excluded_rows, without_distinct
-from cxr_core.duplicates import duplicate_groups, find_duplicates
 from cxr_core.imaging.preprocessing import Preprocessing
-from cxr_core.split import picture_groups
+from cxr_core.splits.curation import excluded_rows, without_distinct
+from cxr_core.splits.duplicates import duplicate_groups, find_duplicates
+from cxr_core.splits.split import picture_groups
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Grouping:
         """Leave out what was excluded.
 
         Args:
-            decisions: decisions.Decisions.
+            decisions: curation.Decisions.
 
         Returns:
             (rows, table, groups): int (n,), positions of the pictures that take part, and for these
@@ -55,7 +55,7 @@ def group_pictures(table, decisions, *, phase, find_copies=True):
 
     Args:
         table: DataFrame as `dataset.scan_dataset` makes it; pictures that cannot be decoded are left out.
-        decisions: decisions.Decisions; pairs marked as distinct are dropped.
+        decisions: curation.Decisions; pairs marked as distinct are dropped.
         phase: callable(name) that returns a callable(done, total) to report to, or None.
         find_copies: bool, compare the pictures themselves, which takes by far the most time. Without it
             only patients, names and files of equal content tie pictures.

@@ -10,7 +10,7 @@ from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 from cxr_core.classes import order_classes
 from cxr_core.data.csv_listing import SPLIT_WORDS
 from cxr_core.data.patient_ids import picture_stem
-from cxr_core.links import chain_equal, component_numbers
+from cxr_core.splits.connected_components import chain_equal, component_numbers
 
 SPLIT_KINDS = {
     "grouped": "By patient and picture: all pictures of one patient, and all copies of one picture, stay on one side.",
