@@ -10,7 +10,7 @@ import numpy as np
 
 from cxr_core.classes import class_label
 from cxr_core.classifier import Prediction
-from cxr_core.explain import overlay_map
+from cxr_core.explain.overlay import overlay_map
 from cxr_core.gate import MEASURES, Verdict, gate_measures
 from cxr_core.imaging.image_properties import TEXT_MARKS, count_text_marks
 from cxr_core.imaging.photo_detection import FILM_SIDES, count_film_sides
@@ -72,7 +72,7 @@ class Answer:
         Args:
             classifier: the classifier.Classifier that answered.
             class_name: str, one of its classes.
-            alpha, colour_map: as for `explain.overlay_map`.
+            alpha, colour_map: as for `overlay.overlay_map`.
 
         Returns:
             uint8 (H, W, 3) RGB at the picture's own size.
@@ -96,7 +96,7 @@ def answer_upload(classifier, data, layer=None, method="Grad-CAM", *, progress=N
 
     Raises:
         reader.UnreadablePicture: the bytes are no picture, too large or broken.
-        explain.MapUnavailable, ValueError: as `Classifier.predict_picture`.
+        overlay.MapUnavailable, ValueError: as `Classifier.predict_picture`.
     """
     opened = open_picture(data)
     # The picture is looked at while the network runs: neither waits for the other.

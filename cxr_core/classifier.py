@@ -8,7 +8,7 @@ import numpy as np
 import onnxruntime
 
 from cxr_core.card import Card, load_card
-from cxr_core.explain import MAP_METHODS, scale_maps
+from cxr_core.explain.overlay import MAP_METHODS, scale_maps
 from cxr_core.gate import Gate, load_gate
 from cxr_core.imaging.reader import open_picture
 from cxr_core.system.onnx_session import open_session, run_graph
@@ -27,7 +27,7 @@ class Prediction:
         image_u8: uint8 (size, size), what the classifier saw.
         features: float32 (F,), what entered the classifier's head.
         notes, doubts: tuples of sentences, as in `reader.Picture`.
-        map_method: str, one of `explain.MAP_METHODS`, how the maps were made.
+        map_method: str, one of `overlay.MAP_METHODS`, how the maps were made.
     """
 
     classes: tuple
@@ -118,7 +118,7 @@ class Classifier:
         Args:
             data: bytes of the file.
             layer: as for `maps`.
-            method: one of `explain.MAP_METHODS`. Grad-CAM costs next to nothing, Grad-CAM++ one more pass, and
+            method: one of `overlay.MAP_METHODS`. Grad-CAM costs next to nothing, Grad-CAM++ one more pass, and
                 Score-CAM one per channel of the layer: seconds.
             progress: callable(done, total) over the passes of Score-CAM, or None.
 
@@ -127,7 +127,7 @@ class Classifier:
 
         Raises:
             reader.UnreadablePicture: the bytes are no picture, too large or broken.
-            explain.MapUnavailable: the method cannot be had of this layer or graph; the sentence says why.
+            overlay.MapUnavailable: the method cannot be had of this layer or graph; the sentence says why.
             ValueError: there is no such layer or method.
         """
         return self.predict_opened(open_picture(data), layer, method, progress=progress)
@@ -156,10 +156,10 @@ class Classifier:
             float32 (C, h, w) in [0, 1].
 
         Raises:
-            explain.MapUnavailable, ValueError: as `predict_picture`.
+            overlay.MapUnavailable, ValueError: as `predict_picture`.
         """
         # Late, since only these two methods need the package onnx.
-        from cxr_core.cams import open_inside, plus_plus_maps, score_maps
+        from cxr_core.explain.intermediate_tensors import open_inside, plus_plus_maps, score_maps
 
         if method not in MAP_METHODS:
             raise ValueError(f"method must be one of {', '.join(MAP_METHODS)}; received {method!r}.")

@@ -33,7 +33,7 @@ def overlay_dicom(answer, classifier, class_name, *, made, alpha=0.4, colour_map
         classifier: the classifier.Classifier that answered.
         class_name: str, one of its classes.
         made: datetime.
-        alpha, colour_map: as for `explain.overlay_map`.
+        alpha, colour_map: as for `overlay.overlay_map`.
 
     Returns:
         bytes of a Secondary Capture Image, explicit VR little endian, RGB of 8 bits at the picture's own size.

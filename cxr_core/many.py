@@ -226,7 +226,7 @@ def write_overlays(target, classifier, sources, *, side, layer=None, alpha=0.4, 
         sources: sequence of Source; those that get no answer are left out.
         side: int, longest side of an overlay in pixels.
         layer: as for `answers.answer_upload`.
-        alpha, colour_map: as for `explain.overlay_map`.
+        alpha, colour_map: as for `overlay.overlay_map`.
         progress: callable(done, total) or None.
 
     Returns:

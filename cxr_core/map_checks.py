@@ -6,7 +6,7 @@ import onnx
 import onnxruntime
 from scipy.stats import spearmanr
 
-from cxr_core.explain import scale_maps
+from cxr_core.explain.overlay import scale_maps
 from cxr_core.system.onnx_session import run_graph
 
 CHECKED_IMAGES = 24

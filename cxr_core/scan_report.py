@@ -10,7 +10,7 @@ from cxr_core.answers import confidence_sentence, load_track_record, operating_s
 from cxr_core.card import card_figures, figure_words
 from cxr_core.classes import class_colours, class_label
 from cxr_core.config import NOTICE
-from cxr_core.explain import colour_bar
+from cxr_core.explain.overlay import colour_bar
 from cxr_core.imaging.display import display_rgb, jpeg_bytes, shrink
 from cxr_core.templates import render_template
 
@@ -61,7 +61,7 @@ def scan_report(name, answer, classifier, facts, *, made, with_numbers=None, alp
         facts: ModelFacts of it.
         made: datetime, with or without a time zone.
         with_numbers: bool, show probabilities and overlay; by default where there is an answer.
-        alpha, colour_map: as for `explain.overlay_map`.
+        alpha, colour_map: as for `overlay.overlay_map`.
 
     Returns:
         str, one HTML page that needs no network.

@@ -5,7 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 from cxr_core.data.prepared_images import read_images
-from cxr_core.explain import scale_maps
+from cxr_core.explain.overlay import scale_maps
 from cxr_core.system.files import atomic_path, write_json
 
 IMAGES = 6

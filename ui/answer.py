@@ -9,7 +9,7 @@ import streamlit as st
 from cxr_core.answers import answer_upload, confidence_sentence, load_track_record, operating_sentence
 from cxr_core.classes import class_label
 from cxr_core.classifier import Classifier
-from cxr_core.explain import COLOUR_MAPS, MAP_METHODS, MapUnavailable
+from cxr_core.explain.overlay import COLOUR_MAPS, MAP_METHODS, MapUnavailable
 from cxr_core.figures import colour_bar_figure, probability_figure
 from cxr_core.gate import Neighbour
 from cxr_core.imaging.display import SCREEN_SIDE, png_bytes, shrink
@@ -33,7 +33,7 @@ _METHOD_HELP = """
 def choose_maps(classifier):
     """Let the user choose in the sidebar how maps are made and look; returns (layer, method, look).
 
-    `look` are the keywords alpha and colour_map of `explain.overlay_map`.
+    `look` are the keywords alpha and colour_map of `overlay.overlay_map`.
     """
     method = st.sidebar.selectbox("Map", MAP_METHODS, help=_METHOD_HELP)
     layer = st.sidebar.selectbox(
@@ -150,7 +150,7 @@ def offer_downloads(name, data, answer_again, classifier, *, with_numbers, look)
         answer_again: callable that returns the answers.Answer.
         classifier: the classifier.Classifier that answered.
         with_numbers: bool, whether probabilities and maps are shown.
-        look: dict of alpha and colour_map, as for `explain.overlay_map`.
+        look: dict of alpha and colour_map, as for `overlay.overlay_map`.
     """
     with st.container(horizontal=True):
         if with_numbers:

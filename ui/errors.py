@@ -6,7 +6,7 @@ import streamlit as st
 
 from cxr_core.calibration import bin_numbers, reliability_bins
 from cxr_core.classes import class_label
-from cxr_core.explain import overlay_map
+from cxr_core.explain.overlay import overlay_map
 from cxr_core.figures import confusion_figure, roc_figure
 from cxr_core.imaging.display import shrink
 from cxr_core.imaging.reader import UnreadablePicture

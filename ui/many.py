@@ -117,7 +117,7 @@ def show_many(items, classifier, layer, look):
         items: list of many.Item, at least one.
         classifier: the classifier.Classifier that answered.
         layer: as for `many.write_overlays`.
-        look: dict of alpha and colour_map, as for `explain.overlay_map`.
+        look: dict of alpha and colour_map, as for `overlay.overlay_map`.
 
     Returns:
         many.Item whose row was clicked, or None.

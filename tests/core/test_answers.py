@@ -17,7 +17,7 @@ from cxr_core.answers import (
 )
 from cxr_core.classifier import load_classifier
 from cxr_core.data.phantoms import draw_phantom
-from cxr_core.explain import overlay_map
+from cxr_core.explain.overlay import overlay_map
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""cams.py: Grad-CAM++ and Score-CAM from the exported graph, against Keras, TensorFlow and the papers' own formulas."""
+"""intermediate_tensors.py: Grad-CAM++ and Score-CAM from the exported graph, against Keras, TensorFlow and the papers' own formulas."""
 
 from dataclasses import replace
 
@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from cxr_core.answers import answer_upload
-from cxr_core.cams import open_inside, plus_plus_maps, score_maps, weigh_plus_plus
 from cxr_core.card import Card
 from cxr_core.classifier import Classifier, load_classifier
 from cxr_core.config import SHIPPED_MODEL_DIR
 from cxr_core.data.phantoms import draw_phantom
-from cxr_core.explain import MapUnavailable, scale_maps
+from cxr_core.explain.intermediate_tensors import open_inside, plus_plus_maps, score_maps, weigh_plus_plus
+from cxr_core.explain.overlay import MapUnavailable, scale_maps
 from cxr_core.imaging.preprocessing import Preprocessing
 from cxr_core.system.onnx_session import open_session
 

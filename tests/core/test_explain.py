@@ -1,10 +1,10 @@
-"""explain.py against numpy and OpenCV."""
+"""overlay.py against numpy and OpenCV."""
 
 import cv2
 import numpy as np
 import pytest
 
-from cxr_core.explain import overlay_map, scale_maps
+from cxr_core.explain.overlay import overlay_map, scale_maps
 from cxr_core.imaging.display import display_bgr, display_rgb, png_bytes
 
 RNG = np.random.default_rng(0)

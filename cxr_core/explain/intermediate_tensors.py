@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 import onnxruntime
 
-from cxr_core.explain import MapUnavailable, scale_maps
+from cxr_core.explain.overlay import MapUnavailable, scale_maps
 from cxr_core.system.onnx_session import open_session, run_graph, run_scaled
 
 # What leaves nothing below zero behind.
@@ -56,7 +56,7 @@ def open_inside(path, layer, mtime_ns):
         Inside.
 
     Raises:
-        explain.MapUnavailable: the graph has no such layer, or was not exported by this program.
+        overlay.MapUnavailable: the graph has no such layer, or was not exported by this program.
     """
     graph_file = onnx.load(path)
     graph = graph_file.graph
@@ -102,7 +102,7 @@ def plus_plus_maps(inside, images_u8, preprocessing):
         float32 (N, C, h, w) in [0, 1].
 
     Raises:
-        explain.MapUnavailable: the layer's activations can be below zero, for which the method is not defined.
+        overlay.MapUnavailable: the layer's activations can be below zero, for which the method is not defined.
     """
     if not inside.is_rectified:
         raise MapUnavailable("Grad-CAM++ needs a layer whose values are never below zero, such as one after a ReLU.")
