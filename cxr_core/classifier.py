@@ -159,7 +159,9 @@ class Classifier:
             overlay.MapUnavailable, ValueError: as `predict_picture`.
         """
         # Late, since only these two methods need the package onnx.
-        from cxr_core.explain.intermediate_tensors import open_inside, plus_plus_maps, score_maps
+        from cxr_core.explain.grad_cam_plus_plus import plus_plus_maps
+        from cxr_core.explain.intermediate_tensors import open_inside
+        from cxr_core.explain.score_cam import score_maps
 
         if method not in MAP_METHODS:
             raise ValueError(f"method must be one of {', '.join(MAP_METHODS)}; received {method!r}.")

@@ -7,18 +7,15 @@ it: a copy in memory names those tensors as outputs. Imported only where one of 
 from dataclasses import dataclass
 from functools import lru_cache
 
-import cv2
 import numpy as np
 import onnx
 import onnxruntime
 
-from cxr_core.explain.overlay import MapUnavailable, scale_maps
-from cxr_core.system.onnx_session import open_session, run_graph, run_scaled
+from cxr_core.explain.overlay import MapUnavailable
+from cxr_core.system.onnx_session import open_session
 
 # What leaves nothing below zero behind.
 _RECTIFIERS = ("Relu", "Clip")
-# Larger ones are no faster, and the memory that a pass takes is never given back.
-_BATCH = 4
 
 
 @dataclass(frozen=True)
@@ -88,95 +85,3 @@ def open_inside(path, layer, mtime_ns):
         logits,
         source is not None and source.op_type in _RECTIFIERS,
     )
-
-
-def plus_plus_maps(inside, images_u8, preprocessing):
-    """Make Grad-CAM++ maps for every class.
-
-    Args:
-        inside: Inside.
-        images_u8: uint8 (N, size, size).
-        preprocessing: preprocessing.Preprocessing they were prepared with.
-
-    Returns:
-        float32 (N, C, h, w) in [0, 1].
-
-    Raises:
-        overlay.MapUnavailable: the layer's activations can be below zero, for which the method is not defined.
-    """
-    if not inside.is_rectified:
-        raise MapUnavailable("Grad-CAM++ needs a layer whose values are never below zero, such as one after a ReLU.")
-    names = [inside.activations, *filter(None, (inside.gradients,))]
-    activations, *gradients = run_graph(inside.session, names, images_u8, preprocessing.scaled)
-    return scale_maps(weigh_plus_plus(activations, gradients[0] if gradients else inside.fixed_gradients))
-
-
-def weigh_plus_plus(activations, gradients):
-    """Weigh a layer's channels as Grad-CAM++ does: every position by how much it alone speaks for the class.
-
-    Args:
-        activations: float32 (N, h, w, K), zero or above.
-        gradients: float32 (N or 1, C, h or 1, w or 1, K), of the logits S.
-
-    Returns:
-        float32 (N, C, h, w), zero or above, up to a factor per map.
-
-    Source:
-        Chattopadhyay et al. 2018, arXiv:1710.11063, equations 10 to 13 and 19. The score is exp(S); what
-        follows the layer is piecewise linear, so that its derivatives are exp(S) times powers of those of S, and
-        exp(S) is a common factor of a map.
-    """
-    values, slopes = activations.astype(np.float64)[:, None], gradients.astype(np.float64)
-    square = slopes**2
-    below = 2 * square + values.sum(axis=(2, 3), keepdims=True) * slopes**3
-    alpha = np.divide(square, below, out=np.zeros(below.shape), where=below != 0)
-    shares = np.broadcast_to(alpha * np.maximum(slopes, 0), (*alpha.shape[:2], *values.shape[2:]))
-    weights = shares.sum(axis=(2, 3))
-    return np.maximum(np.einsum("nck,nhwk->nchw", weights, values[:, 0]), 0).astype(np.float32)
-
-
-def score_maps(inside, image_u8, preprocessing, *, progress=None):
-    """Make Score-CAM maps for every class of one image: each channel counts by what the network says behind it.
-
-    The image is shown once per channel that is not flat, covered but for where the channel is active. A flat
-    channel covers nothing, and is left out.
-
-    Args:
-        inside: Inside.
-        image_u8: uint8 (size, size).
-        preprocessing: preprocessing.Preprocessing it was prepared with.
-        progress: callable(done, total) over channels, or None.
-
-    Returns:
-        float32 (C, h, w) in [0, 1].
-
-    Source:
-        Wang et al. 2020, arXiv:1910.01279, algorithm 1; the score is the logit, which the baseline does not
-        change after the softmax over channels. What is covered is 0 in the network's own input.
-    """
-    activations = run_graph(inside.session, [inside.activations], image_u8[None], preprocessing.scaled)[0][0]
-    low, high = activations.min(axis=(0, 1)), activations.max(axis=(0, 1))
-    channels = np.flatnonzero(high > low)
-    scaled = preprocessing.scaled(image_u8)
-    scores = []
-    for start in range(0, len(channels), _BATCH):
-        part = channels[start : start + _BATCH]
-        batch = np.stack([scaled * _mask(activations[:, :, k], scaled.shape[:2])[..., None] for k in part])
-        scores.append(run_scaled(inside.session, [inside.logits], batch)[0])
-        if progress:
-            progress(start + len(part), len(channels))
-    if not scores:
-        classes = run_graph(inside.session, [inside.logits], image_u8[None], preprocessing.scaled)[0].shape[1]
-        return np.zeros((classes, *activations.shape[:2]), np.float32)
-    scores = np.concatenate(scores).astype(np.float64)
-    weights = np.exp(scores - scores.max(axis=0))
-    weights /= weights.sum(axis=0)
-    maps = np.einsum("kc,hwk->chw", weights, activations[:, :, channels].astype(np.float64))
-    return scale_maps(np.maximum(maps, 0).astype(np.float32))
-
-
-def _mask(channel, shape):
-    """Return one channel laid over the input, float32 (size, size), stretched to [0, 1]."""
-    large = cv2.resize(channel, shape[::-1], interpolation=cv2.INTER_LINEAR)
-    low, high = large.min(), large.max()
-    return (large - low) / (high - low)

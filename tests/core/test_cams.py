@@ -1,4 +1,4 @@
-"""intermediate_tensors.py: Grad-CAM++ and Score-CAM from the exported graph, against Keras, TensorFlow and the papers' own formulas."""
+"""Grad-CAM++ and Score-CAM from the exported graph, against Keras, TensorFlow and the papers' own formulas."""
 
 from dataclasses import replace
 
@@ -10,8 +10,10 @@ from cxr_core.card import Card
 from cxr_core.classifier import Classifier, load_classifier
 from cxr_core.config import SHIPPED_MODEL_DIR
 from cxr_core.data.phantoms import draw_phantom
-from cxr_core.explain.intermediate_tensors import open_inside, plus_plus_maps, score_maps, weigh_plus_plus
+from cxr_core.explain.grad_cam_plus_plus import plus_plus_maps, weigh_plus_plus
+from cxr_core.explain.intermediate_tensors import open_inside
 from cxr_core.explain.overlay import MapUnavailable, scale_maps
+from cxr_core.explain.score_cam import score_maps
 from cxr_core.imaging.preprocessing import Preprocessing
 from cxr_core.system.onnx_session import open_session
 
