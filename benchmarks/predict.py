@@ -31,14 +31,14 @@ from benchmarks.report import (
     write_result,
 )
 from benchmarks.served_app import measure_memory, measure_sessions, measure_soak
-from cxr_core.answers import answer_upload
 from cxr_core.classes import KNOWN_CLASSES
-from cxr_core.classifier import load_classifier
 from cxr_core.config import SHIPPED_MODEL_DIR
 from cxr_core.data.phantoms import draw_phantom
 from cxr_core.imaging.preprocessing import Preprocessing
 from cxr_core.imaging.reader import decode_picture
-from cxr_core.many import answer_many, path_sources
+from cxr_core.inference.batch_prediction import answer_many, path_sources
+from cxr_core.inference.classifier import load_classifier
+from cxr_core.inference.selective_prediction import answer_upload
 from cxr_core.system.files import read_json
 
 WARM_UP_CALLS, CALLS, CALLS_PER_ROUND = 3, 30, 5

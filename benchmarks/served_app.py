@@ -22,10 +22,10 @@ from playwright.async_api import async_playwright
 
 from benchmarks.report import judge_target, summarize
 from benchmarks.wire import headings, visit
-from cxr_core.answers import answer_upload
 from cxr_core.classes import class_label
-from cxr_core.classifier import load_classifier
 from cxr_core.config import PROJECT_DIR, SHIPPED_MODEL_DIR
+from cxr_core.inference.classifier import load_classifier
+from cxr_core.inference.selective_prediction import answer_upload
 from cxr_core.system.memory import peak_memory
 
 PAGES = sorted(path.stem for path in (PROJECT_DIR / "pages").glob("*.py"))

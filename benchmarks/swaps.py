@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.report import four_digits, print_table, write_result
-from cxr_core.classifier import load_classifier
 from cxr_core.data.prepared_images import prepare_images
 from cxr_core.imaging.augmentation import match_greys, match_sharpness
+from cxr_core.inference.classifier import load_classifier
 
 _LENT = {
     "nothing": lambda image, other: image,

@@ -5,7 +5,7 @@ import pandas as pd
 from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp
 
-from cxr_core.temperature import logits_of
+from cxr_core.inference.temperature_scaling import logits_of
 
 BINS = 15
 _TEMPERATURES = (0.1, 10.0)

@@ -526,8 +526,8 @@ def _gate(options):
 
 
 def _evaluate(options):
-    from cxr_core.classifier import load_classifier
     from cxr_core.evaluate import report_table, score_folders
+    from cxr_core.inference.classifier import load_classifier
 
     result, _ = score_folders(load_classifier(options.model), *options.folders, progress=_progress)
     ends = result["ci95"]["accuracy"]
@@ -537,7 +537,7 @@ def _evaluate(options):
 
 
 def _shortcuts(options):
-    from cxr_core.classifier import load_classifier
+    from cxr_core.inference.classifier import load_classifier
     from cxr_core.report import keep_lab_result
     from cxr_core.runs import Run
     from cxr_core.shortcuts import MAX_IMAGES, examine_shortcuts, lab_summary, lab_table
@@ -574,8 +574,8 @@ def _export_mlflow(options):
 
 
 def _predict(options):
-    from cxr_core.classifier import load_classifier
-    from cxr_core.many import answer_many, path_sources, rows_csv
+    from cxr_core.inference.batch_prediction import answer_many, path_sources, rows_csv
+    from cxr_core.inference.classifier import load_classifier
     from cxr_core.system.files import write_text
 
     classifier = load_classifier(options.model)
@@ -613,7 +613,7 @@ def _answer_writers(options, classifier, sources):
 
 
 def _writer(folder, ending, make, sources):
-    from cxr_core.many import numbered_name
+    from cxr_core.inference.batch_prediction import numbered_name
 
     folder.mkdir(parents=True, exist_ok=True)
 
@@ -652,7 +652,7 @@ def _serve(options):
     if any(find_spec(name) is None for name in ("fastapi", "fastapi_offline", "uvicorn")):
         raise ValueError("`serve` needs further packages: pip install -r requirements-extra.txt")
     from cxr_core.api import build_api, read_token, serve_api
-    from cxr_core.classifier import load_classifier
+    from cxr_core.inference.classifier import load_classifier
 
     token = read_token(options.token_file)
     if token is None and options.host not in ("127.0.0.1", "::1", "localhost"):

@@ -11,9 +11,9 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
 
 from cxr_core import __version__
-from cxr_core.answers import TEXT_NOTE
 from cxr_core.classes import class_label
 from cxr_core.config import NOTICE
+from cxr_core.inference.selective_prediction import TEXT_NOTE
 
 # Required in the file and unknown on purpose: DICOM PS3.3 C.7.1.1, C.7.2.1, C.7.3.1 and C.7.6.1, type 2.
 _EMPTY = (
@@ -29,7 +29,7 @@ def overlay_dicom(answer, classifier, class_name, *, made, alpha=0.4, colour_map
     to no patient and no study. Letters in the pixels stay; where some were found, the file says so.
 
     Args:
-        answer: answers.Answer.
+        answer: selective_prediction.Answer.
         classifier: the classifier.Classifier that answered.
         class_name: str, one of its classes.
         made: datetime.

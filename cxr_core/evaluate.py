@@ -16,10 +16,10 @@ from cxr_core.calibration import calibration_error
 from cxr_core.data.dataset import scan_dataset
 from cxr_core.data.patient_ids import patient_of
 from cxr_core.data.prepared_images import prepare_images
+from cxr_core.inference.temperature_scaling import apply_temperature
 from cxr_core.intervals import FIGURES, compare_accuracy, curve_bands, metric_intervals
 from cxr_core.operating_point import answer_shares
 from cxr_core.splits.split import picture_groups
-from cxr_core.temperature import apply_temperature
 
 # float32 rows, and rows written with six digits, sum to one up to this.
 _SUM_TOLERANCE = 1e-3
@@ -147,7 +147,7 @@ def answers_of(predictions, card):
 
     Args:
         predictions: DataFrame as `predictions_table` makes it.
-        card: card.Card; its `abstain_below` counts.
+        card: model_card.Card; its `abstain_below` counts.
     """
     probabilities = table_probabilities(predictions, card.classes)
     groups = prediction_groups(predictions)

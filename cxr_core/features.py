@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from cxr_core.classifier import load_classifier
 from cxr_core.config import CACHE_DIR, SHIPPED_MODEL_DIR
 from cxr_core.data.prepared_images import PreparedImages, prepare_images, read_in_parts
+from cxr_core.inference.classifier import load_classifier
 from cxr_core.system.files import atomic_path
 
 

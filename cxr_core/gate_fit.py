@@ -10,11 +10,11 @@ import pandas as pd
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 
-from cxr_core.card import load_card, write_card
-from cxr_core.classifier import load_classifier
 from cxr_core.data.dataset import scan_dataset
-from cxr_core.gate import NEAREST, Gate, gate_inputs, gate_measures, save_gate, unit_vectors
 from cxr_core.imaging.reader import UnreadablePicture, decode_picture
+from cxr_core.inference.classifier import load_classifier
+from cxr_core.inference.input_gate import NEAREST, Gate, gate_inputs, gate_measures, save_gate, unit_vectors
+from cxr_core.inference.model_card import load_card, write_card
 from cxr_core.negatives import Negative, altered_radiographs, mild_copy, small_grey, strange_pictures
 
 COMPONENTS = 64

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import minimize
 
-from cxr_core.card import load_card, write_card
+from cxr_core.inference.model_card import load_card, write_card
 from cxr_core.intervals import share_interval
 
 NOT_SURE = "not sure"

@@ -4,11 +4,11 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from cxr_core.card import card_figures, load_card, write_card
 from cxr_core.classes import class_label
-from cxr_core.classifier import load_classifier
 from cxr_core.evaluate import answers_of, figure_text, score_folders
-from cxr_core.gate import GATE_FILES
+from cxr_core.inference.classifier import load_classifier
+from cxr_core.inference.input_gate import GATE_FILES
+from cxr_core.inference.model_card import card_figures, load_card, write_card
 from cxr_core.report import LAB_FILE, save_lab_result
 from cxr_core.system.files import atomic_path, write_text
 

@@ -10,7 +10,6 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from cxr_core.calibration import reliability_bins
-from cxr_core.card import card_figures, figure_words, load_card
 from cxr_core.claim import claim_items
 from cxr_core.classes import class_label
 from cxr_core.config import NOTICE
@@ -23,6 +22,7 @@ from cxr_core.evaluate import (
     table_probabilities,
 )
 from cxr_core.figures import confusion_figure, roc_figure
+from cxr_core.inference.model_card import card_figures, figure_words, load_card
 from cxr_core.repeats import repeated_runs, repeats_sentence, repeats_table
 from cxr_core.runs import Run, list_runs
 from cxr_core.slices import SLICES, file_facts, slice_table, worst_slice

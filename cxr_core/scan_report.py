@@ -6,12 +6,12 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from cxr_core.answers import confidence_sentence, load_track_record, operating_sentence
-from cxr_core.card import card_figures, figure_words
 from cxr_core.classes import class_colours, class_label
 from cxr_core.config import NOTICE
 from cxr_core.explain.overlay import colour_bar
 from cxr_core.imaging.display import display_rgb, jpeg_bytes, shrink
+from cxr_core.inference.model_card import card_figures, figure_words
+from cxr_core.inference.selective_prediction import confidence_sentence, load_track_record, operating_sentence
 from cxr_core.templates import render_template
 
 # Sharp on paper at half a page's width, and about 100 kB a picture.
@@ -25,8 +25,8 @@ class ModelFacts:
     Attributes:
         name: str, of its card.
         digest: str, `Classifier.digest`.
-        record: as `answers.load_track_record` returns it.
-        figures: list of dict, as `card.figure_words` makes them.
+        record: as `selective_prediction.load_track_record` returns it.
+        figures: list of dict, as `model_card.figure_words` makes them.
         limits: tuple of str, sentences.
     """
 
@@ -56,7 +56,7 @@ def scan_report(name, answer, classifier, facts, *, made, with_numbers=None, alp
 
     Args:
         name: str, the file's; its folders are left out. It is shown escaped.
-        answer: answers.Answer.
+        answer: selective_prediction.Answer.
         classifier: the classifier.Classifier that answered.
         facts: ModelFacts of it.
         made: datetime, with or without a time zone.

@@ -26,11 +26,9 @@ from cxr_core.batches import (
     validation_batches,
 )
 from cxr_core.calibration import fit_temperature
-from cxr_core.card import Card, load_card, write_card
 from cxr_core.checkpoint import FILE as CHECKPOINT_FILE
 from cxr_core.checkpoint import Checkpoint
 from cxr_core.classes import order_classes
-from cxr_core.classifier import Classifier
 from cxr_core.config import CACHE_DIR, PROJECT_DIR
 from cxr_core.data.dataset import scan_dataset
 from cxr_core.data.prepared_images import prepare_images, read_in_parts
@@ -42,6 +40,8 @@ from cxr_core.evaluate import (
     table_probabilities,
 )
 from cxr_core.export import export_classifier, head_probabilities, kept_features_graph
+from cxr_core.inference.classifier import Classifier
+from cxr_core.inference.model_card import Card, load_card, write_card
 from cxr_core.model import build_model
 from cxr_core.operating_point import balancing_shifts
 from cxr_core.recipes import command_for, cosine_rate

@@ -4,7 +4,7 @@ import json
 
 import streamlit as st
 
-from cxr_core.card import load_card
+from cxr_core.inference.model_card import load_card
 from ui.blocks import download_table, offer_download, page_header, show_history
 from ui.errors import show_errors
 from ui.judge import (

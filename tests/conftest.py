@@ -126,7 +126,7 @@ def tiny_run(demo_data, until):
 def ungated_model(tmp_path_factory):
     """The shipped classifier without its gate, which would refuse drawings, and sure of whatever it answers."""
     from cxr_core.config import SHIPPED_MODEL_DIR
-    from cxr_core.gate import GATE_FILES
+    from cxr_core.inference.input_gate import GATE_FILES
     from cxr_core.operating_point import save_operating_point
 
     folder = tmp_path_factory.mktemp("ungated") / "model"

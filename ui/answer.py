@@ -6,16 +6,21 @@ from datetime import datetime
 
 import streamlit as st
 
-from cxr_core.answers import answer_upload, confidence_sentence, load_track_record, operating_sentence
 from cxr_core.classes import class_label
-from cxr_core.classifier import Classifier
 from cxr_core.explain.overlay import COLOUR_MAPS, MAP_METHODS, MapUnavailable
 from cxr_core.figures import colour_bar_figure, probability_figure
-from cxr_core.gate import Neighbour
 from cxr_core.imaging.display import SCREEN_SIDE, png_bytes, shrink
 from cxr_core.imaging.reader import is_dicom
-from cxr_core.many import safe_stem
-from cxr_core.neighbours import find_neighbours
+from cxr_core.inference.batch_prediction import safe_stem
+from cxr_core.inference.classifier import Classifier
+from cxr_core.inference.input_gate import Neighbour
+from cxr_core.inference.nearest_images import find_neighbours
+from cxr_core.inference.selective_prediction import (
+    answer_upload,
+    confidence_sentence,
+    load_track_record,
+    operating_sentence,
+)
 from cxr_core.scan_report import model_facts, scan_report
 from ui.blocks import offer_download, progress_bars, show_figure
 from ui.data import show_pictures
@@ -56,15 +61,15 @@ def answer_scan(classifier, data, layer, method):
     Args:
         classifier: classifier.Classifier.
         data: bytes of the file.
-        layer, method: as for `answers.answer_upload`. Where the method cannot be had, the page says why and
+        layer, method: as for `selective_prediction.answer_upload`. Where the method cannot be had, the page says why and
             Grad-CAM takes its place.
 
     Returns:
-        (answer, answer_again): answers.Answer, and a callable that returns it again. A download keeps the callable
+        (answer, answer_again): selective_prediction.Answer, and a callable that returns it again. A download keeps the callable
         until it is clicked, and with it the file's bytes, but no decoded picture.
 
     Raises:
-        reader.UnreadablePicture: as `answers.answer_upload`.
+        reader.UnreadablePicture: as `selective_prediction.answer_upload`.
     """
     answer = answer_upload(classifier, data, layer)
     maps = None if method == "Grad-CAM" else _further_maps(classifier, data, answer.prediction.image_u8, layer, method)
@@ -100,7 +105,7 @@ def show_verdict(answer, classifier, folder):
     """Show the answer, or why there is none.
 
     Args:
-        answer: answers.Answer.
+        answer: selective_prediction.Answer.
         classifier: the classifier.Classifier that answered.
         folder: Path of the model folder, for its record on its own test images.
 
@@ -147,7 +152,7 @@ def offer_downloads(name, data, answer_again, classifier, *, with_numbers, look)
 
     Args:
         name, data: str and bytes, the file's.
-        answer_again: callable that returns the answers.Answer.
+        answer_again: callable that returns the selective_prediction.Answer.
         classifier: the classifier.Classifier that answered.
         with_numbers: bool, whether probabilities and maps are shown.
         look: dict of alpha and colour_map, as for `overlay.overlay_map`.

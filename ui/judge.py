@@ -7,7 +7,6 @@ import numpy as np
 import streamlit as st
 
 from cxr_core.calibration import calibration_error, reliability_bins
-from cxr_core.card import load_card
 from cxr_core.classes import class_label
 from cxr_core.evaluate import (
     class_curves,
@@ -20,6 +19,8 @@ from cxr_core.evaluate import (
     table_probabilities,
 )
 from cxr_core.figures import confusion_figure, roc_figure
+from cxr_core.inference.model_card import load_card
+from cxr_core.inference.temperature_scaling import apply_temperature
 from cxr_core.operating_point import (
     abstention_for_accuracy,
     coverage_curve,
@@ -31,7 +32,6 @@ from cxr_core.operating_point import (
 from cxr_core.repeats import repeated_runs
 from cxr_core.report import REPORT_FILES, render_report, report_facts
 from cxr_core.runs import Run, list_runs
-from cxr_core.temperature import apply_temperature
 from cxr_core.trust_figures import (
     alarm_figure,
     coverage_figure,

@@ -11,7 +11,7 @@ import streamlit as st
 from cxr_core.classes import class_label
 from cxr_core.imaging.display import SCREEN_SIDE
 from cxr_core.imaging.zip_archive import RefusedArchive
-from cxr_core.many import (
+from cxr_core.inference.batch_prediction import (
     MAX_FILES,
     answer_many,
     bytes_sources,
@@ -67,7 +67,7 @@ def answer_given(classifier, uploads, directory):
         directory: str, a folder or ZIP on this computer, where there are no uploads.
 
     Returns:
-        list of many.Item that keep a thumbnail each; the page stops with a sentence where a ZIP is refused, or
+        list of batch_prediction.Item that keep a thumbnail each; the page stops with a sentence where a ZIP is refused, or
         where they are too many.
     """
     key = (classifier, directory, tuple(upload.file_id for upload in uploads))
@@ -114,13 +114,13 @@ def show_many(items, classifier, layer, look):
     """Show how many got which answer, the table, and its downloads.
 
     Args:
-        items: list of many.Item, at least one.
+        items: list of batch_prediction.Item, at least one.
         classifier: the classifier.Classifier that answered.
-        layer: as for `many.write_overlays`.
+        layer: as for `batch_prediction.write_overlays`.
         look: dict of alpha and colour_map, as for `overlay.overlay_map`.
 
     Returns:
-        many.Item whose row was clicked, or None.
+        batch_prediction.Item whose row was clicked, or None.
     """
     st.subheader(f"{len(items):,} pictures: {_counted(items)}")
     chosen = _show_table(items, classifier.classes)

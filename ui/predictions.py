@@ -5,9 +5,9 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from cxr_core.card import load_card
 from cxr_core.classes import class_label
 from cxr_core.evaluate import evaluate_predictions, prediction_groups, score_table, table_probabilities
+from cxr_core.inference.model_card import load_card
 from cxr_core.splits.leakage import leakage_sentence
 from ui.blocks import progress_bar
 from ui.data import choose_dataset, show_pictures

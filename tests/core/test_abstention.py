@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from sklearn import metrics as sk
 
-from cxr_core.card import load_card
 from cxr_core.config import SHIPPED_MODEL_DIR
+from cxr_core.inference.model_card import load_card
 from cxr_core.operating_point import (
     abstention_for_accuracy,
     answer_shares,

@@ -1,4 +1,4 @@
-"""answers.py: when a label is given, when not, and what is said beside it."""
+"""selective_prediction.py: when a label is given, when not, and what is said beside it."""
 
 from dataclasses import replace
 
@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 from picture_files import dicom
 
-from cxr_core.answers import (
+from cxr_core.data.phantoms import draw_phantom
+from cxr_core.explain.overlay import overlay_map
+from cxr_core.inference.classifier import load_classifier
+from cxr_core.inference.selective_prediction import (
     answer_row,
     answer_upload,
     confidence_sentence,
@@ -15,9 +18,6 @@ from cxr_core.answers import (
     load_track_record,
     look_at,
 )
-from cxr_core.classifier import load_classifier
-from cxr_core.data.phantoms import draw_phantom
-from cxr_core.explain.overlay import overlay_map
 
 
 @pytest.fixture(scope="module")

@@ -26,9 +26,9 @@ from starlette.testclient import TestClient
 from cxr_core import api as api_module
 from cxr_core import cli
 from cxr_core.api import MAX_FILES, build_api, read_token
-from cxr_core.classifier import load_classifier
 from cxr_core.config import SHIPPED_MODEL_DIR
 from cxr_core.data.phantoms import draw_phantom
+from cxr_core.inference.classifier import load_classifier
 
 TOKEN = "a token of this test"
 

@@ -1,11 +1,11 @@
-"""calibration.py and temperature.py on constructed probabilities whose answer is known."""
+"""calibration.py and temperature_scaling.py on constructed probabilities whose answer is known."""
 
 import numpy as np
 import pytest
 from scipy.special import softmax
 
 from cxr_core.calibration import calibration_error, fit_temperature, reliability_bins
-from cxr_core.temperature import apply_temperature
+from cxr_core.inference.temperature_scaling import apply_temperature
 
 
 def calibrated_case(n=6000, seed=0):

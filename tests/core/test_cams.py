@@ -5,9 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cxr_core.answers import answer_upload
-from cxr_core.card import Card
-from cxr_core.classifier import Classifier, load_classifier
 from cxr_core.config import SHIPPED_MODEL_DIR
 from cxr_core.data.phantoms import draw_phantom
 from cxr_core.explain.grad_cam_plus_plus import plus_plus_maps, weigh_plus_plus
@@ -15,6 +12,9 @@ from cxr_core.explain.intermediate_tensors import open_inside
 from cxr_core.explain.overlay import MapUnavailable, scale_maps
 from cxr_core.explain.score_cam import score_maps
 from cxr_core.imaging.preprocessing import Preprocessing
+from cxr_core.inference.classifier import Classifier, load_classifier
+from cxr_core.inference.model_card import Card
+from cxr_core.inference.selective_prediction import answer_upload
 from cxr_core.system.onnx_session import open_session
 
 keras = pytest.importorskip("keras", reason="the reference needs TensorFlow, which is not installed")

@@ -121,7 +121,7 @@ def test_the_confusion_matrix_of_an_epoch_gives_its_validation_accuracy(tiny_run
 
 
 def test_the_maps_of_the_best_epoch_are_those_of_the_exported_classifier(tiny_run):
-    from cxr_core.classifier import load_classifier
+    from cxr_core.inference.classifier import load_classifier
 
     best = int(tiny_run.epochs().set_index("epoch")["val_loss"].idxmin())
     watched, seen = load_watched(tiny_run), load_watched_epoch(tiny_run, best)

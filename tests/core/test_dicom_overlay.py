@@ -11,11 +11,11 @@ from picture_files import dicom
 from pydicom.uid import SecondaryCaptureImageStorage
 
 from cxr_core import cli
-from cxr_core.answers import answer_upload
-from cxr_core.classifier import load_classifier
 from cxr_core.data.phantoms import draw_phantom
 from cxr_core.dicom_overlay import overlay_dicom
 from cxr_core.imaging.reader import decode_picture
+from cxr_core.inference.classifier import load_classifier
+from cxr_core.inference.selective_prediction import answer_upload
 
 PICTURE = draw_phantom("covid", np.random.default_rng(1))
 MADE = datetime(2026, 3, 4, 5, 6, 7)

@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 from sklearn import metrics as sk
 
-from cxr_core.classifier import load_classifier
 from cxr_core.config import SHIPPED_MODEL_DIR
 from cxr_core.data.dataset import scan_dataset
 from cxr_core.evaluate import (
@@ -21,6 +20,7 @@ from cxr_core.evaluate import (
     soften_predictions,
     table_probabilities,
 )
+from cxr_core.inference.classifier import load_classifier
 
 CLASSES = ("normal", "covid", "virus")
 

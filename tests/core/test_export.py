@@ -6,9 +6,9 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from cxr_core.card import load_card
 from cxr_core.config import SHIPPED_MODEL_DIR
 from cxr_core.imaging.reader import read_picture
+from cxr_core.inference.model_card import load_card
 
 keras = pytest.importorskip("keras", reason="training needs TensorFlow, which is not installed")
 import tensorflow as tf  # noqa: E402

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 from conftest import draw_texture
 
-from cxr_core.answers import answer_upload
-from cxr_core.classifier import load_classifier
 from cxr_core.data.phantoms import draw_phantom
 from cxr_core.imaging.photo_detection import FILM_SIDES, count_film_sides
 from cxr_core.imaging.reader import read_picture
+from cxr_core.inference.classifier import load_classifier
+from cxr_core.inference.selective_prediction import answer_upload
 
 NOTE = "Straight edges surround"
 CORNERS = np.float32([[60, 50], [350, 62], [340, 345], [52, 352]])

@@ -1,4 +1,4 @@
-"""gate.py and gate_fit.py: what a gate refuses, against scikit-learn and numpy; negatives.py: what it is fitted on."""
+"""input_gate.py and gate_fit.py: what a gate refuses, against scikit-learn and numpy; negatives.py: what it is fitted on."""
 
 import json
 import shutil
@@ -11,11 +11,11 @@ import pytest
 from sklearn.metrics.pairwise import cosine_similarity
 
 from cxr_core import gate_fit
-from cxr_core.card import load_card
-from cxr_core.classifier import load_classifier
 from cxr_core.config import SHIPPED_MODEL_DIR
 from cxr_core.data.phantoms import draw_phantom
-from cxr_core.gate import MEASURES, NO_CHEST, UNLIKE, gate_measures, load_gate, save_gate
+from cxr_core.inference.classifier import load_classifier
+from cxr_core.inference.input_gate import MEASURES, NO_CHEST, UNLIKE, gate_measures, load_gate, save_gate
+from cxr_core.inference.model_card import load_card
 from cxr_core.negatives import altered_radiographs, mild_copy, strange_pictures
 from cxr_core.publish import figures_markdown
 

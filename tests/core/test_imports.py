@@ -40,7 +40,7 @@ def test_all_of_the_core_but_training_and_export_works_without_tensorflow(run_py
 
 
 def test_predicting_loads_neither_tensorflow_nor_pandas(run_python):
-    code = "import cxr_core.cli, cxr_core.classifier, cxr_core.explain.overlay"
+    code = "import cxr_core.cli, cxr_core.inference.classifier, cxr_core.explain.overlay"
     assert not loaded_after(run_python, code) & {"tensorflow", "keras", "pandas", "sklearn", "streamlit"}
 
 

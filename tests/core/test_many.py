@@ -1,4 +1,4 @@
-"""many.py: rows of many files equal the single answers, whatever stands between them."""
+"""batch_prediction.py: rows of many files equal the single answers, whatever stands between them."""
 
 import csv
 import io
@@ -12,12 +12,10 @@ import pytest
 from picture_files import dicom, zip_of
 
 from cxr_core import cli
-from cxr_core.answers import answer_row, answer_upload
-from cxr_core.classifier import load_classifier
 from cxr_core.data.phantoms import draw_phantom
 from cxr_core.imaging.display import shrink
 from cxr_core.imaging.zip_archive import RefusedArchive
-from cxr_core.many import (
+from cxr_core.inference.batch_prediction import (
     Source,
     answer_many,
     bytes_sources,
@@ -28,6 +26,8 @@ from cxr_core.many import (
     rows_csv,
     write_overlays,
 )
+from cxr_core.inference.classifier import load_classifier
+from cxr_core.inference.selective_prediction import answer_row, answer_upload
 
 
 @pytest.fixture(scope="module")

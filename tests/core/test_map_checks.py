@@ -5,9 +5,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from cxr_core.classifier import load_classifier
 from cxr_core.config import SHIPPED_MODEL_DIR
 from cxr_core.imaging.lung_segmentation import LungRegion
+from cxr_core.inference.classifier import load_classifier
 from cxr_core.map_checks import STEPS, attention_in_lungs, check_maps
 
 

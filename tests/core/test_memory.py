@@ -10,7 +10,7 @@ import pytest
 def test_a_batch_through_the_network_leaves_little_memory_behind(run_python):
     code = (
         "import json, numpy, psutil\n"
-        "from cxr_core.classifier import load_classifier\n"
+        "from cxr_core.inference.classifier import load_classifier\n"
         "from cxr_core.config import SHIPPED_MODEL_DIR\n"
         "from cxr_core.system.memory import release_memory\n"
         "classifier, memory = load_classifier(SHIPPED_MODEL_DIR), psutil.Process().memory_info\n"

@@ -1,4 +1,4 @@
-"""neighbours.py: a training picture is found under its name, and only if it is that picture."""
+"""nearest_images.py: a training picture is found under its name, and only if it is that picture."""
 
 from dataclasses import replace
 
@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
-from cxr_core.classifier import load_classifier
 from cxr_core.data.phantoms import draw_phantom
-from cxr_core.gate import Gate, Neighbour, unit_vectors
-from cxr_core.neighbours import find_neighbours
+from cxr_core.inference.classifier import load_classifier
+from cxr_core.inference.input_gate import Gate, Neighbour, unit_vectors
+from cxr_core.inference.nearest_images import find_neighbours
 
 FILES = ("covid/a.png", "normal/b.png")
 

@@ -13,10 +13,10 @@ import pytest
 from picture_files import dicom
 
 from cxr_core import cli
-from cxr_core.answers import answer_upload, operating_sentence
-from cxr_core.classifier import load_classifier
 from cxr_core.config import NOTICE, SHIPPED_MODEL_DIR
 from cxr_core.data.phantoms import draw_phantom
+from cxr_core.inference.classifier import load_classifier
+from cxr_core.inference.selective_prediction import answer_upload, operating_sentence
 from cxr_core.scan_report import model_facts, scan_report
 
 MADE = datetime(2026, 3, 4, 5, 6, tzinfo=UTC)

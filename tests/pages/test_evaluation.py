@@ -5,8 +5,8 @@ import shutil
 import numpy as np
 import pytest
 
-from cxr_core.card import load_card
 from cxr_core.config import SHIPPED_MODEL_DIR
+from cxr_core.inference.model_card import load_card
 
 from .test_pages import open_page, said
 

@@ -3,9 +3,9 @@
 import pytest
 
 from cxr_core import map_checks, shortcuts
-from cxr_core.card import load_card
 from cxr_core.config import SHIPPED_MODEL_DIR
 from cxr_core.data.phantoms import DEMO_NOTE
+from cxr_core.inference.model_card import load_card
 
 from .test_pages import open_page, said
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from cxr_core.classes import class_label
-from cxr_core.classifier import Prediction
 from cxr_core.explain.overlay import overlay_map
-from cxr_core.gate import MEASURES, Verdict, gate_measures
 from cxr_core.imaging.image_properties import TEXT_MARKS, count_text_marks
 from cxr_core.imaging.photo_detection import FILM_SIDES, count_film_sides
 from cxr_core.imaging.reader import open_picture
+from cxr_core.inference.classifier import Prediction
+from cxr_core.inference.input_gate import MEASURES, Verdict, gate_measures
 
 # Below this difference between the two highest probabilities a classifier is not sure whose card names no limit.
 MARGIN = 0.2
@@ -45,7 +45,7 @@ class Answer:
         reasons: tuple of str, why there is no answer; empty when there is one.
         notes: tuple of str, what to mind all the same.
         prediction: classifier.Prediction, the numbers behind it, for an expert.
-        verdict: gate.Verdict, or None where the model has no gate.
+        verdict: input_gate.Verdict, or None where the model has no gate.
     """
 
     status: str
@@ -57,7 +57,7 @@ class Answer:
 
     @property
     def neighbours(self):
-        """The nearest training pictures, tuple of gate.Neighbour; empty where the model has no gate."""
+        """The nearest training pictures, tuple of input_gate.Neighbour; empty where the model has no gate."""
         return self.verdict.neighbours if self.verdict else ()
 
     @property
@@ -200,7 +200,7 @@ def operating_sentence(card, prediction):
     """Say on which side of the classifier's operating point a picture falls.
 
     Args:
-        card: card.Card.
+        card: model_card.Card.
         prediction: classifier.Prediction.
 
     Returns:

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from cxr_core.card import Card, load_card
 from cxr_core.explain.overlay import MAP_METHODS, scale_maps
-from cxr_core.gate import Gate, load_gate
 from cxr_core.imaging.reader import open_picture
+from cxr_core.inference.input_gate import Gate, load_gate
+from cxr_core.inference.model_card import Card, load_card
+from cxr_core.inference.temperature_scaling import apply_temperature
 from cxr_core.system.onnx_session import open_session, run_graph
-from cxr_core.temperature import apply_temperature
 
 
 @dataclass(frozen=True)
@@ -51,10 +51,10 @@ class Classifier:
     """An opened model folder. Immutable and safe to share between threads.
 
     Attributes:
-        card: card.Card.
+        card: model_card.Card.
         session: onnxruntime.InferenceSession of its graph.
         path: Path of the graph, or None where it was not opened from a folder.
-        gate: gate.Gate, or None where none was fitted for the model.
+        gate: input_gate.Gate, or None where none was fitted for the model.
     """
 
     card: Card

@@ -13,10 +13,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from cxr_core.answers import answer_row, answer_upload, error_row
 from cxr_core.imaging.display import display_rgb, jpeg_bytes, shrink
 from cxr_core.imaging.reader import PICTURE_ENDINGS, UnreadablePicture, check_file_size, is_picture_file
 from cxr_core.imaging.zip_archive import RefusedArchive, is_zip, list_pictures
+from cxr_core.inference.selective_prediction import answer_row, answer_upload, error_row
 
 # What a page takes at once; the command line takes any number.
 MAX_FILES = 2_000
@@ -44,7 +44,7 @@ class Item:
 
     Attributes:
         source: Source.
-        row: dict, as `answers.answer_row` or `answers.error_row` makes it.
+        row: dict, as `selective_prediction.answer_row` or `selective_prediction.error_row` makes it.
         kept: what `keep` returned; None where there was no answer to keep anything of.
     """
 
@@ -133,12 +133,12 @@ def iter_answers(classifier, sources, *, layer=None, keep=None):
     """Answer files, several at a time; a bad one never stops the rest.
 
     Every row is the one that the file gets alone: gate, temperature and abstention are those of
-    `answers.answer_upload`. Only the few files that are being answered are in memory.
+    `selective_prediction.answer_upload`. Only the few files that are being answered are in memory.
 
     Args:
         classifier: classifier.Classifier.
         sources: iterable of Source.
-        layer: as for `answers.answer_upload`.
+        layer: as for `selective_prediction.answer_upload`.
         keep: callable(number, answer) whose result stays with the Item, or None. Numbers count from 1. It is
             called from several threads.
 
@@ -161,7 +161,7 @@ def flat_row(row, classes):
     """Return a row as one line of a table.
 
     Args:
-        row: dict as `answers.answer_row` makes it.
+        row: dict as `selective_prediction.answer_row` makes it.
         classes: sequence of str.
 
     Returns:
@@ -205,7 +205,7 @@ def rows_csv(rows, classes):
     """Return rows as the text of a CSV file, str; a file name that a spreadsheet would calculate gets an apostrophe.
 
     Args:
-        rows: list of dict, as `answers.answer_row` makes them.
+        rows: list of dict, as `selective_prediction.answer_row` makes them.
         classes: sequence of str.
     """
     stream = io.StringIO()
@@ -225,7 +225,7 @@ def write_overlays(target, classifier, sources, *, side, layer=None, alpha=0.4, 
         classifier: classifier.Classifier.
         sources: sequence of Source; those that get no answer are left out.
         side: int, longest side of an overlay in pixels.
-        layer: as for `answers.answer_upload`.
+        layer: as for `selective_prediction.answer_upload`.
         alpha, colour_map: as for `overlay.overlay_map`.
         progress: callable(done, total) or None.
 

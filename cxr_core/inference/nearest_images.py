@@ -16,7 +16,7 @@ def find_neighbours(classifier, neighbours, roots):
 
     Args:
         classifier: classifier.Classifier with a gate.
-        neighbours: sequence of gate.Neighbour of that gate.
+        neighbours: sequence of input_gate.Neighbour of that gate.
         roots: iterable of str or Path, folders of classes; those that are missing are passed over.
 
     Returns:
