@@ -36,8 +36,9 @@ from cxr_core.config import SHIPPED_MODEL_DIR
 from cxr_core.data.phantoms import draw_phantom
 from cxr_core.imaging.preprocessing import Preprocessing
 from cxr_core.imaging.reader import decode_picture
-from cxr_core.inference.batch_prediction import answer_many, path_sources
+from cxr_core.inference.batch_prediction import answer_many
 from cxr_core.inference.classifier import load_classifier
+from cxr_core.inference.image_sources import path_sources
 from cxr_core.inference.selective_prediction import answer_upload
 from cxr_core.system.files import read_json
 

@@ -27,7 +27,8 @@ from starlette.requests import ClientDisconnect
 
 from cxr_core.config import MAX_FILE_BYTES, NOTICE
 from cxr_core.imaging.display import SCREEN_SIDE, png_bytes, shrink
-from cxr_core.inference.batch_prediction import Source, answer_many
+from cxr_core.inference.batch_prediction import answer_many
+from cxr_core.inference.image_sources import Source
 
 MAX_FILES = 100
 MAX_REQUEST_BYTES = 2 * MAX_FILE_BYTES

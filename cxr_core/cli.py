@@ -574,8 +574,10 @@ def _export_mlflow(options):
 
 
 def _predict(options):
-    from cxr_core.inference.batch_prediction import answer_many, path_sources, rows_csv
+    from cxr_core.inference.batch_prediction import answer_many
     from cxr_core.inference.classifier import load_classifier
+    from cxr_core.inference.image_sources import path_sources
+    from cxr_core.inference.prediction_rows import rows_csv
     from cxr_core.system.files import write_text
 
     classifier = load_classifier(options.model)

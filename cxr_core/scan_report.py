@@ -11,7 +11,8 @@ from cxr_core.config import NOTICE
 from cxr_core.explain.overlay import colour_bar
 from cxr_core.imaging.display import display_rgb, jpeg_bytes, shrink
 from cxr_core.inference.model_card import card_figures, figure_words
-from cxr_core.inference.selective_prediction import confidence_sentence, load_track_record, operating_sentence
+from cxr_core.inference.selective_prediction import operating_sentence
+from cxr_core.inference.track_record import confidence_sentence, load_track_record
 from cxr_core.templates import render_template
 
 # Sharp on paper at half a page's width, and about 100 kB a picture.
@@ -25,7 +26,7 @@ class ModelFacts:
     Attributes:
         name: str, of its card.
         digest: str, `Classifier.digest`.
-        record: as `selective_prediction.load_track_record` returns it.
+        record: as `track_record.load_track_record` returns it.
         figures: list of dict, as `model_card.figure_words` makes them.
         limits: tuple of str, sentences.
     """

@@ -1,41 +1,23 @@
 """Many pictures at once: files, folders and ZIPs to one row each, the same that each would get alone."""
 
-import csv
-import io
 import os
 import re
 import zipfile
 from collections import deque
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from cxr_core.imaging.display import display_rgb, jpeg_bytes, shrink
-from cxr_core.imaging.reader import PICTURE_ENDINGS, UnreadablePicture, check_file_size, is_picture_file
-from cxr_core.imaging.zip_archive import RefusedArchive, is_zip, list_pictures
-from cxr_core.inference.selective_prediction import answer_row, answer_upload, error_row
+from cxr_core.imaging.reader import UnreadablePicture
+from cxr_core.inference.image_sources import Source, read_source
+from cxr_core.inference.prediction_rows import answer_row, error_row
+from cxr_core.inference.selective_prediction import answer_upload
 
 # What a page takes at once; the command line takes any number.
 MAX_FILES = 2_000
 _MAX_THREADS = 4
-# What a spreadsheet would take for a formula at the beginning of a cell.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-
-
-@dataclass(frozen=True)
-class Source:
-    """One file to be answered.
-
-    Attributes:
-        name: str, only ever shown, never used as a path.
-        read: callable that returns its bytes; raises OSError or `reader.UnreadablePicture`.
-    """
-
-    name: str
-    read: Callable
 
 
 @dataclass(frozen=True)
@@ -44,71 +26,13 @@ class Item:
 
     Attributes:
         source: Source.
-        row: dict, as `selective_prediction.answer_row` or `selective_prediction.error_row` makes it.
+        row: dict, as `prediction_rows.answer_row` or `prediction_rows.error_row` makes it.
         kept: what `keep` returned; None where there was no answer to keep anything of.
     """
 
     source: Source
     row: dict
     kept: Any = None
-
-
-def bytes_sources(name, data):
-    """Return the Sources in an upload: the file itself, or every picture of a ZIP.
-
-    Args:
-        name: str.
-        data: bytes.
-
-    Returns:
-        list of Source.
-
-    Raises:
-        zip_archive.RefusedArchive: a ZIP that is broken, too large or not honest, or holds no pictures.
-    """
-    if not is_zip(data):
-        return [Source(name, lambda: data)]
-    return _zip_sources(io.BytesIO(data), "")
-
-
-def path_sources(path):
-    """Return the Sources at a path: a file, all pictures in a folder and below it, or all of a ZIP.
-
-    A file that is missing, a folder without pictures and a ZIP that is refused are one Source each, which
-    raises when it is read.
-
-    Args:
-        path: Path.
-
-    Returns:
-        list of Source.
-    """
-    try:
-        if path.is_dir():
-            return _folder_sources(path)
-        with path.open("rb") as file:
-            is_archive = is_zip(file.read(4))
-        if not is_archive:
-            return [Source(str(path), partial(_read_file, path))]
-        # It stays open until the last of its pictures is forgotten.
-        return _zip_sources(path.open("rb"), f"{path}/")
-    except (RefusedArchive, UnreadablePicture, OSError) as error:
-        return [failing_source(str(path), error)]
-
-
-def failing_source(name, error):
-    """Return a Source that raises `error` when it is read: one row with its sentence."""
-    return Source(name, partial(_fail, error))
-
-
-def read_source(source):
-    """Return a Source's bytes; `reader.UnreadablePicture` says in a sentence why they cannot be had."""
-    try:
-        return source.read()
-    except RefusedArchive as error:
-        raise UnreadablePicture(str(error)) from error
-    except OSError as error:
-        raise UnreadablePicture(f"The file cannot be opened: {error.strerror}.") from error
 
 
 def answer_many(classifier, sources, *, layer=None, keep=None, progress=None):
@@ -155,66 +79,6 @@ def iter_answers(classifier, sources, *, layer=None, keep=None):
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
-
-
-def flat_row(row, classes):
-    """Return a row as one line of a table.
-
-    Args:
-        row: dict as `selective_prediction.answer_row` makes it.
-        classes: sequence of str.
-
-    Returns:
-        dict of `file`, `status`, `label`, `p_<class>` for every class, `confidence` (the highest probability),
-        `margin` (highest less second: the smaller, the more doubt), `reasons`, `notes` and `error`; None where a
-        value is missing.
-    """
-    probabilities = [row["probabilities"].get(name) for name in classes]
-    known = row["status"] != "error"
-    return {
-        "file": row["file"],
-        "status": row["status"],
-        "label": row["label"],
-        **{f"p_{name}": p for name, p in zip(classes, probabilities, strict=True)},
-        "confidence": max(probabilities) if known else None,
-        "margin": _margin(probabilities) if known else None,
-        "reasons": " ".join(row["reasons"]),
-        "notes": " ".join(row["notes"]),
-        "error": row["error"],
-    }
-
-
-def sort_items(items, by):
-    """Return Items in another order; those that could not be read come last.
-
-    Args:
-        items: list of Item.
-        by: a class name, the most probable first, or "doubt", the smallest margin first.
-    """
-
-    def key(item):
-        probabilities = item.row["probabilities"]
-        if not probabilities:
-            return (1, 0.0)
-        return (0, _margin(probabilities.values()) if by == "doubt" else -probabilities[by])
-
-    return sorted(items, key=key)
-
-
-def rows_csv(rows, classes):
-    """Return rows as the text of a CSV file, str; a file name that a spreadsheet would calculate gets an apostrophe.
-
-    Args:
-        rows: list of dict, as `selective_prediction.answer_row` makes them.
-        classes: sequence of str.
-    """
-    stream = io.StringIO()
-    writer = csv.DictWriter(stream, flat_row(error_row("", ""), classes), lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        name = f"'{row['file']}" if row["file"].startswith(_FORMULA) else row["file"]
-        writer.writerow(flat_row(row | {"file": name}, classes))
-    return stream.getvalue()
 
 
 def write_overlays(target, classifier, sources, *, side, layer=None, alpha=0.4, colour_map="jet", progress=None):
@@ -271,11 +135,6 @@ def picture_thumbnail(answer, side):
     return jpeg_bytes(display_rgb(shrink(answer.prediction.picture, side)))
 
 
-def _margin(probabilities):
-    second, first = sorted(probabilities)[-2:]
-    return first - second
-
-
 def _read_or_sentence(source):
     try:
         return read_source(source), None
@@ -291,45 +150,3 @@ def _answer(classifier, source, number, data, error, layer, keep):
     except UnreadablePicture as broken:
         return Item(source, error_row(source.name, str(broken)))
     return Item(source, answer_row(source.name, answer), keep(number, answer) if keep else None)
-
-
-def _zip_sources(file, prefix):
-    try:
-        pictures = list_pictures(file)
-        if not pictures:
-            raise RefusedArchive(f"The ZIP holds no pictures ({' '.join(PICTURE_ENDINGS)}).")
-    except RefusedArchive:
-        file.close()
-        raise
-    return [Source(prefix + name, read) for name, read in pictures]
-
-
-def _folder_sources(folder):
-    pictures = [
-        path
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and not _is_hidden(path.relative_to(folder)) and _may_be_picture(path)
-    ]
-    if not pictures:
-        raise UnreadablePicture("There is no picture in this folder.")
-    return [Source(str(path), partial(_read_file, path)) for path in pictures]
-
-
-def _is_hidden(path):
-    return any(part.startswith(".") for part in path.parts)
-
-
-def _may_be_picture(path):
-    try:
-        return is_picture_file(path)
-    except OSError:
-        return True  # it gets its own sentence when it is read
-
-
-def _read_file(path):
-    check_file_size(path.stat().st_size)
-    return path.read_bytes()
-
-
-def _fail(error):
-    raise error

@@ -1,10 +1,7 @@
 """An answer as a careful colleague would give it: a label, or none with the reasons, and what to mind."""
 
-import csv
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 
@@ -20,9 +17,6 @@ from cxr_core.inference.input_gate import MEASURES, Verdict, gate_measures
 MARGIN = 0.2
 # Above this share of coloured pixels a radiograph was photographed, or dyed by whoever published it.
 TINTED_SHARE = 0.2
-# How wide a band of confidence may be asked for its record, and how few images are too few to tell.
-_BANDS = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
-_FEW = 5
 
 TEXT_NOTE = (
     "Letters or arrows stand in this picture: a classifier can read them instead of lungs, and they may name a person."
@@ -126,74 +120,6 @@ def judge_prediction(classifier, prediction, measures, picture_notes):
         notes += picture_notes
     label = None if reasons else prediction.label
     return Answer("abstain" if reasons else "ok", label, tuple(reasons), tuple(notes), prediction, verdict)
-
-
-def answer_row(name, answer):
-    """Return an Answer as JSON takes it: the row that the command line and the API give for a file."""
-    probabilities = zip(answer.prediction.classes, answer.prediction.probabilities, strict=True)
-    return {
-        "file": name,
-        "status": answer.status,
-        "label": answer.label,
-        "probabilities": {class_name: float(p) for class_name, p in probabilities},
-        "reasons": list(answer.reasons),
-        "notes": list(answer.notes),
-        "nearest": [{"class": n.class_name, "similarity": round(n.similarity, 4)} for n in answer.neighbours],
-        "error": None,
-    }
-
-
-def error_row(name, sentence):
-    """Return the row of a file that could not be answered at all."""
-    empty = {"label": None, "probabilities": {}, "reasons": [], "notes": [], "nearest": []}
-    return {"file": name, "status": "error", **empty, "error": sentence}
-
-
-def load_track_record(folder):
-    """Read how sure a classifier was of its own test images, and whether it was right.
-
-    Args:
-        folder: str or Path of a model folder.
-
-    Returns:
-        (confidence, right): float and bool arrays (N,); empty where nothing was kept.
-    """
-    path = Path(folder) / "predictions.csv"
-    if not path.exists():
-        return np.empty(0), np.empty(0, bool)
-    return _record_in(path, path.stat().st_mtime_ns)
-
-
-@lru_cache(8)
-def _record_in(path, _mtime_ns):
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["split"] == "test"]
-    return np.array([float(r["confidence"]) for r in rows]), np.array([r["right"] == "True" for r in rows], bool)
-
-
-def confidence_sentence(confidence, record):
-    """Say how often the classifier was right when it was about as sure as this.
-
-    Args:
-        confidence: float in [0, 1].
-        record: as `load_track_record` returns it.
-
-    Returns:
-        str, one sentence; None where there is no record.
-    """
-    known, right = record
-    if not len(known):
-        return None
-    low, high = next((a, b) for a, b in zip(_BANDS, _BANDS[1:], strict=False) if confidence <= b)
-    inside = (known > low) & (known <= high)
-    if inside.sum() < _FEW:
-        return (
-            f"It was between {low:.0%} and {high:.0%} sure of only {inside.sum()} of its test images: too few to tell."
-        )
-    return (
-        f"Of the {inside.sum()} test images it was between {low:.0%} and {high:.0%} sure of, "
-        f"{right[inside].sum()} were right ({100 * right[inside].mean():.3g}%)."
-    )
 
 
 def operating_sentence(card, prediction):

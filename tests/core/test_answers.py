@@ -10,14 +10,9 @@ from picture_files import dicom
 from cxr_core.data.phantoms import draw_phantom
 from cxr_core.explain.overlay import overlay_map
 from cxr_core.inference.classifier import load_classifier
-from cxr_core.inference.selective_prediction import (
-    answer_row,
-    answer_upload,
-    confidence_sentence,
-    judge_prediction,
-    load_track_record,
-    look_at,
-)
+from cxr_core.inference.prediction_rows import answer_row
+from cxr_core.inference.selective_prediction import answer_upload, judge_prediction, look_at
+from cxr_core.inference.track_record import confidence_sentence, load_track_record
 
 
 @pytest.fixture(scope="module")

@@ -15,19 +15,11 @@ from cxr_core import cli
 from cxr_core.data.phantoms import draw_phantom
 from cxr_core.imaging.display import shrink
 from cxr_core.imaging.zip_archive import RefusedArchive
-from cxr_core.inference.batch_prediction import (
-    Source,
-    answer_many,
-    bytes_sources,
-    flat_row,
-    iter_answers,
-    numbered_name,
-    path_sources,
-    rows_csv,
-    write_overlays,
-)
+from cxr_core.inference.batch_prediction import answer_many, iter_answers, numbered_name, write_overlays
 from cxr_core.inference.classifier import load_classifier
-from cxr_core.inference.selective_prediction import answer_row, answer_upload
+from cxr_core.inference.image_sources import Source, bytes_sources, path_sources
+from cxr_core.inference.prediction_rows import answer_row, flat_row, rows_csv
+from cxr_core.inference.selective_prediction import answer_upload
 
 
 @pytest.fixture(scope="module")
