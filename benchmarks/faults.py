@@ -23,7 +23,7 @@ import pandas as pd
 from benchmarks.report import judge_target, print_table, write_result
 from cxr_core.data.phantoms import draw_demo_data
 from cxr_core.jobs import JobPlan, create_job
-from cxr_core.recipes import make_config
+from cxr_core.recipes.training_config import make_config
 from cxr_core.runs import Run, create_run, resume_run, start_run
 
 CURVES = ["loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"]
@@ -134,7 +134,7 @@ def kill_a_node(config, folder, seeds):
     """Repeat a training on a Ray cluster of two nodes, and kill one node while it trains.
 
     Args:
-        config: recipes.TrainingConfig.
+        config: training_config.TrainingConfig.
         folder: Path of an empty folder for the job and its runs.
         seeds: tuple of int, at least two; each node trains one at a time.
 

@@ -57,7 +57,7 @@ def measure_batches(folder, n_batches, rounds):
     from cxr_core.data.dataset import scan_dataset
     from cxr_core.data.prepared_images import prepare_images, read_images
     from cxr_core.model import build_model
-    from cxr_core.recipes import make_config
+    from cxr_core.recipes.training_config import make_config
 
     settings = [f"epochs={rounds + 1}", f"start={'imagenet' if _imagenet_at_hand() else 'shipped'}"]
     config = make_config("article", roots=(str(folder),), settings=settings)
@@ -106,7 +106,7 @@ def measure_batches(folder, n_batches, rounds):
 
 
 def _imagenet_at_hand():
-    from cxr_core.recipes import imagenet_weights_path
+    from cxr_core.recipes.training_config import imagenet_weights_path
 
     return imagenet_weights_path().exists()
 
@@ -122,7 +122,7 @@ def stream_images(n_images, n_batches):
         dict of images, images_per_second and peak_mb of this process.
     """
     from cxr_core.batches import EpochClock, image_batches
-    from cxr_core.recipes import make_config
+    from cxr_core.recipes.training_config import make_config
     from cxr_core.system.memory import peak_memory
 
     config = make_config("article", settings=("epochs=1",))

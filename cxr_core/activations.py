@@ -46,7 +46,7 @@ def keep_activations(trunk, images_u8, rows, config, *, key, copies, progress):
         trunk: keras.Model from float32 (N, size, size, 3) to (N, h, w, c); see `split_network`.
         images_u8: uint8 (M, size, size), prepared.
         rows: int (n,), positions in `images_u8`.
-        config: recipes.TrainingConfig; its seed and augmentation make the copies.
+        config: training_config.TrainingConfig; its seed and augmentation make the copies.
         key: str that stands for the content of `images_u8`.
         copies: int, how many augmented copies of each image; 0 for one unchanged one.
         progress: callable(done, total).

@@ -33,7 +33,7 @@ def image_batches(images_u8, rows, labels, config, clock):
         images_u8: uint8 (M, size, size).
         rows: int (n,), positions in `images_u8` to train on, n >= batch size.
         labels: float32 (M, C), one-hot.
-        config: recipes.TrainingConfig.
+        config: training_config.TrainingConfig.
         clock: EpochClock, asked whenever a pass begins.
 
     Returns:

@@ -335,7 +335,7 @@ def _train(options):
 
 
 def _training_config(options):
-    from cxr_core.recipes import make_config
+    from cxr_core.recipes.training_config import make_config
 
     return make_config(
         options.recipe,
@@ -355,7 +355,7 @@ def _repeat(options):
 
 
 def _search(options):
-    from cxr_core.search import tunable
+    from cxr_core.recipes.hyperparameter_search import tunable
 
     tune = tuple(options.tune or tunable(_training_config(options)))
     return _start_and_carry_out(options, kind="search", count=options.trials, tune=tune)

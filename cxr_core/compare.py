@@ -76,7 +76,7 @@ def setting_differences(configs):
     """Find the settings in which runs differ.
 
     Args:
-        configs: dict of name to recipes.TrainingConfig.
+        configs: dict of name to training_config.TrainingConfig.
 
     Returns:
         DataFrame of str, one row per setting that is not the same for all, one column per name; inner

@@ -14,8 +14,8 @@ from cxr_core.data.dataset import scan_dataset
 from cxr_core.data.prepared_images import prepare_images
 from cxr_core.imaging.preprocessing import Preprocessing
 from cxr_core.jobs import best_trial, build_member, has_begun, job_results, mark_started, member_loss, save_members
+from cxr_core.recipes.hyperparameter_search import suggest_trial
 from cxr_core.runs import create_run, halt_run, hold_run, pause_run, resume_run
-from cxr_core.search import suggest_trial
 from cxr_core.splits.curation import DECISIONS_FILE, excluded_rows, load_decisions
 from cxr_core.system.files import write_json
 from cxr_core.system.processes import own_children

@@ -20,10 +20,10 @@ import pandas as pd
 
 from cxr_core.config import JOBS_DIR, RUNS_DIR
 from cxr_core.evaluate import figure_text
-from cxr_core.recipes import TrainingConfig, config_from_dict
+from cxr_core.recipes.hyperparameter_search import tunable
+from cxr_core.recipes.training_config import TrainingConfig, config_from_dict
 from cxr_core.repeats import pooled_metrics, pooled_predictions, repeats_sentence, repeats_table, spread_table
 from cxr_core.runs import Run, hold_run, spawn_detached
-from cxr_core.search import tunable
 from cxr_core.splits.curation import DECISIONS_FILE, decisions_path, load_decisions, save_decisions
 from cxr_core.system.files import read_json, write_json
 from cxr_core.system.processes import find_process, process_facts
@@ -49,10 +49,10 @@ class JobPlan:
 
     Attributes:
         kind: a key of `KINDS`.
-        config: recipes.TrainingConfig that all its runs begin with; of a search, `seed` also decides what is tried.
+        config: training_config.TrainingConfig that all its runs begin with; of a search, `seed` also decides what is tried.
         count: int, folds (at least 2) or trials (at least 1); 0 for seeds.
         seeds: tuple of different int, at least 2 for "seeds", else empty.
-        tune: tuple of keys of `search.TUNABLE`, at least one for "search", else empty.
+        tune: tuple of keys of `hyperparameter_search.TUNABLE`, at least one for "search", else empty.
         at_once: int >= 1, trainings at the same time. Each takes all cores it can get and about a gigabyte.
         ray: str, address of a Ray cluster that trains them, "" for this computer.
         runs_dir: str, where the run folders lie; every worker of a cluster must see it under this path.
@@ -112,7 +112,7 @@ class Member:
     Attributes:
         label: str such as "fold 2 of 5".
         run: runs.Run; its folder is made when it begins.
-        config: recipes.TrainingConfig.
+        config: training_config.TrainingConfig.
         values: dict, what a trial of a search tries; else empty.
     """
 

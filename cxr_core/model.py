@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from cxr_core.config import SHIPPED_MODEL_DIR
-from cxr_core.recipes import BACKBONES, imagenet_weights_path
+from cxr_core.recipes.training_config import BACKBONES, imagenet_weights_path
 
 _WEIGHTS_URL = "https://storage.googleapis.com/tensorflow/keras-applications"
 _MAKERS = {
@@ -36,7 +36,7 @@ def build_model(config, n_classes):
     """Build the classifier a configuration asks for, with trained backbone weights.
 
     Args:
-        config: recipes.TrainingConfig.
+        config: training_config.TrainingConfig.
         n_classes: int >= 2.
 
     Returns:

@@ -23,7 +23,7 @@ def queue_training(config, runs_dir=None, decisions=None):
     """Put a new training at the end of the queue.
 
     Args:
-        config: recipes.TrainingConfig.
+        config: training_config.TrainingConfig.
         runs_dir: str or Path, the folder of all runs; `config.RUNS_DIR` by default.
         decisions: as for `runs.create_run`.
 

@@ -36,7 +36,7 @@ import pandas as pd
 from filelock import FileLock, Timeout
 
 from cxr_core.config import PROJECT_DIR, RUNS_DIR
-from cxr_core.recipes import command_for, config_from_dict
+from cxr_core.recipes.training_config import command_for, config_from_dict
 from cxr_core.splits.curation import DECISIONS_FILE, decisions_path, load_decisions, save_decisions
 from cxr_core.system.files import read_json, write_json, write_text
 from cxr_core.system.processes import find_process, process_facts, process_is_alive
@@ -215,7 +215,7 @@ def create_run(config, path, decisions=None, *, queued=False):
     """Make a run folder for a configuration.
 
     Args:
-        config: recipes.TrainingConfig.
+        config: training_config.TrainingConfig.
         path: str or Path of the folder; it may exist, but may not hold a run.
         decisions: curation.Decisions about the data; by default those kept beside their index.
         queued: bool, it is to wait until somebody starts it with `resume_run`.
@@ -240,7 +240,7 @@ def start_run(config, runs_dir=RUNS_DIR, decisions=None):
     """Start a training in a process of its own that outlives the caller.
 
     Args:
-        config: recipes.TrainingConfig.
+        config: training_config.TrainingConfig.
         runs_dir: str or Path, the folder of all runs.
         decisions: as for `create_run`.
 

@@ -6,7 +6,7 @@ import streamlit as st
 
 from cxr_core.imaging.augmentation import Augmentation
 from cxr_core.imaging.preprocessing import Preprocessing
-from cxr_core.recipes import (
+from cxr_core.recipes.training_config import (
     BACKBONES,
     RECIPE_NOTES,
     RECIPES,
@@ -149,10 +149,10 @@ def ask_training(dataset, cloned=None):
 
     Args:
         dataset: dataset.Dataset to train on.
-        cloned: recipes.TrainingConfig to begin with, or None.
+        cloned: training_config.TrainingConfig to begin with, or None.
 
     Returns:
-        recipes.TrainingConfig, or None after a sentence that says what is wrong.
+        training_config.TrainingConfig, or None after a sentence that says what is wrong.
     """
     # A key of its own per source, so that another one fills the form anew.
     key = ""

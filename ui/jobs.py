@@ -14,8 +14,8 @@ from cxr_core.jobs import (
     resume_job,
     stop_job,
 )
+from cxr_core.recipes.hyperparameter_search import TUNABLE, tunable
 from cxr_core.repeats import LEAST_RUNS
-from cxr_core.search import TUNABLE, tunable
 from ui.blocks import download_table, duration
 from ui.permissions import show_refusal
 from ui.spread import show_spread
@@ -30,7 +30,7 @@ def ask_plan(config):
     """Ask whether a training is to be done once or as a job of several.
 
     Args:
-        config: recipes.TrainingConfig, or None where the form above it is not right yet.
+        config: training_config.TrainingConfig, or None where the form above it is not right yet.
 
     Returns:
         jobs.JobPlan, or None for a single training.

@@ -15,7 +15,7 @@ def offer_start(config, decisions, active):
     """Offer to start a training, or a job of several.
 
     Args:
-        config: recipes.TrainingConfig, or None where the form is not right yet.
+        config: training_config.TrainingConfig, or None where the form is not right yet.
         decisions: curation.Decisions about the data.
         active: the runs.Run or jobs.Job that is active, or None.
     """

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pyarrow
 
-from cxr_core.recipes import BACKBONES
+from cxr_core.recipes.training_config import BACKBONES
 
 # Where Linux tells a container's limit: cgroups of version 2, then of version 1.
 _LIMIT_FILES = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
@@ -43,7 +43,7 @@ def check_memory(config):
     """Refuse a training that would not fit beside the calling process.
 
     Args:
-        config: recipes.TrainingConfig.
+        config: training_config.TrainingConfig.
 
     Raises:
         ValueError: it needs more than is left; both figures and what helps are named.
@@ -64,11 +64,11 @@ def estimated_memory(config):
     activations of a batch are kept for the way back. Measured on MobileNetV2 at 224 pixels (high-water marks of whole
     processes): frozen backbone 1.65 to 1.95 GB; from block_6 on, batch of 32: 1.95 to 2.1 GB; all layers, batch of 16:
     2.7 GB. From these an image of a batch takes 115 MB if all layers learn, and 40 MB if the later ones do; it grows
-    with the number of pixels. Other backbones are scaled by the sizes of their layers' outputs (`recipes.BACKBONES`),
+    with the number of pixels. Other backbones are scaled by the sizes of their layers' outputs (`training_config.BACKBONES`),
     and were not measured.
 
     Args:
-        config: recipes.TrainingConfig.
+        config: training_config.TrainingConfig.
     """
     backbone = BACKBONES[config.backbone]
     pixels = (config.preprocessing.size / 224) ** 2

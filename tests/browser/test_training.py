@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 
 from browser.conftest import IDLE, SECONDS, choose, needs_chromium, wait_until
 from cxr_core.data.phantoms import draw_demo_data
-from cxr_core.recipes import make_config
+from cxr_core.recipes.training_config import make_config
 from cxr_core.runs import start_run, stop_run
 
 pytestmark = needs_chromium

@@ -7,7 +7,7 @@ import pytest
 from cxr_core import activations, export
 from cxr_core.activations import keep_activations, split_network
 from cxr_core.batches import EpochClock, activation_batches, augmented
-from cxr_core.recipes import make_config
+from cxr_core.recipes.training_config import make_config
 
 SIZE = 32
 

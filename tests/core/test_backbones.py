@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cxr_core.recipes import BACKBONES, make_config
+from cxr_core.recipes.training_config import BACKBONES, make_config
 from cxr_core.system.onnx_session import open_session, run_graph
 
 OTHERS = [name for name in BACKBONES if name != "mobilenetv2"]

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from cxr_core import cli, train
-from cxr_core.recipes import make_config
+from cxr_core.recipes.training_config import make_config
 from cxr_core.runs import Run, create_run
 from cxr_core.splits.split import Split
 

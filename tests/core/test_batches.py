@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cxr_core.recipes import make_config
+from cxr_core.recipes.training_config import make_config
 
 
 @pytest.fixture(scope="module")

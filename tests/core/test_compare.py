@@ -9,7 +9,7 @@ import pytest
 from filelock import FileLock
 
 from cxr_core.compare import RunLabel, delete_run, display_name, load_label, save_label, setting_differences
-from cxr_core.recipes import make_config
+from cxr_core.recipes.training_config import make_config
 from cxr_core.run_figures import QUANTITIES, overlay_figure
 from cxr_core.runs import RunStatus, create_run, list_runs, runs_table
 from cxr_core.system.files import write_json

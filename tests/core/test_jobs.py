@@ -35,7 +35,7 @@ from cxr_core.jobs import (
     start_job,
     stop_job,
 )
-from cxr_core.recipes import config_from_dict, make_config
+from cxr_core.recipes.training_config import config_from_dict, make_config
 from cxr_core.runs import RunStatus, RunTaken, create_run, list_runs
 from cxr_core.splits.curation import Decisions, exclude
 from cxr_core.splits.groups import group_pictures

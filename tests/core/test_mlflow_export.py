@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from cxr_core import cli
-from cxr_core.recipes import make_config
+from cxr_core.recipes.training_config import make_config
 from cxr_core.runs import create_run
 
 

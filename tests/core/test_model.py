@@ -4,7 +4,7 @@ import zipfile
 
 import numpy as np
 
-from cxr_core.recipes import make_config
+from cxr_core.recipes.training_config import make_config
 
 SETTINGS = ("start=shipped", "preprocessing.size=64", "train_from=all", "batch_norm_momentum=0.9")
 

@@ -7,7 +7,7 @@ import pytest
 from filelock import FileLock
 
 from cxr_core import queue
-from cxr_core.recipes import make_config
+from cxr_core.recipes.training_config import make_config
 from cxr_core.runs import RunStatus, create_run, list_runs, stop_run
 from cxr_core.splits.curation import Decisions
 from cxr_core.system import memory

@@ -1,4 +1,4 @@
-"""recipes.py: configurations that survive the command line, and none that cannot be run."""
+"""training_config.py: configurations that survive the command line, and none that cannot be run."""
 
 import json
 from dataclasses import replace
@@ -8,7 +8,7 @@ import pytest
 from cxr_core import cli
 from cxr_core.imaging.augmentation import Augmentation
 from cxr_core.imaging.preprocessing import Preprocessing
-from cxr_core.recipes import (
+from cxr_core.recipes.training_config import (
     RECIPES,
     TrainingConfig,
     alone,

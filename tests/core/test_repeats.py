@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy.stats import t
 
-from cxr_core.recipes import make_config
+from cxr_core.recipes.training_config import make_config
 from cxr_core.repeats import pooled_predictions, repeated_runs, repeats_sentence, repeats_table, spread_table
 from cxr_core.runs import Run, create_run
 from cxr_core.system.files import write_json

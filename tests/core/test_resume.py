@@ -12,7 +12,7 @@ import pytest
 from filelock import FileLock
 
 from cxr_core import runs
-from cxr_core.recipes import make_config
+from cxr_core.recipes.training_config import make_config
 from cxr_core.runs import (
     RunStatus,
     RunTaken,

@@ -10,7 +10,7 @@ import pandas as pd
 import psutil
 import pytest
 
-from cxr_core.recipes import make_config
+from cxr_core.recipes.training_config import make_config
 from cxr_core.runs import (
     ACTIVE,
     RunStatus,

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from cxr_core.config import PROJECT_DIR
-from cxr_core.recipes import make_config
+from cxr_core.recipes.training_config import make_config
 from cxr_core.runs import create_run
 
 _TRAIN = """

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from cxr_core.jobs import JobPlan, JobStatus, create_job, list_jobs
-from cxr_core.recipes import make_config
+from cxr_core.recipes.training_config import make_config
 from cxr_core.runs import RunStatus, create_run, list_runs
 from cxr_core.splits.curation import Decisions
 from cxr_core.system.files import write_json

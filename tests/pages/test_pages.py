@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 from cxr_core.config import NOTICE, PROJECT_DIR
 from cxr_core.data.phantoms import DEMO_NOTE, draw_phantom
-from cxr_core.recipes import make_config
+from cxr_core.recipes.training_config import make_config
 from cxr_core.runs import RunStatus, create_run
 from cxr_core.splits.split import SPLIT_KINDS
 from cxr_core.system.files import atomic_path

@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from cxr_core.compare import load_label
 from cxr_core.config import PROJECT_DIR
-from cxr_core.recipes import make_config
+from cxr_core.recipes.training_config import make_config
 from cxr_core.runs import RunStatus, create_run
 from cxr_core.splits.curation import decisions_path
 from cxr_core.system.files import atomic_path

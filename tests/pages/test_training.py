@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from cxr_core.compare import RunLabel, save_label
-from cxr_core.recipes import make_config
+from cxr_core.recipes.training_config import make_config
 from cxr_core.runs import RunStatus, create_run
 from cxr_core.system.files import atomic_path, write_json
 from pages.test_pages import open_page, said

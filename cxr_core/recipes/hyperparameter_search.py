@@ -26,7 +26,7 @@ def suggest_trial(base, tune, past, *, number, seed):
     """Choose the settings of a trial.
 
     Args:
-        base: recipes.TrainingConfig to start from.
+        base: training_config.TrainingConfig to start from.
         tune: sequence of keys of `TUNABLE`.
         past: list of (values, loss): what earlier trials tried, as this function returned it, and their lowest
             validation loss; None for one that failed.
