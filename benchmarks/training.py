@@ -106,7 +106,7 @@ def measure_batches(folder, n_batches, rounds):
 
 
 def _imagenet_at_hand():
-    from cxr_core.recipes.training_config import imagenet_weights_path
+    from cxr_core.recipes.backbones import imagenet_weights_path
 
     return imagenet_weights_path().exists()
 

@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from cxr_core.config import SHIPPED_MODEL_DIR
-from cxr_core.recipes.training_config import BACKBONES, imagenet_weights_path
+from cxr_core.recipes.backbones import BACKBONES, imagenet_weights_path
 
 _WEIGHTS_URL = "https://storage.googleapis.com/tensorflow/keras-applications"
 _MAKERS = {

@@ -11,8 +11,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from cxr_core.config import RUNS_DIR
+from cxr_core.recipes.memory_estimate import check_memory
 from cxr_core.runs import check_resumable, create_run, hold_run, list_runs, new_run_path, resume_run, spawn_detached
-from cxr_core.system.memory import check_memory
 from cxr_core.system.processes import own_children
 
 MAX_WAITING = 20

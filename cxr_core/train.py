@@ -44,7 +44,8 @@ from cxr_core.inference.classifier import Classifier
 from cxr_core.inference.model_card import Card, load_card, write_card
 from cxr_core.model import build_model
 from cxr_core.operating_point import balancing_shifts
-from cxr_core.recipes.training_config import command_for, cosine_rate
+from cxr_core.recipes.learning_rate import cosine_rate
+from cxr_core.recipes.training_config import command_for
 from cxr_core.recorder import ConfusionCounts, PauseRequested, Recorder, StopRequested
 from cxr_core.runs import check_begins, hold_run, start_export
 from cxr_core.splits.curation import DECISIONS_FILE, Decisions, load_decisions

@@ -6,16 +6,10 @@ import streamlit as st
 
 from cxr_core.imaging.augmentation import Augmentation
 from cxr_core.imaging.preprocessing import Preprocessing
-from cxr_core.recipes.training_config import (
-    BACKBONES,
-    RECIPE_NOTES,
-    RECIPES,
-    SCHEDULES,
-    STARTS,
-    alone,
-    imagenet_weights_path,
-    make_config,
-)
+from cxr_core.recipes.backbones import BACKBONES, STARTS, imagenet_weights_path
+from cxr_core.recipes.learning_rate import SCHEDULES
+from cxr_core.recipes.presets import RECIPE_NOTES, RECIPES
+from cxr_core.recipes.training_config import alone, make_config
 from cxr_core.splits.split import SPLIT_KINDS, split_kinds
 
 _AUGMENTATION_SLIDERS = {

@@ -4,8 +4,8 @@ import streamlit as st
 
 from cxr_core.jobs import start_job
 from cxr_core.queue import queue_training
+from cxr_core.recipes.memory_estimate import check_memory
 from cxr_core.runs import start_run
-from cxr_core.system.memory import check_memory
 from ui.jobs import ask_plan
 from ui.permissions import is_open_to_strangers, show_refusal
 from ui.queue import queue_note

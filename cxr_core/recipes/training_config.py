@@ -1,87 +1,15 @@
 """What a training run does: one frozen configuration, and the named recipes it starts from."""
 
 import json
-import math
-import os
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 
 from cxr_core.imaging.augmentation import Augmentation
 from cxr_core.imaging.preprocessing import Preprocessing
+from cxr_core.recipes.backbones import BACKBONES, STARTS
+from cxr_core.recipes.learning_rate import SCHEDULES
+from cxr_core.recipes.presets import RECIPES
 from cxr_core.splits.split import SPLIT_KINDS, check_folds
 from cxr_core.system.validation import check_kinds, settings_from_dict
-
-STARTS = {
-    "imagenet": "As trained on ImageNet; downloaded once where it is missing, 9 MB for MobileNetV2.",
-    "shipped": "The backbone of the classifier that comes with CXR Lab; needs no network.",
-}
-SCHEDULES = {
-    "plateau": "Falls to 0.3 of itself after a few epochs without a lower validation loss, as in the article.",
-    "cosine": "A first epoch at a tenth, then down along a cosine to nothing at the last epoch.",
-}
-
-
-@dataclass(frozen=True)
-class Backbone:
-    """A network of `keras.applications` to train on.
-
-    Attributes:
-        label: str, what people call it.
-        note: str, one sentence: what it is and what it costs beside MobileNetV2.
-        file: str, its ImageNet weights as Keras names them.
-        folder: str, where Keras's weights server keeps that file.
-        later_half: str, the first layer of the half that a fine-tuning trains.
-        weights: int, how many it has.
-        activations: float, how much its layers give out per image, MobileNetV2 being 1.
-    """
-
-    label: str
-    note: str
-    file: str
-    folder: str
-    later_half: str
-    weights: int
-    activations: float
-
-
-BACKBONES = {
-    "mobilenetv2": Backbone(
-        "MobileNetV2",
-        "The article's: 2.3 million weights, by far the fastest here.",
-        "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5",
-        "mobilenet_v2",
-        "block_8_expand",
-        2_257_984,
-        1.0,
-    ),
-    "efficientnetv2b0": Backbone(
-        "EfficientNetV2-B0",
-        "5.9 million weights; more than twice the computing of MobileNetV2, often more accurate (Tan & Le 2021).",
-        "efficientnetv2-b0_notop.h5",
-        "efficientnet_v2",
-        "block5a_expand_conv",
-        5_919_312,
-        0.73,
-    ),
-    "densenet121": Backbone(
-        "DenseNet121",
-        "7 million weights; about nine times the computing. The usual one for radiographs since CheXNet.",
-        "densenet121_weights_tf_dim_ordering_tf_kernels_notop.h5",
-        "densenet",
-        "conv4_block1_0_bn",
-        7_037_504,
-        2.29,
-    ),
-    "resnet50v2": Backbone(
-        "ResNet50V2",
-        "23.6 million weights; about eleven times the computing, and the most memory.",
-        "resnet50v2_weights_tf_dim_ordering_tf_kernels_notop.h5",
-        "resnet",
-        "conv4_block1_preact_bn",
-        23_564_800,
-        1.44,
-    ),
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -230,59 +158,6 @@ class TrainingConfig:
         return asdict(self)
 
 
-RECIPES = {
-    "quick": {
-        "epochs": 40,
-        "batch_size": 64,
-        "learning_rate": 5e-3,
-        "head_units": (),
-        "head_dropouts": (0.3,),
-        "train_from": "head",
-        "stop_after": 4,
-        # Features that nobody trains say more of larger pictures: docs/experiments.md.
-        "preprocessing": Preprocessing(size=320, scaling="-1..1"),
-        "augmentation": Augmentation(rotation_degrees=0, horizontal_flip=False),
-    },
-    "finetune": {
-        "epochs": 14,
-        "batch_size": 32,
-        "learning_rate": 5e-4,
-        "head_units": (),
-        "head_dropouts": (0.4,),
-        "train_from": "block_6_expand",
-        "copies": 14,
-        "label_smoothing": 0.05,
-        "weight_average": 0.99,
-        "batch_norm_momentum": 0.9,
-        "class_weights": True,
-        "schedule": "cosine",
-        "preprocessing": Preprocessing(clahe="after", interpolation="area", scaling="-1..1"),
-        "augmentation": Augmentation(
-            share=0.85,
-            often=0.4,
-            zoom=0.25,
-            shift=0.08,
-            frame=0.5,
-            borrow_greys=1.0,
-            borrow_sharpness=1.0,
-            brightness=0.1,
-            contrast=0.25,
-            gamma=0.5,
-            blur=1.3,
-            noise=8.0,
-            lettering=0.3,
-            jpeg_quality=25,
-        ),
-    },
-    "article": {},
-}
-RECIPE_NOTES = {
-    "quick": "Frozen backbone, features once at 320 pixels, a small head. About a minute for 2,000 images.",
-    "finetune": "The later part of the network learns too, on augmented copies. About ten minutes for 2,000 images.",
-    "article": "The whole network learns, 50 epochs, as in the article. Hours for 2,000 images on two cores.",
-}
-
-
 def make_config(recipe, *, settings=(), **values):
     """Build a configuration from a recipe.
 
@@ -336,24 +211,6 @@ def command_for(config, run_dir):
     for key, value in _differences(base.to_dict(), config.to_dict()):
         words += ["--set", f"{key}={json.dumps(value)}"]
     return words
-
-
-def cosine_rate(config, epoch):
-    """Return the learning rate of an epoch (int, from 0) under the schedule "cosine".
-
-    Source:
-        Loshchilov & Hutter 2017, arXiv:1608.03983, one cycle; the slow first epoch lets Adam find its step sizes.
-    """
-    if epoch == 0 and config.epochs > 1:
-        return config.learning_rate / 10
-    share = (epoch - 1) / max(1, config.epochs - 1)
-    return config.learning_rate * (1 + math.cos(math.pi * share)) / 2
-
-
-def imagenet_weights_path(backbone="mobilenetv2"):
-    """Return where Keras keeps the ImageNet weights of a key of `BACKBONES`; the file may be missing."""
-    home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
-    return home / "models" / BACKBONES[backbone].file
 
 
 def _differences(before, after, prefix=""):

@@ -10,17 +10,11 @@ from pathlib import Path
 import psutil
 import pyarrow
 
-from cxr_core.recipes.training_config import BACKBONES
-
 # Where Linux tells a container's limit: cgroups of version 2, then of version 1.
 _LIMIT_FILES = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 # What <malloc.h> calls M_ARENA_MAX and M_MMAP_THRESHOLD.
 _ARENA_MAX, _MMAP_THRESHOLD = -8, -3
-_MEGABYTE = 1_000_000
-# Room for what the system and other visitors of the app take meanwhile.
-_RESERVE_BYTES = 100 * _MEGABYTE
-_PROGRAM, _EXPORT = 800 * _MEGABYTE, 1_950 * _MEGABYTE
-_ALL_LAYERS, _LATER_LAYERS = 115 * _MEGABYTE, 40 * _MEGABYTE
+MEGABYTE = 1_000_000
 
 
 def memory_limit():
@@ -36,45 +30,7 @@ def memory_limit():
             # No such file, or "max" for no limit.
             continue
     setting = os.environ.get("CXR_LAB_MEMORY_MB")
-    return min([*limits, int(setting) * _MEGABYTE] if setting else limits)
-
-
-def check_memory(config):
-    """Refuse a training that would not fit beside the calling process.
-
-    Args:
-        config: training_config.TrainingConfig.
-
-    Raises:
-        ValueError: it needs more than is left; both figures and what helps are named.
-    """
-    room = memory_limit() - psutil.Process().memory_info().rss - _RESERVE_BYTES
-    need = estimated_memory(config)
-    if need > room:
-        raise ValueError(
-            f"This training needs about {need / 1e9:.1f} GB of memory, and {max(0, room) / 1e9:.1f} GB are left here. "
-            "Take the quick recipe, a smaller batch size, or a computer of your own."
-        )
-
-
-def estimated_memory(config):
-    """Estimate what a training takes at most: resident bytes, int. The number of images plays no part.
-
-    The greater of two: converting, exporting and testing, which is the same for all; and learning, where the
-    activations of a batch are kept for the way back. Measured on MobileNetV2 at 224 pixels (high-water marks of whole
-    processes): frozen backbone 1.65 to 1.95 GB; from block_6 on, batch of 32: 1.95 to 2.1 GB; all layers, batch of 16:
-    2.7 GB. From these an image of a batch takes 115 MB if all layers learn, and 40 MB if the later ones do; it grows
-    with the number of pixels. Other backbones are scaled by the sizes of their layers' outputs (`training_config.BACKBONES`),
-    and were not measured.
-
-    Args:
-        config: training_config.TrainingConfig.
-    """
-    backbone = BACKBONES[config.backbone]
-    pixels = (config.preprocessing.size / 224) ** 2
-    per_image = {"all": _ALL_LAYERS, "head": 0}.get(config.train_from, _LATER_LAYERS) * backbone.activations * pixels
-    weights = 6 * 4 * backbone.weights
-    return int(max(_EXPORT, _PROGRAM + config.batch_size * per_image) + weights)
+    return min([*limits, int(setting) * MEGABYTE] if setting else limits)
 
 
 def peak_memory(pid="self"):

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from cxr_core.recipes.training_config import BACKBONES, make_config
+from cxr_core.recipes.backbones import BACKBONES
+from cxr_core.recipes.training_config import make_config
 from cxr_core.system.onnx_session import open_session, run_graph
 
 OTHERS = [name for name in BACKBONES if name != "mobilenetv2"]

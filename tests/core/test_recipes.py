@@ -8,15 +8,9 @@ import pytest
 from cxr_core import cli
 from cxr_core.imaging.augmentation import Augmentation
 from cxr_core.imaging.preprocessing import Preprocessing
-from cxr_core.recipes.training_config import (
-    RECIPES,
-    TrainingConfig,
-    alone,
-    command_for,
-    config_from_dict,
-    imagenet_weights_path,
-    make_config,
-)
+from cxr_core.recipes.backbones import imagenet_weights_path
+from cxr_core.recipes.presets import RECIPES
+from cxr_core.recipes.training_config import TrainingConfig, alone, command_for, config_from_dict, make_config
 
 
 def config_of_command(words):

@@ -1,0 +1,56 @@
+"""What quick, finetune and article stand for."""
+
+from cxr_core.imaging.augmentation import Augmentation
+from cxr_core.imaging.preprocessing import Preprocessing
+
+RECIPES = {
+    "quick": {
+        "epochs": 40,
+        "batch_size": 64,
+        "learning_rate": 5e-3,
+        "head_units": (),
+        "head_dropouts": (0.3,),
+        "train_from": "head",
+        "stop_after": 4,
+        # Features that nobody trains say more of larger pictures: docs/experiments.md.
+        "preprocessing": Preprocessing(size=320, scaling="-1..1"),
+        "augmentation": Augmentation(rotation_degrees=0, horizontal_flip=False),
+    },
+    "finetune": {
+        "epochs": 14,
+        "batch_size": 32,
+        "learning_rate": 5e-4,
+        "head_units": (),
+        "head_dropouts": (0.4,),
+        "train_from": "block_6_expand",
+        "copies": 14,
+        "label_smoothing": 0.05,
+        "weight_average": 0.99,
+        "batch_norm_momentum": 0.9,
+        "class_weights": True,
+        "schedule": "cosine",
+        "preprocessing": Preprocessing(clahe="after", interpolation="area", scaling="-1..1"),
+        "augmentation": Augmentation(
+            share=0.85,
+            often=0.4,
+            zoom=0.25,
+            shift=0.08,
+            frame=0.5,
+            borrow_greys=1.0,
+            borrow_sharpness=1.0,
+            brightness=0.1,
+            contrast=0.25,
+            gamma=0.5,
+            blur=1.3,
+            noise=8.0,
+            lettering=0.3,
+            jpeg_quality=25,
+        ),
+    },
+    "article": {},
+}
+RECIPE_NOTES = {
+    "quick": "Frozen backbone, features once at 320 pixels, a small head. About a minute for 2,000 images.",
+    "finetune": "The later part of the network learns too, on augmented copies. About ten minutes for 2,000 images.",
+    "article": "The whole network learns, 50 epochs, as in the article. Hours for 2,000 images on two cores.",
+}
