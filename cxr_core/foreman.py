@@ -15,11 +15,11 @@ from cxr_core.data.prepared_images import prepare_images
 from cxr_core.imaging.preprocessing import Preprocessing
 from cxr_core.jobs import best_trial, build_member, has_begun, job_results, mark_started, member_loss, save_members
 from cxr_core.recipes.hyperparameter_search import suggest_trial
-from cxr_core.runs import create_run, halt_run, hold_run, pause_run, resume_run
+from cxr_core.runs.lifecycle import create_run, halt_run, hold_run, pause_run, resume_run
+from cxr_core.runs.work_folder import ACTIVE
 from cxr_core.splits.curation import DECISIONS_FILE, excluded_rows, load_decisions
 from cxr_core.system.files import write_json
 from cxr_core.system.processes import own_children
-from cxr_core.work_folder import ACTIVE
 
 _POLL_SECONDS = 0.5
 # A run whose process vanished is tried so often before the job says that it failed.
@@ -65,7 +65,7 @@ def carry_out_job(job, workers=None):
         str, the final state: "finished", "stopped", "paused" or "failed".
 
     Raises:
-        runs.RunTaken: another process works on the job.
+        lifecycle.RunTaken: another process works on the job.
         ValueError, OSError: its folder, a run's folder or the cluster does not allow it; the job is marked as
             failed with the same sentence first.
     """

@@ -12,7 +12,15 @@ from filelock import FileLock, Timeout
 
 from cxr_core.config import RUNS_DIR
 from cxr_core.recipes.memory_estimate import check_memory
-from cxr_core.runs import check_resumable, create_run, hold_run, list_runs, new_run_path, resume_run, spawn_detached
+from cxr_core.runs.lifecycle import (
+    check_resumable,
+    create_run,
+    hold_run,
+    list_runs,
+    new_run_path,
+    resume_run,
+    spawn_detached,
+)
 from cxr_core.system.processes import own_children
 
 MAX_WAITING = 20
@@ -25,10 +33,10 @@ def queue_training(config, runs_dir=None, decisions=None):
     Args:
         config: training_config.TrainingConfig.
         runs_dir: str or Path, the folder of all runs; `config.RUNS_DIR` by default.
-        decisions: as for `runs.create_run`.
+        decisions: as for `lifecycle.create_run`.
 
     Returns:
-        runs.Run, with status "queued".
+        lifecycle.Run, with status "queued".
 
     Raises:
         ValueError: it does not fit the memory, or too many wait already.
@@ -46,7 +54,7 @@ def queue_run(run):
 
     Raises:
         ValueError: as for `queue_training`, or the run is active or finished.
-        runs.RunTaken: a process still works on it.
+        lifecycle.RunTaken: a process still works on it.
     """
     runs_dir = run.path.parent
     check_memory(run.config())
@@ -59,7 +67,7 @@ def queue_run(run):
 
 
 def queued_runs(runs):
-    """Return those of a list of runs.Run that wait, the next one first."""
+    """Return those of a list of lifecycle.Run that wait, the next one first."""
     waiting = [(run.status().started, run.name, run) for run in runs if run.status().state == "queued"]
     return [run for _, _, run in sorted(waiting, key=lambda one: one[:2])]
 

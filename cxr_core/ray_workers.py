@@ -15,7 +15,7 @@ from pathlib import Path
 
 import ray
 
-from cxr_core.runs import Run, resume_run
+from cxr_core.runs.lifecycle import Run, resume_run
 from cxr_core.system.processes import own_children
 
 # Of the one who asks; a worker's own may lead elsewhere.

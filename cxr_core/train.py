@@ -47,7 +47,7 @@ from cxr_core.operating_point import balancing_shifts
 from cxr_core.recipes.learning_rate import cosine_rate
 from cxr_core.recipes.training_config import command_for
 from cxr_core.recorder import ConfusionCounts, PauseRequested, Recorder, StopRequested
-from cxr_core.runs import check_begins, hold_run, start_export
+from cxr_core.runs.lifecycle import check_begins, hold_run, start_export
 from cxr_core.splits.curation import DECISIONS_FILE, Decisions, load_decisions
 from cxr_core.splits.groups import group_pictures
 from cxr_core.splits.leakage import leakage_of, score_without_leaks
@@ -77,7 +77,7 @@ def train_run(run, *, export_here=True):
     at once. A request to pause is heeded between epochs, or at once where it gives a reason.
 
     Args:
-        run: runs.Run with a `config.json`.
+        run: lifecycle.Run with a `config.json`.
         export_here: bool, export in this process. TensorFlow keeps what learning took, more than a gigabyte where
             layers of the backbone learn; a fresh process, which calls this again, exports in a third of the memory.
 
@@ -85,7 +85,7 @@ def train_run(run, *, export_here=True):
         str, the final state: "finished", "stopped" or "paused"; or "trained" where the export is still to come.
 
     Raises:
-        runs.RunTaken: another process writes to this run, or did since this one was started; it is left alone.
+        lifecycle.RunTaken: another process writes to this run, or did since this one was started; it is left alone.
         ValueError, OSError: the data, the disk, the configuration or the weights
             do not allow the run. The run is marked as failed with the same sentence first.
     """
@@ -112,7 +112,7 @@ def export_run(run):
     """Export a run's best model and evaluate it on validation and test.
 
     Args:
-        run: runs.Run with `model.keras`, `split.csv` and `environment.json`.
+        run: lifecycle.Run with `model.keras`, `split.csv` and `environment.json`.
 
     Raises:
         FileNotFoundError: the run has no model yet.
@@ -155,9 +155,9 @@ def report_copies(run, *, phase, writing=None):
     this report, so the classifier does not wait for them.
 
     Args:
-        run: runs.Run that was exported.
+        run: lifecycle.Run that was exported.
         phase: callable(name) that returns a callable(done, total) to report to, or None.
-        writing: context manager that is entered once the search is over: `runs.hold_run` for a process that
+        writing: context manager that is entered once the search is over: `lifecycle.hold_run` for a process that
             does not hold the run already. Whoever wants to resume the run need not wait for the search.
     """
     if not _copies_come_later(run.config()):

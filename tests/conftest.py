@@ -113,7 +113,7 @@ def until():
 def tiny_run(demo_data, until):
     """A finished two-epoch run of the quick recipe on the drawings, started as the app starts one."""
     from cxr_core.recipes.training_config import make_config
-    from cxr_core.runs import start_run
+    from cxr_core.runs.lifecycle import start_run
 
     settings = ("epochs=2", "start=shipped", "batch_size=16")
     run = start_run(make_config("quick", roots=(str(demo_data),), settings=settings))

@@ -3,8 +3,8 @@
 import pandas as pd
 import streamlit as st
 
-from cxr_core.compare import display_name
 from cxr_core.queue import MAX_WAITING, ensure_worker, queued_runs
+from cxr_core.runs.labels import display_name
 from cxr_core.system.memory import memory_limit
 
 
@@ -20,7 +20,7 @@ def show_queue(runs):
     """Show what waits, the next one first; nothing where nobody waits. Sees to it that the queue is worked off.
 
     Args:
-        runs: list of runs.Run.
+        runs: list of lifecycle.Run.
     """
     waiting = queued_runs(runs)
     if not waiting:

@@ -3,12 +3,12 @@
 import streamlit as st
 
 from cxr_core.classes import class_label
-from cxr_core.compare import display_name
 from cxr_core.explain.overlay import overlay_map
 from cxr_core.figures import colour_bar_figure, confusion_figure
-from cxr_core.runs import pause_run, resume_run, stop_run
-from cxr_core.watched import load_watched, load_watched_epoch
-from cxr_core.work_folder import ACTIVE
+from cxr_core.runs.epoch_snapshots import load_watched, load_watched_epoch
+from cxr_core.runs.labels import display_name
+from cxr_core.runs.lifecycle import pause_run, resume_run, stop_run
+from cxr_core.runs.work_folder import ACTIVE
 from ui.blocks import download_table, duration, show_figure, show_history
 from ui.data import THUMBNAIL_PIXELS
 from ui.permissions import show_refusal
@@ -46,9 +46,9 @@ def watch_run(run, *, others_active=False, resume=resume_run):
     """Show a run's state, curves, validation images and log; while it waits or is active they refresh every second.
 
     Args:
-        run: runs.Run.
+        run: lifecycle.Run.
         others_active: bool, another training is running, so this one cannot be resumed now.
-        resume: callable(run) that lets it go on: `runs.resume_run`, or `queue.queue_run` where many share one computer.
+        resume: callable(run) that lets it go on: `lifecycle.resume_run`, or `queue.queue_run` where many share one computer.
     """
     state, lively = run.status().state, (*ACTIVE, "queued")
 

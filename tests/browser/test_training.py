@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 from browser.conftest import IDLE, SECONDS, choose, needs_chromium, wait_until
 from cxr_core.data.phantoms import draw_demo_data
 from cxr_core.recipes.training_config import make_config
-from cxr_core.runs import start_run, stop_run
+from cxr_core.runs.lifecycle import start_run, stop_run
 
 pytestmark = needs_chromium
 SETTINGS = ("start=shipped", "batch_size=4", "preprocessing.size=96", "train_from=block_16_expand", "epochs=400")

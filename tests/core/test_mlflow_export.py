@@ -6,12 +6,12 @@ import pytest
 
 from cxr_core import cli
 from cxr_core.recipes.training_config import make_config
-from cxr_core.runs import create_run
+from cxr_core.runs.lifecycle import create_run
 
 
 def test_without_mlflow_the_command_says_what_to_install(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "mlflow", None)
-    monkeypatch.delitem(sys.modules, "cxr_core.mlflow_export", raising=False)
+    monkeypatch.delitem(sys.modules, "cxr_core.runs.mlflow_export", raising=False)
     run = create_run(make_config("quick", roots=("/data",)), tmp_path / "run")
     assert cli.main(["export-mlflow", str(run.path), "--uri", f"file:{tmp_path / 'store'}"]) == 1
     assert "pip install -r requirements-extra.txt" in capsys.readouterr().err
@@ -19,7 +19,7 @@ def test_without_mlflow_the_command_says_what_to_install(tmp_path, monkeypatch, 
 
 def test_a_run_arrives_with_its_settings_curves_scores_and_files(tiny_run, tmp_path):
     pytest.importorskip("mlflow", reason="needs requirements-extra.txt")
-    from cxr_core.mlflow_export import MlflowClient, export_to_mlflow
+    from cxr_core.runs.mlflow_export import MlflowClient, export_to_mlflow
 
     uri = (tmp_path / "store").as_uri()
     name = export_to_mlflow(tiny_run, uri)

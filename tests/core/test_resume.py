@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 from filelock import FileLock
 
-from cxr_core import runs
 from cxr_core.recipes.training_config import make_config
-from cxr_core.runs import (
+from cxr_core.runs import lifecycle
+from cxr_core.runs.lifecycle import (
     RunStatus,
     RunTaken,
     abandon_run,
@@ -61,12 +61,12 @@ def new_run(recipe, few, folder):
 @pytest.fixture(scope="module")
 def uninterrupted(few, tmp_path_factory, train_here):
     """Finished runs by recipe."""
-    runs = {}
+    lifecycle = {}
     with pytest.MonkeyPatch.context() as monkeypatch:
         for recipe in CONFIGS:
-            runs[recipe] = new_run(recipe, few, tmp_path_factory.mktemp("whole") / recipe)
-            assert train_here(runs[recipe], monkeypatch, export=True) == "finished"
-    return runs
+            lifecycle[recipe] = new_run(recipe, few, tmp_path_factory.mktemp("whole") / recipe)
+            assert train_here(lifecycle[recipe], monkeypatch, export=True) == "finished"
+    return lifecycle
 
 
 def interrupt(monkeypatch, hook, epoch, act):
@@ -277,8 +277,8 @@ def test_a_run_that_another_process_writes_to_is_refused_and_left_alone(tmp_path
 def test_a_stopped_run_goes_on_once_its_export_has_ended(tmp_path, monkeypatch):
     run = create_run(make_config("quick", roots=("/data",)), tmp_path / "run")
     run.write_status(RunStatus("stopped", "Stopped"))
-    monkeypatch.setattr(runs, "_DYING_SECONDS", 0.0)
-    monkeypatch.setattr(runs, "spawn_detached", lambda words, folder: SimpleNamespace(pid=os.getpid()))
+    monkeypatch.setattr(lifecycle, "_DYING_SECONDS", 0.0)
+    monkeypatch.setattr(lifecycle, "spawn_detached", lambda words, folder: SimpleNamespace(pid=os.getpid()))
     export = FileLock(run.path / ".lock", thread_local=False)
     export.acquire()
     threading.Timer(0.3, export.release).start()

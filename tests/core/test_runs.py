@@ -1,4 +1,4 @@
-"""runs.py: run folders, and processes that die, hang or were never there."""
+"""lifecycle.py: run folders, and processes that die, hang or were never there."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from cxr_core.recipes.training_config import make_config
-from cxr_core.runs import (
+from cxr_core.runs.lifecycle import (
     ACTIVE,
     RunStatus,
     create_run,

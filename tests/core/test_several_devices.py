@@ -8,14 +8,14 @@ import pandas as pd
 
 from cxr_core.config import PROJECT_DIR
 from cxr_core.recipes.training_config import make_config
-from cxr_core.runs import create_run
+from cxr_core.runs.lifecycle import create_run
 
 _TRAIN = """
 import sys
 import tensorflow as tf
 from pathlib import Path
 from cxr_core import train
-from cxr_core.runs import Run
+from cxr_core.runs.lifecycle import Run
 
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)

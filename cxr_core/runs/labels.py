@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 
 import pandas as pd
 
-from cxr_core.runs import hold_run
+from cxr_core.runs.lifecycle import hold_run
 from cxr_core.system.files import read_json, write_json
 from cxr_core.system.validation import check_kinds, settings_from_dict
 
@@ -57,7 +57,7 @@ def delete_run(run):
     """Delete a run's folder for good.
 
     Raises:
-        runs.RunTaken: a process is training or exporting it.
+        lifecycle.RunTaken: a process is training or exporting it.
         ValueError: the run is active, or its folder cannot be changed.
     """
     if run.status().is_active:

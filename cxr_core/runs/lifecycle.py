@@ -37,10 +37,10 @@ from filelock import FileLock, Timeout
 
 from cxr_core.config import PROJECT_DIR, RUNS_DIR
 from cxr_core.recipes.training_config import command_for, config_from_dict
+from cxr_core.runs.work_folder import ACTIVE, RESUMABLE, WorkFolder, claim_folder, stamped_name
 from cxr_core.splits.curation import DECISIONS_FILE, decisions_path, load_decisions, save_decisions
 from cxr_core.system.files import read_json, write_json, write_text
 from cxr_core.system.processes import find_process, process_facts, process_is_alive
-from cxr_core.work_folder import ACTIVE, RESUMABLE, WorkFolder, claim_folder, stamped_name
 
 STOP_PATIENCE_SECONDS = 3.0
 _BEGINNABLE = (*RESUMABLE, "queued")
