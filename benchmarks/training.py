@@ -30,7 +30,7 @@ from benchmarks.report import (
     summary_row,
     write_result,
 )
-from cxr_core.runs.lifecycle import Run
+from cxr_core.runs.run import Run
 
 ARTICLE_ACCURACY = 0.956
 _ARTICLE_EPOCHS = 50

@@ -29,7 +29,7 @@ class Checkpoint(keras.callbacks.Callback):
     It must be the last callback: only then has every other one finished its epoch.
 
     Args:
-        run: lifecycle.Run.
+        run: run.Run.
         recorder: recorder.Recorder, which knows the history and the best weights.
         callbacks: list of the other callbacks.
     """

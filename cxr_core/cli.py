@@ -324,7 +324,8 @@ def _exclude(options):
 
 
 def _train(options):
-    from cxr_core.runs.lifecycle import Run, create_run, new_run_path
+    from cxr_core.runs.lifecycle import create_run
+    from cxr_core.runs.run import Run, new_run_path
 
     if options.into_existing:
         run = Run(options.run.resolve())
@@ -387,7 +388,8 @@ def _carry_out_job(job, json_target=None):
 
 def _resume(options):
     from cxr_core.jobs import Job, claim_job, is_job
-    from cxr_core.runs.lifecycle import Run, claim_run
+    from cxr_core.runs.lifecycle import claim_run
+    from cxr_core.runs.run import Run
 
     folder = options.run_folder.resolve()
     if is_job(folder):
@@ -437,7 +439,8 @@ def _read_decisions(path):
 
 def _stop(options):
     from cxr_core.jobs import Job, is_job, stop_job
-    from cxr_core.runs.lifecycle import Run, stop_run
+    from cxr_core.runs.lifecycle import stop_run
+    from cxr_core.runs.run import Run
 
     if is_job(options.run_folder):
         job = Job(options.run_folder.resolve())
@@ -452,7 +455,8 @@ def _stop(options):
 
 def _pause(options):
     from cxr_core.jobs import Job, is_job, pause_job
-    from cxr_core.runs.lifecycle import Run, pause_run
+    from cxr_core.runs.lifecycle import pause_run
+    from cxr_core.runs.run import Run
 
     if is_job(options.run_folder):
         pause_job(Job(options.run_folder.resolve()))
@@ -474,7 +478,8 @@ def _work_queue(options):
 
 
 def _export(options):
-    from cxr_core.runs.lifecycle import Run, hold_run
+    from cxr_core.runs.lifecycle import hold_run
+    from cxr_core.runs.run import Run
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from cxr_core.system.processes import follow_owner
@@ -492,7 +497,7 @@ def _export(options):
 
 def _publish(options):
     from cxr_core.publish import publish_run
-    from cxr_core.runs.lifecycle import Run
+    from cxr_core.runs.run import Run
 
     found = json.loads(options.shortcuts.read_text(encoding="utf-8")) if options.shortcuts else None
     run = Run(options.run_folder.resolve())
@@ -502,7 +507,7 @@ def _publish(options):
 
 def _operating_point(options):
     from cxr_core.operating_point import choose_on_validation
-    from cxr_core.runs.lifecycle import Run
+    from cxr_core.runs.run import Run
 
     run = Run(options.run_folder.resolve())
     chosen = choose_on_validation(
@@ -539,7 +544,7 @@ def _evaluate(options):
 def _shortcuts(options):
     from cxr_core.inference.classifier import load_classifier
     from cxr_core.report import keep_lab_result
-    from cxr_core.runs.lifecycle import Run
+    from cxr_core.runs.run import Run
     from cxr_core.shortcuts import MAX_IMAGES, examine_shortcuts, lab_summary, lab_table
     from cxr_core.splits.groups import group_pictures
 
@@ -564,7 +569,7 @@ def _report(options):
 
 
 def _export_mlflow(options):
-    from cxr_core.runs.lifecycle import Run
+    from cxr_core.runs.run import Run
 
     try:
         from cxr_core.runs.mlflow_export import export_to_mlflow

@@ -188,8 +188,8 @@ def history_figures(epochs, batches=None):
     """Draw loss, accuracy and learning rate over epochs, with batches as a thin line.
 
     Args:
-        epochs: DataFrame as `lifecycle.Run.epochs` returns, possibly empty.
-        batches: DataFrame as `lifecycle.Run.batches` returns, or None.
+        epochs: DataFrame as `run.Run.epochs` returns, possibly empty.
+        batches: DataFrame as `run.Run.batches` returns, or None.
 
     Returns:
         list of three plotly Figures.

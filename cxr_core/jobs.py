@@ -23,7 +23,8 @@ from cxr_core.evaluate import figure_text
 from cxr_core.recipes.hyperparameter_search import tunable
 from cxr_core.recipes.training_config import TrainingConfig, config_from_dict
 from cxr_core.repeats import pooled_metrics, pooled_predictions, repeats_sentence, repeats_table, spread_table
-from cxr_core.runs.lifecycle import Run, hold_run, spawn_detached
+from cxr_core.runs.lifecycle import hold_run, spawn_detached
+from cxr_core.runs.run import Run
 from cxr_core.runs.work_folder import ACTIVE, RESUMABLE, WorkFolder, claim_folder, stamped_name
 from cxr_core.splits.curation import DECISIONS_FILE, decisions_path, load_decisions, save_decisions
 from cxr_core.system.files import read_json, write_json
@@ -111,7 +112,7 @@ class Member:
 
     Attributes:
         label: str such as "fold 2 of 5".
-        run: lifecycle.Run; its folder is made when it begins.
+        run: run.Run; its folder is made when it begins.
         config: training_config.TrainingConfig.
         values: dict, what a trial of a search tries; else empty.
     """
@@ -136,7 +137,7 @@ class JobStatus:
         message: why it stopped or failed, else what it is doing, or "".
         started, updated: Unix seconds.
         done_before: how many runs, parts counted, were done when this process began.
-        pid, pid_started, host: the process that works on it, as for `lifecycle.RunStatus`.
+        pid, pid_started, host: the process that works on it, as for `run.RunStatus`.
     """
 
     state: str

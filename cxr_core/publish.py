@@ -19,7 +19,7 @@ def publish_run(run, folder, external=(), *, shortcuts=None, progress=None):
     """Copy a finished run's classifier, history and predictions into a folder, and write its card.
 
     Args:
-        run: lifecycle.Run that has a model.
+        run: run.Run that has a model.
         folder: str or Path, for example `models/cxr-mobilenetv2`; made where missing. Its ABOUT.md,
             written by hand, becomes the head of CARD.md.
         external: folders of data sets from elsewhere; their scores go into the card as they are.

@@ -12,15 +12,8 @@ from filelock import FileLock, Timeout
 
 from cxr_core.config import RUNS_DIR
 from cxr_core.recipes.memory_estimate import check_memory
-from cxr_core.runs.lifecycle import (
-    check_resumable,
-    create_run,
-    hold_run,
-    list_runs,
-    new_run_path,
-    resume_run,
-    spawn_detached,
-)
+from cxr_core.runs.lifecycle import check_resumable, create_run, hold_run, resume_run, spawn_detached
+from cxr_core.runs.run import list_runs, new_run_path
 from cxr_core.system.processes import own_children
 
 MAX_WAITING = 20
@@ -36,7 +29,7 @@ def queue_training(config, runs_dir=None, decisions=None):
         decisions: as for `lifecycle.create_run`.
 
     Returns:
-        lifecycle.Run, with status "queued".
+        run.Run, with status "queued".
 
     Raises:
         ValueError: it does not fit the memory, or too many wait already.
@@ -67,7 +60,7 @@ def queue_run(run):
 
 
 def queued_runs(runs):
-    """Return those of a list of lifecycle.Run that wait, the next one first."""
+    """Return those of a list of run.Run that wait, the next one first."""
     waiting = [(run.status().started, run.name, run) for run in runs if run.status().state == "queued"]
     return [run for _, _, run in sorted(waiting, key=lambda one: one[:2])]
 

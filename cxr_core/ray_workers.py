@@ -15,7 +15,8 @@ from pathlib import Path
 
 import ray
 
-from cxr_core.runs.lifecycle import Run, resume_run
+from cxr_core.runs.lifecycle import resume_run
+from cxr_core.runs.run import Run
 from cxr_core.system.processes import own_children
 
 # Of the one who asks; a worker's own may lead elsewhere.

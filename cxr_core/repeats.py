@@ -16,8 +16,8 @@ def repeated_runs(run, runs):
     """Gather the runs that differ from one in nothing but their seed and fold.
 
     Args:
-        run: lifecycle.Run.
-        runs: list of lifecycle.Run to look among; the run itself may be one of them.
+        run: run.Run.
+        runs: list of run.Run to look among; the run itself may be one of them.
 
     Returns:
         list of those that were tested, in the order of seeds and folds. Empty where there are fewer than two, or
@@ -47,7 +47,7 @@ def spread_table(runs):
     """Say for accuracy and each class's recall and AUC how they spread over runs.
 
     Args:
-        runs: list of tested lifecycle.Run, at least two.
+        runs: list of tested run.Run, at least two.
 
     Returns:
         DataFrame, one row per figure: `figure`, `mean`, `sd` (of the single runs, ddof 1), `low`, `high` (95 %
@@ -86,7 +86,7 @@ def pooled_predictions(runs):
     """Put the test predictions of all folds together: every picture once, by a network that never saw it.
 
     Args:
-        runs: list of lifecycle.Run, all folds of one cross-validation.
+        runs: list of run.Run, all folds of one cross-validation.
 
     Returns:
         DataFrame as `evaluate.predictions_table` makes it, with `fold`, or None where folds are missing or

@@ -24,7 +24,7 @@ from cxr_core.evaluate import (
 from cxr_core.figures import confusion_figure, roc_figure
 from cxr_core.inference.model_card import card_figures, figure_words, load_card
 from cxr_core.repeats import repeated_runs, repeats_sentence, repeats_table
-from cxr_core.runs.lifecycle import Run, list_runs
+from cxr_core.runs.run import Run, list_runs
 from cxr_core.slices import SLICES, file_facts, slice_table, worst_slice
 from cxr_core.splits.leakage import leakage_sentence
 from cxr_core.splits.split import SPLIT_KINDS

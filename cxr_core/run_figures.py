@@ -20,7 +20,7 @@ def overlay_figure(histories, quantity):
     """Lay the curves of several runs over each other.
 
     Args:
-        histories: dict of name to DataFrame as `lifecycle.Run.epochs` gives it; empty ones are left out.
+        histories: dict of name to DataFrame as `run.Run.epochs` gives it; empty ones are left out.
         quantity: a key of `QUANTITIES`.
 
     Returns:

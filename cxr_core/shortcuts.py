@@ -225,7 +225,7 @@ def lab_table(table, groups, run, *, seed=0):
     Args:
         table: DataFrame (N rows) with `file`, `digest` and `class_name`, as `groups.Grouping.taking_part` gives it.
         groups: int (N,).
-        run: lifecycle.Run of the classifier's folder; the shipped one's folder is one, too.
+        run: run.Run of the classifier's folder; the shipped one's folder is one, too.
         seed: int, of a split made here.
 
     Returns:

@@ -15,7 +15,7 @@ class Strip:
     """Grad-CAM of six validation images, written once per epoch.
 
     Args:
-        run: lifecycle.Run.
+        run: run.Run.
         model: keras.Model, the whole flat network; its layer `features` pools the last convolution.
         frozen: bool, the backbone never changes, so its activations are computed once.
         prepared: prepared_images.PreparedImages.

@@ -77,7 +77,7 @@ def train_run(run, *, export_here=True):
     at once. A request to pause is heeded between epochs, or at once where it gives a reason.
 
     Args:
-        run: lifecycle.Run with a `config.json`.
+        run: run.Run with a `config.json`.
         export_here: bool, export in this process. TensorFlow keeps what learning took, more than a gigabyte where
             layers of the backbone learn; a fresh process, which calls this again, exports in a third of the memory.
 
@@ -112,7 +112,7 @@ def export_run(run):
     """Export a run's best model and evaluate it on validation and test.
 
     Args:
-        run: lifecycle.Run with `model.keras`, `split.csv` and `environment.json`.
+        run: run.Run with `model.keras`, `split.csv` and `environment.json`.
 
     Raises:
         FileNotFoundError: the run has no model yet.
@@ -155,7 +155,7 @@ def report_copies(run, *, phase, writing=None):
     this report, so the classifier does not wait for them.
 
     Args:
-        run: lifecycle.Run that was exported.
+        run: run.Run that was exported.
         phase: callable(name) that returns a callable(done, total) to report to, or None.
         writing: context manager that is entered once the search is over: `lifecycle.hold_run` for a process that
             does not hold the run already. Whoever wants to resume the run need not wait for the search.

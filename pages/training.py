@@ -4,7 +4,9 @@ import streamlit as st
 
 from cxr_core.jobs import list_jobs
 from cxr_core.queue import queue_run
-from cxr_core.runs.lifecycle import diagnose_history, list_runs, resume_run
+from cxr_core.runs.lifecycle import resume_run
+from cxr_core.runs.overview import diagnose_history
+from cxr_core.runs.run import list_runs
 from ui.blocks import page_header
 from ui.compare import show_runs
 from ui.data import choose_dataset, demo_note

@@ -4,8 +4,9 @@ import pandas as pd
 import streamlit as st
 
 from cxr_core.run_figures import QUANTITIES, overlay_figure
-from cxr_core.runs.labels import RunLabel, delete_run, display_name, load_label, save_label, setting_differences
-from cxr_core.runs.lifecycle import runs_table
+from cxr_core.runs.labels import RunLabel, delete_run, display_name, load_label, save_label
+from cxr_core.runs.overview import runs_table
+from cxr_core.runs.settings_diff import setting_differences
 from ui.blocks import download_table, show_figure
 from ui.names import plain_name
 from ui.permissions import may, show_refusal
@@ -17,7 +18,7 @@ def show_runs(runs):
     """Show the table of all runs, and what can be done with those that are ticked.
 
     Args:
-        runs: list of lifecycle.Run, not empty.
+        runs: list of run.Run, not empty.
     """
     labels = {run.name: load_label(run) for run in runs}
     table = _labelled(runs_table(runs), labels)

@@ -127,7 +127,7 @@ def cloned_config(runs):
     """Return the TrainingConfig whose settings the form is to be filled with, or None.
 
     Args:
-        runs: list of lifecycle.Run to find the cloned one in.
+        runs: list of run.Run to find the cloned one in.
     """
     name = st.session_state.get("cloned_run")
     run = next((run for run in runs if run.name == name), None)

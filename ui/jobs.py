@@ -85,7 +85,7 @@ def choose_view(jobs, active):
 
     Args:
         jobs: list of jobs.Job.
-        active: the lifecycle.Run or jobs.Job that is active, or None.
+        active: the run.Run or jobs.Job that is active, or None.
 
     Returns:
         str, "Trainings" or "Jobs"; "Trainings" without asking where there is no job.

@@ -31,7 +31,7 @@ from cxr_core.operating_point import (
 )
 from cxr_core.repeats import repeated_runs
 from cxr_core.report import REPORT_FILES, render_report, report_facts
-from cxr_core.runs.lifecycle import Run, list_runs
+from cxr_core.runs.run import Run, list_runs
 from cxr_core.trust_figures import (
     alarm_figure,
     coverage_figure,

@@ -9,7 +9,7 @@ from cxr_core.classes import class_label
 from cxr_core.imaging.lung_segmentation import draw_outline
 from cxr_core.imaging.reader import UnreadablePicture, read_picture
 from cxr_core.report import keep_lab_result, load_lab_result
-from cxr_core.runs.lifecycle import Run
+from cxr_core.runs.run import Run
 from cxr_core.shortcuts import MAX_IMAGES, VARIANTS, examine_shortcuts, lab_table, preview, result_path
 from cxr_core.system.files import read_json
 from cxr_core.verdict import LEVELS

@@ -7,7 +7,7 @@ import streamlit as st
 from cxr_core.config import SHIPPED_MODEL_DIR
 from cxr_core.inference.classifier import load_classifier
 from cxr_core.inference.model_card import card_figures, load_card
-from cxr_core.runs.lifecycle import Run, list_runs
+from cxr_core.runs.run import Run, list_runs
 from cxr_core.system.memory import release_memory
 
 _SHIPPED = "The shipped classifier"

@@ -20,7 +20,7 @@ def show_queue(runs):
     """Show what waits, the next one first; nothing where nobody waits. Sees to it that the queue is worked off.
 
     Args:
-        runs: list of lifecycle.Run.
+        runs: list of run.Run.
     """
     waiting = queued_runs(runs)
     if not waiting:

@@ -15,7 +15,7 @@ def show_spread(runs):
     """Show the test results of runs that differ in nothing but fold and seed.
 
     Args:
-        runs: list of tested lifecycle.Run, at least two, as `repeats.repeated_runs` gives them.
+        runs: list of tested run.Run, at least two, as `repeats.repeated_runs` gives them.
     """
     table, spread = repeats_table(runs), spread_table(runs)
     st.markdown(repeats_sentence(table))

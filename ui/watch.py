@@ -46,7 +46,7 @@ def watch_run(run, *, others_active=False, resume=resume_run):
     """Show a run's state, curves, validation images and log; while it waits or is active they refresh every second.
 
     Args:
-        run: lifecycle.Run.
+        run: run.Run.
         others_active: bool, another training is running, so this one cannot be resumed now.
         resume: callable(run) that lets it go on: `lifecycle.resume_run`, or `queue.queue_run` where many share one computer.
     """

@@ -11,7 +11,8 @@ from mlflow.entities import Metric, Param, RunTag  # noqa: E402
 from mlflow.exceptions import MlflowException  # noqa: E402
 from mlflow.tracking import MlflowClient  # noqa: E402
 
-from cxr_core.runs.labels import display_name, flat_settings
+from cxr_core.runs.labels import display_name
+from cxr_core.runs.settings_diff import flat_settings
 
 _FILES = ("config.json", "environment.json", "split.csv", "epochs.csv", "metrics.json", "predictions.csv", "card.json")
 _LONGEST_PARAMETER = 500
@@ -21,7 +22,7 @@ def export_to_mlflow(run, uri, *, experiment="CXR Lab"):
     """Write one run to an MLflow tracking store.
 
     Args:
-        run: lifecycle.Run with a configuration; what else it has by now is copied.
+        run: run.Run with a configuration; what else it has by now is copied.
         uri: str, a server's address, or `file:FOLDER`, which needs no network.
         experiment: str, made where it is missing.
 

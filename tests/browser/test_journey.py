@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 from browser.conftest import IDLE, SECONDS, choose, needs_chromium, open_from_sidebar, wait_until
 from cxr_core.config import PROJECT_DIR
 from cxr_core.data.phantoms import draw_demo_data, draw_phantom
-from cxr_core.runs.lifecycle import list_runs
+from cxr_core.runs.run import list_runs
 
 pytestmark = needs_chromium
 

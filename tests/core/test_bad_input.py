@@ -6,7 +6,8 @@ import pytest
 
 from cxr_core import cli, train
 from cxr_core.recipes.training_config import make_config
-from cxr_core.runs.lifecycle import Run, create_run
+from cxr_core.runs.lifecycle import create_run
+from cxr_core.runs.run import Run
 from cxr_core.splits.split import Split
 
 CONFIG = make_config("quick", roots=("/data",), settings=("batch_size=4", "start=shipped", "epochs=2"))

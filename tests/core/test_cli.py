@@ -15,7 +15,8 @@ from cxr_core.config import NOTICE, SHIPPED_MODEL_DIR
 from cxr_core.data.dataset import scan_dataset
 from cxr_core.inference.classifier import load_classifier
 from cxr_core.recipes.training_config import make_config
-from cxr_core.runs.lifecycle import Run, create_run
+from cxr_core.runs.lifecycle import create_run
+from cxr_core.runs.run import Run
 from cxr_core.splits.curation import Decisions, decisions_path, exclude, save_decisions
 from cxr_core.system.files import read_json
 

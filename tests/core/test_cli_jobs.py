@@ -13,7 +13,7 @@ from cxr_core.jobs import Job
 def command(capfd, monkeypatch, tmp_path):
     """A callable(*words) that runs one command without training and gives (exit code, output, errors)."""
     monkeypatch.setattr("cxr_core.foreman.LocalWorkers", Workers)
-    monkeypatch.setattr("cxr_core.runs.lifecycle.Run.needs_export", property(lambda run: False))
+    monkeypatch.setattr("cxr_core.runs.run.Run.needs_export", property(lambda run: False))
     monkeypatch.setattr(cli.signal, "signal", lambda *_: None)
 
     def run(*words):

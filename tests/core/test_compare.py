@@ -11,8 +11,11 @@ from filelock import FileLock
 from cxr_core.recipes.training_config import make_config
 from cxr_core.run_figures import QUANTITIES, overlay_figure
 from cxr_core.runs.epoch_snapshots import load_watched, load_watched_epoch
-from cxr_core.runs.labels import RunLabel, delete_run, display_name, load_label, save_label, setting_differences
-from cxr_core.runs.lifecycle import RunStatus, create_run, list_runs, runs_table
+from cxr_core.runs.labels import RunLabel, delete_run, display_name, load_label, save_label
+from cxr_core.runs.lifecycle import create_run
+from cxr_core.runs.overview import runs_table
+from cxr_core.runs.run import RunStatus, list_runs
+from cxr_core.runs.settings_diff import setting_differences
 from cxr_core.system.files import write_json
 
 

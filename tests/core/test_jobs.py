@@ -36,7 +36,8 @@ from cxr_core.jobs import (
     stop_job,
 )
 from cxr_core.recipes.training_config import config_from_dict, make_config
-from cxr_core.runs.lifecycle import RunStatus, RunTaken, create_run, list_runs
+from cxr_core.runs.lifecycle import RunTaken, create_run
+from cxr_core.runs.run import RunStatus, list_runs
 from cxr_core.splits.curation import Decisions, exclude
 from cxr_core.splits.groups import group_pictures
 from cxr_core.system.processes import process_facts
@@ -384,7 +385,7 @@ def test_a_picture_that_two_folds_test_is_not_pooled(tmp_path):
 def test_a_search_tries_the_settings_as_they_are_first_and_chooses_by_validation(tmp_path, monkeypatch):
     exported = []
     monkeypatch.setattr("cxr_core.foreman._export", exported.append)
-    monkeypatch.setattr("cxr_core.runs.lifecycle.Run.needs_export", property(lambda run: run not in exported))
+    monkeypatch.setattr("cxr_core.runs.run.Run.needs_export", property(lambda run: run not in exported))
     job = new_job(tmp_path, "search", count=5)
     assert carry_out_job(job, Workers()) == "finished"
     members = job.members()
@@ -399,7 +400,7 @@ def test_a_search_tries_the_settings_as_they_are_first_and_chooses_by_validation
 
 
 def test_the_same_search_tries_the_same_trials(tmp_path, monkeypatch):
-    monkeypatch.setattr("cxr_core.runs.lifecycle.Run.needs_export", property(lambda run: False))
+    monkeypatch.setattr("cxr_core.runs.run.Run.needs_export", property(lambda run: False))
     rates = []
     for name in "ab":
         plan = plan_of(tmp_path, "search", count=3)
@@ -410,7 +411,7 @@ def test_the_same_search_tries_the_same_trials(tmp_path, monkeypatch):
 
 
 def test_a_failed_trial_does_not_end_a_search(tmp_path, monkeypatch):
-    monkeypatch.setattr("cxr_core.runs.lifecycle.Run.needs_export", property(lambda run: False))
+    monkeypatch.setattr("cxr_core.runs.run.Run.needs_export", property(lambda run: False))
     plan = replace(plan_of(tmp_path, "search", count=4), config=replace(CONFIG, learning_rate=0.02))
     job = create_job(plan, tmp_path / "job", Decisions())
     assert carry_out_job(job, Workers()) == "finished"

@@ -13,7 +13,7 @@ from cxr_core.inference.classifier import load_classifier
 from cxr_core.inference.model_card import load_card
 from cxr_core.inference.temperature_scaling import apply_temperature
 from cxr_core.operating_point import balancing_shifts
-from cxr_core.runs.lifecycle import Run
+from cxr_core.runs.run import Run
 from cxr_core.system.files import read_json, write_json
 
 

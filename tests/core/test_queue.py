@@ -9,7 +9,8 @@ from filelock import FileLock
 from cxr_core import queue
 from cxr_core.recipes.memory_estimate import check_memory, estimated_memory
 from cxr_core.recipes.training_config import make_config
-from cxr_core.runs.lifecycle import RunStatus, create_run, list_runs, stop_run
+from cxr_core.runs.lifecycle import create_run, stop_run
+from cxr_core.runs.run import RunStatus, list_runs
 from cxr_core.splits.curation import Decisions
 from cxr_core.system import memory
 from cxr_core.system.memory import memory_limit

@@ -7,7 +7,8 @@ from scipy.stats import t
 
 from cxr_core.recipes.training_config import make_config
 from cxr_core.repeats import pooled_predictions, repeated_runs, repeats_sentence, repeats_table, spread_table
-from cxr_core.runs.lifecycle import Run, create_run
+from cxr_core.runs.lifecycle import create_run
+from cxr_core.runs.run import Run
 from cxr_core.system.files import write_json
 
 SCORES = (0.9, 0.92, 0.97)

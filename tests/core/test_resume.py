@@ -14,7 +14,6 @@ from filelock import FileLock
 from cxr_core.recipes.training_config import make_config
 from cxr_core.runs import lifecycle
 from cxr_core.runs.lifecycle import (
-    RunStatus,
     RunTaken,
     abandon_run,
     claim_run,
@@ -25,6 +24,7 @@ from cxr_core.runs.lifecycle import (
     start_run,
     stop_run,
 )
+from cxr_core.runs.run import RunStatus
 from cxr_core.system.files import read_json
 from cxr_core.system.processes import process_facts
 

@@ -14,7 +14,7 @@ from cxr_core.data.dataset import scan_dataset
 from cxr_core.data.phantoms import draw_phantom
 from cxr_core.imaging.lung_segmentation import lung_region
 from cxr_core.inference.classifier import load_classifier
-from cxr_core.runs.lifecycle import Run
+from cxr_core.runs.run import Run
 from cxr_core.shortcuts import VARIANTS, examine_shortcuts, hidden_box, lab_summary, lab_table, preview
 from cxr_core.splits.split import picture_groups
 

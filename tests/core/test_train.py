@@ -16,7 +16,8 @@ from cxr_core.imaging.reader import read_picture
 from cxr_core.inference.classifier import load_classifier
 from cxr_core.inference.model_card import load_card
 from cxr_core.recipes.training_config import make_config
-from cxr_core.runs.lifecycle import Run, start_run, stop_run
+from cxr_core.runs.lifecycle import start_run, stop_run
+from cxr_core.runs.run import Run
 from cxr_core.system.files import read_json
 
 TINY = ("--set", "start=shipped", "--set", "batch_size=16", "--set", "epochs=2")

@@ -7,7 +7,8 @@ import pytest
 
 from cxr_core.jobs import JobPlan, JobStatus, create_job, list_jobs
 from cxr_core.recipes.training_config import make_config
-from cxr_core.runs.lifecycle import RunStatus, create_run, list_runs
+from cxr_core.runs.lifecycle import create_run
+from cxr_core.runs.run import RunStatus, list_runs
 from cxr_core.splits.curation import Decisions
 from cxr_core.system.files import write_json
 from cxr_core.system.processes import process_facts
@@ -18,7 +19,7 @@ from pages.test_pages import open_page, said
 def homes(tmp_path, monkeypatch):
     """Empty folders of runs and of jobs that the pages look into; no process is started."""
     runs, jobs = tmp_path / "runs", tmp_path / "jobs"
-    monkeypatch.setattr("cxr_core.runs.lifecycle.list_runs.__defaults__", (runs,))
+    monkeypatch.setattr("cxr_core.runs.run.list_runs.__defaults__", (runs,))
     monkeypatch.setattr("cxr_core.jobs.JOBS_DIR", jobs)
     monkeypatch.setattr("cxr_core.queue.RUNS_DIR", runs)
     monkeypatch.setattr("cxr_core.queue.spawn_detached", lambda words, folder: None)

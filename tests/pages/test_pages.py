@@ -13,7 +13,8 @@ from streamlit.testing.v1 import AppTest
 from cxr_core.config import NOTICE, PROJECT_DIR
 from cxr_core.data.phantoms import DEMO_NOTE, draw_phantom
 from cxr_core.recipes.training_config import make_config
-from cxr_core.runs.lifecycle import RunStatus, create_run
+from cxr_core.runs.lifecycle import create_run
+from cxr_core.runs.run import RunStatus
 from cxr_core.splits.split import SPLIT_KINDS
 from cxr_core.system.files import atomic_path
 
@@ -45,7 +46,7 @@ def run_folder(tmp_path, monkeypatch):
     """An empty folder of runs that the pages look into."""
     folder = tmp_path / "runs"
     monkeypatch.setattr("cxr_core.runs.lifecycle.RUNS_DIR", folder)
-    monkeypatch.setattr("cxr_core.runs.lifecycle.list_runs.__defaults__", (folder,))
+    monkeypatch.setattr("cxr_core.runs.run.list_runs.__defaults__", (folder,))
     return folder
 
 

@@ -11,7 +11,8 @@ from streamlit.testing.v1 import AppTest
 from cxr_core.config import PROJECT_DIR
 from cxr_core.recipes.training_config import make_config
 from cxr_core.runs.labels import load_label
-from cxr_core.runs.lifecycle import RunStatus, create_run
+from cxr_core.runs.lifecycle import create_run
+from cxr_core.runs.run import RunStatus
 from cxr_core.splits.curation import decisions_path
 from cxr_core.system.files import atomic_path
 from pages.test_pages import TIMEOUT_SECONDS, open_page, said
@@ -47,7 +48,7 @@ def shared(monkeypatch):
 @pytest.fixture
 def stopped_run(tmp_path, monkeypatch):
     """A run that could be resumed, in a folder of runs that the pages look into."""
-    monkeypatch.setattr("cxr_core.runs.lifecycle.list_runs.__defaults__", (tmp_path,))
+    monkeypatch.setattr("cxr_core.runs.run.list_runs.__defaults__", (tmp_path,))
     run = create_run(make_config("quick", roots=("/data",)), tmp_path / "20260101-a")
     run.write_status(RunStatus("stopped", epoch=1, epochs=9))
     columns = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "epoch_seconds")

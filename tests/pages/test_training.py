@@ -6,7 +6,8 @@ import pytest
 
 from cxr_core.recipes.training_config import make_config
 from cxr_core.runs.labels import RunLabel, save_label
-from cxr_core.runs.lifecycle import RunStatus, create_run
+from cxr_core.runs.lifecycle import create_run
+from cxr_core.runs.run import RunStatus
 from cxr_core.system.files import atomic_path, write_json
 from pages.test_pages import open_page, said
 
@@ -15,7 +16,7 @@ from pages.test_pages import open_page, said
 def run_folder(tmp_path, monkeypatch):
     """An empty folder of runs that the pages look into."""
     folder = tmp_path / "runs"
-    monkeypatch.setattr("cxr_core.runs.lifecycle.list_runs.__defaults__", (folder,))
+    monkeypatch.setattr("cxr_core.runs.run.list_runs.__defaults__", (folder,))
     return folder
 
 
