@@ -11,7 +11,7 @@ import numpy as np
 from benchmarks.report import four_digits, judge_target, write_result
 from cxr_core.data.dataset import scan_dataset
 from cxr_core.data.prepared_images import prepare_images
-from cxr_core.evaluate import evaluate_predictions
+from cxr_core.evaluation.metrics import evaluate_predictions
 from cxr_core.imaging.lung_segmentation import lung_region
 from cxr_core.imaging.preprocessing import Preprocessing
 

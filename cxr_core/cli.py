@@ -506,7 +506,7 @@ def _publish(options):
 
 
 def _operating_point(options):
-    from cxr_core.operating_point import choose_on_validation
+    from cxr_core.evaluation.operating_point import choose_on_validation
     from cxr_core.runs.run import Run
 
     run = Run(options.run_folder.resolve())
@@ -531,7 +531,7 @@ def _gate(options):
 
 
 def _evaluate(options):
-    from cxr_core.evaluate import report_table, score_folders
+    from cxr_core.evaluation.metrics import report_table, score_folders
     from cxr_core.inference.classifier import load_classifier
 
     result, _ = score_folders(load_classifier(options.model), *options.folders, progress=_progress)

@@ -76,7 +76,7 @@ def confusion_figure(metrics, *, shares=False):
     """Draw a confusion matrix.
 
     Args:
-        metrics: dict as `evaluate.evaluate_predictions` returns.
+        metrics: dict as `metrics.evaluate_predictions` returns.
         shares: bool, shares of the true class instead of counts.
     """
     labels = [class_label(c) for c in metrics["classes"]]
@@ -122,7 +122,7 @@ def roc_figure(curves, bands=None, *, clickable=False):
     """Draw ROC curves.
 
     Args:
-        curves: dict as `evaluate.roc_curves` returns.
+        curves: dict as `metrics.roc_curves` returns.
         bands: dict of class to a 95 % band `x`, `low`, `high`, drawn below its curve, or None.
         clickable: bool, mark points on each class's curve, whose `customdata` are the class and the threshold.
     """

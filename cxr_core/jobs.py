@@ -19,10 +19,16 @@ from pathlib import Path
 import pandas as pd
 
 from cxr_core.config import JOBS_DIR, RUNS_DIR
-from cxr_core.evaluate import figure_text
+from cxr_core.evaluation.metrics import figure_text
+from cxr_core.evaluation.repeated_runs import (
+    pooled_metrics,
+    pooled_predictions,
+    repeats_sentence,
+    repeats_table,
+    spread_table,
+)
 from cxr_core.recipes.hyperparameter_search import tunable
 from cxr_core.recipes.training_config import TrainingConfig, config_from_dict
-from cxr_core.repeats import pooled_metrics, pooled_predictions, repeats_sentence, repeats_table, spread_table
 from cxr_core.runs.lifecycle import hold_run, spawn_detached
 from cxr_core.runs.run import Run
 from cxr_core.runs.work_folder import ACTIVE, RESUMABLE, WorkFolder, claim_folder, stamped_name
@@ -321,8 +327,8 @@ def job_results(job):
 
     Returns:
         dict of `kind`, `runs` (one dict per tested run), `spread` (one dict per figure, see
-        `repeats.spread_table`; empty for a search), `pooled` (all folds together, as
-        `evaluate.evaluate_predictions`, or None) and, for a search, `trials` and `chosen`, the name of the run with
+        `repeated_runs.spread_table`; empty for a search), `pooled` (all folds together, as
+        `metrics.evaluate_predictions`, or None) and, for a search, `trials` and `chosen`, the name of the run with
         the lowest validation loss (or None).
     """
     plan, members = job.plan(), job.members()

@@ -9,11 +9,11 @@ import plotly.graph_objects as go
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from cxr_core.calibration import reliability_bins
 from cxr_core.claim import claim_items
 from cxr_core.classes import class_label
 from cxr_core.config import NOTICE
-from cxr_core.evaluate import (
+from cxr_core.evaluation.calibration import reliability_bins
+from cxr_core.evaluation.metrics import (
     class_curves,
     evaluate_predictions,
     figure_text,
@@ -21,11 +21,11 @@ from cxr_core.evaluate import (
     roc_curves,
     table_probabilities,
 )
+from cxr_core.evaluation.repeated_runs import repeated_runs, repeats_sentence, repeats_table
+from cxr_core.evaluation.slices import SLICES, file_facts, slice_table, worst_slice
 from cxr_core.figures import confusion_figure, roc_figure
 from cxr_core.inference.model_card import card_figures, figure_words, load_card
-from cxr_core.repeats import repeated_runs, repeats_sentence, repeats_table
 from cxr_core.runs.run import Run, list_runs
-from cxr_core.slices import SLICES, file_facts, slice_table, worst_slice
 from cxr_core.splits.leakage import leakage_sentence
 from cxr_core.splits.split import SPLIT_KINDS
 from cxr_core.system.files import read_json, write_text

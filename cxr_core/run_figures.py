@@ -49,7 +49,7 @@ def spread_figure(table):
     """Draw how figures spread over folds or seeds: the mean with its 95 % interval, the lowest and the highest run.
 
     Args:
-        table: DataFrame as `repeats.spread_table` gives it.
+        table: DataFrame as `repeated_runs.spread_table` gives it.
 
     Returns:
         plotly Figure.

@@ -25,25 +25,25 @@ from cxr_core.batches import (
     kept_validation_batches,
     validation_batches,
 )
-from cxr_core.calibration import fit_temperature
 from cxr_core.checkpoint import FILE as CHECKPOINT_FILE
 from cxr_core.checkpoint import Checkpoint
 from cxr_core.classes import order_classes
 from cxr_core.config import CACHE_DIR, PROJECT_DIR
 from cxr_core.data.dataset import scan_dataset
 from cxr_core.data.prepared_images import prepare_images, read_in_parts
-from cxr_core.evaluate import (
+from cxr_core.evaluation.calibration import fit_temperature
+from cxr_core.evaluation.metrics import (
     classify_table,
     describe_predictions,
     score_predictions,
     soften_predictions,
     table_probabilities,
 )
+from cxr_core.evaluation.operating_point import balancing_shifts
 from cxr_core.export import export_classifier, head_probabilities, kept_features_graph
 from cxr_core.inference.classifier import Classifier
 from cxr_core.inference.model_card import Card, load_card, write_card
 from cxr_core.model import build_model
-from cxr_core.operating_point import balancing_shifts
 from cxr_core.recipes.learning_rate import cosine_rate
 from cxr_core.recipes.training_config import command_for
 from cxr_core.recorder import ConfusionCounts, PauseRequested, Recorder, StopRequested

@@ -111,7 +111,7 @@ def precision_recall_figure(curves):
     """Draw precision over recall with bands.
 
     Args:
-        curves: dict as `evaluate.class_curves` returns.
+        curves: dict as `metrics.class_curves` returns.
     """
     figure = go.Figure()
     colours = class_colours(list(curves))
@@ -206,7 +206,7 @@ def operating_figure(curve, point, name):
     """Draw one class's ROC curve with an operating point on it.
 
     Args:
-        curve: dict of `fpr` and `tpr`, as `evaluate.roc_curves` returns per class.
+        curve: dict of `fpr` and `tpr`, as `metrics.roc_curves` returns per class.
         point: operating_point.OperatingPoint.
         name: str, the class.
     """

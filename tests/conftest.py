@@ -126,8 +126,8 @@ def tiny_run(demo_data, until):
 def ungated_model(tmp_path_factory):
     """The shipped classifier without its gate, which would refuse drawings, and sure of whatever it answers."""
     from cxr_core.config import SHIPPED_MODEL_DIR
+    from cxr_core.evaluation.operating_point import save_operating_point
     from cxr_core.inference.input_gate import GATE_FILES
-    from cxr_core.operating_point import save_operating_point
 
     folder = tmp_path_factory.mktemp("ungated") / "model"
     shutil.copytree(SHIPPED_MODEL_DIR, folder, ignore=shutil.ignore_patterns(*GATE_FILES))

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import streamlit as st
 
+from cxr_core.evaluation.repeated_runs import LEAST_RUNS
 from cxr_core.jobs import (
     KINDS,
     JobPlan,
@@ -15,7 +16,6 @@ from cxr_core.jobs import (
     stop_job,
 )
 from cxr_core.recipes.hyperparameter_search import TUNABLE, tunable
-from cxr_core.repeats import LEAST_RUNS
 from ui.blocks import download_table, duration
 from ui.permissions import show_refusal
 from ui.spread import show_spread

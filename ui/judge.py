@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 
-from cxr_core.calibration import calibration_error, reliability_bins
 from cxr_core.classes import class_label
-from cxr_core.evaluate import (
+from cxr_core.evaluation.calibration import calibration_error, reliability_bins
+from cxr_core.evaluation.metrics import (
     class_curves,
     compare_predictions,
     most_confident_mistakes,
@@ -18,10 +18,7 @@ from cxr_core.evaluate import (
     sample_predictions,
     table_probabilities,
 )
-from cxr_core.figures import confusion_figure, roc_figure
-from cxr_core.inference.model_card import load_card
-from cxr_core.inference.temperature_scaling import apply_temperature
-from cxr_core.operating_point import (
+from cxr_core.evaluation.operating_point import (
     abstention_for_accuracy,
     coverage_curve,
     decision_curve,
@@ -29,7 +26,10 @@ from cxr_core.operating_point import (
     save_operating_point,
     threshold_for_specificity,
 )
-from cxr_core.repeats import repeated_runs
+from cxr_core.evaluation.repeated_runs import repeated_runs
+from cxr_core.figures import confusion_figure, roc_figure
+from cxr_core.inference.model_card import load_card
+from cxr_core.inference.temperature_scaling import apply_temperature
 from cxr_core.report import REPORT_FILES, render_report, report_facts
 from cxr_core.runs.run import Run, list_runs
 from cxr_core.trust_figures import (
@@ -284,7 +284,7 @@ def _class_curves(predictions, classes):
 
 
 def predictions_curves(predictions, classes):
-    """Return the ROC curves of a predictions table; see `evaluate.roc_curves`."""
+    """Return the ROC curves of a predictions table; see `metrics.roc_curves`."""
     return roc_curves(predictions["true"], table_probabilities(predictions, classes), classes)
 
 

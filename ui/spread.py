@@ -3,8 +3,14 @@
 import streamlit as st
 
 from cxr_core.classes import class_label
-from cxr_core.evaluate import report_with_intervals
-from cxr_core.repeats import pooled_metrics, pooled_predictions, repeats_sentence, repeats_table, spread_table
+from cxr_core.evaluation.metrics import report_with_intervals
+from cxr_core.evaluation.repeated_runs import (
+    pooled_metrics,
+    pooled_predictions,
+    repeats_sentence,
+    repeats_table,
+    spread_table,
+)
 from cxr_core.run_figures import spread_figure
 from ui.blocks import download_table, interval_text, plain_metric, show_figure
 
@@ -15,7 +21,7 @@ def show_spread(runs):
     """Show the test results of runs that differ in nothing but fold and seed.
 
     Args:
-        runs: list of tested run.Run, at least two, as `repeats.repeated_runs` gives them.
+        runs: list of tested run.Run, at least two, as `repeated_runs.repeated_runs` gives them.
     """
     table, spread = repeats_table(runs), spread_table(runs)
     st.markdown(repeats_sentence(table))

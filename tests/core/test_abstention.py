@@ -8,8 +8,7 @@ import pytest
 from sklearn import metrics as sk
 
 from cxr_core.config import SHIPPED_MODEL_DIR
-from cxr_core.inference.model_card import load_card
-from cxr_core.operating_point import (
+from cxr_core.evaluation.operating_point import (
     abstention_for_accuracy,
     answer_shares,
     choose_on_validation,
@@ -19,6 +18,7 @@ from cxr_core.operating_point import (
     save_operating_point,
     threshold_for_specificity,
 )
+from cxr_core.inference.model_card import load_card
 
 
 @pytest.fixture

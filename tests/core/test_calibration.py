@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from cxr_core.calibration import calibration_error, fit_temperature, reliability_bins
+from cxr_core.evaluation.calibration import calibration_error, fit_temperature, reliability_bins
 from cxr_core.inference.temperature_scaling import apply_temperature
 
 

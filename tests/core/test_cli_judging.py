@@ -7,8 +7,8 @@ import pytest
 
 from cxr_core import cli, map_checks
 from cxr_core.config import SHIPPED_MODEL_DIR
+from cxr_core.evaluation.operating_point import save_operating_point
 from cxr_core.inference.model_card import load_card
-from cxr_core.operating_point import save_operating_point
 from cxr_core.report import load_lab_result
 from cxr_core.system.files import read_json
 

@@ -1,4 +1,4 @@
-"""evaluate.py against scikit-learn."""
+"""metrics.py against scikit-learn."""
 
 from dataclasses import replace
 from types import SimpleNamespace
@@ -10,7 +10,7 @@ from sklearn import metrics as sk
 
 from cxr_core.config import SHIPPED_MODEL_DIR
 from cxr_core.data.dataset import scan_dataset
-from cxr_core.evaluate import (
+from cxr_core.evaluation.metrics import (
     classify_table,
     evaluate_predictions,
     prediction_groups,

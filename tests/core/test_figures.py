@@ -6,7 +6,7 @@ import pytest
 
 from cxr_core import figures
 from cxr_core.classes import CLASS_COLOURS
-from cxr_core.evaluate import evaluate_predictions, roc_curves
+from cxr_core.evaluation.metrics import evaluate_predictions, roc_curves
 
 CLASSES = ("normal", "covid", "virus")
 TRUE = ["normal", "covid", "virus", "covid"]

@@ -1,11 +1,11 @@
-"""intervals.py against scipy's bootstrap and scikit-learn's weighted figures."""
+"""confidence_intervals.py against scipy's bootstrap and scikit-learn's weighted figures."""
 
 import numpy as np
 import pytest
 from scipy import stats
 from sklearn import metrics as sk
 
-from cxr_core.intervals import (
+from cxr_core.evaluation.confidence_intervals import (
     compare_accuracy,
     curve_bands,
     metric_intervals,

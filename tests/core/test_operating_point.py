@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from sklearn.metrics import balanced_accuracy_score, recall_score
 
+from cxr_core.evaluation.operating_point import balancing_shifts
 from cxr_core.imaging.reader import read_picture
 from cxr_core.inference.classifier import load_classifier
 from cxr_core.inference.model_card import load_card
 from cxr_core.inference.temperature_scaling import apply_temperature
-from cxr_core.operating_point import balancing_shifts
 from cxr_core.runs.run import Run
 from cxr_core.system.files import read_json, write_json
 

@@ -1,12 +1,18 @@
-"""repeats.py on runs that differ in their seed or fold, and in more."""
+"""repeated_runs.py on runs that differ in their seed or fold, and in more."""
 
 import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import t
 
+from cxr_core.evaluation.repeated_runs import (
+    pooled_predictions,
+    repeated_runs,
+    repeats_sentence,
+    repeats_table,
+    spread_table,
+)
 from cxr_core.recipes.training_config import make_config
-from cxr_core.repeats import pooled_predictions, repeated_runs, repeats_sentence, repeats_table, spread_table
 from cxr_core.runs.lifecycle import create_run
 from cxr_core.runs.run import Run
 from cxr_core.system.files import write_json

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from picture_files import dicom
 
-from cxr_core.slices import file_facts, slice_table, worst_slice
+from cxr_core.evaluation.slices import file_facts, slice_table, worst_slice
 
 
 def predictions(right, **columns):

@@ -11,7 +11,7 @@ import pytest
 from scipy.special import softmax
 from sklearn.metrics import accuracy_score, log_loss
 
-from cxr_core.evaluate import evaluate_predictions
+from cxr_core.evaluation.metrics import evaluate_predictions
 from cxr_core.imaging.reader import read_picture
 from cxr_core.inference.classifier import load_classifier
 from cxr_core.inference.model_card import load_card

@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 
 from cxr_core import trust_figures as figures
-from cxr_core.calibration import reliability_bins
-from cxr_core.evaluate import class_curves, predictions_table, roc_curves
+from cxr_core.evaluation.calibration import reliability_bins
+from cxr_core.evaluation.metrics import class_curves, predictions_table, roc_curves
+from cxr_core.evaluation.operating_point import coverage_curve, decision_curve, operating_point
 from cxr_core.figures import confusion_figure, roc_figure
-from cxr_core.operating_point import coverage_curve, decision_curve, operating_point
 
 CLASSES = ("normal", "covid", "virus")
 RNG = np.random.default_rng(0)
@@ -76,7 +76,7 @@ def test_abstaining_from_all_marks_nothing():
 
 
 def test_every_confusion_cell_can_be_clicked_and_says_which_it_is():
-    from cxr_core.evaluate import evaluate_predictions
+    from cxr_core.evaluation.metrics import evaluate_predictions
 
     marks = confusion_figure(evaluate_predictions(TRUE, PROBABILITIES, CLASSES)).data[1]
     assert [tuple(cell) for cell in marks.customdata] == [(t, p) for t in CLASSES for p in CLASSES]

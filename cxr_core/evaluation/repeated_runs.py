@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from cxr_core.classes import class_label
-from cxr_core.evaluate import evaluate_predictions, prediction_groups, table_probabilities
-from cxr_core.intervals import mean_interval
+from cxr_core.evaluation.confidence_intervals import mean_interval
+from cxr_core.evaluation.metrics import evaluate_predictions, prediction_groups, table_probabilities
 
 LEAST_RUNS = 2
 
@@ -51,7 +51,7 @@ def spread_table(runs):
 
     Returns:
         DataFrame, one row per figure: `figure`, `mean`, `sd` (of the single runs, ddof 1), `low`, `high` (95 %
-        interval of the mean, see `intervals.mean_interval`; NaN where all runs agree), `lowest`, `highest` and
+        interval of the mean, see `confidence_intervals.mean_interval`; NaN where all runs agree), `lowest`, `highest` and
         `runs` (in how many it is defined; a figure that is defined in fewer than two is left out).
     """
     tests = [run.metrics()["test"] for run in runs]
@@ -89,7 +89,7 @@ def pooled_predictions(runs):
         runs: list of run.Run, all folds of one cross-validation.
 
     Returns:
-        DataFrame as `evaluate.predictions_table` makes it, with `fold`, or None where folds are missing or
+        DataFrame as `metrics.predictions_table` makes it, with `fold`, or None where folds are missing or
         doubled, or are of different data.
     """
     if not runs:
@@ -106,7 +106,7 @@ def pooled_predictions(runs):
 
 
 def pooled_metrics(predictions, classes):
-    """Score pooled predictions; see `evaluate.evaluate_predictions`.
+    """Score pooled predictions; see `metrics.evaluate_predictions`.
 
     Each network has its own idea of how sure it is, so an AUC over pooled scores mixes their scales: `spread_table`
     has the mean of the folds' own (Forman & Scholz 2010, doi:10.1145/1882471.1882479).

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import minimize
 
+from cxr_core.evaluation.confidence_intervals import share_interval
 from cxr_core.inference.model_card import load_card, write_card
-from cxr_core.intervals import share_interval
 
 NOT_SURE = "not sure"
 
@@ -206,7 +206,7 @@ def answer_shares(true_names, probabilities, classes, groups, *, abstain_below):
         true_names: str (N,).
         probabilities: float (N, C).
         classes: sequence of str (C,).
-        groups: int (N,), as for `evaluate.evaluate_predictions`.
+        groups: int (N,), as for `metrics.evaluate_predictions`.
         abstain_below: float in [0, 1]; a picture whose highest probability is lower gets no answer.
 
     Returns:

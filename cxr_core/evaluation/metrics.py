@@ -12,13 +12,13 @@ from sklearn.metrics import (
     roc_curve,
 )
 
-from cxr_core.calibration import calibration_error
 from cxr_core.data.dataset import scan_dataset
 from cxr_core.data.patient_ids import patient_of
 from cxr_core.data.prepared_images import prepare_images
+from cxr_core.evaluation.calibration import calibration_error
+from cxr_core.evaluation.confidence_intervals import FIGURES, compare_accuracy, curve_bands, metric_intervals
+from cxr_core.evaluation.operating_point import answer_shares
 from cxr_core.inference.temperature_scaling import apply_temperature
-from cxr_core.intervals import FIGURES, compare_accuracy, curve_bands, metric_intervals
-from cxr_core.operating_point import answer_shares
 from cxr_core.splits.split import picture_groups
 
 # float32 rows, and rows written with six digits, sum to one up to this.
@@ -39,7 +39,7 @@ def evaluate_predictions(true_names, probabilities, classes, groups=None):
         dict with `n`, `accuracy`, `per_class` {name: precision, recall, f1, support, auc},
         `confusion_matrix` (rows true, columns predicted), `ece` (expected calibration error), `brier` (the
         classes' squared errors summed, in [0, 2]), `ci95` (`accuracy`, `per_class` {name: precision, recall,
-        f1, auc} and `confusion_shares`, each a [low, high] as `intervals.metric_intervals` gives it) and `classes`.
+        f1, auc} and `confusion_shares`, each a [low, high] as `confidence_intervals.metric_intervals` gives it) and `classes`.
         What is undefined (a class without images, or never predicted) is None.
 
     Raises:
@@ -190,7 +190,7 @@ def class_curves(predictions, classes):
         classes: sequence of str.
 
     Returns:
-        dict of class to dict of `bands` (as `intervals.curve_bands` gives them, or None), `recall` and `precision`
+        dict of class to dict of `bands` (as `confidence_intervals.curve_bands` gives them, or None), `recall` and `precision`
         (float arrays of the precision-recall curve) and `average_precision`.
     """
     groups, found = prediction_groups(predictions), {}
@@ -214,7 +214,7 @@ def compare_predictions(predictions, other):
         predictions, other: DataFrames as `predictions_table` makes them.
 
     Returns:
-        (intervals.Difference of accuracies, int, how many pictures both have).
+        (confidence_intervals.Difference of accuracies, int, how many pictures both have).
 
     Raises:
         ValueError: they share no picture.
