@@ -531,7 +531,8 @@ def _gate(options):
 
 
 def _evaluate(options):
-    from cxr_core.evaluation.metrics import report_table, score_folders
+    from cxr_core.evaluation.metrics import report_table
+    from cxr_core.evaluation.scoring import score_folders
     from cxr_core.inference.classifier import load_classifier
 
     result, _ = score_folders(load_classifier(options.model), *options.folders, progress=_progress)

@@ -5,10 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from cxr_core.classes import class_label
-from cxr_core.evaluation.metrics import answers_of, figure_text, score_folders
+from cxr_core.evaluation.headline_metrics import card_figures
+from cxr_core.evaluation.metrics import figure_text
+from cxr_core.evaluation.scoring import answers_of, score_folders
 from cxr_core.inference.classifier import load_classifier
 from cxr_core.inference.input_gate import GATE_FILES
-from cxr_core.inference.model_card import card_figures, load_card, write_card
+from cxr_core.inference.model_card import load_card, write_card
 from cxr_core.report import LAB_FILE, save_lab_result
 from cxr_core.system.files import atomic_path, write_text
 
@@ -25,7 +27,7 @@ def publish_run(run, folder, external=(), *, shortcuts=None, progress=None):
         external: folders of data sets from elsewhere; their scores go into the card as they are.
         shortcuts: dict as `shortcuts.examine_shortcuts` returns it, or None; it is kept beside the card, and its
             figures go into the card.
-        progress: as for `metrics.score_folders`.
+        progress: as for `scoring.score_folders`.
 
     Raises:
         FileNotFoundError: the run has no exported model.

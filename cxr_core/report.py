@@ -13,18 +13,13 @@ from cxr_core.claim import claim_items
 from cxr_core.classes import class_label
 from cxr_core.config import NOTICE
 from cxr_core.evaluation.calibration import reliability_bins
-from cxr_core.evaluation.metrics import (
-    class_curves,
-    evaluate_predictions,
-    figure_text,
-    prediction_groups,
-    roc_curves,
-    table_probabilities,
-)
+from cxr_core.evaluation.headline_metrics import card_figures, figure_words
+from cxr_core.evaluation.metrics import class_curves, evaluate_predictions, figure_text, roc_curves
+from cxr_core.evaluation.predictions import prediction_groups, table_probabilities
 from cxr_core.evaluation.repeated_runs import repeated_runs, repeats_sentence, repeats_table
 from cxr_core.evaluation.slices import SLICES, file_facts, slice_table, worst_slice
 from cxr_core.figures import confusion_figure, roc_figure
-from cxr_core.inference.model_card import card_figures, figure_words, load_card
+from cxr_core.inference.model_card import load_card
 from cxr_core.runs.run import Run, list_runs
 from cxr_core.splits.leakage import leakage_sentence
 from cxr_core.splits.split import SPLIT_KINDS

@@ -8,9 +8,9 @@ from markupsafe import Markup
 
 from cxr_core.classes import class_colours, class_label
 from cxr_core.config import NOTICE
+from cxr_core.evaluation.headline_metrics import card_figures, figure_words
 from cxr_core.explain.overlay import colour_bar
 from cxr_core.imaging.display import display_rgb, jpeg_bytes, shrink
-from cxr_core.inference.model_card import card_figures, figure_words
 from cxr_core.inference.selective_prediction import operating_sentence
 from cxr_core.inference.track_record import confidence_sentence, load_track_record
 from cxr_core.templates import render_template
@@ -27,7 +27,7 @@ class ModelFacts:
         name: str, of its card.
         digest: str, `Classifier.digest`.
         record: as `track_record.load_track_record` returns it.
-        figures: list of dict, as `model_card.figure_words` makes them.
+        figures: list of dict, as `headline_metrics.figure_words` makes them.
         limits: tuple of str, sentences.
     """
 

@@ -19,7 +19,8 @@ from cxr_core.data.prepared_images import prepare_images, read_images
 from cxr_core.data.property_table import measure_pictures
 from cxr_core.data.sampling import stratified_rows
 from cxr_core.evaluation.confidence_intervals import share_interval
-from cxr_core.evaluation.metrics import evaluate_predictions, score_folders
+from cxr_core.evaluation.metrics import evaluate_predictions
+from cxr_core.evaluation.scoring import score_folders
 from cxr_core.giveaway import giveaway_report
 from cxr_core.imaging.lung_segmentation import lung_region
 from cxr_core.map_checks import attention_in_lungs, check_maps

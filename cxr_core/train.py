@@ -32,14 +32,9 @@ from cxr_core.config import CACHE_DIR, PROJECT_DIR
 from cxr_core.data.dataset import scan_dataset
 from cxr_core.data.prepared_images import prepare_images, read_in_parts
 from cxr_core.evaluation.calibration import fit_temperature
-from cxr_core.evaluation.metrics import (
-    classify_table,
-    describe_predictions,
-    score_predictions,
-    soften_predictions,
-    table_probabilities,
-)
-from cxr_core.evaluation.operating_point import balancing_shifts
+from cxr_core.evaluation.class_balance import balancing_shifts
+from cxr_core.evaluation.predictions import describe_predictions, soften_predictions, table_probabilities
+from cxr_core.evaluation.scoring import classify_table, score_predictions
 from cxr_core.export import export_classifier, head_probabilities, kept_features_graph
 from cxr_core.inference.classifier import Classifier
 from cxr_core.inference.model_card import Card, load_card, write_card

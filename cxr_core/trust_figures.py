@@ -171,7 +171,7 @@ def coverage_figure(curve, chosen):
     """Draw accuracy against coverage, with the point where it abstains below `chosen` confidence.
 
     Args:
-        curve: DataFrame as `operating_point.coverage_curve` returns it.
+        curve: DataFrame as `selective_classification.coverage_curve` returns it.
         chosen: float in [0, 1].
     """
     figure = go.Figure()
@@ -255,7 +255,7 @@ def decision_figure(curve, threshold):
     """Draw a decision curve.
 
     Args:
-        curve: DataFrame as `operating_point.decision_curve` returns it.
+        curve: DataFrame as `decision_curve.decision_curve` returns it.
         threshold: float, marked.
     """
     figure = go.Figure()

@@ -1,7 +1,7 @@
 """What the shortcut lab's numbers mean, in words chosen by fixed rules."""
 
 from cxr_core.classes import class_label
-from cxr_core.evaluation.operating_point import NOT_SURE
+from cxr_core.evaluation.selective_classification import NOT_SURE
 
 LEVELS = {
     "shortcut": "It takes a shortcut",

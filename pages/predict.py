@@ -2,10 +2,10 @@
 
 import streamlit as st
 
+from cxr_core.evaluation.headline_metrics import card_figures
 from cxr_core.imaging.reader import UnreadablePicture
 from cxr_core.imaging.zip_archive import is_zip
 from cxr_core.inference.image_sources import Source, read_source
-from cxr_core.inference.model_card import card_figures
 from ui.answer import answer_scan, choose_maps, offer_downloads, show_neighbours, show_numbers, show_verdict
 from ui.blocks import page_header, research_notice, show_figures_row
 from ui.examples import example_pictures

@@ -8,25 +8,17 @@ import streamlit as st
 
 from cxr_core.classes import class_label
 from cxr_core.evaluation.calibration import calibration_error, reliability_bins
-from cxr_core.evaluation.metrics import (
-    class_curves,
+from cxr_core.evaluation.decision_curve import decision_curve
+from cxr_core.evaluation.metrics import class_curves, report_table, report_with_intervals, roc_curves
+from cxr_core.evaluation.operating_point import operating_point, save_operating_point, threshold_for_specificity
+from cxr_core.evaluation.predictions import (
     compare_predictions,
     most_confident_mistakes,
-    report_table,
-    report_with_intervals,
-    roc_curves,
     sample_predictions,
     table_probabilities,
 )
-from cxr_core.evaluation.operating_point import (
-    abstention_for_accuracy,
-    coverage_curve,
-    decision_curve,
-    operating_point,
-    save_operating_point,
-    threshold_for_specificity,
-)
 from cxr_core.evaluation.repeated_runs import repeated_runs
+from cxr_core.evaluation.selective_classification import abstention_for_accuracy, coverage_curve
 from cxr_core.figures import confusion_figure, roc_figure
 from cxr_core.inference.model_card import load_card
 from cxr_core.inference.temperature_scaling import apply_temperature

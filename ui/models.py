@@ -5,8 +5,9 @@ from pathlib import Path
 import streamlit as st
 
 from cxr_core.config import SHIPPED_MODEL_DIR
+from cxr_core.evaluation.headline_metrics import card_figures
 from cxr_core.inference.classifier import load_classifier
-from cxr_core.inference.model_card import card_figures, load_card
+from cxr_core.inference.model_card import load_card
 from cxr_core.runs.run import Run, list_runs
 from cxr_core.system.memory import release_memory
 
@@ -53,7 +54,7 @@ def model_history(folder):
 
 
 def shipped_figures():
-    """Return the shipped classifier's headline figures, list of model_card.Figure."""
+    """Return the shipped classifier's headline figures, list of headline_metrics.Figure."""
     return card_figures(load_card(SHIPPED_MODEL_DIR))
 
 

@@ -6,7 +6,9 @@ import pandas as pd
 import streamlit as st
 
 from cxr_core.classes import class_label
-from cxr_core.evaluation.metrics import evaluate_predictions, prediction_groups, score_table, table_probabilities
+from cxr_core.evaluation.metrics import evaluate_predictions
+from cxr_core.evaluation.predictions import prediction_groups, table_probabilities
+from cxr_core.evaluation.scoring import score_table
 from cxr_core.inference.model_card import load_card
 from cxr_core.splits.leakage import leakage_sentence
 from ui.blocks import progress_bar

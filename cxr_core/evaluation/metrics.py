@@ -12,14 +12,9 @@ from sklearn.metrics import (
     roc_curve,
 )
 
-from cxr_core.data.dataset import scan_dataset
-from cxr_core.data.patient_ids import patient_of
-from cxr_core.data.prepared_images import prepare_images
 from cxr_core.evaluation.calibration import calibration_error
-from cxr_core.evaluation.confidence_intervals import FIGURES, compare_accuracy, curve_bands, metric_intervals
-from cxr_core.evaluation.operating_point import answer_shares
-from cxr_core.inference.temperature_scaling import apply_temperature
-from cxr_core.splits.split import picture_groups
+from cxr_core.evaluation.confidence_intervals import FIGURES, curve_bands, metric_intervals
+from cxr_core.evaluation.predictions import prediction_groups
 
 # float32 rows, and rows written with six digits, sum to one up to this.
 _SUM_TOLERANCE = 1e-3
@@ -46,7 +41,7 @@ def evaluate_predictions(true_names, probabilities, classes, groups=None):
         ValueError: no images, a label outside `classes`, lengths that differ, or rows that are no
             probabilities.
     """
-    truth = _truth_indices(true_names, classes)
+    truth = truth_indices(true_names, classes)
     probabilities = _checked_probabilities(probabilities, len(truth), classes)
     predicted = np.argmax(probabilities, axis=1)
     groups = np.arange(len(truth)) if groups is None else np.asarray(groups)
@@ -77,83 +72,6 @@ def evaluate_predictions(true_names, probabilities, classes, groups=None):
     }
 
 
-def score_folders(classifier, *folders, progress=None):
-    """Classify and score every picture of a data set.
-
-    Args:
-        classifier: classifier.Classifier.
-        *folders: str or Path, as for `dataset.scan_dataset`.
-        progress: callable(phase) that returns a callable(done, total), or None.
-
-    Returns:
-        (metrics, predictions): as `evaluate_predictions`, with the card's `temperature` and, where it may
-        abstain, `answers` (see `answers_of`); and `predictions_table` with the columns `group` (pictures of
-        one patient or content) and `path`.
-
-    Raises:
-        FileNotFoundError, ValueError: no folder, no pictures, or a class the classifier does not know.
-    """
-    report = progress or (lambda phase: None)
-    dataset = scan_dataset(*folders, progress=report("Looking through the images"))
-    return score_table(classifier, dataset.table, progress=progress)
-
-
-def score_table(classifier, table, *, progress=None):
-    """Classify and score the pictures of a data set table; see `score_folders`."""
-    predictions = classify_table(classifier, table, progress=progress)
-    return score_predictions(predictions, classifier.card), predictions
-
-
-def classify_table(classifier, table, *, progress=None):
-    """Classify the pictures of a data set table; returns the predictions as `score_folders` does."""
-    report = progress or (lambda phase: None)
-    prepared = prepare_images(table, classifier.card.preprocessing, progress=report("Preparing the images"))
-    _truth_indices(prepared.table["class_name"], classifier.classes)
-    probabilities = classifier.predict(prepared.images_u8, progress=report("Classifying"))
-    return describe_predictions(prepared.table, probabilities, classifier.classes)
-
-
-def describe_predictions(rows, probabilities, classes):
-    """Put the probabilities of a data set table's pictures, float32 (N, C), beside what is known of each.
-
-    Returns:
-        DataFrame of predictions as `score_folders` makes it.
-    """
-    groups = rows["group"].to_numpy() if "group" in rows else picture_groups(rows)
-    predictions = predictions_table(rows["file"], rows["class_name"], probabilities, classes)
-    told = {name: rows[name].to_numpy() for name in ("view", "age_group") if name in rows}
-    return predictions.assign(group=groups, path=rows["path"].to_numpy(), **told)
-
-
-def soften_predictions(predictions, classes, temperature):
-    """Return predictions made at temperature 1 as a classifier with this temperature makes them."""
-    probabilities = apply_temperature(table_probabilities(predictions, classes), temperature)
-    columns = {f"p_{name}": probabilities[:, i] for i, name in enumerate(classes)}
-    return predictions.assign(confidence=probabilities.max(axis=1), **columns)
-
-
-def score_predictions(predictions, card):
-    """Score predictions of a classifier with this card; returns the metrics as `score_folders` does."""
-    probabilities = table_probabilities(predictions, card.classes)
-    metrics = evaluate_predictions(predictions["true"], probabilities, card.classes, predictions["group"].to_numpy())
-    metrics["temperature"] = card.temperature
-    if card.abstain_below:
-        metrics["answers"] = answers_of(predictions, card)
-    return metrics
-
-
-def answers_of(predictions, card):
-    """Say what a classifier that may abstain answers; see `operating_point.answer_shares`.
-
-    Args:
-        predictions: DataFrame as `predictions_table` makes it.
-        card: model_card.Card; its `abstain_below` counts.
-    """
-    probabilities = table_probabilities(predictions, card.classes)
-    groups = prediction_groups(predictions)
-    return answer_shares(predictions["true"], probabilities, card.classes, groups, abstain_below=card.abstain_below)
-
-
 def roc_curves(true_names, probabilities, classes):
     """Compute one ROC curve per class, their micro and their macro average.
 
@@ -168,7 +86,7 @@ def roc_curves(true_names, probabilities, classes):
         The macro average interpolates every class's curve at all false positive rates, as in
         scikit-learn's multi-class ROC example.
     """
-    truth = _truth_indices(true_names, classes)
+    truth = truth_indices(true_names, classes)
     hot = np.eye(len(classes), dtype=bool)[truth]
     curves = {}
     for i, name in enumerate(classes):
@@ -207,51 +125,6 @@ def class_curves(predictions, classes):
     return found
 
 
-def compare_predictions(predictions, other):
-    """Compare two classifiers by paired bootstrap on the pictures that both were asked.
-
-    Args:
-        predictions, other: DataFrames as `predictions_table` makes them.
-
-    Returns:
-        (confidence_intervals.Difference of accuracies, int, how many pictures both have).
-
-    Raises:
-        ValueError: they share no picture.
-    """
-    keys = ["file", "true"]
-    both = predictions.assign(group_number=prediction_groups(predictions)).merge(
-        other[[*keys, "right"]].drop_duplicates(keys), on=keys, suffixes=("", "_other")
-    )
-    if both.empty:
-        raise ValueError("The two classifiers were asked no picture in common, so they cannot be compared.")
-    return compare_accuracy(both["right"], both["right_other"], both["group_number"]), len(both)
-
-
-def predictions_table(files, true_names, probabilities, classes):
-    """Return a DataFrame, one row per image: file, truth, prediction, whether right, probabilities.
-
-    Probability columns are named `p_<class>`; `confidence` is the highest of them.
-    """
-    predicted = np.asarray(classes, object)[np.argmax(probabilities, axis=1)]
-    table = pd.DataFrame({"file": list(files), "true": list(true_names), "predicted": predicted})
-    table["right"] = table["true"] == table["predicted"]
-    table["confidence"] = probabilities.max(axis=1)
-    for i, name in enumerate(classes):
-        table[f"p_{name}"] = probabilities[:, i]
-    return table
-
-
-def sample_predictions(predictions, n, rng):
-    """Return `n` rows of a predictions table drawn with a numpy.random.Generator, or all if fewer."""
-    return predictions.iloc[rng.choice(len(predictions), min(n, len(predictions)), replace=False)]
-
-
-def most_confident_mistakes(predictions, n):
-    """Return the `n` wrong rows of a predictions table with the highest confidence, surest first."""
-    return predictions[~predictions["right"]].nlargest(n, "confidence")
-
-
 def report_table(metrics):
     """Return `evaluate_predictions`'s per-class figures as a DataFrame indexed by class."""
     return pd.DataFrame(metrics["per_class"]).T.astype({"support": int})
@@ -271,22 +144,6 @@ def figure_text(value, ends):
     if value is None:
         return "–"
     return f"{value:.3f} ({ends[0]:.3f} to {ends[1]:.3f})" if ends else f"{value:.3f}"
-
-
-def table_probabilities(predictions, classes):
-    """Return float (N, C): the probability columns of a predictions table in class order."""
-    return predictions[[f"p_{name}" for name in classes]].to_numpy()
-
-
-def prediction_groups(predictions):
-    """Return int (N,), which rows of a predictions table are no independent witnesses.
-
-    From its column `group` where it has one; otherwise by the patient that a file's name tells.
-    """
-    if "group" in predictions:
-        return predictions["group"].to_numpy()
-    patients = predictions["file"].map(lambda file: patient_of(file.rsplit("/", 1)[-1]) or file)
-    return pd.factorize(patients)[0]
 
 
 def _checked_probabilities(probabilities, n, classes):
@@ -310,7 +167,7 @@ def _brier(truth, probabilities):
     return float(brier_score_loss(truth, exact, labels=np.arange(n_classes), scale_by_half=False))
 
 
-def _truth_indices(true_names, classes):
+def truth_indices(true_names, classes):
     if len(true_names) == 0:
         raise ValueError("There is no image to evaluate.")
     unknown = sorted(set(true_names) - set(classes))

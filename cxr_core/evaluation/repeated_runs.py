@@ -7,7 +7,8 @@ import pandas as pd
 
 from cxr_core.classes import class_label
 from cxr_core.evaluation.confidence_intervals import mean_interval
-from cxr_core.evaluation.metrics import evaluate_predictions, prediction_groups, table_probabilities
+from cxr_core.evaluation.metrics import evaluate_predictions
+from cxr_core.evaluation.predictions import prediction_groups, table_probabilities
 
 LEAST_RUNS = 2
 
@@ -89,7 +90,7 @@ def pooled_predictions(runs):
         runs: list of run.Run, all folds of one cross-validation.
 
     Returns:
-        DataFrame as `metrics.predictions_table` makes it, with `fold`, or None where folds are missing or
+        DataFrame as `predictions.predictions_table` makes it, with `fold`, or None where folds are missing or
         doubled, or are of different data.
     """
     if not runs:

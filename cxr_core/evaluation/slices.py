@@ -9,7 +9,7 @@ from cxr_core.classes import class_label
 from cxr_core.data.csv_listing import age_group
 from cxr_core.data.patient_ids import patient_of
 from cxr_core.evaluation.confidence_intervals import share_interval
-from cxr_core.evaluation.metrics import prediction_groups
+from cxr_core.evaluation.predictions import prediction_groups
 from cxr_core.imaging.reader import UnreadablePicture, read_header
 
 LEAST_IMAGES = 10
@@ -65,7 +65,7 @@ def slice_table(predictions, facts):
     """Score every slice of the pictures.
 
     Args:
-        predictions: DataFrame with `true` and `right`, as `metrics.predictions_table` makes it.
+        predictions: DataFrame with `true` and `right`, as `predictions.predictions_table` makes it.
         facts: DataFrame as `file_facts` gives it.
 
     Returns:

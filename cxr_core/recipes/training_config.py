@@ -45,7 +45,7 @@ class TrainingConfig:
         mixup: float in [0, 1], alpha of the Beta distribution that blends pairs of images and their
             labels; 0 is off (Zhang et al. 2018, arXiv:1710.09412).
         balance_classes: bool, shift the class scores after training so that on the validation images all
-            classes are found equally well; see `operating_point.balancing_shifts`.
+            classes are found equally well; see `class_balance.balancing_shifts`.
         schedule: a key of `SCHEDULES`, how the learning rate falls.
         plateau_patience: int >= 1, epochs without a lower validation loss before the learning rate
             falls to 0.3 of itself.

@@ -8,16 +8,14 @@ import pytest
 from sklearn import metrics as sk
 
 from cxr_core.config import SHIPPED_MODEL_DIR
+from cxr_core.evaluation.decision_curve import decision_curve
 from cxr_core.evaluation.operating_point import (
-    abstention_for_accuracy,
-    answer_shares,
     choose_on_validation,
-    coverage_curve,
-    decision_curve,
     operating_point,
     save_operating_point,
     threshold_for_specificity,
 )
+from cxr_core.evaluation.selective_classification import abstention_for_accuracy, answer_shares, coverage_curve
 from cxr_core.inference.model_card import load_card
 
 

@@ -10,16 +10,14 @@ from sklearn import metrics as sk
 
 from cxr_core.config import SHIPPED_MODEL_DIR
 from cxr_core.data.dataset import scan_dataset
-from cxr_core.evaluation.metrics import (
-    classify_table,
-    evaluate_predictions,
+from cxr_core.evaluation.metrics import evaluate_predictions, report_table, roc_curves
+from cxr_core.evaluation.predictions import (
     prediction_groups,
     predictions_table,
-    report_table,
-    roc_curves,
     soften_predictions,
     table_probabilities,
 )
+from cxr_core.evaluation.scoring import classify_table
 from cxr_core.inference.classifier import load_classifier
 
 CLASSES = ("normal", "covid", "virus")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import balanced_accuracy_score, recall_score
 
-from cxr_core.evaluation.operating_point import balancing_shifts
+from cxr_core.evaluation.class_balance import balancing_shifts
 from cxr_core.imaging.reader import read_picture
 from cxr_core.inference.classifier import load_classifier
 from cxr_core.inference.model_card import load_card

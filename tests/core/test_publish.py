@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from cxr_core.config import SHIPPED_MODEL_DIR
-from cxr_core.inference.model_card import card_figures, load_card
+from cxr_core.evaluation.headline_metrics import card_figures
+from cxr_core.inference.model_card import load_card
 from cxr_core.publish import figures_markdown
 
 MOST_BYTES = 30_000_000

@@ -6,8 +6,11 @@ import pytest
 
 from cxr_core import trust_figures as figures
 from cxr_core.evaluation.calibration import reliability_bins
-from cxr_core.evaluation.metrics import class_curves, predictions_table, roc_curves
-from cxr_core.evaluation.operating_point import coverage_curve, decision_curve, operating_point
+from cxr_core.evaluation.decision_curve import decision_curve
+from cxr_core.evaluation.metrics import class_curves, roc_curves
+from cxr_core.evaluation.operating_point import operating_point
+from cxr_core.evaluation.predictions import predictions_table
+from cxr_core.evaluation.selective_classification import coverage_curve
 from cxr_core.figures import confusion_figure, roc_figure
 
 CLASSES = ("normal", "covid", "virus")
