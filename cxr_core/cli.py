@@ -289,7 +289,7 @@ def _open_dataset(options):
 
 
 def _audit(options):
-    from cxr_core.audit import audit_report, audit_summary
+    from cxr_core.audit.data_audit import audit_report, audit_summary
 
     report = audit_report(*_open_dataset(options), phase=_progress)
     _write_result(report, options.json, audit_summary(report))
@@ -309,8 +309,8 @@ def _split(options):
 
 
 def _exclude(options):
-    from cxr_core.audit import flag_dataset
-    from cxr_core.flags import FLAGS
+    from cxr_core.audit.data_audit import flag_dataset
+    from cxr_core.audit.quality_flags import FLAGS
     from cxr_core.splits.curation import decisions_path, exclude, include, save_decisions
 
     if options.flag not in FLAGS:

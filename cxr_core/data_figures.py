@@ -18,7 +18,7 @@ def map_figure(xy, table_rows):
     """Draw the map of a data set, one mark per picture; lasso or box select pictures.
 
     Args:
-        xy: float (n, 2), as `embedding.embed_features` gives it.
+        xy: float (n, 2), as `projection.embed_features` gives it.
         table_rows: DataFrame (n rows in the same order) with `class_name`, `file`, `width`, `height`. Its index is
             each mark's `customdata`, so that `table.iloc[rows]` lets a selection name rows of `table`.
 
@@ -57,7 +57,7 @@ def giveaway_figure(giveaway):
     """Draw how often each fact about the files tells the class, beside chance.
 
     Args:
-        giveaway: giveaway.Giveaway. Where it is undefined, the figure holds its first sentence.
+        giveaway: spurious_correlations.Giveaway. Where it is undefined, the figure holds its first sentence.
 
     Returns:
         plotly Figure.

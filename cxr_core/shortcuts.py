@@ -13,6 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
+from cxr_core.audit.spurious_correlations import giveaway_report
 from cxr_core.config import CACHE_DIR
 from cxr_core.data.dataset import folder_stamp
 from cxr_core.data.prepared_images import prepare_images, read_images
@@ -21,7 +22,6 @@ from cxr_core.data.sampling import stratified_rows
 from cxr_core.evaluation.confidence_intervals import share_interval
 from cxr_core.evaluation.metrics import evaluate_predictions
 from cxr_core.evaluation.scoring import score_folders
-from cxr_core.giveaway import giveaway_report
 from cxr_core.imaging.lung_segmentation import lung_region
 from cxr_core.map_checks import attention_in_lungs, check_maps
 from cxr_core.splits.split import make_split

@@ -3,15 +3,15 @@
 import numpy as np
 import streamlit as st
 
+from cxr_core.audit.embeddings import dataset_features
+from cxr_core.audit.projection import embed_features
+from cxr_core.audit.quality_flags import FLAGS, flag_values
+from cxr_core.audit.spurious_correlations import giveaway_report
 from cxr_core.config import CACHE_DIR
 from cxr_core.data.class_averages import grey_histograms, mean_images
 from cxr_core.data.prepared_images import read_images
 from cxr_core.data.property_table import measure_pictures
 from cxr_core.data.sampling import stratified_rows
-from cxr_core.embedding import embed_features
-from cxr_core.features import dataset_features
-from cxr_core.flags import FLAGS, flag_values
-from cxr_core.giveaway import giveaway_report
 from cxr_core.splits.curation import decisions_path, load_decisions, save_decisions
 from cxr_core.splits.groups import group_pictures
 from cxr_core.system.memory import release_memory
@@ -81,7 +81,7 @@ def features(dataset, table):
 
 
 def flag_measures(dataset, table):
-    """Return what the quality rules compare, for a Grouping's table; see `flags.flag_values`."""
+    """Return what the quality rules compare, for a Grouping's table; see `quality_flags.flag_values`."""
     measured, known = measures(dataset, table), features(dataset, table)
     return _once(dataset, ("flag values",), lambda phase: flag_values(table, measured, known.values))
 
@@ -117,7 +117,7 @@ def average_pictures(dataset, group):
 
 
 def picture_map(dataset, table):
-    """Return (rows, xy) of the map of a Grouping's table; see `embedding.embed_features`."""
+    """Return (rows, xy) of the map of a Grouping's table; see `projection.embed_features`."""
     known = features(dataset, table)
 
     def lay_out(phase):

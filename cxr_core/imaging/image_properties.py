@@ -10,7 +10,7 @@ PIXEL_COLUMNS = (
     "black_frame", "white_frame", "inverted", "midline", "text", *HISTOGRAM_COLUMNS,
 )  # fmt: skip
 
-# Shared by the flags of a data set and the gate before an answer; see `flags.flag_pictures`.
+# Shared by the flags of a data set and the gate before an answer; see `quality_flags.flag_pictures`.
 INVERTED_SCORE = 0.15
 COLOUR_SHARE = 0.005
 TEXT_MARKS = 3

@@ -1,4 +1,4 @@
-"""audit.py: everything that can be said about a data set, as plain values with relative paths."""
+"""data_audit.py: everything that can be said about a data set, as plain values with relative paths."""
 
 import json
 from itertools import combinations
@@ -9,9 +9,9 @@ import pytest
 from conftest import draw_texture, silent
 from PIL import Image
 
-from cxr_core.audit import audit_report, audit_summary, flag_dataset
+from cxr_core.audit.data_audit import audit_report, audit_summary, flag_dataset
+from cxr_core.audit.quality_flags import FLAGS
 from cxr_core.data.dataset import scan_dataset
-from cxr_core.flags import FLAGS
 from cxr_core.splits.curation import Decisions, exclude, mark_distinct
 from cxr_core.splits.split import SPLIT_KINDS
 

@@ -1,4 +1,4 @@
-"""embedding.py: a map that keeps neighbours, for any number of rows."""
+"""projection.py: a map that keeps neighbours, for any number of rows."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from sklearn.decomposition import PCA
 from sklearn.metrics import silhouette_score
 from sklearn.neighbors import NearestNeighbors
 
-from cxr_core.embedding import embed_features
+from cxr_core.audit.projection import embed_features
 
 
 def clusters(n=90, features=60, seed=0):

@@ -1,14 +1,14 @@
-"""features.py: one row of features per picture that decodes, computed once."""
+"""embeddings.py: one row of features per picture that decodes, computed once."""
 
 import numpy as np
 import pytest
 from conftest import silent
 from picture_files import undecodable_png
 
+from cxr_core.audit.embeddings import dataset_features
 from cxr_core.config import SHIPPED_MODEL_DIR
 from cxr_core.data.dataset import scan_dataset
 from cxr_core.data.phantoms import draw_demo_data
-from cxr_core.features import dataset_features
 from cxr_core.imaging.reader import read_picture
 from cxr_core.inference.classifier import load_classifier
 

@@ -1,4 +1,4 @@
-"""flags.py: for each rule a picture that it must catch and a near miss that it must not."""
+"""quality_flags.py: for each rule a picture that it must catch and a near miss that it must not."""
 
 import dataclasses
 
@@ -7,8 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cxr_core.data.phantoms import draw_phantom
-from cxr_core.flags import (
+from cxr_core.audit.quality_flags import (
     FLAGS,
     Flag,
     chest_distance,
@@ -18,6 +17,7 @@ from cxr_core.flags import (
     other_disease,
     says_lateral,
 )
+from cxr_core.data.phantoms import draw_phantom
 from cxr_core.imaging.image_properties import measure_picture
 
 

@@ -1,4 +1,4 @@
-"""giveaway.py on constructed file facts whose answer is known."""
+"""spurious_correlations.py on constructed file facts whose answer is known."""
 
 import json
 
@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cxr_core import giveaway
+from cxr_core.audit import spurious_correlations
+from cxr_core.audit.spurious_correlations import FACT_TITLES, giveaway_report
 from cxr_core.data.dataset import scan_dataset
-from cxr_core.giveaway import FACT_TITLES, giveaway_report
 from cxr_core.splits.split import picture_groups
 
 
@@ -41,7 +41,7 @@ def score(answer, fact):
 def small_forests():
     """Fewer trees say the same of drawn data, in less time."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(giveaway, "_TREES", 10)
+        patch.setattr(spurious_correlations, "_TREES", 10)
         yield
 
 
@@ -218,7 +218,7 @@ def test_one_picture_without_measures_is_told_of_in_the_singular():
 
 
 def test_a_large_data_set_is_sampled_and_says_so(monkeypatch):
-    monkeypatch.setattr(giveaway, "MAX_IMAGES", 30)
+    monkeypatch.setattr(spurious_correlations, "MAX_IMAGES", 30)
     answer = report(*facts_of(three_classes()))
     assert answer.images == 30
     assert answer.notes == ("Measured on about 30 of 90 images, drawn by class.",)

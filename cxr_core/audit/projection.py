@@ -20,7 +20,7 @@ def embed_features(values, *, class_names=None, seed=0, limit=5000, cache_path=N
     """Lay out pictures by their features: near means alike, far means little.
 
     Args:
-        values: float (N, F), such as `features.Features.values`.
+        values: float (N, F), such as `embeddings.Features.values`.
         class_names: sequence of str (N,) or None; a sample then keeps every class's share.
         seed: int.
         limit: int, above which that many rows are drawn.

@@ -3,12 +3,12 @@
 import numpy as np
 import pandas as pd
 
+from cxr_core.audit.embeddings import dataset_features
+from cxr_core.audit.quality_flags import FLAGS, flag_pictures
+from cxr_core.audit.spurious_correlations import giveaway_report
 from cxr_core.data.dataset import size_statistics
 from cxr_core.data.prepared_images import prepare_images
 from cxr_core.data.property_table import measure_pictures
-from cxr_core.features import dataset_features
-from cxr_core.flags import FLAGS, flag_pictures
-from cxr_core.giveaway import giveaway_report
 from cxr_core.imaging.preprocessing import Preprocessing
 from cxr_core.splits.groups import group_pictures
 from cxr_core.splits.leakage import compare_splits
@@ -79,7 +79,7 @@ def flag_dataset(dataset, *, phase):
         phase: as for `audit_report`.
 
     Returns:
-        tuple of the table of pictures that decode and, for its rows, what `flags.flag_pictures` returns.
+        tuple of the table of pictures that decode and, for its rows, what `quality_flags.flag_pictures` returns.
     """
     table = prepare_images(dataset.table, Preprocessing(), progress=phase("Preparing the images")).table
     return table, _measure_and_flag(table, phase)[1]
