@@ -522,7 +522,7 @@ def _operating_point(options):
 
 
 def _gate(options):
-    from cxr_core.gate_fit import fit_gate
+    from cxr_core.robustness.gate_fitting import fit_gate
 
     measured = fit_gate(options.model, options.folders, others=options.external, seed=options.seed, phase=_progress)
     rows = [(name, measured[name]) for name in ("test", "strange", "altered")] + [*measured["elsewhere"].items()]
@@ -545,8 +545,8 @@ def _evaluate(options):
 def _shortcuts(options):
     from cxr_core.inference.classifier import load_classifier
     from cxr_core.report import keep_lab_result
+    from cxr_core.robustness.shortcut_test import MAX_IMAGES, examine_shortcuts, lab_summary, lab_table
     from cxr_core.runs.run import Run
-    from cxr_core.shortcuts import MAX_IMAGES, examine_shortcuts, lab_summary, lab_table
     from cxr_core.splits.groups import group_pictures
 
     dataset, decisions = _open_dataset(options)

@@ -25,7 +25,7 @@ def publish_run(run, folder, external=(), *, shortcuts=None, progress=None):
         folder: str or Path, for example `models/cxr-mobilenetv2`; made where missing. Its ABOUT.md,
             written by hand, becomes the head of CARD.md.
         external: folders of data sets from elsewhere; their scores go into the card as they are.
-        shortcuts: dict as `shortcuts.examine_shortcuts` returns it, or None; it is kept beside the card, and its
+        shortcuts: dict as `shortcut_test.examine_shortcuts` returns it, or None; it is kept beside the card, and its
             figures go into the card.
         progress: as for `scoring.score_folders`.
 

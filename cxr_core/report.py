@@ -34,7 +34,7 @@ _SIDES = {"validation": "Validation (chose the best epoch)", "test": "Test (look
 
 
 def save_lab_result(folder, result):
-    """Write the shortcut lab's result, as `shortcuts.examine_shortcuts` returns it, into a model's folder."""
+    """Write the shortcut lab's result, as `shortcut_test.examine_shortcuts` returns it, into a model's folder."""
     write_text(Path(folder) / LAB_FILE, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
 
 

@@ -13,7 +13,7 @@ def variants_figure(result):
     """Draw the lab's scores per variant, as trained and retrained, with their intervals and chance.
 
     Args:
-        result: dict as `shortcuts.examine_shortcuts` returns it.
+        result: dict as `shortcut_test.examine_shortcuts` returns it.
     """
     figure = go.Figure()
     variants = result["variants"][::-1]
@@ -56,7 +56,7 @@ def attention_figure(attention):
     """Draw the share of the maps' weight inside the lungs beside the lungs' share of the picture.
 
     Args:
-        attention: list of dicts as `map_checks.attention_in_lungs` returns it.
+        attention: list of dicts as `saliency_checks.attention_in_lungs` returns it.
     """
     figure = go.Figure()
     labels = [class_label(row["class_name"]) for row in attention]
@@ -83,7 +83,7 @@ def removal_figure(curves, kind):
     """Draw a deletion or insertion curve beside the one in random order.
 
     Args:
-        curves: dict as `map_checks.check_maps` returns under `kind`.
+        curves: dict as `saliency_checks.check_maps` returns under `kind`.
         kind: "deletion" or "insertion".
     """
     titles = {

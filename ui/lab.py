@@ -9,10 +9,10 @@ from cxr_core.classes import class_label
 from cxr_core.imaging.lung_segmentation import draw_outline
 from cxr_core.imaging.reader import UnreadablePicture, read_picture
 from cxr_core.report import keep_lab_result, load_lab_result
+from cxr_core.robustness.shortcut_test import MAX_IMAGES, VARIANTS, examine_shortcuts, lab_table, preview, result_path
+from cxr_core.robustness.shortcut_verdict import LEVELS
 from cxr_core.runs.run import Run
-from cxr_core.shortcuts import MAX_IMAGES, VARIANTS, examine_shortcuts, lab_table, preview, result_path
 from cxr_core.system.files import read_json
-from cxr_core.verdict import LEVELS
 from ui.blocks import progress_bars
 from ui.data import choose_dataset, demo_note
 from ui.examine import dataset_decisions, grouping
@@ -33,7 +33,7 @@ def choose_lab_result(classifier, folder):
     """Return the lab's result that the classifier brings, or that of pictures of the user's, which may have to be made.
 
     Returns:
-        dict, as `shortcuts.examine_shortcuts` gives it. The page stops where there is none yet.
+        dict, as `shortcut_test.examine_shortcuts` gives it. The page stops where there is none yet.
     """
     kept = load_lab_result(folder)
     if kept:
@@ -55,7 +55,7 @@ def choose_lab_pictures(folder):
     """Let the user choose a data set and say what is tested; the page stops where that is impossible.
 
     Returns:
-        (table, groups, sides), as `shortcuts.lab_table` gives them.
+        (table, groups, sides), as `shortcut_test.lab_table` gives them.
     """
     dataset = choose_dataset()
     demo_note(dataset)

@@ -1,6 +1,6 @@
 """The gate before an answer: is this a frontal chest radiograph, and like those the classifier learned from?
 
-A gate lies beside its model as `gate.npz` (plain arrays) and `gate.json`; `gate_fit.py` makes it.
+A gate lies beside its model as `gate.npz` (plain arrays) and `gate.json`; `gate_fitting.py` makes it.
 """
 
 import io

@@ -5,11 +5,12 @@ import shutil
 
 import pytest
 
-from cxr_core import cli, map_checks
+from cxr_core import cli
 from cxr_core.config import SHIPPED_MODEL_DIR
 from cxr_core.evaluation.operating_point import save_operating_point
 from cxr_core.inference.model_card import load_card
 from cxr_core.report import load_lab_result
+from cxr_core.robustness import saliency_checks
 from cxr_core.system.files import read_json
 
 
@@ -31,7 +32,7 @@ def test_evaluate_gives_intervals_calibration_and_temperature(demo_data, tmp_pat
 
 
 def test_shortcuts_gives_the_labs_numbers_and_verdict_and_keeps_them_in_the_run(demo_data, run, tmp_path, monkeypatch):
-    monkeypatch.setattr(map_checks, "CHECKED_IMAGES", 2)
+    monkeypatch.setattr(saliency_checks, "CHECKED_IMAGES", 2)
     words = ["shortcuts", str(run), str(demo_data), "--limit", "18", "--json", str(tmp_path / "lab.json")]
     assert cli.main(words) == 0
     result = read_json(tmp_path / "lab.json")

@@ -1,4 +1,4 @@
-"""input_gate.py and gate_fit.py: what a gate refuses, against scikit-learn and numpy; negatives.py: what it is fitted on."""
+"""input_gate.py and gate_fitting.py: what a gate refuses, against scikit-learn and numpy; negative_images.py: what it is fitted on."""
 
 import json
 import shutil
@@ -10,14 +10,14 @@ import pandas as pd
 import pytest
 from sklearn.metrics.pairwise import cosine_similarity
 
-from cxr_core import gate_fit
 from cxr_core.config import SHIPPED_MODEL_DIR
 from cxr_core.data.phantoms import draw_phantom
 from cxr_core.inference.classifier import load_classifier
 from cxr_core.inference.input_gate import MEASURES, NO_CHEST, UNLIKE, gate_measures, load_gate, save_gate
 from cxr_core.inference.model_card import load_card
-from cxr_core.negatives import altered_radiographs, mild_copy, strange_pictures
 from cxr_core.publish import figures_markdown
+from cxr_core.robustness import gate_fitting
+from cxr_core.robustness.negative_images import altered_radiographs, mild_copy, strange_pictures
 
 
 @pytest.fixture(scope="module")
@@ -27,8 +27,8 @@ def gated(tiny_run, demo_data, tmp_path_factory):
     shutil.copytree(tiny_run.path, folder)
     with pytest.MonkeyPatch.context() as patch:
         for name in ("_STRANGE", "_ALTERED", "_MILD", "_KEPT"):
-            patch.setattr(gate_fit, name, 60)
-        return folder, gate_fit.fit_gate(folder, [demo_data], others=[demo_data])
+            patch.setattr(gate_fitting, name, 60)
+        return folder, gate_fitting.fit_gate(folder, [demo_data], others=[demo_data])
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +148,7 @@ def test_folders_of_other_pictures_than_the_models_own_are_refused(tiny_run, tmp
         (tmp_path / name).mkdir()
         cv2.imwrite(str(tmp_path / name / "else.png"), draw_phantom("covid", np.random.default_rng(1)))
     with pytest.raises(ValueError, match="do not hold the images"):
-        gate_fit.fit_gate(tiny_run.path, [tmp_path])
+        gate_fitting.fit_gate(tiny_run.path, [tmp_path])
 
 
 @pytest.mark.skipif(not (SHIPPED_MODEL_DIR / "gate.npz").exists(), reason="the shipped classifier has no gate")
@@ -203,13 +203,13 @@ def test_the_limit_is_no_stricter_than_turned_pictures_of_validation_ask_for():
 
     def look(mean, n):
         rows = [(np.abs(rng.normal(mean, 1, 80)), np.zeros(len(MEASURES))) for _ in range(n)]
-        return gate_fit._Looks(rows, [""] * n, [True] * n)
+        return gate_fitting._Looks(rows, [""] * n, [True] * n)
 
     seen = {"train": look(4, 200), "validation": look(4, 200)}
     table = pd.DataFrame({"file": [f"{i}.png" for i in range(200)], "class_name": "a"})
     turned = look(0, 200)
-    gate = gate_fit._fit(("a",), table, seen, look(4, 50), (look(0, 200), look(0, 200)), turned)
+    gate = gate_fitting._fit(("a",), table, seen, look(4, 50), (look(0, 200), look(0, 200)), turned)
     refused = gate.chest_scores(turned.features, turned.measures) < gate.chest_limit
-    assert refused.mean() == pytest.approx(gate_fit.ALTERED_SHARE, abs=0.005)
+    assert refused.mean() == pytest.approx(gate_fitting.ALTERED_SHARE, abs=0.005)
     assert not (gate.chest_scores(seen["validation"].features, seen["validation"].measures) < gate.chest_limit).any()
     assert gate.chest_limit < 0

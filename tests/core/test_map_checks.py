@@ -1,4 +1,4 @@
-"""map_checks.py on classifiers whose maps we made up, and on the shipped one."""
+"""saliency_checks.py on classifiers whose maps we made up, and on the shipped one."""
 
 from types import SimpleNamespace
 
@@ -8,7 +8,7 @@ import pytest
 from cxr_core.config import SHIPPED_MODEL_DIR
 from cxr_core.imaging.lung_segmentation import LungRegion
 from cxr_core.inference.classifier import load_classifier
-from cxr_core.map_checks import STEPS, attention_in_lungs, check_maps
+from cxr_core.robustness.saliency_checks import STEPS, attention_in_lungs, check_maps
 
 
 class MadeUp:

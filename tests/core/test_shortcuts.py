@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cxr_core import map_checks
 from cxr_core.config import SHIPPED_MODEL_DIR
 from cxr_core.data.dataset import scan_dataset
 from cxr_core.data.phantoms import draw_phantom
 from cxr_core.imaging.lung_segmentation import lung_region
 from cxr_core.inference.classifier import load_classifier
+from cxr_core.robustness import saliency_checks
+from cxr_core.robustness.shortcut_test import VARIANTS, examine_shortcuts, hidden_box, lab_summary, lab_table, preview
 from cxr_core.runs.run import Run
-from cxr_core.shortcuts import VARIANTS, examine_shortcuts, hidden_box, lab_summary, lab_table, preview
 from cxr_core.splits.split import picture_groups
 
 PER_CLASS = 40
@@ -25,7 +25,7 @@ PER_CLASS = 40
 def few_checks():
     """Two images say whether the maps' checks run; their meaning is tested in test_map_checks."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(map_checks, "CHECKED_IMAGES", 2)
+        patch.setattr(saliency_checks, "CHECKED_IMAGES", 2)
         yield
 
 
@@ -64,7 +64,7 @@ def drawn_in_the_lungs(class_name, seed):
 def few_variants(monkeypatch):
     """Ask only what the verdict needs."""
     kept = ("whole", "lungs_hidden", "frame_only", "lungs_only")
-    monkeypatch.setattr("cxr_core.shortcuts.VARIANTS", {name: VARIANTS[name] for name in kept})
+    monkeypatch.setattr("cxr_core.robustness.shortcut_test.VARIANTS", {name: VARIANTS[name] for name in kept})
 
 
 def lab(folder, draw, classifier, **options):
@@ -149,7 +149,7 @@ def test_a_sample_says_that_it_is_one_and_its_result_is_plain_json_and_kept(tmp_
     assert json.loads(json.dumps(first, allow_nan=False)) == first
     table = scan_dataset(tmp_path / "data").table
     sides = np.where(np.arange(len(table)) % 2 == 0, "test", "learn")
-    monkeypatch.setattr("cxr_core.shortcuts.lung_region", None)
+    monkeypatch.setattr("cxr_core.robustness.shortcut_test.lung_region", None)
     again = examine_shortcuts(classifier, table, np.arange(len(table)), sides, cache_dir=tmp_path / "cache", limit=12)
     assert again == first
 

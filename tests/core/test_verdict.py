@@ -1,8 +1,8 @@
-"""verdict.py: every rule by numbers that were made for it."""
+"""shortcut_verdict.py: every rule by numbers that were made for it."""
 
 import pytest
 
-from cxr_core.verdict import LEVELS, healthy_called_ill, share_kept, verdict_of
+from cxr_core.robustness.shortcut_verdict import LEVELS, healthy_called_ill, share_kept, verdict_of
 
 HEALTHY = {"normal": {"support": 100}, "covid": {"support": 0}}
 

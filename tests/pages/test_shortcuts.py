@@ -2,10 +2,10 @@
 
 import pytest
 
-from cxr_core import map_checks, shortcuts
 from cxr_core.config import SHIPPED_MODEL_DIR
 from cxr_core.data.phantoms import DEMO_NOTE
 from cxr_core.inference.model_card import load_card
+from cxr_core.robustness import saliency_checks, shortcut_test
 
 from .test_pages import open_page, said
 
@@ -13,8 +13,8 @@ from .test_pages import open_page, said
 @pytest.fixture
 def small_lab(monkeypatch, tmp_path):
     """A lab of a few pictures and a cache of its own."""
-    monkeypatch.setattr(map_checks, "CHECKED_IMAGES", 2)
-    for function in (shortcuts.examine_shortcuts, shortcuts.result_path):
+    monkeypatch.setattr(saliency_checks, "CHECKED_IMAGES", 2)
+    for function in (shortcut_test.examine_shortcuts, shortcut_test.result_path):
         defaults = function.__kwdefaults__ | {"limit": 18, "cache_dir": tmp_path}
         monkeypatch.setattr(function, "__kwdefaults__", defaults)
 
@@ -42,7 +42,7 @@ def test_the_lab_begins_only_when_asked_and_then_shows_its_verdict(small_lab):
     assert not app.exception
     assert [m.label for m in app.metric][-1] == "Lungs found"
     verdict = said([*app.error, *app.warning, *app.success, *app.info])
-    assert any(title in verdict for title in shortcuts.LEVELS.values())
+    assert any(title in verdict for title in shortcut_test.LEVELS.values())
     assert "Open the lab" not in [b.label for b in app.button]
     # The result is kept: a new visit shows it at once.
     assert [m.label for m in open_on_own_pictures().metric][-1] == "Lungs found"

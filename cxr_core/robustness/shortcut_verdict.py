@@ -31,7 +31,7 @@ def verdict_of(result):
     - shuffled weights leave the maps alike (correlation at least 0.5): a warning about the maps.
 
     Args:
-        result: dict as `shortcuts.examine_shortcuts` returns it, with or without `verdict`.
+        result: dict as `shortcut_test.examine_shortcuts` returns it, with or without `verdict`.
 
     Returns:
         dict of `level` (a key of `LEVELS`) and `sentences`, the most important first, each with its numbers.

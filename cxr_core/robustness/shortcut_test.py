@@ -23,10 +23,10 @@ from cxr_core.evaluation.confidence_intervals import share_interval
 from cxr_core.evaluation.metrics import evaluate_predictions
 from cxr_core.evaluation.scoring import score_folders
 from cxr_core.imaging.lung_segmentation import lung_region
-from cxr_core.map_checks import attention_in_lungs, check_maps
+from cxr_core.robustness.saliency_checks import attention_in_lungs, check_maps
+from cxr_core.robustness.shortcut_verdict import LEVELS, verdict_of
 from cxr_core.splits.split import make_split
 from cxr_core.system.files import read_json, write_json
-from cxr_core.verdict import LEVELS, verdict_of
 
 MAX_IMAGES = 1_000
 _CHUNK = 128

@@ -15,7 +15,7 @@ from cxr_core.imaging.reader import UnreadablePicture, decode_picture
 from cxr_core.inference.classifier import load_classifier
 from cxr_core.inference.input_gate import NEAREST, Gate, gate_inputs, gate_measures, save_gate, unit_vectors
 from cxr_core.inference.model_card import load_card, write_card
-from cxr_core.negatives import Negative, altered_radiographs, mild_copy, small_grey, strange_pictures
+from cxr_core.robustness.negative_images import Negative, altered_radiographs, mild_copy, small_grey, strange_pictures
 
 COMPONENTS = 64
 # Shares of the validation split that each of the two questions may refuse.

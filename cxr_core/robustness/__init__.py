@@ -1,0 +1,1 @@
+"""When must a classifier not be believed?"""
