@@ -544,8 +544,9 @@ def _evaluate(options):
 
 def _shortcuts(options):
     from cxr_core.inference.classifier import load_classifier
-    from cxr_core.report import keep_lab_result
-    from cxr_core.robustness.shortcut_test import MAX_IMAGES, examine_shortcuts, lab_summary, lab_table
+    from cxr_core.robustness.held_out_images import lab_table
+    from cxr_core.robustness.shortcut_results import keep_lab_result
+    from cxr_core.robustness.shortcut_test import MAX_IMAGES, examine_shortcuts, lab_summary
     from cxr_core.runs.run import Run
     from cxr_core.splits.groups import group_pictures
 

@@ -11,7 +11,7 @@ from cxr_core.evaluation.scoring import answers_of, score_folders
 from cxr_core.inference.classifier import load_classifier
 from cxr_core.inference.input_gate import GATE_FILES
 from cxr_core.inference.model_card import load_card, write_card
-from cxr_core.report import LAB_FILE, save_lab_result
+from cxr_core.robustness.shortcut_results import LAB_FILE, save_lab_result
 from cxr_core.system.files import atomic_path, write_text
 
 _SHORTCUT_FIGURES = ("images", "tested", "chance", "majority", "lungs", "variants", "attention", "notes", "verdict")

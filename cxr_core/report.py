@@ -20,6 +20,7 @@ from cxr_core.evaluation.repeated_runs import repeated_runs, repeats_sentence, r
 from cxr_core.evaluation.slices import SLICES, file_facts, slice_table, worst_slice
 from cxr_core.figures import confusion_figure, roc_figure
 from cxr_core.inference.model_card import load_card
+from cxr_core.robustness.shortcut_results import load_lab_result
 from cxr_core.runs.run import Run, list_runs
 from cxr_core.splits.leakage import leakage_sentence
 from cxr_core.splits.split import SPLIT_KINDS
@@ -29,25 +30,7 @@ from cxr_core.trust_figures import attention_figure, reliability_figure, variant
 
 REPORT_FILES = {"report.html": "html", "report.md": "markdown", "model_card.md": "model card"}
 _TEMPLATES = {"html": "report.html.j2", "markdown": "report.md.j2", "model card": "model_card.md.j2"}
-LAB_FILE = "shortcuts.json"
 _SIDES = {"validation": "Validation (chose the best epoch)", "test": "Test (looked at once)"}
-
-
-def save_lab_result(folder, result):
-    """Write the shortcut lab's result, as `shortcut_test.examine_shortcuts` returns it, into a model's folder."""
-    write_text(Path(folder) / LAB_FILE, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
-
-
-def keep_lab_result(folder, result):
-    """Save the shortcut lab's result if the folder is a run's; a published model keeps the one it came with."""
-    if (Path(folder) / "config.json").exists():
-        save_lab_result(folder, result)
-
-
-def load_lab_result(folder):
-    """Return the shortcut lab's result that a run's or a model's folder keeps, or None."""
-    path = Path(folder) / LAB_FILE
-    return read_json(path) if path.exists() else None
 
 
 def write_report(folder, target):

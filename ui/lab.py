@@ -8,8 +8,10 @@ import streamlit as st
 from cxr_core.classes import class_label
 from cxr_core.imaging.lung_segmentation import draw_outline
 from cxr_core.imaging.reader import UnreadablePicture, read_picture
-from cxr_core.report import keep_lab_result, load_lab_result
-from cxr_core.robustness.shortcut_test import MAX_IMAGES, VARIANTS, examine_shortcuts, lab_table, preview, result_path
+from cxr_core.robustness.held_out_images import lab_table
+from cxr_core.robustness.image_variants import VARIANTS, preview
+from cxr_core.robustness.shortcut_results import keep_lab_result, load_lab_result
+from cxr_core.robustness.shortcut_test import MAX_IMAGES, examine_shortcuts, result_path
 from cxr_core.robustness.shortcut_verdict import LEVELS
 from cxr_core.runs.run import Run
 from cxr_core.system.files import read_json
@@ -55,7 +57,7 @@ def choose_lab_pictures(folder):
     """Let the user choose a data set and say what is tested; the page stops where that is impossible.
 
     Returns:
-        (table, groups, sides), as `shortcut_test.lab_table` gives them.
+        (table, groups, sides), as `held_out_images.lab_table` gives them.
     """
     dataset = choose_dataset()
     demo_note(dataset)

@@ -11,7 +11,8 @@ import pytest
 from cxr_core.claim import NOT_AVAILABLE, claim_items
 from cxr_core.config import NOTICE, SHIPPED_MODEL_DIR
 from cxr_core.inference.model_card import load_card, write_card
-from cxr_core.report import LAB_FILE, REPORT_FILES, keep_lab_result, render_report, report_facts, write_report
+from cxr_core.report import REPORT_FILES, render_report, report_facts, write_report
+from cxr_core.robustness.shortcut_results import LAB_FILE, keep_lab_result
 
 LAB = {
     "tested": 90,

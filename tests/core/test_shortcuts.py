@@ -14,7 +14,9 @@ from cxr_core.data.phantoms import draw_phantom
 from cxr_core.imaging.lung_segmentation import lung_region
 from cxr_core.inference.classifier import load_classifier
 from cxr_core.robustness import saliency_checks
-from cxr_core.robustness.shortcut_test import VARIANTS, examine_shortcuts, hidden_box, lab_summary, lab_table, preview
+from cxr_core.robustness.held_out_images import lab_table
+from cxr_core.robustness.image_variants import VARIANTS, hidden_box, preview
+from cxr_core.robustness.shortcut_test import examine_shortcuts, lab_summary
 from cxr_core.runs.run import Run
 from cxr_core.splits.split import picture_groups
 
@@ -64,7 +66,7 @@ def drawn_in_the_lungs(class_name, seed):
 def few_variants(monkeypatch):
     """Ask only what the verdict needs."""
     kept = ("whole", "lungs_hidden", "frame_only", "lungs_only")
-    monkeypatch.setattr("cxr_core.robustness.shortcut_test.VARIANTS", {name: VARIANTS[name] for name in kept})
+    monkeypatch.setattr("cxr_core.robustness.image_variants.VARIANTS", {name: VARIANTS[name] for name in kept})
 
 
 def lab(folder, draw, classifier, **options):
