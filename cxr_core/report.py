@@ -18,15 +18,15 @@ from cxr_core.evaluation.metrics import class_curves, evaluate_predictions, figu
 from cxr_core.evaluation.predictions import prediction_groups, table_probabilities
 from cxr_core.evaluation.repeated_runs import repeated_runs, repeats_sentence, repeats_table
 from cxr_core.evaluation.slices import SLICES, file_facts, slice_table, worst_slice
-from cxr_core.figures import confusion_figure, roc_figure
 from cxr_core.inference.model_card import load_card
+from cxr_core.plots.robustness import attention_figure, reliability_figure, variants_figure
+from cxr_core.plots.style import confusion_figure, roc_figure
 from cxr_core.robustness.shortcut_results import load_lab_result
 from cxr_core.runs.run import Run, list_runs
 from cxr_core.splits.leakage import leakage_sentence
 from cxr_core.splits.split import SPLIT_KINDS
 from cxr_core.system.files import read_json, write_text
 from cxr_core.templates import render_template
-from cxr_core.trust_figures import attention_figure, reliability_figure, variants_figure
 
 REPORT_FILES = {"report.html": "html", "report.md": "markdown", "model_card.md": "model card"}
 _TEMPLATES = {"html": "report.html.j2", "markdown": "report.md.j2", "model card": "model_card.md.j2"}

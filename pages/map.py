@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from cxr_core.data_figures import map_figure
+from cxr_core.plots.dataset import map_figure
 from ui.blocks import page_header
 from ui.data import choose_dataset, demo_note, show_large
 from ui.examine import grouping, offer_undo, picture_map

@@ -6,11 +6,11 @@ import streamlit as st
 
 from cxr_core.classes import class_label
 from cxr_core.data.class_averages import grey_histograms
-from cxr_core.figures import grey_histogram_figure
 from cxr_core.imaging.augmentation import Augmentation
 from cxr_core.imaging.display import SCREEN_SIDE, display_rgb, shrink
 from cxr_core.imaging.preprocessing import Preprocessing
 from cxr_core.imaging.reader import UnreadablePicture, read_picture
+from cxr_core.plots.style import grey_histogram_figure
 from ui.blocks import page_header, show_figure
 from ui.data import THUMBNAIL_PIXELS, choose_dataset, demo_note
 from ui.forms import ask_augmentation, ask_preprocessing

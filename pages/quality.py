@@ -3,7 +3,7 @@
 import streamlit as st
 
 from cxr_core.audit.quality_flags import FLAGS, GALLERY_ORDERS, apply_rules, gallery_of_flag
-from cxr_core.data_figures import flag_counts_figure
+from cxr_core.plots.dataset import flag_counts_figure
 from cxr_core.splits.curation import exclude, include
 from ui.blocks import download_table, page_header, show_figure
 from ui.data import choose_dataset, demo_note

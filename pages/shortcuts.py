@@ -6,9 +6,9 @@ import pandas as pd
 import streamlit as st
 
 from cxr_core.classes import class_label
+from cxr_core.plots.robustness import attention_figure, removal_figure, variants_figure
 from cxr_core.robustness.shortcut_test import variants_table
 from cxr_core.robustness.shortcut_verdict import healthy_called_ill
-from cxr_core.trust_figures import attention_figure, removal_figure, variants_figure
 from ui.blocks import download_table, interval_text, offer_download, page_header, plain_metric, show_figure
 from ui.lab import choose_lab_result, show_verdict
 from ui.models import choose_model, open_classifier

@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from cxr_core.run_figures import QUANTITIES, overlay_figure
+from cxr_core.plots.training import QUANTITIES, overlay_figure
 from cxr_core.runs.labels import RunLabel, delete_run, display_name, load_label, save_label
 from cxr_core.runs.overview import runs_table
 from cxr_core.runs.settings_diff import setting_differences

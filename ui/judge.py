@@ -19,12 +19,9 @@ from cxr_core.evaluation.predictions import (
 )
 from cxr_core.evaluation.repeated_runs import repeated_runs
 from cxr_core.evaluation.selective_classification import abstention_for_accuracy, coverage_curve
-from cxr_core.figures import confusion_figure, roc_figure
 from cxr_core.inference.model_card import load_card
 from cxr_core.inference.temperature_scaling import apply_temperature
-from cxr_core.report import REPORT_FILES, render_report, report_facts
-from cxr_core.runs.run import Run, list_runs
-from cxr_core.trust_figures import (
+from cxr_core.plots.robustness import (
     alarm_figure,
     coverage_figure,
     decision_figure,
@@ -32,6 +29,9 @@ from cxr_core.trust_figures import (
     precision_recall_figure,
     reliability_figure,
 )
+from cxr_core.plots.style import confusion_figure, roc_figure
+from cxr_core.report import REPORT_FILES, render_report, report_facts
+from cxr_core.runs.run import Run, list_runs
 from ui.blocks import download_table, interval_text, offer_download, plain_metric, show_figure
 from ui.models import model_folders
 from ui.permissions import show_refusal

@@ -1,4 +1,4 @@
-"""labels.py, epoch_snapshots.py, run_figures.py: runs side by side."""
+"""labels.py, epoch_snapshots.py, training.py: runs side by side."""
 
 import json
 from dataclasses import replace
@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from filelock import FileLock
 
+from cxr_core.plots.training import QUANTITIES, overlay_figure
 from cxr_core.recipes.training_config import make_config
-from cxr_core.run_figures import QUANTITIES, overlay_figure
 from cxr_core.runs.epoch_snapshots import load_watched, load_watched_epoch
 from cxr_core.runs.labels import RunLabel, delete_run, display_name, load_label, save_label
 from cxr_core.runs.lifecycle import create_run

@@ -6,7 +6,7 @@ import pytest
 
 from cxr_core.audit.spurious_correlations import FactScore, Giveaway
 from cxr_core.classes import CLASS_COLOURS
-from cxr_core.data_figures import flag_counts_figure, giveaway_figure, map_figure
+from cxr_core.plots.dataset import flag_counts_figure, giveaway_figure, map_figure
 
 ROWS = pd.DataFrame(
     {

@@ -1,17 +1,17 @@
-"""trust_figures.py: what is drawn is what was given, with titles and units."""
+"""robustness.py: what is drawn is what was given, with titles and units."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from cxr_core import trust_figures as figures
 from cxr_core.evaluation.calibration import reliability_bins
 from cxr_core.evaluation.decision_curve import decision_curve
 from cxr_core.evaluation.metrics import class_curves, roc_curves
 from cxr_core.evaluation.operating_point import operating_point
 from cxr_core.evaluation.predictions import predictions_table
 from cxr_core.evaluation.selective_classification import coverage_curve
-from cxr_core.figures import confusion_figure, roc_figure
+from cxr_core.plots import robustness as figures
+from cxr_core.plots.style import confusion_figure, roc_figure
 
 CLASSES = ("normal", "covid", "virus")
 RNG = np.random.default_rng(0)

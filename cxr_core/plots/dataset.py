@@ -5,7 +5,7 @@ from html import escape
 import plotly.graph_objects as go
 
 from cxr_core.classes import class_colours, class_label, order_classes
-from cxr_core.figures import finish_figure
+from cxr_core.plots.style import finish_figure
 
 _SYMBOLS = ("circle", "diamond", "square", "cross", "x", "triangle-up")
 # No class's colours: these bars are about no class.

@@ -3,7 +3,7 @@
 import plotly.graph_objects as go
 
 from cxr_core.classes import class_colours, class_label
-from cxr_core.figures import add_band, finish_figure
+from cxr_core.plots.style import add_band, finish_figure
 
 # No class's colours: these are about no class.
 FIRST_COLOUR, SECOND_COLOUR, CHANCE_COLOUR = "#56B4E9", "#E69F00", "#999999"

@@ -2,7 +2,7 @@
 
 import plotly.graph_objects as go
 
-from cxr_core.figures import finish_figure
+from cxr_core.plots.style import finish_figure
 
 QUANTITIES = {
     "val_accuracy": ("Validation accuracy", "Share right"),

@@ -1,0 +1,1 @@
+"""How is a figure drawn? Every function returns a Plotly figure and computes nothing."""
