@@ -19,8 +19,8 @@ from cxr_core.evaluation.predictions import prediction_groups, table_probabiliti
 from cxr_core.evaluation.repeated_runs import repeated_runs, repeats_sentence, repeats_table
 from cxr_core.evaluation.slices import SLICES, file_facts, slice_table, worst_slice
 from cxr_core.inference.model_card import load_card
-from cxr_core.plots.robustness import attention_figure, reliability_figure, variants_figure
-from cxr_core.plots.style import confusion_figure, roc_figure
+from cxr_core.plots.evaluation import confusion_figure, reliability_figure, roc_figure
+from cxr_core.plots.robustness import attention_figure, variants_figure
 from cxr_core.robustness.shortcut_results import load_lab_result
 from cxr_core.runs.run import Run, list_runs
 from cxr_core.splits.leakage import leakage_sentence

@@ -7,8 +7,7 @@ import streamlit as st
 from cxr_core.classes import class_label
 from cxr_core.data.dataset import size_statistics
 from cxr_core.data.sampling import sample_rows, stratified_rows
-from cxr_core.plots.dataset import giveaway_figure
-from cxr_core.plots.style import class_count_figure, grey_histogram_figure, size_scatter_figure
+from cxr_core.plots.dataset import class_count_figure, giveaway_figure, grey_histogram_figure, size_scatter_figure
 from ui.blocks import download_table, page_header, show_figure
 from ui.data import choose_dataset, demo_note, show_pictures
 from ui.examine import average_pictures, giveaway, grouping, may_examine

@@ -10,7 +10,7 @@ from cxr_core.imaging.augmentation import Augmentation
 from cxr_core.imaging.display import SCREEN_SIDE, display_rgb, shrink
 from cxr_core.imaging.preprocessing import Preprocessing
 from cxr_core.imaging.reader import UnreadablePicture, read_picture
-from cxr_core.plots.style import grey_histogram_figure
+from cxr_core.plots.dataset import grey_histogram_figure
 from ui.blocks import page_header, show_figure
 from ui.data import THUMBNAIL_PIXELS, choose_dataset, demo_note
 from ui.forms import ask_augmentation, ask_preprocessing

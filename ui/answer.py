@@ -16,7 +16,7 @@ from cxr_core.inference.input_gate import Neighbour
 from cxr_core.inference.nearest_images import find_neighbours
 from cxr_core.inference.selective_prediction import answer_upload, operating_sentence
 from cxr_core.inference.track_record import confidence_sentence, load_track_record
-from cxr_core.plots.style import colour_bar_figure, probability_figure
+from cxr_core.plots.prediction import colour_bar_figure, probability_figure
 from cxr_core.scan_report import model_facts, scan_report
 from ui.blocks import offer_download, progress_bars, show_figure
 from ui.data import show_pictures

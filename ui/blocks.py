@@ -5,7 +5,7 @@ from contextlib import contextmanager
 import streamlit as st
 
 from cxr_core.config import NOTICE
-from cxr_core.plots.style import history_figures
+from cxr_core.plots.training import history_figures
 from ui.navigation import ensure_navigation
 
 

@@ -10,8 +10,7 @@ from cxr_core.evaluation.slices import SLICES, file_facts, slice_table, worst_sl
 from cxr_core.explain.overlay import overlay_map
 from cxr_core.imaging.display import shrink
 from cxr_core.imaging.reader import UnreadablePicture
-from cxr_core.plots.robustness import reliability_figure
-from cxr_core.plots.style import confusion_figure, roc_figure
+from cxr_core.plots.evaluation import confusion_figure, reliability_figure, roc_figure
 from ui.blocks import download_table
 from ui.gallery import one_page
 from ui.models import open_classifier

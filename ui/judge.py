@@ -21,15 +21,16 @@ from cxr_core.evaluation.repeated_runs import repeated_runs
 from cxr_core.evaluation.selective_classification import abstention_for_accuracy, coverage_curve
 from cxr_core.inference.model_card import load_card
 from cxr_core.inference.temperature_scaling import apply_temperature
-from cxr_core.plots.robustness import (
+from cxr_core.plots.evaluation import (
     alarm_figure,
+    confusion_figure,
     coverage_figure,
     decision_figure,
     operating_figure,
     precision_recall_figure,
     reliability_figure,
+    roc_figure,
 )
-from cxr_core.plots.style import confusion_figure, roc_figure
 from cxr_core.report import REPORT_FILES, render_report, report_facts
 from cxr_core.runs.run import Run, list_runs
 from ui.blocks import download_table, interval_text, offer_download, plain_metric, show_figure

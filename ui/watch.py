@@ -4,7 +4,8 @@ import streamlit as st
 
 from cxr_core.classes import class_label
 from cxr_core.explain.overlay import overlay_map
-from cxr_core.plots.style import colour_bar_figure, confusion_figure
+from cxr_core.plots.evaluation import confusion_figure
+from cxr_core.plots.prediction import colour_bar_figure
 from cxr_core.runs.epoch_snapshots import load_watched, load_watched_epoch
 from cxr_core.runs.labels import display_name
 from cxr_core.runs.lifecycle import pause_run, resume_run, stop_run

@@ -1,4 +1,4 @@
-"""Plotly figures of a data set's map, flags and file facts; they only draw what is already computed."""
+"""How a data set is drawn."""
 
 from html import escape
 
@@ -125,3 +125,67 @@ def flag_counts_figure(flags, titles):
 def _hover(file, width, height):
     # Plotly reads hover texts as markup.
     return f"{escape(file)}<br>{width} × {height} pixels"
+
+
+def class_count_figure(counts):
+    """Draw images per class.
+
+    Args:
+        counts: dict of class name to int.
+
+    Returns:
+        plotly Figure.
+    """
+    colours = class_colours(list(counts))
+    figure = go.Figure(
+        go.Bar(
+            x=[class_label(c) for c in counts],
+            y=list(counts.values()),
+            text=list(counts.values()),
+            marker_color=[colours[c] for c in counts],
+            hovertemplate="%{x}: %{y} images<extra></extra>",
+        )
+    )
+    return finish_figure(figure, "Images per class", "Class", "Images")
+
+
+def size_scatter_figure(table):
+    """Draw width against height, one mark per picture; hover names the file.
+
+    Args:
+        table: DataFrame with `class_name`, `width`, `height`, `file`.
+    """
+    figure = go.Figure()
+    colours = class_colours(list(table["class_name"].unique()))
+    symbols = ("circle", "diamond", "square", "cross", "x", "triangle-up")
+    for i, (name, rows) in enumerate(table.groupby("class_name", sort=False)):
+        figure.add_scattergl(
+            x=rows["width"],
+            y=rows["height"],
+            mode="markers",
+            name=class_label(name),
+            text=rows["file"],
+            marker={"color": colours[name], "symbol": symbols[i % len(symbols)], "opacity": 0.6, "size": 7},
+            hovertemplate="%{text}<br>%{x} × %{y} pixels<extra></extra>",
+        )
+    return finish_figure(figure, "Picture sizes", "Width in pixels", "Height in pixels")
+
+
+def grey_histogram_figure(shares, title="Grey values per class"):
+    """Draw grey-value histograms.
+
+    Args:
+        shares: DataFrame of 256 rows, one column per class or step: share of pixels.
+        title: str.
+    """
+    figure = go.Figure()
+    colours = class_colours(list(shares.columns))
+    for name in shares.columns:
+        figure.add_scatter(
+            x=shares.index,
+            y=100 * shares[name],
+            name=class_label(name),
+            line={"color": colours[name]},
+            hovertemplate="grey %{x}: %{y:.2f} % of pixels<extra>" + class_label(name) + "</extra>",
+        )
+    return finish_figure(figure, title, "Grey value (0 black, 255 white)", "Share of pixels in %")

@@ -1,4 +1,4 @@
-"""Plotly figures of several runs at once."""
+"""How trainings are drawn, one or several at once."""
 
 import plotly.graph_objects as go
 
@@ -77,3 +77,59 @@ def spread_figure(table):
     figure.update_xaxes(range=[0, 102])
     figure.update_yaxes(autorange="reversed")
     return finish_figure(figure, "Spread over runs, on their test splits", "Value in % (AUC times 100)", "Figure")
+
+
+def history_figures(epochs, batches=None):
+    """Draw loss, accuracy and learning rate over epochs, with batches as a thin line.
+
+    Args:
+        epochs: DataFrame as `run.Run.epochs` returns, possibly empty.
+        batches: DataFrame as `run.Run.batches` returns, or None.
+
+    Returns:
+        list of three plotly Figures.
+    """
+    curves = (("loss", "Loss", "Cross-entropy"), ("accuracy", "Accuracy", "Share right"))
+    figures = [_curve_figure(epochs, batches, *curve) for curve in curves]
+    figures[1].update_yaxes(range=[0, 1.02])
+    rate = go.Figure()
+    if len(epochs):
+        rate.add_scatter(
+            x=epochs["epoch"],
+            y=epochs["learning_rate"],
+            mode="lines",
+            line={"color": "#009E73", "shape": "hv"},
+            hovertemplate="epoch %{x}: %{y:.2e}<extra></extra>",
+        )
+    rate.update_yaxes(rangemode="tozero", exponentformat="power")
+    figures.append(finish_figure(rate, "Learning rate", "Epoch", "Adam's step size"))
+    for figure in figures:
+        figure.update_xaxes(rangemode="tozero")
+        figure.update_layout(height=340)
+    return figures
+
+
+def _curve_figure(epochs, batches, name, title, y_title):
+    figure = go.Figure()
+    if batches is not None and len(batches):
+        # A batch's place within its epoch; the running epoch's length is that of the longest so far.
+        position = batches["epoch"] - 1 + batches["batch"] / batches["batch"].max()
+        figure.add_scatter(
+            x=position,
+            y=batches[name],
+            name="Within the epoch",
+            mode="lines",
+            line={"color": "#56B4E9", "width": 1},
+            hovertemplate="epoch %{x:.2f}: %{y:.4f}<extra>running mean of the epoch</extra>",
+        )
+    sides = (("", "Training", "#0072B2", "solid"), ("val_", "Validation", "#D55E00", "dash"))
+    for prefix, label, colour, dash in sides if len(epochs) else ():
+        figure.add_scatter(
+            x=epochs["epoch"],
+            y=epochs[prefix + name],
+            name=label,
+            mode="lines+markers",
+            line={"color": colour, "dash": dash},
+            hovertemplate="epoch %{x}: %{y:.4f}<extra>" + label + "</extra>",
+        )
+    return finish_figure(figure, title, "Epoch", y_title)

@@ -6,7 +6,7 @@ import pytest
 
 from cxr_core.classes import CLASS_COLOURS
 from cxr_core.evaluation.metrics import evaluate_predictions, roc_curves
-from cxr_core.plots import style
+from cxr_core.plots import dataset, evaluation, prediction, training
 
 CLASSES = ("normal", "covid", "virus")
 TRUE = ["normal", "covid", "virus", "covid"]
@@ -26,13 +26,13 @@ BATCHES = pd.DataFrame({"epoch": [1, 1, 2], "batch": [1, 2, 1], "loss": [1.2, 1.
 
 METRICS = evaluate_predictions(TRUE, PROBABILITIES, CLASSES)
 ALL_FIGURES = {
-    "counts": style.class_count_figure({"normal": 3, "covid": 2}),
-    "sizes": style.size_scatter_figure(TABLE),
-    "greys": style.grey_histogram_figure(pd.DataFrame({"normal": np.full(256, 1 / 256)})),
-    "confusion": style.confusion_figure(METRICS),
-    "roc": style.roc_figure(roc_curves(TRUE, PROBABILITIES, CLASSES)),
-    "probabilities": style.probability_figure(CLASSES, PROBABILITIES[0]),
-    **{f"history {i}": f for i, f in enumerate(style.history_figures(EPOCHS, BATCHES))},
+    "counts": dataset.class_count_figure({"normal": 3, "covid": 2}),
+    "sizes": dataset.size_scatter_figure(TABLE),
+    "greys": dataset.grey_histogram_figure(pd.DataFrame({"normal": np.full(256, 1 / 256)})),
+    "confusion": evaluation.confusion_figure(METRICS),
+    "roc": evaluation.roc_figure(roc_curves(TRUE, PROBABILITIES, CLASSES)),
+    "probabilities": prediction.probability_figure(CLASSES, PROBABILITIES[0]),
+    **{f"history {i}": f for i, f in enumerate(training.history_figures(EPOCHS, BATCHES))},
 }
 
 
@@ -57,14 +57,14 @@ def test_classes_are_told_apart_by_more_than_colour_in_the_size_scatter():
 
 
 def test_the_confusion_matrix_shows_counts_or_shares_of_the_true_class():
-    counts = style.confusion_figure(METRICS).data[0]
-    shares = style.confusion_figure(METRICS, shares=True).data[0]
+    counts = evaluation.confusion_figure(METRICS).data[0]
+    shares = evaluation.confusion_figure(METRICS, shares=True).data[0]
     assert list(counts.text[2]) == ["1", "0", "0"]
     assert list(shares.text[1]) == ["0.0 %", "100.0 %", "0.0 %"]
 
 
 def test_a_run_that_has_just_begun_gives_empty_figures_and_no_error():
-    for figure in style.history_figures(pd.DataFrame(), pd.DataFrame()):
+    for figure in training.history_figures(pd.DataFrame(), pd.DataFrame()):
         assert len(figure.data) == 0
 
 

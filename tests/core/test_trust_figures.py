@@ -10,8 +10,9 @@ from cxr_core.evaluation.metrics import class_curves, roc_curves
 from cxr_core.evaluation.operating_point import operating_point
 from cxr_core.evaluation.predictions import predictions_table
 from cxr_core.evaluation.selective_classification import coverage_curve
+from cxr_core.plots import evaluation
 from cxr_core.plots import robustness as figures
-from cxr_core.plots.style import confusion_figure, roc_figure
+from cxr_core.plots.evaluation import confusion_figure, roc_figure
 
 CLASSES = ("normal", "covid", "virus")
 RNG = np.random.default_rng(0)
@@ -35,12 +36,12 @@ ALL = {
     "attention": figures.attention_figure(ATTENTION),
     "deletion": figures.removal_figure(REMOVAL, "deletion"),
     "insertion": figures.removal_figure(REMOVAL, "insertion"),
-    "precision recall": figures.precision_recall_figure(BANDS),
-    "reliability": figures.reliability_figure(reliability_bins(TABLE["right"], TABLE["confidence"]), "Reliability"),
-    "coverage": figures.coverage_figure(coverage_curve(TABLE["right"], TABLE["confidence"]), 0.5),
-    "operating": figures.operating_figure(CURVES["covid"], POINT, "covid"),
-    "alarms": figures.alarm_figure(POINT),
-    "decision": figures.decision_figure(decision_curve(TRUE == "covid", PROBABILITIES[:, 1]), 0.4),
+    "precision recall": evaluation.precision_recall_figure(BANDS),
+    "reliability": evaluation.reliability_figure(reliability_bins(TABLE["right"], TABLE["confidence"]), "Reliability"),
+    "coverage": evaluation.coverage_figure(coverage_curve(TABLE["right"], TABLE["confidence"]), 0.5),
+    "operating": evaluation.operating_figure(CURVES["covid"], POINT, "covid"),
+    "alarms": evaluation.alarm_figure(POINT),
+    "decision": evaluation.decision_figure(decision_curve(TRUE == "covid", PROBABILITIES[:, 1]), 0.4),
 }
 
 
@@ -74,7 +75,7 @@ def test_the_chosen_abstention_is_marked_on_the_curve():
 
 
 def test_abstaining_from_all_marks_nothing():
-    figure = figures.coverage_figure(coverage_curve([True], [0.5]), 0.9)
+    figure = evaluation.coverage_figure(coverage_curve([True], [0.5]), 0.9)
     assert len(figure.data[1].x) == 0
 
 
@@ -106,4 +107,4 @@ def test_a_reliability_bar_says_how_many_pictures_it_stands_for():
 
 def test_no_class_with_both_sides_gives_an_empty_figure():
     one = pd.DataFrame({"file": ["a"], "true": ["normal"], "p_normal": [1.0]})
-    assert len(figures.precision_recall_figure(class_curves(one, ("normal",))).data) == 0
+    assert len(evaluation.precision_recall_figure(class_curves(one, ("normal",))).data) == 0
