@@ -363,7 +363,7 @@ def _search(options):
 
 
 def _start_and_carry_out(options, **what):
-    from cxr_core.jobs import JobPlan, create_job
+    from cxr_core.jobs.lifecycle import JobPlan, create_job
 
     plan = JobPlan(config=_training_config(options), at_once=options.at_once, ray=options.ray, **what)
     job = create_job(plan, options.job, _read_decisions(options.decisions))
@@ -372,8 +372,8 @@ def _start_and_carry_out(options, **what):
 
 def _carry_out_job(job, json_target=None):
     """Work on a job in this process, and tell what it found; returns the exit code."""
-    from cxr_core.foreman import carry_out_job
-    from cxr_core.jobs import job_results, job_summary
+    from cxr_core.jobs.lifecycle import job_results, job_summary
+    from cxr_core.jobs.scheduler import carry_out_job
     from cxr_core.system.processes import follow_owner
 
     follow_owner((job.path / "stop").touch)
@@ -387,7 +387,7 @@ def _carry_out_job(job, json_target=None):
 
 
 def _resume(options):
-    from cxr_core.jobs import Job, claim_job, is_job
+    from cxr_core.jobs.lifecycle import Job, claim_job, is_job
     from cxr_core.runs.lifecycle import claim_run
     from cxr_core.runs.run import Run
 
@@ -438,7 +438,7 @@ def _read_decisions(path):
 
 
 def _stop(options):
-    from cxr_core.jobs import Job, is_job, stop_job
+    from cxr_core.jobs.lifecycle import Job, is_job, stop_job
     from cxr_core.runs.lifecycle import stop_run
     from cxr_core.runs.run import Run
 
@@ -454,7 +454,7 @@ def _stop(options):
 
 
 def _pause(options):
-    from cxr_core.jobs import Job, is_job, pause_job
+    from cxr_core.jobs.lifecycle import Job, is_job, pause_job
     from cxr_core.runs.lifecycle import pause_run
     from cxr_core.runs.run import Run
 
@@ -469,7 +469,7 @@ def _pause(options):
 
 
 def _work_queue(options):
-    from cxr_core.queue import work_queue
+    from cxr_core.jobs.training_queue import work_queue
     from cxr_core.system.processes import follow_owner
 
     # Its training follows this process, and what waits keeps its place.

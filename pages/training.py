@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from cxr_core.jobs import list_jobs
-from cxr_core.queue import queue_run
+from cxr_core.jobs.lifecycle import list_jobs
+from cxr_core.jobs.training_queue import queue_run
 from cxr_core.runs.lifecycle import resume_run
 from cxr_core.runs.overview import diagnose_history
 from cxr_core.runs.run import list_runs

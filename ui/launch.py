@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from cxr_core.jobs import start_job
-from cxr_core.queue import queue_training
+from cxr_core.jobs.lifecycle import start_job
+from cxr_core.jobs.training_queue import queue_training
 from cxr_core.recipes.memory_estimate import check_memory
 from cxr_core.runs.lifecycle import start_run
 from ui.jobs import ask_plan
@@ -17,7 +17,7 @@ def offer_start(config, decisions, active):
     Args:
         config: training_config.TrainingConfig, or None where the form is not right yet.
         decisions: curation.Decisions about the data.
-        active: the run.Run or jobs.Job that is active, or None.
+        active: the run.Run or lifecycle.Job that is active, or None.
     """
     if show_refusal("training"):
         return

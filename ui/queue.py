@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from cxr_core.queue import MAX_WAITING, ensure_worker, queued_runs
+from cxr_core.jobs.training_queue import MAX_WAITING, ensure_worker, queued_runs
 from cxr_core.runs.labels import display_name
 from cxr_core.system.memory import memory_limit
 

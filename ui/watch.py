@@ -49,7 +49,7 @@ def watch_run(run, *, others_active=False, resume=resume_run):
     Args:
         run: run.Run.
         others_active: bool, another training is running, so this one cannot be resumed now.
-        resume: callable(run) that lets it go on: `lifecycle.resume_run`, or `queue.queue_run` where many share one computer.
+        resume: callable(run) that lets it go on: `lifecycle.resume_run`, or `training_queue.queue_run` where many share one computer.
     """
     state, lively = run.status().state, (*ACTIVE, "queued")
 

@@ -1,4 +1,4 @@
-"""jobs.py and foreman.py with a stand-in for training: real processes, locks and kills, no network."""
+"""lifecycle.py and scheduler.py with a stand-in for training: real processes, locks and kills, no network."""
 
 import json
 import os
@@ -17,9 +17,8 @@ from filelock import FileLock
 
 from cxr_core.data.dataset import scan_dataset
 from cxr_core.data.prepared_images import prepare_images
-from cxr_core.foreman import carry_out_job
 from cxr_core.imaging.preprocessing import Preprocessing
-from cxr_core.jobs import (
+from cxr_core.jobs.lifecycle import (
     Job,
     JobPlan,
     JobStatus,
@@ -35,6 +34,7 @@ from cxr_core.jobs import (
     start_job,
     stop_job,
 )
+from cxr_core.jobs.scheduler import carry_out_job
 from cxr_core.recipes.training_config import config_from_dict, make_config
 from cxr_core.runs.lifecycle import RunTaken, create_run
 from cxr_core.runs.run import RunStatus, list_runs
@@ -99,8 +99,8 @@ class Workers:
 def unowned(monkeypatch):
     """What a test changes in the environment is undone."""
     monkeypatch.setenv("CXR_LAB_OWNER", "")
-    monkeypatch.setattr("cxr_core.foreman._POLL_SECONDS", 0.01)
-    monkeypatch.setattr("cxr_core.jobs._DYING_SECONDS", 0.0)
+    monkeypatch.setattr("cxr_core.jobs.scheduler._POLL_SECONDS", 0.01)
+    monkeypatch.setattr("cxr_core.jobs.lifecycle._DYING_SECONDS", 0.0)
 
 
 @pytest.fixture
@@ -129,7 +129,7 @@ def foreman_process(job, real=sys.executable):
     """A process of its own that works on a job; its trainings are the stand-in's."""
     code = (
         f"import sys; sys.executable = {sys.executable!r}\n"
-        "from pathlib import Path\nfrom cxr_core.foreman import carry_out_job\nfrom cxr_core.jobs import Job\n"
+        "from pathlib import Path\nfrom cxr_core.jobs.scheduler import carry_out_job\nfrom cxr_core.jobs.lifecycle import Job\n"
         f"carry_out_job(Job(Path({str(job.path)!r})))"
     )
     return subprocess.Popen([real, "-c", code], cwd=PROJECT, start_new_session=True)
@@ -278,7 +278,9 @@ def test_a_request_ends_the_runs_and_the_job_can_be_resumed(tmp_path, monkeypatc
         asked.append(run.name)
         run.write_status(RunStatus("paused"))
 
-    monkeypatch.setattr("cxr_core.foreman.halt_run" if request_name == "stop" else "cxr_core.foreman.pause_run", obey)
+    monkeypatch.setattr(
+        "cxr_core.jobs.scheduler.halt_run" if request_name == "stop" else "cxr_core.jobs.scheduler.pause_run", obey
+    )
     assert carry_out_job(job, Workers(1, ask)) == {"stop": "stopped", "pause": "paused"}[request_name]
     assert asked == [job.members()[0].run.name]
     claim_job(job)
@@ -384,7 +386,7 @@ def test_a_picture_that_two_folds_test_is_not_pooled(tmp_path):
 
 def test_a_search_tries_the_settings_as_they_are_first_and_chooses_by_validation(tmp_path, monkeypatch):
     exported = []
-    monkeypatch.setattr("cxr_core.foreman._export", exported.append)
+    monkeypatch.setattr("cxr_core.jobs.scheduler._export", exported.append)
     monkeypatch.setattr("cxr_core.runs.run.Run.needs_export", property(lambda run: run not in exported))
     job = new_job(tmp_path, "search", count=5)
     assert carry_out_job(job, Workers()) == "finished"
@@ -423,7 +425,9 @@ def test_a_failed_trial_does_not_end_a_search(tmp_path, monkeypatch):
 
 def test_a_job_that_the_page_starts_runs_in_a_process_of_its_own(tmp_path, monkeypatch):
     words = []
-    monkeypatch.setattr("cxr_core.jobs.spawn_detached", lambda w, folder: words.append(w) or subprocess.Popen(["true"]))
+    monkeypatch.setattr(
+        "cxr_core.jobs.lifecycle.spawn_detached", lambda w, folder: words.append(w) or subprocess.Popen(["true"])
+    )
     job = start_job(plan_of(tmp_path), tmp_path / "job", Decisions())
     assert words == [["-m", "cxr_core", "resume", str(job.path), "--into-existing"]]
     assert Job(job.path).members()[0].config == config_from_dict(job.members()[0].config.to_dict())
@@ -442,7 +446,7 @@ def test_workers_that_share_prepare_what_the_trainings_will_open(tmp_path, demo_
         return seen[-1]
 
     workers.share = share
-    monkeypatch.setattr("cxr_core.foreman.prepare_images", notice)
+    monkeypatch.setattr("cxr_core.jobs.scheduler.prepare_images", notice)
     config = replace(CONFIG, roots=(str(demo_data),), preprocessing=Preprocessing(size=48))
     table = scan_dataset(demo_data).table
     left_out = exclude(Decisions(), table[:5], "by_hand")
@@ -466,7 +470,7 @@ def test_a_request_is_heeded_while_workers_prepare(tmp_path, demo_data, monkeypa
             yield function(chunk)
 
     workers.share = share
-    monkeypatch.setattr("cxr_core.foreman.prepare_images", partial(prepare_images, cache_dir=tmp_path / "cache"))
+    monkeypatch.setattr("cxr_core.jobs.scheduler.prepare_images", partial(prepare_images, cache_dir=tmp_path / "cache"))
     config = replace(CONFIG, roots=(str(demo_data),), preprocessing=Preprocessing(size=48))
     job = create_job(replace(plan_of(tmp_path), config=config), tmp_path / "job", Decisions())
     assert carry_out_job(job, workers) == {"stop": "stopped", "pause": "paused"}[request_name]
@@ -480,7 +484,7 @@ def test_a_ray_cluster_prepares_what_this_computer_would(demo_data, tmp_path):
     ray = pytest.importorskip("ray", reason="Ray is not installed: pip install -r requirements-extra.txt")
     from ray.cluster_utils import Cluster
 
-    from cxr_core.ray_workers import RayWorkers
+    from cxr_core.jobs.ray_workers import RayWorkers
 
     table = scan_dataset(demo_data).table
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
@@ -496,7 +500,7 @@ def test_a_ray_cluster_prepares_what_this_computer_would(demo_data, tmp_path):
 
 def test_a_cluster_that_is_lost_is_one_sentence_and_a_broken_file_keeps_its_own(monkeypatch):
     ray = pytest.importorskip("ray", reason="Ray is not installed: pip install -r requirements-extra.txt")
-    from cxr_core.ray_workers import _result_of
+    from cxr_core.jobs.ray_workers import _result_of
 
     def lose(_task):
         raise ray.exceptions.NodeDiedError("Details.\nThe node died.")
@@ -514,7 +518,7 @@ def test_a_cluster_that_is_lost_is_one_sentence_and_a_broken_file_keeps_its_own(
 
 def test_a_cluster_without_ray_is_one_sentence_and_the_job_can_be_resumed(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
-    monkeypatch.delitem(sys.modules, "cxr_core.ray_workers", raising=False)
+    monkeypatch.delitem(sys.modules, "cxr_core.jobs.ray_workers", raising=False)
     job = new_job(tmp_path, ray="127.0.0.1:6379")
     with pytest.raises(ValueError, match="pip install -r requirements-extra.txt"):
         carry_out_job(job)

@@ -1,4 +1,4 @@
-"""queue.py and memory.py: who waits, who fits, one at a time."""
+"""training_queue.py and memory.py: who waits, who fits, one at a time."""
 
 from dataclasses import replace
 
@@ -6,7 +6,7 @@ import psutil
 import pytest
 from filelock import FileLock
 
-from cxr_core import queue
+from cxr_core.jobs import training_queue
 from cxr_core.recipes.memory_estimate import check_memory, estimated_memory
 from cxr_core.recipes.training_config import make_config
 from cxr_core.runs.lifecycle import create_run, stop_run
@@ -22,20 +22,20 @@ CONFIG = make_config("quick", roots=("/data",))
 def workers(monkeypatch):
     """The words of every process that would be started; none is."""
     words = []
-    monkeypatch.setattr(queue, "spawn_detached", lambda w, folder: words.append(w))
-    monkeypatch.setattr(queue, "_POLL_SECONDS", 0.0)
+    monkeypatch.setattr(training_queue, "spawn_detached", lambda w, folder: words.append(w))
+    monkeypatch.setattr(training_queue, "_POLL_SECONDS", 0.0)
     monkeypatch.setenv("CXR_LAB_OWNER", "")
     monkeypatch.setattr(memory, "memory_limit", lambda: 64_000_000_000)
     return words
 
 
 def put(folder, seed=0):
-    return queue.queue_training(replace(CONFIG, seed=seed), folder, Decisions())
+    return training_queue.queue_training(replace(CONFIG, seed=seed), folder, Decisions())
 
 
 def test_trainings_wait_in_the_order_they_came(tmp_path, workers):
     runs = [put(tmp_path, seed) for seed in range(3)]
-    assert queue.queued_runs(list_runs(tmp_path)) == runs
+    assert training_queue.queued_runs(list_runs(tmp_path)) == runs
     assert workers[0] == ["-m", "cxr_core", "work-queue", str(tmp_path)]
 
 
@@ -47,8 +47,8 @@ def test_the_queue_is_worked_off_one_at_a_time_in_its_order(tmp_path, workers, m
         begun.append(run)
         run.write_status(RunStatus("finished"))
 
-    monkeypatch.setattr(queue, "resume_run", train)
-    queue.work_queue(tmp_path)
+    monkeypatch.setattr(training_queue, "resume_run", train)
+    training_queue.work_queue(tmp_path)
     assert begun == runs
 
 
@@ -60,39 +60,39 @@ def test_a_run_that_cannot_begin_says_why_and_the_next_has_its_turn(tmp_path, wo
             raise ValueError("Its folder cannot be written.")
         run.write_status(RunStatus("finished"))
 
-    monkeypatch.setattr(queue, "resume_run", train)
-    queue.work_queue(tmp_path)
+    monkeypatch.setattr(training_queue, "resume_run", train)
+    training_queue.work_queue(tmp_path)
     assert (first.status().state, first.status().message) == ("failed", "Its folder cannot be written.")
     assert second.status().state == "finished"
 
 
 def test_a_second_worker_leaves_the_queue_alone(tmp_path, workers, monkeypatch):
     put(tmp_path)
-    monkeypatch.setattr(queue, "resume_run", pytest.fail)
+    monkeypatch.setattr(training_queue, "resume_run", pytest.fail)
     with FileLock(tmp_path / ".queue.lock"):
-        queue.work_queue(tmp_path)
+        training_queue.work_queue(tmp_path)
         workers.clear()
-        queue.ensure_worker(tmp_path)
+        training_queue.ensure_worker(tmp_path)
     assert workers == []
 
 
 def test_who_leaves_the_queue_loses_the_place_and_may_queue_again(tmp_path, workers):
     first, second = (put(tmp_path, seed) for seed in range(2))
     stop_run(first)
-    assert queue.queued_runs(list_runs(tmp_path)) == [second]
-    queue.queue_run(first)
-    assert queue.queued_runs(list_runs(tmp_path)) == [second, first]
+    assert training_queue.queued_runs(list_runs(tmp_path)) == [second]
+    training_queue.queue_run(first)
+    assert training_queue.queued_runs(list_runs(tmp_path)) == [second, first]
 
 
 def test_a_finished_run_cannot_be_queued(tmp_path, workers):
     run = create_run(CONFIG, tmp_path / "a", Decisions())
     run.write_status(RunStatus("finished"))
     with pytest.raises(ValueError, match="is finished"):
-        queue.queue_run(run)
+        training_queue.queue_run(run)
 
 
 def test_a_full_queue_refuses(tmp_path, workers, monkeypatch):
-    monkeypatch.setattr(queue, "MAX_WAITING", 2)
+    monkeypatch.setattr(training_queue, "MAX_WAITING", 2)
     put(tmp_path), put(tmp_path)
     with pytest.raises(ValueError, match="At most 2 trainings may wait"):
         put(tmp_path)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from cxr_core.jobs import JobPlan, JobStatus, create_job, list_jobs
+from cxr_core.jobs.lifecycle import JobPlan, JobStatus, create_job, list_jobs
 from cxr_core.recipes.training_config import make_config
 from cxr_core.runs.lifecycle import create_run
 from cxr_core.runs.run import RunStatus, list_runs
@@ -20,9 +20,9 @@ def homes(tmp_path, monkeypatch):
     """Empty folders of runs and of jobs that the pages look into; no process is started."""
     runs, jobs = tmp_path / "runs", tmp_path / "jobs"
     monkeypatch.setattr("cxr_core.runs.run.list_runs.__defaults__", (runs,))
-    monkeypatch.setattr("cxr_core.jobs.JOBS_DIR", jobs)
-    monkeypatch.setattr("cxr_core.queue.RUNS_DIR", runs)
-    monkeypatch.setattr("cxr_core.queue.spawn_detached", lambda words, folder: None)
+    monkeypatch.setattr("cxr_core.jobs.lifecycle.JOBS_DIR", jobs)
+    monkeypatch.setattr("cxr_core.jobs.training_queue.RUNS_DIR", runs)
+    monkeypatch.setattr("cxr_core.jobs.training_queue.spawn_detached", lambda words, folder: None)
     return runs, jobs
 
 

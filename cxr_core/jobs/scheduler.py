@@ -13,7 +13,15 @@ from cxr_core.config import PROJECT_DIR
 from cxr_core.data.dataset import scan_dataset
 from cxr_core.data.prepared_images import prepare_images
 from cxr_core.imaging.preprocessing import Preprocessing
-from cxr_core.jobs import best_trial, build_member, has_begun, job_results, mark_started, member_loss, save_members
+from cxr_core.jobs.lifecycle import (
+    best_trial,
+    build_member,
+    has_begun,
+    job_results,
+    mark_started,
+    member_loss,
+    save_members,
+)
 from cxr_core.recipes.hyperparameter_search import suggest_trial
 from cxr_core.runs.lifecycle import create_run, halt_run, hold_run, pause_run, resume_run
 from cxr_core.runs.work_folder import ACTIVE
@@ -227,7 +235,7 @@ def _export(run):
 
 def _ray_workers(plan):
     try:
-        from cxr_core.ray_workers import RayWorkers
+        from cxr_core.jobs.ray_workers import RayWorkers
     except ModuleNotFoundError as error:
         raise ValueError("Ray is not installed; pip install -r requirements-extra.txt.") from error
     return RayWorkers(plan.ray, plan.at_once)

@@ -1,0 +1,1 @@
+"""How are several trainings carried out as one?"""
