@@ -22,7 +22,8 @@ import pandas as pd
 
 from benchmarks.report import judge_target, print_table, write_result
 from cxr_core.data.phantoms import draw_demo_data
-from cxr_core.jobs.lifecycle import JobPlan, create_job
+from cxr_core.jobs.lifecycle import create_job
+from cxr_core.jobs.plan import JobPlan
 from cxr_core.recipes.training_config import make_config
 from cxr_core.runs.lifecycle import create_run, resume_run, start_run
 from cxr_core.runs.run import Run

@@ -363,7 +363,8 @@ def _search(options):
 
 
 def _start_and_carry_out(options, **what):
-    from cxr_core.jobs.lifecycle import JobPlan, create_job
+    from cxr_core.jobs.lifecycle import create_job
+    from cxr_core.jobs.plan import JobPlan
 
     plan = JobPlan(config=_training_config(options), at_once=options.at_once, ray=options.ray, **what)
     job = create_job(plan, options.job, _read_decisions(options.decisions))
@@ -372,7 +373,7 @@ def _start_and_carry_out(options, **what):
 
 def _carry_out_job(job, json_target=None):
     """Work on a job in this process, and tell what it found; returns the exit code."""
-    from cxr_core.jobs.lifecycle import job_results, job_summary
+    from cxr_core.jobs.results import job_results, job_summary
     from cxr_core.jobs.scheduler import carry_out_job
     from cxr_core.system.processes import follow_owner
 
@@ -387,7 +388,8 @@ def _carry_out_job(job, json_target=None):
 
 
 def _resume(options):
-    from cxr_core.jobs.lifecycle import Job, claim_job, is_job
+    from cxr_core.jobs.job import Job, is_job
+    from cxr_core.jobs.lifecycle import claim_job
     from cxr_core.runs.lifecycle import claim_run
     from cxr_core.runs.run import Run
 
@@ -438,7 +440,8 @@ def _read_decisions(path):
 
 
 def _stop(options):
-    from cxr_core.jobs.lifecycle import Job, is_job, stop_job
+    from cxr_core.jobs.job import Job, is_job
+    from cxr_core.jobs.lifecycle import stop_job
     from cxr_core.runs.lifecycle import stop_run
     from cxr_core.runs.run import Run
 
@@ -454,7 +457,8 @@ def _stop(options):
 
 
 def _pause(options):
-    from cxr_core.jobs.lifecycle import Job, is_job, pause_job
+    from cxr_core.jobs.job import Job, is_job
+    from cxr_core.jobs.lifecycle import pause_job
     from cxr_core.runs.lifecycle import pause_run
     from cxr_core.runs.run import Run
 

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from cxr_core.jobs.lifecycle import list_jobs
+from cxr_core.jobs.job import list_jobs
 from cxr_core.jobs.training_queue import queue_run
 from cxr_core.runs.lifecycle import resume_run
 from cxr_core.runs.overview import diagnose_history

@@ -5,16 +5,9 @@ from dataclasses import replace
 import streamlit as st
 
 from cxr_core.evaluation.repeated_runs import LEAST_RUNS
-from cxr_core.jobs.lifecycle import (
-    KINDS,
-    JobPlan,
-    job_progress,
-    job_results,
-    members_table,
-    pause_job,
-    resume_job,
-    stop_job,
-)
+from cxr_core.jobs.lifecycle import pause_job, resume_job, stop_job
+from cxr_core.jobs.plan import KINDS, JobPlan
+from cxr_core.jobs.results import job_progress, job_results, members_table
 from cxr_core.recipes.hyperparameter_search import TUNABLE, tunable
 from ui.blocks import download_table, duration
 from ui.permissions import show_refusal
@@ -33,7 +26,7 @@ def ask_plan(config):
         config: training_config.TrainingConfig, or None where the form above it is not right yet.
 
     Returns:
-        lifecycle.JobPlan, or None for a single training.
+        plan.JobPlan, or None for a single training.
     """
     kind = st.segmented_control(
         "Train",
@@ -84,8 +77,8 @@ def choose_view(jobs, active):
     """Let the user look at single trainings or at jobs; whatever was just started, or is active, comes first.
 
     Args:
-        jobs: list of lifecycle.Job.
-        active: the run.Run or lifecycle.Job that is active, or None.
+        jobs: list of job.Job.
+        active: the run.Run or job.Job that is active, or None.
 
     Returns:
         str, "Trainings" or "Jobs"; "Trainings" without asking where there is no job.
@@ -109,7 +102,7 @@ def show_jobs(jobs, *, others_active=False):
     """Show one job, chosen among all: its state, its runs and what they found.
 
     Args:
-        jobs: list of lifecycle.Job, not empty.
+        jobs: list of job.Job, not empty.
         others_active: bool, something else is training, so no job can be resumed now.
     """
     by_name = {job.name: job for job in jobs}

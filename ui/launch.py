@@ -17,7 +17,7 @@ def offer_start(config, decisions, active):
     Args:
         config: training_config.TrainingConfig, or None where the form is not right yet.
         decisions: curation.Decisions about the data.
-        active: the run.Run or lifecycle.Job that is active, or None.
+        active: the run.Run or job.Job that is active, or None.
     """
     if show_refusal("training"):
         return

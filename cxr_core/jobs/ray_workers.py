@@ -32,7 +32,7 @@ class LostTraining(RuntimeError):
 
 
 class RayWorkers:
-    """Train on a cluster, each run as one task; see `scheduler.LocalWorkers`.
+    """Train on a cluster, each run as one task; see `local_workers.LocalWorkers`.
 
     Args:
         address: str, such as "10.0.0.5:6379", or "auto" for the cluster this computer belongs to.

@@ -13,17 +13,12 @@ from cxr_core.config import PROJECT_DIR
 from cxr_core.data.dataset import scan_dataset
 from cxr_core.data.prepared_images import prepare_images
 from cxr_core.imaging.preprocessing import Preprocessing
-from cxr_core.jobs.lifecycle import (
-    best_trial,
-    build_member,
-    has_begun,
-    job_results,
-    mark_started,
-    member_loss,
-    save_members,
-)
+from cxr_core.jobs.job import build_member, has_begun, save_members
+from cxr_core.jobs.lifecycle import mark_started
+from cxr_core.jobs.local_workers import LocalWorkers
+from cxr_core.jobs.results import best_trial, job_results, member_loss
 from cxr_core.recipes.hyperparameter_search import suggest_trial
-from cxr_core.runs.lifecycle import create_run, halt_run, hold_run, pause_run, resume_run
+from cxr_core.runs.lifecycle import create_run, halt_run, hold_run, pause_run
 from cxr_core.runs.work_folder import ACTIVE
 from cxr_core.splits.curation import DECISIONS_FILE, excluded_rows, load_decisions
 from cxr_core.system.files import write_json
@@ -35,27 +30,6 @@ _TRIES = 3
 # If so many fail before one finishes, something is wrong with all of them.
 _HOPELESS = 3
 _HALTED = "Ended with its job; it goes on after its last finished epoch."
-
-
-class LocalWorkers:
-    """Train on this computer, each run in a process of its own.
-
-    Attributes:
-        share: how `prepare_images` shares out its work before the trainings begin; None leaves it to the first of them.
-    """
-
-    share = None
-
-    def __init__(self, at_once):
-        self.at_once = at_once
-
-    def start(self, run):
-        """Begin a run, or let it go on after its last finished epoch."""
-        resume_run(run)
-
-    def has_ended(self, run):
-        """Return True once no process works on a run."""
-        return not run.status().is_active
 
 
 def carry_out_job(job, workers=None):

@@ -5,7 +5,7 @@ import re
 from playwright.sync_api import expect
 
 from browser.conftest import IDLE, needs_chromium, wait_until
-from cxr_core.jobs.lifecycle import list_jobs
+from cxr_core.jobs.job import list_jobs
 
 pytestmark = needs_chromium
 

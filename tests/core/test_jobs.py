@@ -18,22 +18,10 @@ from filelock import FileLock
 from cxr_core.data.dataset import scan_dataset
 from cxr_core.data.prepared_images import prepare_images
 from cxr_core.imaging.preprocessing import Preprocessing
-from cxr_core.jobs.lifecycle import (
-    Job,
-    JobPlan,
-    JobStatus,
-    claim_job,
-    create_job,
-    job_progress,
-    job_results,
-    job_summary,
-    list_jobs,
-    members_table,
-    pause_job,
-    resume_job,
-    start_job,
-    stop_job,
-)
+from cxr_core.jobs.job import Job, JobStatus, list_jobs
+from cxr_core.jobs.lifecycle import claim_job, create_job, pause_job, resume_job, start_job, stop_job
+from cxr_core.jobs.plan import JobPlan
+from cxr_core.jobs.results import job_progress, job_results, job_summary, members_table
 from cxr_core.jobs.scheduler import carry_out_job
 from cxr_core.recipes.training_config import config_from_dict, make_config
 from cxr_core.runs.lifecycle import RunTaken, create_run

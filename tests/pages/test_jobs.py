@@ -5,7 +5,9 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from cxr_core.jobs.lifecycle import JobPlan, JobStatus, create_job, list_jobs
+from cxr_core.jobs.job import JobStatus, list_jobs
+from cxr_core.jobs.lifecycle import create_job
+from cxr_core.jobs.plan import JobPlan
 from cxr_core.recipes.training_config import make_config
 from cxr_core.runs.lifecycle import create_run
 from cxr_core.runs.run import RunStatus, list_runs
