@@ -53,11 +53,11 @@ def measure_batches(folder, n_batches, rounds):
     import keras
     import tensorflow as tf
 
-    from cxr_core.batches import EpochClock, image_batches
     from cxr_core.data.dataset import scan_dataset
     from cxr_core.data.prepared_images import prepare_images, read_images
-    from cxr_core.model import build_model
     from cxr_core.recipes.training_config import make_config
+    from cxr_core.training.batches import EpochClock, image_batches
+    from cxr_core.training.network import build_model
 
     settings = [f"epochs={rounds + 1}", f"start={'imagenet' if _imagenet_at_hand() else 'shipped'}"]
     config = make_config("article", roots=(str(folder),), settings=settings)
@@ -121,9 +121,9 @@ def stream_images(n_images, n_batches):
     Returns:
         dict of images, images_per_second and peak_mb of this process.
     """
-    from cxr_core.batches import EpochClock, image_batches
     from cxr_core.recipes.training_config import make_config
     from cxr_core.system.memory import peak_memory
+    from cxr_core.training.batches import EpochClock, image_batches
 
     config = make_config("article", settings=("epochs=1",))
     size = config.preprocessing.size

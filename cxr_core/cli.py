@@ -418,7 +418,7 @@ def _carry_out(run, *, logs_already):
 
     # Before TensorFlow, which takes seconds to import: its owner may be gone by then.
     follow_owner(partial(abandon_run, run))
-    from cxr_core.train import train_run
+    from cxr_core.training.train_run import train_run
 
     # Windows cannot put another program in a process's place.
     export_here = run.config().train_from == "head" or sys.platform == "win32"
@@ -489,7 +489,7 @@ def _export(options):
     from cxr_core.system.processes import follow_owner
 
     follow_owner(lambda: None)
-    from cxr_core.train import export_run, report_copies
+    from cxr_core.training.train_run import export_run, report_copies
 
     run = Run(options.run_folder.resolve())
     # A run that stops starts its export before it has quite ended itself.

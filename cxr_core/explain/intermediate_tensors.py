@@ -45,7 +45,7 @@ def open_inside(path, layer, mtime_ns):
     """Open an exported graph with the tensors that lead to the maps of a layer as further outputs.
 
     Args:
-        path: Path of the graph, as `export.export_classifier` writes it.
+        path: Path of the graph, as `onnx_export.export_classifier` writes it.
         layer: str, one of its map layers.
         mtime_ns: int, when the file was written; what was opened is kept for as long as it stays the same.
 

@@ -1,4 +1,4 @@
-"""The validation images that a training looks at after every epoch, as `strip.Strip` wrote them."""
+"""The validation images that a training looks at after every epoch, as `epoch_snapshot_callback.Strip` wrote them."""
 
 import re
 from dataclasses import dataclass

@@ -1,13 +1,13 @@
-"""activations.py against Keras on the whole network."""
+"""frozen_activations.py against Keras on the whole network."""
 
 import keras
 import numpy as np
 import pytest
 
-from cxr_core import activations, export
-from cxr_core.activations import keep_activations, split_network
-from cxr_core.batches import EpochClock, activation_batches, augmented
 from cxr_core.recipes.training_config import make_config
+from cxr_core.training import frozen_activations, onnx_export
+from cxr_core.training.batches import EpochClock, activation_batches, augmented
+from cxr_core.training.frozen_activations import keep_activations, split_network
 
 SIZE = 32
 
@@ -25,7 +25,7 @@ def network():
 
 @pytest.fixture
 def config(tmp_path, monkeypatch):
-    for module in (activations, export):
+    for module in (frozen_activations, onnx_export):
         monkeypatch.setattr(module, "CACHE_DIR", tmp_path)
     return make_config("finetune", settings=(f"preprocessing.size={SIZE}", "batch_size=4"))
 

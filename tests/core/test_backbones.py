@@ -1,4 +1,4 @@
-"""model.py with every backbone: own scaling, one flat graph, maps that can be exported."""
+"""network.py with every backbone: own scaling, one flat graph, maps that can be exported."""
 
 import numpy as np
 import pytest
@@ -14,10 +14,10 @@ IMAGES_U8 = np.random.default_rng(0).integers(0, 256, (2, 64, 64), dtype=np.uint
 @pytest.fixture
 def build(monkeypatch):
     """build_model with random weights: the real ones need a network, and their values do not matter here."""
-    from cxr_core import model
+    from cxr_core.training import network
 
-    monkeypatch.setattr(model, "_starting_weights", lambda config: None)
-    return model.build_model
+    monkeypatch.setattr(network, "_starting_weights", lambda config: None)
+    return network.build_model
 
 
 def config_of(backbone, *settings):
@@ -46,8 +46,10 @@ def test_a_backbone_sees_what_its_own_preprocessing_would_give_it(build, backbon
 
     keras.backend.clear_session()
     config = config_of(backbone, trained_half(backbone), f"preprocessing.scaling={scaling}")
-    model = build(config, 3)
-    seen = keras.Model(model.input, model.get_layer("backbone_range").output)(config.preprocessing.scaled(IMAGES_U8))
+    network = build(config, 3)
+    seen = keras.Model(network.input, network.get_layer("backbone_range").output)(
+        config.preprocessing.scaled(IMAGES_U8)
+    )
     pixels = np.repeat(IMAGES_U8[..., None], 3, axis=-1).astype(np.float32)
     keras.backend.clear_session()
     np.testing.assert_allclose(np.asarray(seen), expected_range(backbone, pixels), atol=2e-5)
@@ -55,33 +57,33 @@ def test_a_backbone_sees_what_its_own_preprocessing_would_give_it(build, backbon
 
 @pytest.mark.parametrize("backbone", OTHERS)
 def test_the_later_half_of_a_backbone_learns_and_its_earlier_half_does_not(build, backbone):
-    model = build(config_of(backbone, trained_half(backbone)), 3)
-    names = [layer.name for layer in model.layers]
+    network = build(config_of(backbone, trained_half(backbone)), 3)
+    names = [layer.name for layer in network.layers]
     first = names.index(BACKBONES[backbone].later_half)
-    assert not any(layer.trainable_weights for layer in model.layers[:first])
-    assert any(layer.trainable_weights for layer in model.layers[first:])
+    assert not any(layer.trainable_weights for layer in network.layers[:first])
+    assert any(layer.trainable_weights for layer in network.layers[first:])
     assert 0.2 < first / len(names) < 0.8
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_maps_can_be_made_from_the_last_layer_before_the_pooling(build, backbone):
-    from cxr_core.export import FURTHER_MAP_LAYERS, MAP_LAYERS
+    from cxr_core.training.onnx_export import FURTHER_MAP_LAYERS, MAP_LAYERS
 
-    model = build(config_of(backbone, trained_half(backbone)), 3)
-    names = [layer.name for layer in model.layers]
+    network = build(config_of(backbone, trained_half(backbone)), 3)
+    names = [layer.name for layer in network.layers]
     last = names[names.index("features") - 1]
     assert last in MAP_LAYERS + FURTHER_MAP_LAYERS
-    assert model.get_layer(last).output is model.get_layer("features").input
+    assert network.get_layer(last).output is network.get_layer("features").input
 
 
 def test_an_exported_backbone_gives_the_same_probabilities_and_a_map_per_class(build, tmp_path):
-    from cxr_core.export import export_classifier
+    from cxr_core.training.onnx_export import export_classifier
 
     backbone = "efficientnetv2b0"
     config = config_of(backbone, trained_half(backbone))
-    model = build(config, 3)
-    expected = model.predict(config.preprocessing.scaled(IMAGES_U8), verbose=0)
-    (layer,) = export_classifier(model, tmp_path / "model.onnx")
+    network = build(config, 3)
+    expected = network.predict(config.preprocessing.scaled(IMAGES_U8), verbose=0)
+    (layer,) = export_classifier(network, tmp_path / "model.onnx")
     session = open_session(tmp_path / "model.onnx")
     probabilities, maps = run_graph(session, ["probabilities", f"maps_{layer}"], IMAGES_U8, config.preprocessing.scaled)
     np.testing.assert_allclose(probabilities, expected, atol=1e-4)
@@ -90,15 +92,15 @@ def test_an_exported_backbone_gives_the_same_probabilities_and_a_map_per_class(b
 
 @pytest.mark.parametrize("backbone", OTHERS)
 def test_missing_weights_are_named_with_what_to_do(backbone, monkeypatch, tmp_path):
-    from cxr_core import model
+    from cxr_core.training import network
 
     def unreachable(*_, **__):
         raise TimeoutError("timed out")
 
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    monkeypatch.setattr(model.urllib.request, "urlopen", unreachable)
-    with pytest.raises(model.MissingWeights, match=f"{BACKBONES[backbone].label}.*{BACKBONES[backbone].file}"):
-        model.build_model(config_of(backbone, "train_from=all", "copies=0"), 3)
+    monkeypatch.setattr(network.urllib.request, "urlopen", unreachable)
+    with pytest.raises(network.MissingWeights, match=f"{BACKBONES[backbone].label}.*{BACKBONES[backbone].file}"):
+        network.build_model(config_of(backbone, "train_from=all", "copies=0"), 3)
 
 
 def test_the_shipped_start_is_refused_for_another_backbone():

@@ -8,7 +8,7 @@ from cxr_core.recipes.training_config import make_config
 
 @pytest.fixture(scope="module")
 def batches():
-    from cxr_core import batches
+    from cxr_core.training import batches
 
     return batches
 

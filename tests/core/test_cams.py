@@ -20,7 +20,7 @@ from cxr_core.system.onnx_session import open_session
 keras = pytest.importorskip("keras", reason="the reference needs TensorFlow, which is not installed")
 import tensorflow as tf  # noqa: E402
 
-from cxr_core.export import export_classifier  # noqa: E402
+from cxr_core.training.onnx_export import export_classifier  # noqa: E402
 
 from .test_export import in_float64, small  # noqa: E402, F401
 

@@ -1,4 +1,4 @@
-"""export.py: the ONNX graph against Keras and TensorFlow's own gradients."""
+"""onnx_export.py: the ONNX graph against Keras and TensorFlow's own gradients."""
 
 import json
 
@@ -13,7 +13,7 @@ from cxr_core.inference.model_card import load_card
 keras = pytest.importorskip("keras", reason="training needs TensorFlow, which is not installed")
 import tensorflow as tf  # noqa: E402
 
-from cxr_core.export import MAP_LAYERS, export_classifier, export_features  # noqa: E402
+from cxr_core.training.onnx_export import MAP_LAYERS, export_classifier, export_features  # noqa: E402
 
 
 def in_float64(model):

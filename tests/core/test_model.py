@@ -1,4 +1,4 @@
-"""model.py: what the fused normalisation learns, and that nobody needs it to open a model."""
+"""network.py: what the fused normalisation learns, and that nobody needs it to open a model."""
 
 import zipfile
 
@@ -10,7 +10,7 @@ SETTINGS = ("start=shipped", "preprocessing.size=64", "train_from=all", "batch_n
 
 
 def built(*settings):
-    from cxr_core.model import build_model
+    from cxr_core.training.network import build_model
 
     return build_model(make_config("article", settings=(*SETTINGS, *settings)), 3)
 
@@ -31,7 +31,7 @@ def learn(layer, values, upstream):
 def test_the_fused_normalisation_learns_what_keras_own_does():
     import keras
 
-    from cxr_core.model import _fuse
+    from cxr_core.training.network import _fuse
 
     rng = np.random.default_rng(0)
     values, upstream = rng.normal(3, 2, (4, 8, 8, 5)).astype(np.float32), rng.normal(size=(4, 8, 8, 5))

@@ -40,15 +40,15 @@ CURVES = ["epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rat
 @pytest.fixture(scope="module")
 def train_here():
     """train_run in this process, with its handling of signals undone; exports take longer than these trainings."""
-    from cxr_core import train
+    from cxr_core.training import train_run
 
     def call(run, monkeypatch, *, export=False):
-        monkeypatch.setattr(train, "start_export", lambda run: None)
+        monkeypatch.setattr(train_run, "start_export", lambda run: None)
         if not export:
-            monkeypatch.setattr(train, "export_run", lambda run: None)
-            monkeypatch.setattr(train, "report_copies", lambda run, phase: None)
+            monkeypatch.setattr(train_run, "export_run", lambda run: None)
+            monkeypatch.setattr(train_run, "report_copies", lambda run, phase: None)
         monkeypatch.setattr(signal, "signal", lambda *_: None)
-        return train.train_run(run)
+        return train_run.train_run(run)
 
     return call
 
@@ -71,7 +71,7 @@ def uninterrupted(few, tmp_path_factory, train_here):
 
 def interrupt(monkeypatch, hook, epoch, act):
     """Call `act` when the recorder's `hook` is called in an epoch (from 1); for batches, in the second one."""
-    from cxr_core.recorder import Recorder
+    from cxr_core.training.progress_callback import Recorder
 
     original = getattr(Recorder, hook)
 
@@ -135,7 +135,7 @@ def test_a_trial_of_a_search_never_meets_the_test_images(few, train_here, tmp_pa
 
 
 def test_dropout_draws_on_where_it_was(few, uninterrupted, train_here, tmp_path, monkeypatch):
-    from cxr_core import checkpoint
+    from cxr_core.training import checkpoint
 
     run = new_run("quick", few, tmp_path / "run")
     with monkeypatch.context() as patch:
@@ -206,7 +206,7 @@ def test_a_crash_at_any_write_leaves_a_readable_run_that_can_go_on(
 def test_a_full_disk_fails_the_run_with_a_sentence_and_it_can_go_on(
     few, uninterrupted, train_here, tmp_path, monkeypatch
 ):
-    from cxr_core import checkpoint
+    from cxr_core.training import checkpoint
 
     run = new_run("quick", few, tmp_path / "run")
     savez, calls = np.savez, []

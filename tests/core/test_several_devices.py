@@ -1,4 +1,4 @@
-"""train.py on several devices: two logical CPUs stand for GPUs, in a process of their own."""
+"""train_run.py on several devices: two logical CPUs stand for GPUs, in a process of their own."""
 
 import subprocess
 import sys
@@ -19,8 +19,8 @@ from cxr_core.runs.lifecycle import Run
 
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-train._SHARING_DEVICES = "CPU"
-print(train.train_run(Run(Path(sys.argv[1]))))
+train_run._SHARING_DEVICES = "CPU"
+print(train_run.train_run(Run(Path(sys.argv[1]))))
 """
 SETTINGS = {
     "quick": ("epochs=3", "batch_size=16", "start=shipped", "head_dropouts=[0.0]"),

@@ -16,17 +16,6 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from cxr_core.activations import keep_activations, split_network
-from cxr_core.batches import (
-    EpochClock,
-    activation_batches,
-    feature_batches,
-    image_batches,
-    kept_validation_batches,
-    validation_batches,
-)
-from cxr_core.checkpoint import FILE as CHECKPOINT_FILE
-from cxr_core.checkpoint import Checkpoint
 from cxr_core.classes import order_classes
 from cxr_core.config import CACHE_DIR, PROJECT_DIR
 from cxr_core.data.dataset import scan_dataset
@@ -35,22 +24,33 @@ from cxr_core.evaluation.calibration import fit_temperature
 from cxr_core.evaluation.class_balance import balancing_shifts
 from cxr_core.evaluation.predictions import describe_predictions, soften_predictions, table_probabilities
 from cxr_core.evaluation.scoring import classify_table, score_predictions
-from cxr_core.export import export_classifier, head_probabilities, kept_features_graph
 from cxr_core.inference.classifier import Classifier
 from cxr_core.inference.model_card import Card, load_card, write_card
-from cxr_core.model import build_model
 from cxr_core.recipes.learning_rate import cosine_rate
 from cxr_core.recipes.training_config import command_for
-from cxr_core.recorder import ConfusionCounts, PauseRequested, Recorder, StopRequested
 from cxr_core.runs.lifecycle import check_begins, hold_run, start_export
 from cxr_core.splits.curation import DECISIONS_FILE, Decisions, load_decisions
 from cxr_core.splits.groups import group_pictures
 from cxr_core.splits.leakage import leakage_of, score_without_leaks
 from cxr_core.splits.split import Split, make_split, split_table
-from cxr_core.strip import Strip
 from cxr_core.system.files import atomic_path, read_json, remove_leftovers, write_json
 from cxr_core.system.memory import release_memory
 from cxr_core.system.onnx_session import open_session, run_graph
+from cxr_core.training.batches import (
+    EpochClock,
+    activation_batches,
+    feature_batches,
+    image_batches,
+    kept_validation_batches,
+    validation_batches,
+)
+from cxr_core.training.checkpoint import FILE as CHECKPOINT_FILE
+from cxr_core.training.checkpoint import Checkpoint
+from cxr_core.training.epoch_snapshot_callback import Strip
+from cxr_core.training.frozen_activations import keep_activations, split_network
+from cxr_core.training.network import build_model
+from cxr_core.training.onnx_export import export_classifier, head_probabilities, kept_features_graph
+from cxr_core.training.progress_callback import ConfusionCounts, PauseRequested, Recorder, StopRequested
 
 _log = logging.getLogger(__name__)
 _HEAD_LEARNING_RATE = 1e-3

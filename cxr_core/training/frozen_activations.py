@@ -11,12 +11,12 @@ from functools import partial
 import keras
 import numpy as np
 
-from cxr_core.batches import augmented
 from cxr_core.config import CACHE_DIR
 from cxr_core.data.prepared_images import read_images
-from cxr_core.export import kept_features_graph
 from cxr_core.system.files import atomic_path
 from cxr_core.system.onnx_session import open_session, run_graph
+from cxr_core.training.batches import augmented
+from cxr_core.training.onnx_export import kept_features_graph
 
 _CHUNK = 64
 

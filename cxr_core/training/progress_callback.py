@@ -10,10 +10,10 @@ import pandas as pd
 import psutil
 from tqdm import tqdm
 
-from cxr_core.events import EventWriter
 from cxr_core.system.files import atomic_path
 from cxr_core.system.memory import peak_memory
 from cxr_core.system.processes import process_facts
+from cxr_core.training.tensorboard import EventWriter
 
 _SAVE_EVERY_SECONDS = 5.0
 # Writing the whole network may take a second, and the checkpoint holds the best weights in any case.
@@ -111,7 +111,7 @@ class Recorder(keras.callbacks.Callback):
             model: keras.Model, the whole network.
             trained: keras.Model, the part of it that is trained.
             confusion: ConfusionCounts that `trained` was compiled with.
-            strip: strip.Strip.
+            strip: epoch_snapshot_callback.Strip.
             n_batches, batch_size: int.
         """
         self._whole, self._trained, self._confusion, self._strip = model, trained, confusion, strip

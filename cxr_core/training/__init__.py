@@ -1,0 +1,1 @@
+"""How does a network learn? The only package that imports TensorFlow."""
