@@ -489,7 +489,7 @@ def _export(options):
     from cxr_core.system.processes import follow_owner
 
     follow_owner(lambda: None)
-    from cxr_core.training.train_run import export_run, report_copies
+    from cxr_core.training.export_run import export_run, report_copies
 
     run = Run(options.run_folder.resolve())
     # A run that stops starts its export before it has quite ended itself.

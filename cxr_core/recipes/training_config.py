@@ -94,6 +94,16 @@ class TrainingConfig:
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
     augmentation: Augmentation = field(default_factory=Augmentation)
 
+    @property
+    def copies_come_later(self):
+        """Whether near copies are looked for after the training: only a grouped split needs them before."""
+        return self.split != "grouped"
+
+    @property
+    def validation_side(self):
+        """The side of the split that chooses the epoch; in the article's way the test images do."""
+        return "test" if self.split == "article" else "validation"
+
     def __post_init__(self):
         check_kinds(self)
         rules = (

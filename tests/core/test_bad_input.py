@@ -9,7 +9,7 @@ from cxr_core.recipes.training_config import make_config
 from cxr_core.runs.lifecycle import create_run
 from cxr_core.runs.run import Run
 from cxr_core.splits.split import Split
-from cxr_core.training import train_run
+from cxr_core.training import fit, run_inputs, train_run
 
 CONFIG = make_config("quick", roots=("/data",), settings=("batch_size=4", "start=shipped", "epochs=2"))
 
@@ -44,17 +44,17 @@ def test_fewer_training_images_than_a_batch_are_named_before_training(few, here,
 @pytest.mark.parametrize("side", ["train", "validation"])
 def test_a_class_that_is_absent_from_a_side_is_named(table, side):
     rows = {"train": np.array([0, 1, 2, 8, 9, 10]), "validation": np.array([3, 11]), "test": np.array([4, 12])}
-    train_run._check_split(table, CONFIG, Split(**rows))
+    run_inputs._check_split(table, CONFIG, Split(**rows))
     rows[side] = np.array([0, 1, 2, 3])
     with pytest.raises(ValueError, match=f"'covid' has none there|in {side}; 'covid' has none there"):
-        train_run._check_split(table, CONFIG, Split(**rows))
+        run_inputs._check_split(table, CONFIG, Split(**rows))
 
 
 def test_a_loss_that_is_no_number_ends_the_run_with_batch_and_cause(few, here, tmp_path, monkeypatch):
     def broken(model, config, prepared, progress):
         return np.full((len(prepared.table), 1280), np.nan, np.float32)
 
-    monkeypatch.setattr(train_run, "_compute_features", broken)
+    monkeypatch.setattr(fit, "_compute_features", broken)
     settings = ("batch_size=4", "start=shipped", "learning_rate=0.5")
     run = here(make_config("quick", roots=(str(few),), split="stratified", settings=settings), tmp_path / "run")
     assert "The loss became nan in batch 1 of epoch 1" in run.status().message
@@ -64,7 +64,7 @@ def test_a_loss_that_is_no_number_ends_the_run_with_batch_and_cause(few, here, t
 
 def test_more_gpus_than_there_are_is_a_sentence():
     with pytest.raises(ValueError, match="gpus=99 needs as many GPUs in this computer; TensorFlow finds"):
-        train_run._devices(make_config("quick", gpus=99))
+        fit._devices(make_config("quick", gpus=99))
 
 
 @pytest.mark.parametrize("words", [("resume",), ("stop",), ("pause",), ("export",)])

@@ -107,7 +107,7 @@ def test_a_class_without_a_picture_is_refused_and_named():
 @pytest.fixture(scope="module")
 def balanced_run(tiny_run, tmp_path_factory):
     """A copy of the tiny run that was asked to balance its classes, exported anew."""
-    from cxr_core.training.train_run import export_run
+    from cxr_core.training.export_run import export_run
 
     run = Run(shutil.copytree(tiny_run.path, tmp_path_factory.mktemp("balanced") / "run"))
     write_json(run.path / "config.json", replace(run.config(), balance_classes=True).to_dict())
@@ -154,7 +154,7 @@ def test_the_exported_classifiers_scores_carry_the_shift(balanced_run, tiny_run,
 
 
 def test_a_second_export_does_not_shift_again(balanced_run, images):
-    from cxr_core.training.train_run import export_run
+    from cxr_core.training.export_run import export_run
 
     before = log_probabilities(balanced_run, images)
     (balanced_run.path / "model.onnx").unlink()

@@ -11,9 +11,10 @@ import psutil
 import pytest
 
 from cxr_core.recipes.training_config import make_config
-from cxr_core.runs.lifecycle import ACTIVE, create_run, halt_run, process_is_alive, stop_run
+from cxr_core.runs.lifecycle import create_run, halt_run, process_is_alive, stop_run
 from cxr_core.runs.overview import diagnose_history, runs_table
 from cxr_core.runs.run import RunStatus, list_runs, new_run_path
+from cxr_core.runs.work_folder import ACTIVE
 from cxr_core.system.files import read_json, write_json
 
 CONFIG = make_config("quick", roots=("/data/chests",))

@@ -14,12 +14,12 @@ _TRAIN = """
 import sys
 import tensorflow as tf
 from pathlib import Path
-from cxr_core import train
-from cxr_core.runs.lifecycle import Run
+from cxr_core.runs.run import Run
+from cxr_core.training import fit, train_run
 
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-train_run._SHARING_DEVICES = "CPU"
+fit._SHARING_DEVICES = "CPU"
 print(train_run.train_run(Run(Path(sys.argv[1]))))
 """
 SETTINGS = {

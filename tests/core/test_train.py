@@ -213,7 +213,7 @@ def test_a_stop_before_the_first_epoch_leaves_no_model(article_run, until):
 
 
 def test_a_run_has_a_model_only_once_its_evaluation_is_there_too(tiny_run, tmp_path, monkeypatch):
-    from cxr_core.training import train_run
+    from cxr_core.training import export_run
 
     run = Run(shutil.copytree(tiny_run.path, tmp_path / "run"))
     for name in ("model.onnx", "card.json", "metrics.json", "predictions.csv"):
@@ -223,22 +223,22 @@ def test_a_run_has_a_model_only_once_its_evaluation_is_there_too(tiny_run, tmp_p
         assert not run.has_model
         raise ValueError("interrupted")
 
-    monkeypatch.setattr(train_run, "score_predictions", interrupted)
+    monkeypatch.setattr(export_run, "score_predictions", interrupted)
     with pytest.raises(ValueError, match="interrupted"):
-        train_run.export_run(run)
+        export_run.export_run(run)
     assert not run.has_model
 
 
 @pytest.mark.parametrize("kept", [True, False], ids=["kept", "gone"])
 def test_a_head_is_evaluated_on_the_features_it_learned_from_where_they_are_kept(tiny_run, tmp_path, monkeypatch, kept):
-    from cxr_core.training import train_run
+    from cxr_core.training import export_run, fit
 
     run = Run(shutil.copytree(tiny_run.path, tmp_path / "run"))
-    asked, classify_table = [], train_run.classify_table
-    monkeypatch.setattr(train_run, "classify_table", lambda *a: asked.append(a) or classify_table(*a))
+    asked, classify_table = [], export_run.classify_table
+    monkeypatch.setattr(export_run, "classify_table", lambda *a: asked.append(a) or classify_table(*a))
     if not kept:
-        monkeypatch.setattr(train_run, "CACHE_DIR", tmp_path)
-    train_run.export_run(run)
+        monkeypatch.setattr(fit, "CACHE_DIR", tmp_path)
+    export_run.export_run(run)
     assert len(asked) == (0 if kept else 2)
     again, before = run.predictions(), tiny_run.predictions()
     probabilities = [f"p_{name}" for name in ("normal", "covid", "virus")]

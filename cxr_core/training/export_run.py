@@ -1,0 +1,150 @@
+"""How the best model of a run is exported, calibrated and scored."""
+
+import contextlib
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+
+from cxr_core.data.prepared_images import prepare_images
+from cxr_core.evaluation.calibration import fit_temperature
+from cxr_core.evaluation.class_balance import balancing_shifts
+from cxr_core.evaluation.predictions import describe_predictions, soften_predictions, table_probabilities
+from cxr_core.evaluation.scoring import classify_table, score_predictions
+from cxr_core.inference.classifier import Classifier
+from cxr_core.inference.model_card import Card, load_card, write_card
+from cxr_core.splits.curation import DECISIONS_FILE, load_decisions
+from cxr_core.splits.groups import group_pictures
+from cxr_core.splits.leakage import leakage_of, score_without_leaks
+from cxr_core.system.files import atomic_path, read_json, write_json
+from cxr_core.system.onnx_session import open_session
+from cxr_core.training.fit import features_files
+from cxr_core.training.onnx_export import export_classifier, head_probabilities
+
+
+def export_run(run):
+    """Export a run's best model and evaluate it on validation and test.
+
+    Args:
+        run: run.Run with `model.keras`, `split.csv` and `environment.json`.
+
+    Raises:
+        FileNotFoundError: the run has no model yet.
+    """
+    path = run.path / "model.keras"
+    if not path.exists():
+        raise FileNotFoundError(f"The run {run.name} has no model: it ended before its first epoch did.")
+    config, environment = run.config(), read_json(run.path / "environment.json")
+    classes = tuple(environment["data"]["classes"])
+    model = keras.saving.load_model(path, compile=False)
+    balance = run.path / "balance.json"
+    if config.balance_classes and not balance.exists():
+        shifts = _balance(model, run, config, classes)
+        with atomic_path(path) as temporary:
+            model.save(temporary)
+        write_json(balance, shifts)
+    graph = run.path / "model.onnx"
+    layers = export_classifier(model, graph)
+    training = config.to_dict() | {"data": environment["data"]}
+    if balance.exists():
+        training["balance"] = read_json(balance)
+    training["roots"] = [Path(r).name for r in config.roots]
+    card = Card(
+        name=run.name,
+        classes=classes,
+        preprocessing=config.preprocessing,
+        map_layers=layers,
+        training=training,
+    )
+    card, metrics = _evaluate_run(run, config, Classifier(card, open_session(graph), graph), model)
+    write_json(run.path / "metrics.json", metrics)
+    # Last of all: whoever finds a card finds everything that belongs to it.
+    write_card(replace(card, metrics=metrics), run.path)
+
+
+def report_copies(run, *, phase, writing=None):
+    """Look for near copies among a run's pictures, and say again what its test side shares with training.
+
+    A split by patient and picture needs them before training. For any other they change nothing but
+    this report, so the classifier does not wait for them.
+
+    Args:
+        run: run.Run that was exported.
+        phase: callable(name) that returns a callable(done, total) to report to, or None.
+        writing: context manager that is entered once the search is over: `lifecycle.hold_run` for a process that
+            does not hold the run already. Whoever wants to resume the run need not wait for the search.
+    """
+    if not run.config().copies_come_later:
+        return
+    split = pd.read_csv(run.path / "split.csv")
+    decisions = load_decisions(run.path / DECISIONS_FILE)
+    groups = group_pictures(split, decisions, phase=phase).groups
+    if len(groups) < len(split):
+        raise OSError("Pictures went away while copies were looked for among them.")
+    split = split.assign(group=groups)
+    with writing or contextlib.nullcontext():
+        with atomic_path(run.path / "split.csv") as temporary:
+            split.to_csv(temporary, index=False)
+        leakage = _leakage(split, run.predictions())
+        metrics = read_json(run.path / "metrics.json") | {"leakage": leakage}
+        write_json(run.path / "metrics.json", metrics)
+        write_card(replace(load_card(run.path), metrics=metrics), run.path)
+
+
+def _balance(model, run, config, classes):
+    """Shift the class scores of a model so that validation finds all classes equally well; returns the shifts."""
+    split = pd.read_csv(run.path / "split.csv")
+    prepared = prepare_images(split[split["split"] == config.validation_side], config.preprocessing)
+    probabilities = model.predict(config.preprocessing.scaled(prepared.images_u8), batch_size=16, verbose=0)
+    shifts = balancing_shifts(probabilities, prepared.table["class_name"].map(classes.index).to_numpy())
+    kernel, bias = model.get_layer("logits").get_weights()
+    model.get_layer("logits").set_weights([kernel, bias + shifts])
+    return dict(zip(classes, shifts.tolist(), strict=True))
+
+
+def _kept_probabilities(classifier, model, config, split):
+    """Classify a split's pictures by the features that a training of the head alone kept: float32 (N, C), or None."""
+    if config.train_from != "head":
+        return None
+    prepared = prepare_images(split, config.preprocessing)
+    path = features_files(model, config, prepared)[1]
+    if not path.exists() or len(prepared.table) < len(split):
+        return None
+    return head_probabilities(classifier.path, np.load(path, mmap_mode="r"))
+
+
+def _evaluate_run(run, config, classifier, model):
+    """Fit the temperature on validation, then score validation and test; returns (card, metrics)."""
+    split = pd.read_csv(run.path / "split.csv")
+    probabilities = _kept_probabilities(classifier, model, config, split)
+
+    def classify(rows):
+        if probabilities is None:
+            return classify_table(classifier, rows)
+        return describe_predictions(rows, probabilities[rows.index], classifier.classes)
+
+    sides = {"validation": split[split["split"] == config.validation_side], "test": split[split["split"] == "test"]}
+    tables = {name: classify(rows) for name, rows in sides.items()}
+    before = score_predictions(tables["validation"], classifier.card)
+    targets = tables["validation"]["true"].map(classifier.classes.index).to_numpy()
+    temperature = fit_temperature(table_probabilities(tables["validation"], classifier.classes), targets)
+    card = replace(classifier.card, temperature=temperature)
+    tables = {
+        name: soften_predictions(table, card.classes, temperature).assign(split=name) for name, table in tables.items()
+    }
+    metrics = {name: score_predictions(table, card) for name, table in tables.items()}
+    metrics["validation"] |= {"uncalibrated": {"ece": before["ece"], "brier": before["brier"]}}
+    predictions = pd.concat(tables.values())
+    with atomic_path(run.path / "predictions.csv") as temporary:
+        predictions.to_csv(temporary, index=False)
+    leakage = _leakage(split, predictions)
+    if config.copies_come_later:
+        leakage["sentence"] += " Near copies are still to be looked for."
+    return card, metrics | {"leakage": leakage}
+
+
+def _leakage(split, predictions):
+    leaks = leakage_of(split["split"], split, split["group"])
+    return score_without_leaks(predictions, leaks.rows) | {"sentence": leaks.sentence}
