@@ -500,7 +500,7 @@ def _export(options):
 
 
 def _publish(options):
-    from cxr_core.publish import publish_run
+    from cxr_core.reporting.publishing import publish_run
     from cxr_core.runs.run import Run
 
     found = json.loads(options.shortcuts.read_text(encoding="utf-8")) if options.shortcuts else None
@@ -568,7 +568,7 @@ def _shortcuts(options):
 
 
 def _report(options):
-    from cxr_core.report import write_report
+    from cxr_core.reporting.model_report import write_report
 
     for path in write_report(options.model, options.folder or options.model / "report"):
         print(path)
@@ -646,7 +646,7 @@ def _overlay_maker(classifier, _sources):
 def _report_maker(classifier, sources):
     from datetime import datetime
 
-    from cxr_core.scan_report import model_facts, scan_report
+    from cxr_core.reporting.scan_report import model_facts, scan_report
 
     facts, made = model_facts(classifier), datetime.now().astimezone()
     return lambda number, answer: scan_report(sources[number - 1].name, answer, classifier, facts, made=made).encode()
@@ -655,7 +655,7 @@ def _report_maker(classifier, sources):
 def _dicom_maker(classifier, _sources):
     from datetime import datetime
 
-    from cxr_core.dicom_overlay import overlay_dicom
+    from cxr_core.reporting.dicom_secondary_capture import overlay_dicom
 
     made = datetime.now().astimezone()
     return lambda _number, answer: answer.label and overlay_dicom(answer, classifier, answer.label, made=made)

@@ -17,7 +17,7 @@ from cxr_core.inference.nearest_images import find_neighbours
 from cxr_core.inference.selective_prediction import answer_upload, operating_sentence
 from cxr_core.inference.track_record import confidence_sentence, load_track_record
 from cxr_core.plots.prediction import colour_bar_figure, probability_figure
-from cxr_core.scan_report import model_facts, scan_report
+from cxr_core.reporting.scan_report import model_facts, scan_report
 from ui.blocks import offer_download, progress_bars, show_figure
 from ui.data import show_pictures
 from ui.permissions import is_open_to_strangers
@@ -196,7 +196,7 @@ def _overlay_bytes(answer, classifier, look):
 
 def _dicom_bytes(answer, classifier, look):
     # pydicom takes a while to load, and most visitors never need it.
-    from cxr_core.dicom_overlay import overlay_dicom
+    from cxr_core.reporting.dicom_secondary_capture import overlay_dicom
 
     return overlay_dicom(answer, classifier, answer.prediction.label, made=_now(), **look)
 

@@ -31,7 +31,7 @@ from cxr_core.plots.evaluation import (
     reliability_figure,
     roc_figure,
 )
-from cxr_core.report import REPORT_FILES, render_report, report_facts
+from cxr_core.reporting.model_report import REPORT_FILES, render_report, report_facts
 from cxr_core.runs.run import Run, list_runs
 from ui.blocks import download_table, interval_text, offer_download, plain_metric, show_figure
 from ui.models import model_folders

@@ -1,4 +1,4 @@
-"""dicom_overlay.py: valid for pydicom, the pixels that were drawn, and nothing of whom the scan shows."""
+"""dicom_secondary_capture.py: valid for pydicom, the pixels that were drawn, and nothing of whom the scan shows."""
 
 import io
 from datetime import datetime
@@ -12,10 +12,10 @@ from pydicom.uid import SecondaryCaptureImageStorage
 
 from cxr_core import cli
 from cxr_core.data.phantoms import draw_phantom
-from cxr_core.dicom_overlay import overlay_dicom
 from cxr_core.imaging.reader import decode_picture
 from cxr_core.inference.classifier import load_classifier
 from cxr_core.inference.selective_prediction import answer_upload
+from cxr_core.reporting.dicom_secondary_capture import overlay_dicom
 
 PICTURE = draw_phantom("covid", np.random.default_rng(1))
 MADE = datetime(2026, 3, 4, 5, 6, 7)

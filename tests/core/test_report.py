@@ -1,4 +1,4 @@
-"""report.py: everything that is known is told, what is not is said to be missing, and it opens offline."""
+"""model_report.py: everything that is known is told, what is not is said to be missing, and it opens offline."""
 
 import json
 import re
@@ -8,10 +8,10 @@ from html.parser import HTMLParser
 
 import pytest
 
-from cxr_core.claim import NOT_AVAILABLE, claim_items
 from cxr_core.config import NOTICE, SHIPPED_MODEL_DIR
 from cxr_core.inference.model_card import load_card, write_card
-from cxr_core.report import REPORT_FILES, render_report, report_facts, write_report
+from cxr_core.reporting.claim_checklist import NOT_AVAILABLE, claim_items
+from cxr_core.reporting.model_report import REPORT_FILES, render_report, report_facts, write_report
 from cxr_core.robustness.shortcut_results import LAB_FILE, keep_lab_result
 
 LAB = {

@@ -17,7 +17,7 @@ from cxr_core.config import NOTICE, SHIPPED_MODEL_DIR
 from cxr_core.data.phantoms import draw_phantom
 from cxr_core.inference.classifier import load_classifier
 from cxr_core.inference.selective_prediction import answer_upload, operating_sentence
-from cxr_core.scan_report import model_facts, scan_report
+from cxr_core.reporting.scan_report import model_facts, scan_report
 
 MADE = datetime(2026, 3, 4, 5, 6, tzinfo=UTC)
 DRAWING = cv2.imencode(".png", draw_phantom("covid", np.random.default_rng(1)))[1].tobytes()

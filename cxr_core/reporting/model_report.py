@@ -9,7 +9,6 @@ import plotly.graph_objects as go
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from cxr_core.claim import claim_items
 from cxr_core.classes import class_label
 from cxr_core.config import NOTICE
 from cxr_core.evaluation.calibration import reliability_bins
@@ -21,12 +20,13 @@ from cxr_core.evaluation.slices import SLICES, file_facts, slice_table, worst_sl
 from cxr_core.inference.model_card import load_card
 from cxr_core.plots.evaluation import confusion_figure, reliability_figure, roc_figure
 from cxr_core.plots.robustness import attention_figure, variants_figure
+from cxr_core.reporting.claim_checklist import claim_items
+from cxr_core.reporting.rendering import render_template
 from cxr_core.robustness.shortcut_results import load_lab_result
 from cxr_core.runs.run import Run, list_runs
 from cxr_core.splits.leakage import leakage_sentence
 from cxr_core.splits.split import SPLIT_KINDS
 from cxr_core.system.files import read_json, write_text
-from cxr_core.templates import render_template
 
 REPORT_FILES = {"report.html": "html", "report.md": "markdown", "model_card.md": "model card"}
 _TEMPLATES = {"html": "report.html.j2", "markdown": "report.md.j2", "model card": "model_card.md.j2"}
@@ -64,7 +64,7 @@ def report_facts(folder):
 
     Returns:
         dict for the templates: `name`, `notice`, `figures` (texts), `sets` (title, per-class rows), `claim` (tuple of
-        claim.ClaimItem), `lab` (dict or None), `calibration` (rows), `answers` (dict of sentences), `counts`,
+        claim_checklist.ClaimItem), `lab` (dict or None), `calibration` (rows), `answers` (dict of sentences), `counts`,
         `settings` (JSON text), `versions`, `slices`, `worst`, `repeats` (of the runs beside it: a sentence or ""), and
         `plots` (name to plotly Figure).
 

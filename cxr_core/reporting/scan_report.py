@@ -13,7 +13,7 @@ from cxr_core.explain.overlay import colour_bar
 from cxr_core.imaging.display import display_rgb, jpeg_bytes, shrink
 from cxr_core.inference.selective_prediction import operating_sentence
 from cxr_core.inference.track_record import confidence_sentence, load_track_record
-from cxr_core.templates import render_template
+from cxr_core.reporting.rendering import render_template
 
 # Sharp on paper at half a page's width, and about 100 kB a picture.
 _PICTURE_SIDE = 900

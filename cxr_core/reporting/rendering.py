@@ -1,20 +1,20 @@
-"""Texts with gaps, and what fills them: reports and model cards. Needs no pandas."""
+"""How a template is filled: reports and model cards. Needs no pandas."""
 
 import jinja2
 
 
 def render_template(name, facts):
-    """Fill a template of this folder.
+    """Fill a template.
 
     Args:
-        name: str; where it ends in `.html.j2`, every value is escaped.
+        name: str, a file of `templates/`; where it ends in `.html.j2`, every value is escaped.
         facts: dict of what it names; a missing one is an error (jinja2.UndefinedError).
 
     Returns:
         str.
     """
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("cxr_core"),
+        loader=jinja2.PackageLoader("cxr_core.reporting"),
         autoescape=name.endswith(".html.j2"),
         trim_blocks=True,
         lstrip_blocks=True,

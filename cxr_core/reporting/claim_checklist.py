@@ -74,7 +74,7 @@ def claim_items(answers):
     """Answer the checklist.
 
     Args:
-        answers: dict of name to sentence, as `report.report_facts` gathers them; an empty one counts as unknown.
+        answers: dict of name to sentence, as `model_report.report_facts` gathers them; an empty one counts as unknown.
 
     Returns:
         tuple of 42 ClaimItem in the checklist's order.
