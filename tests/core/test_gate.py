@@ -15,7 +15,7 @@ from cxr_core.data.phantoms import draw_phantom
 from cxr_core.inference.classifier import load_classifier
 from cxr_core.inference.input_gate import MEASURES, NO_CHEST, UNLIKE, gate_measures, load_gate, save_gate
 from cxr_core.inference.model_card import load_card
-from cxr_core.reporting.publishing import figures_markdown
+from cxr_core.reporting.model_card_text import figures_markdown
 from cxr_core.robustness import gate_fitting
 from cxr_core.robustness.negative_images import altered_radiographs, mild_copy, strange_pictures
 

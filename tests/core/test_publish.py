@@ -9,7 +9,7 @@ import pytest
 from cxr_core.config import SHIPPED_MODEL_DIR
 from cxr_core.evaluation.headline_metrics import card_figures
 from cxr_core.inference.model_card import load_card
-from cxr_core.reporting.publishing import figures_markdown
+from cxr_core.reporting.model_card_text import figures_markdown
 
 MOST_BYTES = 30_000_000
 
