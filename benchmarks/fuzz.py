@@ -22,9 +22,9 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from benchmarks.report import judge_target, print_table, write_result
-from cxr_core.api import build_api
 from cxr_core.config import SHIPPED_MODEL_DIR
 from cxr_core.data.phantoms import draw_phantom
+from cxr_core.http_api import build_api
 from cxr_core.imaging.reader import UnreadablePicture, open_picture
 from cxr_core.inference.classifier import load_classifier
 

@@ -1,5 +1,5 @@
 """`python -m cxr_core`."""
 
-from cxr_core.cli import main
+from cxr_core.cli.main import main
 
 raise SystemExit(main())

@@ -1,4 +1,4 @@
-"""api.py: the command line's rows over HTTP, its limits, its token, and what it keeps to itself."""
+"""http_api.py: the command line's rows over HTTP, its limits, its token, and what it keeps to itself."""
 
 import base64
 import json
@@ -23,11 +23,12 @@ from hypothesis import HealthCheck, settings
 from picture_files import dicom, png_claiming
 from starlette.testclient import TestClient
 
-from cxr_core import api as api_module
-from cxr_core import cli
-from cxr_core.api import MAX_FILES, build_api, read_token
+from cxr_core import http_api as api_module
+from cxr_core.cli import predict_commands
+from cxr_core.cli.main import main
 from cxr_core.config import SHIPPED_MODEL_DIR
 from cxr_core.data.phantoms import draw_phantom
+from cxr_core.http_api import MAX_FILES, build_api, read_token
 from cxr_core.inference.classifier import load_classifier
 
 TOKEN = "a token of this test"
@@ -68,7 +69,7 @@ def test_the_rows_are_those_of_the_command_line(client, tmp_path, capfd, demo_da
     }  # fmt: skip
     for name, data in files.items():
         (tmp_path / name).write_bytes(data)
-    cli.main(["predict", *(str(tmp_path / name) for name in files), "--json", "-"])
+    main(["predict", *(str(tmp_path / name) for name in files), "--json", "-"])
     expected = json.loads(capfd.readouterr().out)
     for row, name in zip(expected, files, strict=True):
         row["file"] = name
@@ -253,15 +254,15 @@ def test_the_page_that_explains_it_loads_nothing_from_elsewhere(client):
 
 
 def test_serve_without_its_packages_says_what_to_install(monkeypatch, capsys):
-    monkeypatch.setattr(cli, "find_spec", lambda name: None)
-    assert cli.main(["serve"]) == 1
+    monkeypatch.setattr(predict_commands, "find_spec", lambda name: None)
+    assert main(["serve"]) == 1
     assert "pip install -r requirements-extra.txt" in capsys.readouterr().err
 
 
 def test_serve_on_a_taken_port_is_one_sentence(capsys, monkeypatch):
     monkeypatch.delenv("CXR_LAB_TOKEN", raising=False)
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        assert cli.main(["serve", "--port", str(taken.getsockname()[1])]) == 1
+        assert main(["serve", "--port", str(taken.getsockname()[1])]) == 1
     assert capsys.readouterr().err.strip().splitlines()[-1].startswith("Error: ")
 
 

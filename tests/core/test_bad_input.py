@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cxr_core import cli
+from cxr_core.cli.main import main
 from cxr_core.recipes.training_config import make_config
 from cxr_core.runs.lifecycle import create_run
 from cxr_core.runs.run import Run
@@ -69,13 +69,13 @@ def test_more_gpus_than_there_are_is_a_sentence():
 
 @pytest.mark.parametrize("words", [("resume",), ("stop",), ("pause",), ("export",)])
 def test_a_folder_that_is_no_run_is_one_sentence(words, tmp_path, capsys):
-    assert cli.main([*words, str(tmp_path)]) == 1
+    assert main([*words, str(tmp_path)]) == 1
     assert capsys.readouterr().err.startswith("Error: ")
 
 
 def test_a_run_folder_that_cannot_be_written_is_refused_before_training(tmp_path, capsys):
     (tmp_path / "file").write_text("")
-    assert cli.main(["train", str(tmp_path), "--run", str(tmp_path / "file" / "run")]) == 1
+    assert main(["train", str(tmp_path), "--run", str(tmp_path / "file" / "run")]) == 1
     assert "cannot be written" in capsys.readouterr().err
 
 

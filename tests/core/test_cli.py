@@ -1,4 +1,4 @@
-"""cli.py: exit codes, and results alone on standard output."""
+"""main.py: exit codes, and results alone on standard output."""
 
 import io
 import json
@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from conftest import PROJECT, draw_texture
 
-from cxr_core import cli
+from cxr_core.cli.main import WRONG_USAGE, main
 from cxr_core.config import NOTICE, SHIPPED_MODEL_DIR
 from cxr_core.data.dataset import scan_dataset
 from cxr_core.inference.classifier import load_classifier
@@ -26,7 +26,7 @@ def command(capfd):
     """A callable(*words) that runs one command here and gives (exit code, output, errors)."""
 
     def run(*words):
-        code = cli.main([str(w) for w in words])
+        code = main([str(w) for w in words])
         return code, *capfd.readouterr()
 
     return run
@@ -222,14 +222,14 @@ def test_broken_decisions_are_one_sentence_for_every_command_and_stay_as_they_ar
 )
 def test_wrong_usage_exits_with_2(words, capsys):
     with pytest.raises(SystemExit) as caught:
-        cli.main(words)
-    assert caught.value.code == cli.WRONG_USAGE == 2
+        main(words)
+    assert caught.value.code == WRONG_USAGE == 2
     assert "usage:" in capsys.readouterr().err
 
 
 def test_help_says_what_this_is_not_for(capsys):
     with pytest.raises(SystemExit) as caught:
-        cli.main(["--help"])
+        main(["--help"])
     assert caught.value.code == 0
     assert "not for diagnosis" in " ".join(capsys.readouterr().out.split())
 

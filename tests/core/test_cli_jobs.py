@@ -5,7 +5,8 @@ import json
 import pytest
 
 from core.test_jobs import Workers, unowned  # noqa: F401
-from cxr_core import cli
+from cxr_core.cli import training_commands
+from cxr_core.cli.main import main
 from cxr_core.jobs.job import Job
 
 
@@ -14,10 +15,10 @@ def command(capfd, monkeypatch, tmp_path):
     """A callable(*words) that runs one command without training and gives (exit code, output, errors)."""
     monkeypatch.setattr("cxr_core.jobs.local_workers.LocalWorkers", Workers)
     monkeypatch.setattr("cxr_core.runs.run.Run.needs_export", property(lambda run: False))
-    monkeypatch.setattr(cli.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(training_commands.signal, "signal", lambda *_: None)
 
     def run(*words):
-        code = cli.main([str(w) for w in words])
+        code = main([str(w) for w in words])
         return code, *capfd.readouterr()
 
     return run

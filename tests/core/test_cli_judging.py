@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from cxr_core import cli
+from cxr_core.cli.main import main
 from cxr_core.config import SHIPPED_MODEL_DIR
 from cxr_core.evaluation.operating_point import save_operating_point
 from cxr_core.inference.model_card import load_card
@@ -21,7 +21,7 @@ def run(tiny_run, tmp_path):
 
 
 def test_evaluate_gives_intervals_calibration_and_temperature(demo_data, tmp_path):
-    assert cli.main(["evaluate", str(SHIPPED_MODEL_DIR), str(demo_data), "--json", str(tmp_path / "a.json")]) == 0
+    assert main(["evaluate", str(SHIPPED_MODEL_DIR), str(demo_data), "--json", str(tmp_path / "a.json")]) == 0
     result = read_json(tmp_path / "a.json")
     low, high = result["ci95"]["accuracy"]
     assert low <= result["accuracy"] <= high
@@ -34,7 +34,7 @@ def test_evaluate_gives_intervals_calibration_and_temperature(demo_data, tmp_pat
 def test_shortcuts_gives_the_labs_numbers_and_verdict_and_keeps_them_in_the_run(demo_data, run, tmp_path, monkeypatch):
     monkeypatch.setattr(saliency_checks, "CHECKED_IMAGES", 2)
     words = ["shortcuts", str(run), str(demo_data), "--limit", "18", "--json", str(tmp_path / "lab.json")]
-    assert cli.main(words) == 0
+    assert main(words) == 0
     result = read_json(tmp_path / "lab.json")
     assert {"variants", "verdict", "giveaway", "attention", "maps", "external", "lungs"} <= set(result)
     assert result["verdict"]["sentences"]
@@ -45,12 +45,12 @@ def test_shortcuts_on_pictures_that_the_run_does_not_know_is_one_sentence(run, t
     from cxr_core.data.phantoms import draw_demo_data
 
     other = draw_demo_data(tmp_path / "other", images_per_class=3, seed=9)
-    assert cli.main(["shortcuts", str(run), str(other)]) == 1
+    assert main(["shortcuts", str(run), str(other)]) == 1
     assert capsys.readouterr().err.splitlines()[-1].startswith("Error: None of these pictures is in the run's split")
 
 
 def test_an_operating_point_is_chosen_and_kept(run, capsys):
-    assert cli.main(["operating-point", str(run), "--class", "covid", "--abstain-below", "0.4", "--json", "-"]) == 0
+    assert main(["operating-point", str(run), "--class", "covid", "--abstain-below", "0.4", "--json", "-"]) == 0
     chosen = json.loads(capsys.readouterr().out)
     card = load_card(run)
     assert chosen == {"operating_point": card.operating_point, "abstain_below": 0.4}
@@ -58,25 +58,25 @@ def test_an_operating_point_is_chosen_and_kept(run, capsys):
 
 
 def test_an_operating_point_of_an_unknown_class_is_one_sentence(run, capsys):
-    assert cli.main(["operating-point", str(run), "--class", "asthma"]) == 1
+    assert main(["operating-point", str(run), "--class", "asthma"]) == 1
     assert "Error: The class must be one of the model's" in capsys.readouterr().err
 
 
 def test_a_report_is_written_into_the_runs_folder(run, capsys):
-    assert cli.main(["report", str(run)]) == 0
+    assert main(["report", str(run)]) == 0
     assert len(capsys.readouterr().out.split()) == 3
     assert sorted(p.name for p in (run / "report").iterdir()) == ["model_card.md", "report.html", "report.md"]
 
 
 def test_a_report_of_nothing_is_one_sentence(tmp_path, capsys):
-    assert cli.main(["report", str(tmp_path)]) == 1
+    assert main(["report", str(tmp_path)]) == 1
     assert capsys.readouterr().err.count("\n") == 1
 
 
 def test_an_answer_it_is_not_sure_of_says_so(demo_data, run, capsys):
     save_operating_point(run, abstain_below=1.0)
     picture = next((demo_data / "normal").iterdir())
-    assert cli.main(["predict", str(picture), "--model", str(run), "--json", "-"]) == 0
+    assert main(["predict", str(picture), "--model", str(run), "--json", "-"]) == 0
     (row,) = json.loads(capsys.readouterr().out)
     assert (row["status"], row["label"]) == ("abstain", None)
     assert row["reasons"][0].startswith("The classifier is not sure.")
@@ -94,7 +94,7 @@ def test_a_published_card_counts_abstentions_and_holds_the_labs_figures(run, tmp
     shutil.copytree(demo_data / "normal", healthy / "normal")
     save_operating_point(run, abstain_below=1.0)
     words = ["publish", str(run), str(tmp_path / "out"), "--external", str(healthy)]
-    assert cli.main([*words, "--shortcuts", str(tmp_path / "lab.json")]) == 0
+    assert main([*words, "--shortcuts", str(tmp_path / "lab.json")]) == 0
     card = load_card(tmp_path / "out")
     assert card.abstain_below == 1
     assert card.metrics["external"]["healthy"]["answers"]["per_class"]["normal"]["covid"]["share"] == 0

@@ -10,7 +10,7 @@ import pytest
 from picture_files import dicom
 from pydicom.uid import SecondaryCaptureImageStorage
 
-from cxr_core import cli
+from cxr_core.cli.main import main
 from cxr_core.data.phantoms import draw_phantom
 from cxr_core.imaging.reader import decode_picture
 from cxr_core.inference.classifier import load_classifier
@@ -121,5 +121,5 @@ def test_predict_writes_one_per_answer_and_none_without(ungated_model, tmp_path,
         "--dicom-dir",
         tmp_path / "d",
     ]
-    assert cli.main([str(word) for word in words]) == 0
+    assert main([str(word) for word in words]) == 0
     assert [path.name for path in (tmp_path / "d").iterdir()] == ["0001-IM0001.dcm"]

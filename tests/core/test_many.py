@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from picture_files import dicom, zip_of
 
-from cxr_core import cli
+from cxr_core.cli.main import main
 from cxr_core.data.phantoms import draw_phantom
 from cxr_core.imaging.display import shrink
 from cxr_core.imaging.zip_archive import RefusedArchive
@@ -207,7 +207,7 @@ def test_the_command_line_takes_a_folder_a_zip_and_a_file_and_writes_a_table(ung
     (tmp_path / "b.zip").write_bytes(zip_of({"b.png": png(2)}))
     shutil.copy(tmp_path / "in" / "a.png", tmp_path / "c.png")
     words = ["predict", tmp_path / "in", tmp_path / "b.zip", tmp_path / "c.png", "--model", ungated_model]
-    assert cli.main([*map(str, words), "--json", "-", "--csv", str(tmp_path / "out.csv")]) == 0
+    assert main([*map(str, words), "--json", "-", "--csv", str(tmp_path / "out.csv")]) == 0
     rows = json.loads(capsys.readouterr().out)
     names = [str(tmp_path / name) for name in ("in/a.png", "b.zip/b.png", "c.png")]
     assert [row["file"] for row in rows] == names

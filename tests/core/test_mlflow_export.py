@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from cxr_core import cli
+from cxr_core.cli.main import main
 from cxr_core.recipes.training_config import make_config
 from cxr_core.runs.lifecycle import create_run
 
@@ -13,7 +13,7 @@ def test_without_mlflow_the_command_says_what_to_install(tmp_path, monkeypatch, 
     monkeypatch.setitem(sys.modules, "mlflow", None)
     monkeypatch.delitem(sys.modules, "cxr_core.runs.mlflow_export", raising=False)
     run = create_run(make_config("quick", roots=("/data",)), tmp_path / "run")
-    assert cli.main(["export-mlflow", str(run.path), "--uri", f"file:{tmp_path / 'store'}"]) == 1
+    assert main(["export-mlflow", str(run.path), "--uri", f"file:{tmp_path / 'store'}"]) == 1
     assert "pip install -r requirements-extra.txt" in capsys.readouterr().err
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from cxr_core import cli
+from cxr_core.cli.main import build_parser
 from cxr_core.imaging.augmentation import Augmentation
 from cxr_core.imaging.preprocessing import Preprocessing
 from cxr_core.recipes.backbones import imagenet_weights_path
@@ -16,7 +16,7 @@ from cxr_core.recipes.training_config import TrainingConfig, alone, command_for,
 def config_of_command(words):
     """What `python -m cxr_core train …` makes of a command line, without training."""
     assert words[:2] == ["-m", "cxr_core"]
-    options = cli._build_parser().parse_args(words[2:])
+    options = build_parser().parse_args(words[2:])
     return make_config(
         options.recipe,
         roots=tuple(map(str, options.folders)),

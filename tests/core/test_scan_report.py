@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from picture_files import dicom
 
-from cxr_core import cli
+from cxr_core.cli.main import main
 from cxr_core.config import NOTICE, SHIPPED_MODEL_DIR
 from cxr_core.data.phantoms import draw_phantom
 from cxr_core.inference.classifier import load_classifier
@@ -137,7 +137,7 @@ def test_predict_writes_a_report_per_readable_file(ungated_model, tmp_path, caps
         "--report-dir",
         tmp_path / "r",
     ]
-    assert cli.main([str(word) for word in words]) == 1
+    assert main([str(word) for word in words]) == 1
     (page,) = (tmp_path / "r").iterdir()
     assert page.name == "0001-a.html"
     assert "a.png" in Page(page.read_text()).words
