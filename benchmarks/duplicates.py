@@ -16,7 +16,7 @@ from unittest.mock import patch
 import numpy as np
 import pandas as pd
 
-from benchmarks.report import four_digits, write_result
+from benchmarks.reporting import four_digits, write_result
 from cxr_core.data.dataset import scan_dataset
 from cxr_core.data.patient_ids import picture_stem
 from cxr_core.data.prepared_images import prepare_images

@@ -21,7 +21,7 @@ import pydicom
 from PIL import Image
 from starlette.testclient import TestClient
 
-from benchmarks.report import judge_target, print_table, write_result
+from benchmarks.reporting import judge_target, print_table, write_result
 from cxr_core.config import SHIPPED_MODEL_DIR
 from cxr_core.data.phantoms import draw_phantom
 from cxr_core.http_api import build_api

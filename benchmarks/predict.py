@@ -19,9 +19,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from benchmarks import article_way
-from benchmarks.fresh import measure_fresh
-from benchmarks.report import (
+from benchmarks import article_baseline
+from benchmarks.cold_start import measure_fresh
+from benchmarks.reporting import (
     RESULTS_DIR,
     SUMMARY_HEADER,
     judge_target,
@@ -57,10 +57,10 @@ def answer_ours(data, model, _scratch):
     """
     classifier = open_classifier(model)
     start = time.perf_counter()
-    classifier.predict_picture(data, article_way.MAP_LAYER)
+    classifier.predict_picture(data, article_baseline.MAP_LAYER)
     map_seconds, start = time.perf_counter() - start, time.perf_counter()
-    answer = answer_upload(classifier, data, article_way.MAP_LAYER)
-    overlay = answer.overlay(classifier, answer.prediction.label, alpha=article_way.ALPHA)
+    answer = answer_upload(classifier, data, article_baseline.MAP_LAYER)
+    overlay = answer.overlay(classifier, answer.prediction.label, alpha=article_baseline.ALPHA)
     cv2.imencode(".jpg", cv2.cvtColor(overlay, cv2.COLOR_RGB2BGR))
     overlay_seconds = time.perf_counter() - start
     plain = Preprocessing(scaling=classifier.card.preprocessing.scaling)
@@ -75,12 +75,12 @@ def answer_article(data, model, scratch):
     Returns:
         dict of seconds from bytes to the map and to the saved overlay, and probabilities (list of float).
     """
-    article_way.load_model(model)
+    article_baseline.load_model(model)
     path = Path(scratch) / "upload"
     start = time.perf_counter()
-    probabilities, map_ = article_way.explain_upload(data, path, model)
+    probabilities, map_ = article_baseline.explain_upload(data, path, model)
     map_seconds = time.perf_counter() - start
-    article_way.save_overlay(path, map_, path.with_name(path.name + "_cam.jpg"))
+    article_baseline.save_overlay(path, map_, path.with_name(path.name + "_cam.jpg"))
     overlay_seconds = time.perf_counter() - start
     return {"map": map_seconds, "overlay": overlay_seconds, "probabilities": probabilities.tolist()}
 

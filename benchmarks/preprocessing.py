@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.article_way import prepare_file
-from benchmarks.report import SUMMARY_HEADER, four_digits, print_table, summarize, summary_row, write_result
+from benchmarks.article_baseline import prepare_file
+from benchmarks.reporting import SUMMARY_HEADER, four_digits, print_table, summarize, summary_row, write_result
 from cxr_core.imaging.preprocessing import Preprocessing
 from cxr_core.imaging.reader import UnreadablePicture, decode_picture, is_dicom, is_picture_file, read_picture
 

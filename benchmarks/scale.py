@@ -19,7 +19,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from benchmarks.report import RESULTS_DIR, four_digits, write_result
+from benchmarks.reporting import RESULTS_DIR, four_digits, write_result
 from cxr_core.system.files import read_json
 
 _SIZES = (1_000, 10_000, 100_000)
@@ -147,7 +147,7 @@ def measure_step(name, folder, home):
     result = Path(home) / "result.json"
     step = [sys.executable, "-m", "benchmarks.scale", "--step", name, "--folder", folder, "--result", result]
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.fresh", *map(str, step)],
+        [sys.executable, "-m", "benchmarks.cold_start", *map(str, step)],
         cwd=_PROJECT_DIR, env=os.environ | {"CXR_LAB_HOME": str(home)}, capture_output=True, text=True,
     )  # fmt: skip
     if done.returncode:

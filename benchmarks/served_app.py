@@ -20,8 +20,8 @@ from pathlib import Path
 import psutil
 from playwright.async_api import async_playwright
 
-from benchmarks.report import judge_target, summarize
-from benchmarks.wire import headings, visit
+from benchmarks.reporting import judge_target, summarize
+from benchmarks.streamlit_client import headings, visit
 from cxr_core.classes import class_label
 from cxr_core.config import PROJECT_DIR, SHIPPED_MODEL_DIR
 from cxr_core.inference.classifier import load_classifier

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.report import (
+from benchmarks.reporting import (
     SUMMARY_HEADER,
     four_digits,
     judge_target,

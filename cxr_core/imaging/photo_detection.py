@@ -25,7 +25,7 @@ def count_film_sides(pixels):
     Returns:
         int from 0 to 4; from `FILM_SIDES` on it is a photograph. Of 2,523 radiographs of six collections
         5 have so many, and of drawn photographs of films 93 % on a light box, 69 % on a wall, 40 % in a dark
-        room (`python -m benchmarks.films`). A film that fills the picture is not found.
+        room (`python -m benchmarks.photographed_films`). A film that fills the picture is not found.
     """
     small = cv2.resize(pixels, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
     small = small if small.ndim == 2 else cv2.cvtColor(small, cv2.COLOR_BGR2GRAY)

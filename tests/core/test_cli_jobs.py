@@ -13,7 +13,7 @@ from cxr_core.jobs.job import Job
 @pytest.fixture
 def command(capfd, monkeypatch, tmp_path):
     """A callable(*words) that runs one command without training and gives (exit code, output, errors)."""
-    monkeypatch.setattr("cxr_core.jobs.local_workers.LocalWorkers", Workers)
+    monkeypatch.setattr("cxr_core.jobs.scheduler.LocalWorkers", Workers)
     monkeypatch.setattr("cxr_core.runs.run.Run.needs_export", property(lambda run: False))
     monkeypatch.setattr(training_commands.signal, "signal", lambda *_: None)
 

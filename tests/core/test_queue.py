@@ -25,7 +25,7 @@ def workers(monkeypatch):
     monkeypatch.setattr(training_queue, "spawn_detached", lambda w, folder: words.append(w))
     monkeypatch.setattr(training_queue, "_POLL_SECONDS", 0.0)
     monkeypatch.setenv("CXR_LAB_OWNER", "")
-    monkeypatch.setattr(memory, "memory_limit", lambda: 64_000_000_000)
+    monkeypatch.setattr(memory_estimate, "memory_limit", lambda: 64_000_000_000)
     return words
 
 
@@ -116,7 +116,7 @@ def test_the_containers_limit_counts_where_it_is_below_the_computers(tmp_path, m
 
 
 def test_a_training_that_does_not_fit_is_refused_with_both_figures(tmp_path, workers, monkeypatch):
-    monkeypatch.setattr(memory, "memory_limit", lambda: 900_000_000)
+    monkeypatch.setattr(memory_estimate, "memory_limit", lambda: 900_000_000)
     with pytest.raises(ValueError, match="needs about .* GB of memory, and .* GB are left"):
         put(tmp_path)
     assert list_runs(tmp_path) == []
@@ -135,5 +135,5 @@ def test_more_to_compute_at_once_needs_more_memory():
 
 
 def test_a_training_that_fits_is_let_through(monkeypatch):
-    monkeypatch.setattr(memory, "memory_limit", lambda: 64_000_000_000)
+    monkeypatch.setattr(memory_estimate, "memory_limit", lambda: 64_000_000_000)
     assert check_memory(CONFIG) is None

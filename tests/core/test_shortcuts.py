@@ -66,7 +66,7 @@ def drawn_in_the_lungs(class_name, seed):
 def few_variants(monkeypatch):
     """Ask only what the verdict needs."""
     kept = ("whole", "lungs_hidden", "frame_only", "lungs_only")
-    monkeypatch.setattr("cxr_core.robustness.image_variants.VARIANTS", {name: VARIANTS[name] for name in kept})
+    monkeypatch.setattr("cxr_core.robustness.shortcut_test.VARIANTS", {name: VARIANTS[name] for name in kept})
 
 
 def lab(folder, draw, classifier, **options):

@@ -22,6 +22,7 @@ def homes(tmp_path, monkeypatch):
     """Empty folders of runs and of jobs that the pages look into; no process is started."""
     runs, jobs = tmp_path / "runs", tmp_path / "jobs"
     monkeypatch.setattr("cxr_core.runs.run.list_runs.__defaults__", (runs,))
+    monkeypatch.setattr("cxr_core.jobs.job.JOBS_DIR", jobs)
     monkeypatch.setattr("cxr_core.jobs.lifecycle.JOBS_DIR", jobs)
     monkeypatch.setattr("cxr_core.jobs.training_queue.RUNS_DIR", runs)
     monkeypatch.setattr("cxr_core.jobs.training_queue.spawn_detached", lambda words, folder: None)
@@ -107,7 +108,7 @@ def test_the_form_starts_a_job_of_every_kind(homes, kind, monkeypatch):
 def test_a_shared_installation_queues_and_shows_the_queue(homes, monkeypatch):
     monkeypatch.setenv("CXR_LAB_SHARED", "1")
     monkeypatch.setenv("CXR_LAB_ALLOW", "training")
-    monkeypatch.setattr("cxr_core.system.memory.memory_limit", lambda: 64_000_000_000)
+    monkeypatch.setattr("cxr_core.recipes.memory_estimate.memory_limit", lambda: 64_000_000_000)
     app = open_page("training")
     assert "wait for each other" in said(app.caption)
     button(app, "Queue this training").click().run()
@@ -125,7 +126,7 @@ def test_a_shared_installation_queues_and_shows_the_queue(homes, monkeypatch):
 def test_a_training_that_does_not_fit_a_shared_installation_cannot_be_queued(homes, monkeypatch):
     monkeypatch.setenv("CXR_LAB_SHARED", "1")
     monkeypatch.setenv("CXR_LAB_ALLOW", "training")
-    monkeypatch.setattr("cxr_core.system.memory.memory_limit", lambda: 700_000_000)
+    monkeypatch.setattr("cxr_core.recipes.memory_estimate.memory_limit", lambda: 700_000_000)
     app = open_page("training")
     assert "GB of memory" in said(app.warning)
     assert button(app, "Queue this training").disabled

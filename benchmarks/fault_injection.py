@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmarks.report import judge_target, print_table, write_result
+from benchmarks.reporting import judge_target, print_table, write_result
 from cxr_core.data.phantoms import draw_demo_data
 from cxr_core.jobs.lifecycle import create_job
 from cxr_core.jobs.plan import JobPlan
@@ -196,12 +196,12 @@ def _measure_ray(seeds=(0, 1, 2, 3)):
     ]
     for target in targets:
         _print_target(target)
-    write_result("faults_ray", found | {"targets": targets})
+    write_result("fault_injection_ray", found | {"targets": targets})
 
 
 def main():
     """Break, resume, compare, print and write."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.faults", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.fault_injection", description=__doc__)
     parser.add_argument("--rounds", type=int, default=10, help="of each fault and recipe (default: 10)")
     parser.add_argument("--kills", type=int, default=3, help="per round (default: 3)")
     parser.add_argument("--seed", type=int, default=0, help="of the moments (default: 0)")
@@ -245,7 +245,7 @@ def main():
     )
     _print_target(target)
     written = counts.reset_index().astype({"readable": int, "same": int, "kills": int}).to_dict("records")
-    write_result("faults", {"seed": options.seed, "counts": written, "targets": [target]})
+    write_result("fault_injection", {"seed": options.seed, "counts": written, "targets": [target]})
 
 
 if __name__ == "__main__":

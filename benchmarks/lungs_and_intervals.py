@@ -8,7 +8,7 @@ from statistics import median
 
 import numpy as np
 
-from benchmarks.report import four_digits, judge_target, write_result
+from benchmarks.reporting import four_digits, judge_target, write_result
 from cxr_core.data.dataset import scan_dataset
 from cxr_core.data.prepared_images import prepare_images
 from cxr_core.evaluation.metrics import evaluate_predictions
@@ -39,7 +39,7 @@ def main():
     for target in targets:
         print(f"{target['what']}: {target['value']} ({target['target']}: {'met' if target['met'] else 'missed'})")
     print(f"lungs found in {found:.1%} of {len(images)} pictures")
-    write_result("belief", {"images": len(images), "found": four_digits(found), "targets": targets})
+    write_result("lungs_and_intervals", {"images": len(images), "found": four_digits(found), "targets": targets})
 
 
 def _images_per_second(images):

@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from benchmarks.report import judge_target, print_table, write_result
+from benchmarks.reporting import judge_target, print_table, write_result
 from cxr_core.imaging.photo_detection import FILM_SIDES, count_film_sides
 from cxr_core.imaging.reader import PICTURE_ENDINGS, UnreadablePicture, read_picture
 
@@ -77,12 +77,14 @@ def measure(folders, every=6):
 
 def main():
     """Count, print and write."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.films", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.photographed_films", description=__doc__.splitlines()[0]
+    )
     parser.add_argument("folders", metavar="DIR", nargs="+", type=Path)
     result = measure(parser.parse_args().folders)
     for title, key in (("radiographs called photographs", "radiographs"), ("photographs found", "photographs")):
         print_table((title, "", "of"), [(name, n, of) for name, (n, of) in result[key].items()])
-    write_result("films", result)
+    write_result("photographed_films", result)
 
 
 if __name__ == "__main__":

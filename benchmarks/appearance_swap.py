@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmarks.report import four_digits, print_table, write_result
+from benchmarks.reporting import four_digits, print_table, write_result
 from cxr_core.data.prepared_images import prepare_images
 from cxr_core.imaging.augmentation import match_greys, match_sharpness
 from cxr_core.inference.classifier import load_classifier
@@ -54,7 +54,7 @@ def swapped_answers(run, *, seed=0):
 
 def main():
     """Ask, print and write."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.swaps", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.appearance_swap", description=__doc__)
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="run folders with a classifier")
     options = parser.parse_args()
     results = {run.name: swapped_answers(run) for run in options.runs}
@@ -63,7 +63,7 @@ def main():
         print_table(
             ("lent", "accuracy", *rows[0]["recall"]), [(r["lent"], r["accuracy"], *r["recall"].values()) for r in rows]
         )
-    write_result("swaps", {"runs": results})
+    write_result("appearance_swap", {"runs": results})
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """The article's way of answering one picture, as plain steps: the side every figure is compared with.
 
-`python -m benchmarks.article_way --model FOLDER FILE` is its fresh process: load, prepare, predict.
+`python -m benchmarks.article_baseline --model FOLDER FILE` is its fresh process: load, prepare, predict.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """From nothing to one probability: fresh processes of both sides, their wall seconds and peak resident memory.
 
 The system hands a starting process its parent's peak, so the parent must be small:
-`python -m benchmarks.fresh COMMAND...` imports next to nothing, measures, and prints JSON
+`python -m benchmarks.cold_start COMMAND...` imports next to nothing, measures, and prints JSON
 (Linux and macOS).
 """
 
@@ -27,14 +27,14 @@ def measure_fresh(file, model):
         RuntimeError: a process failed; its last lines are named.
     """
     commands = {
-        "article": [sys.executable, "-m", "benchmarks.article_way", str(file), "--model", str(model)],
+        "article": [sys.executable, "-m", "benchmarks.article_baseline", str(file), "--model", str(model)],
         "ours": [sys.executable, "-m", "cxr_core", "predict", str(file), "--model", str(model), "--json", "-"],
     }
     runs = {name: [] for name in commands}
     for turn in range(max(_RUNS.values())):
         for name, command in commands.items():
             if turn < _RUNS[name]:
-                runs[name].append(json.loads(_run([sys.executable, "-m", "benchmarks.fresh", *command]).stdout))
+                runs[name].append(json.loads(_run([sys.executable, "-m", "benchmarks.cold_start", *command]).stdout))
     return runs, _count_tensorflow(commands["ours"])
 
 
