@@ -6,11 +6,11 @@ import streamlit as st
 from cxr_core.classes import class_label
 from cxr_core.splits.curation import exclude, excluded_rows, include, mark_distinct, unmark_distinct
 from cxr_core.splits.duplicates import differences, group_table, spare_members
-from ui.blocks import page_header
-from ui.data import choose_dataset, demo_note
-from ui.examine import dataset_decisions, decide, grouping, offer_undo
-from ui.gallery import one_page, picture_gallery
-from ui.names import plain_name
+from ui.common.components import page_header
+from ui.common.dataset_analysis import dataset_decisions, decide, grouping, offer_undo
+from ui.common.dataset_picker import choose_dataset, demo_note
+from ui.common.markdown import plain_name
+from ui.data.gallery import one_page, picture_gallery
 
 REASON = "duplicate"
 page_header("Duplicates", "One radiograph in several files teaches twice, and tests what was taught.")

@@ -5,9 +5,11 @@ import json
 import streamlit as st
 
 from cxr_core.inference.model_card import load_card
-from ui.blocks import download_table, offer_download, page_header, show_history
-from ui.errors import show_errors
-from ui.judge import (
+from ui.common.components import download_table, offer_download, page_header, show_history
+from ui.common.model_picker import choose_model, model_history
+from ui.evaluation.errors import show_errors
+from ui.evaluation.predictions import choose_predictions
+from ui.evaluation.summary import (
     predictions_curves,
     report_download,
     report_downloads,
@@ -16,8 +18,6 @@ from ui.judge import (
     show_summary,
     show_threshold,
 )
-from ui.models import choose_model, model_history
-from ui.predictions import choose_predictions
 
 page_header("Evaluation", "How good a classifier is on images it did not learn from, and where it is wrong.")
 name, folder = choose_model("The shipped one, or any of your runs that has a model.")

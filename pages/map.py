@@ -3,12 +3,12 @@
 import streamlit as st
 
 from cxr_core.plots.dataset import map_figure
-from ui.blocks import page_header
-from ui.data import choose_dataset, demo_note, show_large
-from ui.examine import grouping, offer_undo, picture_map
-from ui.gallery import one_page, picture_gallery
-from ui.hover import hovered_row
-from ui.names import plain_name
+from ui.common.components import page_header
+from ui.common.dataset_analysis import grouping, offer_undo, picture_map
+from ui.common.dataset_picker import choose_dataset, demo_note, show_large
+from ui.common.markdown import plain_name
+from ui.data.gallery import one_page, picture_gallery
+from ui.data.plot_hover import hovered_row
 
 page_header(
     "Map", "Near means alike to the classifier's network. Islands of one class are often one hospital, not one disease."

@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from ui.blocks import page_header, research_notice, show_figures_row
-from ui.models import shipped_card, shipped_figures
+from ui.common.components import page_header, research_notice, show_figures_row
+from ui.common.model_picker import shipped_card, shipped_figures
 
 page_header(
     "CXR Lab",

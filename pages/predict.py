@@ -6,12 +6,19 @@ from cxr_core.evaluation.headline_metrics import card_figures
 from cxr_core.imaging.reader import UnreadablePicture
 from cxr_core.imaging.zip_archive import is_zip
 from cxr_core.inference.image_sources import Source, read_source
-from ui.answer import answer_scan, choose_maps, offer_downloads, show_neighbours, show_numbers, show_verdict
-from ui.blocks import page_header, research_notice, show_figures_row
-from ui.examples import example_pictures
-from ui.many import MAX_UPLOAD_MEGABYTES, answer_given, ask_for_folder, forget_answers, show_many
-from ui.models import choose_model, open_classifier
-from ui.viewer import view_picture
+from ui.common.components import page_header, research_notice, show_figures_row
+from ui.common.model_picker import choose_model, open_classifier
+from ui.predict.batch import MAX_UPLOAD_MEGABYTES, answer_given, ask_for_folder, forget_answers, show_many
+from ui.predict.examples import example_pictures
+from ui.predict.image_viewer import view_picture
+from ui.predict.single_answer import (
+    answer_scan,
+    choose_maps,
+    offer_downloads,
+    show_neighbours,
+    show_numbers,
+    show_verdict,
+)
 
 page_header("Predict", "A classifier's answer to a scan, or to many, and where in the picture it comes from.")
 research_notice()

@@ -9,9 +9,9 @@ from cxr_core.classes import class_label
 from cxr_core.plots.robustness import attention_figure, removal_figure, variants_figure
 from cxr_core.robustness.shortcut_test import variants_table
 from cxr_core.robustness.shortcut_verdict import healthy_called_ill
-from ui.blocks import download_table, interval_text, offer_download, page_header, plain_metric, show_figure
-from ui.lab import choose_lab_result, show_verdict
-from ui.models import choose_model, open_classifier
+from ui.common.components import download_table, interval_text, offer_download, page_header, plain_metric, show_figure
+from ui.common.model_picker import choose_model, open_classifier
+from ui.shortcuts.shortcut_test import choose_lab_result, show_verdict
 
 page_header("Shortcuts", "Does the classifier read the lungs, or something else that happens to go with the class?")
 name, folder = choose_model("The shipped one, or any of your runs that has a model.")

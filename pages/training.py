@@ -7,16 +7,16 @@ from cxr_core.jobs.training_queue import queue_run
 from cxr_core.runs.lifecycle import resume_run
 from cxr_core.runs.overview import diagnose_history
 from cxr_core.runs.run import list_runs
-from ui.blocks import page_header
-from ui.compare import show_runs
-from ui.data import choose_dataset, demo_note
-from ui.examine import dataset_decisions, left_out_note
-from ui.forms import ask_training, cloned_config
-from ui.jobs import choose_view, show_jobs
-from ui.launch import offer_start
-from ui.permissions import is_open_to_strangers
-from ui.queue import show_queue
-from ui.watch import choose_run, watch_run
+from ui.common.components import page_header
+from ui.common.dataset_analysis import dataset_decisions, left_out_note
+from ui.common.dataset_picker import choose_dataset, demo_note
+from ui.common.permissions import is_open_to_strangers
+from ui.training.form import ask_training, cloned_config
+from ui.training.job_view import choose_view, show_jobs
+from ui.training.queue_view import show_queue
+from ui.training.run_comparison import show_runs
+from ui.training.run_monitor import choose_run, watch_run
+from ui.training.start import offer_start
 
 page_header("Training", "A training runs in its own process: change pages or close the browser, it goes on.")
 dataset = choose_dataset()

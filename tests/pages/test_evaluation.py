@@ -17,7 +17,7 @@ VIEW = 1
 def shipped_copy(tmp_path, monkeypatch, ungated_model):
     """A copy of the shipped classifier in its place, so that keeping something changes no file of the project."""
     folder = shutil.copytree(ungated_model, tmp_path / "model")
-    monkeypatch.setattr("ui.models.SHIPPED_MODEL_DIR", folder)
+    monkeypatch.setattr("ui.common.model_picker.SHIPPED_MODEL_DIR", folder)
     return folder
 
 

@@ -74,7 +74,7 @@ def test_a_job_that_ended_early_can_be_resumed_from_the_page(homes, monkeypatch)
     job = job_of(homes, states=("finished",))
     job.write_status(JobStatus("stopped", "Stopped by request."))
     resumed = []
-    monkeypatch.setattr("ui.jobs.resume_job", resumed.append)
+    monkeypatch.setattr("ui.training.job_view.resume_job", resumed.append)
     app = open_page("training", training_view="Jobs")
     button(app, "Resume the job").click().run()
     assert not app.exception and resumed == [job]
@@ -96,7 +96,7 @@ def test_the_form_starts_a_job_of_every_kind(homes, kind, monkeypatch):
         plans.append(plan)
         return create_job(plan, homes[1] / "new", Decisions())
 
-    monkeypatch.setattr("ui.launch.start_job", start)
+    monkeypatch.setattr("ui.training.start.start_job", start)
     app = open_page("training", job_kind=kind)
     assert not app.exception and not app.error
     button(app, "Start training").click().run()

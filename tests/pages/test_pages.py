@@ -53,7 +53,7 @@ def run_folder(tmp_path, monkeypatch):
 @pytest.fixture
 def ungated(ungated_model, monkeypatch):
     """The pages' shipped classifier has no gate, so that it answers drawings."""
-    monkeypatch.setattr("ui.models.SHIPPED_MODEL_DIR", ungated_model)
+    monkeypatch.setattr("ui.common.model_picker.SHIPPED_MODEL_DIR", ungated_model)
 
 
 # The Shortcuts page begins with its verdict, in red; see test_shortcuts.py.

@@ -16,7 +16,7 @@ from cxr_core.runs.run import RunStatus
 from cxr_core.splits.curation import decisions_path
 from cxr_core.system.files import atomic_path
 from pages.test_pages import TIMEOUT_SECONDS, open_page, said
-from ui.permissions import ACTIONS, read_access
+from ui.common.permissions import ACTIONS, read_access
 
 OWNER = "Ada@Example.org"
 LISTS = {"visitors": ["@uni.example", "bob@example.org"], "owners": [OWNER]}
@@ -134,7 +134,7 @@ def test_settings_that_cannot_be_understood_close_the_app(monkeypatch):
 
 def test_secrets_that_cannot_be_read_close_the_app(tmp_path, monkeypatch):
     (tmp_path / "secrets.toml").write_text("[auth")
-    monkeypatch.setattr("ui.permissions.st.get_option", lambda name: [str(tmp_path / "secrets.toml")])
+    monkeypatch.setattr("ui.common.permissions.st.get_option", lambda name: [str(tmp_path / "secrets.toml")])
     app = open_page("overview")
     assert "secrets.toml cannot be read" in said(app.error)
     assert not app.subheader

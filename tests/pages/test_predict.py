@@ -71,7 +71,7 @@ def test_nothing_is_kept_of_an_upload_that_was_taken_back():
 
 
 def test_more_pictures_than_a_page_takes_are_refused_with_the_way_out(monkeypatch):
-    monkeypatch.setattr("ui.many.MAX_FILES", 2)
+    monkeypatch.setattr("ui.predict.batch.MAX_FILES", 2)
     assert "python -m cxr_core predict" in said(uploaded(*SCANS.items()).error)
 
 
@@ -131,12 +131,14 @@ def numbers_of(app):
 @pytest.fixture
 def gated(monkeypatch):
     """The pages' shipped classifier as it is shipped, gate and all."""
-    monkeypatch.setattr("ui.models.SHIPPED_MODEL_DIR", SHIPPED_MODEL_DIR)
+    monkeypatch.setattr("ui.common.model_picker.SHIPPED_MODEL_DIR", SHIPPED_MODEL_DIR)
 
 
 def test_the_nearest_training_pictures_are_shown_where_they_are_found(gated, monkeypatch, tmp_path):
     (tmp_path / "near.png").write_bytes(SCANS["covid.png"])
-    monkeypatch.setattr("ui.answer.find_neighbours", lambda *_: [tmp_path / "near.png", None, None, None, None])
+    monkeypatch.setattr(
+        "ui.predict.single_answer.find_neighbours", lambda *_: [tmp_path / "near.png", None, None, None, None]
+    )
     app = numbers_of(uploaded(("noise.png", NOISE)))
     assert "4 more are no longer here" in said(app.caption)
 
@@ -148,5 +150,5 @@ def test_where_training_pictures_are_not_here_their_classes_are_named(gated):
 
 def test_visitors_of_a_shared_installation_see_no_training_pictures(gated, monkeypatch):
     monkeypatch.setenv("CXR_LAB_SHARED", "1")
-    monkeypatch.setattr("ui.answer.find_neighbours", lambda *_: pytest.fail("was looked for"))
+    monkeypatch.setattr("ui.predict.single_answer.find_neighbours", lambda *_: pytest.fail("was looked for"))
     assert "do not come with the classifier." in said(numbers_of(uploaded(("noise.png", NOISE))).caption)

@@ -15,8 +15,8 @@ from cxr_core.data.sampling import stratified_rows
 from cxr_core.splits.curation import decisions_path, load_decisions, save_decisions
 from cxr_core.splits.groups import group_pictures
 from cxr_core.system.memory import release_memory
-from ui.blocks import progress_bars
-from ui.permissions import may
+from ui.common.components import progress_bars
+from ui.common.permissions import may
 
 # Above this many pictures nothing long starts unasked.
 MANY_PICTURES = 5_000

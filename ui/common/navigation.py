@@ -4,7 +4,7 @@ import streamlit as st
 
 from cxr_core.system.memory import keep_memory_small, set_imports_aside
 from cxr_core.system.processes import own_children
-from ui.permissions import may_come_in, require_sign_in, show_who
+from ui.common.permissions import may_come_in, require_sign_in, show_who
 
 keep_memory_small()
 

@@ -14,9 +14,9 @@ from cxr_core.data.kaggle import DownloadFailed, find_kaggle, watch_download
 from cxr_core.imaging.display import thumbnail
 from cxr_core.imaging.reader import UnreadablePicture
 from cxr_core.imaging.zip_archive import RefusedArchive, unpack_zip
-from ui.blocks import progress_bar
-from ui.names import plain_name
-from ui.permissions import is_open_to_strangers, may, show_refusal
+from ui.common.components import progress_bar
+from ui.common.markdown import plain_name
+from ui.common.permissions import is_open_to_strangers, may, show_refusal
 
 THUMBNAIL_PIXELS = 118
 LARGE_PIXELS = 448

@@ -6,9 +6,9 @@ from cxr_core.jobs.lifecycle import start_job
 from cxr_core.jobs.training_queue import queue_training
 from cxr_core.recipes.memory_estimate import check_memory
 from cxr_core.runs.lifecycle import start_run
-from ui.jobs import ask_plan
-from ui.permissions import is_open_to_strangers, show_refusal
-from ui.queue import queue_note
+from ui.common.permissions import is_open_to_strangers, show_refusal
+from ui.training.job_view import ask_plan
+from ui.training.queue_view import queue_note
 
 
 def offer_start(config, decisions, active):

@@ -14,8 +14,8 @@ from cxr_core.imaging.zip_archive import RefusedArchive
 from cxr_core.inference.batch_prediction import MAX_FILES, answer_many, picture_thumbnail, write_overlays
 from cxr_core.inference.image_sources import bytes_sources, failing_source, path_sources
 from cxr_core.inference.prediction_rows import flat_row, rows_csv, sort_items
-from ui.blocks import offer_download, progress_bar
-from ui.permissions import may
+from ui.common.components import offer_download, progress_bar
+from ui.common.permissions import may
 
 MAX_UPLOAD_MEGABYTES = 200
 # Twice the height of a row, so that it stays sharp on a dense screen.

@@ -3,9 +3,9 @@
 import streamlit as st
 
 from cxr_core.splits.curation import exclude, excluded_rows, include
-from ui.data import show_picture
-from ui.examine import dataset_decisions, decide
-from ui.names import plain_name
+from ui.common.dataset_analysis import dataset_decisions, decide
+from ui.common.dataset_picker import show_picture
+from ui.common.markdown import plain_name
 
 BY_HAND = "left out by hand"
 

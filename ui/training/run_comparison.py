@@ -7,9 +7,9 @@ from cxr_core.plots.training import QUANTITIES, overlay_figure
 from cxr_core.runs.labels import RunLabel, delete_run, display_name, load_label, save_label
 from cxr_core.runs.overview import runs_table
 from cxr_core.runs.settings_diff import setting_differences
-from ui.blocks import download_table, show_figure
-from ui.names import plain_name
-from ui.permissions import may, show_refusal
+from ui.common.components import download_table, show_figure
+from ui.common.markdown import plain_name
+from ui.common.permissions import may, show_refusal
 
 _OWN = {"compare": False, "star": False, "name": "", "note": ""}
 

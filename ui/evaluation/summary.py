@@ -33,11 +33,11 @@ from cxr_core.plots.evaluation import (
 )
 from cxr_core.reporting.model_report import REPORT_FILES, render_report, report_facts
 from cxr_core.runs.run import Run, list_runs
-from ui.blocks import download_table, interval_text, offer_download, plain_metric, show_figure
-from ui.models import model_folders
-from ui.permissions import show_refusal
-from ui.predictions import own_predictions, show_predictions
-from ui.spread import show_spread
+from ui.common.components import download_table, interval_text, offer_download, plain_metric, show_figure
+from ui.common.model_picker import model_folders
+from ui.common.permissions import show_refusal
+from ui.common.repeated_runs import show_spread
+from ui.evaluation.predictions import own_predictions, show_predictions
 
 _CHOOSE_ON_VALIDATION = (
     "Choose on the validation split, then look at the test split: what is chosen on the very pictures that it is "

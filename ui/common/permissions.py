@@ -12,7 +12,7 @@ import streamlit as st
 from streamlit.errors import StreamlitAuthError, StreamlitSecretNotFoundError
 
 from cxr_core.config import is_shared
-from ui.names import plain_name
+from ui.common.markdown import plain_name
 
 ACTIONS = {
     "folders": "Opening folders of this computer",

@@ -15,11 +15,11 @@ from cxr_core.robustness.shortcut_test import MAX_IMAGES, examine_shortcuts, res
 from cxr_core.robustness.shortcut_verdict import LEVELS
 from cxr_core.runs.run import Run
 from cxr_core.system.files import read_json
-from ui.blocks import progress_bars
-from ui.data import choose_dataset, demo_note
-from ui.examine import dataset_decisions, grouping
-from ui.names import plain_name
-from ui.permissions import may, show_refusal
+from ui.common.components import progress_bars
+from ui.common.dataset_analysis import dataset_decisions, grouping
+from ui.common.dataset_picker import choose_dataset, demo_note
+from ui.common.markdown import plain_name
+from ui.common.permissions import may, show_refusal
 
 _SHOWN_AS = {"shortcut": st.error, "doubt": st.warning, "no sign": st.success, "unknown": st.info}
 _KEPT, _OWN = "Its own pictures", "Pictures of yours"

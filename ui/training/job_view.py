@@ -9,10 +9,10 @@ from cxr_core.jobs.lifecycle import pause_job, resume_job, stop_job
 from cxr_core.jobs.plan import KINDS, JobPlan
 from cxr_core.jobs.results import job_progress, job_results, members_table
 from cxr_core.recipes.hyperparameter_search import TUNABLE, tunable
-from ui.blocks import download_table, duration
-from ui.permissions import show_refusal
-from ui.spread import show_spread
-from ui.watch import MARKS
+from ui.common.components import download_table, duration
+from ui.common.permissions import show_refusal
+from ui.common.repeated_runs import show_spread
+from ui.training.run_monitor import MARKS
 
 _ONCE = "Once"
 _KIND_LABELS = {"folds": "Cross-validation", "seeds": "Several seeds", "search": "Search"}

@@ -11,11 +11,11 @@ from cxr_core.explain.overlay import overlay_map
 from cxr_core.imaging.display import shrink
 from cxr_core.imaging.reader import UnreadablePicture
 from cxr_core.plots.evaluation import confusion_figure, reliability_figure, roc_figure
-from ui.blocks import download_table
-from ui.gallery import one_page
-from ui.models import open_classifier
-from ui.names import plain_name
-from ui.predictions import show_predictions
+from ui.common.components import download_table
+from ui.common.markdown import plain_name
+from ui.common.model_picker import open_classifier
+from ui.data.gallery import one_page
+from ui.evaluation.predictions import show_predictions
 
 _PICTURES_A_PAGE = 12
 _OVERLAY_SIDE = 224

@@ -6,7 +6,7 @@ import streamlit as st
 
 from cxr_core.config import NOTICE
 from cxr_core.plots.training import history_figures
-from ui.navigation import ensure_navigation
+from ui.common.navigation import ensure_navigation
 
 
 def page_header(title, sentence):

@@ -18,9 +18,9 @@ from cxr_core.inference.selective_prediction import answer_upload, operating_sen
 from cxr_core.inference.track_record import confidence_sentence, load_track_record
 from cxr_core.plots.prediction import colour_bar_figure, probability_figure
 from cxr_core.reporting.scan_report import model_facts, scan_report
-from ui.blocks import offer_download, progress_bars, show_figure
-from ui.data import show_pictures
-from ui.permissions import is_open_to_strangers
+from ui.common.components import offer_download, progress_bars, show_figure
+from ui.common.dataset_picker import show_pictures
+from ui.common.permissions import is_open_to_strangers
 
 _METHOD_HELP = """
 - **Grad-CAM** weighs the layer's channels by their mean gradient. At once.

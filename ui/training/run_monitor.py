@@ -10,9 +10,9 @@ from cxr_core.runs.epoch_snapshots import load_watched, load_watched_epoch
 from cxr_core.runs.labels import display_name
 from cxr_core.runs.lifecycle import pause_run, resume_run, stop_run
 from cxr_core.runs.work_folder import ACTIVE
-from ui.blocks import download_table, duration, show_figure, show_history
-from ui.data import THUMBNAIL_PIXELS
-from ui.permissions import show_refusal
+from ui.common.components import download_table, duration, show_figure, show_history
+from ui.common.dataset_picker import THUMBNAIL_PIXELS
+from ui.common.permissions import show_refusal
 
 _REFRESH_SECONDS = 1.0
 MARKS = {

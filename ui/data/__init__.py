@@ -1,0 +1,1 @@
+"""What do the pages about a data set share?"""
