@@ -10,8 +10,9 @@ from cxr_core.data.sampling import sample_rows, stratified_rows
 from cxr_core.plots.dataset import class_count_figure, giveaway_figure, grey_histogram_figure, size_scatter_figure
 from ui.common.components import download_table, page_header, show_figure
 from ui.common.dataset_analysis import average_pictures, giveaway, grouping, may_examine
-from ui.common.dataset_picker import choose_dataset, demo_note, show_pictures
+from ui.common.dataset_picker import choose_dataset, demo_note
 from ui.common.markdown import plain_name
+from ui.common.thumbnails import show_pictures
 
 MARKS, TABLE_ROWS = 5_000, 1_000
 page_header("Dataset", "What is in the images, and how the classes differ in ways that are no disease.")

@@ -6,11 +6,12 @@ import streamlit as st
 from cxr_core.classes import class_label
 from cxr_core.splits.curation import exclude, excluded_rows, include, mark_distinct, unmark_distinct
 from cxr_core.splits.duplicates import differences, group_table, spare_members
-from ui.common.components import page_header
-from ui.common.dataset_analysis import dataset_decisions, decide, grouping, offer_undo
+from ui.common.components import one_page, page_header
+from ui.common.curation import dataset_decisions, decide, offer_undo
+from ui.common.dataset_analysis import grouping
 from ui.common.dataset_picker import choose_dataset, demo_note
 from ui.common.markdown import plain_name
-from ui.data.gallery import one_page, picture_gallery
+from ui.data.gallery import picture_gallery
 
 REASON = "duplicate"
 page_header("Duplicates", "One radiograph in several files teaches twice, and tests what was taught.")

@@ -7,17 +7,12 @@ import streamlit as st
 from cxr_core.inference.model_card import load_card
 from ui.common.components import download_table, offer_download, page_header, show_history
 from ui.common.model_picker import choose_model, model_history
+from ui.evaluation.confidence import show_confidence
+from ui.evaluation.downloads import report_download, report_downloads
 from ui.evaluation.errors import show_errors
 from ui.evaluation.predictions import choose_predictions
-from ui.evaluation.summary import (
-    predictions_curves,
-    report_download,
-    report_downloads,
-    show_confidence,
-    show_headline,
-    show_summary,
-    show_threshold,
-)
+from ui.evaluation.summary import predictions_curves, show_headline, show_summary
+from ui.evaluation.threshold import show_threshold
 
 page_header("Evaluation", "How good a classifier is on images it did not learn from, and where it is wrong.")
 name, folder = choose_model("The shipped one, or any of your runs that has a model.")

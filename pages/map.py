@@ -3,11 +3,13 @@
 import streamlit as st
 
 from cxr_core.plots.dataset import map_figure
-from ui.common.components import page_header
-from ui.common.dataset_analysis import grouping, offer_undo, picture_map
-from ui.common.dataset_picker import choose_dataset, demo_note, show_large
+from ui.common.components import one_page, page_header
+from ui.common.curation import offer_undo
+from ui.common.dataset_analysis import grouping, picture_map
+from ui.common.dataset_picker import choose_dataset, demo_note
 from ui.common.markdown import plain_name
-from ui.data.gallery import one_page, picture_gallery
+from ui.common.thumbnails import show_large
+from ui.data.gallery import picture_gallery
 from ui.data.plot_hover import hovered_row
 
 page_header(

@@ -2,7 +2,8 @@
 
 import streamlit as st
 
-from ui.common.components import page_header, research_notice, show_figures_row
+from ui.common.components import page_header, research_notice
+from ui.common.metrics import show_figures_row
 from ui.common.model_picker import shipped_card, shipped_figures
 
 page_header(

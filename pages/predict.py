@@ -6,7 +6,8 @@ from cxr_core.evaluation.headline_metrics import card_figures
 from cxr_core.imaging.reader import UnreadablePicture
 from cxr_core.imaging.zip_archive import is_zip
 from cxr_core.inference.image_sources import Source, read_source
-from ui.common.components import page_header, research_notice, show_figures_row
+from ui.common.components import page_header, research_notice
+from ui.common.metrics import show_figures_row
 from ui.common.model_picker import choose_model, open_classifier
 from ui.predict.batch import MAX_UPLOAD_MEGABYTES, answer_given, ask_for_folder, forget_answers, show_many
 from ui.predict.examples import example_pictures

@@ -12,9 +12,10 @@ from cxr_core.imaging.preprocessing import Preprocessing
 from cxr_core.imaging.reader import UnreadablePicture, read_picture
 from cxr_core.plots.dataset import grey_histogram_figure
 from ui.common.components import page_header, show_figure
-from ui.common.dataset_picker import THUMBNAIL_PIXELS, choose_dataset, demo_note
+from ui.common.dataset_picker import choose_dataset, demo_note
 from ui.common.markdown import plain_name
-from ui.training.form import ask_augmentation, ask_preprocessing
+from ui.common.settings_forms import ask_augmentation, ask_preprocessing
+from ui.common.thumbnails import THUMBNAIL_PIXELS
 
 page_header("Preprocessing", "What the classifier sees, and what white balance, contrast and resizing do to it.")
 dataset = choose_dataset()

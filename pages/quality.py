@@ -5,11 +5,12 @@ import streamlit as st
 from cxr_core.audit.quality_flags import FLAGS, GALLERY_ORDERS, apply_rules, gallery_of_flag
 from cxr_core.plots.dataset import flag_counts_figure
 from cxr_core.splits.curation import exclude, include
-from ui.common.components import download_table, page_header, show_figure
-from ui.common.dataset_analysis import dataset_decisions, decide, flag_measures, grouping, offer_undo
+from ui.common.components import download_table, one_page, page_header, show_figure
+from ui.common.curation import dataset_decisions, decide, offer_undo
+from ui.common.dataset_analysis import flag_measures, grouping
 from ui.common.dataset_picker import choose_dataset, demo_note
 from ui.common.markdown import plain_name
-from ui.data.gallery import one_page, picture_gallery
+from ui.data.gallery import picture_gallery
 
 page_header("Quality", "Pictures that are worth a look before a classifier learns from them.")
 dataset = choose_dataset()

@@ -9,7 +9,8 @@ from cxr_core.classes import class_label
 from cxr_core.plots.robustness import attention_figure, removal_figure, variants_figure
 from cxr_core.robustness.shortcut_test import variants_table
 from cxr_core.robustness.shortcut_verdict import healthy_called_ill
-from ui.common.components import download_table, interval_text, offer_download, page_header, plain_metric, show_figure
+from ui.common.components import download_table, offer_download, page_header, show_figure
+from ui.common.metrics import interval_text, plain_metric
 from ui.common.model_picker import choose_model, open_classifier
 from ui.shortcuts.shortcut_test import choose_lab_result, show_verdict
 

@@ -6,8 +6,10 @@ from cxr_core.classes import class_label
 from cxr_core.splits.leakage import compare_splits, leakage_of
 from cxr_core.splits.split import SPLIT_KINDS, make_split, split_counts, split_kinds, split_table
 from ui.common.components import download_table, page_header
-from ui.common.dataset_analysis import dataset_decisions, grouping
-from ui.common.dataset_picker import choose_dataset, demo_note, show_pictures
+from ui.common.curation import dataset_decisions
+from ui.common.dataset_analysis import grouping
+from ui.common.dataset_picker import choose_dataset, demo_note
+from ui.common.thumbnails import show_pictures
 
 page_header("Splits", "Which pictures teach, which choose, which test, and whether the test has been seen before.")
 dataset = choose_dataset()

@@ -8,7 +8,7 @@ from cxr_core.runs.lifecycle import resume_run
 from cxr_core.runs.overview import diagnose_history
 from cxr_core.runs.run import list_runs
 from ui.common.components import page_header
-from ui.common.dataset_analysis import dataset_decisions, left_out_note
+from ui.common.curation import dataset_decisions, left_out_note
 from ui.common.dataset_picker import choose_dataset, demo_note
 from ui.common.permissions import is_open_to_strangers
 from ui.training.form import ask_training, cloned_config

@@ -7,6 +7,7 @@ import pytest
 from filelock import FileLock
 
 from cxr_core.jobs import training_queue
+from cxr_core.recipes import memory_estimate
 from cxr_core.recipes.memory_estimate import check_memory, estimated_memory
 from cxr_core.recipes.training_config import make_config
 from cxr_core.runs.lifecycle import create_run, stop_run

@@ -63,46 +63,12 @@ def show_history(epochs, batches=None):
             show_figure(figure, key=f"history_{i}")
 
 
-def show_figures_row(figures):
-    """Show card figures as a row of metrics, each with its 95 % interval and the number of images behind it."""
-    for column, figure in zip(st.columns(len(figures)), figures, strict=True):
-        with column.container(border=True, height="stretch"):
-            st.metric(
-                figure.label,
-                f"{figure.value:.1%}",
-                figure.where,
-                delta_color="off",
-                delta_arrow="off",
-                help=f"{figure.explanation} {figure.n} images."
-                + (" Below, its 95 % interval." if figure.interval else ""),
-            )
-            if figure.interval:
-                st.caption(interval_text(figure.interval))
-    if any(figure.may_abstain for figure in figures):
-        st.caption(
-            "On its own test split each picture is called what is likeliest. Elsewhere pictures that it is not sure of "
-            "count as without an answer: neither found nor a false alarm."
-        )
-
-
-def interval_text(ends):
-    """Return a 95 % interval of shares (low, high) in words, or "" for None."""
-    return f"95 %: {100 * ends[0]:.1f} to {100 * ends[1]:.1f} %" if ends else ""
-
-
 def duration(seconds):
     """Return seconds as minutes and seconds, from an hour on with hours; a dash for None."""
     if seconds is None:
         return "–"
     minutes, rest = divmod(int(seconds), 60)
     return f"{minutes // 60:02d}:{minutes % 60:02d}:{rest:02d}" if minutes >= 60 else f"{minutes:02d}:{rest:02d}"
-
-
-def plain_metric(column, label, value, below="", *, help):
-    """Show one bordered metric with a grey line below it."""
-    column.metric(
-        label, value, below or None, delta_color="off", delta_arrow="off", border=True, help=help, height="stretch"
-    )
 
 
 def download_table(label, table, file_name, *, index=False):
@@ -127,3 +93,27 @@ def offer_download(label, data, file_name, mime, *, help, icon=":material/downlo
         place: container to stand in.
     """
     place.download_button(label, data, file_name, mime, icon=icon, help=help, on_click="ignore")
+
+
+def one_page(items, per_page, key):
+    """Return the items of the page a person has turned to, with the control below the heading.
+
+    Args:
+        items: a sequence or DataFrame.
+        per_page: int.
+        key: str, of the control.
+    """
+    pages = max(1, -(-len(items) // per_page))
+    number = 1
+    if pages > 1:
+        number = st.number_input(
+            f"Page (of {pages:,})",
+            1,
+            pages,
+            1,
+            key=key,
+            width=180,
+            help=f"{per_page} at a time, {len(items):,} in all.",
+        )
+    start = (number - 1) * per_page
+    return items[start : start + per_page]

@@ -5,60 +5,23 @@ import streamlit as st
 
 from cxr_core.audit.embeddings import dataset_features
 from cxr_core.audit.projection import embed_features
-from cxr_core.audit.quality_flags import FLAGS, flag_values
+from cxr_core.audit.quality_flags import flag_values
 from cxr_core.audit.spurious_correlations import giveaway_report
 from cxr_core.config import CACHE_DIR
 from cxr_core.data.class_averages import grey_histograms, mean_images
 from cxr_core.data.prepared_images import read_images
 from cxr_core.data.property_table import measure_pictures
 from cxr_core.data.sampling import stratified_rows
-from cxr_core.splits.curation import decisions_path, load_decisions, save_decisions
 from cxr_core.splits.groups import group_pictures
 from cxr_core.system.memory import release_memory
 from ui.common.components import progress_bars
-from ui.common.permissions import may
+from ui.common.curation import dataset_decisions
 
 # Above this many pictures nothing long starts unasked.
 MANY_PICTURES = 5_000
 _AVERAGED = 2_000
 # `python -m benchmarks.scale`: measuring, preparing and duplicates of 100,000 pictures on two busy cores.
 SECONDS_PER_PICTURE = 0.02
-
-
-def dataset_decisions(dataset):
-    """Return what was decided about a data set; by a visitor who may not keep it, during this visit alone."""
-    of_visit = {} if may("keeping") else st.session_state.get("decisions", {})
-    return of_visit.get(dataset.roots) or load_decisions(decisions_path(dataset.roots))
-
-
-def decide(dataset, decisions, message):
-    """Keep new decisions, remember the ones before for "Undo", and run the page again."""
-    st.session_state["undo"] = (dataset.roots, dataset_decisions(dataset), message)
-    _keep(dataset, decisions)
-    st.rerun()
-
-
-def offer_undo(dataset):
-    """Say what was decided last, and offer to take it back."""
-    roots, before, message = st.session_state.get("undo", (None, None, None))
-    if roots != dataset.roots:
-        return
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.success(message, icon=":material/check:")
-        if st.button("Undo", icon=":material/undo:", help="Back to what was decided before."):
-            _keep(dataset, before)
-            del st.session_state["undo"]
-            st.rerun()
-
-
-def left_out_note(decisions):
-    """Say how many pictures are left out, and why."""
-    reasons = [
-        f"{n:,} {FLAGS[reason].title.lower() if reason in FLAGS else reason}"
-        for reason, n in decisions.reasons().items()
-    ]
-    if reasons:
-        st.caption(f"Left out: {', '.join(reasons)}. Change this on the Quality and Duplicates pages.")
 
 
 def grouping(dataset):
@@ -162,10 +125,3 @@ def _once(dataset, step, compute):
             examined[step] = compute(phase)
         release_memory()
     return examined[step]
-
-
-def _keep(dataset, decisions):
-    if may("keeping"):
-        save_decisions(decisions, decisions_path(dataset.roots))
-    else:
-        st.session_state.setdefault("decisions", {})[dataset.roots] = decisions

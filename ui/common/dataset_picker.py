@@ -1,25 +1,17 @@
 """Which data set a page works on, opened once and shared between reruns."""
 
 import hashlib
-from pathlib import Path
 
-import numpy as np
 import streamlit as st
 
-from cxr_core.classes import class_label
 from cxr_core.config import DATA_DIR
 from cxr_core.data import phantoms
 from cxr_core.data.dataset import folder_stamp, scan_dataset
 from cxr_core.data.kaggle import DownloadFailed, find_kaggle, watch_download
-from cxr_core.imaging.display import thumbnail
-from cxr_core.imaging.reader import UnreadablePicture
 from cxr_core.imaging.zip_archive import RefusedArchive, unpack_zip
 from ui.common.components import progress_bar
-from ui.common.markdown import plain_name
 from ui.common.permissions import is_open_to_strangers, may, show_refusal
 
-THUMBNAIL_PIXELS = 118
-LARGE_PIXELS = 448
 _SOURCES = {
     "demo": "Demo drawings",
     "kaggle": "COVID CXR images from Kaggle",
@@ -64,54 +56,6 @@ def demo_note(dataset):
     """Say on the page that the data set is the drawn one, where it is."""
     if dataset.roots == (str((DATA_DIR / "demo").resolve()),):
         st.info(phantoms.DEMO_NOTE, icon=":material/draw:")
-
-
-@st.cache_data(max_entries=600, show_spinner=False)
-def picture_thumbnail(path, mtime_ns, side=224):
-    """Return a thumbnail, uint8 (h, w, 3), or None if the file is gone or broken."""
-    try:
-        return thumbnail(Path(path).read_bytes(), side)
-    except (UnreadablePicture, OSError):
-        return None
-
-
-def show_pictures(paths, captions):
-    """Show thumbnails with captions, each with its own aspect; rows wrap with the screen's width."""
-    with st.container(horizontal=True, gap="small"):
-        for path, caption in zip(paths, captions, strict=True):
-            with st.container(width=THUMBNAIL_PIXELS):
-                show_picture(path, caption)
-
-
-def show_picture(path, caption):
-    """Show one thumbnail with its caption."""
-    mtime = Path(path).stat().st_mtime_ns if Path(path).exists() else 0
-    image = picture_thumbnail(path, mtime)
-    if image is None:
-        st.caption(f"{caption} (the file is gone)")
-    else:
-        st.image(_on_square(image), caption=caption, width=THUMBNAIL_PIXELS)
-
-
-def show_large(row):
-    """Show one picture at the width of its column, with its class, file and size; `row` is of a data set's table."""
-    image = picture_thumbnail(row["path"], row["mtime_ns"], LARGE_PIXELS)
-    name = f"{plain_name(class_label(row['class_name']))}: {plain_name(row['file'])}"
-    facts = f"{name}, {row['width']} × {row['height']} pixels"
-    if image is None:
-        st.caption(f"{facts} (the file is gone)")
-    else:
-        st.image(image, caption=facts, width="stretch")
-
-
-def _on_square(image):
-    """Pad with transparency to a square, so that a grid stays even."""
-    side = max(image.shape[:2])
-    square = np.zeros((side, side, 4), np.uint8)
-    top, left = (side - image.shape[0]) // 2, (side - image.shape[1]) // 2
-    square[top : top + image.shape[0], left : left + image.shape[1], :3] = image
-    square[top : top + image.shape[0], left : left + image.shape[1], 3] = 255
-    return square
 
 
 def _remember(name, default):

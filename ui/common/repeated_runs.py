@@ -12,7 +12,8 @@ from cxr_core.evaluation.repeated_runs import (
     spread_table,
 )
 from cxr_core.plots.training import spread_figure
-from ui.common.components import download_table, interval_text, plain_metric, show_figure
+from ui.common.components import download_table, show_figure
+from ui.common.metrics import interval_text, plain_metric
 
 _ENDS = {"low": "95 % from", "high": "95 % to"}
 

@@ -3,35 +3,11 @@
 import streamlit as st
 
 from cxr_core.splits.curation import exclude, excluded_rows, include
-from ui.common.dataset_analysis import dataset_decisions, decide
-from ui.common.dataset_picker import show_picture
+from ui.common.curation import dataset_decisions, decide
 from ui.common.markdown import plain_name
+from ui.common.thumbnails import show_picture
 
 BY_HAND = "left out by hand"
-
-
-def one_page(items, per_page, key):
-    """Return the items of the page a person has turned to, with the control below the heading.
-
-    Args:
-        items: a sequence or DataFrame.
-        per_page: int.
-        key: str, of the control.
-    """
-    pages = max(1, -(-len(items) // per_page))
-    number = 1
-    if pages > 1:
-        number = st.number_input(
-            f"Page (of {pages:,})",
-            1,
-            pages,
-            1,
-            key=key,
-            width=180,
-            help=f"{per_page} at a time, {len(items):,} in all.",
-        )
-    start = (number - 1) * per_page
-    return items[start : start + per_page]
 
 
 def picture_gallery(dataset, rows, captions, key):

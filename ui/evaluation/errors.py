@@ -11,10 +11,9 @@ from cxr_core.explain.overlay import overlay_map
 from cxr_core.imaging.display import shrink
 from cxr_core.imaging.reader import UnreadablePicture
 from cxr_core.plots.evaluation import confusion_figure, reliability_figure, roc_figure
-from ui.common.components import download_table
+from ui.common.components import download_table, one_page
 from ui.common.markdown import plain_name
 from ui.common.model_picker import open_classifier
-from ui.data.gallery import one_page
 from ui.evaluation.predictions import show_predictions
 
 _PICTURES_A_PAGE = 12

@@ -12,8 +12,9 @@ from cxr_core.evaluation.scoring import score_table
 from cxr_core.inference.model_card import load_card
 from cxr_core.splits.leakage import leakage_sentence
 from ui.common.components import progress_bar
-from ui.common.dataset_picker import choose_dataset, show_pictures
+from ui.common.dataset_picker import choose_dataset
 from ui.common.model_picker import open_classifier
+from ui.common.thumbnails import show_pictures
 
 _SIDES = {"test": "Its test split", "validation": "Its validation split", "dataset": "Another data set"}
 _TITLES = {

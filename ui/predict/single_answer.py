@@ -19,8 +19,8 @@ from cxr_core.inference.track_record import confidence_sentence, load_track_reco
 from cxr_core.plots.prediction import colour_bar_figure, probability_figure
 from cxr_core.reporting.scan_report import model_facts, scan_report
 from ui.common.components import offer_download, progress_bars, show_figure
-from ui.common.dataset_picker import show_pictures
 from ui.common.permissions import is_open_to_strangers
+from ui.common.thumbnails import show_pictures
 
 _METHOD_HELP = """
 - **Grad-CAM** weighs the layer's channels by their mean gradient. At once.

@@ -16,7 +16,8 @@ from cxr_core.robustness.shortcut_verdict import LEVELS
 from cxr_core.runs.run import Run
 from cxr_core.system.files import read_json
 from ui.common.components import progress_bars
-from ui.common.dataset_analysis import dataset_decisions, grouping
+from ui.common.curation import dataset_decisions
+from ui.common.dataset_analysis import grouping
 from ui.common.dataset_picker import choose_dataset, demo_note
 from ui.common.markdown import plain_name
 from ui.common.permissions import may, show_refusal

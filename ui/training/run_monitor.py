@@ -11,8 +11,8 @@ from cxr_core.runs.labels import display_name
 from cxr_core.runs.lifecycle import pause_run, resume_run, stop_run
 from cxr_core.runs.work_folder import ACTIVE
 from ui.common.components import download_table, duration, show_figure, show_history
-from ui.common.dataset_picker import THUMBNAIL_PIXELS
 from ui.common.permissions import show_refusal
+from ui.common.thumbnails import THUMBNAIL_PIXELS
 
 _REFRESH_SECONDS = 1.0
 MARKS = {
