@@ -1,1 +1,1 @@
-"""What the pages share. With `pages/` and `streamlit_app.py` the only importer of Streamlit."""
+"""What do the pages show, and what do they share?"""
