@@ -123,6 +123,13 @@ def test_each_room_says_its_question_and_holds_at_most_twelve_files():
             wrong.append(f"{folder.name}/__init__.py must hold its question as a docstring, and nothing else")
         if len(files) > MOST_FILES:
             wrong.append(f"{folder.name} holds {len(files)} files")
+    # tests/core/splits/test_leakage.py holds the tests of cxr_core/splits/leakage.py.
+    tested = [path.relative_to(PROJECT / "tests" / "core") for path in sources("tests/core") if path.stem != "__init__"]
+    wrong += [
+        f"{test} tests no file of its room"
+        for test in tested
+        if len(test.parts) == 2 and not (PROJECT / CORE / test.parent / test.name.removeprefix("test_")).exists()
+    ]
     rooms = {path.parent.name for path in (PROJECT / CORE).glob("*/__init__.py")}
     assert wrong == []
     assert rooms | {"http_api"} == set(MAY_IMPORT)

@@ -1,4 +1,4 @@
-"""config.py: names, order and colours of classes, and where strangers are at work."""
+"""Names, order and colours of classes, and where strangers are at work."""
 
 import re
 

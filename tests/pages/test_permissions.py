@@ -1,4 +1,4 @@
-"""permissions.py: what visitors of a shared installation may do, and what its owners."""
+"""What visitors of a shared installation may do, and what its owners."""
 
 import re
 

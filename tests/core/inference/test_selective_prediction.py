@@ -1,0 +1,125 @@
+"""When a label is given, when not, and what is said beside it."""
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+from picture_files import dicom
+
+from cxr_core.data.phantoms import draw_phantom
+from cxr_core.explain.overlay import overlay_map
+from cxr_core.inference.classifier import load_classifier
+from cxr_core.inference.prediction_rows import answer_row
+from cxr_core.inference.selective_prediction import answer_upload, judge_prediction, look_at
+from cxr_core.inference.track_record import confidence_sentence, load_track_record
+
+
+@pytest.fixture(scope="module")
+def classifier(ungated_model):
+    return load_classifier(ungated_model)
+
+
+def png(picture):
+    return cv2.imencode(".png", picture)[1].tobytes()
+
+
+DRAWING = png(draw_phantom("covid", np.random.default_rng(1)))
+
+
+def with_probabilities(classifier, *probabilities):
+    prediction = replace(classifier.predict_picture(DRAWING), probabilities=np.array(probabilities, np.float32))
+    return judge_prediction(classifier, prediction, *look_at(prediction.picture))
+
+
+def test_a_clear_answer_is_the_class_of_the_highest_probability(classifier):
+    answer = with_probabilities(classifier, 0.1, 0.8, 0.1)
+    assert (answer.status, answer.label, answer.reasons) == ("ok", "covid", ())
+
+
+def with_limit(classifier, abstain_below):
+    return replace(classifier, card=replace(classifier.card, abstain_below=abstain_below))
+
+
+def test_where_the_card_names_no_limit_two_classes_nearly_as_likely_are_no_answer(classifier):
+    answer = with_probabilities(with_limit(classifier, 0.0), 0.15, 0.5, 0.35)
+    assert (answer.status, answer.label) == ("abstain", None)
+    assert answer.reasons == ("The classifier is not sure: COVID-19 and Viral are nearly as likely.",)
+
+
+def test_the_limit_that_the_card_names_decides_what_is_an_answer(classifier):
+    limited = with_limit(classifier, 0.9)
+    assert with_probabilities(limited, 0.05, 0.91, 0.04).status == "ok"
+    refused = with_probabilities(limited, 0.05, 0.89, 0.06)
+    assert (refused.status, refused.label) == ("abstain", None)
+    assert refused.reasons == (
+        "The classifier is not sure. It is 89.0% sure of COVID-19; its answers count from 90.0% on.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("sure", "words"), [(0.99, "almost certain"), (0.85, "fairly sure"), (0.7, "leaning towards it"), (0.5, "a guess")]
+)
+def test_how_sure_it_is_comes_in_words(classifier, sure, words):
+    assert with_probabilities(classifier, sure, 1 - sure, 0).in_words == words
+
+
+def test_a_header_that_names_another_examination_is_a_reason_for_no_answer(classifier):
+    picture = draw_phantom("normal", np.random.default_rng(0))
+    assert answer_upload(classifier, dicom(picture, Modality="CT")).status == "abstain"
+
+
+def test_words_burned_in_are_warned_of(classifier):
+    picture = np.full((500, 500), 90, np.uint8)
+    plain = answer_upload(classifier, png(picture))
+    cv2.putText(picture, "PORTABLE 1234", (20, 60), cv2.FONT_HERSHEY_SIMPLEX, 1, 255, 2)
+    written = answer_upload(classifier, png(picture))
+    assert not any("Letters" in note for note in plain.notes)
+    assert any("Letters" in note for note in written.notes)
+
+
+def test_a_photographed_film_is_warned_of(classifier):
+    grey = draw_phantom("normal", np.random.default_rng(0))
+    tinted = cv2.merge([grey, (grey * 0.8).astype(np.uint8), (grey * 0.6).astype(np.uint8)])
+    assert any("tint" in note for note in answer_upload(classifier, png(tinted)).notes)
+    assert not any("tint" in note for note in answer_upload(classifier, png(grey)).notes)
+
+
+def test_the_overlay_is_the_map_of_the_class_laid_over_the_picture(classifier):
+    answer = answer_upload(classifier, DRAWING)
+    prediction = answer.prediction
+    map_ = cv2.resize(prediction.maps[2], prediction.picture.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    np.testing.assert_array_equal(answer.overlay(classifier, "virus"), overlay_map(prediction.picture, map_))
+
+
+def test_a_row_of_no_answer_keeps_the_numbers_and_has_no_label(classifier):
+    row = answer_row("a.png", with_probabilities(with_limit(classifier, 0.0), 0.4, 0.35, 0.25))
+    assert (row["status"], row["label"], row["error"]) == ("abstain", None, None)
+    assert row["probabilities"] == pytest.approx({"normal": 0.4, "covid": 0.35, "virus": 0.25})
+
+
+def test_the_record_is_that_of_the_test_images_alone(tmp_path):
+    lines = ["file,true,predicted,right,confidence,split", "a,x,x,True,0.9,test", "b,x,y,False,0.8,validation"]
+    (tmp_path / "predictions.csv").write_text("\n".join([*lines, "c,x,y,False,0.7,test"]))
+    confidence, right = load_track_record(tmp_path)
+    assert confidence.tolist() == [0.9, 0.7]
+    assert right.tolist() == [True, False]
+
+
+def test_a_model_without_predictions_has_no_record(tmp_path):
+    assert confidence_sentence(0.9, load_track_record(tmp_path)) is None
+
+
+def test_how_often_it_was_right_is_counted_among_images_it_was_as_sure_of():
+    record = (np.array([0.91, 0.92, 0.93, 0.94, 0.95, 0.96, 0.2]), np.array([1, 1, 1, 0, 1, 0, 0], bool))
+    sentence = confidence_sentence(0.93, record)
+    assert sentence == "Of the 5 test images it was between 90% and 95% sure of, 4 were right (80%)."
+
+
+def test_one_wrong_among_hundreds_is_not_called_all_right():
+    record = (np.full(318, 0.995), np.arange(318) > 0)
+    assert confidence_sentence(0.995, record).endswith("317 were right (99.7%).")
+
+
+def test_too_few_images_are_said_to_be_too_few():
+    assert "only 1 of its test images" in confidence_sentence(0.97, (np.array([0.96]), np.array([True])))

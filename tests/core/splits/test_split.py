@@ -1,0 +1,358 @@
+"""Who stands where, over many seeds."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.model_selection import StratifiedGroupKFold, train_test_split
+
+from cxr_core.splits.split import SPLIT_KINDS, Split, make_split, picture_groups, split_counts, split_kinds, split_table
+
+pytestmark = pytest.mark.filterwarnings("ignore:The least populated class:UserWarning")
+SEEDS = range(6)
+DRAWN_KINDS = [kind for kind in SPLIT_KINDS if kind != "given"]
+
+
+def random_table(seed, n=400):
+    """A table with patients of several pictures, exact copies and copies with a further ending."""
+    rng = np.random.default_rng(seed)
+    classes = rng.choice(["normal", "covid", "virus"], n, p=[0.5, 0.3, 0.2])
+    patients = [f"person{p}" if p < 60 else None for p in rng.integers(0, 120, n)]
+    digests = [f"{c}{d}" for c, d in zip(classes, rng.integers(0, 900, n), strict=True)]
+    names = [f"{c}/picture-{k}.{e}" for c, k, e in zip(classes, rng.integers(0, 900, n), ["png"] * n, strict=True)]
+    table = pd.DataFrame({"class_name": classes, "file": names, "patient": patients, "digest": digests})
+    table["patient"] = table["patient"].where(table["patient"].isna(), table["class_name"] + "-" + table["patient"])
+    return table
+
+
+def table_of(files, class_name="normal", patient=None, digest=None):
+    n = len(files)
+    return pd.DataFrame(
+        {"class_name": class_name, "file": files, "patient": patient or [None] * n, "digest": digest or range(n)}
+    ).astype({"digest": "string"})
+
+
+def random_pairs(seed, n=400):
+    """Sixty pairs of rows that look alike, in chains and across classes."""
+    pairs = np.random.default_rng(seed).integers(0, n, (60, 2))
+    pairs = np.unique(np.sort(pairs[pairs[:, 0] != pairs[:, 1]], axis=1), axis=0)
+    return pd.DataFrame(pairs, columns=["a", "b"]).assign(kind="near", score=60)
+
+
+def sides(split):
+    return [set(side.tolist()) for side in (split.train, split.validation, split.test)]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("kind", ["grouped", "stratified", "random"])
+def test_the_three_sides_are_apart_and_complete(kind, seed):
+    train, validation, test = sides(make_split(random_table(seed), kind, seed=seed))
+    assert not train & validation and not train & test and not validation & test
+    assert train | validation | test == set(range(400))
+
+
+@pytest.mark.parametrize("kind", DRAWN_KINDS)
+def test_the_same_seed_splits_the_same_way_and_another_one_differently(kind):
+    table = random_table(0)
+    first, same, other = (make_split(table, kind, seed=seed) for seed in (3, 3, 4))
+    assert sides(first) == sides(same)
+    assert sides(first) != sides(other)
+
+
+@pytest.mark.parametrize("kind", DRAWN_KINDS)
+def test_positions_are_sorted_integers(kind):
+    split = make_split(random_table(0), kind, seed=0)
+    for side in (split.train, split.validation, split.test):
+        assert side.dtype == np.int64
+        assert (np.diff(side) > 0).all()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_stratified_split_keeps_the_share_of_every_class(seed):
+    table = random_table(seed)
+    split = make_split(table, "stratified", seed=seed)
+    whole = table["class_name"].value_counts(normalize=True)
+    for side in (split.train, split.validation, split.test):
+        share = table["class_name"].iloc[side].value_counts(normalize=True)
+        np.testing.assert_allclose(share[whole.index], whole, atol=1.5 / len(side))
+
+
+@pytest.mark.parametrize("kind", ["stratified", "random"])
+def test_the_shares_are_those_asked_for(kind):
+    split = make_split(random_table(0), kind, seed=0, validation_share=0.1, test_share=0.3)
+    np.testing.assert_allclose((len(split.train), len(split.validation), len(split.test)), (240, 40, 120), atol=1)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_grouped_split_comes_near_the_shares_asked_for(seed):
+    split = make_split(random_table(seed), "grouped", seed=seed)
+    assert abs(len(split.test) - 80) < 25
+    assert abs(len(split.validation) - 60) < 25
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("key", ["patient", "digest", "file"])
+def test_a_grouped_split_never_parts_what_belongs_together(key, seed):
+    table = random_table(seed)
+    names = pd.Series(make_split(table, "grouped", seed=seed).names(len(table)))
+    known = table[key].notna()
+    assert names[known].groupby(table[key][known]).nunique().max() == 1
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_grouped_split_has_every_class_on_every_side(seed):
+    files = [f"{c}/{i}.png" for c in ("normal", "covid") for i in range(50)] + [f"virus/{i}.png" for i in range(24)]
+    patients = [None] * 100 + ["a"] * 18 + ["b"] * 3 + ["c"] * 3
+    table = table_of(files, [f.split("/")[0] for f in files], patients)
+    split = make_split(table, "grouped", seed=seed)
+    for side in (split.train, split.validation, split.test):
+        assert set(table["class_name"].iloc[side]) == {"normal", "covid", "virus"}
+
+
+def test_the_articles_way_is_80_to_20_at_random_and_tests_on_what_it_chose_by():
+    split = make_split(random_table(0), "article", seed=5)
+    train, test = train_test_split(np.arange(400), test_size=0.2, random_state=5)
+    assert (len(split.train), len(split.test)) == (320, 80)
+    np.testing.assert_array_equal(split.validation, split.test)
+    assert sides(split)[::2] == [set(train), set(test)]
+
+
+def test_names_say_the_side_of_every_row():
+    split = make_split(random_table(0), "stratified", seed=0)
+    names = split.names(400)
+    for side in ("train", "validation", "test"):
+        np.testing.assert_array_equal(np.flatnonzero(names == side), getattr(split, side))
+
+
+def test_the_articles_names_know_train_and_test_only():
+    assert set(make_split(random_table(0), "article", seed=0).names(400)) == {"train", "test"}
+
+
+def test_pictures_of_one_patient_are_one_group():
+    groups = picture_groups(table_of(["a.png", "b.png", "c.png"], patient=["p1", "p2", "p1"]))
+    assert groups[0] == groups[2] != groups[1]
+
+
+def test_copies_of_one_picture_are_one_group_across_classes():
+    table = table_of(["normal/a.png", "covid/b.png", "covid/c.png"], ["normal", "covid", "covid"], digest=list("xxy"))
+    groups = picture_groups(table)
+    assert groups[0] == groups[1] != groups[2]
+
+
+def test_names_that_differ_by_further_endings_are_one_group():
+    groups = picture_groups(table_of(["a.jpeg", "a.jpeg.jpg", "b.jpeg"]))
+    assert groups[0] == groups[1] != groups[2]
+
+
+def test_equal_names_of_two_classes_are_two_groups():
+    groups = picture_groups(table_of(["normal/a.png", "covid/a.png"], ["normal", "covid"]))
+    assert groups[0] != groups[1]
+
+
+def test_groups_grow_along_chains_of_what_is_shared():
+    table = table_of(["a.png", "b.png", "c.png", "d.png"], patient=["p1", "p1", None, None], digest=list("xyyz"))
+    groups = picture_groups(table)
+    assert groups[0] == groups[1] == groups[2] != groups[3]
+
+
+def test_a_pair_of_duplicates_is_one_group_across_classes_patients_and_names():
+    table = table_of(["normal/a.png", "covid/b.png", "covid/c.png"], ["normal", "covid", "covid"], ["p1", "p2", None])
+    groups = picture_groups(table, pd.DataFrame({"a": [0], "b": [1]}))
+    assert groups[0] == groups[1] != groups[2]
+
+
+def test_groups_grow_along_chains_of_patients_and_duplicates():
+    table = table_of([f"{name}.png" for name in "abcde"], patient=["p1", "p1", "p2", "p2", None])
+    groups = picture_groups(table, pd.DataFrame({"a": [1], "b": [2]}))
+    assert len(set(groups[:4])) == 1
+    assert groups[4] != groups[0]
+
+
+def test_no_pairs_at_all_change_no_group():
+    table = random_table(0)
+    np.testing.assert_array_equal(picture_groups(table, random_pairs(0)[:0]), picture_groups(table))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_groups_are_what_a_walk_along_everything_shared_reaches(seed):
+    table, pairs = random_table(seed, 120), random_pairs(seed, 120)
+    ties = {tuple(pair) for pair in pairs[["a", "b"]].to_numpy().tolist()}
+    for key in ("patient", "digest", "file"):
+        values = table[key].tolist()
+        ties |= {(a, b) for a in range(120) for b in range(120) if a < b and values[a] and values[a] == values[b]}
+    reached = {row: {row} for row in range(120)}
+    for a, b in ties:
+        whole = reached[a] | reached[b]
+        for row in whole:
+            reached[row] = whole
+    groups = picture_groups(table, pairs)
+    assert all(set(np.flatnonzero(groups == groups[row])) == reached[row] for row in range(120))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_grouped_split_never_parts_a_pair_of_duplicates(seed):
+    table, pairs = random_table(seed), random_pairs(seed)
+    split = make_split(table, "grouped", seed=seed, groups=picture_groups(table, pairs))
+    names = split.names(len(table))
+    assert (names[pairs["a"]] == names[pairs["b"]]).all()
+
+
+@pytest.mark.parametrize("kind", ["stratified", "random", "article"])
+def test_every_other_split_parts_pairs_of_duplicates(kind):
+    table, pairs = random_table(0), random_pairs(0)
+    names = make_split(table, kind, seed=0, groups=picture_groups(table, pairs)).names(len(table))
+    assert (names[pairs["a"]] != names[pairs["b"]]).any()
+
+
+@pytest.mark.parametrize("kind", ["stratified", "random", "article"])
+def test_groups_do_not_change_a_split_of_another_kind(kind):
+    table = random_table(0)
+    with_groups = make_split(table, kind, seed=0, groups=picture_groups(table, random_pairs(0)))
+    assert sides(with_groups) == sides(make_split(table, kind, seed=0))
+
+
+def test_a_grouped_split_without_groups_goes_by_patient_content_and_name():
+    table = random_table(0)
+    by_default = make_split(table, "grouped", seed=0)
+    assert sides(by_default) == sides(make_split(table, "grouped", seed=0, groups=picture_groups(table)))
+
+
+def test_duplicates_that_tie_a_class_together_are_too_few_groups_for_a_grouped_split():
+    table = table_of([f"{c}/{i}.png" for c in ("normal", "covid") for i in range(10)], ["normal"] * 10 + ["covid"] * 10)
+    groups = picture_groups(table, pd.DataFrame({"a": range(10, 19), "b": range(11, 20)}))
+    with pytest.raises(ValueError, match="at least 3 patients or pictures per class; 'covid' has 1"):
+        make_split(table, "grouped", seed=0, groups=groups)
+
+
+def test_a_splits_table_says_group_and_side_of_every_file():
+    table = table_of([f"{i}.png" for i in range(6)]).assign(path=[f"/x/{i}.png" for i in range(6)], width=9)
+    split = Split(np.array([0, 2, 4]), np.array([1]), np.array([3, 5]))
+    rows = split_table(table, np.array([7, 8, 7, 9, 7, 9]), split)
+    assert list(rows) == ["file", "class_name", "path", "patient", "digest", "group", "split"]
+    assert rows["group"].tolist() == [7, 8, 7, 9, 7, 9]
+    assert rows["split"].tolist() == ["train", "validation", "train", "test", "train", "test"]
+    pd.testing.assert_frame_equal(rows[["file", "path", "digest"]], table[["file", "path", "digest"]])
+
+
+@pytest.mark.parametrize("kind", DRAWN_KINDS)
+def test_counts_per_class_and_side_are_those_of_the_sides(kind):
+    table = random_table(0)
+    split = make_split(table, kind, seed=0)
+    counts = split_counts(table, split)
+    assert list(counts.columns) == ["train", "validation", "test"]
+    for side in counts:
+        assert counts[side].to_dict() == table["class_name"].iloc[getattr(split, side)].value_counts().to_dict()
+
+
+def test_a_class_that_a_side_lacks_counts_nothing_there():
+    table = pd.DataFrame({"class_name": ["a", "b", "b"]})
+    counts = split_counts(table, Split(*(np.array([i]) for i in range(3))))
+    assert counts.to_numpy().tolist() == [[1, 0, 0], [0, 1, 1]]
+
+
+def test_groups_do_not_depend_on_the_tables_index():
+    table = random_table(0)
+    np.testing.assert_array_equal(picture_groups(table), picture_groups(table.set_axis(range(1000, 1400))))
+
+
+def given_table(sides):
+    """Twelve pictures of two classes with a side each."""
+    files = [f"{c}/{i}.png" for c in ("normal", "covid") for i in range(6)]
+    return table_of(files, [f.split("/")[0] for f in files]).assign(split=sides)
+
+
+GIVEN = ["train", "test", "validation", "train", "train", "test"] * 2
+
+
+def test_a_given_split_is_taken_as_it_stands():
+    names = make_split(given_table(GIVEN), "given", seed=0).names(12)
+    assert names.tolist() == GIVEN
+
+
+def test_only_a_data_set_with_sides_of_its_own_offers_the_given_split():
+    assert "given" in split_kinds(given_table(GIVEN))
+    assert split_kinds(random_table(0)) == DRAWN_KINDS
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        (random_table(0), "brings no split of its own"),
+        (given_table([None, *GIVEN[1:]]), "leaves pictures without a side"),
+        (given_table(["train", "test", "train", "train", "train", "test", *GIVEN[6:]]), "'normal' in validation"),
+    ],
+    ids=["none", "a gap", "a class is missing on a side"],
+)
+def test_a_given_split_that_is_not_whole_is_refused(table, message):
+    with pytest.raises(ValueError, match=message):
+        make_split(table, "given", seed=0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "shares", "table", "message"),
+    [
+        ("kfold", {}, random_table(0), "split must be one of.*'kfold'"),
+        ("random", {"test_share": 0}, random_table(0), "received 0.15 and 0"),
+        ("random", {"test_share": 0.9}, random_table(0), "received 0.15 and 0.9"),
+        ("random", {}, random_table(0).query("class_name == 'covid'"), "at least two classes.*has 1"),
+        (
+            "random",
+            {},
+            pd.concat(
+                [random_table(0).query("class_name != 'virus'"), random_table(0).query("class_name == 'virus'")[:4]]
+            ),
+            "at least 5 images.*'virus' has 4",
+        ),
+        (
+            "grouped",
+            {},
+            pd.concat([random_table(0), table_of([f"rare/{i}.png" for i in range(9)], "rare", ["one"] * 9)]),
+            "at least 3 patients.*'rare' has 1",
+        ),
+    ],
+    ids=["kind", "no test", "shares above one", "one class", "four images", "one patient"],
+)
+def test_what_cannot_be_split_is_refused_with_the_rule_and_the_value(kind, shares, table, message):
+    with pytest.raises(ValueError, match=message):
+        make_split(table.reset_index(drop=True), kind, seed=0, **shares)
+
+
+# Folds
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("folds", [2, 5])
+def test_over_all_folds_every_picture_is_tested_once_and_never_beside_its_group(seed, folds):
+    table = random_table(seed)
+    groups = picture_groups(table, random_pairs(seed))
+    tested = []
+    for fold in range(1, folds + 1):
+        split = make_split(table, "grouped", seed=seed, groups=groups, folds=folds, fold=fold)
+        train, validation, test = sides(split)
+        assert train | validation | test == set(range(400)) and not train & validation
+        for one, other in ((train, test), (validation, test), (train, validation)):
+            assert not set(groups[list(one)]) & set(groups[list(other)])
+        tested += split.test.tolist()
+    assert sorted(tested) == list(range(400))
+
+
+def test_folds_are_scikit_learns(seed=3):
+    table = random_table(seed)
+    groups, labels = picture_groups(table), table["class_name"].to_numpy()
+    splitter = StratifiedGroupKFold(4, shuffle=True, random_state=seed)
+    for fold, (_, test) in enumerate(splitter.split(labels, labels, groups), start=1):
+        assert (make_split(table, "grouped", seed=seed, folds=4, fold=fold).test == test).all()
+
+
+@pytest.mark.parametrize(
+    ("kind", "folds", "fold", "sentence"),
+    [
+        ("random", 5, 1, "grouped split"),
+        ("grouped", 1, 1, "at least 2 folds"),
+        ("grouped", 5, 0, "counted from 1"),
+        ("grouped", 5, 6, "6 of 5"),
+        ("grouped", 0, 2, "at least 2 folds"),
+    ],
+)
+def test_impossible_folds_are_refused(kind, folds, fold, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        make_split(random_table(0), kind, seed=0, folds=folds, fold=fold)

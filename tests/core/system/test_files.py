@@ -1,0 +1,63 @@
+"""What is on disk is the old file or the new one."""
+
+import json
+
+import pytest
+
+from cxr_core.system.files import atomic_path, read_json, write_json, write_text
+
+
+def test_a_written_file_holds_the_new_text(tmp_path):
+    write_text(tmp_path / "a.txt", "before")
+    write_text(tmp_path / "a.txt", "Größe")
+    assert (tmp_path / "a.txt").read_bytes() == "Größe".encode()
+
+
+def test_a_missing_folder_is_made(tmp_path):
+    write_text(tmp_path / "deep" / "down" / "a.txt", "x")
+    assert (tmp_path / "deep" / "down" / "a.txt").read_text() == "x"
+
+
+def test_until_the_writing_is_done_readers_see_the_old_file(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with atomic_path(path) as temporary:
+        temporary.write_text("half of the n")
+        assert path.read_text() == "old"
+        assert temporary.suffix == ".txt"
+    assert path.read_text() == "half of the n"
+
+
+def test_a_failed_writing_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(RuntimeError), atomic_path(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_json_reads_back_what_was_written(tmp_path):
+    value = {"name": "Größe", "list": [1, 2.5, None, True]}
+    write_json(tmp_path / "a.json", value)
+    assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == value
+    assert read_json(tmp_path / "a.json") == value
+
+
+def test_nan_is_refused_and_the_old_json_stays(tmp_path):
+    write_json(tmp_path / "a.json", 1)
+    with pytest.raises(ValueError):
+        write_json(tmp_path / "a.json", float("nan"))
+    assert read_json(tmp_path / "a.json") == 1
+
+
+def test_broken_json_is_a_value_error(tmp_path):
+    (tmp_path / "a.json").write_text('{"half": ')
+    with pytest.raises(ValueError):
+        read_json(tmp_path / "a.json")
+
+
+def test_missing_json_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="a.json"):
+        read_json(tmp_path / "a.json")

@@ -1,0 +1,54 @@
+"""What is started goes when its owner goes, and not before."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import psutil
+import pytest
+from conftest import PROJECT
+
+CHILD = """
+import os, pathlib, sys, time
+import cxr_core.system.processes as processes
+processes._GRACE_SECONDS = float(sys.argv[2])
+said = pathlib.Path(sys.argv[1])
+processes.follow_owner(said.with_suffix(".gone").touch)
+said.write_text(str(os.getpid()))
+while not (said.with_suffix(".gone").exists() and sys.argv[3] == "polite"):
+    time.sleep(0.01)
+"""
+OWNER = """
+import subprocess, sys, time
+from cxr_core.system.processes import own_children
+own_children()
+# A session of its own and a process in between, as for a job of the app.
+between = "import subprocess, sys; subprocess.Popen(sys.argv[1:], start_new_session=True)"
+subprocess.run([sys.executable, "-c", between, sys.executable, "-c", *sys.argv[1:]], check=True)
+print("started", flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("manners", ["polite", "deaf"])
+def test_what_an_app_started_ends_once_the_app_was_killed(tmp_path, until, manners):
+    said = tmp_path / "child"
+    words = [sys.executable, "-c", OWNER, CHILD, str(said), "0.1", manners]
+    owner = subprocess.Popen(words, cwd=PROJECT, stdout=subprocess.PIPE)
+    owner.stdout.readline()
+    until(lambda: said.exists() and said.read_text())
+    child = psutil.Process(int(said.read_text()))
+    assert not said.with_suffix(".gone").exists()
+    os.kill(owner.pid, signal.SIGKILL)
+    owner.wait()
+    owner.stdout.close()
+    until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
+    assert said.with_suffix(".gone").exists()
+
+
+def test_a_process_that_nobody_owns_follows_nobody(monkeypatch):
+    from cxr_core.system.processes import follow_owner
+
+    monkeypatch.delenv("CXR_LAB_OWNER", raising=False)
+    assert follow_owner(pytest.fail) is None

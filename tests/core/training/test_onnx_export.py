@@ -1,0 +1,213 @@
+"""The ONNX graph against Keras and TensorFlow's own gradients."""
+
+import json
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from cxr_core.config import SHIPPED_MODEL_DIR
+from cxr_core.imaging.reader import read_picture
+from cxr_core.inference.model_card import load_card
+
+keras = pytest.importorskip("keras", reason="training needs TensorFlow, which is not installed")
+import tensorflow as tf  # noqa: E402
+
+from cxr_core.training.onnx_export import MAP_LAYERS, export_classifier, export_features  # noqa: E402
+
+
+def in_float64(model):
+    """The same network in double precision: in single, one rounding can flip a ReLU6 and move a whole map."""
+    config = json.loads(json.dumps(model.get_config()).replace("float32", "float64"))
+    twin = keras.Model.from_config(config)
+    twin.set_weights([weights.astype(np.float64) for weights in model.get_weights()])
+    return twin
+
+
+def grad_cams(model, layers, images):
+    """Grad-CAM by TensorFlow's own gradients of the logits.
+
+    Returns:
+        dict of layer to float64 (N, C, h, w), before scaling.
+    """
+    model = in_float64(model)
+    trunk = keras.Model(model.input, {name: model.get_layer(name).output for name in layers})
+    maps = {}
+    for name, activations in trunk(images.astype(np.float64), training=False).items():
+        head = keras.Model(model.get_layer(name).output, model.get_layer("logits").output)
+        with tf.GradientTape(persistent=True) as tape:
+            tape.watch(activations)
+            scores = tf.unstack(head(activations, training=False), axis=1)
+        weights = [tf.reduce_mean(tape.gradient(score, activations), axis=(1, 2)) for score in scores]
+        maps[name] = tf.nn.relu(tf.einsum("nhwk,cnk->nchw", activations, tf.stack(weights))).numpy()
+    return maps
+
+
+def distance_from_edges(model, layer, images):
+    """How far from 0 and 6 each image keeps every ReLU6 after a layer: float64 (N,), infinite where none follows.
+
+    At an edge the gradient jumps, so that single and double precision may rightly differ. These inputs
+    differ by 3e-5 to 2e-4 between the two in the shipped network.
+    """
+    model = in_float64(model)
+    later = model.layers[model.layers.index(model.get_layer(layer)) + 1 :]
+    inputs = [relu.input for relu in later if isinstance(relu, keras.layers.ReLU)]
+    values = keras.Model(model.input, inputs)(images.astype(np.float64), training=False) if inputs else []
+    distances = [np.minimum(np.abs(x), np.abs(x - 6)).min(axis=(1, 2, 3)) for x in map(np.asarray, values)]
+    return np.min([np.full(len(images), np.inf), *distances], axis=0)
+
+
+def assert_maps_agree(maps, expected):
+    """Compare maps (N, C, h, w) scaled to [0, 1]; one below a tenth of its picture's strongest is scaled by that tenth.
+
+    Where nearly all of a sum cancels out, dividing by what is left would blow up float32's rounding.
+    """
+    highest = expected.max(axis=(-2, -1), keepdims=True)
+    scale = np.maximum(highest, 0.1 * expected.max(axis=(1, 2, 3), keepdims=True))
+    np.testing.assert_allclose(maps / scale, expected / scale, atol=1e-4, rtol=1e-4)
+
+
+def run_graph(path, images):
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    return dict(zip(names, session.run(names, {"image": images}), strict=True))
+
+
+@pytest.fixture(scope="module")
+def twenty_images(request):
+    """Real radiographs where they are at hand, else drawings, as the shipped classifier sees them."""
+    from conftest import SHARED_DATA
+
+    is_real = (SHARED_DATA / "covid_cxr").is_dir()
+    if is_real:
+        paths = request.getfixturevalue("real_radiographs")[:20]
+    else:
+        paths = sorted(request.getfixturevalue("demo_data").rglob("*.png"))
+    preprocessing = load_card(SHIPPED_MODEL_DIR).preprocessing
+    images = preprocessing.scaled(np.stack([preprocessing.image_u8(read_picture(p)) for p in paths]))
+    if not is_real:
+        # Drawings resemble each other, and many come near an edge at once: the twenty furthest from one are taken.
+        model = keras.saving.load_model(SHIPPED_MODEL_DIR / "model.keras", compile=False)
+        distances = np.min([distance_from_edges(model, layer, images) for layer in MAP_LAYERS], axis=0)
+        images = images[np.argsort(-distances, kind="stable")[:20]]
+    assert len(images) == 20
+    return images
+
+
+@pytest.fixture(scope="module")
+def shipped(twenty_images):
+    """(Keras model, outputs of the graph for the twenty images)."""
+    model = keras.saving.load_model(SHIPPED_MODEL_DIR / "model.keras", compile=False)
+    return model, run_graph(SHIPPED_MODEL_DIR / "model.onnx", twenty_images)
+
+
+@pytest.fixture(scope="module")
+def shipped_maps(shipped, twenty_images):
+    """Grad-CAM of the Keras model for the twenty images, by layer."""
+    return grad_cams(shipped[0], MAP_LAYERS, twenty_images)
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """A small network with every kind of layer that maps pass through, its graph and some images."""
+    keras.utils.set_random_seed(3)
+    image = keras.Input((32, 32, 3))
+    x = keras.layers.Conv2D(8, 3, strides=2, padding="same")(image)
+    x = keras.layers.DepthwiseConv2D(3, padding="same", name="block_16_depthwise")(x)
+    x = keras.layers.BatchNormalization()(x)
+    x = keras.layers.ReLU(6.0)(x)
+    x = keras.layers.Conv2D(12, 1, use_bias=False)(x)
+    x = keras.layers.BatchNormalization()(x)
+    x = keras.layers.ReLU(6.0, name="out_relu")(x)
+    x = keras.layers.GlobalAveragePooling2D(name="features")(x)
+    x = keras.layers.Dropout(0.3)(x)
+    x = keras.layers.Dense(10, activation="relu")(x)
+    x = keras.layers.Dropout(0.3)(x)
+    x = keras.layers.Dense(7, activation="relu")(x)
+    x = keras.layers.Dense(4, name="logits")(x)
+    model = keras.Model(image, keras.layers.Softmax(name="probabilities")(x))
+    rng = np.random.default_rng(0)
+    for layer in model.layers:
+        layer.set_weights([w + rng.uniform(0.05, 0.6, w.shape) - 0.2 * (w.ndim > 1) for w in layer.get_weights()])
+    path = tmp_path_factory.mktemp("graph") / "model.onnx"
+    layers = export_classifier(model, path)
+    images = rng.uniform(-1, 1, (6, 32, 32, 3)).astype(np.float32)
+    return model, layers, run_graph(path, images), images
+
+
+def test_the_shipped_graphs_probabilities_are_keras(shipped, twenty_images):
+    model, outputs = shipped
+    np.testing.assert_allclose(outputs["probabilities"], model.predict(twenty_images, verbose=0), atol=1e-4)
+
+
+def test_the_shipped_graphs_features_are_keras(shipped, twenty_images):
+    model, outputs = shipped
+    features = keras.Model(model.input, model.get_layer("features").output).predict(twenty_images, verbose=0)
+    np.testing.assert_allclose(outputs["features"], features, atol=1e-3)
+
+
+@pytest.mark.parametrize("layer", MAP_LAYERS)
+def test_the_shipped_graphs_maps_of_every_class_are_grad_cams(shipped, shipped_maps, twenty_images, layer):
+    model, outputs = shipped
+    chosen = distance_from_edges(model, layer, twenty_images) > 1e-5
+    assert chosen.sum() >= 16
+    assert_maps_agree(outputs[f"maps_{layer}"][chosen], shipped_maps[layer][chosen])
+
+
+def test_the_shipped_card_names_the_layers_of_its_graph(shipped):
+    card = load_card(SHIPPED_MODEL_DIR)
+    assert {f"maps_{layer}" for layer in card.map_layers} <= set(shipped[1])
+    assert shipped[1]["probabilities"].shape[1] == len(card.classes)
+
+
+def test_an_exported_graphs_probabilities_are_keras(small):
+    model, _, outputs, images = small
+    np.testing.assert_allclose(outputs["probabilities"], model.predict(images, verbose=0), atol=1e-5)
+
+
+@pytest.mark.parametrize("layer", MAP_LAYERS)
+def test_maps_through_dense_and_dropout_layers_are_grad_cams(small, layer):
+    model, _, outputs, images = small
+    expected = grad_cams(model, [layer], images)[layer]
+    assert expected.any()
+    assert_maps_agree(outputs[f"maps_{layer}"], expected)
+
+
+def test_the_export_names_the_layers_that_maps_can_be_made_from(small):
+    assert small[1] == MAP_LAYERS
+
+
+def test_a_layer_that_the_model_lacks_is_left_out(small, tmp_path):
+    assert export_classifier(small[0], tmp_path / "m.onnx", ("out_relu", "top_activation")) == ("out_relu",)
+
+
+def test_a_backbone_is_exported_as_keras_computes_it(small, tmp_path):
+    model, _, _, images = small
+    backbone = keras.Model(model.input, model.get_layer("features").output)
+    export_features(backbone, tmp_path / "b.onnx")
+    features = run_graph(tmp_path / "b.onnx", images)["features"]
+    np.testing.assert_allclose(features, backbone.predict(images, verbose=0), atol=1e-5)
+
+
+def test_layers_that_are_no_chain_are_refused(tmp_path):
+    image = keras.Input((32, 32, 3))
+    x = keras.layers.Conv2D(4, 3, name="out_relu")(image)
+    x = keras.layers.Add()([keras.layers.ReLU()(x), x])
+    x = keras.layers.GlobalAveragePooling2D(name="features")(x)
+    x = keras.layers.Dense(2, name="logits")(x)
+    model = keras.Model(image, keras.layers.Softmax()(x))
+    with pytest.raises(ValueError, match="chain"):
+        export_classifier(model, tmp_path / "m.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_layer_without_a_known_gradient_is_refused(tmp_path):
+    image = keras.Input((32, 32, 3))
+    x = keras.layers.Conv2D(4, 3, name="out_relu")(image)
+    x = keras.layers.Activation("gelu", name="odd")(x)
+    x = keras.layers.GlobalAveragePooling2D(name="features")(x)
+    x = keras.layers.Dense(2, name="logits")(x)
+    model = keras.Model(image, keras.layers.Softmax()(x))
+    with pytest.raises(ValueError, match="No gradient is known for layer odd"):
+        export_classifier(model, tmp_path / "m.onnx")
+    assert not list(tmp_path.iterdir())
