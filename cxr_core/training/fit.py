@@ -175,8 +175,9 @@ def _build_optimizer(config):
 
 
 def _class_weights(targets):
-    counts = np.bincount(targets)
-    return {i: len(targets) / (len(counts) * n) for i, n in enumerate(counts) if n}
+    """Weigh each class that occurs by the inverse of its share: {class: weight}, 1 on average over the images."""
+    classes, counts = np.unique(targets, return_counts=True)
+    return {int(i): len(targets) / (len(classes) * n) for i, n in zip(classes, counts, strict=True)}
 
 
 def _compute_features(model, config, prepared, progress):

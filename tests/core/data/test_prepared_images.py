@@ -1,6 +1,7 @@
 """Made once per content and preprocessing, never half."""
 
 import pickle
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -83,6 +84,28 @@ def test_changed_content_has_another_key(prepare, folder):
 
 def test_a_changed_preprocessing_has_another_key(prepare):
     assert prepare().key != prepare(Preprocessing(size=48, clahe="after")).key
+
+
+# One other value for every field that decides a prepared image's pixels.
+OTHERS = {
+    "white_balance_percent": 1.0, "clahe": "after", "clahe_clip_limit": 3.0, "clahe_tiles": 4, "aspect": "pad",
+    "interpolation": "area", "size": 64,
+}  # fmt: skip
+
+
+def test_every_setting_that_changes_pixels_has_a_key_of_its_own(folder, prepare):
+    # Scaling comes after what is kept. A new setting must be named here, and belong to the key.
+    assert {*OTHERS, "scaling"} == {field.name for field in fields(Preprocessing)}
+    changed = [replace(SMALL, **{name: value}) for name, value in OTHERS.items()]
+    keys = [prepare(preprocessing).key for preprocessing in (SMALL, *changed)]
+    assert len(set(keys)) == len(OTHERS) + 1
+    assert prepare(replace(SMALL, scaling="-1..1")).key == keys[0]
+
+
+def test_the_same_pictures_in_another_order_have_a_key_of_their_own(folder, tmp_path):
+    table = scan_dataset(folder).table
+    keys = [prepare_images(t, SMALL, cache_dir=tmp_path / "cache").key for t in (table, table[::-1])]
+    assert keys[0] != keys[1]
 
 
 def test_a_renamed_folder_has_the_same_key(prepare, folder):

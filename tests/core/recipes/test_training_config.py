@@ -3,12 +3,14 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from cxr_core.cli.main import build_parser
 from cxr_core.imaging.augmentation import Augmentation
 from cxr_core.imaging.preprocessing import Preprocessing
 from cxr_core.recipes.backbones import imagenet_weights_path
+from cxr_core.recipes.learning_rate import cosine_rate
 from cxr_core.recipes.presets import RECIPES
 from cxr_core.recipes.training_config import TrainingConfig, alone, command_for, config_from_dict, make_config
 
@@ -190,3 +192,28 @@ def test_folds_and_gpus_that_cannot_be_are_refused(values, rule):
 def test_a_fold_survives_the_command_line():
     config = make_config("finetune", roots=("/d",), folds=5, fold=2)
     assert config_of_command(command_for(config, "/runs/x")) == config
+
+
+def cosine_rates(epochs):
+    """The whole schedule at a rate of 1."""
+    config = make_config("finetune", epochs=epochs, learning_rate=1.0)
+    return [cosine_rate(config, epoch) for epoch in range(epochs)]
+
+
+@pytest.mark.parametrize("epochs", [3, 14, 42])
+def test_after_a_warm_up_epoch_the_rate_falls_from_all_of_it_along_half_a_cosine(epochs):
+    warm_up, *rates = cosine_rates(epochs)
+    assert warm_up == 0.1
+    # cos² of a quarter turn is half a cosine: from 1 at its first step to 0 one step after its last.
+    quarter = np.linspace(0, np.pi / 2, epochs)[:-1]
+    np.testing.assert_allclose(rates, np.cos(quarter) ** 2, rtol=1e-12)
+
+
+@pytest.mark.parametrize(("epochs", "last"), [(1, 1.0), (2, 1.0), (3, 0.5), (14, 0.0145291)])
+def test_the_last_epoch_of_a_cosine_still_learns(epochs, last):
+    assert cosine_rates(epochs)[-1] == pytest.approx(last, rel=1e-5)
+
+
+def test_a_cosine_is_as_high_as_the_configured_rate():
+    config = make_config("finetune", epochs=5)
+    assert cosine_rate(config, 1) == config.learning_rate == 5e-4

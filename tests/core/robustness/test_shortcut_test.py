@@ -18,7 +18,7 @@ from cxr_core.robustness.held_out_images import lab_table
 from cxr_core.robustness.image_variants import VARIANTS, hidden_box, preview
 from cxr_core.robustness.shortcut_test import examine_shortcuts, lab_summary
 from cxr_core.runs.run import Run
-from cxr_core.splits.split import picture_groups
+from cxr_core.splits.split import make_split
 
 PER_CLASS = 40
 
@@ -204,8 +204,15 @@ def test_the_classifiers_own_test_files_are_tested_with_all_of_their_group(tmp_p
 
 def test_unknown_pictures_are_split_by_group_and_that_is_said(demo_data, tmp_path):
     table = scan_dataset(demo_data).table
-    _, _, sides, note = lab_table(table, picture_groups(table), Run(tmp_path))
+    # By threes, as of patients with three pictures each.
+    groups = np.arange(len(table)) // 3
+    kept, kept_groups, sides, note = lab_table(table, groups, Run(tmp_path), seed=4)
+    assert kept is table and (kept_groups == groups).all()
+    split = make_split(table, "grouped", seed=4, groups=groups)
+    np.testing.assert_array_equal(np.flatnonzero(sides == "test"), split.test)
+    np.testing.assert_array_equal(np.flatnonzero(sides == "learn"), np.sort([*split.train, *split.validation]))
     assert 0.1 < (sides == "test").mean() < 0.3
+    assert not set(groups[sides == "test"]) & set(groups[sides == "learn"])
     assert "flatter" in note
 
 

@@ -91,6 +91,14 @@ def test_an_external_set_of_several_classes_is_no_healthy_one():
     assert verdict_of(lab(external=mixed))["level"] == "no sign"
 
 
-@pytest.mark.parametrize("name", LEVELS)
-def test_every_level_has_a_title(name):
-    assert LEVELS[name]
+@pytest.mark.parametrize(
+    ("case", "title"),
+    [
+        ({"hidden": 0.937}, "It takes a shortcut"),
+        ({"hidden": 0.75}, "There is reason to doubt it"),
+        ({}, "No sign of a shortcut here"),
+        ({"whole": 0.51}, "Too few pictures to tell"),
+    ],
+)
+def test_every_level_has_a_title(case, title):
+    assert LEVELS[verdict_of(lab(**case))["level"]] == title

@@ -2,7 +2,10 @@
 
 import numpy as np
 import pytest
+from scipy.stats import beta
 
+from cxr_core.imaging.augmentation import Augmentation
+from cxr_core.imaging.preprocessing import Preprocessing
 from cxr_core.recipes.training_config import make_config
 
 
@@ -38,6 +41,24 @@ def test_a_later_first_epoch_gives_the_same_epochs_from_there_on(batches, mixup)
             np.testing.assert_array_equal(y, y_again)
 
 
+def order_of(epoch):
+    """The numbers of the images in the order in which an epoch had them."""
+    return [int(np.flatnonzero((row == VALUES).all(axis=1))[0]) for x, _ in epoch for row in x]
+
+
+def test_every_epoch_and_every_seed_has_an_order_of_its_own(batches):
+    orders = [order_of(epoch) for seed in (0, 1) for epoch in epochs_of(batches, 0, 3, seed=seed)]
+    assert all(sorted(order) == list(range(12)) for order in orders)
+    assert len(set(map(tuple, orders))) == 6
+    assert list(range(12)) not in orders
+
+
+def test_an_image_keeps_its_label_in_every_order(batches):
+    for epoch in epochs_of(batches, 0, 2):
+        labels = np.concatenate([y for _, y in epoch])
+        np.testing.assert_array_equal(labels, LABELS[order_of(epoch)])
+
+
 def test_a_look_at_the_batches_beforehand_changes_no_epoch(batches):
     config = make_config("quick", epochs=2, batch_size=4)
     dataset = batches.feature_batches(VALUES, np.arange(12), LABELS, config, batches.EpochClock())
@@ -54,15 +75,111 @@ def test_an_epoch_has_every_image_once_without_mixup(batches):
 
 
 def test_mixup_blends_images_and_labels_by_the_same_share(batches):
-    one_hot = np.eye(4, dtype=np.float32)
+    one_hot = np.eye(12, dtype=np.float32)
     values, targets = batches.mix_up(one_hot, one_hot, 0.4, np.random.default_rng(3))
     np.testing.assert_array_equal(values, targets)
-    np.testing.assert_allclose(values.sum(axis=1), 1, rtol=1e-6)
-    share = np.float32(np.random.default_rng(3).beta(0.4, 0.4))
-    assert set(np.round(values[values > 0], 5)) <= set(np.round([share, 1 - share, 1], 5).astype(np.float32))
+    own = values.diagonal()
+    blended = own < 1
+    # In a random order of twelve about one stays in its place, and is blended with itself.
+    assert blended.sum() >= 8
+    np.testing.assert_allclose(own[blended], own[blended][0], rtol=1e-6)
+    lent = values - np.diag(own)
+    np.testing.assert_allclose(lent.max(axis=1)[blended], 1 - own[blended], rtol=1e-5)
+    # Each image has one partner, and is the partner of one.
+    assert (np.count_nonzero(lent, axis=0) == blended).all() and (np.count_nonzero(lent, axis=1) == blended).all()
+
+
+def test_mixups_share_follows_the_beta_distribution(batches):
+    pair, shares = np.eye(2, dtype=np.float32), []
+    for seed in range(2_000):
+        values, _ = batches.mix_up(pair, pair, 0.4, np.random.default_rng(seed))
+        # Two in their own order are blended with themselves, which tells nothing of the share.
+        if values[0, 1]:
+            shares.append(values[0, 0])
+    assert 900 < len(shares) < 1_100
+    assert np.mean(shares) == pytest.approx(beta(0.4, 0.4).mean(), abs=0.05)
+    assert np.std(shares) == pytest.approx(beta(0.4, 0.4).std(), abs=0.02)
+
+
+def test_training_batches_are_blended_where_the_configuration_asks_for_it(batches):
+    plain, blended = (
+        [y.round(5) for epoch in epochs_of(batches, 0, 2, mixup=mixup) for _, y in epoch] for mixup in (0.0, 1.0)
+    )
+    assert set(np.unique(plain)) == {0, 1}
+    np.testing.assert_allclose(np.sum(blended, axis=-1), 1, atol=1e-4)
+    # Each of the six batches has a share of its own, in the second epoch, too.
+    shares = [frozenset(np.unique(labels)) - {0, 1} for labels in blended]
+    assert all(shares) and len(set(shares)) == 6
 
 
 def test_mixup_leaves_the_callers_arrays_alone(batches):
     values, targets = VALUES.copy(), LABELS.copy()
     batches.mix_up(values, targets, 1.0, np.random.default_rng(0))
     assert (values == VALUES).all() and (targets == LABELS).all()
+
+
+# Batches of images
+
+
+IMAGES = np.random.default_rng(1).integers(0, 255, (10, 32, 32), dtype=np.uint8)
+IMAGE_LABELS = np.eye(2, dtype=np.float32)[np.arange(10) % 2]
+
+
+def small_config(**settings):
+    augmentation = Augmentation(rotation_degrees=20, borrow_greys=1.0)
+    preprocessing = Preprocessing(size=32, scaling="-1..1")
+    return make_config("article", preprocessing=preprocessing, augmentation=augmentation, batch_size=3, **settings)
+
+
+def test_an_augmented_copy_depends_on_seed_epoch_and_image_alone(batches):
+    rows, config = np.array([0, 2, 5, 7]), small_config()
+    copy = batches.augmented(IMAGES, rows, 2, config, 1)
+    np.testing.assert_array_equal(copy, batches.augmented(IMAGES, rows, 2, config, 1))
+    for other in ((2, config, 2), (2, small_config(seed=1), 1), (5, config, 1)):
+        assert not np.array_equal(copy, batches.augmented(IMAGES, rows, *other))
+
+
+def test_greys_are_borrowed_from_training_images_only(batches):
+    lenders, apply = [], Augmentation.apply
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Augmentation, "apply", lambda *a: lenders.append(a[3]) or apply(*a))
+        for epoch in range(40):
+            batches.augmented(IMAGES, np.array([2, 5, 7]), 2, small_config(), epoch)
+    lent = {int(np.flatnonzero((lender == IMAGES).all(axis=(1, 2)))[0]) for lender in lenders}
+    assert lent == {2, 5, 7}
+
+
+def test_training_batches_hold_the_augmented_copies_of_their_epoch_scaled(batches):
+    rows, config, clock = np.array([0, 2, 3, 5, 7, 8, 9]), small_config(), batches.EpochClock()
+    dataset = batches.image_batches(IMAGES, rows, IMAGE_LABELS, config, clock)
+    for epoch in (0, 1):
+        clock.on_epoch_begin(epoch)
+        found = [(x.numpy(), y.numpy()) for x, y in dataset]
+        # Whole batches only: two of three, and one image waits for another epoch.
+        assert [len(x) for x, _ in found] == [3, 3] and len(dataset) == 2
+        copies = {row: batches.augmented(IMAGES, rows, row, config, epoch) for row in rows}
+        seen = []
+        for x, y in ((x, y) for batch in found for x, y in zip(*batch, strict=True)):
+            row = next(r for r in copies if np.array_equal(config.preprocessing.scaled(copies[r]), x))
+            np.testing.assert_array_equal(y, IMAGE_LABELS[row])
+            seen.append(row)
+        assert len(set(seen)) == 6
+
+
+@pytest.mark.parametrize(("n", "sizes"), [(32, [16, 16]), (33, [16, 16, 1]), (5, [5])])
+def test_validation_batches_hold_every_image_once_unchanged_and_in_order(batches, n, sizes):
+    rows, preprocessing = np.arange(n)[::-1] % 10, small_config().preprocessing
+    dataset = batches.validation_batches(IMAGES, rows, IMAGE_LABELS, preprocessing)
+    found = [(x.numpy(), y.numpy()) for x, y in dataset]
+    assert [len(x) for x, _ in found] == sizes
+    assert len(dataset) == len(sizes)
+    np.testing.assert_array_equal(np.concatenate([x for x, _ in found]), preprocessing.scaled(IMAGES[rows]))
+    np.testing.assert_array_equal(np.concatenate([y for _, y in found]), IMAGE_LABELS[rows])
+
+
+def test_kept_validation_batches_hold_every_row_once_and_in_order(batches):
+    kept = np.arange(130, dtype=np.float16).reshape(130, 1, 1, 1)
+    found = [(x.numpy(), y.numpy()) for x, y in batches.kept_validation_batches(kept, np.eye(130, dtype=np.float32))]
+    assert [len(x) for x, _ in found] == [64, 64, 2]
+    np.testing.assert_array_equal(np.concatenate([x.ravel() for x, _ in found]), np.arange(130))
+    np.testing.assert_array_equal(np.concatenate([y.argmax(axis=1) for _, y in found]), np.arange(130))

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from filelock import FileLock
+from sklearn.metrics import confusion_matrix
 
 from cxr_core.recipes.training_config import make_config
 from cxr_core.runs import lifecycle
@@ -24,7 +25,7 @@ from cxr_core.runs.lifecycle import (
     start_run,
     stop_run,
 )
-from cxr_core.runs.run import RunStatus
+from cxr_core.runs.run import Run, RunStatus
 from cxr_core.system.files import read_json
 from cxr_core.system.processes import process_facts
 
@@ -40,7 +41,7 @@ CURVES = ["epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rat
 @pytest.fixture(scope="module")
 def train_here():
     """train_run in this process, with its handling of signals undone; exports take longer than these trainings."""
-    from cxr_core.training import train_run
+    from cxr_core.training.train_run import train_run
 
     def call(run, monkeypatch, *, export=False):
         monkeypatch.setattr(train_run, "start_export", lambda run: None)
@@ -228,6 +229,7 @@ def test_a_full_disk_fails_the_run_with_a_sentence_and_it_can_go_on(
 
 
 def test_a_broken_checkpoint_is_a_readable_failure(few, train_here, tmp_path, monkeypatch):
+
     run = new_run("quick", few, tmp_path / "run")
     with monkeypatch.context() as patch:
         interrupt(patch, "on_epoch_end", 1, (run.path / "pause").touch)
@@ -330,3 +332,100 @@ def test_time_left_and_time_spent_of_a_resumed_run_count_from_where_it_went_on()
     )
     assert status.eta_seconds == pytest.approx(8 * 50)
     assert status.seconds_spent == pytest.approx(600)
+
+
+# What the recorder writes down, on a history that was made for it
+
+
+@pytest.fixture
+def recorder(tmp_path):
+    """A Recorder in the middle of a training of two weights, which does not train by itself."""
+    import keras
+
+    from cxr_core.training.progress_callback import ConfusionCounts, Recorder
+
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(2, use_bias=False, name="logits")])
+    model.compile(keras.optimizers.Adam(0.01), "mse")
+    recorder = Recorder(create_run(make_config("quick", roots=("/data",)), tmp_path / "run"))
+    recorder.set_model(model)
+    recorder.watched = []
+    strip = SimpleNamespace(write=lambda epoch, confusion: recorder.watched.append((epoch, confusion.tolist())))
+    recorder.begin(model, model, ConfusionCounts(2), strip, n_batches=3, batch_size=4)
+    return recorder
+
+
+def record_epochs(recorder, history):
+    """Let epochs pass whose weights are their number; `history` holds loss, accuracy, val_loss and val_accuracy."""
+    names = ("loss", "accuracy", "val_loss", "val_accuracy")
+    for epoch, values in enumerate(history):
+        recorder.model.set_weights([np.full((1, 2), epoch + 1.0)])
+        recorder.on_epoch_begin(epoch)
+        for batch in range(3):
+            recorder.on_train_batch_end(batch, {"loss": values[0] + batch, "accuracy": values[1]})
+        recorder.on_epoch_end(epoch, dict(zip(names, values, strict=True)))
+
+
+# The lowest validation loss is that of epochs 2 and 3; loss, accuracy and its validation twin are best in epoch 4.
+HISTORY = [(0.9, 0.4, 0.8, 0.5), (0.7, 0.5, 0.6, 0.6), (0.6, 0.6, 0.6, 0.7), (0.5, 0.8, 0.7, 0.9), (0.6, 0.7, 0.9, 0.8)]
+
+
+def test_the_best_epoch_is_the_first_of_the_lowest_validation_loss(recorder, tmp_path):
+    import keras
+
+    record_epochs(recorder, HISTORY)
+    recorder.save_best()
+    (best,) = keras.saving.load_model(tmp_path / "run" / "model.keras", compile=False).get_weights()
+    np.testing.assert_array_equal(best, np.full((1, 2), 2.0))
+    # The training itself goes on from where it was.
+    np.testing.assert_array_equal(recorder.model.get_weights()[0], np.full((1, 2), 5.0))
+    facts, (kept,) = recorder.state()
+    assert facts["best_loss"] == 0.6
+    np.testing.assert_array_equal(kept, best)
+
+
+def test_a_resumed_recorder_keeps_the_earlier_best_unless_a_later_epoch_is_better(recorder, tmp_path):
+    record_epochs(recorder, HISTORY)
+    facts, weights = recorder.state()
+    recorder.restore(facts | {"best_loss": 0.55}, weights)
+    record_epochs(recorder, HISTORY)
+    np.testing.assert_array_equal(recorder.state()[1][0], np.full((1, 2), 2.0))
+    assert recorder.state()[0]["best_loss"] == 0.55
+    recorder.restore(facts | {"best_loss": 0.65}, [np.zeros((1, 2))])
+    record_epochs(recorder, HISTORY[3:])
+    np.testing.assert_array_equal(recorder.state()[1][0], np.zeros((1, 2)))
+
+
+def test_the_history_says_what_keras_told_with_rate_and_speed(recorder, tmp_path):
+    record_epochs(recorder, HISTORY)
+    run = Run(tmp_path / "run")
+    epochs = run.epochs()
+    assert epochs["epoch"].tolist() == [1, 2, 3, 4, 5]
+    np.testing.assert_allclose(epochs[["loss", "accuracy", "val_loss", "val_accuracy"]], HISTORY)
+    np.testing.assert_allclose(epochs["learning_rate"], 0.01)
+    # Three batches of four images, in no more time than the whole epoch took.
+    assert (epochs["images_per_second"] * epochs["epoch_seconds"] >= 3 * 4).all()
+    batches = run.batches()
+    assert batches["epoch"].tolist() == [epoch for epoch in range(1, 6) for _ in range(3)]
+    assert batches["batch"].tolist() == [1, 2, 3] * 5
+    np.testing.assert_allclose(batches["loss"][:3], [0.9, 1.9, 2.9])
+    assert (batches["seconds"] >= 0).all()
+    assert run.status().epoch == 5
+    assert [epoch for epoch, _ in recorder.watched] == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("loss", [float("nan"), float("inf")])
+def test_a_loss_that_is_no_number_ends_the_training_with_the_rate_that_led_there(recorder, loss):
+    recorder.on_epoch_begin(0)
+    with pytest.raises(ValueError, match=r"batch 2 of epoch 1; the learning rate of 0.01 is too high"):
+        recorder.on_train_batch_end(1, {"loss": loss, "accuracy": 0.5})
+
+
+def test_confusion_counts_have_the_true_class_in_the_row():
+    from cxr_core.training.progress_callback import ConfusionCounts
+
+    counts = ConfusionCounts(3)
+    true, predicted = np.array([0, 0, 1, 2, 2]), np.array([0, 1, 1, 0, 0])
+    counts.update_state(np.eye(3)[true][:3], np.eye(3)[predicted][:3])
+    counts.update_state(np.eye(3)[true][3:], np.eye(3)[predicted][3:])
+    np.testing.assert_array_equal(counts.counts.numpy(), confusion_matrix(true, predicted))
+    assert float(counts.result()) == 2

@@ -1,5 +1,7 @@
 """frozen_activations.py against Keras on the whole network."""
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
@@ -92,3 +94,50 @@ def test_every_epoch_learns_from_another_copy_of_every_image(config):
         assert sorted(values % 10) == list(range(n))
         seen |= set(values.tolist())
     assert len(seen) == copies * n
+
+
+def test_every_copy_is_augmented_by_itself(network, images, config):
+    rows = np.array([1, 4, 5, 8])
+    trunk, _ = split_network(network, "late")
+    kept, _ = keep(network, images, config, rows, copies=3)
+    expected = [np.stack([augmented(images, rows, row, config, copy) for row in rows]) for copy in range(3)]
+    for copy in range(3):
+        # Half precision keeps eleven binary digits.
+        np.testing.assert_allclose(kept[copy], trunk(config.preprocessing.scaled(expected[copy])), rtol=2e-3, atol=1e-4)
+    assert all(np.abs(kept[a] - kept[b]).max() > 0.1 for a, b in ((0, 1), (0, 2), (1, 2)))
+
+
+def test_a_change_of_anything_that_makes_the_copies_is_kept_apart(network, images, config, tmp_path):
+    trunk, _ = split_network(network, "late")
+    other = keras.models.clone_model(trunk)
+    other.set_weights([weights + 0.5 for weights in trunk.get_weights()])
+
+    def kept_files(trunk=trunk, config=config, rows=(0, 3), key="k", copies=1):
+        keep_activations(
+            trunk, images, np.array(rows), config, key=key, copies=copies, progress=lambda done, total: None
+        )
+        return len(list((tmp_path / "activations").iterdir()))
+
+    assert kept_files() == kept_files() == 1
+    changed_preprocessing = replace(config.preprocessing, scaling="0..1")
+    changes = (
+        {"trunk": other},
+        {"key": "l"},
+        {"rows": (0, 4)},
+        {"rows": (3, 0)},
+        {"copies": 2},
+        {"copies": 0},
+        {"config": replace(config, seed=1)},
+        {"config": replace(config, augmentation=replace(config.augmentation, zoom=0.1))},
+        {"config": replace(config, preprocessing=changed_preprocessing)},
+    )
+    assert [kept_files(**change) for change in changes] == list(range(2, 11))
+    # Images that nobody changes do not depend on how they would be changed.
+    assert kept_files(copies=0, config=replace(config, augmentation=replace(config.augmentation, zoom=0.1))) == 10
+
+
+def test_progress_counts_the_images_of_all_copies(network, images, config, monkeypatch):
+    monkeypatch.setattr(frozen_activations, "_CHUNK", 3)
+    told = []
+    keep(network, images, config, np.arange(4), 2, lambda done, total: told.append((done, total)))
+    assert told == [(3, 8), (4, 8), (7, 8), (8, 8)]

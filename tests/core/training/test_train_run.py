@@ -10,11 +10,13 @@ import psutil
 import pytest
 from scipy.special import softmax
 from sklearn.metrics import accuracy_score, log_loss
+from sklearn.utils.class_weight import compute_class_weight
 
 from cxr_core.evaluation.metrics import evaluate_predictions
 from cxr_core.imaging.reader import read_picture
 from cxr_core.inference.classifier import load_classifier
 from cxr_core.inference.model_card import load_card
+from cxr_core.recipes.learning_rate import cosine_rate
 from cxr_core.recipes.training_config import make_config
 from cxr_core.runs.lifecycle import start_run, stop_run
 from cxr_core.runs.run import Run
@@ -244,3 +246,80 @@ def test_a_head_is_evaluated_on_the_features_it_learned_from_where_they_are_kept
     probabilities = [f"p_{name}" for name in ("normal", "covid", "virus")]
     assert (again[["file", "true", "split", "group"]] == before[["file", "true", "split", "group"]]).all(axis=None)
     np.testing.assert_allclose(again[probabilities], before[probabilities], atol=1e-5)
+
+
+# What a training is made of
+
+
+@pytest.mark.parametrize("targets", [[0, 0, 0, 1, 2, 2], [0, 0, 2, 2, 2, 2], [1, 2, 2]], ids=["all", "no 1", "no 0"])
+def test_class_weights_are_scikit_learns_for_the_classes_that_occur(targets):
+    from cxr_core.training.fit import _class_weights
+
+    present = np.unique(targets)
+    expected = compute_class_weight("balanced", classes=present, y=targets)
+    assert _class_weights(np.array(targets)) == pytest.approx(dict(zip(present.tolist(), expected, strict=True)))
+
+
+@pytest.fixture
+def small_model():
+    import keras
+
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2, activation="softmax")])
+    model.compile(keras.optimizers.Adam(0.1), "categorical_crossentropy")
+    return model
+
+
+def rates_and_end(model, config, history):
+    """Run a configuration's callbacks over (val_loss, val_accuracy) per epoch: learning rates, and the last epoch."""
+    import keras
+
+    from cxr_core.training.fit import _callbacks
+
+    callbacks = keras.callbacks.CallbackList(_callbacks(config, keras.callbacks.Callback()), model=model)
+    callbacks.on_train_begin()
+    rates = []
+    for epoch, (val_loss, val_accuracy) in enumerate(history):
+        callbacks.on_epoch_begin(epoch)
+        rates.append(float(model.optimizer.learning_rate))
+        # The training loss never stops falling.
+        callbacks.on_epoch_end(epoch, {"loss": 1 / (epoch + 1), "val_loss": val_loss, "val_accuracy": val_accuracy})
+        if model.stop_training:
+            break
+    return rates, epoch + 1
+
+
+# The validation loss is lowest in epoch 2, while the accuracy goes on rising.
+OVERFITTING = [(0.9, 0.5), (0.6, 0.6), (0.7, 0.7), (0.61, 0.8), (0.8, 0.9), (0.9, 0.95), (1.0, 0.99)]
+
+
+@pytest.mark.parametrize(("stop_after", "end"), [(1, 3), (3, 5), (None, 7)])
+def test_early_stopping_counts_epochs_without_a_lower_validation_loss(small_model, stop_after, end):
+    config = make_config("article", stop_after=stop_after)
+    assert rates_and_end(small_model, config, OVERFITTING)[1] == end
+
+
+@pytest.mark.parametrize(("patience", "falls"), [(1, (3, 4, 5, 6)), (2, (4, 6)), (3, (5,))])
+def test_on_a_plateau_of_the_validation_loss_the_rate_falls_to_three_tenths(small_model, patience, falls):
+    rates, _ = rates_and_end(small_model, make_config("article", plateau_patience=patience), OVERFITTING)
+    expected = [0.1 * 0.3 ** sum(epoch > fall for fall in falls) for epoch in range(1, 8)]
+    np.testing.assert_allclose(rates, expected, rtol=1e-5)
+
+
+def test_under_the_cosine_schedule_every_epoch_has_the_rate_of_its_number(small_model):
+    config = make_config("article", schedule="cosine", epochs=7)
+    rates, _ = rates_and_end(small_model, config, OVERFITTING)
+    np.testing.assert_allclose(rates, [cosine_rate(config, epoch) for epoch in range(7)], rtol=1e-6)
+
+
+def test_the_weights_are_averaged_before_the_best_ones_are_kept():
+    import keras
+
+    from cxr_core.training.fit import _build_optimizer, _callbacks
+
+    config, recorder = make_config("article", weight_average=0.9, learning_rate=0.02), keras.callbacks.Callback()
+    first, second, *_ = _callbacks(config, recorder)
+    assert isinstance(first, keras.callbacks.SwapEMAWeights) and first.swap_on_epoch
+    assert second is recorder
+    averaging, plain = _build_optimizer(config), _build_optimizer(make_config("article", learning_rate=0.02))
+    assert (averaging.use_ema, averaging.ema_momentum, plain.use_ema) == (True, 0.9, False)
+    assert float(averaging.learning_rate) == float(plain.learning_rate) == pytest.approx(0.02)
