@@ -1,7 +1,7 @@
-"""What a classifier answers when a picture wears the greys and the sharpness of another class.
+"""What a classifier answers when an image wears the greys and the sharpness of another class.
 
-Neither is a disease: a classifier that changes its answer has been reading file history. Validation pictures are
-used, so that the figure may choose a recipe; the pictures lent from are training pictures.
+Neither is a disease: a classifier that changes its answer has been reading file history. Validation images are
+used, so that the figure may choose a recipe; the images lent from are training images.
 """
 
 import argparse
@@ -12,22 +12,22 @@ import pandas as pd
 
 from benchmarks.reporting import four_digits, print_table, write_result
 from cxr_core.data.prepared_images import prepare_images
-from cxr_core.imaging.augmentation import match_greys, match_sharpness
+from cxr_core.imaging.augmentation import match_histogram, match_spectrum
 from cxr_core.inference.classifier import load_classifier
 
 _LENT = {
     "nothing": lambda image, other: image,
-    "greys": match_greys,
-    "sharpness": match_sharpness,
-    "both": lambda image, other: match_greys(match_sharpness(image, other), other),
+    "greys": match_histogram,
+    "sharpness": match_spectrum,
+    "both": lambda image, other: match_histogram(match_spectrum(image, other), other),
 }
 
 
 def swapped_answers(run, *, seed=0):
-    """Ask a run's classifier about its validation pictures, as they are and with what another class lends.
+    """Ask a run's classifier about its validation images, as they are and with what another class lends.
 
     Args:
-        run: Path of a run folder with `split.csv`; its pictures must be at hand.
+        run: Path of a run folder with `split.csv`; its images must be at hand.
         seed: int, of who lends to whom.
 
     Returns:

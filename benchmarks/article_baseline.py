@@ -1,4 +1,4 @@
-"""The article's way of answering one picture, as plain steps: the side every figure is compared with.
+"""The article's way of answering one image, as plain steps: the side every figure is compared with.
 
 `python -m benchmarks.article_baseline --model FOLDER FILE` is its fresh process: load, prepare, predict.
 """
@@ -31,10 +31,10 @@ def prepare_file(path):
     Raises:
         ValueError: OpenCV cannot read the file.
     """
-    picture = cv2.imread(str(path))
-    if picture is None:
+    image = cv2.imread(str(path))
+    if image is None:
         raise ValueError(f"The article's way reads what OpenCV reads; it cannot read a {Path(path).suffix} file.")
-    balanced = np.dstack([balance_channel(channel) for channel in cv2.split(picture)])
+    balanced = np.dstack([balance_channel(channel) for channel in cv2.split(image)])
     grey = cv2.cvtColor(balanced, cv2.COLOR_BGR2GRAY)
     return cv2.resize(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), (SIZE, SIZE))
 
@@ -111,7 +111,7 @@ def explain_upload(data, upload_path, folder):
     """Keep one upload as a file, predict, and explain the likeliest class.
 
     Args:
-        data: bytes of the picture.
+        data: bytes of the image.
         upload_path: Path to keep it at.
         folder: model folder.
 

@@ -17,7 +17,7 @@ _RUNS = {"ours": 5, "article": 2}
 
 
 def measure_fresh(file, model):
-    """Start each side afresh, by turns, with one picture and one model folder (Paths).
+    """Start each side afresh, by turns, with one image and one model folder (Paths).
 
     Returns:
         dict of side to a list of dicts of seconds and peak_mb (million bytes), and how many TensorFlow and

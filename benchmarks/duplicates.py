@@ -1,7 +1,7 @@
 """Which share of duplicates is found, and how many strangers are joined, for each number of points to agree on.
 
-Pictures of one class whose names differ only by further endings stand for duplicates (some are crops of each other).
-Strangers are pictures of two patients, or of two classes: drawn at random from the whole set, and, harder, those that
+Images of one class whose names differ only by further endings stand for duplicates (some are crops of each other).
+Strangers are images of two patients, or of two classes: drawn at random from the whole set, and, harder, those that
 the search itself takes for the most alike. Where no patient is known, two names count as two patients.
 """
 
@@ -18,7 +18,7 @@ import pandas as pd
 
 from benchmarks.reporting import four_digits, write_result
 from cxr_core.data.dataset import scan_dataset
-from cxr_core.data.patient_ids import picture_stem
+from cxr_core.data.patient_ids import image_stem
 from cxr_core.data.prepared_images import prepare_images
 from cxr_core.imaging.preprocessing import Preprocessing
 from cxr_core.splits import duplicates
@@ -68,7 +68,7 @@ def score_threshold(pairs, n, sets):
 
     Args:
         pairs: DataFrame, the pairs that count.
-        n: int, number of pictures.
+        n: int, number of images.
         sets: dict of name to int (M, 2).
 
     Returns:
@@ -82,7 +82,7 @@ def score_threshold(pairs, n, sets):
 
 def _names(table):
     """The class and the name without its endings, per row."""
-    return table["class_name"] + ":" + table["file"].map(picture_stem)
+    return table["class_name"] + ":" + table["file"].map(image_stem)
 
 
 def _print_markdown(rows):
@@ -110,18 +110,18 @@ def main():
         "alike": alike_strangers(table, pairs),
     }
     if not all(map(len, sets.values())):
-        raise SystemExit("Error: the folders must hold pictures whose names differ only by endings, and two patients.")
+        raise SystemExit("Error: the folders must hold images whose names differ only by endings, and two patients.")
     counts = pd.Series(pairs["score"].where(pairs["kind"] != "equal", np.inf))
     rows = {points: score_threshold(pairs[counts >= points], len(table), sets) for points in _THRESHOLDS}
     per_thousand = four_digits(1_000 * seconds / len(table))
     _print_markdown(rows)
-    print(f"{len(table):,} pictures; {', '.join(f'{len(s):,} {name} pairs' for name, s in sets.items())}.")
-    print(f"{len(pairs):,} pairs compared; {per_thousand} s per 1,000 pictures.")
+    print(f"{len(table):,} images; {', '.join(f'{len(s):,} {name} pairs' for name, s in sets.items())}.")
+    print(f"{len(pairs):,} pairs compared; {per_thousand} s per 1,000 images.")
     packages = {package: version(package) for package in ("scikit-learn", "usearch")}
     result = {
         "seed": options.seed,
         "further_packages": packages,
-        "pictures": len(table),
+        "images": len(table),
         "pairs": {name: len(s) for name, s in sets.items()},
         "compared": len(pairs),
         "seconds_per_1000": per_thousand,

@@ -30,7 +30,7 @@ from cxr_core.runs.run import Run
 
 CURVES = ["loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"]
 SETTINGS = {
-    "quick": ("start=shipped", "batch_size=8", "epochs=30", "stop_after=30"),
+    "quick": ("start=shipped", "batch_size=8", "epochs=30", "early_stopping_patience=30"),
     "finetune": ("start=shipped", "batch_size=8", "epochs=8", "preprocessing.size=96", "train_from=block_16_expand"),
 }
 _PATIENCE_SECONDS = 600
@@ -178,7 +178,7 @@ def _print_target(target):
 
 
 def _measure_ray(seeds=(0, 1, 2, 3)):
-    config = replace(config_for("quick", "/"), epochs=60, stop_after=None)
+    config = replace(config_for("quick", "/"), epochs=60, early_stopping_patience=None)
     with tempfile.TemporaryDirectory(prefix="cxr-lab-faults-") as home:
         config = replace(config, roots=(str(draw_demo_data(Path(home) / "drawings", images_per_class=16)),))
         whole = []

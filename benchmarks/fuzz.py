@@ -1,7 +1,7 @@
 """Broken files by the thousand: real ones with bytes changed, cut, repeated or joined, decoded under limits.
 
 Every tenth is sent to the HTTP interface, whole or with its form broken, too. Each worker process has a limit on
-its memory; a file that ends it, takes over five seconds, raises anything but `UnreadablePicture` or is answered with a
+its memory; a file that ends it, takes over five seconds, raises anything but `UnreadableImage` or is answered with a
 server's error is a finding.
 """
 
@@ -25,7 +25,7 @@ from benchmarks.reporting import judge_target, print_table, write_result
 from cxr_core.config import SHIPPED_MODEL_DIR
 from cxr_core.data.phantoms import draw_phantom
 from cxr_core.http_api import build_api
-from cxr_core.imaging.reader import UnreadablePicture, open_picture
+from cxr_core.imaging.reader import UnreadableImage, open_image
 from cxr_core.inference.classifier import load_classifier
 
 SECONDS = 5.0
@@ -38,7 +38,7 @@ _DICOM_FILES = Path(pydicom.__file__).parent / "data" / "test_files"
 
 
 def seeds():
-    """Return whole files as bytes: drawings in every format, and the pictures that pydicom ships."""
+    """Return whole files as bytes: drawings in every format, and the images that pydicom ships."""
     grey = Image.fromarray(draw_phantom("covid", np.random.default_rng(0)))
     files = []
     for image in (grey, grey.convert("RGB")):
@@ -89,9 +89,9 @@ def try_batch(seed, count):
 
 def _decode(data):
     try:
-        open_picture(data)
+        open_image(data)
         return "read"
-    except UnreadablePicture:
+    except UnreadableImage:
         return "refused with a sentence"
 
 

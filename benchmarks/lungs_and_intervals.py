@@ -1,4 +1,4 @@
-"""Lung regions per second on real pictures, and seconds for 2,000 bootstrap resamples of 500 predictions."""
+"""Lung regions per second on real images, and seconds for 2,000 bootstrap resamples of 500 predictions."""
 
 import argparse
 import time
@@ -38,7 +38,7 @@ def main():
     ]
     for target in targets:
         print(f"{target['what']}: {target['value']} ({target['target']}: {'met' if target['met'] else 'missed'})")
-    print(f"lungs found in {found:.1%} of {len(images)} pictures")
+    print(f"lungs found in {found:.1%} of {len(images)} images")
     write_result("lungs_and_intervals", {"images": len(images), "found": four_digits(found), "targets": targets})
 
 

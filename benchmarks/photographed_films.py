@@ -12,7 +12,7 @@ import numpy as np
 
 from benchmarks.reporting import judge_target, print_table, write_result
 from cxr_core.imaging.photo_detection import FILM_SIDES, count_film_sides
-from cxr_core.imaging.reader import PICTURE_ENDINGS, UnreadablePicture, read_picture
+from cxr_core.imaging.reader import IMAGE_ENDINGS, UnreadableImage, read_image
 
 SURROUNDINGS = {"dark room": (25, 70), "light box": (190, 250), "grey wall": (90, 160)}
 _WIDTH = 700
@@ -39,32 +39,32 @@ def draw_photograph(radiograph, surroundings, rng):
     aslant = cv2.getPerspectiveTransform(corners, moved)
     clouds = cv2.resize(rng.normal(0, 6, (6, 6)).astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
     is_film = cv2.warpPerspective(np.ones_like(film), aslant, (width, height))
-    picture = (rng.uniform(*SURROUNDINGS[surroundings]) + clouds) * (1 - is_film)
-    picture += cv2.warpPerspective(film, aslant, (width, height)) * is_film
+    image = (rng.uniform(*SURROUNDINGS[surroundings]) + clouds) * (1 - is_film)
+    image += cv2.warpPerspective(film, aslant, (width, height)) * is_film
     y, x = np.mgrid[0 : 1 : 1j * height, 0 : 1 : 1j * width]
     lamp = rng.uniform(0.2, 0.8, 2)
-    picture *= 1 - rng.uniform(0.1, 0.4) * ((x - lamp[0]) ** 2 + (y - lamp[1]) ** 2)
-    picture = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.5, 1.5)) + rng.normal(0, rng.uniform(1, 4), picture.shape)
-    picture = np.clip(picture, 0, 255).astype(np.uint8)
-    jpeg = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(60, 95))])[1]
+    image *= 1 - rng.uniform(0.1, 0.4) * ((x - lamp[0]) ** 2 + (y - lamp[1]) ** 2)
+    image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.5, 1.5)) + rng.normal(0, rng.uniform(1, 4), image.shape)
+    image = np.clip(image, 0, 255).astype(np.uint8)
+    jpeg = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(60, 95))])[1]
     return cv2.imdecode(jpeg, cv2.IMREAD_GRAYSCALE)
 
 
 def measure(folders, every=6):
-    """Count on all pictures in some folders, and on a drawn photograph of every sixth; returns the result, a dict."""
+    """Count on all images in some folders, and on a drawn photograph of every sixth; returns the result, a dict."""
     rng, wrong, found = np.random.default_rng(0), {}, {name: [0, 0] for name in SURROUNDINGS}
     for folder in folders:
-        files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in PICTURE_ENDINGS)
+        files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_ENDINGS)
         wrong[folder.name] = [0, 0]
         for number, path in enumerate(files):
             try:
-                picture = read_picture(path)
-            except UnreadablePicture:
+                image = read_image(path)
+            except UnreadableImage:
                 continue
-            wrong[folder.name][0] += int(count_film_sides(picture) >= FILM_SIDES)
+            wrong[folder.name][0] += int(count_film_sides(image) >= FILM_SIDES)
             wrong[folder.name][1] += 1
             if number % every == 0:
-                grey = picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
+                grey = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
                 kind = tuple(SURROUNDINGS)[rng.integers(len(SURROUNDINGS))]
                 eight_bits = grey if grey.dtype == np.uint8 else (grey >> 8).astype(np.uint8)
                 photograph = draw_photograph(eight_bits, kind, rng)

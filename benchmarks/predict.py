@@ -35,8 +35,8 @@ from cxr_core.classes import KNOWN_CLASSES
 from cxr_core.config import SHIPPED_MODEL_DIR
 from cxr_core.data.phantoms import draw_phantom
 from cxr_core.imaging.preprocessing import Preprocessing
-from cxr_core.imaging.reader import decode_picture
-from cxr_core.inference.batch_prediction import answer_many
+from cxr_core.imaging.reader import decode_image
+from cxr_core.inference.batch_prediction import predict_batch
 from cxr_core.inference.classifier import load_classifier
 from cxr_core.inference.image_sources import path_sources
 from cxr_core.inference.selective_prediction import answer_upload
@@ -57,7 +57,7 @@ def answer_ours(data, model, _scratch):
     """
     classifier = open_classifier(model)
     start = time.perf_counter()
-    classifier.predict_picture(data, article_baseline.MAP_LAYER)
+    classifier.predict_image(data, article_baseline.MAP_LAYER)
     map_seconds, start = time.perf_counter() - start, time.perf_counter()
     answer = answer_upload(classifier, data, article_baseline.MAP_LAYER)
     overlay = answer.overlay(classifier, answer.prediction.label, alpha=article_baseline.ALPHA)
@@ -65,7 +65,7 @@ def answer_ours(data, model, _scratch):
     overlay_seconds = time.perf_counter() - start
     plain = Preprocessing(scaling=classifier.card.preprocessing.scaling)
     same = replace(classifier, card=replace(classifier.card, preprocessing=plain, temperature=1.0))
-    probabilities = same.predict(plain.image_u8(answer.prediction.picture)[None])[0].tolist()
+    probabilities = same.predict(plain.image_u8(answer.prediction.image)[None])[0].tolist()
     return {"map": map_seconds, "overlay": overlay_seconds, "probabilities": probabilities}
 
 
@@ -121,9 +121,9 @@ def draw_uploads(folder):
     """Draw phantoms of every class, 512 pixels a side, into a folder; return their Paths."""
     paths = []
     for number in range(DRAWN):
-        picture = draw_phantom(tuple(KNOWN_CLASSES)[number % 3], np.random.default_rng(number))
+        image = draw_phantom(tuple(KNOWN_CLASSES)[number % 3], np.random.default_rng(number))
         paths.append(Path(folder) / f"phantom-{number:02d}.png")
-        paths[-1].write_bytes(cv2.imencode(".png", cv2.resize(picture, (PHANTOM_SIDE, PHANTOM_SIDE)))[1].tobytes())
+        paths[-1].write_bytes(cv2.imencode(".png", cv2.resize(image, (PHANTOM_SIDE, PHANTOM_SIDE)))[1].tobytes())
     return paths
 
 
@@ -140,7 +140,7 @@ def warm_part(paths, model):
     probabilities = [np.array([a["probabilities"] for a in of_side]) for of_side in answers.values()]
     difference = float(np.abs(probabilities[0] - probabilities[1]).max())
     targets.append(judge_target("warm, difference in probability", difference, below=SAME_ANSWER))
-    sizes = sorted({"x".join(map(str, decode_picture(data).shape[1::-1])) for data in uploads})
+    sizes = sorted({"x".join(map(str, decode_image(data).shape[1::-1])) for data in uploads})
     return {"milliseconds": result, "width_x_height": sizes, "targets": targets}
 
 
@@ -161,12 +161,12 @@ def fresh_part(paths, model):
 
 
 def batch_part(paths, model):
-    """Answers with gate to 500 files, pictures per second."""
+    """Answers with gate to 500 files, images per second."""
     classifier = open_classifier(model)
     sources = [source for number in range(BATCH) for source in path_sources(paths[number % len(paths)])]
-    answer_many(classifier, sources[:WARM_UP_CALLS])
+    predict_batch(classifier, sources[:WARM_UP_CALLS])
     start = time.perf_counter()
-    answer_many(classifier, sources)
+    predict_batch(classifier, sources)
     rate = BATCH / (time.perf_counter() - start)
     return {"images_per_second": rate, "targets": [judge_target("batch, images per second", rate, at_least=60)]}
 
@@ -207,7 +207,7 @@ def _show(name, result):
 def main():
     """Measure, print and write; parts that are not measured now keep what was measured before."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.predict", description=__doc__.splitlines()[0])
-    parser.add_argument("files", metavar="FILE", nargs="*", type=Path, help="pictures (default: drawn phantoms)")
+    parser.add_argument("files", metavar="FILE", nargs="*", type=Path, help="images (default: drawn phantoms)")
     parser.add_argument("--model", type=Path, default=SHIPPED_MODEL_DIR, help="folder (default: the shipped model)")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), help="parts to measure (default: all)")
     options = parser.parse_args()

@@ -10,19 +10,19 @@ import numpy as np
 from benchmarks.article_baseline import prepare_file
 from benchmarks.reporting import SUMMARY_HEADER, four_digits, print_table, summarize, summary_row, write_result
 from cxr_core.imaging.preprocessing import Preprocessing
-from cxr_core.imaging.reader import UnreadablePicture, decode_picture, is_dicom, is_picture_file, read_picture
+from cxr_core.imaging.reader import UnreadableImage, decode_image, is_dicom, is_image_file, read_image
 
 # As many as cxr_core.data.prepared_images takes.
 OUR_THREADS = 3
 
 
 def draw_sample(folder, n, seed):
-    """Draw `n` pictures, or all there are, that both sides can read; reading them warms the disk cache.
+    """Draw `n` images, or all there are, that both sides can read; reading them warms the disk cache.
 
     Returns:
         list of Path.
     """
-    paths = sorted(path for path in folder.rglob("*") if path.is_file() and is_picture_file(path))
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and is_image_file(path))
     sample = []
     for position in np.random.default_rng(seed).permutation(len(paths)):
         if len(sample) == n:
@@ -30,15 +30,15 @@ def draw_sample(folder, n, seed):
         if _both_read(paths[position]):
             sample.append(paths[position])
     if not sample:
-        raise SystemExit("Error: the folder must hold pictures; not one was found that both sides can read.")
+        raise SystemExit("Error: the folder must hold images; not one was found that both sides can read.")
     return sample
 
 
 def _both_read(path):
     data = path.read_bytes()
     try:
-        decode_picture(data)
-    except UnreadablePicture:
+        decode_image(data)
+    except UnreadableImage:
         return False
     return not is_dicom(data)
 
@@ -52,13 +52,13 @@ def prepare_ours(paths):
     """Return uint8 (N, 224, 224): three at a time, nothing kept on disk."""
     preprocessing = Preprocessing()
     with ThreadPoolExecutor(OUR_THREADS) as pool:
-        return np.stack(list(pool.map(lambda path: preprocessing.image_u8(read_picture(path)), paths)))
+        return np.stack(list(pool.map(lambda path: preprocessing.image_u8(read_image(path)), paths)))
 
 
 def main():
     """Measure, print and write; exit with 1 if the two sides' pixels differ."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.preprocessing", description=__doc__)
-    parser.add_argument("folder", metavar="DIR", type=Path, help="folder of pictures, sub-folders included")
+    parser.add_argument("folder", metavar="DIR", type=Path, help="folder of images, sub-folders included")
     parser.add_argument("--images", type=int, default=600, help="size of the sample (default: 600)")
     parser.add_argument("--rounds", type=int, default=3, help="rounds per side (default: 3)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the sample (default: 0)")

@@ -1,6 +1,6 @@
-"""Seconds and peak memory of each step on 1,000, 10,000 and 100,000 pictures, each step in a fresh process.
+"""Seconds and peak memory of each step on 1,000, 10,000 and 100,000 images, each step in a fresh process.
 
-The pictures are drawn, small and all different; what grows with their number is measured, not their decoding.
+The images are drawn, small and all different; what grows with their number is measured, not their decoding.
 They lie in the system's file cache, having just been written.
 """
 
@@ -26,7 +26,7 @@ _SIZES = (1_000, 10_000, 100_000)
 _CLASSES = ("normal", "covid", "virus")
 _BLOCK = 500
 _PROJECT_DIR = Path(__file__).resolve().parent.parent
-_CURVE = _PROJECT_DIR / "docs" / "pictures" / "scale.png"
+_CURVE = _PROJECT_DIR / "docs" / "images" / "scale.png"
 
 
 def scan(folder):
@@ -52,15 +52,15 @@ def split(folder):
 
 
 def measure(folder):
-    """Measure brightness, sharpness, frames, text and the rest of every picture."""
+    """Measure brightness, sharpness, frames, text and the rest of every image."""
     from cxr_core.data.dataset import scan_dataset
-    from cxr_core.data.property_table import measure_pictures
+    from cxr_core.data.property_table import measure_images
 
-    return partial(measure_pictures, scan_dataset(folder).table)
+    return partial(measure_images, scan_dataset(folder).table)
 
 
 def prepare(folder):
-    """Decode and prepare every picture as the duplicates are looked for in."""
+    """Decode and prepare every image as the duplicates are looked for in."""
     from cxr_core.data.dataset import scan_dataset
     from cxr_core.data.prepared_images import prepare_images
     from cxr_core.imaging.preprocessing import Preprocessing
@@ -69,7 +69,7 @@ def prepare(folder):
 
 
 def duplicates(folder):
-    """Look for near copies among prepared pictures."""
+    """Look for near copies among prepared images."""
     from cxr_core.splits.duplicates import find_duplicates
 
     return partial(find_duplicates, prepare(folder)())
@@ -87,13 +87,13 @@ STEPS = {
 }
 
 
-def draw_pictures(folder, n, seed):
-    """Draw `n` pictures in three classes, two to a patient in two of them, with as many processes as cores.
+def draw_images(folder, n, seed):
+    """Draw `n` images in three classes, two to a patient in two of them, with as many processes as cores.
 
     Args:
         folder: Path; gets the sub-folders normal, covid and virus.
         n: int.
-        seed: int; the same seed draws the same pictures.
+        seed: int; the same seed draws the same images.
     """
     for name in _CLASSES:
         (folder / name).mkdir(parents=True)
@@ -111,19 +111,19 @@ def _draw_block(folder, seed, numbers):
         name = {"normal": f"IM-{patient:06d}-{i:06d}", "covid": f"covid-{i:06d}"}.get(
             class_name, f"person{patient}_virus_{i}"
         )
-        picture = _draw_picture(class_name, np.random.default_rng((seed, i)))
-        (folder / class_name / f"{name}.{ending}").write_bytes(cv2.imencode(f".{ending}", picture)[1].tobytes())
+        image = _draw_image(class_name, np.random.default_rng((seed, i)))
+        (folder / class_name / f"{name}.{ending}").write_bytes(cv2.imencode(f".{ending}", image)[1].tobytes())
 
 
-def _draw_picture(class_name, rng):
+def _draw_image(class_name, rng):
     """Turn, shift, shade and roughen one of a few drawings: uint8 (H, W), sides 64 to 96 pixels."""
     drawing = _drawings(class_name)[rng.integers(16)]
     height, width = (int(side) for side in rng.integers(64, 97, 2))
     turn = cv2.getRotationMatrix2D((64, 64), rng.uniform(-15, 15), rng.uniform(0.8, 1.25))
     turn[:, 2] += rng.uniform(-12, 12, 2)
-    picture = cv2.resize(cv2.warpAffine(drawing, turn, (128, 128), borderMode=cv2.BORDER_REPLICATE), (width, height))
+    image = cv2.resize(cv2.warpAffine(drawing, turn, (128, 128), borderMode=cv2.BORDER_REPLICATE), (width, height))
     shade = cv2.resize(rng.uniform(0.4, 1.3, (6, 6)), (width, height), interpolation=cv2.INTER_CUBIC)
-    return np.clip(picture * shade + rng.normal(0, 6, picture.shape), 0, 255).astype(np.uint8)
+    return np.clip(image * shade + rng.normal(0, 6, image.shape), 0, 255).astype(np.uint8)
 
 
 @lru_cache
@@ -169,7 +169,7 @@ def _run_step(name, folder, result):
 
 
 def _print_markdown(sizes):
-    print(f"| step | {' | '.join(f'{n:,} pictures' for n in sizes)} |")
+    print(f"| step | {' | '.join(f'{n:,} images' for n in sizes)} |")
     print(f"|---|{'---:|' * len(sizes)}")
     for name in STEPS:
         print(f"| {name} | {' | '.join(_cell(sizes[n][name]) for n in sizes)} |")
@@ -180,7 +180,7 @@ def _cell(step):
 
 
 def draw_curve(sizes, path):
-    """Draw each step's processor seconds against the number of pictures, both in powers of ten, as a PNG file."""
+    """Draw each step's processor seconds against the number of images, both in powers of ten, as a PNG file."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -194,7 +194,7 @@ def draw_curve(sizes, path):
     for power, style in ((1, "--"), (2, ":")):
         label = "in proportion" if power == 1 else "with the square"
         axes.loglog([first, last], [start, start * (last / first) ** power], style, color="grey", label=label)
-    axes.set(xlabel="Pictures", ylabel="Processor seconds", title="What a data set costs, step by step")
+    axes.set(xlabel="Images", ylabel="Processor seconds", title="What a data set costs, step by step")
     axes.legend(fontsize=8, ncols=2)
     figure.tight_layout()
     figure.savefig(path)
@@ -212,18 +212,18 @@ def main():
     options = parser.parse_args()
     if options.step:
         return _run_step(options.step, options.folder, options.result)
-    kept = read_json(RESULTS_DIR / "scale.json")["pictures"] if options.steps else {}
+    kept = read_json(RESULTS_DIR / "scale.json")["images"] if options.steps else {}
     sizes = {}
     for n in (n for n in _SIZES if n <= options.largest):
         with tempfile.TemporaryDirectory(prefix="cxr-lab-scale-") as home:
-            folder = Path(home) / "pictures"
-            draw_pictures(folder, n, options.seed)
+            folder = Path(home) / "images"
+            draw_images(folder, n, options.seed)
             # A first scan in any case: every other step opens what it left.
             measured = {name: measure_step(name, folder, home) for name in STEPS if _is_due(name, options.steps)}
             sizes[n] = kept.get(str(n), {}) | measured
     _print_markdown(sizes)
     packages = {package: version(package) for package in ("pandas", "pyarrow", "scikit-learn")}
-    write_result("scale", {"seed": options.seed, "further_packages": packages, "pictures": sizes})
+    write_result("scale", {"seed": options.seed, "further_packages": packages, "images": sizes})
     draw_curve(sizes, _CURVE)
 
 

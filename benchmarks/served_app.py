@@ -38,7 +38,7 @@ _PATIENCE = 300 * _MILLISECONDS
 
 
 def measure_memory(uploads, _model):
-    """Open every page, then upload 50 pictures; return a dict of MB after each step, and the targets."""
+    """Open every page, then upload 50 images; return a dict of MB after each step, and the targets."""
 
     async def run(app):
         steps = {"started": app.memory_mb()}
@@ -59,7 +59,7 @@ def measure_memory(uploads, _model):
 
 
 def measure_soak(uploads, _model):
-    """Upload 500 pictures, each in a new session; return MB every 50 uploads, and the targets."""
+    """Upload 500 images, each in a new session; return MB every 50 uploads, and the targets."""
 
     async def run(app):
         steps, page = {}, await app.open_page()
@@ -109,7 +109,7 @@ async def _at_once(upload, sessions, paths):
 
 
 async def _answer_on_wire(visitor, path):
-    """Upload a picture; return (seconds until all of its answer has come, its heading)."""
+    """Upload an image; return (seconds until all of its answer has come, its heading)."""
     start = time.perf_counter()
     elements = await visitor.upload(path.name, path.read_bytes())
     seconds = time.perf_counter() - start
@@ -156,7 +156,7 @@ class _App:
         await page.wait_for_selector(_IDLE)
 
     async def upload(self, page, path):
-        """Upload a picture in a new session; return (seconds until its answer is seen, its heading)."""
+        """Upload an image in a new session; return (seconds until its answer is seen, its heading)."""
         await self.visit(page, "predict")
         await page.get_by_test_id("stFileUploaderDropzone").first.wait_for()
         start = time.perf_counter()

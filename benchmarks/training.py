@@ -200,7 +200,7 @@ def main():
     parser.add_argument("--quick-look", action="store_true", help="a few batches, one round, one epoch; no result file")
     options = parser.parse_args()
     batches, rounds, seeds = options.batches, options.rounds, options.seeds
-    few, fewer = ((), ()) if not options.quick_look else (("epochs=1",), ("epochs=1", "copies=1"))
+    few, fewer = ((), ()) if not options.quick_look else (("epochs=1",), ("epochs=1", "cached_augmentations=1"))
     if options.quick_look:
         batches, rounds, seeds = 3, 1, min(1, seeds)
     start = () if _imagenet_at_hand() else ("start=shipped",)

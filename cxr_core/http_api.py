@@ -27,7 +27,7 @@ from starlette.requests import ClientDisconnect
 
 from cxr_core.config import MAX_FILE_BYTES, NOTICE
 from cxr_core.imaging.display import SCREEN_SIDE, png_bytes, shrink
-from cxr_core.inference.batch_prediction import answer_many
+from cxr_core.inference.batch_prediction import predict_batch
 from cxr_core.inference.image_sources import Source
 
 MAX_FILES = 100
@@ -50,10 +50,10 @@ log = logging.getLogger(__name__)
 
 
 class Nearest(BaseModel):
-    """A training picture that is near by the network's features."""
+    """A training image that is near by the network's features."""
 
     class_name: str = Field(alias="class")
-    similarity: float = Field(ge=-1.0001, le=1.0001, description="Cosine; 1 is the same picture.")
+    similarity: float = Field(ge=-1.0001, le=1.0001, description="Cosine; 1 is the same image.")
 
 
 class Wanted(BaseModel):
@@ -91,7 +91,7 @@ class Health(BaseModel):
     status: Literal["ok"]
     model: str
     classes: list[str]
-    gate: bool = Field(description="Whether pictures that are no chest radiograph are refused.")
+    gate: bool = Field(description="Whether images that are no chest radiograph are refused.")
     notice: str
 
 
@@ -179,7 +179,7 @@ def build_api(classifier, *, token=None):
         request: Request,
         wanted: Annotated[Wanted, Query()],
     ) -> list[Row]:
-        """Classify pictures: one row per file, in the order sent. A file that cannot be read does not stop the rest."""
+        """Classify images: one row per file, in the order sent. A file that cannot be read does not stop the rest."""
         async with slots:
             files = await _read_files(request)
             return [await anyio.to_thread.run_sync(_answer_file, classifier, *file, wanted.overlay) for file in files]
@@ -251,7 +251,7 @@ async def _read_files(request):
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "multipart/form-data":
-        raise HTTPException(415, f"Send the pictures as multipart/form-data, each as a part named {_FIELD}.")
+        raise HTTPException(415, f"Send the images as multipart/form-data, each as a part named {_FIELD}.")
     parser = _InMemoryParser(request.headers, request.stream(), max_files=MAX_FILES, max_fields=0)
     try:
         with anyio.fail_after(READ_SECONDS):
@@ -262,7 +262,7 @@ async def _read_files(request):
         raise HTTPException(422, f"The form cannot be read. {_LIMITS} Other fields are not known.") from error
     files = [(part.filename, part.file.read()) for name, part in form.multi_items() if name == _FIELD]
     if not files or len(files) < len(form.multi_items()):
-        raise HTTPException(422, f"Send at least one picture, each as a file in a part named {_FIELD}.")
+        raise HTTPException(422, f"Send at least one image, each as a file in a part named {_FIELD}.")
     return files
 
 
@@ -270,11 +270,11 @@ def _answer_file(classifier, name, data, with_overlay):
     """Return the row of one file, as the command line gives it, with an overlay where it is wanted."""
 
     def draw(_number, answer):
-        small = replace(answer.prediction, picture=shrink(answer.prediction.picture, SCREEN_SIDE))
+        small = replace(answer.prediction, image=shrink(answer.prediction.image, SCREEN_SIDE))
         overlay = replace(answer, prediction=small).overlay(classifier, small.label)
         return base64.b64encode(png_bytes(overlay)).decode("ascii")
 
-    (item,) = answer_many(classifier, [Source(name, lambda: data)], keep=draw if with_overlay else None)
+    (item,) = predict_batch(classifier, [Source(name, lambda: data)], keep=draw if with_overlay else None)
     return item.row | ({"overlay_png": item.kept} if item.kept else {})
 
 

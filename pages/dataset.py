@@ -1,4 +1,4 @@
-"""What is in a data set: counts, sizes, average pictures, samples."""
+"""What is in a data set: counts, sizes, average images, samples."""
 
 import numpy as np
 import pandas as pd
@@ -7,12 +7,17 @@ import streamlit as st
 from cxr_core.classes import class_label
 from cxr_core.data.dataset import size_statistics
 from cxr_core.data.sampling import sample_rows, stratified_rows
-from cxr_core.plots.dataset import class_count_figure, giveaway_figure, grey_histogram_figure, size_scatter_figure
+from cxr_core.plots.dataset import (
+    class_count_figure,
+    grey_histogram_figure,
+    size_scatter_figure,
+    spurious_correlations_figure,
+)
 from ui.common.components import download_table, page_header, show_figure
-from ui.common.dataset_analysis import average_pictures, giveaway, grouping, may_examine
+from ui.common.dataset_analysis import average_images, correlations, grouping, may_analyse
 from ui.common.dataset_picker import choose_dataset, demo_note
 from ui.common.markdown import plain_name
-from ui.common.thumbnails import show_pictures
+from ui.common.thumbnails import show_images
 
 MARKS, TABLE_ROWS = 5_000, 1_000
 page_header("Dataset", "What is in the images, and how the classes differ in ways that are no disease.")
@@ -22,7 +27,7 @@ table = dataset.table
 statistics = size_statistics(table)
 
 columns = st.columns(4)
-columns[0].metric("Images", f"{len(table):,}", border=True, help="Pictures that can be read.")
+columns[0].metric("Images", f"{len(table):,}", border=True, help="Images that can be read.")
 columns[1].metric("Classes", len(dataset.classes), border=True, help="One folder each.")
 columns[2].metric(
     "Known patients",
@@ -37,16 +42,16 @@ columns[3].metric(
     help="Listed at the end of this page; all others still work.",
 )
 
-may_look = may_examine(dataset)
+may_look = may_analyse(dataset)
 if may_look:
-    answer = giveaway(dataset, grouping(dataset))
+    answer = correlations(dataset, grouping(dataset))
     st.subheader("What gives the class away", help="A model that sees facts about the files, and no lungs at all.")
     left, right = st.columns([2, 3])
     with left:
         st.markdown("\n".join(f"- {sentence}" for sentence in answer.sentences))
         st.caption(" ".join(answer.notes))
     with right:
-        show_figure(giveaway_figure(answer))
+        show_figure(spurious_correlations_figure(answer))
 
 left, right = st.columns(2)
 with left:
@@ -55,27 +60,27 @@ with right:
     some = table.iloc[stratified_rows(table["class_name"], MARKS, np.random.default_rng(0))]
     show_figure(size_scatter_figure(some))
     if len(some) < len(table):
-        st.caption(f"{len(some):,} of {len(table):,} pictures, drawn so that every class keeps its share.")
+        st.caption(f"{len(some):,} of {len(table):,} images, drawn so that every class keeps its share.")
 
-st.subheader("Picture sizes in pixels", help="Where one class has its own sizes, size alone gives it away.")
+st.subheader("Image sizes in pixels", help="Where one class has its own sizes, size alone gives it away.")
 sizes = statistics.rename(index=class_label, columns=lambda c: c.replace("_", " ")).rename_axis("class")
 st.dataframe(sizes, width="stretch")
 
 st.subheader("Samples")
 if "sample_seed" not in st.session_state:
     st.session_state["sample_seed"] = 0
-if st.button("Show others", icon=":material/shuffle:", help="Draw six other pictures of each class."):
+if st.button("Show others", icon=":material/shuffle:", help="Draw six other images of each class."):
     st.session_state["sample_seed"] += 1
 chosen = sample_rows(table["class_name"], 6, np.random.default_rng(st.session_state["sample_seed"]))
 for name in dataset.classes:
     rows = table.iloc[chosen[name]]
     st.markdown(f"**{plain_name(class_label(name))}**")
     captions = [f"{w} × {h}" for w, h in zip(rows["width"], rows["height"], strict=True)]
-    show_pictures(rows["path"].tolist(), captions)
+    show_images(rows["path"].tolist(), captions)
 
 if may_look:
-    st.subheader("Average picture and grey values", help="After the article's preprocessing, 224 × 224 pixels.")
-    averages, histograms = average_pictures(dataset, grouping(dataset))
+    st.subheader("Average image and grey values", help="After the article's preprocessing, 224 × 224 pixels.")
+    averages, histograms = average_images(dataset, grouping(dataset))
     left, right = st.columns(2)
     with left:
         for column, name in zip(st.columns(len(dataset.classes)), dataset.classes, strict=True):

@@ -25,7 +25,7 @@ view = st.segmented_control(
     ["Summary", "Confidence", "Threshold", "Errors"],
     default="Summary",
     help="Summary: all figures. Confidence: calibration and abstention. Threshold: one class against the rest. "
-    "Errors: the pictures behind the figures.",
+    "Errors: the images behind the figures.",
 )
 if view == "Confidence":
     show_confidence(metrics, predictions, folder)

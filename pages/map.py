@@ -1,15 +1,15 @@
-"""All pictures laid out so that like lies near like."""
+"""All images laid out so that like lies near like."""
 
 import streamlit as st
 
 from cxr_core.plots.dataset import map_figure
 from ui.common.components import one_page, page_header
 from ui.common.curation import offer_undo
-from ui.common.dataset_analysis import grouping, picture_map
+from ui.common.dataset_analysis import grouping, image_map
 from ui.common.dataset_picker import choose_dataset, demo_note
 from ui.common.markdown import plain_name
 from ui.common.thumbnails import show_large
-from ui.data.gallery import picture_gallery
+from ui.data.gallery import image_gallery
 from ui.data.plot_hover import hovered_row
 
 page_header(
@@ -19,9 +19,9 @@ dataset = choose_dataset()
 demo_note(dataset)
 offer_undo(dataset)
 table = grouping(dataset).table
-rows, xy = picture_map(dataset, table)
+rows, xy = image_map(dataset, table)
 if len(rows) < len(table):
-    st.caption(f"{len(rows):,} of {len(table):,} pictures, drawn so that every class keeps its share.")
+    st.caption(f"{len(rows):,} of {len(table):,} images, drawn so that every class keeps its share.")
 left, right = st.columns([4, 1])
 event = left.plotly_chart(
     map_figure(xy, table.iloc[rows]),
@@ -37,7 +37,7 @@ event = left.plotly_chart(
 def show_hovered():
     row = hovered_row("map")
     if row is None:
-        st.caption("Rest the mouse on a mark: its picture appears here.")
+        st.caption("Rest the mouse on a mark: its image appears here.")
     else:
         show_large(table.iloc[int(row)])
 
@@ -46,8 +46,8 @@ with right:
     show_hovered()
 selected = [point["customdata"] for point in event.selection.points]
 if not selected:
-    st.info("Click a mark to see its picture, or draw around some to see them all.", icon=":material/lasso_select:")
+    st.info("Click a mark to see its image, or draw around some to see them all.", icon=":material/lasso_select:")
     st.stop()
 st.subheader(f"{len(selected):,} selected")
 page = one_page(table.iloc[selected], 24, "map_page")
-picture_gallery(dataset, page, [f"{plain_name(r.file, 40)}, {r.width} × {r.height}" for r in page.itertuples()], "map")
+image_gallery(dataset, page, [f"{plain_name(r.file, 40)}, {r.width} × {r.height}" for r in page.itertuples()], "map")

@@ -24,8 +24,8 @@ st.markdown(
 st.subheader("Where to go")
 steps = (
     ("pages/dataset.py", "Dataset", "What is in the images, and how the classes differ in ways that are no disease."),
-    ("pages/duplicates.py", "Duplicates", "Copies of one radiograph; then quality and a map of all pictures."),
-    ("pages/splits.py", "Splits", "Which pictures teach and test, and what a careless split would leak."),
+    ("pages/duplicates.py", "Duplicates", "Copies of one radiograph; then quality and a map of all images."),
+    ("pages/splits.py", "Splits", "Which images teach and test, and what a careless split would leak."),
     ("pages/preprocessing.py", "Preprocessing", "What the classifier sees, with every option live."),
     ("pages/training.py", "Training", "Start a training, watch it, stop and resume it, compare runs."),
     ("pages/evaluation.py", "Evaluation", "How good a classifier is, how sure, and where it is wrong."),

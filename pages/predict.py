@@ -3,15 +3,15 @@
 import streamlit as st
 
 from cxr_core.evaluation.headline_metrics import card_figures
-from cxr_core.imaging.reader import UnreadablePicture
+from cxr_core.imaging.reader import UnreadableImage
 from cxr_core.imaging.zip_archive import is_zip
 from cxr_core.inference.image_sources import Source, read_source
 from ui.common.components import page_header, research_notice
 from ui.common.metrics import show_figures_row
 from ui.common.model_picker import choose_model, open_classifier
-from ui.predict.batch import MAX_UPLOAD_MEGABYTES, answer_given, ask_for_folder, forget_answers, show_many
-from ui.predict.examples import example_pictures
-from ui.predict.image_viewer import view_picture
+from ui.predict.batch import MAX_UPLOAD_MEGABYTES, answer_given, ask_for_folder, forget_answers, show_batch
+from ui.predict.examples import example_images
+from ui.predict.image_viewer import view_image
 from ui.predict.single_answer import (
     answer_scan,
     choose_maps,
@@ -21,7 +21,7 @@ from ui.predict.single_answer import (
     show_verdict,
 )
 
-page_header("Predict", "A classifier's answer to a scan, or to many, and where in the picture it comes from.")
+page_header("Predict", "A classifier's answer to a scan, or to many, and where in the image it comes from.")
 research_notice()
 name, folder = choose_model("The shipped one, or any of your runs that has a model.")
 classifier = open_classifier(folder)
@@ -34,7 +34,7 @@ uploads = left.file_uploader(
     help="One or many: JPEG, PNG, BMP, TIFF, WebP or DICOM, frontal view, or a ZIP of them. They are read in memory, "
     "and neither kept nor logged.",
 )
-examples = example_pictures()
+examples = example_images()
 example = right.selectbox(
     "Or an example",
     list(examples),
@@ -52,7 +52,7 @@ if not (uploads or example or directory):
 layer, method, look = choose_maps(classifier)
 if directory or len(uploads) > 1 or (uploads and is_zip(uploads[0].getvalue())):
     items = answer_given(classifier, uploads, directory)
-    chosen = show_many(items, classifier, layer, look)
+    chosen = show_batch(items, classifier, layer, look)
     if chosen is None:
         st.info("Tick a row at its left edge to see its whole answer here.", icon=":material/touch_app:")
         st.stop()
@@ -65,7 +65,7 @@ else:
 try:
     data = read_source(source)
     answer, answer_again = answer_scan(classifier, data, layer, method)
-except UnreadablePicture as error:
+except UnreadableImage as error:
     st.error(f"{error} Choose another file.", icon=":material/broken_image:")
     st.stop()
 
@@ -76,8 +76,8 @@ if wanted:
     show_numbers(answer, classifier, look)
     show_neighbours(answer, classifier)
 offer_downloads(source.name, data, answer_again, classifier, with_numbers=wanted, look=look)
-st.markdown("**The picture**")
-view_picture(answer.prediction.picture, key="original")
+st.markdown("**The image**")
+view_image(answer.prediction.image, key="original")
 
 figures = card_figures(classifier.card)
 if figures:

@@ -1,4 +1,4 @@
-"""From a picture to what the classifier sees, with every option live."""
+"""From an image to what the classifier sees, with every option live."""
 
 import numpy as np
 import pandas as pd
@@ -9,7 +9,7 @@ from cxr_core.data.class_averages import grey_histograms
 from cxr_core.imaging.augmentation import Augmentation
 from cxr_core.imaging.display import SCREEN_SIDE, display_rgb, shrink
 from cxr_core.imaging.preprocessing import Preprocessing
-from cxr_core.imaging.reader import UnreadablePicture, read_picture
+from cxr_core.imaging.reader import UnreadableImage, read_image
 from cxr_core.plots.dataset import grey_histogram_figure
 from ui.common.components import page_header, show_figure
 from ui.common.dataset_picker import choose_dataset, demo_note
@@ -22,24 +22,24 @@ dataset = choose_dataset()
 demo_note(dataset)
 
 left, right = st.columns([1, 2])
-class_name = left.selectbox("Class", dataset.classes, format_func=class_label, help="Which class the picture is from.")
+class_name = left.selectbox("Class", dataset.classes, format_func=class_label, help="Which class the image is from.")
 rows = dataset.table[dataset.table["class_name"] == class_name]
-file = right.selectbox("Picture", rows["file"], help="Type to search.")
+file = right.selectbox("Image", rows["file"], help="Type to search.")
 row = rows[rows["file"] == file].iloc[0]
 
 lender = dataset.table.sample(1, random_state=0).iloc[0]
 
 preprocessing = ask_preprocessing(st.sidebar, Preprocessing())
 try:
-    picture, lent = read_picture(row["path"]), read_picture(lender["path"])
-except (UnreadablePicture, OSError) as error:
-    st.error(f"{plain_name(file)}: {error} Choose another picture.")
+    image, lent = read_image(row["path"]), read_image(lender["path"])
+except (UnreadableImage, OSError) as error:
+    st.error(f"{plain_name(file)}: {error} Choose another image.")
     st.stop()
-image_u8, lent_u8 = preprocessing.image_u8(picture), preprocessing.image_u8(lent)
-plain_u8 = Preprocessing(white_balance_percent=None, size=preprocessing.size).image_u8(picture)
+image_u8, lent_u8 = preprocessing.image_u8(image), preprocessing.image_u8(lent)
+plain_u8 = Preprocessing(white_balance_percent=None, size=preprocessing.size).image_u8(image)
 
 left, middle, right = st.columns(3)
-original = shrink(display_rgb(picture), SCREEN_SIDE)
+original = shrink(display_rgb(image), SCREEN_SIDE)
 left.image(original, caption=f"The file: {row['width']} × {row['height']} pixels", width="stretch")
 middle.image(plain_u8, caption=f"Only made square, {preprocessing.size} × {preprocessing.size}", width="stretch")
 right.image(image_u8, caption=f"What the classifier sees, scaled to {preprocessing.scaling}", width="stretch")
@@ -51,7 +51,7 @@ st.subheader("Augmentation", help="Random changes to training images, new in eve
 augmentation = ask_augmentation(Augmentation())
 seed = st.number_input("Seed", 0, 9999, 0, help="The same seed draws the same 21 copies.")
 rng = np.random.default_rng(int(seed))
-if augmentation.borrows:
+if augmentation.needs_second_image:
     lender_name = plain_name(lender["file"])
     st.caption(f"Greys and sharpness are borrowed from {lender_name}; a training borrows from a new one each time.")
 copies = [augmentation.apply(image_u8, rng, lent_u8) for _ in range(21)]

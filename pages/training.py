@@ -8,28 +8,28 @@ from cxr_core.runs.lifecycle import resume_run
 from cxr_core.runs.overview import diagnose_history
 from cxr_core.runs.run import list_runs
 from ui.common.components import page_header
-from ui.common.curation import dataset_decisions, left_out_note
+from ui.common.curation import dataset_curation, left_out_note
 from ui.common.dataset_picker import choose_dataset, demo_note
 from ui.common.permissions import is_open_to_strangers
 from ui.training.form import ask_training, cloned_config
 from ui.training.job_view import choose_view, show_jobs
 from ui.training.queue_view import show_queue
 from ui.training.run_comparison import show_runs
-from ui.training.run_monitor import choose_run, watch_run
+from ui.training.run_monitor import choose_run, monitor_run
 from ui.training.start import offer_start
 
 page_header("Training", "A training runs in its own process: change pages or close the browser, it goes on.")
 dataset = choose_dataset()
 demo_note(dataset)
-decisions = dataset_decisions(dataset)
+curation = dataset_curation(dataset)
 runs, jobs = list_runs(), list_jobs()
 active = next((one for one in [*jobs, *runs] if one.status().is_active), None)
 
 shared, cloned = is_open_to_strangers(), cloned_config(runs)
 with st.expander("New training", expanded=shared or active is None or cloned is not None, icon=":material/add:"):
     config = ask_training(dataset, cloned)
-    left_out_note(decisions)
-    offer_start(config, decisions, active)
+    left_out_note(curation)
+    offer_start(config, curation, active)
 
 if shared:
     show_queue(runs)
@@ -42,9 +42,9 @@ if not runs:
 
 run = choose_run(runs)
 if shared:
-    watch_run(run, resume=queue_run)
+    monitor_run(run, resume=queue_run)
 else:
-    watch_run(run, others_active=active is not None and active != run, resume=resume_run)
+    monitor_run(run, others_active=active is not None and active != run, resume=resume_run)
 warning = diagnose_history(run.epochs())
 if warning:
     st.warning(warning)

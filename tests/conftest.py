@@ -28,13 +28,13 @@ TEXTURE_SIDE = 320
 
 
 def draw_texture(seed):
-    """Draw clouds of every size, uint8 (TEXTURE_SIDE, TEXTURE_SIDE): pictures of two seeds share no detail."""
+    """Draw clouds of every size, uint8 (TEXTURE_SIDE, TEXTURE_SIDE): images of two seeds share no detail."""
     shape, rng = (TEXTURE_SIDE, TEXTURE_SIDE), np.random.default_rng(seed)
-    picture = np.full(shape, 128, np.float32)
+    image = np.full(shape, 128, np.float32)
     for cells, strength in ((3, 50), (6, 35), (12, 27), (24, 22), (48, 16), (80, 9)):
         cloud = rng.normal(0, strength, (cells, cells)).astype(np.float32)
-        picture += cv2.resize(cloud, shape, interpolation=cv2.INTER_CUBIC)
-    return np.clip(picture, 0, 255).astype(np.uint8)
+        image += cv2.resize(cloud, shape, interpolation=cv2.INTER_CUBIC)
+    return np.clip(image, 0, 255).astype(np.uint8)
 
 
 def silent(name):

@@ -3,38 +3,38 @@
 import numpy as np
 import pandas as pd
 
-from cxr_core.audit.embeddings import dataset_features
-from cxr_core.audit.quality_flags import FLAGS, flag_pictures
-from cxr_core.audit.spurious_correlations import giveaway_report
+from cxr_core.audit.embeddings import dataset_embeddings
+from cxr_core.audit.quality_flags import FLAGS, flag_images
+from cxr_core.audit.spurious_correlations import find_spurious_correlations
 from cxr_core.data.dataset import size_statistics
 from cxr_core.data.prepared_images import prepare_images
-from cxr_core.data.property_table import measure_pictures
+from cxr_core.data.property_table import measure_images
 from cxr_core.imaging.preprocessing import Preprocessing
-from cxr_core.splits.groups import group_pictures
+from cxr_core.splits.groups import group_images
 from cxr_core.splits.leakage import compare_splits
 
 
-def audit_report(dataset, decisions, *, phase):
+def audit_report(dataset, curation, *, phase):
     """Count, measure and question a data set.
 
     Args:
         dataset: dataset.Dataset.
-        decisions: curation.Decisions; excluded pictures are counted and flagged, but take no part
-            in `leakage` and `giveaway`.
+        decisions: curation.Curation; excluded images are counted and flagged, but take no part
+            in `leakage` and `correlations`.
         phase: callable(name) that returns a callable(done, total) to report to, or None.
 
     Returns:
         dict as `audit --json` prints it: `images`, `classes` (counts and sizes per class),
         `unreadable`, `excluded` (files), `duplicate_groups` (files), `flags` (files per flag, worst first),
-        `leakage` (per kind of split, what test shares with training) and `giveaway`.
+        `leakage` (per kind of split, what test shares with training) and `correlations`.
         Files are relative to their root.
     """
-    grouping = group_pictures(dataset.table, decisions, phase=phase)
+    grouping = group_images(dataset.table, curation, phase=phase)
     table = grouping.table
     files = table["file"].to_numpy()
     measures, flags = _measure_and_flag(table, phase)
-    rows, kept, kept_groups = grouping.taking_part(decisions)
-    giveaway = giveaway_report(kept, measures.iloc[rows].reset_index(drop=True), kept_groups)
+    rows, kept, kept_groups = grouping.taking_part(curation)
+    correlations = find_spurious_correlations(kept, measures.iloc[rows].reset_index(drop=True), kept_groups)
     return {
         "images": len(dataset.table),
         "classes": _class_sizes(dataset.table),
@@ -43,7 +43,7 @@ def audit_report(dataset, decisions, *, phase):
         "duplicate_groups": [files[rows].tolist() for rows in grouping.duplicates()],
         "flags": {name: flags.loc[flags["flag"] == name, "file"].tolist() for name in FLAGS},
         "leakage": _split_leaks(compare_splits(kept, kept_groups)),
-        "giveaway": giveaway.to_dict(),
+        "giveaway": correlations.to_dict(),
     }
 
 
@@ -55,13 +55,13 @@ def audit_summary(report):
         "",
         *report["giveaway"]["sentences"],
         "",
-        f"Duplicates: {duplicated} pictures in {len(report['duplicate_groups'])} groups.",
-        f"Left out: {len(report['excluded'])} pictures.",
+        f"Duplicates: {duplicated} images in {len(report['duplicate_groups'])} groups.",
+        f"Left out: {len(report['excluded'])} images.",
         "",
         *(f"{FLAGS[name].title}: {len(files)}" for name, files in report["flags"].items() if files),
         "",
         *(
-            f"Split {kind}: would test {row['test_images']} pictures; {row['share_with_train']} share a patient "
+            f"Split {kind}: would test {row['test_images']} images; {row['share_with_train']} share a patient "
             "or a duplicate with training."
             for kind, row in report["leakage"].items()
             if row["test_images"] is not None
@@ -72,23 +72,23 @@ def audit_summary(report):
 
 
 def flag_dataset(dataset, *, phase):
-    """Flag the pictures of a data set that a person should look at.
+    """Flag the images of a data set that a person should look at.
 
     Args:
         dataset: dataset.Dataset.
         phase: as for `audit_report`.
 
     Returns:
-        tuple of the table of pictures that decode and, for its rows, what `quality_flags.flag_pictures` returns.
+        tuple of the table of images that decode and, for its rows, what `quality_flags.flag_images` returns.
     """
     table = prepare_images(dataset.table, Preprocessing(), progress=phase("Preparing the images")).table
     return table, _measure_and_flag(table, phase)[1]
 
 
 def _measure_and_flag(table, phase):
-    measures = measure_pictures(table, progress=phase("Measuring the pictures"))
-    features = dataset_features(table, phase=phase)
-    return measures, flag_pictures(table, measures, features.values)
+    measures = measure_images(table, progress=phase("Measuring the images"))
+    features = dataset_embeddings(table, phase=phase)
+    return measures, flag_images(table, measures, features.values)
 
 
 def _class_sizes(table):

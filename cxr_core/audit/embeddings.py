@@ -1,4 +1,4 @@
-"""What the shipped classifier's backbone makes of every picture of a data set, without TensorFlow."""
+"""What the shipped classifier's backbone makes of every image of a data set, without TensorFlow."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +12,8 @@ from cxr_core.system.files import atomic_path
 
 
 @dataclass(frozen=True)
-class Features:
-    """Features of the pictures that decode.
+class Embeddings:
+    """Features of the images that decode.
 
     Attributes:
         values: float16 (N, F), memory-mapped and read-only.
@@ -26,10 +26,10 @@ class Features:
     key: str
 
 
-def dataset_features(table, *, phase, model_dir=SHIPPED_MODEL_DIR, cache_dir=CACHE_DIR):
-    """Compute the features of a data set's pictures, or open what was computed before.
+def dataset_embeddings(table, *, phase, model_dir=SHIPPED_MODEL_DIR, cache_dir=CACHE_DIR):
+    """Compute the features of a data set's images, or open what was computed before.
 
-    Two pictures of one chest have near features, whatever their size and format; so do two
+    Two images of one chest have near features, whatever their size and format; so do two
     chests that look alike.
 
     Args:
@@ -42,8 +42,8 @@ def dataset_features(table, *, phase, model_dir=SHIPPED_MODEL_DIR, cache_dir=CAC
         Features.
 
     Raises:
-        ValueError: not one picture could be decoded.
-        OSError: the model or a picture went away.
+        ValueError: not one image could be decoded.
+        OSError: the model or an image went away.
     """
     classifier = load_classifier(model_dir)
     preprocessing, report = classifier.card.preprocessing, phase("Preparing the images for the network")
@@ -54,7 +54,7 @@ def dataset_features(table, *, phase, model_dir=SHIPPED_MODEL_DIR, cache_dir=CAC
         report = phase("Computing features")
         with atomic_path(path) as temporary:
             _write_features(classifier, prepared.images_u8, temporary, report)
-    return Features(np.load(path, mmap_mode="r"), prepared, key)
+    return Embeddings(np.load(path, mmap_mode="r"), prepared, key)
 
 
 def _write_features(classifier, images_u8, path, report):

@@ -11,16 +11,16 @@ from cxr_core.system.files import atomic_path
 
 _COMPONENTS = 50
 _PERPLEXITY = 20
-# Measured on 2,277 radiographs: 1,000 steps keep no more of a picture's ten nearest neighbours (35 %).
+# Measured on 2,277 radiographs: 1,000 steps keep no more of an image's ten nearest neighbours (35 %).
 _STEPS = 500
 _FEWEST_FOR_TSNE = 5
 
 
-def embed_features(values, *, class_names=None, seed=0, limit=5000, cache_path=None):
-    """Lay out pictures by their features: near means alike, far means little.
+def project_embeddings(values, *, class_names=None, seed=0, limit=5000, cache_path=None):
+    """Lay out images by their features: near means alike, far means little.
 
     Args:
-        values: float (N, F), such as `embeddings.Features.values`.
+        values: float (N, F), such as `embeddings.Embeddings.values`.
         class_names: sequence of str (N,) or None; a sample then keeps every class's share.
         seed: int.
         limit: int, above which that many rows are drawn.

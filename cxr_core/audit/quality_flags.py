@@ -1,4 +1,4 @@
-"""Flag pictures that a person should look at: too dark, blurred, inverted, no chest, another disease and more."""
+"""Flag images that a person should look at: too dark, blurred, inverted, no chest, another disease and more."""
 
 import re
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from sklearn.decomposition import PCA
 
 from cxr_core.imaging.image_properties import COLOUR_SHARE, INVERTED_SCORE, TEXT_MARKS
 
-# Chosen by looking at montages of 2,523 radiographs: see `flag_pictures`.
+# Chosen by looking at montages of 2,523 radiographs: see `flag_images`.
 TWO_VALUED_SHARE = 0.8
 DARK_MEAN = 0.3
 BRIGHT_MEAN = 0.74
@@ -31,7 +31,7 @@ _BLOCK = 8_192
 
 @dataclass(frozen=True)
 class Flag:
-    """One rule. A picture is flagged at or beyond the threshold.
+    """One rule. An image is flagged at or beyond the threshold.
 
     Attributes:
         name: str, as in tables and on the command line.
@@ -40,7 +40,7 @@ class Flag:
         measure: str, the column of `flag_values` that is compared.
         low: float or None; flagged where the value is at most this.
         high: float or None; flagged where the value is at least this. Exactly one of the two is set.
-        text: str, a format string for a value, such as "{:.0%} of the picture".
+        text: str, a format string for a value, such as "{:.0%} of the image".
     """
 
     name: str
@@ -68,12 +68,12 @@ class Flag:
 _ALL_FLAGS = (
     Flag(
         "not_chest", "Perhaps not a chest radiograph",
-        "It looks unlike the other pictures of its class; a CT slice, a photo or a page teaches nothing about chests.",
+        "It looks unlike the other images of its class; a CT slice, a photo or a page teaches nothing about chests.",
         "chest_distance", high=CHEST_DISTANCE, text="{:.1f} spreads from its class",
     ),
     Flag(
         "other_disease", "File name speaks of another disease",
-        "A picture filed under the wrong disease teaches the wrong answer.",
+        "An image filed under the wrong disease teaches the wrong answer.",
         "other_disease", high=1.0, text="another disease in the name",
     ),
     Flag(
@@ -88,7 +88,7 @@ _ALL_FLAGS = (
     ),
     Flag(
         "inverted", "Inverted: lungs white",
-        "Black and white are swapped, so the classifier sees the opposite of every other picture.",
+        "Black and white are swapped, so the classifier sees the opposite of every other image.",
         "inverted", high=INVERTED_SCORE, text="{:.2f} like a negative",
     ),
     Flag(
@@ -108,12 +108,12 @@ _ALL_FLAGS = (
     ),
     Flag(
         "blurred", "Blurred",
-        "Fine detail is gone: a shaky exposure, or a small picture blown up.",
+        "Fine detail is gone: a shaky exposure, or a small image blown up.",
         "sharpness", low=BLURRED_SHARPNESS, text="sharpness {:.2f}",
     ),
     Flag(
-        "colour", "Colour in the picture",
-        "Radiographs are grey; a tint, coloured arrows or letters come from whoever published the picture.",
+        "colour", "Colour in the image",
+        "Radiographs are grey; a tint, coloured arrows or letters come from whoever published the image.",
         "colour", high=COLOUR_SHARE, text="{:.1%} coloured",
     ),
     Flag(
@@ -123,17 +123,17 @@ _ALL_FLAGS = (
     ),
     Flag(
         "black_frame", "Large black frame",
-        "The chest is smaller than in other pictures, and the frame itself can give the source away.",
-        "black_frame", high=BLACK_FRAME_SHARE, text="{:.0%} of the picture",
+        "The chest is smaller than in other images, and the frame itself can give the source away.",
+        "black_frame", high=BLACK_FRAME_SHARE, text="{:.0%} of the image",
     ),
     Flag(
         "white_frame", "Large white frame",
-        "The chest is smaller than in other pictures, and the frame itself can give the source away.",
-        "white_frame", high=WHITE_FRAME_SHARE, text="{:.0%} of the picture",
+        "The chest is smaller than in other images, and the frame itself can give the source away.",
+        "white_frame", high=WHITE_FRAME_SHARE, text="{:.0%} of the image",
     ),
     Flag(
         "aspect", "Unusually long or wide",
-        "Made square for the classifier, such a picture is strongly distorted.",
+        "Made square for the classifier, such an image is strongly distorted.",
         "elongation", high=ELONGATION, text="{:.2f} times as long as wide",
     ),
 )  # fmt: skip
@@ -142,14 +142,14 @@ FLAGS = {flag.name: flag for flag in _ALL_FLAGS}
 GALLERY_ORDERS = {"worst": "Worst first", "mildest": "Mildest first", "class": "Class", "file": "File name"}
 
 
-def flag_pictures(table, measures, features=None, *, thresholds=None):
-    """Apply every rule to every picture.
+def flag_images(table, measures, features=None, *, thresholds=None):
+    """Apply every rule to every image.
 
     The thresholds were chosen by looking at what they catch in six collections. Flagged there:
 
     ============= ======== ======= ======= ====== ======== ====
                   children viral   COVID   adults Hannover NIH
-    pictures           662     618     492    505      139  107
+    images           662     618     492    505      139  107
     ============= ======== ======= ======= ====== ======== ====
     not_chest            0       2       1      2        0    0
     other_disease        0       0      43      0        0    0
@@ -167,7 +167,7 @@ def flag_pictures(table, measures, features=None, *, thresholds=None):
 
     None is thresholded or has a white frame. Of altered copies of all 2,523 are flagged: 2,523
     thresholded at the median and saved as JPEG, 2,518 inverted, 2,519 blurred by one pixel (of 224;
-    by 0.7: 1,909). The one picture called inverted as it is, is a half-exposed plate.
+    by 0.7: 1,909). The one image called inverted as it is, is a half-exposed plate.
 
     Of 48 flagged for `text`, drawn at random, 46 hold words, dates or arrows. Of the 41 that are
     neither covid_cxr/covid nor virus, 35 do; side letters and a wire are the rest. Side letters are
@@ -175,14 +175,14 @@ def flag_pictures(table, measures, features=None, *, thresholds=None):
 
     Args:
         table: DataFrame with `file` and `class_name`.
-        measures: DataFrame as `property_table.measure_pictures(table)` gives it.
+        measures: DataFrame as `property_table.measure_images(table)` gives it.
         features: float (N, F), aligned with the table's rows, none of them negative, or None: then
             `not_chest` is not judged. A row that begins with a NaN is passed over.
         thresholds: dict of flag name to threshold, in place of the rule's own.
 
     Returns:
         DataFrame of `row` (position in the table), `file`, `flag`, `value`, `threshold`, sorted by
-        flag in the order of `FLAGS`, then from worst to mildest. A picture that could not be
+        flag in the order of `FLAGS`, then from worst to mildest. An image that could not be
         measured is flagged by its name alone.
 
     Raises:
@@ -192,13 +192,13 @@ def flag_pictures(table, measures, features=None, *, thresholds=None):
 
 
 def apply_rules(table, values, *, thresholds=None):
-    """Apply every rule to values that are known already: `flag_pictures` without measuring again.
+    """Apply every rule to values that are known already: `flag_images` without measuring again.
 
     Args:
-        table, thresholds: as for `flag_pictures`.
+        table, thresholds: as for `flag_images`.
         values: DataFrame as `flag_values` gives it for the same table.
 
-    Returns, Raises: as `flag_pictures`.
+    Returns, Raises: as `flag_images`.
     """
     thresholds = thresholds or {}
     unknown = sorted(set(thresholds) - set(FLAGS))
@@ -217,7 +217,7 @@ def apply_rules(table, values, *, thresholds=None):
 
 
 def gallery_of_flag(table, values, name, threshold, order="worst"):
-    """Return the pictures one rule catches, in the order a person wants to look at them.
+    """Return the images one rule catches, in the order a person wants to look at them.
 
     Args:
         table, values: as for `apply_rules`.
@@ -248,7 +248,7 @@ def flag_values(table, measures, features=None):
     """Return what the rules compare: the measures and what follows from names and features.
 
     Args:
-        table, measures, features: as for `flag_pictures`.
+        table, measures, features: as for `flag_images`.
 
     Returns:
         DataFrame of N rows, index 0…N-1: the columns of `measures` and
@@ -262,7 +262,7 @@ def flag_values(table, measures, features=None):
     """
     for name, length in (("measures", len(measures)), ("features", len(table if features is None else features))):
         if length != len(table):
-            raise ValueError(f"{name} must have one row per picture: {len(table)}; received {length}.")
+            raise ValueError(f"{name} must have one row per image: {len(table)}; received {length}.")
     names = [file.rpartition("/")[2] for file in table["file"]]
     classes = table["class_name"].tolist()
     lateral = np.array([says_lateral(name) for name in names], bool)
@@ -276,24 +276,24 @@ def flag_values(table, measures, features=None):
 
 
 def chest_distance(features, classes):
-    """Say how far each picture lies from its class, in robust spreads.
+    """Say how far each image lies from its class, in robust spreads.
 
-    The square roots of a class's features are split into two halves (every second picture).
-    Each half is described by its mean and 20 principal components; the distance of a picture is
-    what the other half's components cannot explain of it. So a strange picture never helps to
+    The square roots of a class's features are split into two halves (every second image).
+    Each half is described by its mean and 20 principal components; the distance of an image is
+    what the other half's components cannot explain of it. So a strange image never helps to
     describe itself. The logarithms of the distances are centred on the class's median and
     divided by its median absolute deviation × 1.4826.
 
-    Measured with the shipped classifier's features: 16 pictures that are no chest (photos, crops
+    Measured with the shipped classifier's features: 16 images that are no chest (photos, crops
     of them, a CT and an MR slice, a page, noise, drawings) and nine thresholded chests, put one by
     one into each of six collections, all lie beyond 4.3; of the 2,523 radiographs 99 % lie below
     3.1. Distances to the class's median, or within the components, do not tell them apart. Strange
-    pictures that resemble each other are missed where they are many: of the 16 at once, one or
+    images that resemble each other are missed where they are many: of the 16 at once, one or
     two among 500 and seven among 107. A CT scout or half a radiograph is too much of a chest.
 
     Args:
         features: float (N, F), at least 0; a row that begins with a NaN gives NaN.
-        classes: sequence of N class names. A class of fewer than 40 pictures gives NaN.
+        classes: sequence of N class names. A class of fewer than 40 images gives NaN.
 
     Returns:
         float64 (N,).
@@ -314,7 +314,7 @@ def _unexplained(features, described, judged):
     """Fit on the rows `described` (at most 2,000 of them, evenly spread), return the residual of `judged`."""
     fitted = described[np.linspace(0, len(described) - 1, min(len(described), _LARGEST_FIT)).astype(int)]
     components = min(_COMPONENTS, len(fitted) // 4)
-    with np.errstate(invalid="ignore"):  # pictures that are all the same have no variance to share out
+    with np.errstate(invalid="ignore"):  # images that are all the same have no variance to share out
         model = PCA(components, svd_solver="randomized", random_state=0).fit(_roots(features, fitted))
     parts = []
     for block in _blocks(judged):
@@ -409,10 +409,10 @@ def other_disease(name, class_name):
 def says_lateral(name):
     """Return True if a file name speaks of a side view: the word `lateral`, `lat`, or a final `-L`.
 
-    Pixels alone do not tell side views apart: in the six collections three pictures are side
+    Pixels alone do not tell side views apart: in the six collections three images are side
     views, all named so, and about fifteen frontal ones (whited-out lungs, turned patients) have as
     faint a spine between two lungs. Such a name counts only together with a low `midline`, so that
-    a final `-L` on a frontal picture is passed over; a side view with another name is not found.
+    a final `-L` on a frontal image is passed over; a side view with another name is not found.
     """
     return _LATERAL.search(name) is not None
 

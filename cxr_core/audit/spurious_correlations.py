@@ -31,13 +31,13 @@ _HISTOGRAM = [f"hist_{i:02d}" for i in range(32)]
 _MEASURED = ["aspect", "bytes_per_pixel", "black_frame", "white_frame", *_HISTOGRAM]
 _FOLDS = 5
 _TREES = 30
-# A tree learns from at most this many pictures, so that the time grows slowly with the data set.
-_PICTURES_PER_TREE = 1_500
+# A tree learns from at most this many images, so that the time grows slowly with the data set.
+_IMAGES_PER_TREE = 1_500
 
 
 @dataclass(frozen=True)
 class FactScore:
-    """How often one fact alone, in pictures it did not learn from, tells the class.
+    """How often one fact alone, in images it did not learn from, tells the class.
 
     Attributes:
         fact: str, a key of `FACT_TITLES`.
@@ -53,18 +53,18 @@ class FactScore:
 
 
 @dataclass(frozen=True)
-class Giveaway:
+class SpuriousCorrelations:
     """What facts about the files alone tell of the class.
 
     Attributes:
         accuracy: float in [0, 1] of a model on all facts together, or None where it is undefined.
-        chance: float in [0, 1], the share of the largest class among the pictures used, which
-            is what always naming that class scores; None without pictures.
+        chance: float in [0, 1], the share of the largest class among the images used, which
+            is what always naming that class scores; None without images.
         majority: str, that class, or None.
         top: tuple of FactScore, each fact alone, the most telling first.
         sentences: tuple of str, the answer in words, the most important first; never empty.
         notes: tuple of str, what was left out or sampled; often empty.
-        images: int, how many pictures were used.
+        images: int, how many images were used.
         folds: int, in how many parts they were cross-validated; 0 where that was impossible.
     """
 
@@ -88,30 +88,30 @@ class Giveaway:
         }
 
 
-def giveaway_report(table, measures, groups, *, seed=0):
+def find_spurious_correlations(table, measures, groups, *, seed=0):
     """Predict the class from facts about the files alone, and say in words which give it away.
 
     A random forest sees size, aspect, format, bytes per pixel, frame and grey histogram, all
-    together and each alone. It is scored on pictures of groups it did not learn from: a patient
-    or a copy never stands on both sides. More than `MAX_IMAGES` pictures are sampled by class.
+    together and each alone. It is scored on images of groups it did not learn from: a patient
+    or a copy never stands on both sides. More than `MAX_IMAGES` images are sampled by class.
 
     Args:
         table: DataFrame (N rows) with `class_name`, `width`, `height`, `format`.
         measures: DataFrame (N rows in the same order) with `aspect`, `bytes_per_pixel`,
-            `black_frame`, `white_frame` and `hist_00` … `hist_31`, as `property_table.measure_pictures`
-            makes it; pictures without these values are left out.
-        groups: int (N,), as `split.picture_groups` makes it.
+            `black_frame`, `white_frame` and `hist_00` … `hist_31`, as `property_table.measure_images`
+            makes it; images without these values are left out.
+        groups: int (N,), as `split.image_groups` makes it.
         seed: int.
 
     Returns:
-        Giveaway; the same for the same input and seed.
+        SpuriousCorrelations; the same for the same input and seed.
 
     Raises:
         ValueError: the three differ in length.
     """
     if not len(table) == len(measures) == len(groups):
         raise ValueError(
-            "The table, the measures and the groups need one row per picture; "
+            "The table, the measures and the groups need one row per image; "
             f"received {len(table)}, {len(measures)} and {len(groups)}."
         )
     frame = pd.DataFrame(
@@ -120,13 +120,13 @@ def giveaway_report(table, measures, groups, *, seed=0):
         | {name: measures[name].to_numpy() for name in _MEASURED}
     )
     sayings = _class_sayings(frame)
-    used, notes = _usable_pictures(frame, np.random.default_rng(seed))
+    used, notes = _usable_images(frame, np.random.default_rng(seed))
     counts = used["class_name"].value_counts()
     chance = float(counts.max() / len(used)) if len(used) else None
     majority = str(counts.index[0]) if len(used) else None
     if len(counts) < 2:
         sentences = (_why_undefined(frame), *sayings.values())
-        return Giveaway(None, chance, majority, (), sentences, notes, len(used), 0)
+        return SpuriousCorrelations(None, chance, majority, (), sentences, notes, len(used), 0)
     folds, parts = _folds(used, seed)
     facts = _fact_values(used)
     labels, n_groups = used["class_name"].to_numpy(), used["group"].nunique()
@@ -139,10 +139,10 @@ def giveaway_report(table, measures, groups, *, seed=0):
     top = tuple(sorted(scores, key=lambda s: -s.accuracy))
     answer = _answer(accuracy, chance, majority, _beats_chance(accuracy, chance, n_groups))
     sentences = (answer, *_fact_sentences(top, chance, sayings))
-    return Giveaway(accuracy, chance, majority, top, sentences, notes, len(used), folds)
+    return SpuriousCorrelations(accuracy, chance, majority, top, sentences, notes, len(used), folds)
 
 
-def _usable_pictures(frame, rng):
+def _usable_images(frame, rng):
     """Return the rows that a cross-validation can use, and notes on the others."""
     notes = []
     measured = frame[_MEASURED].notna().all(axis=1)
@@ -153,7 +153,7 @@ def _usable_pictures(frame, rng):
     few = [name for name in order_classes(used["class_name"]) if groups[name] < 2]
     if few and len(groups) - len(few) > 1:
         names = _listed([class_label(name) for name in few])
-        notes.append(f"{names} {_was(len(few))} left out: a class needs at least two patients or pictures.")
+        notes.append(f"{names} {_was(len(few))} left out: a class needs at least two patients or images.")
     used = used[~used["class_name"].isin(few)]
     if len(used) > MAX_IMAGES:
         notes.append(f"Measured on about {MAX_IMAGES:,} of {len(used):,} images, drawn by class.")
@@ -188,14 +188,14 @@ def _fact_values(used):
 def _accuracy(values, labels, parts, seed):
     right = []
     for learn, test in parts:
-        per_tree = min(len(learn), _PICTURES_PER_TREE)
+        per_tree = min(len(learn), _IMAGES_PER_TREE)
         forest = RandomForestClassifier(_TREES, min_samples_leaf=2, max_samples=per_tree, random_state=seed)
         right.append(forest.fit(values[learn], labels[learn]).predict(values[test]) == labels[test])
     return float(np.concatenate(right).mean())
 
 
 def _beats_chance(accuracy, chance, n_groups):
-    # Pictures of one group are no independent witnesses, so groups are counted. Three errors, not
+    # Images of one group are no independent witnesses, so groups are counted. Three errors, not
     # two: seven models are asked, and one of them would too often be lucky.
     return bool(accuracy > chance + 3 * np.sqrt(chance * (1 - chance) / n_groups))
 
@@ -203,7 +203,7 @@ def _beats_chance(accuracy, chance, n_groups):
 def _answer(accuracy, chance, majority, beats_chance):
     odds = f"{_percent(accuracy)} of cases (chance, by always answering {class_label(majority)}: {_percent(chance)})"
     if beats_chance:
-        facts = "File facts and the mix of grey values alone, without any shape in the picture,"
+        facts = "File facts and the mix of grey values alone, without any shape in the image,"
         return f"{facts} predict the class in {odds}."
     return f"File facts and the mix of grey values do not give the class away: they predict it in {odds}."
 
@@ -236,7 +236,7 @@ def _typical(class_names, values, unit):
 
     For each class's most common value the classes are ordered by their share of it and cut at
     the widest step. It is told where that step is at least 30 points and those above it have at
-    least half their pictures so.
+    least half their images so.
     """
     classes = order_classes(class_names)
     shares = pd.crosstab(values, class_names, normalize="columns")
@@ -280,7 +280,7 @@ def _why_undefined(frame):
         return f"There is only one class, {class_label(classes[0])}, so nothing can give it away."
     return (
         "Whether facts about the files give the class away cannot be measured: "
-        "at least two classes need two measured patients or pictures each."
+        "at least two classes need two measured patients or images each."
     )
 
 

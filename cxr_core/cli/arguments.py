@@ -26,7 +26,11 @@ def add_training(command):
         help="change one setting: epochs=5, start=shipped, preprocessing.clahe=after, augmentation.zoom=0.1",
     )  # fmt: skip
     command.add_argument(
-        "--decisions", type=Path, metavar="FILE", help="a run's decisions.json (default: what was decided about DIR)"
+        "--decisions",
+        dest="curation",
+        type=Path,
+        metavar="FILE",
+        help="a run's decisions.json (default: what was decided about DIR)",
     )
     command.add_argument("--gpus", type=int, metavar="N", help="share each batch between N GPUs of this computer")
 

@@ -14,11 +14,11 @@ def _audit(options):
 
 
 def _split(options):
-    from cxr_core.splits.groups import group_pictures
+    from cxr_core.splits.groups import group_images
     from cxr_core.splits.split import make_split, split_table
 
-    dataset, decisions = open_dataset(options)
-    _, table, groups = group_pictures(dataset.table, decisions, phase=progress_bar).taking_part(decisions)
+    dataset, curation = open_dataset(options)
+    _, table, groups = group_images(dataset.table, curation, phase=progress_bar).taking_part(curation)
     rows = split_table(table, groups, make_split(table, options.kind, seed=options.seed, groups=groups))
     summary = rows.groupby(["class_name", "split"]).size().unstack().to_string()
     columns = rows[["file", "class_name", "group", "split"]].rename(columns={"class_name": "class"})
@@ -29,16 +29,16 @@ def _split(options):
 def _exclude(options):
     from cxr_core.audit.data_audit import flag_dataset
     from cxr_core.audit.quality_flags import FLAGS
-    from cxr_core.splits.curation import decisions_path, exclude, include, save_decisions
+    from cxr_core.splits.curation import curation_path, exclude, include, save_curation
 
     if options.flag not in FLAGS:
         raise ValueError(f"--flag must be one of {', '.join(FLAGS)}; received {options.flag!r}.")
-    dataset, decisions = open_dataset(options)
+    dataset, curation = open_dataset(options)
     table, flags = flag_dataset(dataset, phase=progress_bar)
     rows = table.iloc[flags.loc[flags["flag"] == options.flag, "row"]]
-    changed = include(decisions, rows) if options.undo else exclude(decisions, rows, options.flag)
-    save_decisions(changed, decisions_path(dataset.roots))
-    print(f"{len(rows)} pictures are flagged {options.flag}; {len(changed.excluded)} of {len(table)} are left out now.")
+    changed = include(curation, rows) if options.undo else exclude(curation, rows, options.flag)
+    save_curation(changed, curation_path(dataset.roots))
+    print(f"{len(rows)} images are flagged {options.flag}; {len(changed.excluded)} of {len(table)} are left out now.")
 
 
 def _demo(options):
@@ -64,13 +64,13 @@ def add_commands(commands):
 
 
 def _add_audit(commands):
-    audit = add_command(commands, "audit", _audit, "Count and measure the pictures of a data set.")
+    audit = add_command(commands, "audit", _audit, "Count and measure the images of a data set.")
     add_folders(audit)
     add_json(audit)
 
 
 def _add_split(commands):
-    split = add_command(commands, "split", _split, "Show which picture would teach, choose and test.")
+    split = add_command(commands, "split", _split, "Show which image would teach, choose and test.")
     add_folders(split)
     split.add_argument("--kind", default="grouped", help=SPLIT_HELP)
     split.add_argument("--seed", type=int, default=0)
@@ -78,7 +78,7 @@ def _add_split(commands):
 
 
 def _add_exclude(commands):
-    exclude = add_command(commands, "exclude", _exclude, "Leave the pictures with one flag out of every later split.")
+    exclude = add_command(commands, "exclude", _exclude, "Leave the images with one flag out of every later split.")
     add_folders(exclude)
     exclude.add_argument("--flag", required=True, help="as `audit` names it, for example other_disease")
     exclude.add_argument("--undo", action="store_true", help="take them in again")

@@ -30,18 +30,18 @@ def progress_bar(description):
 def open_dataset(options):
     """Return a data set and what was decided about it."""
     from cxr_core.data.dataset import scan_dataset
-    from cxr_core.splits.curation import decisions_path, load_decisions
+    from cxr_core.splits.curation import curation_path, load_curation
 
     dataset = scan_dataset(*options.folders, progress=progress_bar("Looking through the images"))
-    return dataset, load_decisions(decisions_path(dataset.roots))
+    return dataset, load_curation(curation_path(dataset.roots))
 
 
-def read_decisions(path):
+def read_curation(path):
     """Return a file's decisions, or None where none was named."""
-    from cxr_core.splits.curation import load_decisions
+    from cxr_core.splits.curation import load_curation
 
     if path is None:
         return None
     if not path.exists():
         raise FileNotFoundError(f"There is no file {path}.")
-    return load_decisions(path)
+    return load_curation(path)

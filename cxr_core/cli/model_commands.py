@@ -57,23 +57,23 @@ def _evaluate(options):
 
 def _shortcuts(options):
     from cxr_core.inference.classifier import load_classifier
-    from cxr_core.robustness.held_out_images import lab_table
-    from cxr_core.robustness.shortcut_results import keep_lab_result
-    from cxr_core.robustness.shortcut_test import MAX_IMAGES, examine_shortcuts, lab_summary
+    from cxr_core.robustness.held_out_images import held_out_table
+    from cxr_core.robustness.shortcut_results import keep_shortcut_result
+    from cxr_core.robustness.shortcut_test import MAX_IMAGES, run_shortcut_test, shortcut_summary
     from cxr_core.runs.run import Run
-    from cxr_core.splits.groups import group_pictures
+    from cxr_core.splits.groups import group_images
 
-    dataset, decisions = open_dataset(options)
-    _, table, groups = group_pictures(dataset.table, decisions, phase=progress_bar).taking_part(decisions)
-    table, groups, sides, note = lab_table(table, groups, Run(options.model.resolve()))
-    result = examine_shortcuts(
+    dataset, curation = open_dataset(options)
+    _, table, groups = group_images(dataset.table, curation, phase=progress_bar).taking_part(curation)
+    table, groups, sides, note = held_out_table(table, groups, Run(options.model.resolve()))
+    result = run_shortcut_test(
         load_classifier(options.model), table, groups, sides,
         external=options.external, limit=options.limit or MAX_IMAGES, phase=progress_bar,
     )  # fmt: skip
-    keep_lab_result(options.model, result)
+    keep_shortcut_result(options.model, result)
     if note:
         print(note, file=sys.stderr)
-    write_result(result, options.json, lab_summary(result))
+    write_result(result, options.json, shortcut_summary(result))
 
 
 def _report(options):
@@ -116,7 +116,7 @@ def _add_publish(commands):
 
 def _add_operating_point(commands):
     point = add_command(
-        commands, "operating-point", _operating_point, "Choose on a run's validation pictures when it calls a class."
+        commands, "operating-point", _operating_point, "Choose on a run's validation images when it calls a class."
     )
     point.add_argument("run_folder", metavar="RUN", type=Path)
     point.add_argument("--class", dest="class_name", metavar="CLASS", help="class that an alarm is for")
@@ -162,7 +162,7 @@ def _add_shortcuts(commands):
         metavar="EXTERNAL",
         help="data sets from elsewhere to score it on",
     )
-    shortcuts.add_argument("--limit", type=int, help="about how many pictures to use (default: 1,000)")
+    shortcuts.add_argument("--limit", type=int, help="about how many images to use (default: 1,000)")
     add_json(shortcuts)
 
 

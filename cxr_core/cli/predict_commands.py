@@ -11,7 +11,7 @@ from cxr_core.system.text import printable_name
 
 
 def _predict(options):
-    from cxr_core.inference.batch_prediction import answer_many
+    from cxr_core.inference.batch_prediction import predict_batch
     from cxr_core.inference.classifier import load_classifier
     from cxr_core.inference.image_sources import path_sources
     from cxr_core.inference.prediction_rows import rows_csv
@@ -25,7 +25,7 @@ def _predict(options):
         for write in writers:
             write(number, answer)
 
-    items = answer_many(classifier, sources, keep=keep, progress=progress_bar("Predicting"))
+    items = predict_batch(classifier, sources, keep=keep, progress=progress_bar("Predicting"))
     rows = [item.row for item in items]
     lines = [f"{printable_name(row['file'])}: {_row_summary(row)}" for row in rows]
     write_result(rows, options.json, "\n".join(lines))
@@ -106,8 +106,8 @@ def add_commands(commands):
 
 
 def _add_predict(commands):
-    predict = add_command(commands, "predict", _predict, f"Classify pictures. {NOTICE}")
-    predict.add_argument("files", metavar="FILE", nargs="+", type=Path, help="a picture, a folder or a ZIP of pictures")
+    predict = add_command(commands, "predict", _predict, f"Classify images. {NOTICE}")
+    predict.add_argument("files", metavar="FILE", nargs="+", type=Path, help="an image, a folder or a ZIP of images")
     predict.add_argument(
         "--model", type=Path, default=SHIPPED_MODEL_DIR, help="model or run folder (default: the shipped one)"
     )

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from cxr_core.cli.arguments import add_command, add_json, add_training
-from cxr_core.cli.io import progress_bar, read_decisions, write_result
+from cxr_core.cli.io import progress_bar, read_curation, write_result
 
 
 def _train(options):
@@ -20,7 +20,7 @@ def _train(options):
         run = Run(options.run.resolve())
     else:
         config = _training_config(options)
-        run = create_run(config, options.run or new_run_path(config.recipe), read_decisions(options.decisions))
+        run = create_run(config, options.run or new_run_path(config.recipe), read_curation(options.curation))
     _carry_out(run, logs_already=options.into_existing)
 
 
@@ -56,7 +56,7 @@ def _start_and_carry_out(options, **what):
     from cxr_core.jobs.plan import JobPlan
 
     plan = JobPlan(config=_training_config(options), at_once=options.at_once, ray=options.ray, **what)
-    job = create_job(plan, options.job, read_decisions(options.decisions))
+    job = create_job(plan, options.job, read_curation(options.curation))
     return _carry_out_job(job, options.json)
 
 
@@ -64,9 +64,9 @@ def _carry_out_job(job, json_target=None):
     """Work on a job in this process, and tell what it found; returns the exit code."""
     from cxr_core.jobs.results import job_results, job_summary
     from cxr_core.jobs.scheduler import carry_out_job
-    from cxr_core.system.processes import follow_owner
+    from cxr_core.system.processes import on_owner_exit
 
-    follow_owner((job.path / "stop").touch)
+    on_owner_exit((job.path / "stop").touch)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: (job.path / "stop").touch())
     print(job.path, file=sys.stderr)
@@ -78,19 +78,19 @@ def _carry_out_job(job, json_target=None):
 
 def _resume(options):
     from cxr_core.jobs.job import Job, is_job
-    from cxr_core.jobs.lifecycle import claim_job
-    from cxr_core.runs.lifecycle import claim_run
+    from cxr_core.jobs.lifecycle import acquire_job
+    from cxr_core.runs.lifecycle import acquire_run
     from cxr_core.runs.run import Run
 
     folder = options.run_folder.resolve()
     if is_job(folder):
         job = Job(folder)
         if not options.into_existing:
-            claim_job(job)
+            acquire_job(job)
         return _carry_out_job(job)
     run = Run(folder)
     if not options.into_existing:
-        claim_run(run)
+        acquire_run(run)
     _carry_out(run, logs_already=options.into_existing and not options.log)
 
 
@@ -103,10 +103,10 @@ def _carry_out(run, *, logs_already):
         log.addHandler(handler)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from cxr_core.runs.lifecycle import abandon_run
-    from cxr_core.system.processes import follow_owner
+    from cxr_core.system.processes import on_owner_exit
 
     # Before TensorFlow, which takes seconds to import: its owner may be gone by then.
-    follow_owner(partial(abandon_run, run))
+    on_owner_exit(partial(abandon_run, run))
     from cxr_core.training.train_run import train_run
 
     # Windows cannot put another program in a process's place.
@@ -152,28 +152,28 @@ def _pause(options):
 
 def _work_queue(options):
     from cxr_core.jobs.training_queue import work_queue
-    from cxr_core.system.processes import follow_owner
+    from cxr_core.system.processes import on_owner_exit
 
     # Its training follows this process, and what waits keeps its place.
-    follow_owner(lambda: os._exit(0))
+    on_owner_exit(lambda: os._exit(0))
     work_queue(options.runs_dir)
 
 
 def _export(options):
-    from cxr_core.runs.lifecycle import hold_run
+    from cxr_core.runs.lifecycle import run_lock
     from cxr_core.runs.run import Run
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    from cxr_core.system.processes import follow_owner
+    from cxr_core.system.processes import on_owner_exit
 
-    follow_owner(lambda: None)
+    on_owner_exit(lambda: None)
     from cxr_core.training.export_run import export_run, report_copies
 
     run = Run(options.run_folder.resolve())
     # A run that stops starts its export before it has quite ended itself.
-    with hold_run(run, patience_seconds=30.0):
+    with run_lock(run, patience_seconds=30.0):
         export_run(run)
-    report_copies(run, phase=progress_bar, writing=hold_run(run, patience_seconds=30.0))
+    report_copies(run, phase=progress_bar, writing=run_lock(run, patience_seconds=30.0))
     print(run.path)
 
 
@@ -197,7 +197,7 @@ def _add_train(commands):
 
 def _add_jobs(commands):
     folds = add_command(
-        commands, "cross-validate", _cross_validate, "Train once per fold, by patient; test every picture once."
+        commands, "cross-validate", _cross_validate, "Train once per fold, by patient; test every image once."
     )
     add_training(folds)
     folds.add_argument("--folds", type=int, default=5, metavar="K", help="how many (default: 5); one training each")

@@ -7,7 +7,7 @@ import stat
 from functools import lru_cache
 
 SPLIT_WORDS = ("train", "validation", "test")
-# What only a CSV file tells of a picture; each a column of the table where it tells it of any.
+# What only a CSV file tells of an image; each a column of the table where it tells it of any.
 LISTED_COLUMNS = ("split", "view", "age_group")
 AGE_GROUPS = {18: "under 18 years", 40: "18 to 39", 65: "40 to 64", 131: "65 and over"}
 NOT_OPENED = "This file cannot be opened."
@@ -38,7 +38,7 @@ def csv_rows(path, number, problems):
             if stat.S_ISREG(facts.st_mode):
                 yield file, listed, class_name, facts.st_size, facts.st_mtime_ns, True, *told, number
             else:
-                problems.append((file, f"{path.name} lists this as a picture, but it is no file."))
+                problems.append((file, f"{path.name} lists this as an image, but it is no file."))
 
 
 # Asked for at every rerun of a page; the content itself is the key.
@@ -59,7 +59,7 @@ def _parse_csv(data, name, folder):
             f"separated by commas; received {','.join(header)[:80]!r}."
         )
     if len(lines) == 1:
-        raise ValueError(f"{name} lists no pictures.")
+        raise ValueError(f"{name} lists no images.")
     rows, paths = [], set()
     for number, values in lines[1:]:
         if any(values[len(header) :]):
@@ -67,12 +67,12 @@ def _parse_csv(data, name, folder):
         row = dict(zip(header, values, strict=False))
         path, label, split = row["path"], row.get("label"), row.get("split", "").lower()
         if not path or not label:
-            raise ValueError(f"Each picture needs a path and a label; line {number} of {name} lacks one.")
+            raise ValueError(f"Each image needs a path and a label; line {number} of {name} lacks one.")
         if split not in ("", *SPLIT_WORDS):
             raise ValueError(f"split must be one of {', '.join(SPLIT_WORDS)}; line {number} of {name} has {split!r}.")
         path = os.path.normpath(os.path.join(folder, path))
         if path in paths:
-            raise ValueError(f"Each picture must be listed once; line {number} of {name} repeats {row['path']}.")
+            raise ValueError(f"Each image must be listed once; line {number} of {name} repeats {row['path']}.")
         paths.add(path)
         try:
             group = age_group(float(row["age"])) if row.get("age") else None

@@ -1,4 +1,4 @@
-"""From folders or a list to a table: which pictures there are, of which class, size and patient."""
+"""From folders or a list to a table: which images there are, of which class, size and patient."""
 
 import hashlib
 import os
@@ -17,7 +17,7 @@ from cxr_core.config import INDEX_DIR, MAX_FILE_BYTES
 from cxr_core.data.csv_listing import LISTED_COLUMNS, NOT_OPENED, csv_rows
 from cxr_core.data.file_index import INDEX_KEYS, INDEX_SCHEMA, index_folder, load_index, save_index
 from cxr_core.data.patient_ids import patient_of
-from cxr_core.imaging.reader import PICTURE_ENDINGS, UnreadablePicture, check_complete, is_picture_file, read_header
+from cxr_core.imaging.reader import IMAGE_ENDINGS, UnreadableImage, check_complete, is_image_file, read_header
 
 _COLUMNS = ["path", "file", "class_name", "width", "height", "format", "bytes", "patient", "digest", "mtime_ns"]
 # What listing the files tells before any is opened; `in_list` where a CSV file named it.
@@ -48,7 +48,7 @@ class Dataset:
     Attributes:
         roots: tuple of str, the folders (or CSV files) scanned.
         classes: tuple of str, class names in display order.
-        table: DataFrame, one row per readable picture, sorted by class and path: `path`
+        table: DataFrame, one row per readable image, sorted by class and path: `path`
             (absolute), `file` (relative to its root), `class_name`, `width`, `height` (pixels),
             `format`, `bytes`, `patient` (str or missing), `digest` (SHA-256 of the content) and
             `mtime_ns`; where a CSV file tells it, also `split` (of `SPLIT_WORDS`), `view` and `age_group`
@@ -71,7 +71,7 @@ class Dataset:
 
 
 def scan_dataset(*roots, index_dir=INDEX_DIR, progress=None):
-    """Look at every picture under `root/<class>/…` without decoding it.
+    """Look at every image under `root/<class>/…` without decoding it.
 
     A file whose name, size and time are those of the last scan is not opened again: what was
     seen then comes from the index. A scan that was stopped goes on where it stopped.
@@ -90,7 +90,7 @@ def scan_dataset(*roots, index_dir=INDEX_DIR, progress=None):
 
     Raises:
         FileNotFoundError: a root is missing or no folder.
-        ValueError: no root holds a class folder with a readable picture, or a CSV file is not as above.
+        ValueError: no root holds a class folder with a readable image, or a CSV file is not as above.
     """
     roots = _find_roots(roots)
     rows, problems = _list_files(roots)
@@ -101,7 +101,7 @@ def scan_dataset(*roots, index_dir=INDEX_DIR, progress=None):
     unreadable = pd.DataFrame(sorted(problems), columns=["file", "error"], dtype="str")
     facts = facts[facts["error"].isna()]
     if facts.empty:
-        raise ValueError(_no_pictures(roots, unreadable))
+        raise ValueError(_no_images(roots, unreadable))
     classes = order_classes(facts["class_name"].unique())
     patients = facts["listed_patient"].fillna(facts["patient"])
     order = pd.Categorical(facts["class_name"], categories=classes).codes
@@ -112,9 +112,9 @@ def scan_dataset(*roots, index_dir=INDEX_DIR, progress=None):
 
 
 def folder_stamp(*roots):
-    """Return a short text that changes when a picture file is added, removed or changed.
+    """Return a short text that changes when an image file is added, removed or changed.
 
-    No picture is opened: it costs little more than the system takes to tell names, sizes and
+    No image is opened: it costs little more than the system takes to tell names, sizes and
     times. To be compared within one process only.
 
     Args:
@@ -127,7 +127,7 @@ def folder_stamp(*roots):
 
 
 def size_statistics(table):
-    """Summarise picture sizes per class.
+    """Summarise image sizes per class.
 
     Args:
         table: DataFrame with `class_name`, `width` and `height` (pixels).
@@ -147,7 +147,7 @@ def size_statistics(table):
 def _find_roots(roots):
     """Return the roots as absolute Paths, or say which one is not there."""
     if not roots:
-        raise ValueError("Name at least one folder of pictures.")
+        raise ValueError("Name at least one folder of images.")
     for root in map(Path, roots):
         is_list = root.suffix.lower() == ".csv"
         if not (os.path.isdir(root) or (is_list and os.path.isfile(root))):
@@ -157,10 +157,10 @@ def _find_roots(roots):
     return tuple(Path(root).resolve() for root in roots)
 
 
-def _no_pictures(roots, unreadable):
+def _no_images(roots, unreadable):
     sentence = (
-        f"No pictures were found under {', '.join(map(str, roots))}. "
-        f"Put one folder per class in it, each with its pictures ({' '.join(PICTURE_ENDINGS)})."
+        f"No images were found under {', '.join(map(str, roots))}. "
+        f"Put one folder per class in it, each with its images ({' '.join(IMAGE_ENDINGS)})."
     )
     if len(unreadable):
         first = unreadable.iloc[0]
@@ -196,7 +196,7 @@ def _folder_rows(root, number, problems):
             # This runs once per file at every rerun of a page; what can be told from the name is told from it.
             name = entry.name
             file = f"{inside}/{name}" if inside else name
-            may_be_picture = inside and ("." not in name or name.lower().endswith(PICTURE_ENDINGS))
+            may_be_image = inside and ("." not in name or name.lower().endswith(IMAGE_ENDINGS))
             try:
                 if name.startswith("."):
                     continue
@@ -204,11 +204,11 @@ def _folder_rows(root, number, problems):
                     problems.append((_as_text(file), "This name is no readable text; rename it."))
                 elif entry.is_dir(follow_symlinks=False):
                     waiting.append((file, entry.path))
-                elif may_be_picture or entry.is_symlink():
+                elif may_be_image or entry.is_symlink():
                     facts = entry.stat()
                     if stat.S_ISDIR(facts.st_mode):
                         problems.append((file, "This folder is a link to elsewhere; links are not followed."))
-                    elif may_be_picture and stat.S_ISREG(facts.st_mode):
+                    elif may_be_image and stat.S_ISREG(facts.st_mode):
                         filled.add(class_name)
                         yield file, entry.path, class_name, facts.st_size, facts.st_mtime_ns, *_UNLISTED, number
             except FileNotFoundError:
@@ -217,7 +217,7 @@ def _folder_rows(root, number, problems):
             except OSError:
                 problems.append((file, NOT_OPENED))
     told = {file.partition("/")[0] for file, _ in problems}
-    problems += [(name, "This folder holds no pictures.") for name in class_names - filled - told - {""}]
+    problems += [(name, "This folder holds no images.") for name in class_names - filled - told - {""}]
 
 
 def _entries(folder, name, problems):
@@ -270,17 +270,17 @@ def _describe_file(found):
     """Open one file: ((values in the order of `INDEX_SCHEMA`), None) or (None, (file, sentence))."""
     same = (found.root, found.file, found.bytes, found.mtime_ns)
     try:
-        if not (found.in_list or is_picture_file(found.path)):
+        if not (found.in_list or is_image_file(found.path)):
             return (*same, 0, 0, None, None, None, ""), None
         if found.bytes > MAX_FILE_BYTES:
-            raise UnreadablePicture(
+            raise UnreadableImage(
                 f"The file has {found.bytes / 1e6:.0f} MB; at most {MAX_FILE_BYTES / 1e6:.0f} MB are read."
             )
         data = Path(found.path).read_bytes()
         header = read_header(data)
         if header.format != "DICOM":
             check_complete(data, header)
-    except UnreadablePicture as error:
+    except UnreadableImage as error:
         return (*same, 0, 0, None, None, None, str(error)), None
     except FileNotFoundError:
         return None, (found.file, _VANISHED)

@@ -62,7 +62,7 @@ def load_index(folder):
     Returns:
         DataFrame with the columns of `INDEX_SCHEMA`, one row per file: `root` (number of its root),
         `file` (as in `Dataset.table`), `bytes` and `mtime_ns` (when it was read), `width` and
-        `height` (pixels, 0 where it is no picture), `format`, `patient`, `digest` (missing where
+        `height` (pixels, 0 where it is no image), `format`, `patient`, `digest` (missing where
         unknown) and `error` (missing, a sentence, or "" for a file that is passed over). No rows
         where there is no index, or a broken or older one.
     """

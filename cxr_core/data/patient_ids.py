@@ -3,9 +3,9 @@
 import os
 import re
 
-from cxr_core.imaging.reader import PICTURE_ENDINGS
+from cxr_core.imaging.reader import IMAGE_ENDINGS
 
-# Kermany et al. 2018 name a pneumonia picture by its patient and a normal one by its study;
+# Kermany et al. 2018 name a pneumonia image by its patient and a normal one by its study;
 # NIH ChestX-ray8 begins a file name with the patient number.
 _PATIENT_PATTERNS = (
     re.compile(r"^(person\d+)_(?:virus|bacteria)_\d+", re.IGNORECASE),
@@ -23,7 +23,7 @@ def patient_of(name):
     Returns:
         str such as "person23", "IM-0115" or "00002659", or None.
     """
-    stem = picture_stem(name)
+    stem = image_stem(name)
     for pattern in _PATIENT_PATTERNS:
         match = pattern.match(stem)
         if match:
@@ -31,11 +31,11 @@ def patient_of(name):
     return None
 
 
-def picture_stem(name):
-    """Return a file name without any picture endings: `x.jpeg.jpg` and `x.PNG` both give `x`."""
+def image_stem(name):
+    """Return a file name without any image endings: `x.jpeg.jpg` and `x.PNG` both give `x`."""
     name = os.path.basename(name)
     stem, ending = os.path.splitext(name)
-    while ending.lower() in PICTURE_ENDINGS:
+    while ending.lower() in IMAGE_ENDINGS:
         name = stem
         stem, ending = os.path.splitext(name)
     return name

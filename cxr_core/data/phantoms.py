@@ -20,7 +20,7 @@ def draw_demo_data(folder, *, images_per_class=IMAGES_PER_CLASS, seed=0, progres
     Args:
         folder: str or Path; gets the sub-folders normal, covid and virus.
         images_per_class: int.
-        seed: int; the same seed draws the same pictures.
+        seed: int; the same seed draws the same images.
         progress: callable(done, total) or None.
 
     Returns:
@@ -33,8 +33,8 @@ def draw_demo_data(folder, *, images_per_class=IMAGES_PER_CLASS, seed=0, progres
         path = folder / class_name / f"drawing-{number:03d}.{'png' if number % 3 else 'jpg'}"
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            picture = draw_phantom(class_name, np.random.default_rng((seed, i)))
-            path.write_bytes(cv2.imencode(path.suffix, picture)[1].tobytes())
+            image = draw_phantom(class_name, np.random.default_rng((seed, i)))
+            path.write_bytes(cv2.imencode(path.suffix, image)[1].tobytes())
         if progress:
             progress(i + 1, total)
     return folder
@@ -62,22 +62,22 @@ def draw_phantom(class_name, rng):
         for x in (0.3, 0.7)
     ]
     lung = np.maximum(*lungs)
-    picture = 20 + 150 * body - 105 * lung * (1 - 0.15 * rng.random())
-    picture += 95 * _ellipse(size, (0.56, 0.64), (0.13, 0.17), 0.03) * body
-    picture += 75 * _ellipse(size, (0.5, 0.5), (0.045, 0.6), 0.015) * body
-    picture += 30 * _ribs(size, rng) * body
+    image = 20 + 150 * body - 105 * lung * (1 - 0.15 * rng.random())
+    image += 95 * _ellipse(size, (0.56, 0.64), (0.13, 0.17), 0.03) * body
+    image += 75 * _ellipse(size, (0.5, 0.5), (0.045, 0.6), 0.015) * body
+    image += 30 * _ribs(size, rng) * body
     if class_name == "covid":
-        picture += 90 * _patches(size, lung, rng)
+        image += 90 * _patches(size, lung, rng)
     elif class_name == "virus":
-        picture += 170 * _streaks(size, lung, rng)
+        image += 170 * _streaks(size, lung, rng)
     # Every chest has a texture of its own: without it all drawings of a class would be copies of one.
-    picture += 9 * (_texture(size, 2.5, rng) + _texture(size, 6, rng)) * body
+    image += 9 * (_texture(size, 2.5, rng) + _texture(size, 6, rng)) * body
     # Film grain: enlarged without it, a drawing looks like a blurred radiograph.
-    picture += rng.normal(0, 9, picture.shape)
-    picture = np.clip(picture * rng.uniform(0.85, 1.1), 0, 255).astype(np.uint8)
+    image += rng.normal(0, 9, image.shape)
+    image = np.clip(image * rng.uniform(0.85, 1.1), 0, 255).astype(np.uint8)
     height, width = rng.integers(240, 901), rng.integers(240, 901)
     width = int(np.clip(width, 0.75 * height, 1.3 * height))
-    return cv2.resize(picture, (width, int(height)), interpolation=cv2.INTER_CUBIC)
+    return cv2.resize(image, (width, int(height)), interpolation=cv2.INTER_CUBIC)
 
 
 def _ellipse(size, centre, radii, softness):

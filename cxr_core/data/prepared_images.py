@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from cxr_core.config import CACHE_DIR
-from cxr_core.imaging.reader import UnreadablePicture, read_picture
+from cxr_core.imaging.reader import UnreadableImage, read_image
 from cxr_core.system.files import atomic_path, read_json, write_json
 
 _CHUNK = 25
@@ -25,7 +25,7 @@ class PreparedImages:
 
     Attributes:
         images_u8: uint8 (N, size, size), memory-mapped and read-only.
-        table: DataFrame of N rows: the pictures that could be decoded.
+        table: DataFrame of N rows: the images that could be decoded.
         errors: dict of file to sentence: those that could not.
         key: str, digest of content and preprocessing.
     """
@@ -37,7 +37,7 @@ class PreparedImages:
 
 
 def prepare_images(table, preprocessing, *, cache_dir=CACHE_DIR, progress=None, share=None):
-    """Prepare every picture of a data set table, or open what was prepared before.
+    """Prepare every image of a data set table, or open what was prepared before.
 
     The cache is keyed by the files' content and the preprocessing, never by name or time. An
     array enters it by renaming, with its list of errors written first, so a half-written one
@@ -55,7 +55,7 @@ def prepare_images(table, preprocessing, *, cache_dir=CACHE_DIR, progress=None, 
         PreparedImages.
 
     Raises:
-        ValueError: not one picture could be decoded.
+        ValueError: not one image could be decoded.
         OSError: a file went away while it was read; nothing is cached then.
     """
     reachable = table["path"].map(lambda path: os.access(path, os.R_OK)).to_numpy(bool)
@@ -70,7 +70,7 @@ def prepare_images(table, preprocessing, *, cache_dir=CACHE_DIR, progress=None, 
     good = np.ones(len(table), bool)
     good[[int(position) for position in failed]] = False
     if not good.any():
-        raise ValueError("Not one picture of this data set could be decoded.")
+        raise ValueError("Not one image of this data set could be decoded.")
     errors |= {table["file"].iloc[int(position)]: reason for position, reason in failed.items()}
     return PreparedImages(np.load(array_path, mmap_mode="r"), table[good].reset_index(drop=True), errors, key)
 
@@ -109,17 +109,17 @@ def read_in_parts(images_u8):
         yield rows, read_images(images_u8, rows)
 
 
-def prepare_pictures(paths, preprocessing):
-    """Prepare pictures, one after the other.
+def prepare_files(paths, preprocessing):
+    """Prepare images, one after the other.
 
     Returns:
-        list of (uint8 (size, size), None), or of (None, sentence) where a picture cannot be decoded.
+        list of (uint8 (size, size), None), or of (None, sentence) where an image cannot be decoded.
     """
     prepared = []
     for path in paths:
         try:
-            prepared.append((preprocessing.image_u8(read_picture(path)), None))
-        except UnreadablePicture as error:
+            prepared.append((preprocessing.image_u8(read_image(path)), None))
+        except UnreadableImage as error:
             prepared.append((None, str(error)))
     return prepared
 
@@ -136,7 +136,7 @@ def _write_images(table, preprocessing, array_path, errors_path, progress, share
     failed, position, side = {}, 0, preprocessing.size
     with atomic_path(array_path) as temporary, temporary.open("wb") as file:
         _write_header(file, (len(table), side, side))
-        for prepared in share(partial(prepare_pictures, preprocessing=preprocessing), chunks):
+        for prepared in share(partial(prepare_files, preprocessing=preprocessing), chunks):
             for image, error in prepared:
                 if error:
                     failed[str(position)] = error

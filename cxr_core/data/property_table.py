@@ -1,4 +1,4 @@
-"""Measure every picture of a data set once: brightness, sharpness, frame, colour, burned-in text and more."""
+"""Measure every image of a data set once: brightness, sharpness, frame, colour, burned-in text and more."""
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from cxr_core.config import CACHE_DIR
-from cxr_core.imaging.image_properties import PIXEL_COLUMNS, measure_picture
-from cxr_core.imaging.reader import UnreadablePicture, read_picture
+from cxr_core.imaging.image_properties import PIXEL_COLUMNS, measure_image
+from cxr_core.imaging.reader import UnreadableImage, read_image
 from cxr_core.system.files import atomic_path
 
 COLUMNS = (*PIXEL_COLUMNS, "aspect", "bytes_per_pixel", "error")
@@ -20,21 +20,21 @@ _CHUNK = 2_000
 _SAVE_EVERY = 10_000
 
 
-def measure_pictures(table, *, cache_dir=CACHE_DIR, progress=None):
-    """Measure every picture of a data set table, or read what was measured before.
+def measure_images(table, *, cache_dir=CACHE_DIR, progress=None):
+    """Measure every image of a data set table, or read what was measured before.
 
-    What was measured is kept by content: only pictures whose digest is new are decoded. It is
-    saved every 10,000 pictures, so that a pass that is broken off goes on where it was.
+    What was measured is kept by content: only images whose digest is new are decoded. It is
+    saved every 10,000 images, so that a pass that is broken off goes on where it was.
 
     Args:
         table: DataFrame with `path`, `digest`, `width`, `height` (pixels) and `bytes`.
         cache_dir: str or Path; the measures lie in `measures/` below it.
-        progress: callable(done, total) or None; counts the table's pictures.
+        progress: callable(done, total) or None; counts the table's images.
 
     Returns:
         DataFrame of `len(table)` rows in the table's order, index 0…N-1, float32 but for `error`:
-        what `measure_picture` gives, `aspect` (width / height), `bytes_per_pixel`, and `error`
-        (str, one sentence, or None). A picture with an error has NaN everywhere else.
+        what `measure_image` gives, `aspect` (width / height), `bytes_per_pixel`, and `error`
+        (str, one sentence, or None). An image with an error has NaN everywhere else.
     """
     path = Path(cache_dir) / "measures" / f"{_cache_version()}.parquet"
     known = _read_cache(path)
@@ -68,8 +68,8 @@ def measure_pictures(table, *, cache_dir=CACHE_DIR, progress=None):
 def _measure_file(path):
     """Return (values or None, error or None, whether this will be so at the next look, too)."""
     try:
-        return tuple(measure_picture(read_picture(path)).values()), None, True
-    except UnreadablePicture as error:
+        return tuple(measure_image(read_image(path)).values()), None, True
+    except UnreadableImage as error:
         return None, str(error), True
     except FileNotFoundError:
         return None, "This file vanished.", False

@@ -1,10 +1,10 @@
-"""How sure a measured figure is: 95 % intervals from resampling whole groups of pictures.
+"""How sure a measured figure is: 95 % intervals from resampling whole groups of images.
 
-A group (a patient, or copies of one radiograph) is drawn as a whole, because its pictures are no independent
+A group (a patient, or copies of one radiograph) is drawn as a whole, because its images are no independent
 witnesses. Drawing groups with replacement is the same as giving each group a whole-number weight, and every
 figure here is a sum over weights, so 2,000 resamples are a few matrix products.
 
-Where all or none of the pictures are right every resample says the same, and an interval without width would
+Where all or none of the images are right every resample says the same, and an interval without width would
 pretend to certainty: there the exact binomial one over the groups stands in its place.
 
 Source:
@@ -25,7 +25,7 @@ FIGURES = ("precision", "recall", "f1", "auc")
 
 @dataclass(frozen=True)
 class Difference:
-    """How two classifiers differ on the same pictures.
+    """How two classifiers differ on the same images.
 
     Attributes:
         value: float, the first's figure minus the second's.
@@ -43,10 +43,10 @@ class Difference:
 
 
 def resample_weights(groups, *, resamples=RESAMPLES, seed=0):
-    """Draw groups with replacement and say how often each picture comes up.
+    """Draw groups with replacement and say how often each image comes up.
 
     Args:
-        groups: int (N,), pictures of one number are drawn together.
+        groups: int (N,), images of one number are drawn together.
         resamples: int >= 1.
         seed: int.
 
@@ -54,11 +54,11 @@ def resample_weights(groups, *, resamples=RESAMPLES, seed=0):
         float32 (resamples, N), whole numbers.
 
     Raises:
-        ValueError: no pictures.
+        ValueError: no images.
     """
     groups = np.asarray(groups)
     if not len(groups):
-        raise ValueError("Intervals need at least one picture; received none.")
+        raise ValueError("Intervals need at least one image; received none.")
     _, codes = np.unique(groups, return_inverse=True)
     count = codes.max() + 1
     drawn = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=resamples)
@@ -116,7 +116,7 @@ def share_interval(flags, groups, *, resamples=RESAMPLES, seed=0):
 
 
 def compare_accuracy(right, other_right, groups, *, resamples=RESAMPLES, seed=0):
-    """Compare two classifiers on the same pictures by a paired bootstrap.
+    """Compare two classifiers on the same images by a paired bootstrap.
 
     Args:
         right, other_right: bool (N,), whether each classifier was right, in the same order.
@@ -127,12 +127,12 @@ def compare_accuracy(right, other_right, groups, *, resamples=RESAMPLES, seed=0)
         Difference of accuracies.
 
     Raises:
-        ValueError: lengths differ, or no pictures.
+        ValueError: lengths differ, or no images.
     """
     right, other_right = np.asarray(right, float), np.asarray(other_right, float)
     if not len(right) == len(other_right) == len(groups):
         raise ValueError(
-            "Two classifiers are compared on the same pictures; "
+            "Two classifiers are compared on the same images; "
             f"received {len(right)}, {len(other_right)} and {len(groups)} groups."
         )
     gain = right - other_right
@@ -154,7 +154,7 @@ def curve_bands(is_class, scores, groups, *, resamples=500, seed=0, points=101):
 
     Returns:
         dict of "roc" and "precision_recall" to a dict of `x`, `low`, `high` (float (points,)): sensitivity over
-        false positive rate, precision over recall. None where one side has no picture.
+        false positive rate, precision over recall. None where one side has no image.
     """
     is_class, scores = np.asarray(is_class, bool), np.asarray(scores)
     if not 0 < is_class.sum() < len(is_class) or len(np.unique(groups)) < 2:
@@ -227,7 +227,7 @@ def interval(values):
 
 
 def _share_ends(weights, flags, among, groups):
-    """Return [low, high] of the share of `flags` among the pictures of `among` (both bool (N,)), or None."""
+    """Return [low, high] of the share of `flags` among the images of `among` (both bool (N,)), or None."""
     inside = flags[among]
     if not len(inside):
         return None

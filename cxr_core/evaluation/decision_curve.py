@@ -18,14 +18,14 @@ def decision_curve(is_class, scores, *, prevalence=None, points=99):
         by the odds of the threshold.
 
     Raises:
-        ValueError: as `operating_point`; also where one side has no picture.
+        ValueError: as `operating_point`; also where one side has no image.
 
     Source:
         Vickers & Elkin 2006, doi:10.1177/0272989X06295361.
     """
     is_class = checked(is_class, scores)
     if not 0 < is_class.sum() < len(is_class):
-        raise ValueError("A decision curve needs pictures of the class and others; one side has none.")
+        raise ValueError("A decision curve needs images of the class and others; one side has none.")
     prevalence = float(is_class.mean()) if prevalence is None else float(prevalence)
     thresholds = np.linspace(0, 1, points + 2)[1:-1]
     alarm = np.asarray(scores, float)[None] >= thresholds[:, None]

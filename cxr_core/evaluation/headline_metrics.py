@@ -7,7 +7,7 @@ from dataclasses import dataclass
 class Figure:
     """One headline figure: what it is, measured where, its value in [0, 1], and over how many images.
 
-    `interval` is its 95 % interval (low, high), or None where none was measured. `may_abstain` is True where pictures
+    `interval` is its 95 % interval (low, high), or None where none was measured. `may_abstain` is True where images
     that the classifier is not sure of count as without an answer; otherwise each is called what is likeliest.
     """
 

@@ -27,7 +27,7 @@ def evaluate_predictions(true_names, probabilities, classes, groups=None):
         true_names: sequence of str (N,), each one of `classes`.
         probabilities: float (N, C), rows summing to one.
         classes: sequence of str (C,).
-        groups: int (N,), pictures that are no independent witnesses share a number; each picture
+        groups: int (N,), images that are no independent witnesses share a number; each image
             stands for itself by default.
 
     Returns:

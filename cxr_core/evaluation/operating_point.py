@@ -21,21 +21,21 @@ class OperatingPoint:
 
     class_name: str
     threshold: float
-    found: int
-    missed: int
-    false_alarms: int
-    rightly_none: int
+    true_positives: int
+    false_negatives: int
+    false_positives: int
+    true_negatives: int
     prevalence: float
 
     @property
     def sensitivity(self):
-        """Share of the class that raises an alarm; None without pictures of it."""
-        return _share(self.found, self.found + self.missed)
+        """Share of the class that raises an alarm; None without images of it."""
+        return _share(self.true_positives, self.true_positives + self.false_negatives)
 
     @property
     def specificity(self):
         """Share of the others without an alarm; None without others."""
-        return _share(self.rightly_none, self.rightly_none + self.false_alarms)
+        return _share(self.true_negatives, self.true_negatives + self.false_positives)
 
     @property
     def ppv(self):
@@ -62,13 +62,13 @@ def operating_point(class_name, is_class, scores, threshold, *, prevalence=None)
         is_class: bool (N,).
         scores: float (N,), the probability of the class.
         threshold: float in [0, 1].
-        prevalence: float in [0, 1], or None for the pictures' own.
+        prevalence: float in [0, 1], or None for the images' own.
 
     Returns:
         OperatingPoint.
 
     Raises:
-        ValueError: no pictures, lengths that differ, or a threshold or prevalence outside [0, 1].
+        ValueError: no images, lengths that differ, or a threshold or prevalence outside [0, 1].
     """
     is_class, alarm = checked(is_class, scores), np.asarray(scores) >= threshold
     prevalence = float(is_class.mean()) if prevalence is None else float(prevalence)
@@ -123,7 +123,7 @@ def save_operating_point(folder, point=None, *, abstain_below=None):
 def choose_on_validation(
     folder, predictions, *, class_name=None, specificity=0.9, abstain_accuracy=None, abstain_below=None
 ):
-    """Choose when a model calls a class and when it abstains, on its validation pictures, and keep that in its card.
+    """Choose when a model calls a class and when it abstains, on its validation images, and keep that in its card.
 
     Args:
         folder: str or Path of the model.
@@ -141,7 +141,7 @@ def choose_on_validation(
     """
     rows = predictions[predictions["split"] == "validation"] if len(predictions) else predictions
     if not len(rows):
-        raise ValueError(f"{folder} has no predictions on validation pictures to choose on.")
+        raise ValueError(f"{folder} has no predictions on validation images to choose on.")
     point = None
     if class_name is not None:
         if f"p_{class_name}" not in rows:

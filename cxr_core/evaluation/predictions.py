@@ -6,22 +6,22 @@ import pandas as pd
 from cxr_core.data.patient_ids import patient_of
 from cxr_core.evaluation.confidence_intervals import compare_accuracy
 from cxr_core.inference.temperature_scaling import apply_temperature
-from cxr_core.splits.split import picture_groups
+from cxr_core.splits.split import image_groups
 
 
 def describe_predictions(rows, probabilities, classes):
-    """Put the probabilities of a data set table's pictures, float32 (N, C), beside what is known of each.
+    """Put the probabilities of a data set table's images, float32 (N, C), beside what is known of each.
 
     Returns:
         DataFrame of predictions as `score_folders` makes it.
     """
-    groups = rows["group"].to_numpy() if "group" in rows else picture_groups(rows)
+    groups = rows["group"].to_numpy() if "group" in rows else image_groups(rows)
     predictions = predictions_table(rows["file"], rows["class_name"], probabilities, classes)
     told = {name: rows[name].to_numpy() for name in ("view", "age_group") if name in rows}
     return predictions.assign(group=groups, path=rows["path"].to_numpy(), **told)
 
 
-def soften_predictions(predictions, classes, temperature):
+def rescale_predictions(predictions, classes, temperature):
     """Return predictions made at temperature 1 as a classifier with this temperature makes them."""
     probabilities = apply_temperature(table_probabilities(predictions, classes), temperature)
     columns = {f"p_{name}": probabilities[:, i] for i, name in enumerate(classes)}
@@ -29,23 +29,23 @@ def soften_predictions(predictions, classes, temperature):
 
 
 def compare_predictions(predictions, other):
-    """Compare two classifiers by paired bootstrap on the pictures that both were asked.
+    """Compare two classifiers by paired bootstrap on the images that both were asked.
 
     Args:
         predictions, other: DataFrames as `predictions_table` makes them.
 
     Returns:
-        (confidence_intervals.Difference of accuracies, int, how many pictures both have).
+        (confidence_intervals.Difference of accuracies, int, how many images both have).
 
     Raises:
-        ValueError: they share no picture.
+        ValueError: they share no image.
     """
     keys = ["file", "true"]
     both = predictions.assign(group_number=prediction_groups(predictions)).merge(
         other[[*keys, "right"]].drop_duplicates(keys), on=keys, suffixes=("", "_other")
     )
     if both.empty:
-        raise ValueError("The two classifiers were asked no picture in common, so they cannot be compared.")
+        raise ValueError("The two classifiers were asked no image in common, so they cannot be compared.")
     return compare_accuracy(both["right"], both["right_other"], both["group_number"]), len(both)
 
 

@@ -30,7 +30,7 @@ def repeated_runs(run, runs):
     return found if len(found) >= LEAST_RUNS else []
 
 
-def repeats_table(runs):
+def seeds_table(runs):
     """Return a DataFrame, one row per run, as `repeated_runs` gives them.
 
     Columns: `run`, `seed`, `fold` (0 without folds), `images` (tested), `accuracy`, `low`, `high` (its 95 %
@@ -44,7 +44,7 @@ def repeats_table(runs):
     return pd.DataFrame(rows, columns=["run", "seed", "fold", "images", "accuracy", "low", "high"])
 
 
-def spread_table(runs):
+def repeated_runs_table(runs):
     """Say for accuracy and each class's recall and AUC how they spread over runs.
 
     Args:
@@ -72,7 +72,7 @@ def spread_table(runs):
 
 
 def repeats_sentence(table):
-    """Say in words what `repeats_table` found; "" where it has no rows."""
+    """Say in words what `seeds_table` found; "" where it has no rows."""
     if table.empty:
         return ""
     scores = table["accuracy"]
@@ -84,7 +84,7 @@ def repeats_sentence(table):
 
 
 def pooled_predictions(runs):
-    """Put the test predictions of all folds together: every picture once, by a network that never saw it.
+    """Put the test predictions of all folds together: every image once, by a network that never saw it.
 
     Args:
         runs: list of run.Run, all folds of one cross-validation.
@@ -102,14 +102,14 @@ def pooled_predictions(runs):
         run.predictions().query("split == 'test'").assign(fold=fold) for run, fold in zip(runs, folds, strict=True)
     ]
     pooled = pd.concat(tables, ignore_index=True)
-    n_pictures = {len(run.split()) for run in runs}
-    return pooled if n_pictures == {len(pooled)} and pooled["path"].is_unique else None
+    n_images = {len(run.split()) for run in runs}
+    return pooled if n_images == {len(pooled)} and pooled["path"].is_unique else None
 
 
 def pooled_metrics(predictions, classes):
     """Score pooled predictions; see `metrics.evaluate_predictions`.
 
-    Each network has its own idea of how sure it is, so an AUC over pooled scores mixes their scales: `spread_table`
+    Each network has its own idea of how sure it is, so an AUC over pooled scores mixes their scales: `repeated_runs_table`
     has the mean of the folds' own (Forman & Scholz 2010, doi:10.1145/1882471.1882479).
     """
     probabilities = table_probabilities(predictions, classes)

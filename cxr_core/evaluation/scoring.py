@@ -8,7 +8,7 @@ from cxr_core.evaluation.selective_classification import answer_shares
 
 
 def score_folders(classifier, *folders, progress=None):
-    """Classify and score every picture of a data set.
+    """Classify and score every image of a data set.
 
     Args:
         classifier: classifier.Classifier.
@@ -17,11 +17,11 @@ def score_folders(classifier, *folders, progress=None):
 
     Returns:
         (metrics, predictions): as `evaluate_predictions`, with the card's `temperature` and, where it may
-        abstain, `answers` (see `answers_of`); and `predictions_table` with the columns `group` (pictures of
+        abstain, `answers` (see `answers_of`); and `predictions_table` with the columns `group` (images of
         one patient or content) and `path`.
 
     Raises:
-        FileNotFoundError, ValueError: no folder, no pictures, or a class the classifier does not know.
+        FileNotFoundError, ValueError: no folder, no images, or a class the classifier does not know.
     """
     report = progress or (lambda phase: None)
     dataset = scan_dataset(*folders, progress=report("Looking through the images"))
@@ -29,13 +29,13 @@ def score_folders(classifier, *folders, progress=None):
 
 
 def score_table(classifier, table, *, progress=None):
-    """Classify and score the pictures of a data set table; see `score_folders`."""
+    """Classify and score the images of a data set table; see `score_folders`."""
     predictions = classify_table(classifier, table, progress=progress)
     return score_predictions(predictions, classifier.card), predictions
 
 
 def classify_table(classifier, table, *, progress=None):
-    """Classify the pictures of a data set table; returns the predictions as `score_folders` does."""
+    """Classify the images of a data set table; returns the predictions as `score_folders` does."""
     report = progress or (lambda phase: None)
     prepared = prepare_images(table, classifier.card.preprocessing, progress=report("Preparing the images"))
     truth_indices(prepared.table["class_name"], classifier.classes)

@@ -17,10 +17,10 @@ def coverage_curve(right, confidence):
 
     Returns:
         DataFrame, one row per distinct confidence, highest first: `abstain_below` (it answers from here on),
-        `coverage` (share of pictures answered) and `accuracy` (of those answers).
+        `coverage` (share of images answered) and `accuracy` (of those answers).
 
     Raises:
-        ValueError: no pictures, or lengths that differ.
+        ValueError: no images, or lengths that differ.
     """
     right = checked(right, confidence)
     confidence = np.asarray(confidence, float)
@@ -40,19 +40,19 @@ def abstention_for_accuracy(right, confidence, accuracy):
 
 
 def answer_shares(true_names, probabilities, classes, groups, *, abstain_below):
-    """Say what a classifier that may be "not sure" answers to the pictures of each class.
+    """Say what a classifier that may be "not sure" answers to the images of each class.
 
     Args:
         true_names: str (N,).
         probabilities: float (N, C).
         classes: sequence of str (C,).
         groups: int (N,), as for `metrics.evaluate_predictions`.
-        abstain_below: float in [0, 1]; a picture whose highest probability is lower gets no answer.
+        abstain_below: float in [0, 1]; an image whose highest probability is lower gets no answer.
 
     Returns:
         dict of `abstain_below`; `coverage` (share answered); `accuracy` (of the answers, None without any);
-        `found` (share of all pictures answered right: an abstention counts as a miss); and `per_class`, {true
-        class: {answer: {`share`, `ci95`}}} for the classes that have pictures, answers being the classes and
+        `found` (share of all images answered right: an abstention counts as a miss); and `per_class`, {true
+        class: {answer: {`share`, `ci95`}}} for the classes that have images, answers being the classes and
         "not sure".
     """
     true_names, groups = np.asarray(true_names, object), np.asarray(groups)
@@ -82,5 +82,5 @@ def answer_shares(true_names, probabilities, classes, groups, *, abstain_below):
 def checked(flags, values):
     flags = np.asarray(flags, bool)
     if not len(flags) or len(flags) != len(values):
-        raise ValueError(f"One value per picture is needed, and a picture; received {len(values)} for {len(flags)}.")
+        raise ValueError(f"One value per image is needed, and an image; received {len(values)} for {len(flags)}.")
     return flags

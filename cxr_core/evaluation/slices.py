@@ -10,7 +10,7 @@ from cxr_core.data.csv_listing import age_group
 from cxr_core.data.patient_ids import patient_of
 from cxr_core.evaluation.confidence_intervals import share_interval
 from cxr_core.evaluation.predictions import prediction_groups
-from cxr_core.imaging.reader import UnreadablePicture, read_header
+from cxr_core.imaging.reader import UnreadableImage, read_header
 
 LEAST_IMAGES = 10
 SLICES = {
@@ -31,14 +31,14 @@ def file_facts(predictions):
     """Read what the files themselves tell, from their headers alone.
 
     Args:
-        predictions: DataFrame with `file`, `path` where the pictures are at hand, and `view` and `age_group`
+        predictions: DataFrame with `file`, `path` where the images are at hand, and `view` and `age_group`
             where a list told them.
 
     Returns:
         DataFrame in the same order, of `patient` ("yes" where the name tells one, else "no") and, with paths,
         `source` (the folder above the class's), `width`, `height` (pixels, missing where the file is gone), `size` (a
         band of the longest side) and `format`; `view` and `age_group` where the list or a DICOM header tells them of
-        any picture.
+        any image.
     """
     names = predictions["file"].map(lambda file: file.rsplit("/", 1)[-1])
     facts = pd.DataFrame({"patient": np.where(names.map(patient_of).notna(), "yes", "no")}, index=predictions.index)
@@ -62,7 +62,7 @@ def file_facts(predictions):
 
 
 def slice_table(predictions, facts):
-    """Score every slice of the pictures.
+    """Score every slice of the images.
 
     Args:
         predictions: DataFrame with `true` and `right`, as `predictions.predictions_table` makes it.
@@ -70,7 +70,7 @@ def slice_table(predictions, facts):
 
     Returns:
         DataFrame, worst first: `by` (a key of `SLICES`), `value`, `images`, `accuracy`, `low`, `high` (95 %, missing
-        where there is one patient only). A slice that holds all pictures is left out.
+        where there is one patient only). A slice that holds all images is left out.
     """
     facts = facts.assign(true=predictions["true"].map(class_label))
     groups, rows = prediction_groups(predictions), []
@@ -87,23 +87,23 @@ def slice_table(predictions, facts):
 
 
 def worst_slice(table, accuracy):
-    """Name the worst slice of at least 10 pictures whose interval lies below the whole's accuracy, or None."""
+    """Name the worst slice of at least 10 images whose interval lies below the whole's accuracy, or None."""
     clear = table[(table["images"] >= LEAST_IMAGES) & (table["high"] < accuracy)]
     if clear.empty:
         return None
     row = clear.iloc[0]
     return (
         f"Weakest: {SLICES[row['by']].lower()} {row['value']}, right in {row['accuracy']:.1%} of {row['images']} "
-        f"pictures (95 %: {row['low']:.1%} to {row['high']:.1%}), where it is right in {accuracy:.1%} of all."
+        f"images (95 %: {row['low']:.1%} to {row['high']:.1%}), where it is right in {accuracy:.1%} of all."
     )
 
 
 def _read(path):
-    """Return a file's PictureHeader, or None, and what a DICOM header says of view and age group."""
+    """Return a file's ImageHeader, or None, and what a DICOM header says of view and age group."""
     try:
         data = path.read_bytes()
         header = read_header(data)
-    except (UnreadablePicture, OSError):
+    except (UnreadableImage, OSError):
         return None, (None, None)
     if header.format != "DICOM":
         return header, (None, None)

@@ -6,11 +6,11 @@ from cxr_core.explain.overlay import MapUnavailable, scale_maps
 from cxr_core.system.onnx_session import run_graph
 
 
-def plus_plus_maps(inside, images_u8, preprocessing):
+def plus_plus_maps(tensors, images_u8, preprocessing):
     """Make Grad-CAM++ maps for every class.
 
     Args:
-        inside: Inside.
+        inside: IntermediateTensors.
         images_u8: uint8 (N, size, size).
         preprocessing: preprocessing.Preprocessing they were prepared with.
 
@@ -20,11 +20,11 @@ def plus_plus_maps(inside, images_u8, preprocessing):
     Raises:
         overlay.MapUnavailable: the layer's activations can be below zero, for which the method is not defined.
     """
-    if not inside.is_rectified:
+    if not tensors.is_rectified:
         raise MapUnavailable("Grad-CAM++ needs a layer whose values are never below zero, such as one after a ReLU.")
-    names = [inside.activations, *filter(None, (inside.gradients,))]
-    activations, *gradients = run_graph(inside.session, names, images_u8, preprocessing.scaled)
-    return scale_maps(weigh_plus_plus(activations, gradients[0] if gradients else inside.fixed_gradients))
+    names = [tensors.activations, *filter(None, (tensors.gradients,))]
+    activations, *gradients = run_graph(tensors.session, names, images_u8, preprocessing.scaled)
+    return scale_maps(weigh_plus_plus(activations, gradients[0] if gradients else tensors.fixed_gradients))
 
 
 def weigh_plus_plus(activations, gradients):

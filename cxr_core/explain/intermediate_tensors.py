@@ -19,14 +19,14 @@ _RECTIFIERS = ("Relu", "Clip")
 
 
 @dataclass(frozen=True)
-class Inside:
+class IntermediateTensors:
     """What a graph computes on its way to the maps of one layer.
 
     Attributes:
         session: onnxruntime.InferenceSession with the further outputs.
         activations: str, name of the layer's activations, float32 (N, h, w, K).
         gradients: str, name of the gradients of every class's logit, (N or 1, C, h or 1, w or 1, K); or None
-            where they are the same for every picture.
+            where they are the same for every image.
         fixed_gradients: float32 (1, C, 1, 1, K) in that case, else None.
         logits: str, name of the logits, float32 (N, C).
         is_rectified: bool, whether activations are never below zero.
@@ -41,7 +41,7 @@ class Inside:
 
 
 @lru_cache(maxsize=2)
-def open_inside(path, layer, mtime_ns):
+def open_intermediate_tensors(path, layer, mtime_ns):
     """Open an exported graph with the tensors that lead to the maps of a layer as further outputs.
 
     Args:
@@ -50,7 +50,7 @@ def open_inside(path, layer, mtime_ns):
         mtime_ns: int, when the file was written; what was opened is kept for as long as it stays the same.
 
     Returns:
-        Inside.
+        IntermediateTensors.
 
     Raises:
         overlay.MapUnavailable: the graph has no such layer, or was not exported by this program.
@@ -77,7 +77,7 @@ def open_inside(path, layer, mtime_ns):
         graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
     # Activations come turned so that channels stand last.
     source = makers.get(made_by(activations, "Transpose").input[0])
-    return Inside(
+    return IntermediateTensors(
         open_session(graph_file.SerializeToString()),
         activations,
         gradients,

@@ -1,4 +1,4 @@
-"""Where a classifier looked: scale its maps and lay them over the picture."""
+"""Where a classifier looked: scale its maps and lay them over the image."""
 
 import cv2
 import numpy as np
@@ -26,12 +26,12 @@ def scale_maps(maps):
     return np.divide(maps, highest, out=np.zeros_like(maps), where=highest > 0)
 
 
-def overlay_map(picture, map_, *, alpha=0.4, colour_map="jet"):
-    """Blend a map into a picture.
+def overlay_map(image, map_, *, alpha=0.4, colour_map="jet"):
+    """Blend a map into an image.
 
     Args:
-        picture: uint8 or uint16, (H, W) or (H, W, 3) BGR; not changed.
-        map_: float32 (H, W) in [0, 1], as `Preprocessing.map_on_picture` lays it.
+        image: uint8 or uint16, (H, W) or (H, W, 3) BGR; not changed.
+        map_: float32 (H, W) in [0, 1], as `Preprocessing.map_on_image` lays it.
         alpha: float in [0, 1], the map's share of the blend.
         colour_map: "jet" or "inferno".
 
@@ -41,14 +41,14 @@ def overlay_map(picture, map_, *, alpha=0.4, colour_map="jet"):
     Raises:
         ValueError: sizes differ, alpha outside [0, 1] or an unknown colour map.
     """
-    if map_.shape != picture.shape[:2]:
-        raise ValueError(f"The map must have the picture's size {picture.shape[:2]}; received {map_.shape}.")
+    if map_.shape != image.shape[:2]:
+        raise ValueError(f"The map must have the image's size {image.shape[:2]}; received {map_.shape}.")
     if not 0 <= alpha <= 1:
         raise ValueError(f"alpha must lie in [0, 1]; received {alpha}.")
     if colour_map not in COLOUR_MAPS:
         raise ValueError(f"colour_map must be one of {', '.join(COLOUR_MAPS)}; received {colour_map!r}.")
     colours = cv2.applyColorMap(cv2.convertScaleAbs(map_, alpha=255), COLOUR_MAPS[colour_map])
-    blend = cv2.addWeighted(colours, alpha, display_bgr(picture), 1 - alpha, 0)
+    blend = cv2.addWeighted(colours, alpha, display_bgr(image), 1 - alpha, 0)
     return cv2.cvtColor(blend, cv2.COLOR_BGR2RGB)
 
 

@@ -10,14 +10,14 @@ from cxr_core.system.onnx_session import run_graph, run_scaled
 _BATCH = 4
 
 
-def score_maps(inside, image_u8, preprocessing, *, progress=None):
+def score_maps(tensors, image_u8, preprocessing, *, progress=None):
     """Make Score-CAM maps for every class of one image: each channel counts by what the network says behind it.
 
     The image is shown once per channel that is not flat, covered but for where the channel is active. A flat
     channel covers nothing, and is left out.
 
     Args:
-        inside: Inside.
+        inside: IntermediateTensors.
         image_u8: uint8 (size, size).
         preprocessing: preprocessing.Preprocessing it was prepared with.
         progress: callable(done, total) over channels, or None.
@@ -29,7 +29,7 @@ def score_maps(inside, image_u8, preprocessing, *, progress=None):
         Wang et al. 2020, arXiv:1910.01279, algorithm 1; the score is the logit, which the baseline does not
         change after the softmax over channels. What is covered is 0 in the network's own input.
     """
-    activations = run_graph(inside.session, [inside.activations], image_u8[None], preprocessing.scaled)[0][0]
+    activations = run_graph(tensors.session, [tensors.activations], image_u8[None], preprocessing.scaled)[0][0]
     low, high = activations.min(axis=(0, 1)), activations.max(axis=(0, 1))
     channels = np.flatnonzero(high > low)
     scaled = preprocessing.scaled(image_u8)
@@ -37,11 +37,11 @@ def score_maps(inside, image_u8, preprocessing, *, progress=None):
     for start in range(0, len(channels), _BATCH):
         part = channels[start : start + _BATCH]
         batch = np.stack([scaled * _mask(activations[:, :, k], scaled.shape[:2])[..., None] for k in part])
-        scores.append(run_scaled(inside.session, [inside.logits], batch)[0])
+        scores.append(run_scaled(tensors.session, [tensors.logits], batch)[0])
         if progress:
             progress(start + len(part), len(channels))
     if not scores:
-        classes = run_graph(inside.session, [inside.logits], image_u8[None], preprocessing.scaled)[0].shape[1]
+        classes = run_graph(tensors.session, [tensors.logits], image_u8[None], preprocessing.scaled)[0].shape[1]
         return np.zeros((classes, *activations.shape[:2]), np.float32)
     scores = np.concatenate(scores).astype(np.float64)
     weights = np.exp(scores - scores.max(axis=0))

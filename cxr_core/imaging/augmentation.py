@@ -14,17 +14,17 @@ class Augmentation:
     """What may happen to a training image. The defaults are the article's.
 
     Attributes:
-        share: float in (0, 1], how many of the images are changed at all. Turning smooths an image a
+        p_image: float in (0, 1], how many of the images are changed at all. Turning smooths an image a
             little; where some stay as they are, a network meets both.
-        often: float in (0, 1], how often each change below, but for turning, mirroring, zoom and shift,
+        p_transform: float in (0, 1], how often each change below, but for turning, mirroring, zoom and shift,
             happens to an image that is changed.
         rotation_degrees: float, turned by up to this much either way; edges repeat the nearest pixel.
         horizontal_flip: bool, mirrored half of the time.
         zoom: float in [0, 1), scaled by 1 ± this much.
         shift: float in [0, 1), moved by up to this share of the side.
         frame: float in [0, 1], how often what lies outside becomes one grey instead of the nearest pixel.
-        borrow_greys: float in [0, 1], takes over the mix of grey values of another training image, up to this far.
-        borrow_sharpness: float in [0, 1], takes over how sharp another training image is, up to this far.
+        histogram_matching: float in [0, 1], takes over the mix of grey values of another training image, up to this far.
+        spectrum_matching: float in [0, 1], takes over how sharp another training image is, up to this far.
         brightness: float in [0, 1], shifted by up to this share of the range either way.
         contrast: float in [0, 1), spread around the mean by 1 ± this much.
         blur: float >= 0, Gaussian blur with a sigma of up to this many pixels.
@@ -32,7 +32,7 @@ class Augmentation:
         jpeg_quality: int in [1, 100], re-compressed with a quality from here to 100; 100 is off.
         gamma: float >= 0, greys raised to a power between exp(-gamma) and exp(gamma).
         noise: float >= 0, noise with a spread of up to this many grey values.
-        lettering: float in [0, 1], how often one to three words are written into the image.
+        text_overlay: float in [0, 1], how often one to three words are written into the image.
 
     Raises:
         ValueError: a value outside its range; the rule and the value are named.
@@ -43,15 +43,15 @@ class Augmentation:
         between the classes, so that it predicts nothing.
     """
 
-    share: float = 1.0
-    often: float = 1.0
+    p_image: float = 1.0
+    p_transform: float = 1.0
     rotation_degrees: float = 15.0
     horizontal_flip: bool = True
     zoom: float = 0.0
     shift: float = 0.0
     frame: float = 0.0
-    borrow_greys: float = 0.0
-    borrow_sharpness: float = 0.0
+    histogram_matching: float = 0.0
+    spectrum_matching: float = 0.0
     brightness: float = 0.0
     contrast: float = 0.0
     blur: float = 0.0
@@ -59,19 +59,19 @@ class Augmentation:
     jpeg_quality: int = 100
     gamma: float = 0.0
     noise: float = 0.0
-    lettering: float = 0.0
+    text_overlay: float = 0.0
 
     def __post_init__(self):
         check_kinds(self)
         for name, low, high in (
-            ("share", 0.01, 1),
-            ("often", 0.01, 1),
+            ("p_image", 0.01, 1),
+            ("p_transform", 0.01, 1),
             ("rotation_degrees", 0, 180),
             ("zoom", 0, 0.9),
             ("shift", 0, 0.9),
             ("frame", 0, 1),
-            ("borrow_greys", 0, 1),
-            ("borrow_sharpness", 0, 1),
+            ("histogram_matching", 0, 1),
+            ("spectrum_matching", 0, 1),
             ("brightness", 0, 1),
             ("contrast", 0, 0.99),
             ("blur", 0, 20),
@@ -79,7 +79,7 @@ class Augmentation:
             ("jpeg_quality", 1, 100),
             ("gamma", 0, 3),
             ("noise", 0, 100),
-            ("lettering", 0, 1),
+            ("text_overlay", 0, 1),
         ):
             if not low <= getattr(self, name) <= high:
                 raise ValueError(f"{name} must lie between {low} and {high}; received {getattr(self, name)}.")
@@ -89,9 +89,9 @@ class Augmentation:
         return asdict(self)
 
     @property
-    def borrows(self):
+    def needs_second_image(self):
         """True where a second image is needed."""
-        return bool(self.borrow_greys or self.borrow_sharpness)
+        return bool(self.histogram_matching or self.spectrum_matching)
 
     def apply(self, image_u8, rng, other_u8=None):
         """Return one augmented copy.
@@ -104,7 +104,7 @@ class Augmentation:
         Returns:
             uint8 (H, W).
         """
-        if self.share < 1 and rng.random() >= self.share:
+        if self.p_image < 1 and rng.random() >= self.p_image:
             return image_u8.copy()
         image = self._warp(image_u8, rng)
         if other_u8 is not None:
@@ -116,8 +116,8 @@ class Augmentation:
             if sigma > 0.1:
                 image = cv2.GaussianBlur(image, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
         image = self._change_greys(image, rng)
-        if self.lettering and rng.random() < self.lettering:
-            image = _write_words(image, rng)
+        if self.text_overlay and rng.random() < self.text_overlay:
+            image = _write_text(image, rng)
         if self.noise and self._happens(rng):
             grain = rng.normal(0, rng.uniform(0, self.noise), image.shape)
             image = np.clip(image + grain, 0, 255).astype(np.uint8)
@@ -128,7 +128,7 @@ class Augmentation:
         return image
 
     def _happens(self, rng):
-        return self.often >= 1 or rng.random() < self.often
+        return self.p_transform >= 1 or rng.random() < self.p_transform
 
     def _warp(self, image, rng):
         height, width = image.shape
@@ -148,10 +148,10 @@ class Augmentation:
         )
 
     def _borrow(self, image, other, rng):
-        if self.borrow_sharpness and self._happens(rng):
-            image = match_sharpness(image, other, rng.uniform(0, self.borrow_sharpness))
-        if self.borrow_greys and self._happens(rng):
-            image = match_greys(image, other, rng.uniform(0, self.borrow_greys))
+        if self.spectrum_matching and self._happens(rng):
+            image = match_spectrum(image, other, rng.uniform(0, self.spectrum_matching))
+        if self.histogram_matching and self._happens(rng):
+            image = match_histogram(image, other, rng.uniform(0, self.histogram_matching))
         return image
 
     def _change_greys(self, image, rng):
@@ -166,7 +166,7 @@ class Augmentation:
         return cv2.LUT(image, np.clip(greys, 0, 255).astype(np.uint8))
 
 
-def match_greys(image_u8, other_u8, strength=1.0):
+def match_histogram(image_u8, other_u8, strength=1.0):
     """Give an image the mix of grey values of another one.
 
     Args:
@@ -185,7 +185,7 @@ def match_greys(image_u8, other_u8, strength=1.0):
     return cv2.LUT(image_u8, np.round(table).astype(np.uint8))
 
 
-def match_sharpness(image_u8, other_u8, strength=1.0):
+def match_spectrum(image_u8, other_u8, strength=1.0):
     """Give an image's fine detail the strength that it has in another one.
 
     The amplitudes of each ring of equal frequency are brought to their mean in the other image; the coarsest
@@ -240,7 +240,7 @@ def _coarsen(image, scale):
     return cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
-def _write_words(image, rng):
+def _write_text(image, rng):
     image, (height, width) = image.copy(), image.shape
     for _ in range(rng.integers(1, 4)):
         place = (int(rng.integers(0, width)), int(rng.integers(0, height)))

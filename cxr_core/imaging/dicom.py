@@ -1,4 +1,4 @@
-"""Read the picture of a DICOM file, and nothing else of it. Imported only where a file is DICOM."""
+"""Read the image of a DICOM file, and nothing else of it. Imported only where a file is DICOM."""
 
 import io
 import logging
@@ -66,7 +66,7 @@ _NO_RADIOGRAPH = {
 }  # fmt: skip
 _SIDE_VIEWS = {"LL", "RL", "LATERAL", "LAT", "LLD", "RLD"}
 _CHEST = ("CHEST", "THORAX", "LUNG", "RIB", "PORTABLE")
-# Pixels are looked up block by block, so that a large picture never stands in memory as 64-bit indices.
+# Pixels are looked up block by block, so that a large image never stands in memory as 64-bit indices.
 _BLOCK_ROWS = 256
 _LARGEST_TABLE = 1 << 17
 # A few kilobytes can inflate to gigabytes, and pydicom inflates before it tells the size.
@@ -75,11 +75,11 @@ _MAX_INFLATED_BYTES = 2 * MAX_PIXELS
 
 
 class UnreadableDicom(ValueError):
-    """A DICOM file whose picture cannot be had; the message is one sentence for a person."""
+    """A DICOM file whose image cannot be had; the message is one sentence for a person."""
 
 
 def dicom_size(data):
-    """Read a picture's size without decoding it.
+    """Read an image's size without decoding it.
 
     Args:
         data: bytes, the whole file.
@@ -88,7 +88,7 @@ def dicom_size(data):
         (width, height, frames): pixels, pixels and count.
 
     Raises:
-        UnreadableDicom: no picture in the file, or one that inflates beyond all measure.
+        UnreadableDicom: no image in the file, or one that inflates beyond all measure.
     """
     try:
         if _DEFLATED_SYNTAX in data[:2048]:
@@ -98,7 +98,7 @@ def dicom_size(data):
     except UnreadableDicom:
         raise
     except _ERRORS as error:
-        raise UnreadableDicom("This DICOM file holds no picture.") from error
+        raise UnreadableDicom("This DICOM file holds no image.") from error
 
 
 def view_and_age(data):
@@ -125,14 +125,14 @@ def decode_dicom(data):
     """Decode the first frame as a workstation shows it.
 
     Modality LUT or rescale, then VOI LUT or window, then inversion of MONOCHROME1 or of an
-    inverse presentation, last. Padding around the picture has no part in its range, and is black.
+    inverse presentation, last. Padding around the image has no part in its range, and is black.
 
     Args:
         data: bytes, the whole file, whose size was checked by `dicom_size`.
 
     Returns:
         (pixels, notes, doubts): uint16 (H, W), stretched to its own range, or uint8 (H, W, 3) BGR
-        for a colour picture; tuples of sentences as in `reader.Picture`.
+        for a colour image; tuples of sentences as in `reader.DecodedImage`.
 
     Raises:
         UnreadableDicom: the pixel data are broken or in a form that cannot be decoded.
@@ -192,7 +192,7 @@ def _grey(pixels, dataset):
     if pixels.dtype.kind == "f" or int(high) - int(low) >= _LARGEST_TABLE:
         values = _stored_to_shown(pixels, dataset)
         return _stretch(values, np.ones(values.shape, bool), inverted)
-    # Every possible value is transformed once; the picture itself is only looked up.
+    # Every possible value is transformed once; the image itself is only looked up.
     stored = np.arange(int(low), int(high) + 1).astype(pixels.dtype)
     present = np.zeros(len(stored), bool)
     for start in range(0, len(pixels), _BLOCK_ROWS):
@@ -227,7 +227,7 @@ def _stretch(values, counted, inverted):
 
 
 def _is_padding(stored, dataset):
-    """Return bool, same shape: stored values that fill the area around the picture."""
+    """Return bool, same shape: stored values that fill the area around the image."""
     padding = dataset.get("PixelPaddingValue")
     if not isinstance(padding, int):
         return np.zeros(stored.shape, bool)

@@ -30,7 +30,7 @@ def choose_plugins(decoder, several_samples):
 
     Args:
         decoder: pydicom Decoder of a compressed transfer syntax.
-        several_samples: bool, whether the picture is in colour. 8-bit colour is for Pillow, which
+        several_samples: bool, whether the image is in colour. 8-bit colour is for Pillow, which
             knows the many ways that colour is stored; then check its size first.
 
     Returns:
@@ -87,11 +87,11 @@ def check_frame_size(frame, rows, columns):
     try:
         with Image.open(io.BytesIO(frame), formats=("JPEG", "JPEG2000")) as image:
             if image.width * image.height > rows * columns:
-                raise ValueError("The compressed picture is larger than the header says.")
+                raise ValueError("The compressed image is larger than the header says.")
     except UnidentifiedImageError:
         return  # not for Pillow then
     except Image.DecompressionBombError as error:
-        raise ValueError("The compressed picture is larger than any that is read.") from error
+        raise ValueError("The compressed image is larger than any that is read.") from error
 
 
 def _decode_into(decode, source, shape, options):
@@ -103,4 +103,4 @@ def _decode_into(decode, source, shape, options):
             continue
         except RuntimeError as error:  # the base of imagecodecs' own errors
             raise ValueError("The compressed pixels are broken.") from error
-    raise ValueError("The compressed picture is of another size or kind than the header says.")
+    raise ValueError("The compressed image is of another size or kind than the header says.")

@@ -3,23 +3,23 @@
 import cv2
 import numpy as np
 
-from cxr_core.imaging.reader import decode_picture
+from cxr_core.imaging.reader import decode_image
 
 SCREEN_SIDE = 1000
 _JPEG_QUALITY = 88
 
 
-def display_bgr(picture):
-    """Return a decoded picture as uint8 (H, W, 3) BGR; 16-bit values are stretched to their range."""
-    if picture.dtype == np.uint16:
-        low, high = int(picture.min()), int(picture.max())
-        picture = ((picture.astype(np.float32) - low) * (255 / max(1, high - low))).astype(np.uint8)
-    return cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR) if picture.ndim == 2 else picture
+def display_bgr(image):
+    """Return a decoded image as uint8 (H, W, 3) BGR; 16-bit values are stretched to their range."""
+    if image.dtype == np.uint16:
+        low, high = int(image.min()), int(image.max())
+        image = ((image.astype(np.float32) - low) * (255 / max(1, high - low))).astype(np.uint8)
+    return cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) if image.ndim == 2 else image
 
 
-def display_rgb(picture):
-    """Return a decoded picture as uint8 (H, W, 3) RGB for a screen."""
-    return cv2.cvtColor(display_bgr(picture), cv2.COLOR_BGR2RGB)
+def display_rgb(image):
+    """Return a decoded image as uint8 (H, W, 3) RGB for a screen."""
+    return cv2.cvtColor(display_bgr(image), cv2.COLOR_BGR2RGB)
 
 
 def shrink(image, side):
@@ -44,16 +44,16 @@ def jpeg_bytes(image_rgb):
 
 
 def thumbnail(data, side=224):
-    """Shrink a picture file for a grid.
+    """Shrink an image file for a grid.
 
     Args:
         data: bytes of the file.
         side: int, longest side in pixels.
 
     Returns:
-        uint8 (h, w, 3) RGB with the picture's own aspect.
+        uint8 (h, w, 3) RGB with the image's own aspect.
 
     Raises:
-        reader.UnreadablePicture: the bytes are no picture.
+        reader.UnreadableImage: the bytes are no image.
     """
-    return cv2.cvtColor(shrink(display_bgr(decode_picture(data)), side), cv2.COLOR_BGR2RGB)
+    return cv2.cvtColor(shrink(display_bgr(decode_image(data)), side), cv2.COLOR_BGR2RGB)

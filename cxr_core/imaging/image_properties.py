@@ -1,4 +1,4 @@
-"""Measure one picture: brightness, sharpness, frame, colour, burned-in text and more. Needs no pandas."""
+"""Measure one image: brightness, sharpness, frame, colour, burned-in text and more. Needs no pandas."""
 
 import cv2
 import numpy as np
@@ -10,7 +10,7 @@ PIXEL_COLUMNS = (
     "black_frame", "white_frame", "inverted", "midline", "text", *HISTOGRAM_COLUMNS,
 )  # fmt: skip
 
-# Shared by the flags of a data set and the gate before an answer; see `quality_flags.flag_pictures`.
+# Shared by the flags of a data set and the gate before an answer; see `quality_flags.flag_images`.
 INVERTED_SCORE = 0.15
 COLOUR_SHARE = 0.005
 TEXT_MARKS = 3
@@ -22,15 +22,15 @@ _COLOURED = 20
 _BRIGHTER, _DARKER = 1, 2
 
 # The left half of a frontal radiograph of 8 × 8 pixels, mirrored for the right half: the mean of 2,523
-# pictures (six collections, each weighing the same), standardised. Lungs and background are dark.
+# images (six collections, each weighing the same), standardised. Lungs and background are dark.
 _HALF_CHEST = (
     (-1.8, -1.3, -0.8, 0.3), (-0.7, -0.2, -0.5, 0.1), (-0.5, -0.1, -1.1, 0.2), (-0.6, -0.2, -1.0, 0.7),
     (-0.7, -0.3, -0.4, 1.2), (-0.9, -0.2, 0.3, 1.5), (-1.0, 0.5, 1.3, 1.9), (-1.0, 1.2, 1.9, 2.2),
 )  # fmt: skip
 
 
-def measure_picture(pixels, *, with_text=True):
-    """Measure one picture, on a copy whose longest side has at most 512 pixels.
+def measure_image(pixels, *, with_text=True):
+    """Measure one image, on a copy whose longest side has at most 512 pixels.
 
     Args:
         pixels: uint8 or uint16, (H, W) or (H, W, 3) BGR; not changed.
@@ -40,17 +40,17 @@ def measure_picture(pixels, *, with_text=True):
         dict of float:
         `grey_mean`, `grey_std`: of all grey values, in [0, 1].
         `content_mean`, `content_std`: the same without the black and white frame.
-        `two_valued`: share of pixels in the lowest or highest tenth of the picture's own grey
-            range (1st to 99th percentile); 1 for a thresholded copy, 0 for a flat picture.
+        `two_valued`: share of pixels in the lowest or highest tenth of the image's own grey
+            range (1st to 99th percentile); 1 for a thresholded copy, 0 for a flat image.
         `sharpness`: fine detail against coarser detail, at a common size (longest side 224): mean
             absolute difference to a Gaussian blur of 1 pixel, divided by that of blurs of 1 and 3
-            pixels. Contrast and size of the original do not count. 0 for a flat picture.
+            pixels. Contrast and size of the original do not count. 0 for a flat image.
         `colour`: share of pixels whose channels differ by more than 20 of 255.
         `black_frame`, `white_frame`: share of the area in rows and columns at the edges that are
             black (at most 16 of 255) or white (at least 245) in 97 % of their pixels.
         `inverted`: in [-1, 1], minus the correlation with a coarse frontal chest.
         `midline`: how much brighter the middle is than what lies to its left and to its right
-            at lung height, in standard deviations of the picture; low where no spine stands
+            at lung height, in standard deviations of the image; low where no spine stands
             between two lungs.
         `text`: how many sharp, letter-sized marks stand in rows of three or more, plus three
             for each lone, near-saturated mark inside the body (an arrow, say). A side letter
@@ -77,7 +77,7 @@ def measure_picture(pixels, *, with_text=True):
 
 
 def count_text_marks(pixels):
-    """Return what `measure_picture` calls `text`, float, without the rest."""
+    """Return what `measure_image` calls `text`, float, without the rest."""
     return _text(_grey(_shrink(_as_u8(pixels), _SIDE, cv2.INTER_AREA)))
 
 
@@ -123,10 +123,10 @@ def _sharpness(grey):
     interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     image = cv2.resize(grey, _scaled(grey, scale), interpolation=interpolation).astype(np.float32)
     height, width = image.shape
-    # Without the edge of the picture, where frames and letters are.
+    # Without the edge of the image, where frames and letters are.
     image = image[height // 10 : height - height // 10, width // 10 : width - width // 10]
     soft, softer = (cv2.GaussianBlur(image, (0, 0), sigma) for sigma in (1, 3))
-    # A tenth of a grey value keeps a flat picture at 0.
+    # A tenth of a grey value keeps a flat image at 0.
     return float(np.abs(image - soft).mean() / (np.abs(soft - softer).mean() + 0.1))
 
 
@@ -168,8 +168,8 @@ def _standardised(image):
 def _inverted(chest):
     half = np.array(_HALF_CHEST, np.float32)
     expected = _standardised(np.hstack([half, half[:, ::-1]]))
-    picture = _standardised(cv2.resize(chest, (8, 8), interpolation=cv2.INTER_AREA))
-    return float(-(expected * picture).mean())
+    image = _standardised(cv2.resize(chest, (8, 8), interpolation=cv2.INTER_AREA))
+    return float(-(expected * image).mean())
 
 
 def _midline(chest):
@@ -234,7 +234,7 @@ def _marks_in_rows(marks):
     beside &= np.abs(np.subtract.outer(bottom, bottom)) <= 0.3 * higher + 1
     beside &= np.equal.outer(tone, tone) & (np.abs(np.subtract.outer(inner, inner)) < 40)
     np.fill_diagonal(beside, False)
-    # Only pictures with many marks pay for scipy.
+    # Only images with many marks pay for scipy.
     from scipy.sparse.csgraph import connected_components
 
     _, row = connected_components(beside, directed=False)

@@ -105,17 +105,17 @@ def draw_outline(image_u8, region):
     Returns:
         uint8 (H, W, 3) RGB.
     """
-    picture = cv2.cvtColor(image_u8, cv2.COLOR_GRAY2RGB)
+    image = cv2.cvtColor(image_u8, cv2.COLOR_GRAY2RGB)
     outlines, _ = cv2.findContours(region.mask.view(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     width = max(1, min(image_u8.shape) // 110)
     if region.found:
-        cv2.drawContours(picture, outlines, -1, (86, 180, 233), width, cv2.LINE_AA)
-        return picture
+        cv2.drawContours(image, outlines, -1, (86, 180, 233), width, cv2.LINE_AA)
+        return image
     for outline in outlines:
         points = outline[:, 0]
         for start in range(0, len(points), 12):
-            cv2.polylines(picture, [points[start : start + 7]], False, (230, 159, 0), width, cv2.LINE_AA)
-    return picture
+            cv2.polylines(image, [points[start : start + 7]], False, (230, 159, 0), width, cv2.LINE_AA)
+    return image
 
 
 def _midline(smooth):
@@ -182,7 +182,7 @@ def _best_pair(shapes, middle):
     if fit < _LEAST_FIT:
         return lungs, fit, "The dark shapes do not lie where lungs do."
     if fit < _GOOD_FIT and any(cv2.countNonZero(lung & _RIM) for lung in lungs):
-        return lungs, fit, "The dark shapes run into the edge of the picture."
+        return lungs, fit, "The dark shapes run into the edge of the image."
     if symmetry < _LEAST_SYMMETRY:
         return lungs, 0.0, "The dark shapes left and right of the spine differ too much."
     return lungs, fit, ""

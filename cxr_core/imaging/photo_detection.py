@@ -1,4 +1,4 @@
-"""Is this a photograph of a film or a screen? Its straight edges lie inside the picture, with some light around."""
+"""Is this a photograph of a film or a screen? Its straight edges lie inside the image, with some light around."""
 
 import cv2
 import numpy as np
@@ -14,7 +14,7 @@ _DARK = 12
 
 
 def count_film_sides(pixels):
-    """Count the sides of a film or a screen that lie inside a picture as straight edges.
+    """Count the sides of a film or a screen that lie inside an image as straight edges.
 
     At every height the steepest step within the outer third counts; where it lies on one line, aslant by
     up to 20 degrees, at six of ten heights, and what is outside is not black, that side has an edge.
@@ -25,7 +25,7 @@ def count_film_sides(pixels):
     Returns:
         int from 0 to 4; from `FILM_SIDES` on it is a photograph. Of 2,523 radiographs of six collections
         5 have so many, and of drawn photographs of films 93 % on a light box, 69 % on a wall, 40 % in a dark
-        room (`python -m benchmarks.photographed_films`). A film that fills the picture is not found.
+        room (`python -m benchmarks.photographed_films`). A film that fills the image is not found.
     """
     small = cv2.resize(pixels, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
     small = small if small.ndim == 2 else cv2.cvtColor(small, cv2.COLOR_BGR2GRAY)
@@ -36,8 +36,8 @@ def count_film_sides(pixels):
     return sum(_has_edge(*view) for view in views)
 
 
-def _has_edge(steps, picture):
-    """Return True if the left side of a picture, float32 (256, 256), has a straight edge inside."""
+def _has_edge(steps, image):
+    """Return True if the left side of an image, float32 (256, 256), has a straight edge inside."""
     position = np.abs(steps[_FROM:_TO, _MARGIN:_REACH]).argmax(axis=1) + _MARGIN
     height = np.arange(_FROM, _TO) - _SIDE / 2
     # One row per slope: where each step's line would cross the middle.
@@ -50,4 +50,4 @@ def _has_edge(steps, picture):
     place = best % (width - 2) + 1 - _SIDE
     if near.flat[best] < _STRAIGHT * len(height) or place < 2 * _MARGIN:
         return False
-    return float(np.median(picture[_FROM:_TO, : max(1, place - 3)])) > _DARK
+    return float(np.median(image[_FROM:_TO, : max(1, place - 3)])) > _DARK

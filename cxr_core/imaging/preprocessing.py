@@ -68,21 +68,21 @@ class Preprocessing:
         """Return the settings as a plain dictionary, for a card or a cache key."""
         return asdict(self)
 
-    def image_u8(self, picture):
-        """Prepare one picture.
+    def image_u8(self, image):
+        """Prepare one image.
 
         Args:
-            picture: uint8 or uint16, (H, W) or (H, W, 3) BGR, as `reader.decode_picture` gives.
+            image: uint8 or uint16, (H, W) or (H, W, 3) BGR, as `reader.decode_image` gives.
                 It is not changed.
 
         Returns:
-            uint8 (size, size), grey. A picture of one single value gives zeros.
+            uint8 (size, size), grey. An image of one single value gives zeros.
 
         Source:
             The steps are those of the article that CXR Lab implements: decode, white balance
             per channel, grey, resize.
         """
-        channels = _different_channels(picture)
+        channels = _different_channels(image)
         if self.clahe == "before":
             channels = [self._equalize(c) for c in channels]
         channels = [balance_channel(c, self.white_balance_percent) for c in channels]
@@ -104,17 +104,17 @@ class Preprocessing:
         values = images_u8.astype(np.float32) * np.float32(factor) + np.float32(offset)
         return np.repeat(values[..., None], 3, axis=-1)
 
-    def map_on_picture(self, map_, picture_shape):
-        """Lay a map over the square image back onto the picture it was made from.
+    def map_on_image(self, map_, image_shape):
+        """Lay a map over the square image back onto the image it was made from.
 
         Args:
             map_: float32 (h, w), any size, covering the prepared square.
-            picture_shape: (H, W, ...), shape of the decoded picture.
+            image_shape: (H, W, ...), shape of the decoded image.
 
         Returns:
             float32 (H, W), bilinear; padding is cut away.
         """
-        height, width = picture_shape[:2]
+        height, width = image_shape[:2]
         if self.aspect == "stretch":
             return cv2.resize(map_, (width, height), interpolation=cv2.INTER_LINEAR)
         side = max(height, width)
@@ -145,11 +145,11 @@ def preprocessing_from_dict(values):
     return settings_from_dict(Preprocessing, values)
 
 
-def _different_channels(picture):
+def _different_channels(image):
     # Grey values saved as colour, as most radiographs are: one channel says it all, and grey of three equal ones is it.
-    if picture.ndim == 2:
-        return [picture]
-    blue, green, red = cv2.split(picture)
+    if image.ndim == 2:
+        return [image]
+    blue, green, red = cv2.split(image)
     equal = cv2.norm(blue, green, cv2.NORM_INF) == 0 and cv2.norm(green, red, cv2.NORM_INF) == 0
     return [blue] if equal else [blue, green, red]
 

@@ -1,4 +1,4 @@
-"""Read one picture file, hostile or not: JPEG, PNG, BMP, TIFF, WebP or DICOM, to pixels."""
+"""Read one image file, hostile or not: JPEG, PNG, BMP, TIFF, WebP or DICOM, to pixels."""
 
 import io
 import re
@@ -13,7 +13,7 @@ from PIL import Image
 
 from cxr_core.config import MAX_FILE_BYTES, MAX_PIXELS
 
-PICTURE_ENDINGS = (".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".tif", ".tiff", ".webp", ".dcm")
+IMAGE_ENDINGS = (".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".tif", ".tiff", ".webp", ".dcm")
 _PIL_FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
 # What Pillow's decoders raise on broken data; UnidentifiedImageError is an OSError.
 _PIL_ERRORS = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error)
@@ -25,18 +25,18 @@ _HEADERLESS_DICOM = re.compile(rb"(?s)(\x02\0|\x08\0)[\0-\x20]\0([A-Z]{2}|.{2}\0
 # What a camera writes beside a photograph: exposure time, f-number, ISO speed, focal length.
 _CAMERA_TAGS = (0x829A, 0x829D, 0x8827, 0x920A)
 _EXIF_DETAILS = 0x8769
-# Without one of these a file holds one picture and nothing to be said of it.
+# Without one of these a file holds one image and nothing to be said of it.
 _TOLD_BY = {"JPEG": (b"Exif",), "PNG": (b"eXIf", b"Raw profile type", b"acTL")}
 _WHITE_IS_ZERO, _PHOTOMETRIC = 0, 262
-_PHOTOGRAPH = "A camera took this picture: a photograph of a film or a screen is not what the classifier learned from."
+_PHOTOGRAPH = "A camera took this image: a photograph of a film or a screen is not what the classifier learned from."
 
 
-class UnreadablePicture(ValueError):
-    """A file that cannot be shown as a picture; the message is one sentence for a person."""
+class UnreadableImage(ValueError):
+    """A file that cannot be shown as an image; the message is one sentence for a person."""
 
 
 @dataclass(frozen=True)
-class Picture:
+class DecodedImage:
     """A decoded file.
 
     Attributes:
@@ -52,8 +52,8 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class PictureHeader:
-    """What a picture says of itself before it is decoded; sizes in pixels."""
+class ImageHeader:
+    """What an image says of itself before it is decoded; sizes in pixels."""
 
     width: int
     height: int
@@ -65,50 +65,50 @@ def is_dicom(data):
     return data[128:132] == b"DICM" or _HEADERLESS_DICOM.match(data[:8]) is not None
 
 
-def is_picture_file(path):
+def is_image_file(path):
     """Return True if a data set should count this file: by its ending, or as extensionless DICOM."""
     path = Path(path)
     if path.suffix:
-        return path.suffix.lower() in PICTURE_ENDINGS
+        return path.suffix.lower() in IMAGE_ENDINGS
     with path.open("rb") as stream:
         return is_dicom(stream.read(132))
 
 
 def read_header(data):
-    """Read a picture's size and format without decoding it.
+    """Read an image's size and format without decoding it.
 
     Args:
         data: bytes, the whole file.
 
     Returns:
-        PictureHeader.
+        ImageHeader.
 
     Raises:
-        UnreadablePicture: not a picture, or larger than `MAX_FILE_BYTES` or `MAX_PIXELS`.
+        UnreadableImage: not an image, or larger than `MAX_FILE_BYTES` or `MAX_PIXELS`.
     """
     if not data:
-        raise UnreadablePicture("The file is empty.")
+        raise UnreadableImage("The file is empty.")
     check_file_size(len(data))
     header = _dicom_header(data) if is_dicom(data) else _pil_header(data)
     if header.width * header.height > MAX_PIXELS:
-        raise UnreadablePicture(
-            f"The picture has {header.width} × {header.height} pixels; at most {MAX_PIXELS / 1e6:.0f} million are read."
+        raise UnreadableImage(
+            f"The image has {header.width} × {header.height} pixels; at most {MAX_PIXELS / 1e6:.0f} million are read."
         )
     return header
 
 
 def check_file_size(n_bytes):
-    """Raise UnreadablePicture if a file has more than `MAX_FILE_BYTES`."""
+    """Raise UnreadableImage if a file has more than `MAX_FILE_BYTES`."""
     if n_bytes > MAX_FILE_BYTES:
-        raise UnreadablePicture(f"The file has {n_bytes / 1e6:.0f} MB; at most {MAX_FILE_BYTES / 1e6:.0f} MB are read.")
+        raise UnreadableImage(f"The file has {n_bytes / 1e6:.0f} MB; at most {MAX_FILE_BYTES / 1e6:.0f} MB are read.")
 
 
-def decode_picture(data):
-    """Decode a whole file to pixels alone; see `open_picture`."""
-    return open_picture(data).pixels
+def decode_image(data):
+    """Decode a whole file to pixels alone; see `open_image`."""
+    return open_image(data).pixels
 
 
-def open_picture(data):
+def open_image(data):
     """Decode a whole file, after checking its size.
 
     EXIF rotation is applied and transparency dropped; of several pages or frames the first is
@@ -118,10 +118,10 @@ def open_picture(data):
         data: bytes, the whole file.
 
     Returns:
-        Picture.
+        DecodedImage.
 
     Raises:
-        UnreadablePicture: not a picture, too large, cut short or broken.
+        UnreadableImage: not an image, too large, cut short or broken.
     """
     header = read_header(data)
     if header.format == "DICOM":
@@ -129,19 +129,19 @@ def open_picture(data):
     check_complete(data, header)
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR)
     if pixels is None:
-        raise UnreadablePicture(f"The {header.format} data in this file is broken.")
+        raise UnreadableImage(f"The {header.format} data in this file is broken.")
     if pixels.dtype not in (np.uint8, np.uint16):
-        raise UnreadablePicture(f"Pixels of type {pixels.dtype} are not read; save the picture with 8 or 16 bits.")
-    return _finish_picture(data, header, pixels)
+        raise UnreadableImage(f"Pixels of type {pixels.dtype} are not read; save the image with 8 or 16 bits.")
+    return _finish_image(data, header, pixels)
 
 
-def read_picture(path):
-    """Read a picture file to pixels; see `decode_picture`. FileNotFoundError if it is gone."""
-    return decode_picture(Path(path).read_bytes())
+def read_image(path):
+    """Read an image file to pixels; see `decode_image`. FileNotFoundError if it is gone."""
+    return decode_image(Path(path).read_bytes())
 
 
 def check_complete(data, header):
-    """Raise UnreadablePicture if the file was cut short.
+    """Raise UnreadableImage if the file was cut short.
 
     JPEG and PNG end with a mark that cannot occur in their pixel data; only a file without
     it near its end, or of another format, is decoded in full (by Pillow, which is strict).
@@ -155,15 +155,15 @@ def check_complete(data, header):
         with Image.open(io.BytesIO(data), formats=_PIL_FORMATS) as image:
             image.verify() if ends else image.load()
     except _PIL_ERRORS as error:
-        raise UnreadablePicture(f"The {header.format} file is cut short or broken.") from error
+        raise UnreadableImage(f"The {header.format} file is cut short or broken.") from error
 
 
-def _finish_picture(data, header, pixels):
+def _finish_image(data, header, pixels):
     """Say what the file says beside its pixels, and set right what OpenCV leaves as it is."""
     marks = _TOLD_BY.get(header.format)
     # Pillow even decodes a whole PNG to look for tags behind its pixels.
     if marks is not None and not any(mark in data for mark in marks):
-        return Picture(pixels)
+        return DecodedImage(pixels)
     notes = []
     try:
         with Image.open(io.BytesIO(data), formats=(header.format,)) as image:
@@ -175,12 +175,12 @@ def _finish_picture(data, header, pixels):
                 pixels = 65535 - pixels
     except (*_PIL_ERRORS, AttributeError, KeyError, TypeError, ZeroDivisionError):
         # The pixels are there; what a broken tag would have said is not needed.
-        return Picture(pixels)
+        return DecodedImage(pixels)
     if pages > 1:
-        notes.append(f"The file holds {pages} pictures; this is the first.")
+        notes.append(f"The file holds {pages} images; this is the first.")
     if any(tag in camera for tag in _CAMERA_TAGS):
         notes.append(_PHOTOGRAPH)
-    return Picture(pixels, tuple(notes))
+    return DecodedImage(pixels, tuple(notes))
 
 
 def _pil_header(data):
@@ -188,11 +188,11 @@ def _pil_header(data):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(data), formats=_PIL_FORMATS) as image:
-                return PictureHeader(*image.size, image.format)
+                return ImageHeader(*image.size, image.format)
     except Image.DecompressionBombError as error:
-        raise UnreadablePicture(f"The picture is larger than {MAX_PIXELS / 1e6:.0f} million pixels.") from error
+        raise UnreadableImage(f"The image is larger than {MAX_PIXELS / 1e6:.0f} million pixels.") from error
     except _PIL_ERRORS as error:
-        raise UnreadablePicture("This is not a JPEG, PNG, BMP, TIFF, WebP or DICOM picture.") from error
+        raise UnreadableImage("This is not a JPEG, PNG, BMP, TIFF, WebP or DICOM image.") from error
 
 
 def _dicom_header(data):
@@ -201,13 +201,13 @@ def _dicom_header(data):
     try:
         width, height, frames = dicom_size(data)
     except UnreadableDicom as error:
-        raise UnreadablePicture(str(error)) from error
+        raise UnreadableImage(str(error)) from error
     if width * height * frames > MAX_PIXELS:
-        raise UnreadablePicture(
+        raise UnreadableImage(
             f"The DICOM file has {frames} frames of {width} × {height} pixels; "
             f"at most {MAX_PIXELS / 1e6:.0f} million pixels are read."
         )
-    return PictureHeader(width, height, "DICOM")
+    return ImageHeader(width, height, "DICOM")
 
 
 def _decode_dicom(data):
@@ -215,6 +215,6 @@ def _decode_dicom(data):
 
     try:
         pixels, notes, doubts = decode_dicom(data)
-        return Picture(pixels, notes, doubts)
+        return DecodedImage(pixels, notes, doubts)
     except UnreadableDicom as error:
-        raise UnreadablePicture(str(error)) from error
+        raise UnreadableImage(str(error)) from error

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from cxr_core.config import MAX_FILE_BYTES
-from cxr_core.imaging.reader import PICTURE_ENDINGS, UnreadablePicture, check_file_size, is_dicom
+from cxr_core.imaging.reader import IMAGE_ENDINGS, UnreadableImage, check_file_size, is_dicom
 
 MAX_FILES = 20_000
 MAX_TOTAL_BYTES = 2_000_000_000
@@ -47,9 +47,9 @@ class RefusedArchive(ValueError):
 
 
 def unpack_zip(file_or_bytes, folder, *, progress=None):
-    """Unpack the pictures of a ZIP into a folder with one sub-folder per class.
+    """Unpack the images of a ZIP into a folder with one sub-folder per class.
 
-    A single folder around all class folders is dropped. Files that are no pictures by their
+    A single folder around all class folders is dropped. Files that are no images by their
     ending (or, without one, no DICOM) and hidden ones are left out. Names that some file system
     cannot hold are stored under safe ones, whose beginning and ending stay the same.
 
@@ -63,7 +63,7 @@ def unpack_zip(file_or_bytes, folder, *, progress=None):
 
     Raises:
         RefusedArchive: no ZIP, broken, encrypted, too large or packed too tightly to be honest,
-            with links, nested archives or names that lead elsewhere or clash, or without pictures.
+            with links, nested archives or names that lead elsewhere or clash, or without images.
         FileExistsError: the folder exists.
         OSError: the disk does not take it.
     """
@@ -92,17 +92,17 @@ def is_zip(data):
     return data.startswith(_ZIP_MARKS)
 
 
-def list_pictures(file):
-    """List the pictures of a ZIP, whatever its folders; nothing is unpacked yet.
+def list_images(file):
+    """List the images of a ZIP, whatever its folders; nothing is unpacked yet.
 
-    Hidden files, and those whose ending is none of a picture's, are left out.
+    Hidden files, and those whose ending is none of an image's, are left out.
 
     Args:
-        file: a binary file that can seek; it must stay open as long as pictures are read.
+        file: a binary file that can seek; it must stay open as long as images are read.
 
     Returns:
         list of (name, read): the path inside the archive as one printable line, only ever to be shown; and a
-        callable that returns the file's bytes, or raises `reader.UnreadablePicture` where they are broken or
+        callable that returns the file's bytes, or raises `reader.UnreadableImage` where they are broken or
         too many. Not to be called from several threads at once.
 
     Raises:
@@ -111,25 +111,25 @@ def list_pictures(file):
     archive = _open_archive(file)
     entries = _check_entries(archive, file.seek(0, os.SEEK_END))
     return [
-        (_one_line(info.filename), partial(_read_picture, archive, info))
+        (_one_line(info.filename), partial(_read_image, archive, info))
         for info, parts in entries
-        if _may_be_picture(archive, info, parts)
+        if _may_be_image(archive, info, parts)
     ]
 
 
-def _may_be_picture(archive, info, parts):
+def _may_be_image(archive, info, parts):
     try:
-        return _is_picture(archive, info, parts)
+        return _is_image(archive, info, parts)
     except RefusedArchive:
         return True  # one broken file gets its own sentence when it is read
 
 
-def _read_picture(archive, info):
+def _read_image(archive, info):
     check_file_size(info.file_size)
     try:
         return b"".join(_blocks(archive, info))
     except RefusedArchive as error:
-        raise UnreadablePicture("The ZIP archive is broken at this file.") from error
+        raise UnreadableImage("The ZIP archive is broken at this file.") from error
 
 
 def _open_archive(file):
@@ -173,7 +173,7 @@ def _check_entries(archive, archive_bytes):
             f"Unpacked, the archive would take {total / 1e9:.1f} GB; at most {MAX_TOTAL_BYTES / 1e9:g} GB are taken."
         )
     if total > _HARMLESS_BYTES and total > MAX_RATIO * archive_bytes:
-        raise RefusedArchive("The archive is packed far more tightly than pictures can be; it may be a bomb.")
+        raise RefusedArchive("The archive is packed far more tightly than images can be; it may be a bomb.")
     entries = []
     for info in infos:
         parts = _check_name(info)
@@ -210,39 +210,39 @@ def _check_kind(info):
     if info.compress_type not in _METHODS:
         raise RefusedArchive(f"The archive is packed in a way that is not read here; pack it as a plain ZIP: {name}.")
     if info.file_size > max(_HARMLESS_BYTES, MAX_RATIO * info.compress_size):
-        raise RefusedArchive(f"A file is packed far more tightly than a picture can be; it may be a bomb: {name}.")
+        raise RefusedArchive(f"A file is packed far more tightly than an image can be; it may be a bomb: {name}.")
 
 
 def _choose_targets(archive, entries):
-    """Pick the pictures and say where each goes.
+    """Pick the images and say where each goes.
 
     Returns:
         list of (ZipInfo, parts of the path below the new folder).
     """
-    pictures = [(info, parts) for info, parts in entries if _is_picture(archive, info, parts)]
-    for info, _ in pictures:
+    images = [(info, parts) for info, parts in entries if _is_image(archive, info, parts)]
+    for info, _ in images:
         if info.file_size > MAX_FILE_BYTES:
             raise RefusedArchive(
-                f"A picture has {info.file_size / 1e6:.0f} MB; at most {MAX_FILE_BYTES / 1e6:.0f} MB are taken: "
+                f"An image has {info.file_size / 1e6:.0f} MB; at most {MAX_FILE_BYTES / 1e6:.0f} MB are taken: "
                 f"{_shown(info.filename)}."
             )
-    is_wrapped = len({parts[0] for _, parts in pictures}) == 1 and all(len(parts) > 2 for _, parts in pictures)
-    targets = [(info, [_safe_name(part) for part in parts[is_wrapped:]]) for info, parts in pictures]
+    is_wrapped = len({parts[0] for _, parts in images}) == 1 and all(len(parts) > 2 for _, parts in images)
+    targets = [(info, [_safe_name(part) for part in parts[is_wrapped:]]) for info, parts in images]
     targets = [(info, parts) for info, parts in targets if len(parts) > 1]
     if not targets:
         raise RefusedArchive(
-            f"The archive holds no pictures ({' '.join(PICTURE_ENDINGS)}) in folders; put one folder per class in it."
+            f"The archive holds no images ({' '.join(IMAGE_ENDINGS)}) in folders; put one folder per class in it."
         )
     _check_clashes(targets)
     return targets
 
 
-def _is_picture(archive, info, parts):
+def _is_image(archive, info, parts):
     if any(part.startswith(".") or part == "__MACOSX" for part in parts):
         return False
     ending = os.path.splitext(parts[-1])[1].lower()
     if ending:
-        return ending in PICTURE_ENDINGS
+        return ending in IMAGE_ENDINGS
     try:
         with archive.open(info) as stream:
             return is_dicom(stream.read(132))
@@ -272,7 +272,7 @@ def _safe_name(name):
     if safe and len(safe.encode()) <= _NAME_BYTES:
         return safe
     stem, ending = os.path.splitext(safe)
-    if ending.lower() not in PICTURE_ENDINGS:
+    if ending.lower() not in IMAGE_ENDINGS:
         stem, ending = safe, ""
     digest = hashlib.sha256(name.encode(errors="surrogateescape")).hexdigest()[:12]
     return stem.encode()[: _NAME_BYTES - 20].decode(errors="ignore") + f"~{digest}{ending}"

@@ -1,4 +1,4 @@
-"""Many pictures at once: files, folders and ZIPs to one row each, the same that each would get alone."""
+"""Many images at once: files, folders and ZIPs to one row each, the same that each would get alone."""
 
 import os
 import re
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cxr_core.imaging.display import display_rgb, jpeg_bytes, shrink
-from cxr_core.imaging.reader import UnreadablePicture
+from cxr_core.imaging.reader import UnreadableImage
 from cxr_core.inference.image_sources import Source, read_source
 from cxr_core.inference.prediction_rows import answer_row, error_row
 from cxr_core.inference.selective_prediction import answer_upload
@@ -35,25 +35,25 @@ class Item:
     kept: Any = None
 
 
-def answer_many(classifier, sources, *, layer=None, keep=None, progress=None):
-    """Answer files, several at a time; see `iter_answers`.
+def predict_batch(classifier, sources, *, layer=None, keep=None, progress=None):
+    """Answer files, several at a time; see `iter_predictions`.
 
     Args:
-        classifier, sources, layer, keep: as for `iter_answers`.
+        classifier, sources, layer, keep: as for `iter_predictions`.
         progress: callable(done, total) or None.
 
     Returns:
         list of Item, in the order of the sources.
     """
     items = []
-    for item in iter_answers(classifier, sources, layer=layer, keep=keep):
+    for item in iter_predictions(classifier, sources, layer=layer, keep=keep):
         items.append(item)
         if progress:
             progress(len(items), len(sources))
     return items
 
 
-def iter_answers(classifier, sources, *, layer=None, keep=None):
+def iter_predictions(classifier, sources, *, layer=None, keep=None):
     """Answer files, several at a time; a bad one never stops the rest.
 
     Every row is the one that the file gets alone: gate, temperature and abstention are those of
@@ -82,7 +82,7 @@ def iter_answers(classifier, sources, *, layer=None, keep=None):
 
 
 def write_overlays(target, classifier, sources, *, side, layer=None, alpha=0.4, colour_map="jet", progress=None):
-    """Write a ZIP of overlays, each for the class that was answered; only a few pictures are in memory at a time.
+    """Write a ZIP of overlays, each for the class that was answered; only a few images are in memory at a time.
 
     Args:
         target: a binary file to write the ZIP to.
@@ -104,9 +104,9 @@ def write_overlays(target, classifier, sources, *, side, layer=None, alpha=0.4, 
 
     written = 0
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
-        for number, item in enumerate(iter_answers(classifier, sources, layer=layer, keep=draw), start=1):
+        for number, item in enumerate(iter_predictions(classifier, sources, layer=layer, keep=draw), start=1):
             if item.kept is not None:
-                # A fixed date: the same pictures give the same ZIP.
+                # A fixed date: the same images give the same ZIP.
                 archive.writestr(zipfile.ZipInfo(numbered_name(number, item.source.name, ".jpg")), item.kept)
                 written += 1
             if progress:
@@ -130,15 +130,15 @@ def safe_stem(name):
     return re.sub(r"[^\w.-]+", "_", Path(name).stem)[:80]
 
 
-def picture_thumbnail(answer, side):
-    """Return an answered picture as a small JPEG, bytes, whose longest side is at most `side` pixels."""
-    return jpeg_bytes(display_rgb(shrink(answer.prediction.picture, side)))
+def image_thumbnail(answer, side):
+    """Return an answered image as a small JPEG, bytes, whose longest side is at most `side` pixels."""
+    return jpeg_bytes(display_rgb(shrink(answer.prediction.image, side)))
 
 
 def _read_or_sentence(source):
     try:
         return read_source(source), None
-    except UnreadablePicture as error:
+    except UnreadableImage as error:
         return None, str(error)
 
 
@@ -147,6 +147,6 @@ def _answer(classifier, source, number, data, error, layer, keep):
         return Item(source, error_row(source.name, error))
     try:
         answer = answer_upload(classifier, data, layer)
-    except UnreadablePicture as broken:
+    except UnreadableImage as broken:
         return Item(source, error_row(source.name, str(broken)))
     return Item(source, answer_row(source.name, answer), keep(number, answer) if keep else None)

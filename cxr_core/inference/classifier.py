@@ -8,7 +8,7 @@ import numpy as np
 import onnxruntime
 
 from cxr_core.explain.overlay import MAP_METHODS, scale_maps
-from cxr_core.imaging.reader import open_picture
+from cxr_core.imaging.reader import open_image
 from cxr_core.inference.input_gate import Gate, load_gate
 from cxr_core.inference.model_card import Card, load_card
 from cxr_core.inference.temperature_scaling import apply_temperature
@@ -17,23 +17,23 @@ from cxr_core.system.onnx_session import open_session, run_graph
 
 @dataclass(frozen=True)
 class Prediction:
-    """A classifier's answer to one picture.
+    """A classifier's answer to one image.
 
     Attributes:
         classes: tuple of str.
         probabilities: float32 (C,), summing to one.
         maps: float32 (C, h, w) in [0, 1], where it looked for every class.
-        picture: the decoded picture, uint8 or uint16, (H, W) or (H, W, 3) BGR.
+        image: the decoded image, uint8 or uint16, (H, W) or (H, W, 3) BGR.
         image_u8: uint8 (size, size), what the classifier saw.
         features: float32 (F,), what entered the classifier's head.
-        notes, doubts: tuples of sentences, as in `reader.Picture`.
+        notes, doubts: tuples of sentences, as in `reader.DecodedImage`.
         map_method: str, one of `overlay.MAP_METHODS`, how the maps were made.
     """
 
     classes: tuple
     probabilities: np.ndarray
     maps: np.ndarray
-    picture: np.ndarray
+    image: np.ndarray
     image_u8: np.ndarray
     features: np.ndarray
     notes: tuple = ()
@@ -112,8 +112,8 @@ class Classifier:
         """
         return scale_maps(self._run([self._map_output(layer)], images_u8, None)[0])
 
-    def predict_picture(self, data, layer=None, method="Grad-CAM", *, progress=None):
-        """Classify a whole picture file.
+    def predict_image(self, data, layer=None, method="Grad-CAM", *, progress=None):
+        """Classify a whole image file.
 
         Args:
             data: bytes of the file.
@@ -126,14 +126,14 @@ class Classifier:
             Prediction.
 
         Raises:
-            reader.UnreadablePicture: the bytes are no picture, too large or broken.
+            reader.UnreadableImage: the bytes are no image, too large or broken.
             overlay.MapUnavailable: the method cannot be had of this layer or graph; the sentence says why.
             ValueError: there is no such layer or method.
         """
-        return self.predict_opened(open_picture(data), layer, method, progress=progress)
+        return self.predict_opened(open_image(data), layer, method, progress=progress)
 
     def predict_opened(self, opened, layer=None, method="Grad-CAM", *, progress=None):
-        """Classify a reader.Picture; for the rest see `predict_picture`."""
+        """Classify a reader.DecodedImage; for the rest see `predict_image`."""
         image_u8 = self.card.preprocessing.image_u8(opened.pixels)
         outputs = ["probabilities", "features", self._map_output(layer)]
         probabilities, features, maps = self._run(outputs, image_u8[None], None)
@@ -150,22 +150,22 @@ class Classifier:
 
         Args:
             image_u8: uint8 (size, size).
-            layer, method, progress: as for `predict_picture`.
+            layer, method, progress: as for `predict_image`.
 
         Returns:
             float32 (C, h, w) in [0, 1].
 
         Raises:
-            overlay.MapUnavailable, ValueError: as `predict_picture`.
+            overlay.MapUnavailable, ValueError: as `predict_image`.
         """
         # Late, since only these two methods need the package onnx.
         from cxr_core.explain.grad_cam_plus_plus import plus_plus_maps
-        from cxr_core.explain.intermediate_tensors import open_inside
+        from cxr_core.explain.intermediate_tensors import open_intermediate_tensors
         from cxr_core.explain.score_cam import score_maps
 
         if method not in MAP_METHODS:
             raise ValueError(f"method must be one of {', '.join(MAP_METHODS)}; received {method!r}.")
-        inside = open_inside(self.path, layer or self.card.map_layers[0], self.path.stat().st_mtime_ns)
+        inside = open_intermediate_tensors(self.path, layer or self.card.map_layers[0], self.path.stat().st_mtime_ns)
         if method == "Score-CAM":
             return score_maps(inside, image_u8, self.card.preprocessing, progress=progress)
         return plus_plus_maps(inside, image_u8[None], self.card.preprocessing)[0]

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from cxr_core.imaging.reader import PICTURE_ENDINGS, UnreadablePicture, check_file_size, is_picture_file
-from cxr_core.imaging.zip_archive import RefusedArchive, is_zip, list_pictures
+from cxr_core.imaging.reader import IMAGE_ENDINGS, UnreadableImage, check_file_size, is_image_file
+from cxr_core.imaging.zip_archive import RefusedArchive, is_zip, list_images
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class Source:
 
     Attributes:
         name: str, only ever shown, never used as a path.
-        read: callable that returns its bytes; raises OSError or `reader.UnreadablePicture`.
+        read: callable that returns its bytes; raises OSError or `reader.UnreadableImage`.
     """
 
     name: str
@@ -23,7 +23,7 @@ class Source:
 
 
 def bytes_sources(name, data):
-    """Return the Sources in an upload: the file itself, or every picture of a ZIP.
+    """Return the Sources in an upload: the file itself, or every image of a ZIP.
 
     Args:
         name: str.
@@ -33,7 +33,7 @@ def bytes_sources(name, data):
         list of Source.
 
     Raises:
-        zip_archive.RefusedArchive: a ZIP that is broken, too large or not honest, or holds no pictures.
+        zip_archive.RefusedArchive: a ZIP that is broken, too large or not honest, or holds no images.
     """
     if not is_zip(data):
         return [Source(name, lambda: data)]
@@ -41,9 +41,9 @@ def bytes_sources(name, data):
 
 
 def path_sources(path):
-    """Return the Sources at a path: a file, all pictures in a folder and below it, or all of a ZIP.
+    """Return the Sources at a path: a file, all images in a folder and below it, or all of a ZIP.
 
-    A file that is missing, a folder without pictures and a ZIP that is refused are one Source each, which
+    A file that is missing, a folder without images and a ZIP that is refused are one Source each, which
     raises when it is read.
 
     Args:
@@ -59,9 +59,9 @@ def path_sources(path):
             is_archive = is_zip(file.read(4))
         if not is_archive:
             return [Source(str(path), partial(_read_file, path))]
-        # It stays open until the last of its pictures is forgotten.
+        # It stays open until the last of its images is forgotten.
         return _zip_sources(path.open("rb"), f"{path}/")
-    except (RefusedArchive, UnreadablePicture, OSError) as error:
+    except (RefusedArchive, UnreadableImage, OSError) as error:
         return [failing_source(str(path), error)]
 
 
@@ -71,44 +71,44 @@ def failing_source(name, error):
 
 
 def read_source(source):
-    """Return a Source's bytes; `reader.UnreadablePicture` says in a sentence why they cannot be had."""
+    """Return a Source's bytes; `reader.UnreadableImage` says in a sentence why they cannot be had."""
     try:
         return source.read()
     except RefusedArchive as error:
-        raise UnreadablePicture(str(error)) from error
+        raise UnreadableImage(str(error)) from error
     except OSError as error:
-        raise UnreadablePicture(f"The file cannot be opened: {error.strerror}.") from error
+        raise UnreadableImage(f"The file cannot be opened: {error.strerror}.") from error
 
 
 def _zip_sources(file, prefix):
     try:
-        pictures = list_pictures(file)
-        if not pictures:
-            raise RefusedArchive(f"The ZIP holds no pictures ({' '.join(PICTURE_ENDINGS)}).")
+        images = list_images(file)
+        if not images:
+            raise RefusedArchive(f"The ZIP holds no images ({' '.join(IMAGE_ENDINGS)}).")
     except RefusedArchive:
         file.close()
         raise
-    return [Source(prefix + name, read) for name, read in pictures]
+    return [Source(prefix + name, read) for name, read in images]
 
 
 def _folder_sources(folder):
-    pictures = [
+    images = [
         path
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and not _is_hidden(path.relative_to(folder)) and _may_be_picture(path)
+        if path.is_file() and not _is_hidden(path.relative_to(folder)) and _may_be_image(path)
     ]
-    if not pictures:
-        raise UnreadablePicture("There is no picture in this folder.")
-    return [Source(str(path), partial(_read_file, path)) for path in pictures]
+    if not images:
+        raise UnreadableImage("There is no image in this folder.")
+    return [Source(str(path), partial(_read_file, path)) for path in images]
 
 
 def _is_hidden(path):
     return any(part.startswith(".") for part in path.parts)
 
 
-def _may_be_picture(path):
+def _may_be_image(path):
     try:
-        return is_picture_file(path)
+        return is_image_file(path)
     except OSError:
         return True  # it gets its own sentence when it is read
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cxr_core.imaging.image_properties import COLOUR_SHARE, INVERTED_SCORE, measure_picture
+from cxr_core.imaging.image_properties import COLOUR_SHARE, INVERTED_SCORE, measure_image
 from cxr_core.system.files import atomic_path, read_json, write_json
 
 GATE_FILES = ("gate.npz", "gate.json")
@@ -23,19 +23,19 @@ MEASURES = (
 _ARRAYS = ("mean", "scale", "weights", "centre", "components", "known", "known_class")
 
 NO_CHEST = "This does not look like a frontal chest radiograph."
-UNLIKE = "This is unlike anything that the classifier learned from: its answers were never tested on such pictures."
+UNLIKE = "This is unlike anything that the classifier learned from: its answers were never tested on such images."
 _COLOURED = "It is in colour, and radiographs are grey."
 _NEGATIVE = "Black and white may be swapped: lungs should be dark."
 
 
 @dataclass(frozen=True)
 class Neighbour:
-    """One training picture that is near by the network's features.
+    """One training image that is near by the network's features.
 
     Attributes:
         file: str, the name in its data set.
         class_name: str, the class it was filed under.
-        similarity: float in [-1, 1], cosine of the angle between the two pictures' features.
+        similarity: float in [-1, 1], cosine of the angle between the two images' features.
     """
 
     file: str
@@ -45,12 +45,12 @@ class Neighbour:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a gate says of one picture.
+    """What a gate says of one image.
 
     Attributes:
         reasons: tuple of str, why no answer should be given; empty where one may be.
         chest: float, log odds of a frontal chest radiograph.
-        distance: float in [0, 2], mean cosine distance to the nearest training pictures.
+        distance: float in [0, 2], mean cosine distance to the nearest training images.
         neighbours: tuple of Neighbour, nearest first.
     """
 
@@ -69,7 +69,7 @@ class Gate:
         intercept: float.
         chest_limit: float; log odds below it are refused.
         centre: float32 (F,) and components: float16 (F, D), where neighbours are looked for.
-        known: float16 (N, D), unit vectors of the training pictures.
+        known: float16 (N, D), unit vectors of the training images.
         known_class: int8 (N,), positions in `classes`.
         files: tuple of N str.
         classes: tuple of str.
@@ -89,8 +89,8 @@ class Gate:
     classes: tuple
     distance_limit: float
 
-    def judge(self, features, measures):
-        """Judge one picture.
+    def assess(self, features, measures):
+        """Judge one image.
 
         Args:
             features: float32 (F,), as the classifier's network gives them.
@@ -122,15 +122,15 @@ class Gate:
         return Verdict(tuple(reasons), chest, distance, neighbours)
 
     def chest_scores(self, features, measures):
-        """Return float (N,), log odds of a frontal chest radiograph; see `judge` for the arguments of one."""
+        """Return float (N,), log odds of a frontal chest radiograph; see `assess` for the arguments of one."""
         return ((gate_inputs(features, measures) - self.mean) / self.scale) @ self.weights + self.intercept
 
     def similarities(self, features):
-        """Return float32 (N, number of training pictures): cosines between pictures' features."""
+        """Return float32 (N, number of training images): cosines between images' features."""
         return self.vectors(features) @ self.known_vectors.T
 
     def vectors(self, features):
-        """Return float32 (N, D), unit vectors of pictures' features, to be compared with `known_vectors`."""
+        """Return float32 (N, D), unit vectors of images' features, to be compared with `known_vectors`."""
         return unit_vectors(features, self.centre, self._components)
 
     @cached_property
@@ -148,10 +148,10 @@ def gate_inputs(features, measures):
     return np.concatenate([np.sqrt(np.maximum(features, 0)), measures], axis=1, dtype=np.float32)
 
 
-def gate_measures(picture):
-    """Return float32 (M,), the `MEASURES` of a decoded picture; `aspect` is |log(width / height)|."""
-    measured = measure_picture(picture, with_text=False)
-    measured["aspect"] = abs(np.log(picture.shape[1] / picture.shape[0]))
+def gate_measures(image):
+    """Return float32 (M,), the `MEASURES` of a decoded image; `aspect` is |log(width / height)|."""
+    measured = measure_image(image, with_text=False)
+    measured["aspect"] = abs(np.log(image.shape[1] / image.shape[0]))
     return np.array([measured[name] for name in MEASURES], np.float32)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from cxr_core.imaging.preprocessing import Preprocessing, preprocessing_from_dict
 from cxr_core.system.files import read_json, write_json
+from cxr_core.system.renamed_keys import OPERATING_POINT_COUNTS, rename_keys, rename_training_settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,7 +15,7 @@ class Card:
     Attributes:
         name: str.
         classes: tuple of str, class folder names in the order of the graph's outputs.
-        preprocessing: the one a picture must go through.
+        preprocessing: the one an image must go through.
         map_layers: tuple of str, layers that Grad-CAM maps can be made from, the default first.
         training: dict, the configuration, counts and data set fingerprint.
         metrics: dict, `metrics.json`.
@@ -54,11 +55,11 @@ def load_card(folder):
             classes=tuple(values["classes"]),
             preprocessing=preprocessing_from_dict(values["preprocessing"]),
             map_layers=tuple(values["map_layers"]),
-            training=values["training"],
+            training=rename_training_settings(values["training"]),
             metrics=values["metrics"],
             # Cards from before these were measured have none.
             temperature=float(values.get("temperature", 1.0)),
-            operating_point=values.get("operating_point", {}),
+            operating_point=rename_keys(values.get("operating_point", {}), OPERATING_POINT_COUNTS),
             abstain_below=float(values.get("abstain_below", 0.0)),
         )
     except (KeyError, TypeError) as error:

@@ -1,10 +1,10 @@
-"""The training pictures that are nearest to a scan, where they still lie on this computer; none of them is shipped."""
+"""The training images that are nearest to a scan, where they still lie on this computer; none of them is shipped."""
 
 from pathlib import Path
 
-from cxr_core.imaging.reader import UnreadablePicture, read_picture
+from cxr_core.imaging.reader import UnreadableImage, read_image
 
-# The same file gives 1 but for rounding; another picture under the same name hardly ever comes this near.
+# The same file gives 1 but for rounding; another image under the same name hardly ever comes this near.
 _SAME = 0.99
 
 
@@ -37,8 +37,8 @@ def _find(classifier, file, roots):
 def _is_known(classifier, file, path):
     gate = classifier.gate
     try:
-        image_u8 = classifier.card.preprocessing.image_u8(read_picture(path))
-    except (UnreadablePicture, OSError):
+        image_u8 = classifier.card.preprocessing.image_u8(read_image(path))
+    except (UnreadableImage, OSError):
         return False
     known = gate.known_vectors[[i for i, name in enumerate(gate.files) if name == file]]
     return bool((known @ gate.vectors(classifier.features(image_u8[None]))[0] > _SAME).any())

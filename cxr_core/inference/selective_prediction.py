@@ -9,7 +9,7 @@ from cxr_core.classes import class_label
 from cxr_core.explain.overlay import overlay_map
 from cxr_core.imaging.image_properties import TEXT_MARKS, count_text_marks
 from cxr_core.imaging.photo_detection import FILM_SIDES, count_film_sides
-from cxr_core.imaging.reader import open_picture
+from cxr_core.imaging.reader import open_image
 from cxr_core.inference.classifier import Prediction
 from cxr_core.inference.input_gate import MEASURES, Verdict, gate_measures
 
@@ -19,11 +19,11 @@ MARGIN = 0.2
 TINTED_SHARE = 0.2
 
 TEXT_NOTE = (
-    "Letters or arrows stand in this picture: a classifier can read them instead of lungs, and they may name a person."
+    "Letters or arrows stand in this image: a classifier can read them instead of lungs, and they may name a person."
 )
-_TINTED = "This picture has a tint, as a photograph of a film or a screen has; radiographs are grey."
+_TINTED = "This image has a tint, as a photograph of a film or a screen has; radiographs are grey."
 _FILM = (
-    "Straight edges surround what this picture shows, as those of a film or a screen in a photograph. Photographs are "
+    "Straight edges surround what this image shows, as those of a film or a screen in a photograph. Photographs are "
     "not what the classifier learned from."
 )
 _WORDS = ((0.95, "almost certain"), (0.8, "fairly sure"), (0.6, "leaning towards it"), (0.0, "a guess"))
@@ -31,7 +31,7 @@ _WORDS = ((0.95, "almost certain"), (0.8, "fairly sure"), (0.6, "leaning towards
 
 @dataclass(frozen=True)
 class Answer:
-    """What is said of one picture.
+    """What is said of one image.
 
     Attributes:
         status: "ok", or "abstain" where no label should be shown.
@@ -51,7 +51,7 @@ class Answer:
 
     @property
     def neighbours(self):
-        """The nearest training pictures, tuple of input_gate.Neighbour; empty where the model has no gate."""
+        """The nearest training images, tuple of input_gate.Neighbour; empty where the model has no gate."""
         return self.verdict.neighbours if self.verdict else ()
 
     @property
@@ -61,7 +61,7 @@ class Answer:
         return next(words for least, words in _WORDS if sure >= least)
 
     def overlay(self, classifier, class_name, *, alpha=0.4, colour_map="jet"):
-        """Lay the map of one class over the picture.
+        """Lay the map of one class over the image.
 
         Args:
             classifier: the classifier.Classifier that answered.
@@ -69,61 +69,61 @@ class Answer:
             alpha, colour_map: as for `overlay.overlay_map`.
 
         Returns:
-            uint8 (H, W, 3) RGB at the picture's own size.
+            uint8 (H, W, 3) RGB at the image's own size.
         """
         prediction = self.prediction
         map_ = prediction.maps[prediction.classes.index(class_name)]
-        map_ = classifier.card.preprocessing.map_on_picture(map_, prediction.picture.shape)
-        return overlay_map(prediction.picture, map_, alpha=alpha, colour_map=colour_map)
+        map_ = classifier.card.preprocessing.map_on_image(map_, prediction.image.shape)
+        return overlay_map(prediction.image, map_, alpha=alpha, colour_map=colour_map)
 
 
 def answer_upload(classifier, data, layer=None, method="Grad-CAM", *, progress=None):
-    """Answer a whole picture file.
+    """Answer a whole image file.
 
     Args:
         classifier: classifier.Classifier.
         data: bytes of the file.
-        layer, method, progress: as for `Classifier.predict_picture`.
+        layer, method, progress: as for `Classifier.predict_image`.
 
     Returns:
         Answer.
 
     Raises:
-        reader.UnreadablePicture: the bytes are no picture, too large or broken.
-        overlay.MapUnavailable, ValueError: as `Classifier.predict_picture`.
+        reader.UnreadableImage: the bytes are no image, too large or broken.
+        overlay.MapUnavailable, ValueError: as `Classifier.predict_image`.
     """
-    opened = open_picture(data)
-    # The picture is looked at while the network runs: neither waits for the other.
+    opened = open_image(data)
+    # The image is looked at while the network runs: neither waits for the other.
     with ThreadPoolExecutor(1) as beside:
         looked = beside.submit(look_at, opened.pixels)
         prediction = classifier.predict_opened(opened, layer, method, progress=progress)
-    return judge_prediction(classifier, prediction, *looked.result())
+    return assess_prediction(classifier, prediction, *looked.result())
 
 
-def judge_prediction(classifier, prediction, measures, picture_notes):
+def assess_prediction(classifier, prediction, measures, image_notes):
     """Decide whether a Prediction may be shown as an answer.
 
     Args:
         classifier: classifier.Classifier.
         prediction: classifier.Prediction.
-        measures, picture_notes: what `look_at` tells of its picture.
+        measures, image_notes: what `look_at` tells of its image.
 
     Returns:
         Answer.
     """
-    verdict = classifier.gate.judge(prediction.features, measures) if classifier.gate else None
+    verdict = classifier.gate.assess(prediction.features, measures) if classifier.gate else None
     reasons = [*prediction.doubts, *(verdict.reasons if verdict else ())]
     if not reasons:
         reasons += _doubt_of_confidence(prediction, classifier.card.abstain_below)
     notes = [*prediction.notes]
-    if not (verdict and verdict.reasons):  # of a picture that is no radiograph nothing more need be said
-        notes += picture_notes
+    if not (verdict and verdict.reasons):  # of an image that is no radiograph nothing more need be said
+        notes += image_notes
     label = None if reasons else prediction.label
     return Answer("abstain" if reasons else "ok", label, tuple(reasons), tuple(notes), prediction, verdict)
 
 
 def operating_sentence(card, prediction):
-    """Say on which side of the classifier's operating point a picture falls.
+    """Say on which side of the classifier's operating point an image falls.
 
     Args:
         card: model_card.Card.
@@ -158,13 +158,13 @@ def _doubt_of_confidence(prediction, abstain_below):
     return [f"The classifier is not sure: {names[0]} and {names[1]} are nearly as likely."]
 
 
-def look_at(picture):
-    """Return (measures, notes): what the gate measures of a decoded picture, and sentences on what stands in it."""
-    measures, notes = gate_measures(picture), []
-    if count_text_marks(picture) >= TEXT_MARKS:
+def look_at(image):
+    """Return (measures, notes): what the gate measures of a decoded image, and sentences on what stands in it."""
+    measures, notes = gate_measures(image), []
+    if count_text_marks(image) >= TEXT_MARKS:
         notes.append(TEXT_NOTE)
     if measures[MEASURES.index("colour")] >= TINTED_SHARE:
         notes.append(_TINTED)
-    if count_film_sides(picture) >= FILM_SIDES:
+    if count_film_sides(image) >= FILM_SIDES:
         notes.append(_FILM)
     return measures, notes

@@ -4,7 +4,7 @@ Each training is an ordinary run folder. A job's own folder holds:
 
 job.json        the JobPlan
 members.json    the runs: label, folder, configuration, and what a trial tries
-decisions.json  pictures left out and look-alikes told apart, as they were decided when the job began
+decisions.json  images left out and look-alikes told apart, as they were decided when the job began
 status.json     state, process, message
 results.json    what `job_results` gathers, once all runs are finished
 log.txt         what the job's process printed
@@ -18,22 +18,22 @@ from pathlib import Path
 
 from cxr_core.config import JOBS_DIR
 from cxr_core.jobs.job import Job, JobStatus, count_done, first_members, save_members
-from cxr_core.runs.lifecycle import hold_run, spawn_detached
-from cxr_core.runs.work_folder import RESUMABLE, claim_folder, stamped_name
-from cxr_core.splits.curation import DECISIONS_FILE, decisions_path, load_decisions, save_decisions
+from cxr_core.runs.lifecycle import run_lock, spawn_detached
+from cxr_core.runs.work_folder import RESUMABLE, acquire_folder, stamped_name
+from cxr_core.splits.curation import CURATION_FILE, curation_path, load_curation, save_curation
 from cxr_core.system.files import write_json
 from cxr_core.system.processes import find_process, process_facts
 
 _DYING_SECONDS = 3.0
 
 
-def create_job(plan, path=None, decisions=None):
+def create_job(plan, path=None, curation=None):
     """Make a job folder; nothing is trained yet.
 
     Args:
         plan: JobPlan.
         path: str or Path of the folder, which may not hold a job; a new one in `config.JOBS_DIR` by default.
-        decisions: curation.Decisions about the data; by default those kept beside their index.
+        decisions: curation.Curation about the data; by default those kept beside their index.
 
     Returns:
         Job, with the calling process as its own.
@@ -43,22 +43,22 @@ def create_job(plan, path=None, decisions=None):
     """
     plan = replace(plan, prefix=stamped_name(plan.kind))
     job = Job(Path(path or JOBS_DIR / plan.prefix).resolve())
-    decisions = load_decisions(decisions_path(plan.config.roots)) if decisions is None else decisions
-    claim_folder(job.path, "job.json", "job")
-    save_decisions(decisions, job.path / DECISIONS_FILE)
+    curation = load_curation(curation_path(plan.config.roots)) if curation is None else curation
+    acquire_folder(job.path, "job.json", "job")
+    save_curation(curation, job.path / CURATION_FILE)
     save_members(job, first_members(plan))
     job.write_status(JobStatus("starting", "Starting", started=time.time(), **process_facts()))
     write_json(job.path / "job.json", asdict(plan) | {"config": plan.config.to_dict()})
     return job
 
 
-def start_job(plan, path=None, decisions=None):
+def start_job(plan, path=None, curation=None):
     """Start a job in a process of its own that outlives a page; see `create_job`.
 
     Returns:
         Job, with status "starting".
     """
-    job = create_job(plan, path, decisions)
+    job = create_job(plan, path, curation)
     _launch(job)
     return job
 
@@ -70,14 +70,14 @@ def resume_job(job):
         ValueError: the job is active or finished, or cannot be read or written.
     """
     _check_resumable(job)
-    with hold_run(job, patience_seconds=_DYING_SECONDS):
+    with run_lock(job, patience_seconds=_DYING_SECONDS):
         _launch(job)
 
 
-def claim_job(job):
+def acquire_job(job):
     """Make the calling process the one that resumes a job; see `resume_job`."""
     _check_resumable(job)
-    with hold_run(job, patience_seconds=_DYING_SECONDS):
+    with run_lock(job, patience_seconds=_DYING_SECONDS):
         job.forget_requests()
         mark_started(job, None)
 
@@ -96,7 +96,7 @@ def stop_job(job, *, patience_seconds=8.0):
         time.sleep(0.05)
     process = find_process(status) if job.status().is_active else None
     if process is not None:
-        # Its trainings follow it; see `processes.own_children`.
+        # Its trainings follow it; see `processes.tie_to_parent`.
         process.kill()
 
 

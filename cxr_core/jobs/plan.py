@@ -8,7 +8,7 @@ from cxr_core.recipes.training_config import TrainingConfig
 from cxr_core.system.validation import check_kinds
 
 KINDS = {
-    "folds": "Cross-validation: every picture is tested once, by a network that never saw it or its patient. Costs as "
+    "folds": "Cross-validation: every image is tested once, by a network that never saw it or its patient. Costs as "
     "many trainings as there are folds.",
     "seeds": "The same training under several seeds, each with its own split, weights and order: how much of a score "
     "is luck. Costs one training per seed.",

@@ -1,6 +1,6 @@
-"""Prepare pictures and train a job's runs as tasks of a Ray cluster. Optional: `pip install -r requirements-extra.txt`.
+"""Prepare images and train a job's runs as tasks of a Ray cluster. Optional: `pip install -r requirements-extra.txt`.
 
-The workers see pictures, runs and this project under the same paths as the one who asks, on a shared disk. Each task
+The workers see images, runs and this project under the same paths as the one who asks, on a shared disk. Each task
 starts the same process as on one computer, in the same run folder, and waits for it. Where a worker or its whole
 computer is lost, its training ends with it, and Ray starts the task again elsewhere: the run goes on after its last
 finished epoch.
@@ -17,7 +17,7 @@ import ray
 
 from cxr_core.runs.lifecycle import resume_run
 from cxr_core.runs.run import Run
-from cxr_core.system.processes import own_children
+from cxr_core.system.processes import tie_to_parent
 
 # Of the one who asks; a worker's own may lead elsewhere.
 _SETTINGS = ("CXR_LAB_HOME", "KERAS_HOME", "TF_CPP_MIN_LOG_LEVEL")
@@ -92,7 +92,7 @@ def _result_of(task):
     except ray.exceptions.RayError as error:
         reason = str(error).strip().splitlines()[-1]
         raise OSError(
-            f"The cluster could not prepare the pictures: {reason} Resume the job once its workers are there again."
+            f"The cluster could not prepare the images: {reason} Resume the job once its workers are there again."
         ) from error
 
 
@@ -105,7 +105,7 @@ def _apply(function, chunk):
 def _train(path, settings):
     """Train one run in a process that ends with this worker; returns its final state."""
     os.environ.update(settings)
-    own_children()
+    tie_to_parent()
     run = Run(Path(path))
     # An earlier worker's training may need a moment to notice that its worker is gone.
     while run.status().is_active:

@@ -6,9 +6,9 @@ from cxr_core.evaluation.metrics import figure_text
 from cxr_core.evaluation.repeated_runs import (
     pooled_metrics,
     pooled_predictions,
+    repeated_runs_table,
     repeats_sentence,
-    repeats_table,
-    spread_table,
+    seeds_table,
 )
 from cxr_core.jobs.job import count_done
 
@@ -53,19 +53,19 @@ def job_results(job):
 
     Returns:
         dict of `kind`, `runs` (one dict per tested run), `spread` (one dict per figure, see
-        `repeated_runs.spread_table`; empty for a search), `pooled` (all folds together, as
+        `repeated_runs.repeated_runs_table`; empty for a search), `pooled` (all folds together, as
         `metrics.evaluate_predictions`, or None) and, for a search, `trials` and `chosen`, the name of the run with
         the lowest validation loss (or None).
     """
     plan, members = job.plan(), job.members()
     tested = [member.run for member in members if member.run.metrics() and member.state == "finished"]
-    found = {"kind": plan.kind, "runs": _plain(repeats_table(tested)), "spread": [], "pooled": None}
+    found = {"kind": plan.kind, "runs": _plain(seeds_table(tested)), "spread": [], "pooled": None}
     if plan.kind == "search":
         best = best_trial(members)
         trials = [{"part": m.label, "run": m.run.name, **m.values, "loss": member_loss(m)} for m in members]
         return found | {"trials": trials, "chosen": best.run.name if best else None}
     if len(tested) > 1:
-        found["spread"] = _plain(spread_table(tested))
+        found["spread"] = _plain(repeated_runs_table(tested))
     pooled = pooled_predictions(tested) if plan.kind == "folds" else None
     if pooled is not None:
         found["pooled"] = pooled_metrics(pooled, tested[0].metrics()["test"]["classes"])

@@ -18,11 +18,11 @@ from cxr_core.jobs.lifecycle import mark_started
 from cxr_core.jobs.local_workers import LocalWorkers
 from cxr_core.jobs.results import best_trial, job_results, member_loss
 from cxr_core.recipes.hyperparameter_search import suggest_trial
-from cxr_core.runs.lifecycle import create_run, halt_run, hold_run, pause_run
+from cxr_core.runs.lifecycle import create_run, halt_run, pause_run, run_lock
 from cxr_core.runs.work_folder import ACTIVE
-from cxr_core.splits.curation import DECISIONS_FILE, excluded_rows, load_decisions
+from cxr_core.splits.curation import CURATION_FILE, excluded_rows, load_curation
 from cxr_core.system.files import write_json
-from cxr_core.system.processes import own_children
+from cxr_core.system.processes import tie_to_parent
 
 _POLL_SECONDS = 0.5
 # A run whose process vanished is tried so often before the job says that it failed.
@@ -51,15 +51,15 @@ def carry_out_job(job, workers=None):
         ValueError, OSError: its folder, a run's folder or the cluster does not allow it; the job is marked as
             failed with the same sentence first.
     """
-    with hold_run(job, patience_seconds=10.0):
+    with run_lock(job, patience_seconds=10.0):
         mark_started(job, None)
         # Whatever this process starts must not outlive it: nobody would take note of it.
-        own_children()
+        tie_to_parent()
         try:
             plan = job.plan()
             if workers is None:
                 workers = _ray_workers(plan) if plan.ray else LocalWorkers(plan.at_once)
-            state, message = _Foreman(job, plan, workers).work()
+            state, message = _Scheduler(job, plan, workers).work()
             if state == "finished":
                 write_json(job.path / "results.json", job_results(job))
         except (ValueError, OSError) as error:
@@ -70,16 +70,16 @@ def carry_out_job(job, workers=None):
 
 
 class _AskedToEnd(Exception):
-    """A stop or a pause was asked for while the pictures were prepared."""
+    """A stop or a pause was asked for while the images were prepared."""
 
 
-class _Foreman:
+class _Scheduler:
     """Hands out a job's runs to workers, and sees how they end."""
 
     def __init__(self, job, plan, workers):
         self._job, self._plan, self._workers = job, plan, workers
         self._members = job.members()
-        self._decisions = load_decisions(job.path / DECISIONS_FILE)
+        self._decisions = load_curation(job.path / CURATION_FILE)
         unfinished = [m for m in self._members if m.state != "finished"]
         # A run that is still active belongs to an earlier process of this job, and is about to end.
         self._left_over = [m for m in unfinished if m.state in ACTIVE]
@@ -107,7 +107,7 @@ class _Foreman:
             time.sleep(_POLL_SECONDS)
 
     def _prepare(self):
-        """Prepare the pictures where they are not yet: as copies are looked for, and as the networks see them."""
+        """Prepare the images where they are not yet: as copies are looked for, and as the networks see them."""
         config, options = self._plan.config, {"progress": self._report, "share": self._workers.share}
         dataset = scan_dataset(*config.roots, progress=partial(self._report, step="Looking through the images"))
         table = prepare_images(dataset.table, Preprocessing(), **options).table

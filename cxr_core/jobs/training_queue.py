@@ -12,15 +12,15 @@ from filelock import FileLock, Timeout
 
 from cxr_core.config import RUNS_DIR
 from cxr_core.recipes.memory_estimate import check_memory
-from cxr_core.runs.lifecycle import check_resumable, create_run, hold_run, resume_run, spawn_detached
+from cxr_core.runs.lifecycle import check_resumable, create_run, resume_run, run_lock, spawn_detached
 from cxr_core.runs.run import list_runs, new_run_path
-from cxr_core.system.processes import own_children
+from cxr_core.system.processes import tie_to_parent
 
 MAX_WAITING = 20
 _POLL_SECONDS = 0.5
 
 
-def queue_training(config, runs_dir=None, decisions=None):
+def queue_training(config, runs_dir=None, curation=None):
     """Put a new training at the end of the queue.
 
     Args:
@@ -37,7 +37,7 @@ def queue_training(config, runs_dir=None, decisions=None):
     runs_dir = Path(runs_dir or RUNS_DIR)
     check_memory(config)
     _check_length(runs_dir)
-    run = create_run(config, new_run_path(config.recipe, runs_dir), decisions, queued=True)
+    run = create_run(config, new_run_path(config.recipe, runs_dir), curation, queued=True)
     ensure_worker(runs_dir)
     return run
 
@@ -52,7 +52,7 @@ def queue_run(run):
     runs_dir = run.path.parent
     check_memory(run.config())
     _check_length(runs_dir)
-    with hold_run(run):
+    with run_lock(run):
         status = check_resumable(run)
         run.forget_requests()
         run.write_status(replace(status, state="queued", phase="Waiting", message="", started=time.time()))
@@ -89,7 +89,7 @@ def work_queue(runs_dir):
     runs_dir = Path(runs_dir)
     try:
         with _lock(runs_dir).acquire(timeout=0):
-            own_children()
+            tie_to_parent()
             while True:
                 runs = list_runs(runs_dir)
                 waiting = queued_runs(runs)

@@ -15,10 +15,10 @@ _CHANCE_COLOUR = "#CC79A7"
 
 
 def map_figure(xy, table_rows):
-    """Draw the map of a data set, one mark per picture; lasso or box select pictures.
+    """Draw the map of a data set, one mark per image; lasso or box select images.
 
     Args:
-        xy: float (n, 2), as `projection.embed_features` gives it.
+        xy: float (n, 2), as `projection.project_embeddings` gives it.
         table_rows: DataFrame (n rows in the same order) with `class_name`, `file`, `width`, `height`. Its index is
             each mark's `customdata`, so that `table.iloc[rows]` lets a selection name rows of `table`.
 
@@ -43,7 +43,7 @@ def map_figure(xy, table_rows):
         )
     finish_figure(
         figure,
-        "Map of the pictures",
+        "Map of the images",
         "No unit: only nearness counts",
         "No unit",
     )
@@ -53,11 +53,11 @@ def map_figure(xy, table_rows):
     return figure.update_layout(height=560, dragmode="lasso", legend={"orientation": "h", "y": -0.08})
 
 
-def giveaway_figure(giveaway):
+def spurious_correlations_figure(correlations):
     """Draw how often each fact about the files tells the class, beside chance.
 
     Args:
-        giveaway: spurious_correlations.Giveaway. Where it is undefined, the figure holds its first sentence.
+        giveaway: spurious_correlations.SpuriousCorrelations. Where it is undefined, the figure holds its first sentence.
 
     Returns:
         plotly Figure.
@@ -67,25 +67,25 @@ def giveaway_figure(giveaway):
     finish_figure(figure, title, "Right in % of the images", "Fact")
     # Room for the number beside a bar of 100 %.
     figure.update_xaxes(range=[0, 108])
-    if giveaway.accuracy is None:
+    if correlations.accuracy is None:
         figure.update_yaxes(showticklabels=False)
-        figure.add_annotation(text=giveaway.sentences[0], showarrow=False, x=0.5, y=0.5, xref="paper", yref="paper")
+        figure.add_annotation(text=correlations.sentences[0], showarrow=False, x=0.5, y=0.5, xref="paper", yref="paper")
         return figure.update_layout(height=200)
-    titles = ["All facts together", *(score.title for score in giveaway.top)]
-    shares = [100 * giveaway.accuracy, *(100 * score.accuracy for score in giveaway.top)]
+    titles = ["All facts together", *(score.title for score in correlations.top)]
+    shares = [100 * correlations.accuracy, *(100 * score.accuracy for score in correlations.top)]
     figure.add_bar(
         x=shares,
         y=titles,
         orientation="h",
         text=[f"{share:.0f} %" for share in shares],
         textposition="outside",
-        marker_color=[_ALL_FACTS_COLOUR] + [_FACT_COLOUR] * len(giveaway.top),
-        hovertemplate=f"%{{y}}: %{{x:.1f}} % right, chance {100 * giveaway.chance:.1f} %<extra></extra>",
+        marker_color=[_ALL_FACTS_COLOUR] + [_FACT_COLOUR] * len(correlations.top),
+        hovertemplate=f"%{{y}}: %{{x:.1f}} % right, chance {100 * correlations.chance:.1f} %<extra></extra>",
     )
     figure.add_vline(
-        x=100 * giveaway.chance,
+        x=100 * correlations.chance,
         line={"color": _CHANCE_COLOUR, "dash": "dash", "width": 2},
-        annotation={"text": f"chance {100 * giveaway.chance:.0f} %", "yref": "paper", "y": 1, "yanchor": "bottom"},
+        annotation={"text": f"chance {100 * correlations.chance:.0f} %", "yref": "paper", "y": 1, "yanchor": "bottom"},
     )
     figure.update_yaxes(autorange="reversed")
     return figure.update_layout(height=110 + 36 * len(titles), showlegend=False)
@@ -150,7 +150,7 @@ def class_count_figure(counts):
 
 
 def size_scatter_figure(table):
-    """Draw width against height, one mark per picture; hover names the file.
+    """Draw width against height, one mark per image; hover names the file.
 
     Args:
         table: DataFrame with `class_name`, `width`, `height`, `file`.
@@ -168,7 +168,7 @@ def size_scatter_figure(table):
             marker={"color": colours[name], "symbol": symbols[i % len(symbols)], "opacity": 0.6, "size": 7},
             hovertemplate="%{text}<br>%{x} × %{y} pixels<extra></extra>",
         )
-    return finish_figure(figure, "Picture sizes", "Width in pixels", "Height in pixels")
+    return finish_figure(figure, "Image sizes", "Width in pixels", "Height in pixels")
 
 
 def grey_histogram_figure(shares, title="Grey values per class"):

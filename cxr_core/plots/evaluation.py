@@ -161,7 +161,7 @@ def reliability_figure(bins, title):
         name="How often it is right",
         marker={"color": FIRST_COLOUR},
         customdata=list(zip(range(len(bins)), bins["images"], 100 * bins["confidence"], strict=True)),
-        hovertemplate="%{customdata[1]} pictures, sure to %{customdata[2]:.1f} %: right in %{y:.1f} %<extra></extra>",
+        hovertemplate="%{customdata[1]} images, sure to %{customdata[2]:.1f} %: right in %{y:.1f} %<extra></extra>",
     )
     figure.add_scatter(
         x=100 * bins["confidence"],
@@ -210,7 +210,7 @@ def coverage_figure(curve, chosen):
     return finish_figure(
         figure,
         "What abstaining buys",
-        "Coverage: share of pictures answered in %",
+        "Coverage: share of images answered in %",
         "Share of answers that are right in %",
     )
 
@@ -244,7 +244,7 @@ def operating_figure(curve, point, name):
 def alarm_figure(point):
     """Draw the confusion matrix of one class against the rest at an operating point."""
     label = class_label(point.class_name)
-    counts = [[point.found, point.missed], [point.false_alarms, point.rightly_none]]
+    counts = [[point.true_positives, point.false_negatives], [point.false_positives, point.true_negatives]]
     shares = [[100 * n / sum(row) if sum(row) else 0 for n in row] for row in counts]
     figure = go.Figure(
         go.Heatmap(
@@ -257,7 +257,7 @@ def alarm_figure(point):
             zmin=0,
             zmax=100,
             colorbar={"title": {"text": "% of true side"}},
-            hovertemplate="%{y}, %{x}: %{text} pictures, %{z:.1f} %<extra></extra>",
+            hovertemplate="%{y}, %{x}: %{text} images, %{z:.1f} %<extra></extra>",
         )
     )
     figure.update_yaxes(autorange="reversed")

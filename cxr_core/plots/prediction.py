@@ -44,5 +44,5 @@ def colour_bar_figure(colour_map):
         go.Heatmap(x=values, z=[values], colorscale=_COLOUR_SCALES[colour_map], showscale=False, hoverinfo="skip")
     )
     figure.update_yaxes(visible=False)
-    figure.update_xaxes(title_text="Pull on the class: 0 none, 1 strongest in this picture", tickvals=[0, 0.5, 1])
+    figure.update_xaxes(title_text="Pull on the class: 0 none, 1 strongest in this image", tickvals=[0, 0.5, 1])
     return figure.update_layout(height=72, margin={"l": 10, "r": 10, "t": 0, "b": 52})

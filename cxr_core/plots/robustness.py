@@ -10,13 +10,13 @@ def variants_figure(result):
     """Draw the lab's scores per variant, as trained and retrained, with their intervals and chance.
 
     Args:
-        result: dict as `shortcut_test.examine_shortcuts` returns it.
+        result: dict as `shortcut_test.run_shortcut_test` returns it.
     """
     figure = go.Figure()
     variants = result["variants"][::-1]
     series = (
         ("accuracy", "The classifier as it is", FIRST_COLOUR, ""),
-        ("retrained", "A head retrained on such pictures", SECOND_COLOUR, "/"),
+        ("retrained", "A head retrained on such images", SECOND_COLOUR, "/"),
     )
     for key, label, colour, pattern in series:
         ends = [v[f"{key}_ci95"] or [v[key], v[key]] for v in variants]
@@ -43,14 +43,12 @@ def variants_figure(result):
     figure.add_annotation(x=chance, y=1.03, yref="paper", text=f"chance {chance:.0f} %", showarrow=False)
     figure.update_xaxes(range=[0, 102])
     figure.update_layout(barmode="group", bargap=0.25, legend_traceorder="reversed")
-    finish_figure(
-        figure, "What is left when something is taken away", "Accuracy on test pictures in %", "What is shown"
-    )
+    finish_figure(figure, "What is left when something is taken away", "Accuracy on test images in %", "What is shown")
     return figure.update_layout(height=520, legend={"orientation": "h", "y": -0.14, "x": 0}, margin={"t": 70})
 
 
 def attention_figure(attention):
-    """Draw the share of the maps' weight inside the lungs beside the lungs' share of the picture.
+    """Draw the share of the maps' weight inside the lungs beside the lungs' share of the image.
 
     Args:
         attention: list of dicts as `saliency_checks.attention_in_lungs` returns it.
@@ -59,7 +57,7 @@ def attention_figure(attention):
     labels = [class_label(row["class_name"]) for row in attention]
     for key, label, colour, pattern in (
         ("share", "Weight of the maps inside the lungs", FIRST_COLOUR, ""),
-        ("area", "The lungs' share of the picture", CHANCE_COLOUR, "/"),
+        ("area", "The lungs' share of the image", CHANCE_COLOUR, "/"),
     ):
         figure.add_bar(
             x=labels,
@@ -70,7 +68,7 @@ def attention_figure(attention):
             textposition="outside",
             cliponaxis=False,
             customdata=[row["images"] for row in attention],
-            hovertemplate="%{x}: %{y:.1f} % over %{customdata} pictures<extra>" + label + "</extra>",
+            hovertemplate="%{x}: %{y:.1f} % over %{customdata} images<extra>" + label + "</extra>",
         )
     figure.update_layout(barmode="group")
     return finish_figure(figure, "Where it looks: inside the lungs?", "True class", "Share in %")
@@ -84,8 +82,8 @@ def removal_figure(curves, kind):
         kind: "deletion" or "insertion".
     """
     titles = {
-        "deletion": ("Taking away what the map points at", "Share of the picture blacked out in %"),
-        "insertion": ("Giving back what the map points at", "Share of the picture shown sharply in %"),
+        "deletion": ("Taking away what the map points at", "Share of the image blacked out in %"),
+        "insertion": ("Giving back what the map points at", "Share of the image shown sharply in %"),
     }
     figure = go.Figure()
     for key, label, colour, dash in (

@@ -45,11 +45,11 @@ def overlay_figure(histories, quantity):
     return finish_figure(figure, title, "Epoch", y_title)
 
 
-def spread_figure(table):
+def repeated_runs_figure(table):
     """Draw how figures spread over folds or seeds: the mean with its 95 % interval, the lowest and the highest run.
 
     Args:
-        table: DataFrame as `repeated_runs.spread_table` gives it.
+        table: DataFrame as `repeated_runs.repeated_runs_table` gives it.
 
     Returns:
         plotly Figure.

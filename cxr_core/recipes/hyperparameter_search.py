@@ -8,11 +8,11 @@ TUNABLE = {
     "learning_rate": "From a tenth to ten times of the recipe's. Costs nothing.",
     "dropout": "From 0 to 0.8, the largest one of the head; the others keep their proportion. Costs nothing.",
     "augmentation": "Every change from none to one and a half times as strong. Where activations of augmented copies "
-    "are kept, each trial computes its own: minutes, and about 0.5 MB of cache per picture and trial.",
+    "are kept, each trial computes its own: minutes, and about 0.5 MB of cache per image and trial.",
 }
 _STRENGTHS = (
-    "rotation_degrees", "zoom", "shift", "frame", "borrow_greys", "borrow_sharpness", "brightness", "contrast", "blur",
-    "resolution", "gamma", "noise", "lettering",
+    "rotation_degrees", "zoom", "shift", "frame", "histogram_matching", "spectrum_matching", "brightness", "contrast", "blur",
+    "resolution", "gamma", "noise", "text_overlay",
 )  # fmt: skip
 _MOST_STRENGTH = 1.5
 
@@ -80,7 +80,7 @@ def _with_values(base, values):
 
 def _strengthened(augmentation, factor):
     """Return an Augmentation whose every strength is multiplied; what a share or a range limits stays within it."""
-    limits = {"frame": 1.0, "borrow_greys": 1.0, "borrow_sharpness": 1.0, "brightness": 1.0, "lettering": 1.0}
+    limits = {"frame": 1.0, "histogram_matching": 1.0, "spectrum_matching": 1.0, "brightness": 1.0, "text_overlay": 1.0}
     limits |= {"zoom": 0.9, "shift": 0.9, "contrast": 0.99, "resolution": 0.95, "gamma": 3.0, "noise": 100.0}
     limits |= {"blur": 20.0, "rotation_degrees": 180.0}
     strengths = {n: min(limits[n], round(getattr(augmentation, n) * factor, 4)) for n in _STRENGTHS}

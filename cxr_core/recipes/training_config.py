@@ -9,6 +9,7 @@ from cxr_core.recipes.backbones import BACKBONES, STARTS
 from cxr_core.recipes.learning_rate import SCHEDULES
 from cxr_core.recipes.presets import RECIPES
 from cxr_core.splits.split import SPLIT_KINDS, check_folds
+from cxr_core.system.renamed_keys import rename_training_settings
 from cxr_core.system.validation import check_kinds, settings_from_dict
 
 
@@ -29,12 +30,12 @@ class TrainingConfig:
             one more dropout than widths puts one before the first layer.
         train_from: "all", "head" (the backbone is frozen, features are computed once) or the name
             of the first backbone layer to train.
-        copies: int >= 0. With `train_from` a layer: the frozen part of the network runs once over so many
+        cached_augmentations: int >= 0. With `train_from` a layer: the frozen part of the network runs once over so many
             augmented copies of each image, which are kept on disk, and each epoch learns from another copy.
             Many times faster, and as varied as there are copies. 0 makes new copies in every epoch.
         head_first: bool, train the head alone on the frozen backbone's features before the backbone
             joins in, so that a random head does not spoil it (Kumar et al. 2022, arXiv:2202.10054).
-        weight_average: float in (0, 1) or None, momentum of a moving average of the weights; validation
+        ema_momentum: float in (0, 1) or None, momentum of a moving average of the weights; validation
             and the best model then use the average (Izmailov et al. 2018, arXiv:1803.05407).
         freeze_batch_norm: bool, keep ImageNet's statistics in the layers that are trained.
         batch_norm_momentum: float in (0, 1) or None, how slowly the moving statistics follow; None
@@ -49,7 +50,7 @@ class TrainingConfig:
         schedule: a key of `SCHEDULES`, how the learning rate falls.
         plateau_patience: int >= 1, epochs without a lower validation loss before the learning rate
             falls to 0.3 of itself.
-        stop_after: int or None, end after this many epochs without a lower validation loss.
+        early_stopping_patience: int or None, end after this many epochs without a lower validation loss.
         validation_share, test_share: shares of all images; see `split.make_split`.
         folds, fold: int, which of how many folds is the test side, or both 0; see `split.make_split`.
         export: bool, export the best model and test it. A search leaves that to the one trial it chooses, so
@@ -73,9 +74,9 @@ class TrainingConfig:
     head_units: tuple = (512, 128, 64, 32)
     head_dropouts: tuple = (0.7, 0.5, 0.3, 0.3)
     train_from: str = "all"
-    copies: int = 0
+    cached_augmentations: int = 0
     head_first: bool = False
-    weight_average: float | None = None
+    ema_momentum: float | None = None
     freeze_batch_norm: bool = False
     batch_norm_momentum: float | None = None
     class_weights: bool = False
@@ -84,7 +85,7 @@ class TrainingConfig:
     balance_classes: bool = False
     schedule: str = "plateau"
     plateau_patience: int = 2
-    stop_after: int | None = None
+    early_stopping_patience: int | None = None
     validation_share: float = 0.15
     test_share: float = 0.2
     folds: int = 0
@@ -137,14 +138,15 @@ class TrainingConfig:
                 self.batch_norm_momentum,
             ),
             (
-                self.weight_average is None or 0 < self.weight_average < 1,
-                "weight_average must lie between 0 and 1 or be None",
-                self.weight_average,
+                self.ema_momentum is None or 0 < self.ema_momentum < 1,
+                "ema_momentum must lie between 0 and 1 or be None",
+                self.ema_momentum,
             ),
             (
-                self.copies == 0 or (self.copies > 0 and self.train_from not in ("all", "head")),
-                "copies must be 0, or above 0 with train_from a layer",
-                self.copies,
+                self.cached_augmentations == 0
+                or (self.cached_augmentations > 0 and self.train_from not in ("all", "head")),
+                "cached_augmentations must be 0, or above 0 with train_from a layer",
+                self.cached_augmentations,
             ),
             (0 <= self.label_smoothing <= 0.5, "label_smoothing must lie between 0 and 0.5", self.label_smoothing),
             (0 <= self.mixup <= 1, "mixup must lie between 0 and 1", self.mixup),
@@ -155,7 +157,11 @@ class TrainingConfig:
             ),
             (self.schedule in SCHEDULES, f"schedule must be one of {', '.join(SCHEDULES)}", self.schedule),
             (self.plateau_patience >= 1, "plateau_patience must be at least 1", self.plateau_patience),
-            (self.stop_after is None or self.stop_after >= 1, "stop_after must be at least 1 or None", self.stop_after),
+            (
+                self.early_stopping_patience is None or self.early_stopping_patience >= 1,
+                "early_stopping_patience must be at least 1 or None",
+                self.early_stopping_patience,
+            ),
             (self.gpus >= 1, "gpus must be at least 1", self.gpus),
         )
         for holds, rule, value in rules:
@@ -185,7 +191,7 @@ def make_config(recipe, *, settings=(), **values):
     """
     if recipe not in RECIPES:
         raise ValueError(f"recipe must be one of {', '.join(RECIPES)}; received {recipe!r}.")
-    settings_by_key = _parse_settings(settings)
+    settings_by_key = rename_training_settings(_parse_settings(settings))
     changes = {}
     for name, base in (("preprocessing", Preprocessing()), ("augmentation", Augmentation())):
         inner = settings_by_key.pop(name, {})
@@ -200,6 +206,7 @@ def config_from_dict(values):
     """Build a TrainingConfig from `config.json`; ValueError names what an older or newer file adds."""
     if not isinstance(values, dict):
         raise ValueError(f"A training configuration holds named settings; received {values!r}.")
+    values = rename_training_settings(values)
     nested = {
         "preprocessing": settings_from_dict(Preprocessing, values.get("preprocessing", {})),
         "augmentation": settings_from_dict(Augmentation, values.get("augmentation", {})),

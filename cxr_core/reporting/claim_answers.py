@@ -28,14 +28,14 @@ def answers(card, metrics, environment, facts):
         "design": "Retrospective: images that others had collected.",
         "sources": _sentence("Folders", ", ".join(training.get("roots", ()))),
         "eligibility": _sentence(
-            "All readable pictures of these folders took part, less those left out by decision",
+            "All readable images of these folders took part, less those left out by decision",
             excluded or ("none" if data else ""),
         ),
         "preprocessing": _sentence("Settings", _plain(card.preprocessing.to_dict())),
         "exclusions": _sentence("Left out before the split", excluded or ("none" if data else "")),
-        "classes": f"The class of a picture is the name of its folder: {labels}.",
+        "classes": f"The class of an image is the name of its folder: {labels}.",
         "missing": f"{data['unreadable']} files could not be read and were left out." if "unreadable" in data else "",
-        "reference": "The folder a picture came in. How its class was established is not known to this program.",
+        "reference": "The folder an image came in. How its class was established is not known to this program.",
         "partitions": _partitions(training, counts),
         "disjoint": SPLIT_KINDS.get(training.get("split"), ""),
         "model": f"MobileNetV2 (Sandler et al. 2018), {card.preprocessing.size} × {card.preprocessing.size} pixels, "
@@ -50,8 +50,8 @@ def answers(card, metrics, environment, facts):
         "selection": "The epoch of lowest validation loss."
         + (" In this split the test images were the validation images." if training.get("split") == "article" else ""),
         "ensembling": "None."
-        if not training.get("weight_average")
-        else f"None; the weights are a moving average, momentum {training['weight_average']}.",
+        if not training.get("ema_momentum")
+        else f"None; the weights are a moving average, momentum {training['ema_momentum']}.",
         "metric_names": "Accuracy; per class precision, recall, F1 and area under the ROC curve; expected calibration "
         "error and Brier score.",
         "uncertainty": "95 % percentile intervals from 2,000 bootstrap resamples of whole patients or groups of "
@@ -95,7 +95,16 @@ def _partitions(training, counts):
 def _training(training):
     if "epochs" not in training:
         return ""
-    keys = ("recipe", "train_from", "epochs", "batch_size", "learning_rate", "schedule", "stop_after", "class_weights")
+    keys = (
+        "recipe",
+        "train_from",
+        "epochs",
+        "batch_size",
+        "learning_rate",
+        "schedule",
+        "early_stopping_patience",
+        "class_weights",
+    )
     settings = ", ".join(f"{key.replace('_', ' ')} {training[key]}" for key in keys if key in training)
     return f"One model: {settings}. Augmentation: {_plain(training.get('augmentation', {}))}."
 

@@ -23,9 +23,9 @@ _EMPTY = (
 
 
 def overlay_dicom(answer, classifier, class_name, *, made, alpha=0.4, colour_map="jet"):
-    """Write the map of one class over the picture as a DICOM file.
+    """Write the map of one class over the image as a DICOM file.
 
-    The header is made anew, with new UIDs: no value of the picture's own is copied, so that the file belongs
+    The header is made anew, with new UIDs: no value of the image's own is copied, so that the file belongs
     to no patient and no study. Letters in the pixels stay; where some were found, the file says so.
 
     Args:
@@ -36,7 +36,7 @@ def overlay_dicom(answer, classifier, class_name, *, made, alpha=0.4, colour_map
         alpha, colour_map: as for `overlay.overlay_map`.
 
     Returns:
-        bytes of a Secondary Capture Image, explicit VR little endian, RGB of 8 bits at the picture's own size.
+        bytes of a Secondary Capture Image, explicit VR little endian, RGB of 8 bits at the image's own size.
 
     Source:
         DICOM PS3.3 A.8.1 (Secondary Capture Image), PS3.15 E.3.1 (patient identity removed).
@@ -59,7 +59,7 @@ def overlay_dicom(answer, classifier, class_name, *, made, alpha=0.4, colour_map
     data.SeriesDescription = f"Where a classifier looked for {class_label(class_name)}"[:64]
     data.ImageComments = NOTICE
     data.DerivationDescription = (
-        f"{answer.prediction.map_method} of {class_label(class_name)[:100]} laid over the picture, by classifier "
+        f"{answer.prediction.map_method} of {class_label(class_name)[:100]} laid over the image, by classifier "
         f"{classifier.card.name[:100]}, weights {classifier.digest()}. {NOTICE}"
     )
     data.PatientIdentityRemoved = "YES"

@@ -69,7 +69,7 @@ def _shortcuts_markdown(card):
     if not found:
         return []
     lines = ["", "## Does it need the lungs?\n", *(f"- {sentence}" for sentence in found["verdict"]["sentences"])]
-    lines += ["", f"On {found['tested']} test pictures; chance is {found['chance']:.1%}.\n"]
+    lines += ["", f"On {found['tested']} test images; chance is {found['chance']:.1%}.\n"]
     lines += ["| what is shown | as trained | a head retrained on it |", "|---|---:|---:|"]
     for row in found["variants"]:
         values = (figure_text(row[key], row[f"{key}_ci95"]) for key in ("accuracy", "retrained"))
@@ -83,14 +83,14 @@ def _gate_lines(gate):
         return []
     rows = [
         ("Test split, wrongly refused", gate["test"]),
-        ("Strange pictures kept out of the tuning, rightly refused", gate["strange"]),
+        ("Strange images kept out of the tuning, rightly refused", gate["strange"]),
         ("Test radiographs turned, inverted, cut or put together, rightly refused", gate["altered"]),
         *((f"Radiographs from elsewhere: {name}, refused", row) for name, row in gate["elsewhere"].items()),
     ]
     lines = [
         "",
         "## The gate before an answer\n",
-        "| pictures | refused | of | as no frontal chest | as unlike all known |",
+        "| images | refused | of | as no frontal chest | as unlike all known |",
     ]
     lines.append("|---|---:|---:|---:|---:|")
     for name, row in rows:

@@ -15,7 +15,7 @@ from cxr_core.evaluation.calibration import reliability_bins
 from cxr_core.evaluation.headline_metrics import card_figures, figure_words
 from cxr_core.evaluation.metrics import class_curves, evaluate_predictions, figure_text, roc_curves
 from cxr_core.evaluation.predictions import prediction_groups, table_probabilities
-from cxr_core.evaluation.repeated_runs import repeated_runs, repeats_sentence, repeats_table
+from cxr_core.evaluation.repeated_runs import repeated_runs, repeats_sentence, seeds_table
 from cxr_core.evaluation.slices import SLICES, file_facts, slice_table, worst_slice
 from cxr_core.inference.model_card import load_card
 from cxr_core.plots.evaluation import confusion_figure, reliability_figure, roc_figure
@@ -23,7 +23,7 @@ from cxr_core.plots.robustness import attention_figure, variants_figure
 from cxr_core.reporting.claim_answers import answers
 from cxr_core.reporting.claim_checklist import claim_items
 from cxr_core.reporting.rendering import render_template
-from cxr_core.robustness.shortcut_results import load_lab_result
+from cxr_core.robustness.shortcut_results import load_shortcut_result
 from cxr_core.runs.run import Run, list_runs
 from cxr_core.system.files import read_json, write_text
 
@@ -78,7 +78,7 @@ def report_facts(folder):
     metrics = {side: _measured(card, predictions, side) for side in _SIDES}
     test = predictions[predictions["split"] == "test"].reset_index(drop=True)
     environment = read_json(folder / "environment.json") if (folder / "environment.json").exists() else {}
-    lab = load_lab_result(folder) or card.metrics.get("shortcuts")
+    lab = load_shortcut_result(folder) or card.metrics.get("shortcuts")
     slices = slice_table(test, file_facts(test))
     facts = {
         "name": card.name,
@@ -89,14 +89,14 @@ def report_facts(folder):
         + [_per_class(f"Elsewhere: {n} (never trained on)", m) for n, m in card.metrics.get("external", {}).items()],
         "calibration": _calibration(metrics),
         "temperature": card.temperature,
-        "lab": _lab_rows(lab),
+        "lab": _shortcut_rows(lab),
         "counts": card.training.get("data", {}).get("images", {}),
         "classes": card.classes,
         "settings": json.dumps(card.training, indent=2, ensure_ascii=False),
         "versions": environment.get("packages", {}),
         "slices": slices.assign(by=slices["by"].map(SLICES)).head(12).to_dict("records"),
         "worst": worst_slice(slices, metrics["test"]["accuracy"]),
-        "repeats": repeats_sentence(repeats_table(repeated_runs(Run(folder), list_runs(folder.parent)))),
+        "repeats": repeats_sentence(seeds_table(repeated_runs(Run(folder), list_runs(folder.parent)))),
     }
     facts["answers"] = answers(card, metrics, environment, facts)
     facts["claim"] = claim_items(facts["answers"])
@@ -175,7 +175,7 @@ def _calibration(metrics):
     return rows + [{"label": side.capitalize(), "ece": m["ece"], "brier": m["brier"]} for side, m in metrics.items()]
 
 
-def _lab_rows(lab):
+def _shortcut_rows(lab):
     if not lab:
         return None
     rows = [

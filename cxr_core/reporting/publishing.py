@@ -9,7 +9,7 @@ from cxr_core.inference.classifier import load_classifier
 from cxr_core.inference.input_gate import GATE_FILES
 from cxr_core.inference.model_card import load_card, write_card
 from cxr_core.reporting.model_card_text import figures_markdown
-from cxr_core.robustness.shortcut_results import LAB_FILE, save_lab_result
+from cxr_core.robustness.shortcut_results import SHORTCUTS_FILE, save_shortcut_result
 from cxr_core.system.files import atomic_path, write_text
 
 _SHORTCUT_FIGURES = ("images", "tested", "chance", "majority", "lungs", "variants", "attention", "notes", "verdict")
@@ -23,7 +23,7 @@ def publish_run(run, folder, external=(), *, shortcuts=None, progress=None):
         folder: str or Path, for example `models/cxr-mobilenetv2`; made where missing. Its ABOUT.md,
             written by hand, becomes the head of CARD.md.
         external: folders of data sets from elsewhere; their scores go into the card as they are.
-        shortcuts: dict as `shortcut_test.examine_shortcuts` returns it, or None; it is kept beside the card, and its
+        shortcuts: dict as `shortcut_test.run_shortcut_test` returns it, or None; it is kept beside the card, and its
             figures go into the card.
         progress: as for `scoring.score_folders`.
 
@@ -54,9 +54,9 @@ def publish_run(run, folder, external=(), *, shortcuts=None, progress=None):
         test = run.predictions().query("split == 'test'")
         metrics["test"] = metrics["test"] | {"answers": answers_of(test, card)}
     # What was found of an earlier model must not stand before this one.
-    (folder / LAB_FILE).unlink(missing_ok=True)
+    (folder / SHORTCUTS_FILE).unlink(missing_ok=True)
     if shortcuts:
-        save_lab_result(folder, shortcuts)
+        save_shortcut_result(folder, shortcuts)
         metrics["shortcuts"] = {name: shortcuts[name] for name in _SHORTCUT_FIGURES}
     card = replace(card, name=folder.name, metrics=metrics)
     write_card(card, folder)

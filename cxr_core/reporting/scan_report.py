@@ -15,8 +15,8 @@ from cxr_core.inference.selective_prediction import operating_sentence
 from cxr_core.inference.track_record import confidence_sentence, load_track_record
 from cxr_core.reporting.rendering import render_template
 
-# Sharp on paper at half a page's width, and about 100 kB a picture.
-_PICTURE_SIDE = 900
+# Sharp on paper at half a page's width, and about 100 kB an image.
+_IMAGE_SIDE = 900
 
 
 @dataclass(frozen=True)
@@ -70,11 +70,11 @@ def scan_report(name, answer, classifier, facts, *, made, with_numbers=None, alp
     prediction = answer.prediction
     likeliest, sure = prediction.label, float(prediction.probabilities.max())
     with_numbers = answer.label is not None if with_numbers is None else with_numbers
-    pictures = [("The picture", display_rgb(shrink(prediction.picture, _PICTURE_SIDE)))]
+    images = [("The image", display_rgb(shrink(prediction.image, _IMAGE_SIDE)))]
     if with_numbers:
         overlay = answer.overlay(classifier, likeliest, alpha=alpha, colour_map=colour_map)
         title = f"Where the classifier looked for {class_label(likeliest)} ({prediction.map_method})"
-        pictures.append((title, shrink(overlay, _PICTURE_SIDE)))
+        images.append((title, shrink(overlay, _IMAGE_SIDE)))
     colours = class_colours(list(prediction.classes))
     return render_template(
         "scan_report.html.j2",
@@ -87,7 +87,7 @@ def scan_report(name, answer, classifier, facts, *, made, with_numbers=None, alp
             "reasons": answer.reasons,
             "notes": answer.notes,
             "checked": _checked(answer),
-            "pictures": [(title, _data_uri(image)) for title, image in pictures],
+            "images": [(title, _data_uri(image)) for title, image in images],
             "colour_bar": _data_uri(colour_bar(colour_map)),
             "with_numbers": with_numbers,
             "rows": [
@@ -104,13 +104,13 @@ def scan_report(name, answer, classifier, facts, *, made, with_numbers=None, alp
 
 
 def _checked(answer):
-    """Say what the gate and the file itself said of the picture, in one sentence."""
+    """Say what the gate and the file itself said of the image, in one sentence."""
     if answer.prediction.doubts:
         return "The file itself speaks against a frontal chest radiograph: see above."
     if answer.verdict is None:
         return "Nothing: this classifier has no gate, and answers whatever it is given."
     if answer.verdict.reasons:
-        return "The picture did not pass the gate: see above."
+        return "The image did not pass the gate: see above."
     return "It looks like a frontal chest radiograph, and like those the classifier learned from."
 
 

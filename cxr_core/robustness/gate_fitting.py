@@ -1,4 +1,4 @@
-"""Fit a model's gate from its own training pictures and from pictures that are no frontal chest radiographs."""
+"""Fit a model's gate from its own training images and from images that are no frontal chest radiographs."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -11,16 +11,22 @@ from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 
 from cxr_core.data.dataset import scan_dataset
-from cxr_core.imaging.reader import UnreadablePicture, decode_picture
+from cxr_core.imaging.reader import UnreadableImage, decode_image
 from cxr_core.inference.classifier import load_classifier
 from cxr_core.inference.input_gate import NEAREST, Gate, gate_inputs, gate_measures, save_gate, unit_vectors
 from cxr_core.inference.model_card import load_card, write_card
-from cxr_core.robustness.negative_images import Negative, altered_radiographs, mild_copy, small_grey, strange_pictures
+from cxr_core.robustness.negative_images import (
+    NegativeImage,
+    altered_radiographs,
+    mild_copy,
+    negative_images,
+    small_grey,
+)
 
 COMPONENTS = 64
 # Shares of the validation split that each of the two questions may refuse.
 CHEST_SHARE, DISTANCE_SHARE = 0.005, 0.015
-# Share of the validation pictures, turned, inverted, cut or put together, that the first question must refuse. Where
+# Share of the validation images, turned, inverted, cut or put together, that the first question must refuse. Where
 # they and the others leave room it is no stricter than that: whole radiographs of other hospitals lie between them.
 ALTERED_SHARE = 0.98
 _STRANGE = 1_000
@@ -35,7 +41,7 @@ _DRAWN_NAME = "drawing-"
 def fit_gate(folder, roots, *, others=(), seed=0, phase=lambda name: None):
     """Fit the gate of a model folder and measure it; writes both into the folder.
 
-    Neither question is asked of the test split, nor of the kept pictures, before the limits stand.
+    Neither question is asked of the test split, nor of the kept images, before the limits stand.
 
     Args:
         folder: str or Path of a run, or of a published model.
@@ -48,7 +54,7 @@ def fit_gate(folder, roots, *, others=(), seed=0, phase=lambda name: None):
         dict of what was measured, as it stands in the card under `metrics.gate`.
 
     Raises:
-        FileNotFoundError, ValueError: no model, no pictures, or none that took part in its training.
+        FileNotFoundError, ValueError: no model, no images, or none that took part in its training.
     """
     folder, rng = Path(folder), np.random.default_rng(seed)
     classifier = load_classifier(folder)
@@ -60,22 +66,22 @@ def fit_gate(folder, roots, *, others=(), seed=0, phase=lambda name: None):
     drawings = not any(Path(file).name.startswith(_DRAWN_NAME) for file in table["file"])
 
     def strange(side, n):
-        return strange_pictures(side, n, rng, drawings=drawings)
+        return negative_images(side, n, rng, drawings=drawings)
 
     n_mild = min(_MILD, len(table))
     mild = _look_at(classifier, _mild_copies(table["path"], rng), phase("Altering training images"), n_mild)
-    tuning = _look_at(classifier, strange("tuning", _STRANGE), phase("Making strange pictures"), _STRANGE)
+    tuning = _look_at(classifier, strange("tuning", _STRANGE), phase("Making strange images"), _STRANGE)
 
     def altered(side, paths, n):
-        pictures = altered_radiographs(_some_pictures(paths, n, rng), rng)
-        return _look_at(classifier, pictures, phase(f"Turning and cutting {side} images"), min(n, len(paths)))
+        images = altered_radiographs(_some_images(paths, n, rng), rng)
+        return _look_at(classifier, images, phase(f"Turning and cutting {side} images"), min(n, len(paths)))
 
     negatives = tuning, altered("training", table["path"], _ALTERED)
     turned = altered("validation", sides["validation"]["path"], _ALTERED)
     gate = _fit(classifier.classes, table, seen, mild, negatives, turned)
     save_gate(gate, folder)
 
-    kept = _look_at(classifier, strange("kept", _KEPT), phase("Making strange pictures that were kept out"), _KEPT)
+    kept = _look_at(classifier, strange("kept", _KEPT), phase("Making strange images that were kept out"), _KEPT)
     turned = altered("test", sides["test"]["path"], len(sides["test"]))
     measured = {
         "test": _refusals(gate, seen["test"]),
@@ -94,7 +100,7 @@ def fit_gate(folder, roots, *, others=(), seed=0, phase=lambda name: None):
 
 
 class _Looks:
-    """What a gate sees of many pictures: features (N, F), measures (N, M), kinds (N,), readable (bool, per input)."""
+    """What a gate sees of many images: features (N, F), measures (N, M), kinds (N,), readable (bool, per input)."""
 
     def __init__(self, rows, kinds, readable):
         self.features = np.array([features for features, _ in rows], np.float32)
@@ -125,16 +131,16 @@ def _sides(folder, roots, report):
 def _look_at_files(classifier, paths, report):
     def read(path):
         try:
-            return "", decode_picture(Path(path).read_bytes())
-        except (UnreadablePicture, OSError):
+            return "", decode_image(Path(path).read_bytes())
+        except (UnreadableImage, OSError):
             return None
 
     return _look(classifier, paths, read, report, len(paths))
 
 
-def _look_at(classifier, pictures, report, total):
-    """Look at an iterable of Negative."""
-    return _look(classifier, pictures, lambda negative: (negative.kind, negative.pixels), report, total)
+def _look_at(classifier, images, report, total):
+    """Look at an iterable of NegativeImage."""
+    return _look(classifier, images, lambda negative: (negative.kind, negative.pixels), report, total)
 
 
 def _look(classifier, items, read, report, total):
@@ -165,24 +171,24 @@ def _look(classifier, items, read, report, total):
     return _Looks(rows, kinds, readable)
 
 
-def _some_pictures(paths, n, rng):
-    """Return at most `n` of the pictures at these paths, small and grey."""
+def _some_images(paths, n, rng):
+    """Return at most `n` of the images at these paths, small and grey."""
     chosen = rng.choice(len(paths), min(n, len(paths)), replace=False)
     with ThreadPoolExecutor(2) as pool:
-        pictures = pool.map(_read_small, paths.iloc[chosen])
-        return [picture for picture in pictures if picture is not None]
+        images = pool.map(_read_small, paths.iloc[chosen])
+        return [image for image in images if image is not None]
 
 
 def _read_small(path):
     try:
-        return small_grey(decode_picture(Path(path).read_bytes()))
-    except (UnreadablePicture, OSError):
+        return small_grey(decode_image(Path(path).read_bytes()))
+    except (UnreadableImage, OSError):
         return None
 
 
 def _mild_copies(paths, rng):
-    for picture in _some_pictures(paths, _MILD, rng):
-        yield Negative("", mild_copy(picture, rng))
+    for image in _some_images(paths, _MILD, rng):
+        yield NegativeImage("", mild_copy(image, rng))
 
 
 def _fit(classes, table, seen, mild, negatives, altered_validation):
@@ -224,7 +230,7 @@ def _fit(classes, table, seen, mild, negatives, altered_validation):
 
 
 def _distances(gate, features):
-    """Return float (N,): mean cosine distance to the nearest training pictures."""
+    """Return float (N,): mean cosine distance to the nearest training images."""
     similarities = gate.similarities(features)
     return 1 - np.sort(similarities, axis=1)[:, -NEAREST:].mean(axis=1)
 

@@ -5,19 +5,19 @@ import numpy as np
 from cxr_core.splits.split import make_split
 
 
-def lab_table(table, groups, run, *, seed=0):
-    """Say which of a data set's pictures the lab tests a classifier on.
+def held_out_table(table, groups, run, *, seed=0):
+    """Say which of a data set's images the lab tests a classifier on.
 
     Args:
-        table: DataFrame (N rows) with `file`, `digest` and `class_name`, as `groups.Grouping.taking_part` gives it.
+        table: DataFrame (N rows) with `file`, `digest` and `class_name`, as `groups.ImageGroups.taking_part` gives it.
         groups: int (N,).
         run: run.Run of the classifier's folder; the shipped one's folder is one, too.
         seed: int, of a split made here.
 
     Returns:
-        (table, groups, sides, note): the pictures that take part, their groups, str array of "learn" and "test",
-        and a sentence where the classifier may have learned from the test pictures, else "". What the run's
-        `split.csv` says comes first: its test pictures are tested, its validation pictures left out, all
+        (table, groups, sides, note): the images that take part, their groups, str array of "learn" and "test",
+        and a sentence where the classifier may have learned from the test images, else "". What the run's
+        `split.csv` says comes first: its test images are tested, its validation images left out, all
         others learned from, groups as it has them. Then the test files named in `predictions.csv`, where at least half
         of them are here. Else a grouped split.
     """
@@ -31,7 +31,7 @@ def lab_table(table, groups, run, *, seed=0):
             rows = known.loc[table["digest"]]
             sides = np.where(rows["split"] == "test", "test", "learn").astype(object)
             return table, rows["group"].to_numpy(), sides, ""
-        raise ValueError("None of these pictures is in the run's split; choose the data set that it was trained on.")
+        raise ValueError("None of these images is in the run's split; choose the data set that it was trained on.")
     named = run.predictions()
     tested = set(named.loc[named["split"] == "test", "file"]) if len(named) else set()
     here = table["file"].isin(tested).to_numpy()
@@ -42,5 +42,5 @@ def lab_table(table, groups, run, *, seed=0):
     split = make_split(table, "grouped", seed=seed, groups=groups)
     sides = np.full(len(table), "learn", object)
     sides[split.test] = "test"
-    note = "Which of these pictures the classifier learned from is not known; where it did, its own scores flatter it."
+    note = "Which of these images the classifier learned from is not known; where it did, its own scores flatter it."
     return table, groups, sides, note

@@ -15,7 +15,7 @@ HIDDEN_BOX = (0.07, 0.05, 0.93, 0.88)
 
 @dataclass(frozen=True)
 class Variant:
-    """One way of taking something away from a picture.
+    """One way of taking something away from an image.
 
     Attributes:
         title: str, for a person.
@@ -35,9 +35,9 @@ def hidden_box(shape):
 
 
 def hide_lungs(image_u8, _region):
-    """Black out one box, the same in every picture, that holds the lungs.
+    """Black out one box, the same in every image, that holds the lungs.
 
-    It does not follow each picture's own lungs: their size and place differ between children and adults, and a hole
+    It does not follow each image's own lungs: their size and place differ between children and adults, and a hole
     in their shape would tell what it was to hide.
     """
     left, top, right, bottom = hidden_box(image_u8.shape)
@@ -101,9 +101,9 @@ def mask_marks(image_u8, region):
 
 
 VARIANTS = {
-    "whole": Variant("The whole picture", "The score to compare with.", lambda image, _region: image),
+    "whole": Variant("The whole image", "The score to compare with.", lambda image, _region: image),
     "lungs_hidden": Variant("Lungs blacked out", "It does not need the lungs.", hide_lungs),
-    "frame_only": Variant("Only the frame", "The edge of the picture gives the class away.", keep_frame),
+    "frame_only": Variant("Only the frame", "The edge of the image gives the class away.", keep_frame),
     "lungs_only": Variant("Only the lungs", "The lungs alone suffice, which is as it should be.", keep_lungs),
     "blurred": Variant("Blurred", "It does not need fine texture.", blur),
     "downsampled": Variant("A quarter of the resolution", "It does not need fine texture.", downsample),

@@ -1,4 +1,4 @@
-"""Pictures that are no frontal chest radiographs: photographs that installed packages bring, other examinations,
+"""Images that are no frontal chest radiographs: photographs that installed packages bring, other examinations,
 drawings, and radiographs that were turned, inverted, cut or put into something else."""
 
 import importlib.util
@@ -10,9 +10,9 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from cxr_core.data.phantoms import draw_phantom
-from cxr_core.imaging.reader import UnreadablePicture, decode_picture
+from cxr_core.imaging.reader import UnreadableImage, decode_image
 
-# Of each package's pictures the first tuple is for tuning, the second is kept out of it. No source is in both.
+# Of each package's images the first tuple is for tuning, the second is kept out of it. No source is in both.
 _PACKAGES = {
     "skimage/data": (
         (
@@ -42,8 +42,8 @@ _ALTERATIONS = ("upside down", "on its side", "inverted", "a part of one", "seve
 
 
 @dataclass(frozen=True)
-class Negative:
-    """One picture that is to be refused.
+class NegativeImage:
+    """One image that is to be refused.
 
     Attributes:
         kind: str, what it is, in words.
@@ -54,8 +54,8 @@ class Negative:
     pixels: np.ndarray
 
 
-def strange_pictures(side, n, rng, *, drawings=True):
-    """Make pictures of strange things: photographs, other examinations, text, screens, noise, drawings.
+def negative_images(side, n, rng, *, drawings=True):
+    """Make images of strange things: photographs, other examinations, text, screens, noise, drawings.
 
     Args:
         side: "tuning" or "kept"; the two share no photograph, no volume and no way of setting text.
@@ -64,11 +64,11 @@ def strange_pictures(side, n, rng, *, drawings=True):
         drawings: bool, whether phantoms count: not where a classifier learned from them.
 
     Yields:
-        Negative.
+        NegativeImage.
     """
     if side not in ("tuning", "kept"):
         raise ValueError(f"side must be tuning or kept; received {side!r}.")
-    photographs, examinations = _package_pictures(side)
+    photographs, examinations = _package_images(side)
     makers = {
         "noise": _draw_noise,
         "gradients and patterns": _draw_pattern,
@@ -79,27 +79,27 @@ def strange_pictures(side, n, rng, *, drawings=True):
         makers["a drawing"] = lambda rng: draw_phantom(str(rng.choice(["normal", "covid", "virus"])), rng)
     # Photographs are what people try first, and there are few: half of all.
     for i in range(n // 2):
-        yield Negative("a photograph", _vary(photographs[i % len(photographs)], rng))
+        yield NegativeImage("a photograph", _vary(photographs[i % len(photographs)], rng))
     for i in range(n // 6):
-        yield Negative("another examination", _vary(examinations[i % len(examinations)], rng, whole=True))
+        yield NegativeImage("another examination", _vary(examinations[i % len(examinations)], rng, whole=True))
     for kind, draw in makers.items():
         for _ in range(n // 3 // len(makers)):
-            yield Negative(kind, draw(rng))
+            yield NegativeImage(kind, draw(rng))
 
 
-def altered_radiographs(pictures, rng):
+def altered_radiographs(images, rng):
     """Alter radiographs so that no answer to them can be right.
 
     Args:
-        pictures: list of uint8 or uint16 pictures, as `reader.decode_picture` gives them.
+        images: list of uint8 or uint16 images, as `reader.decode_image` gives them.
         rng: numpy.random.Generator.
 
     Yields:
-        Negative, one per picture, the kinds in turn.
+        NegativeImage, one per image, the kinds in turn.
     """
-    for i, picture in enumerate(pictures):
+    for i, image in enumerate(images):
         kind = _ALTERATIONS[i % len(_ALTERATIONS)]
-        image = _grey_u8(picture)
+        image = _grey_u8(image)
         if kind == "upside down":
             altered = cv2.flip(image, int(rng.choice([0, -1])))
         elif kind == "on its side":
@@ -109,24 +109,24 @@ def altered_radiographs(pictures, rng):
         elif kind == "a part of one":
             altered = _crop(image, rng, 0.2, 0.42)
         elif kind == "several in one":
-            others = [_grey_u8(pictures[int(rng.integers(len(pictures)))]) for _ in range(3)]
+            others = [_grey_u8(images[int(rng.integers(len(images)))]) for _ in range(3)]
             quarters = [cv2.resize(one, (256, 256), interpolation=cv2.INTER_AREA) for one in (image, *others)]
             altered = np.vstack([np.hstack(quarters[:2]), np.hstack(quarters[2:])])
         else:
             altered = _put_into_page(image, rng)
-        yield Negative(kind, altered)
+        yield NegativeImage(kind, altered)
 
 
-def small_grey(picture, side=512):
-    """Return a decoded picture as uint8 grey, its longest side at most `side` pixels."""
-    image = _grey_u8(picture)
+def small_grey(image, side=512):
+    """Return a decoded image as uint8 grey, its longest side at most `side` pixels."""
+    image = _grey_u8(image)
     scale = side / max(image.shape)
     return image if scale >= 1 else cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
 
 
-def mild_copy(picture, rng):
+def mild_copy(image, rng):
     """Return a radiograph as another workstation might save it: turned a little, brighter, softer, cut closer."""
-    image = small_grey(picture)
+    image = small_grey(image)
     height, width = image.shape
     turn = cv2.getRotationMatrix2D((width / 2, height / 2), rng.uniform(-8, 8), rng.uniform(0.92, 1.12))
     image = cv2.warpAffine(image, turn, (width, height))
@@ -141,8 +141,8 @@ def mild_copy(picture, rng):
     return cv2.imdecode(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_UNCHANGED)
 
 
-def _package_pictures(side):
-    """Return (photographs, other examinations), lists of pictures that installed packages bring."""
+def _package_images(side):
+    """Return (photographs, other examinations), lists of images that installed packages bring."""
     photographs, examinations = [], []
     for folder, names in _PACKAGES.items():
         package, _, inside = folder.partition("/")
@@ -152,10 +152,10 @@ def _package_pictures(side):
         for name in names[side == "kept"]:
             path = Path(spec.origin).parent / inside / name
             try:
-                picture = decode_picture(path.read_bytes())
-            except (OSError, UnreadablePicture):  # another version of the package
+                image = decode_image(path.read_bytes())
+            except (OSError, UnreadableImage):  # another version of the package
                 continue
-            (examinations if package == "pydicom" else photographs).append(picture)
+            (examinations if package == "pydicom" else photographs).append(image)
     return photographs, examinations + _volume_slices(_VOLUMES[side])
 
 
@@ -179,9 +179,9 @@ def _volume_slices(name):
     return slices
 
 
-def _vary(picture, rng, *, whole=False):
-    """Return a version of a picture: cut, turned, grey or not, of another size and contrast."""
-    image = _u8(picture)
+def _vary(image, rng, *, whole=False):
+    """Return a version of an image: cut, turned, grey or not, of another size and contrast."""
+    image = _u8(image)
     image = _crop(image, rng, *((0.85, 1.0) if whole else (0.35, 1.0)))
     if image.ndim == 3 and rng.random() < 0.6:
         image = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
@@ -295,12 +295,12 @@ def _put_into_page(image, rng):
     return page
 
 
-def _u8(picture):
-    if picture.dtype == np.uint8:
-        return picture
-    return cv2.normalize(picture, None, 0, 255, cv2.NORM_MINMAX).astype(np.uint8)
+def _u8(image):
+    if image.dtype == np.uint8:
+        return image
+    return cv2.normalize(image, None, 0, 255, cv2.NORM_MINMAX).astype(np.uint8)
 
 
-def _grey_u8(picture):
-    image = _u8(picture)
+def _grey_u8(image):
+    image = _u8(image)
     return image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)

@@ -76,7 +76,7 @@ def check_maps(classifier, images_u8, *, seed=0, phase=None):
     Returns:
         dict of `images`; `randomised`, a list of `layers` (in words) and `correlation` (mean Spearman rank
         correlation between maps of trained and shuffled weights; None where the classifier was not opened from a
-        folder, and the list is empty); `deletion` and `insertion`, each with `shares` (of the picture
+        folder, and the list is empty); `deletion` and `insertion`, each with `shares` (of the image
         taken away or given back), `map` and `random` (mean probability of the class answered at each share) and
         `map_area`, `random_area` (means over the shares).
 

@@ -1,4 +1,4 @@
-"""What a classifier needs of a picture: it is asked, and retrained, with parts of the picture taken away."""
+"""What a classifier needs of an image: it is asked, and retrained, with parts of the image taken away."""
 
 import hashlib
 import json
@@ -11,11 +11,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-from cxr_core.audit.spurious_correlations import giveaway_report
+from cxr_core.audit.spurious_correlations import find_spurious_correlations
 from cxr_core.config import CACHE_DIR
 from cxr_core.data.dataset import folder_stamp
 from cxr_core.data.prepared_images import prepare_images, read_images
-from cxr_core.data.property_table import measure_pictures
+from cxr_core.data.property_table import measure_images
 from cxr_core.data.sampling import stratified_rows
 from cxr_core.evaluation.confidence_intervals import share_interval
 from cxr_core.evaluation.metrics import evaluate_predictions
@@ -32,25 +32,25 @@ _CHUNK = 128
 _METHOD = 2
 
 
-def examine_shortcuts(
+def run_shortcut_test(
     classifier, table, groups, sides, *, external=(), limit=MAX_IMAGES, seed=0, cache_dir=CACHE_DIR, phase=None
 ):
-    """Find out what a classifier, and any classifier of its kind, takes from these pictures.
+    """Find out what a classifier, and any classifier of its kind, takes from these images.
 
-    1. The classifier answers the test pictures with something taken away (`VARIANTS`).
-    2. A linear head on its frozen features is trained anew on every variant and tested on the test pictures: only
+    1. The classifier answers the test images with something taken away (`VARIANTS`).
+    2. A linear head on its frozen features is trained anew on every variant and tested on the test images: only
        this shows what information is left, since a network may merely be confused by a black box.
-    3. File facts alone; see `giveaway`.
+    3. File facts alone; see `correlations`.
     4. Share of Grad-CAM inside the lungs, and 5. whether the maps mean anything; see `map_checks`.
     6. Data sets from elsewhere.
 
     Args:
         classifier: classifier.Classifier.
         table: DataFrame (N rows) with `path`, `file`, `class_name`, `digest`, `width`, `height`, `format`, `bytes`.
-        groups: int (N,), pictures that must not be parted.
-        sides: str (N,), "test" for pictures that the classifier did not learn from; see `lab_table`.
+        groups: int (N,), images that must not be parted.
+        sides: str (N,), "test" for images that the classifier did not learn from; see `held_out_table`.
         external: folders of data sets from elsewhere.
-        limit: int, about how many pictures are used, drawn so that classes and sides keep their shares.
+        limit: int, about how many images are used, drawn so that classes and sides keep their shares.
         seed: int.
         cache_dir: str or Path; a result is kept by content, model and settings.
         phase: callable(name) that returns a callable(done, total) to report to, or None.
@@ -60,12 +60,12 @@ def examine_shortcuts(
         `classes`, `images`, `tested`, `chance` (share of the largest class among the tested), `majority`,
         `lungs` (`found`, `images`, `per_class`, `hidden`: mean share of their area that is hidden), `variants` (a
         list of `name`, `title`, `question`, `accuracy`, `recall` {class: share or None}, `retrained`, each accuracy
-        with its `…_ci95`), `giveaway`, `attention`, `maps`, `external` {name: metrics, the card's own and those
+        with its `…_ci95`), `correlations`, `attention`, `maps`, `external` {name: metrics, the card's own and those
         of `external`}, `notes` and `verdict` (`level`, `sentences`).
 
     Raises:
         ValueError: fewer than two classes on either side, or a class the classifier does not know.
-        OSError: a picture went away.
+        OSError: an image went away.
     """
     phase = phase or (lambda name: None)
     groups, sides = np.asarray(groups), np.asarray(sides, object)
@@ -114,7 +114,7 @@ def examine_shortcuts(
     return result
 
 
-def lab_summary(result):
+def shortcut_summary(result):
     """Return the lab's result as a text for a terminal."""
     lines = [LEVELS[result["verdict"]["level"]].upper(), *result["verdict"]["sentences"], ""]
     lines.append(variants_table(result).to_string(index=False, float_format=lambda v: f"{v:.3f}"))
@@ -122,10 +122,10 @@ def lab_summary(result):
 
 
 def variants_table(result):
-    """Return the variants as a DataFrame for people: picture, as trained and retrained with intervals."""
+    """Return the variants as a DataFrame for people: image, as trained and retrained with intervals."""
     rows = []
     for variant in result["variants"]:
-        row = {"picture": variant["title"]}
+        row = {"image": variant["title"]}
         for key, title in (("accuracy", "as trained"), ("retrained", "retrained")):
             low, high = variant[f"{key}_ci95"] or (np.nan, np.nan)
             row |= {title: variant[key], f"{title}, from": low, f"{title}, to": high}
@@ -205,8 +205,8 @@ def _share_hidden(masks):
 
 
 def _file_facts(table, groups, seed, cache_dir, phase):
-    measured = measure_pictures(table, cache_dir=cache_dir, progress=phase("Measuring the pictures"))
-    return giveaway_report(table, measured, groups, seed=seed).to_dict()
+    measured = measure_images(table, cache_dir=cache_dir, progress=phase("Measuring the images"))
+    return find_spurious_correlations(table, measured, groups, seed=seed).to_dict()
 
 
 def _check_sides(rows, classes):
@@ -220,24 +220,24 @@ def _check_sides(rows, classes):
                 f"{part['class_name'].nunique()}."
             )
     if rows["side"].nunique() < 2:
-        raise ValueError("The lab needs pictures to learn from and others to test on; all are on one side.")
+        raise ValueError("The lab needs images to learn from and others to test on; all are on one side.")
 
 
 def _notes(rows, total, regions):
     notes = []
     if len(rows) < total:
-        notes.append(f"Measured on {len(rows):,} of {total:,} pictures, drawn so that every class keeps its share.")
+        notes.append(f"Measured on {len(rows):,} of {total:,} images, drawn so that every class keeps its share.")
     lost = sum(not region.found for region in regions)
     if lost:
-        notes.append(f"In {lost:,} of {len(rows):,} pictures no lungs were found; a fixed box stands for them.")
+        notes.append(f"In {lost:,} of {len(rows):,} images no lungs were found; a fixed box stands for them.")
     hidden = _share_hidden([region.mask for region in regions if region.found])
     if hidden is not None:
-        notes.append(f"The box that hides the lungs is the same in every picture and holds {hidden:.0%} of their area.")
+        notes.append(f"The box that hides the lungs is the same in every image and holds {hidden:.0%} of their area.")
     return notes
 
 
 def result_path(classifier, table, groups, sides, *, external=(), limit=MAX_IMAGES, seed=0, cache_dir=CACHE_DIR):
-    """Return where the result of `examine_shortcuts` with the same arguments is kept, Path; it may not exist yet."""
+    """Return where the result of `run_shortcut_test` with the same arguments is kept, Path; it may not exist yet."""
     settings = {
         "method": _METHOD,
         "card": classifier.card.name,

@@ -7,7 +7,7 @@ LEVELS = {
     "shortcut": "It takes a shortcut",
     "doubt": "There is reason to doubt it",
     "no sign": "No sign of a shortcut here",
-    "unknown": "Too few pictures to tell",
+    "unknown": "Too few images to tell",
 }
 # Share of the lead over chance that is left when something is taken away.
 _KEPT_ALL, _KEPT_HALF = 0.75, 0.4
@@ -19,10 +19,10 @@ _STILL_ALIKE = 0.5
 def verdict_of(result):
     """Word a verdict.
 
-    The rules, in order; "keeps" is the share of the whole picture's lead over chance that a head retrained on the
+    The rules, in order; "keeps" is the share of the whole image's lead over chance that a head retrained on the
     variant keeps, where its interval lies above chance:
 
-    - whole picture not above chance: unknown.
+    - whole image not above chance: unknown.
     - lungs hidden keeps at least 75 %: shortcut. At least 40 %: doubt.
     - only the frame keeps at least 40 %: doubt, or shortcut at 75 %.
     - file facts keep at least 75 % of that lead: doubt.
@@ -31,7 +31,7 @@ def verdict_of(result):
     - shuffled weights leave the maps alike (correlation at least 0.5): a warning about the maps.
 
     Args:
-        result: dict as `shortcut_test.examine_shortcuts` returns it, with or without `verdict`.
+        result: dict as `shortcut_test.run_shortcut_test` returns it, with or without `verdict`.
 
     Returns:
         dict of `level` (a key of `LEVELS`) and `sentences`, the most important first, each with its numbers.
@@ -41,7 +41,7 @@ def verdict_of(result):
     low = (variants["whole"]["retrained_ci95"] or [chance])[0]
     if low <= chance:
         sentence = (
-            f"Even on whole pictures a retrained head is right in {_percent(whole)} of {result['tested']} cases, where "
+            f"Even on whole images a retrained head is right in {_percent(whole)} of {result['tested']} cases, where "
             f"always answering {class_label(result['majority'])} is in {_percent(chance)}. Nothing can be said."
         )
         return {"level": "unknown", "sentences": [sentence]}
@@ -71,7 +71,7 @@ def share_kept(variant, whole, chance):
 
 def _lungs_hidden(variant, whole, chance):
     kept, score = share_kept(variant, whole, chance), _percent(variant["retrained"])
-    against = f"(whole pictures {_percent(whole)}, chance {_percent(chance)})"
+    against = f"(whole images {_percent(whole)}, chance {_percent(chance)})"
     if kept >= _KEPT_ALL:
         yield (
             "shortcut",
@@ -87,7 +87,7 @@ def _frame_only(variant, whole, chance):
     kept = share_kept(variant, whole, chance)
     if kept >= _KEPT_HALF:
         level = "shortcut" if kept >= _KEPT_ALL else "doubt"
-        yield level, f"From the frame of the picture alone it scores {_percent(variant['retrained'])}."
+        yield level, f"From the frame of the image alone it scores {_percent(variant['retrained'])}."
 
 
 def _elsewhere(external):
@@ -113,8 +113,8 @@ def healthy_called_ill(metrics):
     return 1 - metrics["accuracy"]
 
 
-def _file_facts(giveaway, whole, chance):
-    score = giveaway["accuracy"]
+def _file_facts(correlations, whole, chance):
+    score = correlations["accuracy"]
     if score is not None and (score - chance) >= _KEPT_ALL * (whole - chance):
         yield "doubt", f"File facts and grey values alone, without any shape, predict the class in {_percent(score)}."
 
@@ -124,7 +124,7 @@ def _attention(attention):
     if evenly:
         told = ", ".join(
             f"{class_label(row['class_name'])} {_percent(row['share'])} of the weight on {_percent(row['area'])} of "
-            "the picture"
+            "the image"
             for row in evenly
         )
         yield "doubt", f"Its maps do not favour the lungs: {told}."

@@ -1,4 +1,4 @@
-"""The validation images that a training looks at after every epoch, as `epoch_snapshot_callback.Strip` wrote them."""
+"""The validation images that a training looks at after every epoch, as `epoch_snapshot_callback.EpochSnapshotCallback` wrote them."""
 
 import re
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from cxr_core.system.files import read_json
 
 
 @dataclass(frozen=True)
-class Watched:
+class EpochSnapshots:
     """The images that are watched, the same in every epoch.
 
     Attributes:
@@ -28,7 +28,7 @@ class Watched:
 
 
 @dataclass(frozen=True)
-class WatchedEpoch:
+class EpochSnapshot:
     """What the network made of the images after one epoch.
 
     Attributes:
@@ -42,8 +42,8 @@ class WatchedEpoch:
     confusion: np.ndarray
 
 
-def load_watched(run):
-    """Return a run's Watched; None before its first epoch, for older versions' runs, and where a file is broken."""
+def load_snapshots(run):
+    """Return a run's EpochSnapshots; None before its first epoch, for older versions' runs, and where a file is broken."""
     folder = run.path / "watch"
     numbers = [re.fullmatch(r"epoch-(\d+)\.json", path.name) for path in folder.glob("epoch-*.json")]
     epochs = tuple(sorted(int(number[1]) for number in numbers if number))
@@ -52,13 +52,13 @@ def load_watched(run):
     try:
         facts = read_json(folder / "images.json")
         images = np.load(folder / "images.npy", allow_pickle=False)
-        return Watched(images, *(tuple(facts[name]) for name in ("files", "true", "classes")), epochs)
+        return EpochSnapshots(images, *(tuple(facts[name]) for name in ("files", "true", "classes")), epochs)
     except (OSError, ValueError, KeyError, EOFError):
         return None
 
 
-def load_watched_epoch(run, epoch):
-    """Return a run's WatchedEpoch.
+def load_snapshot(run, epoch):
+    """Return a run's EpochSnapshot.
 
     Raises:
         FileNotFoundError: the epoch was not watched.
@@ -66,7 +66,7 @@ def load_watched_epoch(run, epoch):
     """
     values = read_json(run.path / "watch" / f"epoch-{epoch:04d}.json")
     try:
-        return WatchedEpoch(
+        return EpochSnapshot(
             np.asarray(values["maps"], np.float32),
             np.asarray(values["probabilities"], float),
             np.asarray(values["confusion"], int),

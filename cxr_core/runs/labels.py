@@ -3,7 +3,7 @@
 import shutil
 from dataclasses import asdict, dataclass
 
-from cxr_core.runs.lifecycle import hold_run
+from cxr_core.runs.lifecycle import run_lock
 from cxr_core.system.files import read_json, write_json
 from cxr_core.system.validation import check_kinds, settings_from_dict
 
@@ -59,7 +59,7 @@ def delete_run(run):
     """
     if run.status().is_active:
         raise ValueError(f"{run.name} is {run.status().state}; stop it before you delete it.")
-    with hold_run(run):
+    with run_lock(run):
         gone = run.path.with_name(f".deleted-{run.name}")
         try:
             # At once for every reader; removing the files takes longer.

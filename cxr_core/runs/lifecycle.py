@@ -1,7 +1,7 @@
 """What is in a run folder, and how to start, watch and stop the process that writes it.
 
 config.json       the TrainingConfig
-decisions.json    pictures left out and look-alikes told apart, as they were decided when the run began
+decisions.json    images left out and look-alikes told apart, as they were decided when the run began
 environment.json  command, versions, platform, threads, data set fingerprint
 status.json       state, phase, process, counters, message
 split.csv         file, class, group and side of every image
@@ -35,8 +35,8 @@ from filelock import FileLock, Timeout
 from cxr_core.config import PROJECT_DIR, RUNS_DIR
 from cxr_core.recipes.training_config import command_for
 from cxr_core.runs.run import Run, RunStatus, new_run_path
-from cxr_core.runs.work_folder import RESUMABLE, claim_folder
-from cxr_core.splits.curation import DECISIONS_FILE, decisions_path, load_decisions, save_decisions
+from cxr_core.runs.work_folder import RESUMABLE, acquire_folder
+from cxr_core.splits.curation import CURATION_FILE, curation_path, load_curation, save_curation
 from cxr_core.system.files import write_json, write_text
 from cxr_core.system.processes import find_process, process_facts, process_is_alive
 
@@ -53,13 +53,13 @@ class RunTaken(ValueError):
     """Another process is writing to the run folder."""
 
 
-def create_run(config, path, decisions=None, *, queued=False):
+def create_run(config, path, curation=None, *, queued=False):
     """Make a run folder for a configuration.
 
     Args:
         config: training_config.TrainingConfig.
         path: str or Path of the folder; it may exist, but may not hold a run.
-        decisions: curation.Decisions about the data; by default those kept beside their index.
+        decisions: curation.Curation about the data; by default those kept beside their index.
         queued: bool, it is to wait until somebody starts it with `resume_run`.
 
     Returns:
@@ -68,17 +68,17 @@ def create_run(config, path, decisions=None, *, queued=False):
     Raises:
         ValueError: the folder already holds a run, or cannot be written, or the kept decisions cannot be read.
     """
-    decisions = load_decisions(decisions_path(config.roots)) if decisions is None else decisions
+    curation = load_curation(curation_path(config.roots)) if curation is None else curation
     run = Run(Path(path).resolve())
-    claim_folder(run.path, "config.json", "run")
+    acquire_folder(run.path, "config.json", "run")
     write_json(run.path / "config.json", config.to_dict())
-    save_decisions(decisions, run.path / DECISIONS_FILE)
+    save_curation(curation, run.path / CURATION_FILE)
     state, phase, own = ("queued", "Waiting", {}) if queued else ("starting", "Starting", process_facts())
     run.write_status(RunStatus(state, phase, epochs=config.epochs, started=time.time(), **own))
     return run
 
 
-def start_run(config, runs_dir=RUNS_DIR, decisions=None):
+def start_run(config, runs_dir=RUNS_DIR, curation=None):
     """Start a training in a process of its own that outlives the caller.
 
     Args:
@@ -89,7 +89,7 @@ def start_run(config, runs_dir=RUNS_DIR, decisions=None):
     Returns:
         Run, with status "starting".
     """
-    run = create_run(config, new_run_path(config.recipe, runs_dir), decisions)
+    run = create_run(config, new_run_path(config.recipe, runs_dir), curation)
     process = spawn_detached([*command_for(config, run.path), "--into-existing"], run.path)
     facts = process_facts(process.pid)
     run.write_status(RunStatus("starting", "Starting TensorFlow", epochs=config.epochs, started=time.time(), **facts))
@@ -97,7 +97,7 @@ def start_run(config, runs_dir=RUNS_DIR, decisions=None):
 
 
 @contextmanager
-def hold_run(run, *, patience_seconds=0.0):
+def run_lock(run, *, patience_seconds=0.0):
     """Keep every other process from writing to a run while the block lasts.
 
     The system lets go of the lock when its owner ends, however it ends.
@@ -154,16 +154,16 @@ def resume_run(run):
         ValueError: the run is active or finished, or cannot be read or written.
     """
     patience = _EXPORT_SECONDS if check_resumable(run, _BEGINNABLE).state == "stopped" else _DYING_SECONDS
-    with hold_run(run, patience_seconds=patience):
+    with run_lock(run, patience_seconds=patience):
         status = check_resumable(run, _BEGINNABLE)
         process = spawn_detached(["-m", "cxr_core", "resume", str(run.path), "--into-existing"], run.path)
         _mark_resumed(run, status, process.pid)
     return run
 
 
-def claim_run(run):
+def acquire_run(run):
     """Make the calling process the one that resumes a run; see `resume_run`."""
-    with hold_run(run, patience_seconds=_DYING_SECONDS):
+    with run_lock(run, patience_seconds=_DYING_SECONDS):
         _mark_resumed(run, check_resumable(run, _BEGINNABLE), None)
 
 
@@ -257,7 +257,7 @@ def _mark_resumed(run, status, pid):
 def spawn_detached(words, folder):
     """Start Python on `words` in a session of its own; what it prints goes to the folder's `log.txt`.
 
-    It outlives its parent, unless `processes.own_children` decided otherwise.
+    It outlives its parent, unless `processes.tie_to_parent` decided otherwise.
     """
     with (folder / "log.txt").open("ab") as log:
         return subprocess.Popen(

@@ -67,7 +67,7 @@ def stamped_name(word):
     return f"{datetime.now(UTC).strftime('%Y%m%d-%H%M%S')}-{word}-{secrets.token_hex(2)}"
 
 
-def claim_folder(path, marker, what):
+def acquire_folder(path, marker, what):
     """Make a folder, and in it the empty file that no other run or job there can have.
 
     Args:

@@ -1,4 +1,4 @@
-"""Which pictures of a data set show the same radiograph: copies, resized, cropped, mirrored."""
+"""Which images of a data set show the same radiograph: copies, resized, cropped, mirrored."""
 
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
@@ -36,28 +36,28 @@ _DIMENSIONS = 64
 _NEIGHBOURS = 5
 _TINY = 16
 _MIN_MIRRORED = 0.9
-_FIT_PICTURES = 1_000
+_FIT_IMAGES = 1_000
 _CHUNK = 512
 # Part of a cached result's name: a change of the method makes every result a new one.
 _VERSION = "3"
 
 
 def find_duplicates(prepared, *, cache_dir=CACHE_DIR, progress=None):
-    """Find pairs of pictures that show the same radiograph.
+    """Find pairs of images that show the same radiograph.
 
-    Equal files are known by their content. The others are described by SIFT key points; pictures
+    Equal files are known by their content. The others are described by SIFT key points; images
     whose key points are of the same kinds are candidates (five nearest neighbours among bags of
-    visual words), and a candidate counts where at least `MIN_POINTS` key points of one picture lie
-    on those of the other under one affine change, spread over at least `MIN_SPREAD` of the picture.
+    visual words), and a candidate counts where at least `MIN_POINTS` key points of one image lie
+    on those of the other under one affine change, spread over at least `MIN_SPREAD` of the image.
     Healthy chests look alike as a whole, but not point by point. Mirrored copies are looked for
-    among pictures that are alike in 16 × 16 when one of them is mirrored.
+    among images that are alike in 16 × 16 when one of them is mirrored.
 
     The neighbours come from an approximate graph, so the cost grows like N log N, not N².
 
     Args:
-        prepared: prepared_images.PreparedImages of N pictures.
+        prepared: prepared_images.PreparedImages of N images.
         cache_dir: str or Path; the result is kept by content.
-        progress: callable(done, total) or None; runs twice, over pictures and over pairs.
+        progress: callable(done, total) or None; runs twice, over images and over pairs.
 
     Returns:
         DataFrame of `a` and `b` (int, row positions, a < b), `kind` ("equal", "near" or
@@ -104,8 +104,8 @@ def group_table(groups, table, pairs, excluded):
         excluded: bool (N,), True for rows that are left out.
 
     Returns:
-        DataFrame of `rows` (list of int), `pictures`, `across_classes`, `equal` (holds files of
-        equal content) and `whole` (more than one picture takes part).
+        DataFrame of `rows` (list of int), `images`, `across_classes`, `equal` (holds files of
+        equal content) and `whole` (more than one image takes part).
     """
     classes = table["class_name"].to_numpy()
     equal = set(pairs.loc[pairs["kind"] == "equal", "a"])
@@ -113,13 +113,13 @@ def group_table(groups, table, pairs, excluded):
         (g.tolist(), len(g), len(set(classes[g])) > 1, bool(equal & set(g.tolist())), int((~excluded[g]).sum()) > 1)
         for g in groups
     ]
-    frame = pd.DataFrame(described, columns=["rows", "pictures", "across_classes", "equal", "whole"])
-    kinds = {"pictures": int, "across_classes": bool, "equal": bool, "whole": bool}
-    return frame.astype(kinds).sort_values(["across_classes", "pictures"], ascending=False, kind="stable")
+    frame = pd.DataFrame(described, columns=["rows", "images", "across_classes", "equal", "whole"])
+    kinds = {"images": int, "across_classes": bool, "equal": bool, "whole": bool}
+    return frame.astype(kinds).sort_values(["across_classes", "images"], ascending=False, kind="stable")
 
 
 def best_member(rows):
-    """Return the position, within some table rows, of the picture to keep: most pixels, then most bytes.
+    """Return the position, within some table rows, of the image to keep: most pixels, then most bytes.
 
     Args:
         rows: DataFrame with `width`, `height` (pixels), `bytes` and `file`.
@@ -143,7 +143,7 @@ def spare_members(rows):
 
 
 def differences(rows, pairs):
-    """Say in words how each picture of a group differs from its best one.
+    """Say in words how each image of a group differs from its best one.
 
     Args:
         rows: DataFrame of the group with `class_name`, `width`, `height`, `format`, `bytes`,
@@ -175,13 +175,13 @@ def differences(rows, pairs):
 
 
 def matching_points(image_u8, other_u8):
-    """Count the key points of two pictures that agree under one affine change.
+    """Count the key points of two images that agree under one affine change.
 
     Args:
         image_u8, other_u8: uint8 (H, W), of any sizes.
 
     Returns:
-        int, 0 where they spread over less than `MIN_SPREAD` of the first picture.
+        int, 0 where they spread over less than `MIN_SPREAD` of the first image.
     """
     return _agreeing(_describe(image_u8), _describe(other_u8), at_least=0)
 
@@ -197,7 +197,7 @@ def _as_pairs(rows):
 
 
 def _near_pairs(prepared, progress):
-    # One picture per content: many equal files would be each other's neighbours, and hide a near copy.
+    # One image per content: many equal files would be each other's neighbours, and hide a near copy.
     rows = np.flatnonzero(~prepared.table["digest"].duplicated())
     # The matrices of one pair are so small that threads inside a product only wait for each other.
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor() as pool, threadpool_limits(1):
@@ -217,12 +217,12 @@ def _near_pairs(prepared, progress):
 
 
 def _alike_pairs(points):
-    """Return int (M, 2), pairs of pictures whose key points are of the same kinds."""
+    """Return int (M, 2), pairs of images whose key points are of the same kinds."""
     n = len(points)
-    fitted = np.sort(np.random.default_rng(0).permutation(n)[:_FIT_PICTURES])
+    fitted = np.sort(np.random.default_rng(0).permutation(n)[:_FIT_IMAGES])
     sample = _hellinger(np.concatenate([points.descriptors(row) for row in fitted]))
     if len(sample) < _WORDS:
-        # Too few for words; then no more than a handful of pictures have enough points to match at all.
+        # Too few for words; then no more than a handful of images have enough points to match at all.
         rich = [row for row in fitted if len(points.descriptors(row)) >= MIN_POINTS]
         return np.array(list(combinations(rich, 2)), np.int64).reshape(-1, 2)
     words = MiniBatchKMeans(_WORDS, random_state=0, batch_size=4096, n_init=1, max_iter=10).fit(sample)
@@ -239,7 +239,7 @@ def _count_words(points, words, rows):
 
 
 def _mirrored_pairs(points):
-    """Return int (M, 2), pairs of pictures that are alike when the second is mirrored."""
+    """Return int (M, 2), pairs of images that are alike when the second is mirrored."""
     tiny = points.tiny.astype(np.float32)
     pairs = _nearest_pairs(tiny.reshape(len(tiny), -1), 1, tiny[:, :, ::-1].reshape(len(tiny), -1))
     alike = np.einsum("nij,nij->n", tiny[pairs[:, 0]], tiny[pairs[:, 1]][:, :, ::-1])
@@ -264,7 +264,7 @@ def _nearest_pairs(vectors, neighbours, questions=None):
 
 
 def _describe(image_u8):
-    """Return a picture's key points: places float32 (K, 2) in [0, 1] and descriptors uint8 (K, 128)."""
+    """Return an image's key points: places float32 (K, 2) in [0, 1] and descriptors uint8 (K, 128)."""
     small = cv2.resize(image_u8, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
     # A detector holds state: one per call, so that threads do not share it.
     sift = cv2.SIFT_create(nfeatures=_KEYPOINTS, contrastThreshold=0.02)
@@ -276,7 +276,7 @@ def _describe(image_u8):
 
 
 def _mirror(places, descriptors):
-    """Return the key points as `_describe` would find them in the mirrored picture, without looking for them again.
+    """Return the key points as `_describe` would find them in the mirrored image, without looking for them again.
 
     A descriptor is 4 × 4 places of 8 directions, seen along the key point's own direction: in a mirror
     the places across it change sides, and the directions turn the other way.
@@ -318,7 +318,7 @@ def _hellinger(descriptors_u8):
 
 
 class _PointFile:
-    """The key points of some rows' pictures, in a file so that memory does not grow with the data set."""
+    """The key points of some rows' images, in a file so that memory does not grow with the data set."""
 
     def __init__(self, path, images, rows, pool, progress):
         self._path = path

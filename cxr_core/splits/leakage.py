@@ -10,7 +10,7 @@ from cxr_core.splits.split import make_split, split_kinds
 
 CAUSES = {
     "copy": "a file of equal content",
-    "patient": "a picture of the same patient",
+    "patient": "an image of the same patient",
     "duplicate": "a near copy, or a file that differs only in its name's endings",
 }
 _SIDES = ("test", "validation")
@@ -74,7 +74,7 @@ def leakage_of(sides, table, groups):
             `Split.names` gives it, or the column `split` of a run's `split.csv`.
         table: DataFrame (N rows) with `file`, `class_name`, `digest`, and `patient` and `path` where known, such as
             a run's `split.csv`. Without `patient` it is read from the file names.
-        groups: int (N,), as `split.picture_groups` makes it, or the column `group` of `split.csv`.
+        groups: int (N,), as `split.image_groups` makes it, or the column `group` of `split.csv`.
 
     Returns:
         Leakage.
@@ -85,7 +85,7 @@ def leakage_of(sides, table, groups):
     sides, groups = np.asarray(sides, object), np.asarray(groups)
     if not len(sides) == len(table) == len(groups):
         raise ValueError(
-            "The sides, the table and the groups need one row per picture; "
+            "The sides, the table and the groups need one row per image; "
             f"received {len(sides)}, {len(table)} and {len(groups)}."
         )
     table = table.reset_index(drop=True)
@@ -120,7 +120,7 @@ def compare_splits(table, groups, *, seed=0, **options):
 
     Args:
         table: DataFrame, as `split.make_split` takes it.
-        groups: int (N,), as `split.picture_groups` makes it; the grouped split is made from them.
+        groups: int (N,), as `split.image_groups` makes it; the grouped split is made from them.
         seed: int.
         **options: further keywords of `split.make_split`, such as `test_share`.
 

@@ -9,11 +9,11 @@ from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 
 from cxr_core.classes import order_classes
 from cxr_core.data.csv_listing import SPLIT_WORDS
-from cxr_core.data.patient_ids import picture_stem
+from cxr_core.data.patient_ids import image_stem
 from cxr_core.splits.connected_components import chain_equal, component_numbers
 
 SPLIT_KINDS = {
-    "grouped": "By patient and picture: all pictures of one patient, and all copies of one picture, stay on one side.",
+    "grouped": "By patient and image: all images of one patient, and all copies of one image, stay on one side.",
     "stratified": "At random with the same share of every class on each side.",
     "random": "At random, as in the article (80:20), but with a validation part of its own.",
     "article": "The article's way: 80:20 at random, and the test images also choose the best epoch.",
@@ -52,7 +52,7 @@ def make_split(table, kind, *, seed, groups=None, validation_share=0.15, test_sh
         table: DataFrame with `class_name`, `file`, `patient` and `digest`.
         kind: a key of `SPLIT_KINDS`.
         seed: int.
-        groups: int (N,), as `picture_groups` makes it with near duplicates; without them by default.
+        groups: int (N,), as `image_groups` makes it with near duplicates; without them by default.
         validation_share: float, share of all images that choose the best epoch.
         test_share: float, share of all images kept for the end. A grouped split takes the nearest 1/k.
         folds: int, 0 or into how many parts of about equal size a grouped split cuts the images; each is the
@@ -64,7 +64,7 @@ def make_split(table, kind, *, seed, groups=None, validation_share=0.15, test_sh
 
     Raises:
         ValueError: unknown kind, fewer than two classes, shares outside (0, 1), or a class with
-            too few images (or groups) to stand on every side; for "given", a picture without a side; folds
+            too few images (or groups) to stand on every side; for "given", an image without a side; folds
             of another kind than "grouped", or a fold that is none of them.
 
     Source:
@@ -90,7 +90,7 @@ def make_split(table, kind, *, seed, groups=None, validation_share=0.15, test_sh
     if kind == "given":
         return _given_split(table)
     if kind == "grouped":
-        groups = picture_groups(table) if groups is None else groups
+        groups = image_groups(table) if groups is None else groups
         return _grouped_split(rows, labels, groups, seed, validation_share, test_share, fold or 1)
     rest, test = _part(rows, labels, test_share, seed, stratify=kind == "stratified")
     if kind == "article":
@@ -117,7 +117,7 @@ def split_table(table, groups, split):
 
     Args:
         table: DataFrame of N rows with `file`, `class_name`, `path`, `patient` and `digest`.
-        groups: int (N,), as `picture_groups` makes it.
+        groups: int (N,), as `image_groups` makes it.
         split: Split of the N rows.
 
     Returns:
@@ -146,10 +146,10 @@ def split_counts(table, split):
     return counts.set_axis(counts.index.astype(object)).rename_axis("class_name")
 
 
-def picture_groups(table, pairs=None):
-    """Number the groups of pictures that must not be parted.
+def image_groups(table, pairs=None):
+    """Number the groups of images that must not be parted.
 
-    Two pictures belong together if they share a patient or a content, if they share a class and a
+    Two images belong together if they share a patient or a content, if they share a class and a
     name that differs only by further endings, or if they are a pair of duplicates; groups are the
     connected components of that relation.
 
@@ -160,7 +160,7 @@ def picture_groups(table, pairs=None):
     Returns:
         int (N,), a group number per row.
     """
-    names = table["file"].map(lambda f: picture_stem(f.rsplit("/", 1)[-1]))
+    names = table["file"].map(lambda f: image_stem(f.rsplit("/", 1)[-1]))
     keys = (table["class_name"].str.cat(names, sep=":"), table["digest"], table["patient"])
     ties = [chain_equal(pd.factorize(key.to_numpy())[0]) for key in keys]
     if pairs is not None:
@@ -175,12 +175,12 @@ def _given_split(table):
     rows = {name: np.flatnonzero(sides == name) for name in ("train", "validation", "test")}
     if sum(map(len, rows.values())) < len(table):
         raise ValueError(
-            "The data set's own split leaves pictures without a side; name train, validation or test for each."
+            "The data set's own split leaves images without a side; name train, validation or test for each."
         )
     for name, side in rows.items():
         missing = sorted(set(table["class_name"]) - set(table["class_name"].iloc[side]))
         if missing:
-            raise ValueError(f"The data set's own split has no picture of class {missing[0]!r} in {name}.")
+            raise ValueError(f"The data set's own split has no image of class {missing[0]!r} in {name}.")
     return Split(**rows)
 
 
@@ -195,7 +195,7 @@ def _grouped_split(rows, labels, groups, seed, validation_share, test_share, fol
     per_class = pd.DataFrame({"label": labels, "group": groups}).groupby("label")["group"].nunique()
     if per_class.min() < 3:
         raise ValueError(
-            "A grouped split needs at least 3 patients or pictures per class; "
+            "A grouped split needs at least 3 patients or images per class; "
             f"{per_class.idxmin()!r} has {per_class.min()}. Choose the stratified split instead."
         )
     rest, test = _group_part(rows, labels, groups, test_share, seed, fold)

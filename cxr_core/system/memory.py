@@ -62,7 +62,7 @@ def keep_memory_small():
     its own freed blocks: now all threads share two. glibc also learns from the first large arrays to put the next ones
     into a heap, where whatever lies behind them holds them: now an array of 64 kB or more has pages of its own. Arrow
     has heaps beside glibc's: now it uses those. Together they save a tenth of what an app takes after every page
-    was opened and 50 pictures were answered. Without glibc only the last is done.
+    was opened and 50 images were answered. Without glibc only the last is done.
     """
     pyarrow.set_memory_pool(pyarrow.system_memory_pool())
     if sys.platform == "linux":

@@ -46,14 +46,14 @@ def process_is_alive(status):
     return find_process(status) is not None
 
 
-def own_children():
+def tie_to_parent():
     """From now on every process started from here, and what these start, ends soon after this process does."""
     facts = process_facts()
     os.environ[_OWNER] = f"{facts['pid']} {facts['pid_started']}"
 
 
-def follow_owner(let_go):
-    """End this process soon after its owner, if it has one; see `own_children`.
+def on_owner_exit(let_go):
+    """End this process soon after its owner, if it has one; see `tie_to_parent`.
 
     Args:
         let_go: callable() that asks this process's own work to end. What has not ended 15 seconds later is ended.

@@ -58,7 +58,7 @@ def augmented(images_u8, rows, row, config, epoch):
         epoch: int >= 0, or the number of a copy.
     """
     rng = np.random.default_rng((config.seed, epoch, int(row)))
-    wanted = [row, rng.choice(rows)] if config.augmentation.borrows else [row]
+    wanted = [row, rng.choice(rows)] if config.augmentation.needs_second_image else [row]
     image, *others = read_images(images_u8, np.array(wanted))
     return config.augmentation.apply(image, rng, *others)
 

@@ -30,7 +30,7 @@ class Checkpoint(keras.callbacks.Callback):
 
     Args:
         run: run.Run.
-        recorder: progress_callback.Recorder, which knows the history and the best weights.
+        recorder: progress_callback.ProgressCallback, which knows the history and the best weights.
         callbacks: list of the other callbacks.
     """
 

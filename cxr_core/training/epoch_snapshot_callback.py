@@ -11,7 +11,7 @@ from cxr_core.system.files import atomic_path, write_json
 IMAGES = 6
 
 
-class Strip:
+class EpochSnapshotCallback:
     """Grad-CAM of six validation images, written once per epoch.
 
     Args:

@@ -11,12 +11,12 @@ import pandas as pd
 from cxr_core.data.prepared_images import prepare_images
 from cxr_core.evaluation.calibration import fit_temperature
 from cxr_core.evaluation.class_balance import balancing_shifts
-from cxr_core.evaluation.predictions import describe_predictions, soften_predictions, table_probabilities
+from cxr_core.evaluation.predictions import describe_predictions, rescale_predictions, table_probabilities
 from cxr_core.evaluation.scoring import classify_table, score_predictions
 from cxr_core.inference.classifier import Classifier
 from cxr_core.inference.model_card import Card, load_card, write_card
-from cxr_core.splits.curation import DECISIONS_FILE, load_decisions
-from cxr_core.splits.groups import group_pictures
+from cxr_core.splits.curation import CURATION_FILE, load_curation
+from cxr_core.splits.groups import group_images
 from cxr_core.splits.leakage import leakage_of, score_without_leaks
 from cxr_core.system.files import atomic_path, read_json, write_json
 from cxr_core.system.onnx_session import open_session
@@ -65,24 +65,24 @@ def export_run(run):
 
 
 def report_copies(run, *, phase, writing=None):
-    """Look for near copies among a run's pictures, and say again what its test side shares with training.
+    """Look for near copies among a run's images, and say again what its test side shares with training.
 
-    A split by patient and picture needs them before training. For any other they change nothing but
+    A split by patient and image needs them before training. For any other they change nothing but
     this report, so the classifier does not wait for them.
 
     Args:
         run: run.Run that was exported.
         phase: callable(name) that returns a callable(done, total) to report to, or None.
-        writing: context manager that is entered once the search is over: `lifecycle.hold_run` for a process that
+        writing: context manager that is entered once the search is over: `lifecycle.run_lock` for a process that
             does not hold the run already. Whoever wants to resume the run need not wait for the search.
     """
     if not run.config().copies_come_later:
         return
     split = pd.read_csv(run.path / "split.csv")
-    decisions = load_decisions(run.path / DECISIONS_FILE)
-    groups = group_pictures(split, decisions, phase=phase).groups
+    curation = load_curation(run.path / CURATION_FILE)
+    groups = group_images(split, curation, phase=phase).groups
     if len(groups) < len(split):
-        raise OSError("Pictures went away while copies were looked for among them.")
+        raise OSError("Images went away while copies were looked for among them.")
     split = split.assign(group=groups)
     with writing or contextlib.nullcontext():
         with atomic_path(run.path / "split.csv") as temporary:
@@ -105,7 +105,7 @@ def _balance(model, run, config, classes):
 
 
 def _kept_probabilities(classifier, model, config, split):
-    """Classify a split's pictures by the features that a training of the head alone kept: float32 (N, C), or None."""
+    """Classify a split's images by the features that a training of the head alone kept: float32 (N, C), or None."""
     if config.train_from != "head":
         return None
     prepared = prepare_images(split, config.preprocessing)
@@ -132,7 +132,7 @@ def _evaluate_run(run, config, classifier, model):
     temperature = fit_temperature(table_probabilities(tables["validation"], classifier.classes), targets)
     card = replace(classifier.card, temperature=temperature)
     tables = {
-        name: soften_predictions(table, card.classes, temperature).assign(split=name) for name, table in tables.items()
+        name: rescale_predictions(table, card.classes, temperature).assign(split=name) for name, table in tables.items()
     }
     metrics = {name: score_predictions(table, card) for name, table in tables.items()}
     metrics["validation"] |= {"uncalibrated": {"ece": before["ece"], "brier": before["brier"]}}

@@ -25,12 +25,12 @@ from cxr_core.training.batches import (
 )
 from cxr_core.training.checkpoint import FILE as CHECKPOINT_FILE
 from cxr_core.training.checkpoint import Checkpoint
-from cxr_core.training.epoch_snapshot_callback import Strip
+from cxr_core.training.epoch_snapshot_callback import EpochSnapshotCallback
 from cxr_core.training.frozen_activations import keep_activations, split_network
 from cxr_core.training.network import build_model
 from cxr_core.training.onnx_export import kept_features_graph
 from cxr_core.training.progress_callback import ConfusionCounts
-from cxr_core.training.run_inputs import kept_split, new_split
+from cxr_core.training.run_inputs import load_split, make_run_split
 
 _HEAD_LEARNING_RATE = 1e-3
 _HEAD_EPOCHS = 40
@@ -44,12 +44,12 @@ def fit_network(run, recorder):
     keras.utils.set_random_seed(config.seed)
     dataset = scan_dataset(*config.roots, progress=recorder.phase("Looking through the images"))
     if (run.path / CHECKPOINT_FILE).exists():
-        table, split = kept_split(run, config, dataset)
+        table, split = load_split(run, config, dataset)
     else:
-        table, split = new_split(run, config, dataset, recorder)
+        table, split = make_run_split(run, config, dataset, recorder)
     prepared = prepare_images(table, config.preprocessing, progress=recorder.phase("Preparing the images"))
     if len(prepared.table) < len(table):
-        raise OSError("Pictures went away while the run began; start it again.")
+        raise OSError("Images went away while the run began; start it again.")
     recorder.say("Building the network")
     # Not the data set's: a class may be left out as a whole.
     classes = list(order_classes(table["class_name"]))
@@ -58,7 +58,7 @@ def fit_network(run, recorder):
         model = build_model(config, len(classes))
         if head_only:
             trained = _head_of(model)
-        elif config.copies:
+        elif config.cached_augmentations:
             trunk, trained = split_network(model, config.train_from)
         else:
             trained = keras.Model(model.input, model.output)
@@ -82,12 +82,12 @@ def fit_network(run, recorder):
     if head_only:
         batches = feature_batches(features, split.train, labels, config, clock)
         validation = (features[split.validation], labels[split.validation])
-    elif config.copies:
+    elif config.cached_augmentations:
         batches, validation = _kept_batches(trunk, prepared, split, labels, config, recorder, clock)
     else:
         batches = image_batches(prepared.images_u8, split.train, labels, config, clock)
         validation = validation_batches(prepared.images_u8, split.validation, labels, config.preprocessing)
-    strip = Strip(
+    strip = EpochSnapshotCallback(
         run,
         model,
         frozen=head_only,
@@ -128,7 +128,9 @@ def _kept_batches(trunk, prepared, split, labels, config, recorder, clock):
     """Return training and validation batches of what the frozen part of the network makes of the images."""
     options = {"config": config, "key": prepared.key}
     report = recorder.phase("Computing activations of augmented copies")
-    kept = keep_activations(trunk, prepared.images_u8, split.train, copies=config.copies, progress=report, **options)
+    kept = keep_activations(
+        trunk, prepared.images_u8, split.train, copies=config.cached_augmentations, progress=report, **options
+    )
     report = recorder.phase("Computing activations for validation")
     plain = keep_activations(trunk, prepared.images_u8, split.validation, copies=0, progress=report, **options)
     return (
@@ -162,16 +164,20 @@ def _callbacks(config, recorder):
     else:
         patience = config.plateau_patience
         schedule = keras.callbacks.ReduceLROnPlateau("val_loss", 0.3, patience, mode="min", min_lr=1e-11)
-    early = [keras.callbacks.EarlyStopping("val_loss", patience=config.stop_after)] if config.stop_after else []
+    early = (
+        [keras.callbacks.EarlyStopping("val_loss", patience=config.early_stopping_patience)]
+        if config.early_stopping_patience
+        else []
+    )
     # First of all, so that the recorder finds the averaged weights in place when it keeps the best.
-    average = [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if config.weight_average else []
+    average = [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if config.ema_momentum else []
     return [*average, recorder, schedule, *early]
 
 
 def _build_optimizer(config):
-    if config.weight_average is None:
+    if config.ema_momentum is None:
         return keras.optimizers.Adam(config.learning_rate)
-    return keras.optimizers.Adam(config.learning_rate, use_ema=True, ema_momentum=config.weight_average)
+    return keras.optimizers.Adam(config.learning_rate, use_ema=True, ema_momentum=config.ema_momentum)
 
 
 def _class_weights(targets):
@@ -192,7 +198,7 @@ def _compute_features(model, config, prepared, progress):
 
 
 def features_files(model, config, prepared):
-    """Return Paths of the frozen backbone's graph, and of its features of these pictures where they are kept."""
+    """Return Paths of the frozen backbone's graph, and of its features of these images where they are kept."""
     backbone = keras.Model(model.input, model.get_layer("features").output)
     graph, digest = kept_features_graph(backbone, config.preprocessing.size)
     settings = f"{digest}-{prepared.key}-{config.preprocessing.scaling}"

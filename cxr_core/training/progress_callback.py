@@ -50,7 +50,7 @@ class ConfusionCounts(keras.metrics.Metric):
         return keras.ops.trace(self.counts)
 
 
-class Recorder(keras.callbacks.Callback):
+class ProgressCallback(keras.callbacks.Callback):
     """Write status, history and best weights to the run folder, and look out for requests."""
 
     def __init__(self, run):
@@ -111,7 +111,7 @@ class Recorder(keras.callbacks.Callback):
             model: keras.Model, the whole network.
             trained: keras.Model, the part of it that is trained.
             confusion: ConfusionCounts that `trained` was compiled with.
-            strip: epoch_snapshot_callback.Strip.
+            strip: epoch_snapshot_callback.EpochSnapshotCallback.
             n_batches, batch_size: int.
         """
         self._whole, self._trained, self._confusion, self._strip = model, trained, confusion, strip

@@ -10,20 +10,20 @@ import pandas as pd
 from cxr_core.classes import order_classes
 from cxr_core.config import PROJECT_DIR
 from cxr_core.recipes.training_config import command_for
-from cxr_core.splits.curation import DECISIONS_FILE, Decisions, load_decisions
-from cxr_core.splits.groups import group_pictures
+from cxr_core.splits.curation import CURATION_FILE, Curation, load_curation
+from cxr_core.splits.groups import group_images
 from cxr_core.splits.split import Split, make_split, split_table
 from cxr_core.system.files import atomic_path, read_json, write_json
 
 _PACKAGES = ("tensorflow", "tensorflow-cpu", "keras", "numpy", "opencv-python-headless", "onnxruntime", "scikit-learn")
 
 
-def new_split(run, config, dataset, recorder):
+def make_run_split(run, config, dataset, recorder):
     """Split the data set, and write down how; returns the table of what takes part and its Split."""
-    decisions = load_decisions(run.path / DECISIONS_FILE)
+    curation = load_curation(run.path / CURATION_FILE)
     find_copies = not config.copies_come_later
-    grouping = group_pictures(dataset.table, decisions, phase=recorder.phase, find_copies=find_copies)
-    _, table, groups = grouping.taking_part(decisions)
+    grouping = group_images(dataset.table, curation, phase=recorder.phase, find_copies=find_copies)
+    _, table, groups = grouping.taking_part(curation)
     split = make_split(
         table,
         config.split,
@@ -37,15 +37,15 @@ def new_split(run, config, dataset, recorder):
     _check_split(table, config, split)
     with atomic_path(run.path / "split.csv") as temporary:
         split_table(table, groups, split).to_csv(temporary, index=False)
-    _write_environment(run, config, dataset, table, split, decisions)
+    _write_environment(run, config, dataset, table, split, curation)
     return table, split
 
 
-def kept_split(run, config, dataset):
+def load_split(run, config, dataset):
     """Return the table and the Split that an interrupted run began with."""
     if dataset.fingerprint != read_json(run.path / "environment.json")["data"]["fingerprint"]:
         raise ValueError(
-            "The pictures have changed since this run began, so it cannot go on as it was; "
+            "The images have changed since this run began, so it cannot go on as it was; "
             "start a new run with its settings."
         )
     table = pd.read_csv(run.path / "split.csv", dtype={"patient": str})
@@ -68,7 +68,7 @@ def _check_split(table, config, split):
             )
 
 
-def _write_environment(run, config, dataset, table, split, decisions):
+def _write_environment(run, config, dataset, table, split, curation):
     counts = {
         name: {c: int(n) for c, n in table["class_name"].iloc[getattr(split, name)].value_counts().items()}
         for name in ("train", "validation", "test")
@@ -80,8 +80,8 @@ def _write_environment(run, config, dataset, table, split, decisions):
         except importlib.metadata.PackageNotFoundError:
             continue
     command = ["python", *command_for(config, run.path)]
-    if decisions != Decisions():
-        command += ["--decisions", str(run.path / DECISIONS_FILE)]
+    if curation != Curation():
+        command += ["--decisions", str(run.path / CURATION_FILE)]
     values = {
         "command": command,
         "folder": str(PROJECT_DIR),
@@ -94,7 +94,7 @@ def _write_environment(run, config, dataset, table, split, decisions):
             "classes": list(order_classes(table["class_name"])),
             "images": counts,
             "unreadable": len(dataset.unreadable),
-            "excluded": decisions.reasons(),
+            "excluded": curation.reasons(),
             "fingerprint": dataset.fingerprint,
         },
     }

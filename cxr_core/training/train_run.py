@@ -8,13 +8,13 @@ import signal
 import keras
 import tensorflow as tf
 
-from cxr_core.runs.lifecycle import check_begins, hold_run, start_export
+from cxr_core.runs.lifecycle import check_begins, run_lock, start_export
 from cxr_core.system.files import remove_leftovers
 from cxr_core.system.memory import release_memory
 from cxr_core.training.checkpoint import FILE as CHECKPOINT_FILE
 from cxr_core.training.export_run import export_run, report_copies
 from cxr_core.training.fit import fit_network
-from cxr_core.training.progress_callback import PauseRequested, Recorder, StopRequested
+from cxr_core.training.progress_callback import PauseRequested, ProgressCallback, StopRequested
 
 _log = logging.getLogger(__name__)
 # Whoever started this process may hold the run a moment longer.
@@ -43,10 +43,10 @@ def train_run(run, *, export_here=True):
         ValueError, OSError: the data, the disk, the configuration or the weights
             do not allow the run. The run is marked as failed with the same sentence first.
     """
-    with hold_run(run, patience_seconds=_LOCK_PATIENCE_SECONDS):
+    with run_lock(run, patience_seconds=_LOCK_PATIENCE_SECONDS):
         check_begins(run)
         remove_leftovers(run.path)
-        recorder = Recorder(run)
+        recorder = ProgressCallback(run)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: (run.path / "stop").touch())
         try:

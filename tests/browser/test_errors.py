@@ -1,4 +1,4 @@
-"""Clicking into the Evaluation page's figures brings the pictures behind them, in a real Chromium."""
+"""Clicking into the Evaluation page's figures brings the images behind them, in a real Chromium."""
 
 import re
 
@@ -19,15 +19,15 @@ def open_errors(page, address):
     page.wait_for_selector(IDLE)
 
 
-def test_a_confusion_cell_shows_its_pictures(app, page):
+def test_a_confusion_cell_shows_its_images(app, page):
     open_errors(page, app[0])
     box = page.locator(".js-plotly-plot .nsewdrag").first.bounding_box()
     page.mouse.click(box["x"] + 0.5 * box["width"], box["y"] + box["height"] / 6)
-    expect(page.get_by_role("heading", name=re.compile(r"^Normal, called COVID-19: \d+ pictures"))).to_be_visible()
+    expect(page.get_by_role("heading", name=re.compile(r"^Normal, called COVID-19: \d+ images"))).to_be_visible()
     expect(page.get_by_text("called COVID-19").nth(1)).to_be_visible()
 
 
-def test_a_point_of_the_curve_and_a_bin_show_their_pictures(app, page):
+def test_a_point_of_the_curve_and_a_bin_show_their_images(app, page):
     open_errors(page, app[0])
     page.get_by_role("radio", name="ROC").click()
     point = page.locator(".js-plotly-plot .scatterlayer .points path").nth(20)

@@ -5,7 +5,7 @@ import re
 import cv2
 import numpy as np
 import pytest
-from picture_files import dicom
+from image_files import dicom
 from playwright.sync_api import expect
 
 from browser.conftest import IDLE, SECONDS, choose, needs_chromium, open_from_sidebar, wait_until
@@ -32,8 +32,8 @@ def copied_data(tmp_path_factory):
     """Drawings in three classes, one of them once more, smaller and saved as JPEG, and one that is too dark."""
     folder = draw_demo_data(tmp_path_factory.mktemp("copied") / "drawings", images_per_class=15)
     original = sorted((folder / "normal").iterdir())[0]
-    picture = cv2.imread(str(original))
-    cv2.imwrite(str(folder / "normal" / "again.jpg"), cv2.resize(picture, None, fx=0.8, fy=0.8))
+    image = cv2.imread(str(original))
+    cv2.imwrite(str(folder / "normal" / "again.jpg"), cv2.resize(image, None, fx=0.8, fy=0.8))
     cv2.imwrite(str(folder / "normal" / "dark.png"), draw_phantom("normal", np.random.default_rng(77)) // 8)
     return folder
 
@@ -45,7 +45,7 @@ def test_a_link_to_a_page_opens_the_whole_app_on_the_first_visit(app, page):
     expect(page.get_by_test_id("stSidebarNav").get_by_text("streamlit app")).to_have_count(0)
 
 
-def test_the_data_pages_find_copies_leave_pictures_out_and_take_them_in_again(app, page, copied_data):
+def test_the_data_pages_find_copies_leave_images_out_and_take_them_in_again(app, page, copied_data):
     page.goto(f"{app[0]}/dataset")
     page.wait_for_selector(IDLE)
     choose(page, "Data set", "A folder or CSV on this computer")
@@ -55,9 +55,9 @@ def test_the_data_pages_find_copies_leave_pictures_out_and_take_them_in_again(ap
     expect(page.get_by_text("predict").first).to_be_visible()
 
     open_from_sidebar(page, "Duplicates")
-    expect(page.get_by_text("2 pictures, Normal")).to_be_visible()
+    expect(page.get_by_text("2 images, Normal")).to_be_visible()
     page.get_by_role("button", name="Keep only the best").click()
-    expect(page.get_by_text("1 of 2 pictures are left out.")).to_be_visible()
+    expect(page.get_by_text("1 of 2 images are left out.")).to_be_visible()
     expect(page.get_by_role("button", name="Take in")).to_have_count(1)
     page.get_by_role("button", name="Undo").click()
     expect(page.get_by_role("button", name="Take in")).to_have_count(0)
@@ -120,12 +120,12 @@ def test_a_dicom_file_of_another_examination_gets_no_answer_and_its_numbers_on_r
     expect(page.get_by_role("button", name="Download the overlay", exact=True)).to_be_visible()
 
 
-def test_a_file_that_is_no_picture_gets_a_sentence_and_no_traceback(app, page, tmp_path):
+def test_a_file_that_is_no_image_gets_a_sentence_and_no_traceback(app, page, tmp_path):
     bad = tmp_path / "<b>scan.png"
-    bad.write_text("no picture")
+    bad.write_text("no image")
     page.goto(f"{app[0]}/predict")
     page.set_input_files('input[type="file"]', bad)
-    expect(page.get_by_text("This is not a JPEG, PNG, BMP, TIFF, WebP or DICOM picture.")).to_be_visible()
+    expect(page.get_by_text("This is not a JPEG, PNG, BMP, TIFF, WebP or DICOM image.")).to_be_visible()
     expect(page.get_by_test_id("stException")).to_have_count(0)
 
 

@@ -6,7 +6,7 @@ import httpx2
 import numpy as np
 import oidc_provider_mock
 import pytest
-from picture_files import dicom
+from image_files import dicom
 from playwright.sync_api import expect
 
 from browser.conftest import IDLE, free_port, needs_chromium, open_from_sidebar, running_app

@@ -5,7 +5,7 @@ import re
 import cv2
 import numpy as np
 import pytest
-from picture_files import dicom, zip_of
+from image_files import dicom, zip_of
 from playwright.sync_api import expect
 
 from browser.conftest import IDLE, needs_chromium
@@ -65,7 +65,7 @@ def test_a_dicom_file_gets_its_answer_and_a_dicom_overlay_and_names_nobody(predi
 def test_a_zip_becomes_a_table_whose_row_opens_its_answer_and_whose_overlays_come_as_a_zip(predict):
     files = {"scans/a.png": PNG, "scans/b.png": PNG, "<img src=x onerror=alert(1)>.png": PNG[:500]}
     upload(predict, ("scans.zip", zip_of(files)))
-    expect(predict.get_by_role("heading", name=re.compile("^3 pictures: .*1 unreadable$"))).to_be_visible()
+    expect(predict.get_by_role("heading", name=re.compile("^3 images: .*1 unreadable$"))).to_be_visible()
     predict.wait_for_selector(IDLE)
     box = predict.get_by_test_id("stDataFrame").locator("canvas").first.bounding_box()
     predict.mouse.click(box["x"] + 18, box["y"] + 70)
@@ -100,13 +100,13 @@ def seen(page):
 
 
 def place(page):
-    """(scale, pixels from the left) of the viewer's picture."""
+    """(scale, pixels from the left) of the viewer's image."""
     matrix = page.evaluate("getComputedStyle(document.querySelector('.cxr-stage img')).transform")
     parts = [float(part) for part in re.findall(r"-?[\d.]+", matrix)]
     return parts[0], parts[4]
 
 
-def test_the_picture_zooms_under_the_wheel_and_moves_under_the_mouse(predict):
+def test_the_image_zooms_under_the_wheel_and_moves_under_the_mouse(predict):
     upload(predict, ("scan.png", PNG))
     seen(predict)
     box = predict.locator(".cxr-stage").bounding_box()

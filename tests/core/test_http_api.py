@@ -20,7 +20,7 @@ import pytest
 import schemathesis
 from conftest import PROJECT
 from hypothesis import HealthCheck, settings
-from picture_files import dicom, png_claiming
+from image_files import dicom, png_claiming
 from starlette.testclient import TestClient
 
 from cxr_core import http_api as api_module
@@ -34,8 +34,8 @@ from cxr_core.inference.classifier import load_classifier
 TOKEN = "a token of this test"
 
 
-def png(picture):
-    return cv2.imencode(".png", picture)[1].tobytes()
+def png(image):
+    return cv2.imencode(".png", image)[1].tobytes()
 
 
 DRAWING = png(draw_phantom("covid", np.random.default_rng(1)))
@@ -64,7 +64,7 @@ def post(client, *files, **options):
 def test_the_rows_are_those_of_the_command_line(client, tmp_path, capfd, demo_data):
     scan = dicom(draw_phantom("normal", np.random.default_rng(0)), Modality="CT", PatientName="Zyxwv^Jane")
     files = {
-        "drawing.png": DRAWING, "scan": scan, "text.jpg": b"no picture", "huge.png": png_claiming(50_000, 50_000),
+        "drawing.png": DRAWING, "scan": scan, "text.jpg": b"no image", "huge.png": png_claiming(50_000, 50_000),
         "other.jpg": next(demo_data.glob("virus/*.jpg")).read_bytes(),
     }  # fmt: skip
     for name, data in files.items():
@@ -81,14 +81,14 @@ def test_the_rows_are_those_of_the_command_line(client, tmp_path, capfd, demo_da
 
 
 def test_an_overlay_comes_where_it_is_asked_for(client):
-    expected = load_classifier(SHIPPED_MODEL_DIR).predict_picture(DRAWING)
+    expected = load_classifier(SHIPPED_MODEL_DIR).predict_image(DRAWING)
     (row,) = post(client, ("a.png", DRAWING), params={"overlay": "true"}).json()
     overlay = cv2.imdecode(np.frombuffer(base64.b64decode(row["overlay_png"]), np.uint8), cv2.IMREAD_UNCHANGED)
-    assert overlay.shape == (*expected.picture.shape[:2], 3)
+    assert overlay.shape == (*expected.image.shape[:2], 3)
     assert "overlay_png" not in post(client, ("a.png", DRAWING)).json()[0]
 
 
-def test_an_overlay_of_a_large_picture_is_no_larger_than_a_screen(client):
+def test_an_overlay_of_a_large_image_is_no_larger_than_a_screen(client):
     large = png(np.random.default_rng(0).integers(0, 255, (1200, 2400), dtype=np.uint8))
     (row,) = post(client, ("a.png", large), params={"overlay": "true"}).json()
     overlay = cv2.imdecode(np.frombuffer(base64.b64decode(row["overlay_png"]), np.uint8), cv2.IMREAD_UNCHANGED)
@@ -141,7 +141,7 @@ def test_more_files_than_the_limit_are_refused(client):
     [
         ({"json": {"files": []}}, 415),
         ({"content": b""}, 415),
-        ({"files": {"picture": DRAWING}}, 422),
+        ({"files": {"image": DRAWING}}, 422),
         ({"files": {"files": DRAWING}, "data": {"more": "x"}}, 422),
         ({"files": {"files": DRAWING}, "params": {"overlay": "perhaps"}}, 422),
         ({"files": {"files": DRAWING}, "params": {"overlays": "true"}}, 422),

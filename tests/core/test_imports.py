@@ -30,9 +30,9 @@ def test_predicting_loads_neither_tensorflow_nor_pandas(run_python):
 
 
 def test_a_whole_prediction_loads_neither_tensorflow_nor_pandas(run_python, demo_data):
-    picture = next((demo_data / "normal").glob("*.png"))
+    image = next((demo_data / "normal").glob("*.png"))
     code = (
         "import sys\nfrom cxr_core.cli.main import main\nsys.stdout = sys.stderr\n"
-        f"assert main(['predict', {str(picture)!r}]) == 0\nsys.stdout = sys.__stdout__"
+        f"assert main(['predict', {str(image)!r}]) == 0\nsys.stdout = sys.__stdout__"
     )
     assert not loaded_after(run_python, code) & {*TRAINS, "pandas", "sklearn", "streamlit"}

@@ -103,11 +103,11 @@ def test_the_errors_begin_with_all_mistakes_and_name_the_slices():
     matrix = np.array(load_card(SHIPPED_MODEL_DIR).metrics["test"]["confusion_matrix"])
     app = open_view("Errors")
     headings = [s.value for s in app.subheader]
-    assert f"All mistakes: {matrix.sum() - matrix.trace()} of {matrix.sum()} pictures" in headings
+    assert f"All mistakes: {matrix.sum() - matrix.trace()} of {matrix.sum()} images" in headings
     assert "Slices" in headings
 
 
-def test_pictures_that_are_at_hand_are_shown_with_their_probabilities():
+def test_images_that_are_at_hand_are_shown_with_their_probabilities():
     app = open_page("evaluation")
     app.segmented_control[0].select("dataset").run()
     app.segmented_control[VIEW].select("Errors").run()

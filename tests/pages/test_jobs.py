@@ -11,7 +11,7 @@ from cxr_core.jobs.plan import JobPlan
 from cxr_core.recipes.training_config import make_config
 from cxr_core.runs.lifecycle import create_run
 from cxr_core.runs.run import RunStatus, list_runs
-from cxr_core.splits.curation import Decisions
+from cxr_core.splits.curation import Curation
 from cxr_core.system.files import write_json
 from cxr_core.system.processes import process_facts
 from pages.test_pages import open_page, said
@@ -33,9 +33,9 @@ def job_of(homes, kind="seeds", states=("finished", "finished"), **values):
     runs, jobs = homes
     what = {"seeds": {"seeds": (0, 1)}, "search": {"count": 2, "tune": ("dropout",)}}[kind]
     plan = JobPlan(kind=kind, config=make_config("quick", roots=("/data",)), runs_dir=str(runs), **what | values)
-    job = create_job(plan, jobs / f"20260101-{kind}", Decisions())
+    job = create_job(plan, jobs / f"20260101-{kind}", Curation())
     for i, (member, state) in enumerate(zip(job.members(), states, strict=False)):
-        run = create_run(member.config, member.run.path, Decisions())
+        run = create_run(member.config, member.run.path, Curation())
         run.write_status(RunStatus(state, epoch=1, epochs=40, **(process_facts() if state == "running" else {})))
         if state == "finished":
             per_class = {name: {"recall": 0.8 + i / 10, "auc": 0.9} for name in ("normal", "covid")}
@@ -92,9 +92,9 @@ def test_a_broken_job_is_a_sentence(homes):
 def test_the_form_starts_a_job_of_every_kind(homes, kind, monkeypatch):
     plans = []
 
-    def start(plan, decisions):
+    def start(plan, curation):
         plans.append(plan)
-        return create_job(plan, homes[1] / "new", Decisions())
+        return create_job(plan, homes[1] / "new", Curation())
 
     monkeypatch.setattr("ui.training.start.start_job", start)
     app = open_page("training", job_kind=kind)

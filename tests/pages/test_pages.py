@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from picture_files import dicom
+from image_files import dicom
 from streamlit.testing.v1 import AppTest
 
 from cxr_core.config import NOTICE, PROJECT_DIR
@@ -37,8 +37,8 @@ def said(elements):
     return " ".join(element.value for element in elements)
 
 
-def png(picture):
-    return cv2.imencode(".png", picture)[1].tobytes()
+def png(image):
+    return cv2.imencode(".png", image)[1].tobytes()
 
 
 @pytest.fixture
@@ -117,7 +117,7 @@ def test_an_unreadable_file_is_listed_and_the_page_goes_on(tmp_path):
         (tmp_path / name).mkdir()
         for i in range(3):
             (tmp_path / name / f"{i}.png").write_bytes(png(draw_phantom(name, np.random.default_rng(i))))
-    (tmp_path / "covid" / "broken.jpg").write_bytes(b"no picture")
+    (tmp_path / "covid" / "broken.jpg").write_bytes(b"no image")
     app = open_page("dataset", source_choice="folder", folders_choice=str(tmp_path))
     assert not app.exception
     assert "covid/broken.jpg" in app.dataframe[-1].value["file"].tolist()
@@ -137,7 +137,7 @@ def test_a_bad_upload_gets_one_sentence_and_the_next_one_works(ungated):
     app = open_page("predict")
     app.file_uploader[0].set_value(("scan.png", b"this is text", "image/png")).run()
     assert not app.exception
-    assert said(app.error).startswith("This is not a JPEG, PNG, BMP, TIFF, WebP or DICOM picture.")
+    assert said(app.error).startswith("This is not a JPEG, PNG, BMP, TIFF, WebP or DICOM image.")
     scan = png(draw_phantom("covid", np.random.default_rng(1)))
     app.file_uploader[0].set_value(("scan.png", scan, "image/png")).run()
     assert not app.exception
@@ -153,7 +153,7 @@ def test_a_truncated_upload_gets_one_sentence():
     assert said(app.error).startswith("The JPEG file is cut short or broken.")
 
 
-def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded():
+def test_an_image_of_too_many_pixels_is_refused_before_it_is_decoded():
     whole = png(np.zeros((8, 8), np.uint8))
     header = b"IHDR" + 2 * (50_000).to_bytes(4, "big") + whole[24:29]
     huge = whole[:12] + header + zlib.crc32(header).to_bytes(4, "big") + whole[33:]
@@ -172,7 +172,7 @@ def test_an_example_shows_a_prediction_and_says_that_it_is_a_drawing(ungated):
     assert "This is a drawing" in said(app.caption)
 
 
-def test_a_picture_without_an_answer_shows_the_reason_and_the_numbers_on_request(ungated):
+def test_an_image_without_an_answer_shows_the_reason_and_the_numbers_on_request(ungated):
     app = open_page("predict")
     scan = dicom(draw_phantom("covid", np.random.default_rng(1)), Modality="CT")
     app.file_uploader[0].set_value(("scan", scan, "application/dicom")).run()

@@ -13,7 +13,7 @@ from cxr_core.recipes.training_config import make_config
 from cxr_core.runs.labels import load_label
 from cxr_core.runs.lifecycle import create_run
 from cxr_core.runs.run import RunStatus
-from cxr_core.splits.curation import decisions_path
+from cxr_core.splits.curation import curation_path
 from cxr_core.system.files import atomic_path
 from pages.test_pages import TIMEOUT_SECONDS, open_page, said
 from ui.common.permissions import ACTIONS, read_access
@@ -217,12 +217,12 @@ def test_visitors_cannot_open_folders_from_elsewhere_or_the_lab(shared):
     assert "Open the lab" not in labels(app.button)
 
 
-def test_what_visitors_decide_about_pictures_is_theirs_alone(shared, hostile_data):
+def test_what_visitors_decide_about_images_is_theirs_alone(shared, hostile_data):
     app = open_page("duplicates", source_choice="zip", unpacked=hostile_data)
     next(b for b in app.button if b.label == "Keep only the best").click().run()
     assert not app.exception
-    assert "1 of 2 pictures are left out." in said(app.success)
-    assert not decisions_path(app.session_state["dataset"].roots).exists()
+    assert "1 of 2 images are left out." in said(app.success)
+    assert not curation_path(app.session_state["dataset"].roots).exists()
 
 
 def test_a_file_name_with_markup_and_control_characters_is_shown_letter_by_letter(shared, hostile_data):

@@ -1,4 +1,4 @@
-"""The Predict page with many pictures at once, and what it offers of an answer."""
+"""The Predict page with many images at once, and what it offers of an answer."""
 
 import io
 import zipfile
@@ -6,7 +6,7 @@ import zipfile
 import cv2
 import numpy as np
 import pytest
-from picture_files import dicom, zip_of
+from image_files import dicom, zip_of
 
 from cxr_core.config import SHIPPED_MODEL_DIR
 from cxr_core.data.phantoms import draw_phantom
@@ -27,12 +27,12 @@ def uploaded(*files):
 
 def test_a_zip_becomes_a_table_and_its_broken_file_a_row_with_a_sentence():
     app = uploaded(("scans.zip", zip_of(SCANS | {"half.png": SCANS["covid.png"][:500]})))
-    assert said(app.subheader).startswith("4 pictures: ")
+    assert said(app.subheader).startswith("4 images: ")
     assert said(app.subheader).endswith("1 unreadable")
     table = app.dataframe[0].value
     assert table["file"].tolist() == [*SCANS, "half.png"]
     assert table["why"].iloc[-1] == "The PNG file is cut short or broken."
-    assert table["picture"].notna().tolist() == [True, True, True, False]
+    assert table["image"].notna().tolist() == [True, True, True, False]
 
 
 def test_several_files_are_sorted_by_the_probability_that_was_asked_for():
@@ -70,7 +70,7 @@ def test_nothing_is_kept_of_an_upload_that_was_taken_back():
     assert "many" not in app.session_state
 
 
-def test_more_pictures_than_a_page_takes_are_refused_with_the_way_out(monkeypatch):
+def test_more_images_than_a_page_takes_are_refused_with_the_way_out(monkeypatch):
     monkeypatch.setattr("ui.predict.batch.MAX_FILES", 2)
     assert "python -m cxr_core predict" in said(uploaded(*SCANS.items()).error)
 
@@ -93,7 +93,7 @@ def test_the_overlays_of_many_are_made_when_asked_for_and_kept():
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         drawn = [cv2.imdecode(np.frombuffer(archive.read(n), np.uint8), cv2.IMREAD_COLOR) for n in archive.namelist()]
     assert len(drawn) == 3
-    assert all(picture is not None for picture in drawn)
+    assert all(image is not None for image in drawn)
 
 
 def downloads(app):
@@ -134,7 +134,7 @@ def gated(monkeypatch):
     monkeypatch.setattr("ui.common.model_picker.SHIPPED_MODEL_DIR", SHIPPED_MODEL_DIR)
 
 
-def test_the_nearest_training_pictures_are_shown_where_they_are_found(gated, monkeypatch, tmp_path):
+def test_the_nearest_training_images_are_shown_where_they_are_found(gated, monkeypatch, tmp_path):
     (tmp_path / "near.png").write_bytes(SCANS["covid.png"])
     monkeypatch.setattr(
         "ui.predict.single_answer.find_neighbours", lambda *_: [tmp_path / "near.png", None, None, None, None]
@@ -143,12 +143,12 @@ def test_the_nearest_training_pictures_are_shown_where_they_are_found(gated, mon
     assert "4 more are no longer here" in said(app.caption)
 
 
-def test_where_training_pictures_are_not_here_their_classes_are_named(gated):
+def test_where_training_images_are_not_here_their_classes_are_named(gated):
     app = numbers_of(uploaded(("normal.png", png(np.random.default_rng(2).integers(0, 255, (90, 90), np.uint8)))))
     assert "do not come with the classifier; they show here once" in said(app.caption)
 
 
-def test_visitors_of_a_shared_installation_see_no_training_pictures(gated, monkeypatch):
+def test_visitors_of_a_shared_installation_see_no_training_images(gated, monkeypatch):
     monkeypatch.setenv("CXR_LAB_SHARED", "1")
     monkeypatch.setattr("ui.predict.single_answer.find_neighbours", lambda *_: pytest.fail("was looked for"))
     assert "do not come with the classifier." in said(numbers_of(uploaded(("noise.png", NOISE))).caption)

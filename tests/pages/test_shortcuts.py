@@ -12,20 +12,20 @@ from .test_pages import open_page, said
 
 @pytest.fixture
 def small_lab(monkeypatch, tmp_path):
-    """A lab of a few pictures and a cache of its own."""
+    """A lab of a few images and a cache of its own."""
     monkeypatch.setattr(saliency_checks, "CHECKED_IMAGES", 2)
-    for function in (shortcut_test.examine_shortcuts, shortcut_test.result_path):
+    for function in (shortcut_test.run_shortcut_test, shortcut_test.result_path):
         defaults = function.__kwdefaults__ | {"limit": 18, "cache_dir": tmp_path}
         monkeypatch.setattr(function, "__kwdefaults__", defaults)
 
 
-def open_on_own_pictures():
+def open_on_own_images():
     app = open_page("shortcuts")
-    app.segmented_control[0].set_value("Pictures of yours").run(timeout=60)
+    app.segmented_control[0].set_value("Images of yours").run(timeout=60)
     return app
 
 
-def test_the_shipped_classifiers_verdict_is_there_at_once_without_any_picture():
+def test_the_shipped_classifiers_verdict_is_there_at_once_without_any_image():
     app = open_page("shortcuts")
     card = load_card(SHIPPED_MODEL_DIR)
     assert all(sentence in said(app.error) for sentence in card.metrics["shortcuts"]["verdict"]["sentences"])
@@ -34,7 +34,7 @@ def test_the_shipped_classifiers_verdict_is_there_at_once_without_any_picture():
 
 
 def test_the_lab_begins_only_when_asked_and_then_shows_its_verdict(small_lab):
-    app = open_on_own_pictures()
+    app = open_on_own_images()
     assert DEMO_NOTE in said(app.info)
     assert "The result is kept." in said(app.info)
     assert not app.metric
@@ -45,11 +45,11 @@ def test_the_lab_begins_only_when_asked_and_then_shows_its_verdict(small_lab):
     assert any(title in verdict for title in shortcut_test.LEVELS.values())
     assert "Open the lab" not in [b.label for b in app.button]
     # The result is kept: a new visit shows it at once.
-    assert [m.label for m in open_on_own_pictures().metric][-1] == "Lungs found"
+    assert [m.label for m in open_on_own_images().metric][-1] == "Lungs found"
 
 
 def test_a_folder_from_elsewhere_that_is_not_there_gets_one_sentence():
-    app = open_on_own_pictures()
+    app = open_on_own_images()
     next(t for t in app.text_area if t.label == "Data sets from elsewhere").set_value("/nowhere").run()
     assert not app.exception
     assert said(app.error) == "There is no folder /nowhere. Correct it at the left."
@@ -57,4 +57,4 @@ def test_a_folder_from_elsewhere_that_is_not_there_gets_one_sentence():
 
 def test_a_shared_installation_asks_for_no_folders(monkeypatch):
     monkeypatch.setenv("CXR_LAB_SHARED", "1")
-    assert [t.label for t in open_on_own_pictures().text_area] == []
+    assert [t.label for t in open_on_own_images().text_area] == []

@@ -3,20 +3,20 @@
 import streamlit as st
 
 from cxr_core.audit.quality_flags import FLAGS
-from cxr_core.splits.curation import decisions_path, load_decisions, save_decisions
+from cxr_core.splits.curation import curation_path, load_curation, save_curation
 from ui.common.permissions import may
 
 
-def dataset_decisions(dataset):
+def dataset_curation(dataset):
     """Return what was decided about a data set; by a visitor who may not keep it, during this visit alone."""
     of_visit = {} if may("keeping") else st.session_state.get("decisions", {})
-    return of_visit.get(dataset.roots) or load_decisions(decisions_path(dataset.roots))
+    return of_visit.get(dataset.roots) or load_curation(curation_path(dataset.roots))
 
 
-def decide(dataset, decisions, message):
+def decide(dataset, curation, message):
     """Keep new decisions, remember the ones before for "Undo", and run the page again."""
-    st.session_state["undo"] = (dataset.roots, dataset_decisions(dataset), message)
-    _keep(dataset, decisions)
+    st.session_state["undo"] = (dataset.roots, dataset_curation(dataset), message)
+    _keep(dataset, curation)
     st.rerun()
 
 
@@ -33,18 +33,18 @@ def offer_undo(dataset):
             st.rerun()
 
 
-def left_out_note(decisions):
-    """Say how many pictures are left out, and why."""
+def left_out_note(curation):
+    """Say how many images are left out, and why."""
     reasons = [
         f"{n:,} {FLAGS[reason].title.lower() if reason in FLAGS else reason}"
-        for reason, n in decisions.reasons().items()
+        for reason, n in curation.reasons().items()
     ]
     if reasons:
         st.caption(f"Left out: {', '.join(reasons)}. Change this on the Quality and Duplicates pages.")
 
 
-def _keep(dataset, decisions):
+def _keep(dataset, curation):
     if may("keeping"):
-        save_decisions(decisions, decisions_path(dataset.roots))
+        save_curation(curation, curation_path(dataset.roots))
     else:
-        st.session_state.setdefault("decisions", {})[dataset.roots] = decisions
+        st.session_state.setdefault("decisions", {})[dataset.roots] = curation

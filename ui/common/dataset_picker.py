@@ -102,7 +102,7 @@ def _unpack_upload():
         "ZIP",
         "zip",
         max_upload_size=200 if is_open_to_strangers() else 1_000,
-        help="One folder per class inside, each with its pictures. At most 2 GB unpacked.",
+        help="One folder per class inside, each with its images. At most 2 GB unpacked.",
     )
     if upload is None:
         unpacked = st.session_state.get("unpacked")

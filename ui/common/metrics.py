@@ -20,7 +20,7 @@ def show_figures_row(figures):
                 st.caption(interval_text(figure.interval))
     if any(figure.may_abstain for figure in figures):
         st.caption(
-            "On its own test split each picture is called what is likeliest. Elsewhere pictures that it is not sure of "
+            "On its own test split each image is called what is likeliest. Elsewhere images that it is not sure of "
             "count as without an answer: neither found nor a false alarm."
         )
 

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from cxr_core.system.memory import keep_memory_small, set_imports_aside
-from cxr_core.system.processes import own_children
+from cxr_core.system.processes import tie_to_parent
 from ui.common.permissions import may_come_in, require_sign_in, show_who
 
 keep_memory_small()
@@ -36,7 +36,7 @@ def navigate():
     set_imports_aside()
     st.session_state["navigated"] = True
     # A training goes on when a page changes or a browser closes, but not when this server ends.
-    own_children()
+    tie_to_parent()
     st.set_page_config(page_title="CXR Lab", page_icon=":material/radiology:", layout="wide")
     pages = {
         section: [

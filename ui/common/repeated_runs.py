@@ -7,26 +7,26 @@ from cxr_core.evaluation.metrics import report_with_intervals
 from cxr_core.evaluation.repeated_runs import (
     pooled_metrics,
     pooled_predictions,
+    repeated_runs_table,
     repeats_sentence,
-    repeats_table,
-    spread_table,
+    seeds_table,
 )
-from cxr_core.plots.training import spread_figure
+from cxr_core.plots.training import repeated_runs_figure
 from ui.common.components import download_table, show_figure
 from ui.common.metrics import interval_text, plain_metric
 
 _ENDS = {"low": "95 % from", "high": "95 % to"}
 
 
-def show_spread(runs):
+def show_repeated_runs(runs):
     """Show the test results of runs that differ in nothing but fold and seed.
 
     Args:
         runs: list of tested run.Run, at least two, as `repeated_runs.repeated_runs` gives them.
     """
-    table, spread = repeats_table(runs), spread_table(runs)
+    table, spread = seeds_table(runs), repeated_runs_table(runs)
     st.markdown(repeats_sentence(table))
-    show_figure(spread_figure(spread), key="spread")
+    show_figure(repeated_runs_figure(spread), key="spread")
     percent = st.column_config.NumberColumn(format="percent")
     columns = ("accuracy", "mean", "sd", "95 % from", "95 % to", "lowest", "highest")
     st.dataframe(

@@ -6,8 +6,8 @@ from cxr_core.imaging.augmentation import Augmentation
 from cxr_core.imaging.preprocessing import Preprocessing
 
 _AUGMENTATION_SLIDERS = {
-    "share": ("Share of images changed", 0.05, 1.0, "The others stay as they are. The article changes all."),
-    "often": (
+    "p_image": ("Share of images changed", 0.05, 1.0, "The others stay as they are. The article changes all."),
+    "p_transform": (
         "How often each change",
         0.05,
         1.0,
@@ -22,18 +22,23 @@ _AUGMENTATION_SLIDERS = {
         1.0,
         "How often one grey lies outside the turned image, not its nearest pixel.",
     ),
-    "borrow_greys": (
+    "histogram_matching": (
         "Borrowed greys",
         0.0,
         1.0,
         "Takes over another training image's mix of greys, up to this far.",
     ),
-    "borrow_sharpness": ("Borrowed sharpness", 0.0, 1.0, "Becomes as sharp as another training image, up to this far."),
+    "spectrum_matching": (
+        "Borrowed sharpness",
+        0.0,
+        1.0,
+        "Becomes as sharp as another training image, up to this far.",
+    ),
     "brightness": ("Brightness", 0.0, 0.5, "Shifted by up to this share of the grey range."),
     "contrast": ("Contrast", 0.0, 0.9, "Spread around the mean by one plus or minus this."),
     "gamma": ("Gamma", 0.0, 1.0, "Dark or bright greys are spread; 0.5 is a power of 0.6 to 1.6."),
     "noise": ("Noise", 0.0, 30.0, "Spread of up to this many grey values."),
-    "lettering": ("Lettering", 0.0, 1.0, "How often words such as AP or portable are written into the image."),
+    "text_overlay": ("Lettering", 0.0, 1.0, "How often words such as AP or portable are written into the image."),
     "blur": ("Blur in pixels", 0.0, 4.0, "Gaussian blur with a sigma of up to this."),
     "resolution": ("Lost resolution", 0.0, 0.9, "Shrunk by up to this share and enlarged again."),
     "jpeg_quality": ("Lowest JPEG quality", 10, 100, "Re-compressed with a quality from here to 100; 100 is off."),

@@ -7,7 +7,7 @@ import streamlit as st
 
 from cxr_core.classes import class_label
 from cxr_core.imaging.display import thumbnail
-from cxr_core.imaging.reader import UnreadablePicture
+from cxr_core.imaging.reader import UnreadableImage
 from ui.common.markdown import plain_name
 
 THUMBNAIL_PIXELS = 118
@@ -15,26 +15,26 @@ LARGE_PIXELS = 448
 
 
 @st.cache_data(max_entries=600, show_spinner=False)
-def picture_thumbnail(path, mtime_ns, side=224):
+def image_thumbnail(path, mtime_ns, side=224):
     """Return a thumbnail, uint8 (h, w, 3), or None if the file is gone or broken."""
     try:
         return thumbnail(Path(path).read_bytes(), side)
-    except (UnreadablePicture, OSError):
+    except (UnreadableImage, OSError):
         return None
 
 
-def show_pictures(paths, captions):
+def show_images(paths, captions):
     """Show thumbnails with captions, each with its own aspect; rows wrap with the screen's width."""
     with st.container(horizontal=True, gap="small"):
         for path, caption in zip(paths, captions, strict=True):
             with st.container(width=THUMBNAIL_PIXELS):
-                show_picture(path, caption)
+                show_image(path, caption)
 
 
-def show_picture(path, caption):
+def show_image(path, caption):
     """Show one thumbnail with its caption."""
     mtime = Path(path).stat().st_mtime_ns if Path(path).exists() else 0
-    image = picture_thumbnail(path, mtime)
+    image = image_thumbnail(path, mtime)
     if image is None:
         st.caption(f"{caption} (the file is gone)")
     else:
@@ -42,8 +42,8 @@ def show_picture(path, caption):
 
 
 def show_large(row):
-    """Show one picture at the width of its column, with its class, file and size; `row` is of a data set's table."""
-    image = picture_thumbnail(row["path"], row["mtime_ns"], LARGE_PIXELS)
+    """Show one image at the width of its column, with its class, file and size; `row` is of a data set's table."""
+    image = image_thumbnail(row["path"], row["mtime_ns"], LARGE_PIXELS)
     name = f"{plain_name(class_label(row['class_name']))}: {plain_name(row['file'])}"
     facts = f"{name}, {row['width']} × {row['height']} pixels"
     if image is None:

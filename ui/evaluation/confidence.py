@@ -54,17 +54,17 @@ def show_confidence(metrics, predictions, folder):
     curve = coverage_curve(right, views[-1][1])
     chosen = st.slider(
         "Not sure below a confidence of", 0.0, 1.0, float(card.abstain_below), 0.01,
-        help="Pictures with a lower highest probability get no answer.",
+        help="Images with a lower highest probability get no answer.",
     )  # fmt: skip
     answered = views[-1][1] >= chosen
     columns = st.columns(3)
-    plain_metric(columns[0], "Answered", f"{answered.mean():.1%}", help="Share of pictures that get an answer.")
+    plain_metric(columns[0], "Answered", f"{answered.mean():.1%}", help="Share of images that get an answer.")
     accuracy = f"{right[answered].mean():.1%}" if answered.any() else "–"
     plain_metric(columns[1], "Right, of those answered", accuracy, help="Accuracy of the answers alone.")
     for_98 = abstention_for_accuracy(right, views[-1][1], 0.98)
     plain_metric(
         columns[2], "98 % right from", "never" if for_98 is None else f"{for_98:.2f}",
-        help="The lowest confidence from which its answers on these pictures are 98 % right.",
+        help="The lowest confidence from which its answers on these images are 98 % right.",
     )  # fmt: skip
     show_figure(coverage_figure(curve, chosen))
     st.caption(CHOOSE_ON_VALIDATION)

@@ -1,4 +1,4 @@
-"""The error browser of the Evaluation page: click into a figure, see the pictures behind it; the weakest slices."""
+"""The error browser of the Evaluation page: click into a figure, see the images behind it; the weakest slices."""
 
 from pathlib import Path
 
@@ -9,20 +9,20 @@ from cxr_core.evaluation.calibration import bin_numbers, reliability_bins
 from cxr_core.evaluation.slices import SLICES, file_facts, slice_table, worst_slice
 from cxr_core.explain.overlay import overlay_map
 from cxr_core.imaging.display import shrink
-from cxr_core.imaging.reader import UnreadablePicture
+from cxr_core.imaging.reader import UnreadableImage
 from cxr_core.plots.evaluation import confusion_figure, reliability_figure, roc_figure
 from ui.common.components import download_table, one_page
 from ui.common.markdown import plain_name
 from ui.common.model_picker import open_classifier
 from ui.evaluation.predictions import show_predictions
 
-_PICTURES_A_PAGE = 12
+_IMAGES_A_PAGE = 12
 _OVERLAY_SIDE = 224
 
 
 def show_errors(metrics, predictions, curves, folder):
-    """Let the user click into a figure and show the pictures behind it; then the weakest slices."""
-    st.caption("Click a cell, a point of a curve or a bar: the pictures behind it appear below.")
+    """Let the user click into a figure and show the images behind it; then the weakest slices."""
+    st.caption("Click a cell, a point of a curve or a bar: the images behind it appear below.")
     figure_of = st.segmented_control(
         "Pick from", ["Confusion matrix", "ROC", "Reliability"], default="Confusion matrix",
         help="Which figure to click into.",
@@ -30,7 +30,7 @@ def show_errors(metrics, predictions, curves, folder):
     rows, sentence = _picked(figure_of or "Confusion matrix", metrics, predictions, curves)
     st.subheader(sentence)
     if len(rows):
-        page = one_page(rows.sort_values("confidence", ascending=False), _PICTURES_A_PAGE, f"errors_{sentence}")
+        page = one_page(rows.sort_values("confidence", ascending=False), _IMAGES_A_PAGE, f"errors_{sentence}")
         if "path" in rows and rows["path"].map(lambda p: Path(p).exists()).any():
             _show_with_maps(page, metrics["classes"], folder)
         else:
@@ -60,8 +60,8 @@ def _picked(figure_of, metrics, predictions, curves):
         if points:
             true, called = points[0]
             chosen = (predictions["true"] == true) & (predictions["predicted"] == called)
-            return predictions[chosen], f"{class_label(true)}, called {class_label(called)}: {chosen.sum()} pictures"
-    return wrong, f"All mistakes: {len(wrong)} of {len(predictions)} pictures"
+            return predictions[chosen], f"{class_label(true)}, called {class_label(called)}: {chosen.sum()} images"
+    return wrong, f"All mistakes: {len(wrong)} of {len(predictions)} images"
 
 
 def _clicked(figure, key):
@@ -72,7 +72,7 @@ def _clicked(figure, key):
 
 
 def _show_with_maps(rows, classes, folder):
-    """Show pictures with Grad-CAM of the answer, its probabilities and what the file tells."""
+    """Show images with Grad-CAM of the answer, its probabilities and what the file tells."""
     open_classifier(folder)
     facts = file_facts(rows)
     with st.container(horizontal=True, gap="small"):
@@ -89,33 +89,33 @@ def _show_with_maps(rows, classes, folder):
                 st.caption("  \n".join(f"{class_label(c)} {row[f'p_{c}']:.1%}" for c in classes))
                 size = f"{fact['width']:.0f} × {fact['height']:.0f} {fact['format']}, " if fact.get("format") else ""
                 st.caption(f"{size}{plain_name(row['file'], 46)}")
-    st.caption("Over each picture: where the classifier looked for the class it answered (Grad-CAM, jet: red is most).")
+    st.caption("Over each image: where the classifier looked for the class it answered (Grad-CAM, jet: red is most).")
 
 
 @st.cache_data(max_entries=300, show_spinner=False)
 def _overlay(folder, path, mtime_ns):
-    """Return a picture with the map of its answer, uint8 (h, w, 3) RGB, or None where the file is gone or broken."""
+    """Return an image with the map of its answer, uint8 (h, w, 3) RGB, or None where the file is gone or broken."""
     classifier = open_classifier(Path(folder))
     try:
-        prediction = classifier.predict_picture(Path(path).read_bytes())
-    except (UnreadablePicture, OSError):
+        prediction = classifier.predict_image(Path(path).read_bytes())
+    except (UnreadableImage, OSError):
         return None
     map_ = prediction.maps[prediction.classes.index(prediction.label)]
-    picture = shrink(prediction.picture, _OVERLAY_SIDE)
-    return overlay_map(picture, classifier.card.preprocessing.map_on_picture(map_, picture.shape))
+    image = shrink(prediction.image, _OVERLAY_SIDE)
+    return overlay_map(image, classifier.card.preprocessing.map_on_image(map_, image.shape))
 
 
 def _show_slices(predictions, accuracy):
     st.subheader("Slices", help="Accuracy by what the files tell: where it is weakest, and whether by chance.")
     table = _slices(predictions.drop(columns=[c for c in predictions if c.startswith("p_")]))
     if table.empty:
-        st.info("All pictures are alike in source, size and format: there is nothing to slice by.")
+        st.info("All images are alike in source, size and format: there is nothing to slice by.")
         return
     worst = worst_slice(table, accuracy)
     if worst:
         st.warning(worst, icon=":material/trending_down:")
     else:
-        st.success("No slice of at least 10 pictures is clearly weaker than the whole.", icon=":material/check:")
+        st.success("No slice of at least 10 images is clearly weaker than the whole.", icon=":material/check:")
     percent = st.column_config.NumberColumn(format="percent")
     st.dataframe(
         table.assign(by=table["by"].map(SLICES)).rename(columns={"low": "95 % from", "high": "95 % to"}),

@@ -14,7 +14,7 @@ from cxr_core.splits.leakage import leakage_sentence
 from ui.common.components import progress_bar
 from ui.common.dataset_picker import choose_dataset
 from ui.common.model_picker import open_classifier
-from ui.common.thumbnails import show_pictures
+from ui.common.thumbnails import show_images
 
 _SIDES = {"test": "Its test split", "validation": "Its validation split", "dataset": "Another data set"}
 _TITLES = {
@@ -72,12 +72,12 @@ def _scores_of(folder, side, predictions, classes):
 
 
 def show_predictions(predictions):
-    """Show a grid of pictures with prediction and truth; where the pictures are not at hand, a table."""
+    """Show a grid of images with prediction and truth; where the images are not at hand, a table."""
     captions = [_caption(row) for row in predictions.itertuples()]
     if "path" in predictions:
-        show_pictures(predictions["path"].tolist(), captions)
+        show_images(predictions["path"].tolist(), captions)
         return
-    st.caption("The pictures themselves are not part of this installation; these are their names and predictions.")
+    st.caption("The images themselves are not part of this installation; these are their names and predictions.")
     shown = predictions[["file", "true", "predicted", "confidence"]].assign(
         true=predictions["true"].map(class_label),
         predicted=predictions["predicted"].map(class_label),

@@ -23,7 +23,7 @@ from cxr_core.runs.run import Run, list_runs
 from ui.common.components import show_figure
 from ui.common.metrics import interval_text, plain_metric
 from ui.common.model_picker import model_folders
-from ui.common.repeated_runs import show_spread
+from ui.common.repeated_runs import show_repeated_runs
 from ui.evaluation.predictions import own_predictions, show_predictions
 
 
@@ -94,17 +94,17 @@ def _show_repeats(folder):
     if not runs:
         return
     st.subheader(
-        "Over folds and seeds", help="The same training with other test pictures, weights and order: how much is luck."
+        "Over folds and seeds", help="The same training with other test images, weights and order: how much is luck."
     )
-    show_spread(runs)
+    show_repeated_runs(runs)
 
 
 def _show_comparison(predictions, folder):
-    """Compare with another classifier on the pictures that both were asked, by paired bootstrap."""
+    """Compare with another classifier on the images that both were asked, by paired bootstrap."""
     others = {name: other for name, other in model_folders().items() if other != Path(folder)}
     if not others:
         return
-    st.subheader("Against another classifier", help="On the same pictures; patients are drawn again 2,000 times.")
+    st.subheader("Against another classifier", help="On the same images; patients are drawn again 2,000 times.")
     name = st.selectbox(
         "Compare with", list(others), index=None, placeholder="None", help="Its own predictions are used."
     )
@@ -117,10 +117,10 @@ def _show_comparison(predictions, folder):
         return
     verdict = "a clear difference" if difference.is_clear else "no clear difference"
     st.markdown(
-        f"On {shared} shared pictures this classifier is right in **{100 * difference.value:+.1f} points** more "
+        f"On {shared} shared images this classifier is right in **{100 * difference.value:+.1f} points** more "
         f"(95 %: {100 * difference.low:+.1f} to {100 * difference.high:+.1f}): {verdict}."
     )
-    st.caption("Pictures that the other classifier learned from are not among its predictions.")
+    st.caption("Images that the other classifier learned from are not among its predictions.")
 
 
 def _roc_bands(of_classes):

@@ -12,7 +12,7 @@ from ui.common.metrics import plain_metric
 from ui.common.permissions import show_refusal
 
 CHOOSE_ON_VALIDATION = (
-    "Choose on the validation split, then look at the test split: what is chosen on the very pictures that it is "
+    "Choose on the validation split, then look at the test split: what is chosen on the very images that it is "
     "measured on flatters itself."
 )
 
@@ -41,7 +41,7 @@ def show_threshold(metrics, predictions, curves, folder):
     third.button(
         "The threshold with 90 % specificity",
         on_click=_set_threshold, args=(key, threshold_for_specificity(is_class, scores, 0.9)),
-        help="The lowest threshold on these pictures at which 90 % of the others raise no alarm.",
+        help="The lowest threshold on these images at which 90 % of the others raise no alarm.",
     )  # fmt: skip
     threshold = st.slider(
         "Threshold", 0.0, 1.0, step=0.001, format="%.3f", key=key,

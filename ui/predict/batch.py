@@ -1,4 +1,4 @@
-"""Many pictures on the Predict page: what was given, a table of answers, and which of them to look at."""
+"""Many images on the Predict page: what was given, a table of answers, and which of them to look at."""
 
 import base64
 import io
@@ -11,7 +11,7 @@ import streamlit as st
 from cxr_core.classes import class_label
 from cxr_core.imaging.display import SCREEN_SIDE
 from cxr_core.imaging.zip_archive import RefusedArchive
-from cxr_core.inference.batch_prediction import MAX_FILES, answer_many, picture_thumbnail, write_overlays
+from cxr_core.inference.batch_prediction import MAX_FILES, image_thumbnail, predict_batch, write_overlays
 from cxr_core.inference.image_sources import bytes_sources, failing_source, path_sources
 from cxr_core.inference.prediction_rows import flat_row, rows_csv, sort_items
 from ui.common.components import offer_download, progress_bar
@@ -42,7 +42,7 @@ def ask_for_folder(place, *, disabled):
         directory = st.text_input(
             "Folder or ZIP on this computer",
             placeholder="/home/me/scans",
-            help="All pictures in it and below it are answered. Nothing is changed there.",
+            help="All images in it and below it are answered. Nothing is changed there.",
         ).strip()
         if st.button("Answer anew", disabled=not directory, help="Reads the files again, where they have changed."):
             st.session_state.pop("many", None)
@@ -50,7 +50,7 @@ def ask_for_folder(place, *, disabled):
 
 
 def answer_given(classifier, uploads, directory):
-    """Answer many pictures, once per visit, with a progress bar.
+    """Answer many images, once per visit, with a progress bar.
 
     Args:
         classifier: classifier.Classifier.
@@ -66,7 +66,7 @@ def answer_given(classifier, uploads, directory):
     if known is None or known["key"] != key:
         sources = _sources(uploads, directory)
         with progress_bar("Answering") as report:
-            items = answer_many(classifier, sources, keep=_keep_thumbnail, progress=report)
+            items = predict_batch(classifier, sources, keep=_keep_thumbnail, progress=report)
         known = st.session_state["many"] = {"key": key, "items": items}
     return known["items"]
 
@@ -90,7 +90,7 @@ def _sources(uploads, directory):
     sources = sources or path_sources(Path(directory).expanduser())
     if len(sources) > MAX_FILES:
         st.error(
-            f"These are {len(sources):,} pictures; this page answers at most {MAX_FILES:,} at once. "
+            f"These are {len(sources):,} images; this page answers at most {MAX_FILES:,} at once. "
             "`python -m cxr_core predict FOLDER --csv FILE` answers any number."
         )
         st.stop()
@@ -98,10 +98,10 @@ def _sources(uploads, directory):
 
 
 def _keep_thumbnail(_number, answer):
-    return picture_thumbnail(answer, _THUMBNAIL_SIDE)
+    return image_thumbnail(answer, _THUMBNAIL_SIDE)
 
 
-def show_many(items, classifier, layer, look):
+def show_batch(items, classifier, layer, look):
     """Show how many got which answer, the table, and its downloads.
 
     Args:
@@ -113,7 +113,7 @@ def show_many(items, classifier, layer, look):
     Returns:
         batch_prediction.Item whose row was clicked, or None.
     """
-    st.subheader(f"{len(items):,} pictures: {_counted(items)}")
+    st.subheader(f"{len(items):,} images: {_counted(items)}")
     chosen = _show_table(items, classifier.classes)
     with st.container(horizontal=True):
         offer_download(
@@ -162,7 +162,7 @@ def _show_table(items, classes):
         # Another order is another table: what was clicked in one is another row in the next.
         key=f"many_{order}",
         column_config={
-            "picture": st.column_config.ImageColumn("", width="small"),
+            "image": st.column_config.ImageColumn("", width="small"),
             "answer": st.column_config.TextColumn("Answer", width=90),
             "file": st.column_config.TextColumn("File", width=190),
             **percent,
@@ -182,13 +182,11 @@ def _show_table(items, classes):
 
 def _table_row(item, classes):
     flat = flat_row(item.row, classes)
-    picture = f"data:image/jpeg;base64,{base64.b64encode(item.kept).decode()}" if item.kept else None
+    image = f"data:image/jpeg;base64,{base64.b64encode(item.kept).decode()}" if item.kept else None
     answer = class_label(flat["label"]) if flat["label"] else _MARKS[flat["status"]]
     numbers = {name: flat[name] for name in (*(f"p_{c}" for c in classes), "margin")}
     return (
-        {"picture": picture, "answer": answer, "file": flat["file"]}
-        | numbers
-        | {"why": flat["error"] or flat["reasons"]}
+        {"image": image, "answer": answer, "file": flat["file"]} | numbers | {"why": flat["error"] or flat["reasons"]}
     )
 
 
@@ -200,7 +198,7 @@ def _offer_overlays(items, classifier, settings):
             "Make a ZIP of overlays",
             disabled=not answered,
             icon=":material/folder_zip:",
-            help=f"Where the classifier looked for its answer, for each of the {len(answered):,} pictures that have "
+            help=f"Where the classifier looked for its answer, for each of the {len(answered):,} images that have "
             f"one: Grad-CAM, JPEG, at most {SCREEN_SIDE:,} pixels. It takes about as long as the answers.",
         )
         if not pressed:
@@ -215,5 +213,5 @@ def _offer_overlays(items, classifier, settings):
         made[1],
         "overlays.zip",
         "application/zip",
-        help=f"{len(answered):,} pictures, {len(made[1]) / 1e6:.1f} MB.",
+        help=f"{len(answered):,} images, {len(made[1]) / 1e6:.1f} MB.",
     )

@@ -1,4 +1,4 @@
-"""Example pictures for the Predict page: drawings, since radiographs are not ours to give away."""
+"""Example images for the Predict page: drawings, since radiographs are not ours to give away."""
 
 import cv2
 import numpy as np
@@ -9,7 +9,7 @@ from cxr_core.data.phantoms import draw_phantom
 
 
 @st.cache_data(show_spinner=False)
-def example_pictures():
+def example_images():
     """Return a drawing per class: dict of name to PNG bytes."""
     return {
         f"Drawing of {label}": cv2.imencode(".png", draw_phantom(name, np.random.default_rng(7)))[1].tobytes()

@@ -1,4 +1,4 @@
-"""A picture to look at closely: zoom, pan, invert, window and level, all in the browser and at once."""
+"""An image to look at closely: zoom, pan, invert, window and level, all in the browser and at once."""
 
 import base64
 
@@ -17,11 +17,11 @@ _HTML = """
       <input type="range" name="level" min="0" max="100" value="50" aria-label="Level in %"></label>
     <label title="How much of the grey range is shown: less means more contrast.">Window <output></output>
       <input type="range" name="width" min="1" max="100" value="100" aria-label="Window in %"></label>
-    <label class="cxr-check" title="Swap black and white. The classifier saw the picture as it is.">
+    <label class="cxr-check" title="Swap black and white. The classifier saw the image as it is.">
       <input type="checkbox" name="invert"> Invert</label>
-    <button type="button" title="Back to the whole picture, as it is.">Reset</button>
+    <button type="button" title="Back to the whole image, as it is.">Reset</button>
   </div>
-  <div class="cxr-stage" tabindex="0" role="img" aria-label="The picture at its full size">
+  <div class="cxr-stage" tabindex="0" role="img" aria-label="The image at its full size">
     <img alt="" draggable="false">
   </div>
   <p></p>
@@ -57,7 +57,7 @@ function make(root) {
     const w = stage.clientWidth, h = stage.clientHeight
     x = Math.min(0, Math.max(w - w * k, x)); y = Math.min(0, Math.max(h - h * k, y))
     img.style.transform = `translate(${x}px, ${y}px) scale(${k})`
-    // Pixels of the picture are seen as such once they are larger than those of the screen.
+    // Pixels of the image are seen as such once they are larger than those of the screen.
     const shown = (w * k) / size.width
     img.style.imageRendering = shown > 2 ? "pixelated" : "auto"
     // A finger may scroll the page until there is something to move.
@@ -138,15 +138,15 @@ export default function ({ data, parentElement }) {
 _view = st.components.v2.component("cxr_lab.viewer", html=_HTML, css=_CSS, js=_JS, isolate_styles=False)
 
 
-def view_picture(picture, key):
-    """Show a picture at its full size, to zoom, pan, invert and window; nothing of that reruns the page.
+def view_image(image, key):
+    """Show an image at its full size, to zoom, pan, invert and window; nothing of that reruns the page.
 
     Args:
-        picture: uint8 or uint16, (H, W) or (H, W, 3) BGR, as `reader.decode_picture` gives.
+        image: uint8 or uint16, (H, W) or (H, W, 3) BGR, as `reader.decode_image` gives.
         key: str, unique in the app.
     """
-    shown = display_rgb(picture)
+    shown = display_rgb(image)
     # Grey needs one channel alone.
-    pixels = np.ascontiguousarray(shown[..., 0]) if picture.ndim == 2 else shown
+    pixels = np.ascontiguousarray(shown[..., 0]) if image.ndim == 2 else shown
     source = "data:image/png;base64," + base64.b64encode(png_bytes(pixels)).decode()
-    _view(key=key, data={"source": source, "width": picture.shape[1], "height": picture.shape[0]})
+    _view(key=key, data={"source": source, "width": image.shape[1], "height": image.shape[0]})

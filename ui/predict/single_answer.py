@@ -20,13 +20,13 @@ from cxr_core.plots.prediction import colour_bar_figure, probability_figure
 from cxr_core.reporting.scan_report import model_facts, scan_report
 from ui.common.components import offer_download, progress_bars, show_figure
 from ui.common.permissions import is_open_to_strangers
-from ui.common.thumbnails import show_pictures
+from ui.common.thumbnails import show_images
 
 _METHOD_HELP = """
 - **Grad-CAM** weighs the layer's channels by their mean gradient. At once.
 - **Grad-CAM++** weighs every position of a channel, too, so that several spots are not averaged away. At once; only for
   layers whose values are never below zero.
-- **Score-CAM** needs no gradient: it covers the picture by each channel in turn and asks the network again. Up
+- **Score-CAM** needs no gradient: it covers the image by each channel in turn and asks the network again. Up
   to a thousand passes, several seconds.
 """
 
@@ -43,7 +43,7 @@ def choose_maps(classifier):
         help="Whose activations make the map. out_relu is the last convolution; the article takes block_16_depthwise.",
     )
     alpha = st.sidebar.slider(
-        "Strength of the map", 0.0, 1.0, 0.4, 0.05, help="0 shows the picture alone, 1 the map alone."
+        "Strength of the map", 0.0, 1.0, 0.4, 0.05, help="0 shows the image alone, 1 the map alone."
     )
     colour_map = st.sidebar.segmented_control(
         "Colours", list(COLOUR_MAPS), default="jet", help="jet as in the article; inferno is perceptually even."
@@ -62,10 +62,10 @@ def answer_scan(classifier, data, layer, method):
 
     Returns:
         (answer, answer_again): selective_prediction.Answer, and a callable that returns it again. A download keeps the callable
-        until it is clicked, and with it the file's bytes, but no decoded picture.
+        until it is clicked, and with it the file's bytes, but no decoded image.
 
     Raises:
-        reader.UnreadablePicture: as `selective_prediction.answer_upload`.
+        reader.UnreadableImage: as `selective_prediction.answer_upload`.
     """
     answer = answer_upload(classifier, data, layer)
     maps = None if method == "Grad-CAM" else _further_maps(classifier, data, answer.prediction.image_u8, layer, method)
@@ -86,7 +86,7 @@ def _further_maps(classifier, data, image_u8, layer, method):
         known = {"key": key, "maps": None, "why_not": None}
         with progress_bars() as phase:
             # Only Score-CAM takes long enough to be waited for.
-            report = phase("Covering the picture, channel by channel") if method == "Score-CAM" else None
+            report = phase("Covering the image, channel by channel") if method == "Score-CAM" else None
             try:
                 known["maps"] = classifier.further_maps(image_u8, layer, method, progress=report)
             except MapUnavailable as error:
@@ -126,7 +126,7 @@ def show_verdict(answer, classifier, folder):
         if wanted and sentence:
             st.caption(sentence)
     if answer.verdict is None:
-        st.caption("This model has no gate: it answers whatever picture it is given, a chest radiograph or not.")
+        st.caption("This model has no gate: it answers whatever image it is given, a chest radiograph or not.")
     return wanted
 
 
@@ -138,7 +138,7 @@ def show_numbers(answer, classifier, look):
     columns = st.columns(len(prediction.classes))
     for column, class_name, map_ in zip(columns, prediction.classes, prediction.maps, strict=True):
         overlay = answer.overlay(classifier, class_name, **look)
-        said = "" if map_.any() else " (nothing in this picture speaks for it)"
+        said = "" if map_.any() else " (nothing in this image speaks for it)"
         column.image(shrink(overlay, SCREEN_SIDE), f"for {class_label(class_name)}{said}", width="stretch")
     show_figure(colour_bar_figure(look["colour_map"]))
 
@@ -160,7 +160,7 @@ def offer_downloads(name, data, answer_again, classifier, *, with_numbers, look)
                 lambda: _overlay_bytes(answer_again(), classifier, look),
                 "overlay.png",
                 "image/png",
-                help="Of the likeliest class, at the picture's own size.",
+                help="Of the likeliest class, at the image's own size.",
             )
         if with_numbers and is_dicom(data):
             offer_download(
@@ -170,7 +170,7 @@ def offer_downloads(name, data, answer_again, classifier, *, with_numbers, look)
                 "application/dicom",
                 icon=":material/radiology:",
                 help="A Secondary Capture with a new header: it belongs to no patient and no study. Letters in the "
-                "picture itself stay.",
+                "image itself stay.",
             )
         offer_download(
             "Download a report",
@@ -206,32 +206,32 @@ def _now():
 
 
 def show_neighbours(answer, classifier):
-    """Show the training pictures that are nearest by the network's features, or their classes where they are not here.
+    """Show the training images that are nearest by the network's features, or their classes where they are not here.
 
     They never come with a classifier, since their licences may forbid it; who trained it has them.
     """
     if not answer.neighbours:
         return
-    st.markdown("**Nearest among the training pictures**")
+    st.markdown("**Nearest among the training images**")
     words = [f"{class_label(n.class_name)} ({n.similarity:.2f})" for n in answer.neighbours]
-    scale = "1 is the same picture, 0 has nothing in common"
+    scale = "1 is the same image, 0 has nothing in common"
     kept = is_open_to_strangers()
     paths = [] if kept else _neighbour_paths(classifier, answer.neighbours, _training_roots(classifier))
     found = [(path, word) for path, word in zip(paths, words, strict=False) if path]
     if found:
-        show_pictures(*zip(*found, strict=True))
+        show_images(*zip(*found, strict=True))
         missing = len(words) - len(found)
         st.caption(f"With class and similarity: {scale}." + (f" {missing} more are no longer here." if missing else ""))
         return
     st.caption(
-        f"Nearest first, with their class and similarity: {', '.join(words)}. {scale}. The pictures themselves do not "
+        f"Nearest first, with their class and similarity: {', '.join(words)}. {scale}. The images themselves do not "
         "come with the classifier"
         + ("." if kept else "; they show here once you open its data set on the Dataset page.")
     )
 
 
 def _training_roots(classifier):
-    """Return where training pictures may lie: the run's own folders, and the data set that is open in this visit."""
+    """Return where training images may lie: the run's own folders, and the data set that is open in this visit."""
     opened = st.session_state.get("dataset")
     return (*classifier.card.training.get("roots", ()), *(opened.roots if opened else ()))
 

@@ -1,4 +1,4 @@
-"""The shortcut lab on a page: which data, its kept result, and a preview of what the lab does to a picture."""
+"""The shortcut lab on a page: which data, its kept result, and a preview of what the lab does to an image."""
 
 from pathlib import Path
 
@@ -7,24 +7,24 @@ import streamlit as st
 
 from cxr_core.classes import class_label
 from cxr_core.imaging.lung_segmentation import draw_outline
-from cxr_core.imaging.reader import UnreadablePicture, read_picture
-from cxr_core.robustness.held_out_images import lab_table
+from cxr_core.imaging.reader import UnreadableImage, read_image
+from cxr_core.robustness.held_out_images import held_out_table
 from cxr_core.robustness.image_variants import VARIANTS, preview
-from cxr_core.robustness.shortcut_results import keep_lab_result, load_lab_result
-from cxr_core.robustness.shortcut_test import MAX_IMAGES, examine_shortcuts, result_path
+from cxr_core.robustness.shortcut_results import keep_shortcut_result, load_shortcut_result
+from cxr_core.robustness.shortcut_test import MAX_IMAGES, result_path, run_shortcut_test
 from cxr_core.robustness.shortcut_verdict import LEVELS
 from cxr_core.runs.run import Run
 from cxr_core.system.files import read_json
 from ui.common.components import progress_bars
-from ui.common.curation import dataset_decisions
+from ui.common.curation import dataset_curation
 from ui.common.dataset_analysis import grouping
 from ui.common.dataset_picker import choose_dataset, demo_note
 from ui.common.markdown import plain_name
 from ui.common.permissions import may, show_refusal
 
 _SHOWN_AS = {"shortcut": st.error, "doubt": st.warning, "no sign": st.success, "unknown": st.info}
-_KEPT, _OWN = "Its own pictures", "Pictures of yours"
-# Pictures shown to the network, with one thing or another taken away.
+_KEPT, _OWN = "Its own images", "Images of yours"
+# Images shown to the network, with one thing or another taken away.
 _VIEWS_PER_MINUTE = 4_500
 _ICONS = {
     "shortcut": ":material/gpp_bad:", "doubt": ":material/gpp_maybe:", "no sign": ":material/verified_user:",
@@ -32,39 +32,39 @@ _ICONS = {
 }  # fmt: skip
 
 
-def choose_lab_result(classifier, folder):
-    """Return the lab's result that the classifier brings, or that of pictures of the user's, which may have to be made.
+def choose_shortcut_result(classifier, folder):
+    """Return the lab's result that the classifier brings, or that of images of the user's, which may have to be made.
 
     Returns:
-        dict, as `shortcut_test.examine_shortcuts` gives it. The page stops where there is none yet.
+        dict, as `shortcut_test.run_shortcut_test` gives it. The page stops where there is none yet.
     """
-    kept = load_lab_result(folder)
+    kept = load_shortcut_result(folder)
     if kept:
         chosen = st.segmented_control(
             "Measured on", [_KEPT, _OWN], default=_KEPT, key=f"measured_{folder.name}",
-            help="What was found when the classifier was made, or anew on pictures of yours.",
+            help="What was found when the classifier was made, or anew on images of yours.",
         )  # fmt: skip
         if chosen != _OWN:
-            st.caption("The pictures themselves may not be here; what was found on them is.")
+            st.caption("The images themselves may not be here; what was found on them is.")
             return kept
     external = ask_external()
-    table, groups, sides = choose_lab_pictures(folder)
-    with st.expander("What the lab does to a picture", icon=":material/visibility:"):
+    table, groups, sides = choose_test_images(folder)
+    with st.expander("What the lab does to an image", icon=":material/visibility:"):
         show_preview(classifier, table)
-    return lab_result(classifier, table, groups, sides, external)
+    return shortcut_result(classifier, table, groups, sides, external)
 
 
-def choose_lab_pictures(folder):
+def choose_test_images(folder):
     """Let the user choose a data set and say what is tested; the page stops where that is impossible.
 
     Returns:
-        (table, groups, sides), as `held_out_images.lab_table` gives them.
+        (table, groups, sides), as `held_out_images.held_out_table` gives them.
     """
     dataset = choose_dataset()
     demo_note(dataset)
-    _, table, groups = grouping(dataset).taking_part(dataset_decisions(dataset))
+    _, table, groups = grouping(dataset).taking_part(dataset_curation(dataset))
     try:
-        table, groups, sides, note = lab_table(table, groups, Run(Path(folder)))
+        table, groups, sides, note = held_out_table(table, groups, Run(Path(folder)))
     except ValueError as error:
         st.error(f"{error} Choose another data set or classifier at the left.")
         st.stop()
@@ -90,7 +90,7 @@ def ask_external():
     return folders
 
 
-def lab_result(classifier, table, groups, sides, external):
+def shortcut_result(classifier, table, groups, sides, external):
     """Return the lab's kept result, or offer to make it; the page stops until there is one."""
     path = result_path(classifier, table, groups, sides, external=external)
     if path.exists():
@@ -99,7 +99,7 @@ def lab_result(classifier, table, groups, sides, external):
     with place.container():
         minutes = 1 + round(min(MAX_IMAGES, len(table)) * len(VARIANTS) / _VIEWS_PER_MINUTE)
         st.info(
-            "The lab asks the classifier again with parts of each picture taken away, and trains a small head anew on "
+            "The lab asks the classifier again with parts of each image taken away, and trains a small head anew on "
             f"each such set: some {minutes} minutes on two cores, once. The result is kept.",
             icon=":material/science:",
         )
@@ -110,11 +110,11 @@ def lab_result(classifier, table, groups, sides, external):
     place.empty()
     try:
         with progress_bars() as phase:
-            result = examine_shortcuts(classifier, table, groups, sides, external=external, phase=phase)
+            result = run_shortcut_test(classifier, table, groups, sides, external=external, phase=phase)
     except (ValueError, OSError) as error:
         st.error(f"{error} Choose another data set or classifier at the left.")
         st.stop()
-    keep_lab_result(classifier.path.parent, result)
+    keep_shortcut_result(classifier.path.parent, result)
     return result
 
 
@@ -126,17 +126,17 @@ def show_verdict(verdict):
 
 
 def show_preview(classifier, table):
-    """Show one picture with its lungs outlined, and every variant of it."""
+    """Show one image with its lungs outlined, and every variant of it."""
     left, right = st.columns([1, 2])
     names = list(dict.fromkeys(table["class_name"]))
-    class_name = left.selectbox("Class", names, format_func=class_label, help="Which class the picture is from.")
+    class_name = left.selectbox("Class", names, format_func=class_label, help="Which class the image is from.")
     rows = table[table["class_name"] == class_name]
-    file = right.selectbox("Picture", rows["file"], help="Type to search.")
+    file = right.selectbox("Image", rows["file"], help="Type to search.")
     path = rows.loc[rows["file"] == file, "path"].iloc[0]
     try:
-        image_u8 = classifier.card.preprocessing.image_u8(read_picture(path))
-    except (UnreadablePicture, OSError) as error:
-        st.error(f"{plain_name(file)}: {error} Choose another picture.")
+        image_u8 = classifier.card.preprocessing.image_u8(read_image(path))
+    except (UnreadableImage, OSError) as error:
+        st.error(f"{plain_name(file)}: {error} Choose another image.")
         return
     region, variants = preview(image_u8)
     if not region.found:
@@ -144,6 +144,6 @@ def show_preview(classifier, table):
     shown = {"lungs": ("Where the lungs are", draw_outline(image_u8, region))}
     shown |= {name: (VARIANTS[name].title, np.repeat(v[..., None], 3, -1)) for name, v in variants.items()}
     with st.container(horizontal=True, gap="small"):
-        for title, picture in shown.values():
+        for title, image in shown.values():
             with st.container(width=190):
-                st.image(picture, caption=title, width="stretch")
+                st.image(image, caption=title, width="stretch")

@@ -122,8 +122,8 @@ def _ask_further(start, key):
         "Plateau patience", 1, 100, start.plateau_patience, key=f"{key}_patience", disabled=schedule != "plateau",
         help="Epochs without a lower validation loss before the learning rate falls.",
     )  # fmt: skip
-    stop_after = columns[2].number_input(
-        "Stop early after", 0, 500, start.stop_after or 0, key=f"{key}_early",
+    early_stopping_patience = columns[2].number_input(
+        "Stop early after", 0, 500, start.early_stopping_patience or 0, key=f"{key}_early",
         help="Epochs without a lower validation loss; 0 never stops early. Saves time, and may miss a late gain.",
     )  # fmt: skip
     smoothing = columns[3].slider(
@@ -143,7 +143,7 @@ def _ask_further(start, key):
     return {
         "schedule": schedule,
         "plateau_patience": int(patience),
-        "stop_after": int(stop_after) or None,
+        "early_stopping_patience": int(early_stopping_patience) or None,
         "label_smoothing": float(smoothing),
         "mixup": float(mixup),
         "class_weights": weights,
@@ -166,7 +166,7 @@ def _ask_backbone(start, key):
         return start
     partly = start.train_from not in ("all", "head")
     train_from = BACKBONES[backbone].later_half if partly else start.train_from
-    return replace(start, backbone=backbone, start="imagenet", train_from=train_from, copies=0)
+    return replace(start, backbone=backbone, start="imagenet", train_from=train_from, cached_augmentations=0)
 
 
 def _ask_start(config, chosen, key):

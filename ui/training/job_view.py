@@ -11,7 +11,7 @@ from cxr_core.jobs.results import job_progress, job_results, members_table
 from cxr_core.recipes.hyperparameter_search import TUNABLE, tunable
 from ui.common.components import download_table, duration
 from ui.common.permissions import show_refusal
-from ui.common.repeated_runs import show_spread
+from ui.common.repeated_runs import show_repeated_runs
 from ui.training.run_monitor import MARKS
 
 _ONCE = "Once"
@@ -180,6 +180,6 @@ def _show_results(job, plan):
         return
     tested = [member.run for member in job.members() if member.state == "finished" and member.run.metrics()]
     if len(tested) >= LEAST_RUNS:
-        show_spread(tested)
+        show_repeated_runs(tested)
     else:
         st.info("Mean and spread appear here once two of its trainings are finished.")

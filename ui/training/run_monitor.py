@@ -6,7 +6,7 @@ from cxr_core.classes import class_label
 from cxr_core.explain.overlay import overlay_map
 from cxr_core.plots.evaluation import confusion_figure
 from cxr_core.plots.prediction import colour_bar_figure
-from cxr_core.runs.epoch_snapshots import load_watched, load_watched_epoch
+from cxr_core.runs.epoch_snapshots import load_snapshot, load_snapshots
 from cxr_core.runs.labels import display_name
 from cxr_core.runs.lifecycle import pause_run, resume_run, stop_run
 from cxr_core.runs.work_folder import ACTIVE
@@ -29,9 +29,9 @@ MARKS = {
 def choose_run(runs):
     """Let the user choose which run to watch; a run just started is chosen."""
     names = [run.name for run in runs]
-    watched = st.session_state.pop("watched_run", None)
-    if watched in names:
-        st.session_state["run_choice"] = watched
+    snapshots = st.session_state.pop("watched_run", None)
+    if snapshots in names:
+        st.session_state["run_choice"] = snapshots
     by_name = dict(zip(names, runs, strict=True))
     name = st.selectbox(
         "Run",
@@ -43,7 +43,7 @@ def choose_run(runs):
     return by_name[name]
 
 
-def watch_run(run, *, others_active=False, resume=resume_run):
+def monitor_run(run, *, others_active=False, resume=resume_run):
     """Show a run's state, curves, validation images and log; while it waits or is active they refresh every second.
 
     Args:
@@ -66,7 +66,7 @@ def watch_run(run, *, others_active=False, resume=resume_run):
             show_history(epochs, batches)
         elif status.is_active:
             st.info("The curves appear with the first batches.")
-        _show_watched(run)
+        _show_snapshots(run)
         wanted = st.toggle("Show the log", key="show_log", help="What the training process prints.")
         if wanted or status.state == "failed":
             st.code(run.log_tail() or "The log is empty.", language=None)
@@ -167,44 +167,44 @@ def _try(action, run):
         st.rerun()
 
 
-def _show_watched(run):
+def _show_snapshots(run):
     """Show the validation images as the network sees them after an epoch, and the confusion matrix."""
-    watched = load_watched(run)
-    if watched is None:
+    snapshots = load_snapshots(run)
+    if snapshots is None:
         return
     st.subheader(
         "After each epoch",
         help="All validation images by true and predicted class, and six of them with their Grad-CAM: the same six "
         "in every epoch.",
     )
-    epoch = watched.epochs[-1]
-    if len(watched.epochs) > 1 and not st.toggle(
+    epoch = snapshots.epochs[-1]
+    if len(snapshots.epochs) > 1 and not st.toggle(
         "Newest epoch", True, key="newest_epoch", help="Switch off to go back through the epochs."
     ):
-        epoch = st.select_slider("Epoch", watched.epochs, epoch, help="Go through the epochs.", key="watched_epoch")
+        epoch = st.select_slider("Epoch", snapshots.epochs, epoch, help="Go through the epochs.", key="watched_epoch")
     try:
-        seen = load_watched_epoch(run, epoch)
+        seen = load_snapshot(run, epoch)
     except (FileNotFoundError, ValueError) as error:
         st.warning(str(error))
         return
     left, right = st.columns([2, 3])
     with left:
-        counts = {"classes": watched.classes, "confusion_matrix": seen.confusion.tolist()}
+        counts = {"classes": snapshots.classes, "confusion_matrix": seen.confusion.tolist()}
         show_figure(confusion_figure(counts), key="watched_confusion")
     with right:
         st.markdown(f"**Where the network looked after epoch {epoch}**")
         with st.container(horizontal=True, gap="small"):
             for image, map_, probabilities, true in zip(
-                watched.images_u8, seen.maps, seen.probabilities, watched.true, strict=True
+                snapshots.images_u8, seen.maps, seen.probabilities, snapshots.true, strict=True
             ):
-                _show_watched_image(run, image, map_, probabilities, true, watched.classes)
+                _show_snapshot_image(run, image, map_, probabilities, true, snapshots.classes)
         show_figure(colour_bar_figure("jet"), key="watched_colours")
 
 
-def _show_watched_image(run, image, map_, probabilities, true, classes):
+def _show_snapshot_image(run, image, map_, probabilities, true, classes):
     said = classes[int(probabilities.argmax())]
     mark = "right" if said == true else "wrong"
     caption = f"{mark}: {class_label(said)} {probabilities.max():.0%}, is {class_label(true)}"
-    laid = run.config().preprocessing.map_on_picture(map_, image.shape)
+    laid = run.config().preprocessing.map_on_image(map_, image.shape)
     with st.container(width=THUMBNAIL_PIXELS):
         st.image(overlay_map(image, laid), caption=caption, width=THUMBNAIL_PIXELS)

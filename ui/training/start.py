@@ -11,18 +11,18 @@ from ui.training.job_view import ask_plan
 from ui.training.queue_view import queue_note
 
 
-def offer_start(config, decisions, active):
+def offer_start(config, curation, active):
     """Offer to start a training, or a job of several.
 
     Args:
         config: training_config.TrainingConfig, or None where the form is not right yet.
-        decisions: curation.Decisions about the data.
+        decisions: curation.Curation about the data.
         active: the run.Run or job.Job that is active, or None.
     """
     if show_refusal("training"):
         return
     if is_open_to_strangers():
-        _offer_queue(config, decisions)
+        _offer_queue(config, curation)
         return
     plan = ask_plan(config)
     if active:
@@ -37,13 +37,13 @@ def offer_start(config, decisions, active):
     ):
         return
     if plan is not None:
-        st.session_state["watched_job"] = start_job(plan, decisions=decisions).name
+        st.session_state["watched_job"] = start_job(plan, curation=curation).name
     else:
-        st.session_state["watched_run"] = start_run(config, decisions=decisions).name
+        st.session_state["watched_run"] = start_run(config, curation=curation).name
     st.rerun()
 
 
-def _offer_queue(config, decisions):
+def _offer_queue(config, curation):
     queue_note()
     problem = _memory_problem(config)
     if problem:
@@ -56,7 +56,7 @@ def _offer_queue(config, decisions):
         icon=":material/schedule:",
     ):
         try:
-            st.session_state["watched_run"] = queue_training(config, decisions=decisions).name
+            st.session_state["watched_run"] = queue_training(config, curation=curation).name
         except ValueError as error:
             st.error(str(error))
         else:

@@ -12,7 +12,7 @@ from PIL import Image
 from cxr_core.audit.data_audit import audit_report, audit_summary, flag_dataset
 from cxr_core.audit.quality_flags import FLAGS
 from cxr_core.data.dataset import scan_dataset
-from cxr_core.splits.curation import Decisions, exclude, mark_distinct
+from cxr_core.splits.curation import Curation, exclude, mark_distinct
 from cxr_core.splits.split import SPLIT_KINDS
 
 pytestmark = pytest.mark.filterwarnings("ignore:The least populated class:UserWarning")
@@ -21,7 +21,7 @@ COPIES = [("normal/n0.png", "normal/n0-small.png"), ("normal/n1.png", "virus/n1-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """40 textures in two classes, five patients of four; two copies, a black, a colour and an unreadable picture."""
+    """40 textures in two classes, five patients of four; two copies, a black, a colour and an unreadable image."""
     root = tmp_path_factory.mktemp("textures")
     for name in ("normal", "virus"):
         (root / name).mkdir()
@@ -33,7 +33,7 @@ def folder(tmp_path_factory):
     Image.new("L", (300, 300), 3).save(root / "normal" / "black.png")
     red = cv2.merge([draw_texture(50) // 3, draw_texture(50) // 3, draw_texture(50)])
     cv2.imwrite(str(root / "virus" / "red.png"), red)
-    (root / "virus" / "broken.png").write_text("no picture")
+    (root / "virus" / "broken.png").write_text("no image")
     return root
 
 
@@ -44,7 +44,7 @@ def dataset(folder):
 
 @pytest.fixture(scope="module")
 def report(dataset):
-    return audit_report(dataset, Decisions(), phase=silent)
+    return audit_report(dataset, Curation(), phase=silent)
 
 
 def rows_of(dataset, *files):
@@ -62,7 +62,7 @@ def test_it_has_the_keys_it_promises(report):
     assert set(report["giveaway"]) >= {"accuracy", "chance", "top"}
 
 
-def test_pictures_are_counted_per_class(report):
+def test_images_are_counted_per_class(report):
     assert report["images"] == 44
     assert {name: values["images"] for name, values in report["classes"].items()} == {"normal": 22, "virus": 22}
 
@@ -80,7 +80,7 @@ def test_every_path_is_relative_to_the_folder_and_leads_to_a_file(report, folder
     assert str(folder) not in json.dumps(report)
 
 
-def test_a_black_and_a_red_picture_are_flagged_and_a_texture_is_not(report):
+def test_a_black_and_a_red_image_are_flagged_and_a_texture_is_not(report):
     assert "normal/black.png" in report["flags"]["too_dark"]
     assert report["flags"]["colour"] == ["virus/red.png"]
     assert "normal/n5.png" not in report["flags"]["too_dark"]
@@ -95,19 +95,19 @@ def test_the_grouped_split_shares_nothing_and_the_others_say_how_much(report):
 
 
 def test_what_gives_the_class_away_is_a_share_beside_chance(report):
-    giveaway = report["giveaway"]
-    assert giveaway["chance"] == 0.5
-    assert 0 <= giveaway["accuracy"] <= 1
-    assert giveaway["top"][0]["accuracy"] == max(fact["accuracy"] for fact in giveaway["top"])
+    correlations = report["giveaway"]
+    assert correlations["chance"] == 0.5
+    assert 0 <= correlations["accuracy"] <= 1
+    assert correlations["top"][0]["accuracy"] == max(fact["accuracy"] for fact in correlations["top"])
 
 
 def test_the_same_data_give_the_same_report(report, dataset):
-    assert audit_report(dataset, Decisions(), phase=silent) == report
+    assert audit_report(dataset, Curation(), phase=silent) == report
 
 
-def test_excluded_pictures_are_listed_and_take_no_part_in_splits(report, dataset):
+def test_excluded_images_are_listed_and_take_no_part_in_splits(report, dataset):
     out = [f"virus/person{i // 4}_virus_{i}.png" for i in range(4, 20)]
-    audited = audit_report(dataset, exclude(Decisions(), rows_of(dataset, *out), "by hand"), phase=silent)
+    audited = audit_report(dataset, exclude(Curation(), rows_of(dataset, *out), "by hand"), phase=silent)
     assert sorted(audited["excluded"]) == sorted(out)
     assert audited["images"] == report["images"]
     assert audited["leakage"]["article"]["test_images"] == np.ceil(0.2 * (44 - 16))
@@ -115,30 +115,30 @@ def test_excluded_pictures_are_listed_and_take_no_part_in_splits(report, dataset
 
 
 def test_a_group_marked_as_distinct_is_no_duplicate_group(dataset):
-    decisions = mark_distinct(Decisions(), rows_of(dataset, *COPIES[0]))
-    (group,) = audit_report(dataset, decisions, phase=silent)["duplicate_groups"]
+    curation = mark_distinct(Curation(), rows_of(dataset, *COPIES[0]))
+    (group,) = audit_report(dataset, curation, phase=silent)["duplicate_groups"]
     assert sorted(group) == sorted(COPIES[1])
 
 
-def test_leaving_all_pictures_of_one_class_out_still_gives_a_report(dataset):
+def test_leaving_all_images_of_one_class_out_still_gives_a_report(dataset):
     virus = dataset.table[dataset.table["class_name"] == "virus"]
-    audited = audit_report(dataset, exclude(Decisions(), virus, "by hand"), phase=silent)
+    audited = audit_report(dataset, exclude(Curation(), virus, "by hand"), phase=silent)
     assert audited["giveaway"]["accuracy"] is None
     assert "at least two classes" in audited["leakage"]["grouped"]["note"]
     assert audit_summary(audited)
 
 
 def test_leaving_everything_out_still_gives_a_report(dataset):
-    audited = audit_report(dataset, exclude(Decisions(), dataset.table, "by hand"), phase=silent)
+    audited = audit_report(dataset, exclude(Curation(), dataset.table, "by hand"), phase=silent)
     assert len(audited["excluded"]) == 44
     assert audit_summary(audited)
 
 
 def test_the_summary_says_the_counts_in_words(report):
     summary = audit_summary(report)
-    assert "Duplicates: 4 pictures in 2 groups." in summary
-    assert "Left out: 0 pictures." in summary
-    assert "Colour in the picture: 1" in summary
+    assert "Duplicates: 4 images in 2 groups." in summary
+    assert "Left out: 0 images." in summary
+    assert "Colour in the image: 1" in summary
     assert "Unreadable: virus/broken.png: " in summary
     assert "Split grouped: would test" in summary
 
@@ -151,6 +151,6 @@ def test_flags_stand_beside_the_table_they_were_made_from(dataset, report):
     assert listed == {name: sorted(rows["file"]) for name, rows in flags.groupby("flag")}
 
 
-def test_no_two_groups_of_duplicates_share_a_picture(report):
+def test_no_two_groups_of_duplicates_share_an_image(report):
     for one, other in combinations(report["duplicate_groups"], 2):
         assert not set(one) & set(other)

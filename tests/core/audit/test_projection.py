@@ -6,7 +6,7 @@ from sklearn.decomposition import PCA
 from sklearn.metrics import silhouette_score
 from sklearn.neighbors import NearestNeighbors
 
-from cxr_core.audit.projection import embed_features
+from cxr_core.audit.projection import project_embeddings
 
 
 def clusters(n=90, features=60, seed=0):
@@ -18,26 +18,26 @@ def clusters(n=90, features=60, seed=0):
 
 def test_heaps_in_feature_space_are_heaps_on_the_map():
     values, labels = clusters()
-    _, xy = embed_features(values)
+    _, xy = project_embeddings(values)
     assert silhouette_score(xy, labels) > 0.7
 
 
 def test_a_copy_lies_beside_its_original():
     values, _ = clusters()
     values[50] = values[20]
-    _, xy = embed_features(values)
+    _, xy = project_embeddings(values)
     nearest = NearestNeighbors(n_neighbors=2).fit(xy).kneighbors(xy[[20]])[1][0]
     assert 50 in nearest
 
 
 def test_the_same_seed_gives_the_same_map():
     values, _ = clusters()
-    np.testing.assert_array_equal(embed_features(values, seed=2)[1], embed_features(values, seed=2)[1])
+    np.testing.assert_array_equal(project_embeddings(values, seed=2)[1], project_embeddings(values, seed=2)[1])
 
 
 def test_all_rows_are_kept_in_order_where_they_are_few():
     values, _ = clusters()
-    rows, xy = embed_features(values)
+    rows, xy = project_embeddings(values)
     np.testing.assert_array_equal(rows, np.arange(90))
     assert (xy.shape, xy.dtype) == ((90, 2), np.float32)
 
@@ -45,19 +45,19 @@ def test_all_rows_are_kept_in_order_where_they_are_few():
 def test_more_rows_than_the_limit_are_sampled_by_class():
     values, labels = clusters()
     names = np.where(labels == 0, "normal", "covid")
-    rows, xy = embed_features(values, class_names=names, limit=30)
+    rows, xy = project_embeddings(values, class_names=names, limit=30)
     assert (names[rows] == "normal").sum() == 10
     assert len(rows) == len(xy) == 30
 
 
 def test_without_class_names_any_rows_are_drawn():
-    rows, _ = embed_features(clusters()[0], limit=30)
+    rows, _ = project_embeddings(clusters()[0], limit=30)
     assert len(set(rows.tolist())) == 30
 
 
 @pytest.mark.parametrize("n", range(12))
 def test_any_small_number_of_rows_gives_a_finite_map(n):
-    rows, xy = embed_features(clusters(n)[0] if n else np.zeros((0, 60), np.float16))
+    rows, xy = project_embeddings(clusters(n)[0] if n else np.zeros((0, 60), np.float16))
     assert xy.shape == (n, 2)
     assert len(rows) == n
     assert np.isfinite(xy).all()
@@ -66,29 +66,29 @@ def test_any_small_number_of_rows_gives_a_finite_map(n):
 def test_four_rows_are_laid_out_by_their_principal_components():
     values = clusters(4)[0].astype(np.float32)
     expected = PCA(2).fit_transform(values)
-    np.testing.assert_allclose(np.abs(embed_features(values)[1]), np.abs(expected), rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(np.abs(project_embeddings(values)[1]), np.abs(expected), rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("n", [2, 4, 40])
 def test_rows_that_are_all_equal_lie_in_one_place(n):
-    np.testing.assert_array_equal(embed_features(np.full((n, 8), 0.3, np.float16))[1], np.zeros((n, 2)))
+    np.testing.assert_array_equal(project_embeddings(np.full((n, 8), 0.3, np.float16))[1], np.zeros((n, 2)))
 
 
 def test_many_equal_rows_among_others_give_a_finite_map():
     values, _ = clusters(40)
     values[5:] = values[5]
-    assert np.isfinite(embed_features(values)[1]).all()
+    assert np.isfinite(project_embeddings(values)[1]).all()
 
 
 @pytest.mark.parametrize("n", [3, 30])
 def test_a_single_feature_is_enough(n):
-    assert np.isfinite(embed_features(np.arange(n, dtype=np.float32)[:, None])[1]).all()
+    assert np.isfinite(project_embeddings(np.arange(n, dtype=np.float32)[:, None])[1]).all()
 
 
 def test_a_saved_map_is_opened_and_not_made_again(tmp_path):
     values, _ = clusters()
-    first = embed_features(values, cache_path=tmp_path / "maps" / "map.npz")
-    again = embed_features(np.zeros_like(values), cache_path=tmp_path / "maps" / "map.npz")
+    first = project_embeddings(values, cache_path=tmp_path / "maps" / "map.npz")
+    again = project_embeddings(np.zeros_like(values), cache_path=tmp_path / "maps" / "map.npz")
     for a, b in zip(first, again, strict=True):
         np.testing.assert_array_equal(a, b)
 
@@ -96,10 +96,10 @@ def test_a_saved_map_is_opened_and_not_made_again(tmp_path):
 def test_the_values_are_left_as_they_were():
     values, _ = clusters()
     before = values.copy()
-    embed_features(values)
+    project_embeddings(values)
     np.testing.assert_array_equal(values, before)
 
 
 def test_class_names_of_another_length_are_refused():
     with pytest.raises(ValueError, match="3 for 90"):
-        embed_features(clusters()[0], class_names=["normal"] * 3)
+        project_embeddings(clusters()[0], class_names=["normal"] * 3)

@@ -1,4 +1,4 @@
-"""For each rule a picture that it must catch and a near miss that it must not."""
+"""For each rule an image that it must catch and a near miss that it must not."""
 
 import dataclasses
 
@@ -11,14 +11,14 @@ from cxr_core.audit.quality_flags import (
     FLAGS,
     Flag,
     chest_distance,
-    flag_pictures,
+    flag_images,
     flag_values,
     gallery_of_flag,
     other_disease,
     says_lateral,
 )
 from cxr_core.data.phantoms import draw_phantom
-from cxr_core.imaging.image_properties import measure_picture
+from cxr_core.imaging.image_properties import measure_image
 
 
 def draw_chest(seed=1):
@@ -29,64 +29,63 @@ def draw_chest(seed=1):
     return np.clip(chest + detail, 0, 255).astype(np.uint8)
 
 
-def with_greys(picture, mean, spread):
-    """The same picture with another mean and standard deviation of its grey values, in [0, 1]."""
-    standard = (picture - picture.mean()) / picture.std()
+def with_greys(image, mean, spread):
+    """The same image with another mean and standard deviation of its grey values, in [0, 1]."""
+    standard = (image - image.mean()) / image.std()
     return np.clip(255 * (mean + spread * standard), 0, 255).astype(np.uint8)
 
 
-def framed(picture, share, grey):
-    """The picture shrunk so that a frame takes `share` of the area."""
-    side = round(len(picture) * np.sqrt(1 - share))
-    canvas = np.full_like(picture, grey)
-    start = (len(picture) - side) // 2
-    canvas[start : start + side, start : start + side] = cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA)
+def framed(image, share, grey):
+    """The image shrunk so that a frame takes `share` of the area."""
+    side = round(len(image) * np.sqrt(1 - share))
+    canvas = np.full_like(image, grey)
+    start = (len(image) - side) // 2
+    canvas[start : start + side, start : start + side] = cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)
     return canvas
 
 
-def lettered(picture, letters, where):
-    picture = picture.copy()
-    cv2.putText(picture, letters, where, cv2.FONT_HERSHEY_SIMPLEX, 0.8, 255, 2, cv2.LINE_AA)
-    return picture
+def lettered(image, letters, where):
+    image = image.copy()
+    cv2.putText(image, letters, where, cv2.FONT_HERSHEY_SIMPLEX, 0.8, 255, 2, cv2.LINE_AA)
+    return image
 
 
-def with_arrow(picture, where, grey):
-    picture = picture.copy()
+def with_arrow(image, where, grey):
+    image = image.copy()
     tip = np.array([[0, 0], [-24, -12], [-24, 12]]) + where
-    cv2.fillPoly(picture, [tip], grey, cv2.LINE_AA)
-    return picture
+    cv2.fillPoly(image, [tip], grey, cv2.LINE_AA)
+    return image
 
 
 def from_the_side():
     """One body with one dark lung in its middle and no spine between two lungs."""
     y, x = np.mgrid[0:512, 0:512] / 512
-    picture = 20 + 170 * (np.hypot((x - 0.5) / 0.3, (y - 0.55) / 0.6) < 1)
-    return cv2.GaussianBlur(picture - 100.0 * (np.hypot((x - 0.5) / 0.2, (y - 0.5) / 0.3) < 1), (0, 0), 9).astype(
+    image = 20 + 170 * (np.hypot((x - 0.5) / 0.3, (y - 0.55) / 0.6) < 1)
+    return cv2.GaussianBlur(image - 100.0 * (np.hypot((x - 0.5) / 0.2, (y - 0.5) / 0.3) < 1), (0, 0), 9).astype(
         np.uint8
     )
 
 
-def tinted(picture, shift):
-    return cv2.merge([picture, picture, cv2.subtract(picture, shift)])
+def tinted(image, shift):
+    return cv2.merge([image, image, cv2.subtract(image, shift)])
 
 
-def as_colour_jpeg(picture):
-    """The grey picture as a scanner's colour JPEG: faint colour noise, strongly compressed."""
-    noise = np.random.default_rng(0).normal(0, 3, (*picture.shape, 3))
-    colour = np.clip(picture[..., None] + noise, 0, 255).astype(np.uint8)
+def as_colour_jpeg(image):
+    """The grey image as a scanner's colour JPEG: faint colour noise, strongly compressed."""
+    noise = np.random.default_rng(0).normal(0, 3, (*image.shape, 3))
+    colour = np.clip(image[..., None] + noise, 0, 255).astype(np.uint8)
     return cv2.imdecode(cv2.imencode(".jpg", colour, [cv2.IMWRITE_JPEG_QUALITY, 40])[1], cv2.IMREAD_COLOR)
 
 
-def flags_of(*pictures, files=None, class_name="covid", **options):
-    """Flags of pictures in memory, as a set per picture."""
+def flags_of(*images, files=None, class_name="covid", **options):
+    """Flags of images in memory, as a set per image."""
     rows = [
-        measure_picture(p) | {"aspect": p.shape[1] / p.shape[0], "bytes_per_pixel": 1.0, "error": None}
-        for p in pictures
+        measure_image(p) | {"aspect": p.shape[1] / p.shape[0], "bytes_per_pixel": 1.0, "error": None} for p in images
     ]
-    files = files or [f"{class_name}/{i}.png" for i in range(len(pictures))]
+    files = files or [f"{class_name}/{i}.png" for i in range(len(images))]
     table = pd.DataFrame({"file": files, "class_name": class_name})
-    found = flag_pictures(table, pd.DataFrame(rows), **options)
-    return [set(found["flag"][found["row"] == i]) for i in range(len(pictures))]
+    found = flag_images(table, pd.DataFrame(rows), **options)
+    return [set(found["flag"][found["row"] == i]) for i in range(len(images))]
 
 
 CHEST = draw_chest()
@@ -113,7 +112,7 @@ def test_a_plain_chest_has_no_flag():
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_the_flag_catches_its_picture(name):
+def test_the_flag_catches_its_image(name):
     assert name in flags_of(CASES[name][0])[0]
 
 
@@ -122,24 +121,24 @@ def test_a_near_miss_is_not_flagged(name):
     assert name not in flags_of(CASES[name][1])[0]
 
 
-def test_a_jpeg_of_a_thresholded_picture_is_almost_two_valued():
+def test_a_jpeg_of_a_thresholded_image_is_almost_two_valued():
     jpeg = cv2.imencode(".jpg", CASES["two_valued"][0], [cv2.IMWRITE_JPEG_QUALITY, 60])[1]
     assert "two_valued" in flags_of(cv2.imdecode(jpeg, cv2.IMREAD_GRAYSCALE))[0]
 
 
-def test_a_flat_picture_has_low_contrast_and_is_not_called_thresholded():
+def test_a_flat_image_has_low_contrast_and_is_not_called_thresholded():
     (flags,) = flags_of(np.full((300, 300), 128, np.uint8))
     assert "low_contrast" in flags
     assert "two_valued" not in flags
 
 
-def test_a_small_sharp_picture_is_not_called_blurred():
+def test_a_small_sharp_image_is_not_called_blurred():
     small = cv2.resize(CHEST, (224, 224), interpolation=cv2.INTER_AREA)
     assert "blurred" not in flags_of(small)[0]
     assert "blurred" in flags_of(cv2.resize(cv2.resize(small, (60, 60), interpolation=cv2.INTER_AREA), (512, 512)))[0]
 
 
-def test_a_dark_frame_does_not_make_a_picture_too_dark():
+def test_a_dark_frame_does_not_make_an_image_too_dark():
     assert "too_dark" not in flags_of(framed(CHEST, 0.6, 0))[0]
 
 
@@ -173,7 +172,7 @@ def test_a_side_view_that_is_named_so_is_flagged(name):
 
 
 @pytest.mark.parametrize(
-    ("picture", "name"),
+    ("image", "name"),
     [
         (CHEST, "nodule-L.jpg"),
         (from_the_side(), "bilateral.jpg"),
@@ -181,8 +180,8 @@ def test_a_side_view_that_is_named_so_is_flagged(name):
         (from_the_side(), "x-PA.jpg"),
     ],
 )
-def test_a_frontal_view_named_left_and_a_name_that_says_nothing_are_not_called_side_views(picture, name):
-    assert "lateral" not in flags_of(picture, files=[f"covid/{name}"])[0]
+def test_a_frontal_view_named_left_and_a_name_that_says_nothing_are_not_called_side_views(image, name):
+    assert "lateral" not in flags_of(image, files=[f"covid/{name}"])[0]
 
 
 @pytest.mark.parametrize("name", ["a-lateral.jpg", "lateral-view.png", "x-L.jpg", "x_l.JPG.jpg", "x-lat-1.png"])
@@ -269,14 +268,14 @@ def class_features(n, rng, reach=1):
     return np.square(roots).astype(np.float32)
 
 
-def test_a_picture_unlike_its_class_is_flagged_and_an_extreme_member_of_it_is_not():
+def test_an_image_unlike_its_class_is_flagged_and_an_extreme_member_of_it_is_not():
     rng = np.random.default_rng(0)
     features = class_features(202, rng)
     features[7] = rng.permutation(features[7])
     features[8] = class_features(1, rng, reach=2)
     table = pd.DataFrame({"file": [f"a/{i}.png" for i in range(202)], "class_name": "a"})
-    measures = pd.DataFrame([measure_picture(CHEST) | {"aspect": 1.0, "error": None}] * 202)
-    found = flag_pictures(table, measures, features)
+    measures = pd.DataFrame([measure_image(CHEST) | {"aspect": 1.0, "error": None}] * 202)
+    found = flag_images(table, measures, features)
     assert found["row"][found["flag"] == "not_chest"].tolist() == [7]
 
 
@@ -289,7 +288,7 @@ def test_the_distance_is_taken_within_each_class():
     assert (chest_distance(np.vstack([second[:1], first]), ["a"] * 101) > 4)[0]
 
 
-def test_a_small_class_and_a_picture_without_features_are_not_judged():
+def test_a_small_class_and_an_image_without_features_are_not_judged():
     features = class_features(100, np.random.default_rng(0))
     features[3] = np.nan
     distance = chest_distance(features, ["few"] * 30 + ["many"] * 70)
@@ -304,10 +303,10 @@ def test_identical_features_are_not_flagged():
 
 
 def test_flags_come_in_the_rules_order_and_the_worst_first():
-    pictures = [with_greys(CHEST, mean, 0.05) for mean in (0.28, 0.2, 0.8, 0.9)]
-    rows = [measure_picture(p) | {"aspect": 1.0, "error": None} for p in pictures]
+    images = [with_greys(CHEST, mean, 0.05) for mean in (0.28, 0.2, 0.8, 0.9)]
+    rows = [measure_image(p) | {"aspect": 1.0, "error": None} for p in images]
     table = pd.DataFrame({"file": list("abcd"), "class_name": "covid"})
-    found = flag_pictures(table, pd.DataFrame(rows))
+    found = flag_images(table, pd.DataFrame(rows))
     assert list(found.columns) == ["row", "file", "flag", "value", "threshold"]
     assert list(dict.fromkeys(found["flag"])) == [n for n in FLAGS if n in set(found["flag"])]
     assert found["file"][found["flag"] == "too_dark"].tolist() == ["b", "a"]
@@ -316,11 +315,11 @@ def test_flags_come_in_the_rules_order_and_the_worst_first():
 
 
 def test_a_threshold_can_be_changed_and_is_reported():
-    measures = pd.DataFrame([measure_picture(CHEST) | {"aspect": 1.0, "error": None}])
+    measures = pd.DataFrame([measure_image(CHEST) | {"aspect": 1.0, "error": None}])
     table = pd.DataFrame({"file": ["a.png"], "class_name": ["covid"]})
-    found = flag_pictures(table, measures, thresholds={"too_dark": 0.9, "text": 0})
+    found = flag_images(table, measures, thresholds={"too_dark": 0.9, "text": 0})
     assert found[["flag", "threshold"]].to_numpy().tolist() == [["too_dark", 0.9], ["text", 0.0]]
-    assert len(flag_pictures(table, measures)) == 0
+    assert len(flag_images(table, measures)) == 0
 
 
 def test_a_threshold_for_no_flag_is_refused():
@@ -328,24 +327,24 @@ def test_a_threshold_for_no_flag_is_refused():
         flags_of(CHEST, thresholds={"nonsense": 1})
 
 
-def test_a_picture_that_could_not_be_measured_is_flagged_by_its_name_alone():
-    measures = pd.DataFrame([dict.fromkeys(measure_picture(CHEST), np.nan) | {"aspect": np.nan, "error": "Broken."}])
+def test_an_image_that_could_not_be_measured_is_flagged_by_its_name_alone():
+    measures = pd.DataFrame([dict.fromkeys(measure_image(CHEST), np.nan) | {"aspect": np.nan, "error": "Broken."}])
     table = pd.DataFrame({"file": ["covid/legionella.png"], "class_name": ["covid"]})
-    assert flag_pictures(table, measures)["flag"].tolist() == ["other_disease"]
+    assert flag_images(table, measures)["flag"].tolist() == ["other_disease"]
 
 
 def test_measures_of_another_length_are_refused():
-    measures = pd.DataFrame([measure_picture(CHEST) | {"aspect": 1.0, "error": None}] * 2)
+    measures = pd.DataFrame([measure_image(CHEST) | {"aspect": 1.0, "error": None}] * 2)
     table = pd.DataFrame({"file": ["a.png"], "class_name": ["covid"]})
-    with pytest.raises(ValueError, match="measures must have one row per picture: 1; received 2"):
-        flag_pictures(table, measures)
-    with pytest.raises(ValueError, match="features must have one row per picture: 1; received 3"):
+    with pytest.raises(ValueError, match="measures must have one row per image: 1; received 2"):
+        flag_images(table, measures)
+    with pytest.raises(ValueError, match="features must have one row per image: 1; received 3"):
         flag_values(table, measures[:1], np.ones((3, 4)))
 
 
 def test_an_empty_table_has_no_flags():
-    measures = pd.DataFrame([measure_picture(CHEST) | {"aspect": 1.0, "error": None}])[:0]
-    found = flag_pictures(pd.DataFrame({"file": [], "class_name": []}, dtype=str), measures, np.ones((0, 5)))
+    measures = pd.DataFrame([measure_image(CHEST) | {"aspect": 1.0, "error": None}])[:0]
+    found = flag_images(pd.DataFrame({"file": [], "class_name": []}, dtype=str), measures, np.ones((0, 5)))
     assert len(found) == 0
 
 

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from cxr_core.audit import spurious_correlations
-from cxr_core.audit.spurious_correlations import FACT_TITLES, giveaway_report
+from cxr_core.audit.spurious_correlations import FACT_TITLES, find_spurious_correlations
 from cxr_core.data.dataset import scan_dataset
-from cxr_core.splits.split import picture_groups
+from cxr_core.splits.split import image_groups
 
 
 def facts_of(class_names, seed=0, **columns):
@@ -30,7 +30,7 @@ def three_classes(n=90):
 
 
 def report(table, measures, groups=None, **options):
-    return giveaway_report(table, measures, np.arange(len(table)) if groups is None else groups, **options)
+    return find_spurious_correlations(table, measures, np.arange(len(table)) if groups is None else groups, **options)
 
 
 def score(answer, fact):
@@ -121,9 +121,9 @@ def test_what_only_a_patient_has_in_common_is_not_learnt():
     names = np.where(patients % 2 == 0, "normal", "covid")
     widths = 100 + np.random.default_rng(0).permutation(10)[patients] * 10
     table, measures = facts_of(names, width=widths)
-    by_picture = score(report(table, measures), "size").accuracy
+    by_image = score(report(table, measures), "size").accuracy
     by_patient = score(report(table, measures, groups=patients), "size").accuracy
-    assert by_picture == 1
+    assert by_image == 1
     assert by_patient < 0.8
 
 
@@ -187,7 +187,7 @@ def test_classes_of_one_image_each_give_no_accuracy_and_a_sentence():
 def test_a_class_of_one_image_is_left_out_and_named():
     answer = report(*facts_of(["normal", "covid"] * 15 + ["virus"]))
     assert answer.images == 30
-    assert answer.notes == ("Viral was left out: a class needs at least two patients or pictures.",)
+    assert answer.notes == ("Viral was left out: a class needs at least two patients or images.",)
 
 
 def test_a_class_of_few_groups_gets_fewer_folds():
@@ -203,7 +203,7 @@ def test_facts_that_are_equal_for_all_give_nothing_away():
     assert not any(s.beats_chance for s in answer.top)
 
 
-def test_pictures_without_measures_are_left_out_and_counted():
+def test_images_without_measures_are_left_out_and_counted():
     table, measures = facts_of(three_classes(60))
     measures.loc[[3, 4], [c for c in measures.columns if c != "error"]] = np.nan
     answer = report(table, measures)
@@ -211,7 +211,7 @@ def test_pictures_without_measures_are_left_out_and_counted():
     assert answer.notes == ("2 images could not be measured and were left out.",)
 
 
-def test_one_picture_without_measures_is_told_of_in_the_singular():
+def test_one_image_without_measures_is_told_of_in_the_singular():
     table, measures = facts_of(three_classes(60))
     measures.loc[3, "aspect"] = np.nan
     assert report(table, measures).notes == ("1 image could not be measured and was left out.",)
@@ -236,7 +236,7 @@ def test_odd_groups_never_break_the_folds(seed):
 def test_lengths_that_differ_are_refused():
     table, measures = facts_of(three_classes())
     with pytest.raises(ValueError, match="90, 90 and 3"):
-        giveaway_report(table, measures, np.arange(3))
+        find_spurious_correlations(table, measures, np.arange(3))
 
 
 def test_the_dictionary_is_plain_json(size_tells):
@@ -251,9 +251,9 @@ def test_the_dictionary_of_an_undefined_answer_is_plain_json():
 
 
 def test_size_gives_real_public_radiographs_away(real_radiographs):
-    # 512 × 512 are all Normal and Viral pictures of this copy, and next to none of COVID-19.
+    # 512 × 512 are all Normal and Viral images of this copy, and next to none of COVID-19.
     table = scan_dataset(real_radiographs[0].parents[1]).table
     _, measures = facts_of(table["class_name"])
-    answer = giveaway_report(table, measures, picture_groups(table))
+    answer = find_spurious_correlations(table, measures, image_groups(table))
     assert score(answer, "size").accuracy > 0.6
     assert any(s.startswith("All Normal and Viral images are 512 × 512 pixels") for s in answer.sentences)

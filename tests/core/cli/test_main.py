@@ -17,7 +17,7 @@ from cxr_core.inference.classifier import load_classifier
 from cxr_core.recipes.training_config import make_config
 from cxr_core.runs.lifecycle import create_run
 from cxr_core.runs.run import Run
-from cxr_core.splits.curation import Decisions, decisions_path, exclude, save_decisions
+from cxr_core.splits.curation import Curation, curation_path, exclude, save_curation
 from cxr_core.system.files import read_json
 
 
@@ -33,11 +33,11 @@ def command(capfd):
 
 
 @pytest.fixture(scope="module")
-def pictures(demo_data, tmp_path_factory):
+def images(demo_data, tmp_path_factory):
     """One drawing, one file of text, one drawing."""
     folder = tmp_path_factory.mktemp("files")
     shutil.copy(next(demo_data.glob("covid/*.png")), folder / "first.png")
-    (folder / "second.jpg").write_text("no picture")
+    (folder / "second.jpg").write_text("no image")
     shutil.copy(next(demo_data.glob("virus/*.jpg")), folder / "third.jpg")
     return [folder / "first.png", folder / "second.jpg", folder / "third.jpg"]
 
@@ -77,7 +77,7 @@ def test_audit_writes_its_json_to_a_file(command, demo_data, tmp_path):
 
 def test_audit_lists_what_it_could_not_read(command, demo_data, tmp_path):
     shutil.copytree(demo_data / "normal", tmp_path / "normal")
-    (tmp_path / "normal" / "bad.png").write_text("no picture")
+    (tmp_path / "normal" / "bad.png").write_text("no image")
     code, output, _ = command("audit", tmp_path)
     assert code == 0
     assert "normal/bad.png" in output
@@ -118,7 +118,7 @@ def test_split_json_prints_side_and_group_of_every_file(command, textures):
     assert {row["split"] for row in result["files"]} == {"train", "validation", "test"}
 
 
-def test_split_keeps_a_copy_on_the_side_of_its_picture(command, textures):
+def test_split_keeps_a_copy_on_the_side_of_its_image(command, textures):
     for seed in range(5):
         files = json.loads(command("split", textures, "--seed", seed, "--json", "-")[1])["files"]
         one, copy = (next(row for row in files if row["file"] == f"normal/{name}") for name in ("0.png", "copy.jpg"))
@@ -142,16 +142,16 @@ def test_split_of_an_unknown_kind_is_one_sentence(command, textures):
     assert errors.strip().splitlines()[-1].startswith("Error: split must be one of grouped, ")
 
 
-def test_excluded_pictures_are_in_no_later_split_and_in_the_audit(command, textures):
+def test_excluded_images_are_in_no_later_split_and_in_the_audit(command, textures):
     code, output, _ = command("exclude", textures, "--flag", "colour")
-    assert (code, output.strip()) == (0, "1 pictures are flagged colour; 1 of 25 are left out now.")
+    assert (code, output.strip()) == (0, "1 images are flagged colour; 1 of 25 are left out now.")
     files = [row["file"] for row in json.loads(command("split", textures, "--json", "-")[1])["files"]]
     assert len(files) == 24
     assert "virus/3.png" not in files
     assert json.loads(command("audit", textures, "--json", "-")[1])["excluded"] == ["virus/3.png"]
 
 
-def test_undo_takes_excluded_pictures_in_again(command, textures):
+def test_undo_takes_excluded_images_in_again(command, textures):
     before = command("split", textures, "--json", "-")[1]
     command("exclude", textures, "--flag", "colour")
     assert command("split", textures, "--json", "-")[1] != before
@@ -169,10 +169,10 @@ def test_an_unknown_flag_is_one_sentence_and_decides_nothing(command, textures):
 
 @pytest.fixture(scope="module")
 def decided_run(demo_data, run_python, tmp_path_factory):
-    """A run of one epoch without four pictures that a file of decisions leaves out, and those pictures."""
+    """A run of one epoch without four images that a file of decisions leaves out, and those images."""
     folder = tmp_path_factory.mktemp("decided")
     out = scan_dataset(demo_data).table.iloc[[0, 1, 30, 60]]
-    save_decisions(exclude(Decisions(), out, "by hand"), folder / "mine.json")
+    save_curation(exclude(Curation(), out, "by hand"), folder / "mine.json")
     settings = ("--set", "start=shipped", "--set", "batch_size=16", "--set", "epochs=1")
     answer = run_python(
         "-m", "cxr_core", "train", demo_data, *settings, "--decisions", folder / "mine.json", "--run", folder / "run"
@@ -181,7 +181,7 @@ def decided_run(demo_data, run_python, tmp_path_factory):
     return Run(folder / "run"), out
 
 
-def test_pictures_that_are_left_out_take_no_part_in_training(decided_run, demo_data):
+def test_images_that_are_left_out_take_no_part_in_training(decided_run, demo_data):
     run, out = decided_run
     files = set(pd.read_csv(run.path / "split.csv")["file"])
     assert files == {p.relative_to(demo_data).as_posix() for p in demo_data.rglob("*.*")} - set(out["file"])
@@ -205,7 +205,7 @@ def test_train_refuses_decisions_that_are_not_there_before_a_run_folder_is_made(
 
 
 def test_broken_decisions_are_one_sentence_for_every_command_and_stay_as_they_are(command, textures):
-    path = decisions_path([textures])
+    path = curation_path([textures])
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("{")
     for words in (("audit",), ("split",), ("exclude", "--flag", "colour"), ("train", "--run", textures / "run")):
@@ -234,42 +234,40 @@ def test_help_says_what_this_is_not_for(capsys):
     assert "not for diagnosis" in " ".join(capsys.readouterr().out.split())
 
 
-def test_predict_gives_every_file_in_the_order_given_and_exits_with_1_for_a_bad_one(
-    run_python, pictures, ungated_model
-):
-    answer = run_python("-m", "cxr_core", "predict", *pictures, "--model", ungated_model, "--json", "-")
+def test_predict_gives_every_file_in_the_order_given_and_exits_with_1_for_a_bad_one(run_python, images, ungated_model):
+    answer = run_python("-m", "cxr_core", "predict", *images, "--model", ungated_model, "--json", "-")
     assert answer.returncode == 1
     rows = json.loads(answer.stdout)
-    assert [row["file"] for row in rows] == [str(p) for p in pictures]
+    assert [row["file"] for row in rows] == [str(p) for p in images]
     assert [row["status"] for row in rows] == ["ok", "error", "ok"]
     assert rows[1]["error"].endswith(".")
     assert rows[1]["label"] is None
 
 
-def test_predict_gives_probabilities_that_sum_to_one_and_the_highest_as_label(command, pictures, ungated_model):
-    code, output, _ = command("predict", pictures[0], "--model", ungated_model, "--json", "-")
+def test_predict_gives_probabilities_that_sum_to_one_and_the_highest_as_label(command, images, ungated_model):
+    code, output, _ = command("predict", images[0], "--model", ungated_model, "--json", "-")
     (row,) = json.loads(output)
     assert code == 0
     assert sum(row["probabilities"].values()) == pytest.approx(1, abs=1e-5)
     assert row["label"] == max(row["probabilities"], key=row["probabilities"].get)
 
 
-def test_predict_says_what_the_classifier_says(command, pictures):
-    _, output, _ = command("predict", pictures[2], "--json", "-")
-    prediction = load_classifier(SHIPPED_MODEL_DIR).predict_picture(pictures[2].read_bytes())
+def test_predict_says_what_the_classifier_says(command, images):
+    _, output, _ = command("predict", images[2], "--json", "-")
+    prediction = load_classifier(SHIPPED_MODEL_DIR).predict_image(images[2].read_bytes())
     expected = dict(zip(prediction.classes, map(float, prediction.probabilities), strict=True))
     assert json.loads(output)[0]["probabilities"] == expected
 
 
-def test_predict_prints_one_line_per_file_and_the_notice_beside(command, pictures):
-    code, output, errors = command("predict", *pictures)
+def test_predict_prints_one_line_per_file_and_the_notice_beside(command, images):
+    code, output, errors = command("predict", *images)
     assert code == 1
-    assert [line.split(": ")[0] for line in output.splitlines()] == [str(p) for p in pictures]
+    assert [line.split(": ")[0] for line in output.splitlines()] == [str(p) for p in images]
     assert NOTICE in errors
 
 
-def test_a_file_name_with_control_characters_moves_no_cursor(command, pictures, tmp_path):
-    shutil.copy(pictures[0], tmp_path / "a\x1b[2Jb\u202egnp.png")
+def test_a_file_name_with_control_characters_moves_no_cursor(command, images, tmp_path):
+    shutil.copy(images[0], tmp_path / "a\x1b[2Jb\u202egnp.png")
     _, output, _ = command("predict", tmp_path / "a\x1b[2Jb\u202egnp.png")
     assert output.startswith(str(tmp_path / "a\ufffd[2Jb\ufffdgnp.png"))
 
@@ -280,37 +278,37 @@ def test_predict_names_a_missing_file_and_a_folder(command, tmp_path):
     assert [row["status"] for row in json.loads(output)] == ["error", "error"]
 
 
-def test_predict_writes_one_overlay_per_readable_file_of_its_size(command, pictures, tmp_path):
-    command("predict", *pictures, "--cam-dir", tmp_path / "cams")
+def test_predict_writes_one_overlay_per_readable_file_of_its_size(command, images, tmp_path):
+    command("predict", *images, "--cam-dir", tmp_path / "cams")
     overlays = sorted((tmp_path / "cams").iterdir())
     assert [p.name for p in overlays] == ["0001-first.png", "0003-third.png"]
-    for overlay, picture in zip(overlays, pictures[::2], strict=True):
-        assert cv2.imread(str(overlay)).shape == cv2.imread(str(picture)).shape
+    for overlay, image in zip(overlays, images[::2], strict=True):
+        assert cv2.imread(str(overlay)).shape == cv2.imread(str(image)).shape
 
 
-def test_overlays_of_files_with_one_name_do_not_overwrite_each_other(command, pictures, tmp_path):
-    shutil.copy(pictures[2], tmp_path / "first.png")
-    command("predict", pictures[0], tmp_path / "first.png", "--cam-dir", tmp_path / "cams")
+def test_overlays_of_files_with_one_name_do_not_overwrite_each_other(command, images, tmp_path):
+    shutil.copy(images[2], tmp_path / "first.png")
+    command("predict", images[0], tmp_path / "first.png", "--cam-dir", tmp_path / "cams")
     assert len(list((tmp_path / "cams").iterdir())) == 2
 
 
-def test_predict_without_a_model_is_one_sentence_and_exit_code_1(command, pictures, tmp_path):
-    code, output, errors = command("predict", pictures[0], "--model", tmp_path)
+def test_predict_without_a_model_is_one_sentence_and_exit_code_1(command, images, tmp_path):
+    code, output, errors = command("predict", images[0], "--model", tmp_path)
     assert (code, output) == (1, "")
     assert str(tmp_path) in errors
 
 
-def test_a_broken_model_file_is_one_sentence_and_exit_code_1(command, pictures, tmp_path):
+def test_a_broken_model_file_is_one_sentence_and_exit_code_1(command, images, tmp_path):
     shutil.copy(SHIPPED_MODEL_DIR / "card.json", tmp_path)
     (tmp_path / "model.onnx").write_bytes(b"no graph")
-    code, _, errors = command("predict", pictures[0], "--model", tmp_path)
+    code, _, errors = command("predict", images[0], "--model", tmp_path)
     assert code == 1
     assert errors.strip().splitlines()[-1].startswith("Error: ")
 
 
-def test_a_card_of_another_version_is_one_sentence_and_exit_code_1(command, pictures, tmp_path):
+def test_a_card_of_another_version_is_one_sentence_and_exit_code_1(command, images, tmp_path):
     (tmp_path / "card.json").write_text('{"name": "x"}')
-    code, _, errors = command("predict", pictures[0], "--model", tmp_path)
+    code, _, errors = command("predict", images[0], "--model", tmp_path)
     assert code == 1
     assert "card.json" in errors
 
@@ -326,7 +324,7 @@ def test_evaluate_scores_as_scikit_learn_does(command, demo_data, tmp_path):
     result = json.loads(output)
     classifier = load_classifier(SHIPPED_MODEL_DIR)
     files = sorted(tmp_path.rglob("*.*"))
-    labels = [classifier.predict_picture(p.read_bytes()).label for p in files]
+    labels = [classifier.predict_image(p.read_bytes()).label for p in files]
     assert result["accuracy"] == accuracy_score([p.parent.name for p in files], labels)
     assert np.sum(result["confusion_matrix"]) == result["n"] == len(files) == 15
 
@@ -378,11 +376,11 @@ def test_publish_copies_a_classifier_without_this_machines_paths(command, tiny_r
         assert not any(root.encode() in path.read_bytes() for root in (*roots, str(PROJECT), str(tiny_run.path)))
 
 
-def test_a_published_classifier_predicts_as_the_run_does(command, tiny_run, tmp_path, pictures):
+def test_a_published_classifier_predicts_as_the_run_does(command, tiny_run, tmp_path, images):
     command("publish", tiny_run.path, tmp_path / "shipped")
     one, two = (load_classifier(folder) for folder in (tiny_run.path, tmp_path / "shipped"))
-    data = pictures[0].read_bytes()
-    np.testing.assert_array_equal(one.predict_picture(data).probabilities, two.predict_picture(data).probabilities)
+    data = images[0].read_bytes()
+    np.testing.assert_array_equal(one.predict_image(data).probabilities, two.predict_image(data).probabilities)
 
 
 def test_publish_of_a_run_without_a_model_exits_with_1_and_ships_nothing(command, tmp_path):

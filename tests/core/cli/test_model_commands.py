@@ -10,7 +10,7 @@ from cxr_core.config import SHIPPED_MODEL_DIR
 from cxr_core.evaluation.operating_point import save_operating_point
 from cxr_core.inference.model_card import load_card
 from cxr_core.robustness import saliency_checks
-from cxr_core.robustness.shortcut_results import load_lab_result
+from cxr_core.robustness.shortcut_results import load_shortcut_result
 from cxr_core.system.files import read_json
 
 
@@ -41,12 +41,12 @@ def test_shortcuts_gives_the_labs_numbers_and_verdict_and_keeps_them_in_the_run(
     assert read_json(run / "shortcuts.json") == result
 
 
-def test_shortcuts_on_pictures_that_the_run_does_not_know_is_one_sentence(run, tmp_path, capsys):
+def test_shortcuts_on_images_that_the_run_does_not_know_is_one_sentence(run, tmp_path, capsys):
     from cxr_core.data.phantoms import draw_demo_data
 
     other = draw_demo_data(tmp_path / "other", images_per_class=3, seed=9)
     assert main(["shortcuts", str(run), str(other)]) == 1
-    assert capsys.readouterr().err.splitlines()[-1].startswith("Error: None of these pictures is in the run's split")
+    assert capsys.readouterr().err.splitlines()[-1].startswith("Error: None of these images is in the run's split")
 
 
 def test_an_operating_point_is_chosen_and_kept(run, capsys):
@@ -75,8 +75,8 @@ def test_a_report_of_nothing_is_one_sentence(tmp_path, capsys):
 
 def test_an_answer_it_is_not_sure_of_says_so(demo_data, run, capsys):
     save_operating_point(run, abstain_below=1.0)
-    picture = next((demo_data / "normal").iterdir())
-    assert main(["predict", str(picture), "--model", str(run), "--json", "-"]) == 0
+    image = next((demo_data / "normal").iterdir())
+    assert main(["predict", str(image), "--model", str(run), "--json", "-"]) == 0
     (row,) = json.loads(capsys.readouterr().out)
     assert (row["status"], row["label"]) == ("abstain", None)
     assert row["reasons"][0].startswith("The classifier is not sure.")
@@ -100,5 +100,5 @@ def test_a_published_card_counts_abstentions_and_holds_the_labs_figures(run, tmp
     assert card.metrics["external"]["healthy"]["answers"]["per_class"]["normal"]["covid"]["share"] == 0
     assert card.metrics["test"]["answers"]["coverage"] == 0
     assert card.metrics["shortcuts"]["verdict"] == lab["verdict"]
-    assert load_lab_result(tmp_path / "out") == lab
+    assert load_shortcut_result(tmp_path / "out") == lab
     assert "Does it need the lungs?" in (tmp_path / "out" / "CARD.md").read_text()

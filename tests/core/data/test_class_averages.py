@@ -22,7 +22,7 @@ def test_grey_histograms_are_shares_of_pixels_per_class():
     np.testing.assert_allclose(shares["b"], expected)
 
 
-def test_sampling_never_takes_a_picture_twice_and_repeats_with_its_seed():
+def test_sampling_never_takes_an_image_twice_and_repeats_with_its_seed():
     first = sample_rows(NAMES, 2, np.random.default_rng(3))
     again = sample_rows(NAMES, 2, np.random.default_rng(3))
     assert all(len(set(rows)) == 2 and set(NAMES[rows]) == {name} for name, rows in first.items())

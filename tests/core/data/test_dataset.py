@@ -19,22 +19,22 @@ from PIL import Image
 from cxr_core.data import dataset as dataset_module
 from cxr_core.data.dataset import folder_stamp, scan_dataset, size_statistics
 from cxr_core.data.file_index import index_folder
-from cxr_core.data.patient_ids import patient_of, picture_stem
+from cxr_core.data.patient_ids import image_stem, patient_of
 from cxr_core.splits.split import make_split
 
 
 @pytest.fixture
 def folder(tmp_path):
-    """Three classes of pictures of random sizes, one file of text and one cut short."""
+    """Three classes of images of random sizes, one file of text and one cut short."""
     rng = np.random.default_rng(0)
     for name, n in (("virus", 4), ("normal", 6), ("covid", 5), ("asthma", 3)):
         for i in range(n):
-            path = tmp_path / "data" / name / f"picture-{i}.{('png', 'jpg', 'bmp')[i % 3]}"
+            path = tmp_path / "data" / name / f"image-{i}.{('png', 'jpg', 'bmp')[i % 3]}"
             path.parent.mkdir(parents=True, exist_ok=True)
             width, height = rng.integers(20, 200, 2)
             Image.fromarray(rng.integers(0, 255, (height, width), dtype=np.uint8)).save(path)
-    (tmp_path / "data" / "covid" / "notes.txt").write_text("no picture")
-    whole = (tmp_path / "data" / "covid" / "picture-0.png").read_bytes()
+    (tmp_path / "data" / "covid" / "notes.txt").write_text("no image")
+    whole = (tmp_path / "data" / "covid" / "image-0.png").read_bytes()
     (tmp_path / "data" / "covid" / "cut.png").write_bytes(whole[: len(whole) // 2])
     return tmp_path / "data"
 
@@ -53,14 +53,14 @@ def draw(path, value=0, size=(8, 8)):
     return path
 
 
-def pictures_of(folder, class_name):
+def images_of(folder, class_name):
     return [p for p in (folder / class_name).iterdir() if p.name not in ("notes.txt", "cut.png")]
 
 
 def test_size_statistics_equal_those_of_pillow_and_numpy(folder):
     statistics = size_statistics(scan_dataset(folder).table)
     for name in ("normal", "covid", "virus", "asthma"):
-        widths, heights = np.array([Image.open(p).size for p in pictures_of(folder, name)]).T
+        widths, heights = np.array([Image.open(p).size for p in images_of(folder, name)]).T
         row = statistics.loc[name]
         assert row["images"] == len(widths)
         assert (row["min_width"], row["max_width"], row["median_width"]) == (
@@ -111,16 +111,16 @@ def test_a_dicom_file_without_ending_is_counted(folder):
     assert (row["format"], row["width"], row["height"]) == ("DICOM", 128, 128)
 
 
-def test_pictures_in_sub_folders_belong_to_the_class(folder):
+def test_images_in_sub_folders_belong_to_the_class(folder):
     (folder / "virus" / "deep" / "er").mkdir(parents=True)
-    (folder / "virus" / "picture-0.png").rename(folder / "virus" / "deep" / "er" / "x.png")
+    (folder / "virus" / "image-0.png").rename(folder / "virus" / "deep" / "er" / "x.png")
     row = scan_dataset(folder).table.set_index("file").loc["virus/deep/er/x.png"]
     assert row["class_name"] == "virus"
 
 
 def test_a_linked_class_folder_is_listed_and_not_followed(folder, tmp_path):
     (tmp_path / "elsewhere").mkdir()
-    shutil.copy(folder / "virus" / "picture-0.png", tmp_path / "elsewhere" / "a.png")
+    shutil.copy(folder / "virus" / "image-0.png", tmp_path / "elsewhere" / "a.png")
     (folder / "linked").symlink_to(tmp_path / "elsewhere")
     dataset = scan_dataset(folder)
     assert "linked" not in dataset.classes
@@ -129,7 +129,7 @@ def test_a_linked_class_folder_is_listed_and_not_followed(folder, tmp_path):
 
 def test_hidden_folders_and_files_are_passed_over(folder):
     shutil.copytree(folder / "virus", folder / ".cache")
-    shutil.copy(folder / "virus" / "picture-0.png", folder / "virus" / "._picture-0.png")
+    shutil.copy(folder / "virus" / "image-0.png", folder / "virus" / "._image-0.png")
     dataset = scan_dataset(folder)
     assert ".cache" not in dataset.classes
     assert not dataset.table["file"].str.contains(r"\._").any()
@@ -138,7 +138,7 @@ def test_hidden_folders_and_files_are_passed_over(folder):
 def test_folders_of_one_name_in_two_roots_are_one_class(folder, tmp_path):
     shutil.copytree(folder / "virus", tmp_path / "more" / "virus")
     dataset = scan_dataset(folder, tmp_path / "more")
-    assert (dataset.table["class_name"] == "virus").sum() == 2 * len(pictures_of(folder, "virus"))
+    assert (dataset.table["class_name"] == "virus").sum() == 2 * len(images_of(folder, "virus"))
     assert len(dataset.classes) == 4
 
 
@@ -147,10 +147,10 @@ def test_a_missing_folder_is_named(tmp_path):
         scan_dataset(tmp_path / "nowhere")
 
 
-def test_a_folder_without_pictures_is_refused(tmp_path):
+def test_a_folder_without_images_is_refused(tmp_path):
     (tmp_path / "normal").mkdir()
     (tmp_path / "normal" / "a.txt").write_text("x")
-    with pytest.raises(ValueError, match="No pictures were found"):
+    with pytest.raises(ValueError, match="No images were found"):
         scan_dataset(tmp_path)
 
 
@@ -181,31 +181,31 @@ def test_the_patient_is_read_from_the_file_name(name, patient):
 
 
 def test_the_table_carries_the_patient(folder):
-    (folder / "virus" / "picture-0.png").rename(folder / "virus" / "person7_virus_12.png")
+    (folder / "virus" / "image-0.png").rename(folder / "virus" / "person7_virus_12.png")
     table = scan_dataset(folder).table.set_index("file")
     assert table.loc["virus/person7_virus_12.png", "patient"] == "person7"
 
 
 @pytest.mark.parametrize(("name", "stem"), [("x.jpeg.jpg", "x"), ("x.PNG", "x"), ("x.y.png", "x.y"), ("x", "x")])
-def test_a_stem_is_a_name_without_picture_endings(name, stem):
-    assert picture_stem(name) == stem
+def test_a_stem_is_a_name_without_image_endings(name, stem):
+    assert image_stem(name) == stem
 
 
 def test_the_fingerprint_changes_with_a_files_content(folder):
     before = scan_dataset(folder).fingerprint
-    Image.new("L", (33, 44), 7).save(folder / "virus" / "picture-0.png")
+    Image.new("L", (33, 44), 7).save(folder / "virus" / "image-0.png")
     assert scan_dataset(folder).fingerprint != before
 
 
 def test_the_fingerprint_changes_with_a_files_class(folder):
     before = scan_dataset(folder).fingerprint
-    (folder / "virus" / "picture-0.png").rename(folder / "normal" / "moved.png")
+    (folder / "virus" / "image-0.png").rename(folder / "normal" / "moved.png")
     assert scan_dataset(folder).fingerprint != before
 
 
 def test_the_fingerprint_does_not_depend_on_names_and_order(folder):
     before = scan_dataset(folder).fingerprint
-    (folder / "virus" / "picture-0.png").rename(folder / "virus" / "zzz.png")
+    (folder / "virus" / "image-0.png").rename(folder / "virus" / "zzz.png")
     assert scan_dataset(folder).fingerprint == before
 
 
@@ -249,22 +249,22 @@ def test_only_what_is_new_or_changed_is_opened(folder, opened):
     scan_dataset(folder)
     opened.clear()
     new = draw(folder / "virus" / "new.png", 1)
-    bigger = draw(folder / "covid" / "picture-0.png", 2, (301, 201))
-    later = folder / "normal" / "picture-0.png"
+    bigger = draw(folder / "covid" / "image-0.png", 2, (301, 201))
+    later = folder / "normal" / "image-0.png"
     os.utime(later, (1, 1))
-    (folder / "normal" / "picture-3.png").unlink()
+    (folder / "normal" / "image-3.png").unlink()
     table = scan_dataset(folder).table.set_index("file")
     assert sorted(opened) == sorted(map(str, (new, bigger, later)))
     assert "virus/new.png" in table.index
-    assert (table.loc["covid/picture-0.png", "width"], table.loc["covid/picture-0.png", "height"]) == (301, 201)
-    assert table.loc["normal/picture-0.png", "mtime_ns"] == 10**9
-    assert "normal/picture-3.png" not in table.index
+    assert (table.loc["covid/image-0.png", "width"], table.loc["covid/image-0.png", "height"]) == (301, 201)
+    assert table.loc["normal/image-0.png", "mtime_ns"] == 10**9
+    assert "normal/image-3.png" not in table.index
 
 
 def test_a_scan_with_an_index_tells_the_same_as_one_without(folder, tmp_path):
     scan_dataset(folder)
     draw(folder / "virus" / "new.png", 1)
-    (folder / "covid" / "picture-1.jpg").unlink()
+    (folder / "covid" / "image-1.jpg").unlink()
     (folder / "covid" / "cut.png").write_bytes(b"shorter")
     again, fresh = scan_dataset(folder), scan_dataset(folder, index_dir=tmp_path / "elsewhere")
     pd.testing.assert_frame_equal(again.table, fresh.table)
@@ -273,7 +273,7 @@ def test_a_scan_with_an_index_tells_the_same_as_one_without(folder, tmp_path):
 
 def test_a_removed_file_is_forgotten(folder, opened):
     scan_dataset(folder)
-    path = folder / "virus" / "picture-0.png"
+    path = folder / "virus" / "image-0.png"
     path.rename(folder / "kept-aside")
     scan_dataset(folder)
     (folder / "kept-aside").rename(path)
@@ -284,7 +284,7 @@ def test_a_removed_file_is_forgotten(folder, opened):
 
 def test_two_roots_with_files_of_the_same_name_are_kept_apart(folder, tmp_path, opened):
     shutil.copytree(folder, tmp_path / "more")
-    draw(tmp_path / "more" / "virus" / "picture-0.png", 9, (77, 66))
+    draw(tmp_path / "more" / "virus" / "image-0.png", 9, (77, 66))
     first = scan_dataset(folder, tmp_path / "more")
     opened.clear()
     second = scan_dataset(folder, tmp_path / "more")
@@ -293,10 +293,10 @@ def test_two_roots_with_files_of_the_same_name_are_kept_apart(folder, tmp_path, 
     assert len(second.table) == 36
 
 
-def test_a_file_without_ending_that_is_no_picture_is_opened_once(folder, monkeypatch):
-    (folder / "virus" / "README").write_text("no picture")
+def test_a_file_without_ending_that_is_no_image_is_opened_once(folder, monkeypatch):
+    (folder / "virus" / "README").write_text("no image")
     scan_dataset(folder)
-    monkeypatch.setattr(dataset_module, "is_picture_file", lambda path: pytest.fail(f"{path} was opened"))
+    monkeypatch.setattr(dataset_module, "is_image_file", lambda path: pytest.fail(f"{path} was opened"))
     dataset = scan_dataset(folder)
     assert "virus/README" not in {*dataset.table["file"], *dataset.unreadable["file"]}
 
@@ -346,7 +346,7 @@ def test_one_class_can_be_scanned_and_is_refused_by_the_split(tmp_path):
         make_split(dataset.table, "stratified", seed=0)
 
 
-def test_one_picture_in_a_class_can_be_scanned_and_is_refused_by_the_split(folder):
+def test_one_image_in_a_class_can_be_scanned_and_is_refused_by_the_split(folder):
     draw(folder / "rare" / "only.png")
     dataset = scan_dataset(folder)
     assert dataset.table["class_name"].value_counts()["rare"] == 1
@@ -354,12 +354,12 @@ def test_one_picture_in_a_class_can_be_scanned_and_is_refused_by_the_split(folde
         make_split(dataset.table, "stratified", seed=0)
 
 
-def test_a_class_folder_without_pictures_is_named(folder):
+def test_a_class_folder_without_images_is_named(folder):
     (folder / "empty" / "deep").mkdir(parents=True)
     (folder / "texts").mkdir()
     (folder / "texts" / "a.txt").write_text("x")
     unreadable = scan_dataset(folder).unreadable.set_index("file")["error"]
-    assert unreadable["empty"] == unreadable["texts"] == "This folder holds no pictures."
+    assert unreadable["empty"] == unreadable["texts"] == "This folder holds no images."
 
 
 def test_where_nothing_can_be_read_the_first_reason_is_told(tmp_path):
@@ -378,7 +378,7 @@ def test_a_folder_within_a_class_that_is_a_link_is_listed_and_not_followed(folde
     assert set(dataset.unreadable["file"]) == {"covid/cut.png", "virus/linked", "virus/round"}
 
 
-def test_a_link_to_a_picture_is_read_and_one_to_nothing_is_named(folder, tmp_path):
+def test_a_link_to_an_image_is_read_and_one_to_nothing_is_named(folder, tmp_path):
     (folder / "virus" / "there.png").symlink_to(draw(tmp_path / "a.png"))
     (folder / "virus" / "gone.png").symlink_to(tmp_path / "nowhere.png")
     dataset = scan_dataset(folder)
@@ -393,7 +393,7 @@ def test_a_pipe_does_not_stop_the_scan(folder):
 
 
 def test_a_file_that_cannot_be_opened_is_listed_and_asked_for_again(folder, monkeypatch):
-    read, closed = Path.read_bytes, str(folder / "virus" / "picture-0.png")
+    read, closed = Path.read_bytes, str(folder / "virus" / "image-0.png")
 
     def refuse(path):
         if str(path) == closed:
@@ -402,7 +402,7 @@ def test_a_file_that_cannot_be_opened_is_listed_and_asked_for_again(folder, monk
 
     monkeypatch.setattr(Path, "read_bytes", refuse)
     dataset = scan_dataset(folder)
-    assert dataset.unreadable.set_index("file").loc["virus/picture-0.png", "error"] == "This file cannot be opened."
+    assert dataset.unreadable.set_index("file").loc["virus/image-0.png", "error"] == "This file cannot be opened."
     assert len(dataset.table) == 17
     monkeypatch.undo()
     assert len(scan_dataset(folder).table) == 18
@@ -436,12 +436,12 @@ def test_a_file_that_vanishes_during_the_scan_is_listed(folder, monkeypatch):
 
     def list_then_remove(roots):
         listed = list_files(roots)
-        (folder / "virus" / "picture-0.png").unlink()
+        (folder / "virus" / "image-0.png").unlink()
         return listed
 
     monkeypatch.setattr(dataset_module, "_list_files", list_then_remove)
     dataset = scan_dataset(folder)
-    assert "vanished" in dataset.unreadable.set_index("file").loc["virus/picture-0.png", "error"]
+    assert "vanished" in dataset.unreadable.set_index("file").loc["virus/image-0.png", "error"]
     assert len(dataset.table) == 17
 
 
@@ -459,7 +459,7 @@ def test_a_name_that_is_no_text_is_listed_and_the_rest_read(folder, name):
     path = os.path.join(os.fsencode(folder), name)
     try:
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        shutil.copy(os.fsencode(folder / "virus" / "picture-0.png"), path)
+        shutil.copy(os.fsencode(folder / "virus" / "image-0.png"), path)
     except OSError:
         pytest.skip("this file system takes only names that are text")
     dataset = scan_dataset(folder)
@@ -482,7 +482,7 @@ def test_a_file_that_is_too_large_is_listed_without_being_read(folder, opened, m
 
 @pytest.fixture
 def write_list(folder):
-    """A callable(rows) that writes a CSV file beside the pictures and returns its path."""
+    """A callable(rows) that writes a CSV file beside the images and returns its path."""
 
     def write(rows, header=("path", "label"), name="list.csv"):
         with (folder / name).open("w", encoding="utf-8", newline="") as stream:
@@ -492,33 +492,33 @@ def write_list(folder):
     return write
 
 
-def test_a_list_names_the_pictures_and_their_classes(folder, write_list, tmp_path):
+def test_a_list_names_the_images_and_their_classes(folder, write_list, tmp_path):
     outside = draw(tmp_path / "outside.png", 5, (31, 41))
-    path = write_list([("virus/picture-0.png", "sick, very"), ("../outside.png", "normal")])
+    path = write_list([("virus/image-0.png", "sick, very"), ("../outside.png", "normal")])
     table = scan_dataset(path).table.set_index("class_name")
-    assert table.loc["sick, very", "file"] == "virus/picture-0.png"
-    assert os.path.samefile(table.loc["sick, very", "path"], folder / "virus" / "picture-0.png")
+    assert table.loc["sick, very", "file"] == "virus/image-0.png"
+    assert os.path.samefile(table.loc["sick, very", "path"], folder / "virus" / "image-0.png")
     assert (table.loc["normal", "width"], table.loc["normal", "height"]) == (31, 41)
     assert table.loc["normal", "path"] == table.loc["normal", "file"] == str(outside)
 
 
 def test_a_list_may_hold_absolute_paths(folder, write_list):
-    path = write_list([(folder / "virus" / "picture-0.png", "a"), (folder / "virus" / "picture-1.jpg", "b")])
-    assert scan_dataset(path).table["file"].tolist() == ["virus/picture-0.png", "virus/picture-1.jpg"]
+    path = write_list([(folder / "virus" / "image-0.png", "a"), (folder / "virus" / "image-1.jpg", "b")])
+    assert scan_dataset(path).table["file"].tolist() == ["virus/image-0.png", "virus/image-1.jpg"]
 
 
 def test_the_patient_of_a_list_stands_before_that_of_the_name(folder, write_list):
     for i in (1, 2):
         draw(folder / "virus" / f"person{i}_virus_1.png", i)
     rows = [("virus/person1_virus_1.png", "v", "Ann"), ("virus/person2_virus_1.png", "v", ""),
-            ("virus/picture-0.png", "v", "Bo"), ("virus/picture-1.jpg", "v", "")]  # fmt: skip
+            ("virus/image-0.png", "v", "Bo"), ("virus/image-1.jpg", "v", "")]  # fmt: skip
     table = scan_dataset(write_list(rows, ("path", "label", "patient"))).table.set_index("file")["patient"]
     assert [None if pd.isna(p) else p for p in table[[row[0] for row in rows]]] == ["Ann", "person2", "Bo", None]
 
 
 def test_the_split_of_a_list_is_kept(folder, write_list):
     words = ["train", "validation", "test", "", "Train"]
-    rows = [(f"normal/picture-{i}.{('png', 'jpg', 'bmp')[i % 3]}", "n", word) for i, word in enumerate(words)]
+    rows = [(f"normal/image-{i}.{('png', 'jpg', 'bmp')[i % 3]}", "n", word) for i, word in enumerate(words)]
     table = scan_dataset(write_list(rows, ("path", "label", "split"))).table.set_index("file")["split"]
     kept = [None if pd.isna(word) else word for word in table[[row[0] for row in rows]]]
     assert kept == ["train", "validation", "test", None, "train"]
@@ -526,31 +526,31 @@ def test_the_split_of_a_list_is_kept(folder, write_list):
 
 def test_without_a_split_in_the_list_the_table_has_none(folder, write_list):
     assert "split" not in scan_dataset(folder).table
-    assert "split" not in scan_dataset(write_list([("virus/picture-0.png", "v")])).table
+    assert "split" not in scan_dataset(write_list([("virus/image-0.png", "v")])).table
 
 
 def test_of_an_age_in_a_list_only_the_group_is_kept(folder, write_list):
     ages = ["0.5", "17.9", "18", "64", "65", "", "101"]
-    rows = [(f"normal/picture-{i}.{('png', 'jpg', 'bmp')[i % 3]}", "n", age, "PA") for i, age in enumerate(ages[:5])]
-    rows += [("virus/picture-0.png", "v", ages[5], ""), ("virus/picture-1.jpg", "v", ages[6], "AP")]
+    rows = [(f"normal/image-{i}.{('png', 'jpg', 'bmp')[i % 3]}", "n", age, "PA") for i, age in enumerate(ages[:5])]
+    rows += [("virus/image-0.png", "v", ages[5], ""), ("virus/image-1.jpg", "v", ages[6], "AP")]
     table = scan_dataset(write_list(rows, ("path", "label", "age", "view"))).table.set_index("file")
     assert "age" not in table
     groups = [None if pd.isna(group) else group for group in table.loc[[row[0] for row in rows], "age_group"]]
     child, young, old = "under 18 years", "18 to 39", "65 and over"
     assert groups == [child, child, young, "40 to 64", old, None, old]
-    assert table.loc["virus/picture-1.jpg", "view"] == "AP"
+    assert table.loc["virus/image-1.jpg", "view"] == "AP"
 
 
 def test_a_list_and_a_folder_are_one_data_set(folder, write_list, tmp_path):
-    path = write_list([("virus/picture-0.png", "virus", "test")], ("path", "label", "split"))
+    path = write_list([("virus/image-0.png", "virus", "test")], ("path", "label", "split"))
     draw(tmp_path / "more" / "virus" / "a.png")
     table = scan_dataset(path, tmp_path / "more").table.set_index("file")
-    assert table.loc["virus/picture-0.png", "split"] == "test"
+    assert table.loc["virus/image-0.png", "split"] == "test"
     assert pd.isna(table.loc["virus/a.png", "split"])
 
 
-def test_an_unchanged_list_opens_no_picture_again(folder, write_list, opened):
-    path = write_list([("virus/picture-0.png", "a"), ("virus/picture-1.jpg", "b")])
+def test_an_unchanged_list_opens_no_image_again(folder, write_list, opened):
+    path = write_list([("virus/image-0.png", "a"), ("virus/image-1.jpg", "b")])
     first = scan_dataset(path)
     opened.clear()
     pd.testing.assert_frame_equal(first.table, scan_dataset(path).table)
@@ -558,12 +558,12 @@ def test_an_unchanged_list_opens_no_picture_again(folder, write_list, opened):
 
 
 def test_what_a_list_names_wrongly_is_listed_and_the_rest_read(folder, write_list):
-    (folder / "virus" / "README").write_text("no picture")
-    rows = [("virus/picture-0.png", "v"), ("virus/nowhere.png", "v"), ("virus", "v"), ("covid/notes.txt", "v"),
+    (folder / "virus" / "README").write_text("no image")
+    rows = [("virus/image-0.png", "v"), ("virus/nowhere.png", "v"), ("virus", "v"), ("covid/notes.txt", "v"),
             ("virus/README", "v"), ("covid/cut.png", "v")]  # fmt: skip
     for _ in range(2):
         dataset = scan_dataset(write_list(rows))
-        assert dataset.table["file"].tolist() == ["virus/picture-0.png"]
+        assert dataset.table["file"].tolist() == ["virus/image-0.png"]
         errors = dataset.unreadable.set_index("file")["error"]
         assert set(errors.index) == {file for file, _ in rows[1:]}
         assert errors["virus/nowhere.png"] == "This file is listed in list.csv, but it is not there."
@@ -574,10 +574,10 @@ def test_what_a_list_names_wrongly_is_listed_and_the_rest_read(folder, write_lis
     ("text", "match"),
     [
         ("", "must begin with the column names path,label"),
-        ("path,label\n", "lists no pictures"),
+        ("path,label\n", "lists no images"),
         ("file,class\na.png,v\n", "must begin with the column names path,label.*received 'file,class'"),
         ("path;label\na.png;v\n", "separated by commas"),
-        ("virus/picture-0.png,v\n", "must begin with"),
+        ("virus/image-0.png,v\n", "must begin with"),
         ("path,label,path\na,b,c\n", "must begin with"),
         ("path,label,split\na.png,v,dev\n", "train, validation, test; line 2 of list.csv has 'dev'"),
         ("path,label,age\na.png,v,131\n", "age must be years from 0 to 130; line 2 of list.csv has '131'"),
@@ -597,16 +597,16 @@ def test_a_list_that_is_none_is_refused_with_a_sentence(folder, text, match):
 
 @pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
 def test_a_list_in_another_encoding_is_refused(folder, encoding):
-    (folder / "list.csv").write_text("path,label\nvirus/picture-0.png,Größe\n", encoding=encoding)
+    (folder / "list.csv").write_text("path,label\nvirus/image-0.png,Größe\n", encoding=encoding)
     with pytest.raises(ValueError, match="UTF-8"):
         scan_dataset(folder / "list.csv")
 
 
 def test_a_list_as_a_spreadsheet_writes_it_is_read(folder):
-    text = "Path, Label ,Split,\r\nvirus/picture-0.png, Größe ,train,\r\n,,,\r\n\r\n"
+    text = "Path, Label ,Split,\r\nvirus/image-0.png, Größe ,train,\r\n,,,\r\n\r\n"
     (folder / "list.CSV").write_text(text, encoding="utf-8-sig", newline="")
     table = scan_dataset(folder / "list.CSV").table
-    assert table[["file", "class_name", "split"]].values.tolist() == [["virus/picture-0.png", "Größe", "train"]]
+    assert table[["file", "class_name", "split"]].values.tolist() == [["virus/image-0.png", "Größe", "train"]]
 
 
 def test_a_missing_list_is_named(tmp_path):
@@ -614,10 +614,10 @@ def test_a_missing_list_is_named(tmp_path):
         scan_dataset(tmp_path / "nowhere.csv")
 
 
-def test_the_stamp_changes_with_a_list_and_with_its_pictures(folder, write_list):
-    first = folder_stamp(write_list([("virus/picture-0.png", "a"), ("virus/picture-1.jpg", "b")]))
-    again = folder_stamp(write_list([("virus/picture-0.png", "a"), ("virus/picture-1.jpg", "b")]))
-    moved = folder_stamp(write_list([("virus/picture-0.png", "b"), ("virus/picture-1.jpg", "b")]))
-    os.utime(folder / "virus" / "picture-0.png", (1, 1))
+def test_the_stamp_changes_with_a_list_and_with_its_images(folder, write_list):
+    first = folder_stamp(write_list([("virus/image-0.png", "a"), ("virus/image-1.jpg", "b")]))
+    again = folder_stamp(write_list([("virus/image-0.png", "a"), ("virus/image-1.jpg", "b")]))
+    moved = folder_stamp(write_list([("virus/image-0.png", "b"), ("virus/image-1.jpg", "b")]))
+    os.utime(folder / "virus" / "image-0.png", (1, 1))
     assert first == again
     assert len({first, moved, folder_stamp(folder / "list.csv")}) == 3

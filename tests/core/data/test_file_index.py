@@ -12,7 +12,7 @@ from cxr_core.data.file_index import INDEX_SCHEMA, index_folder, load_index, sav
 
 @pytest.fixture
 def facts():
-    """Three files: a picture, an unreadable one and one that is passed over."""
+    """Three files: an image, an unreadable one and one that is passed over."""
     rows = [
         (0, "normal/a.png", 10, 2**62, 512, 400, "PNG", "person1", "ab" * 32, None),
         (0, "normal/🫁.png", 0, 5, 0, 0, None, None, None, "The file is empty."),

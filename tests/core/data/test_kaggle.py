@@ -7,7 +7,7 @@ import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from picture_files import zip_of
+from image_files import zip_of
 
 from cxr_core.data.kaggle import DownloadFailed, find_kaggle, watch_download
 

@@ -17,13 +17,13 @@ def test_every_drawing_opens_with_its_longest_side_in_range(demo_data):
     assert 240 <= min(sides) <= max(sides) <= 900
 
 
-def test_the_same_seed_draws_the_same_pictures(tmp_path):
+def test_the_same_seed_draws_the_same_images(tmp_path):
     one, two = (draw_demo_data(tmp_path / name, images_per_class=2, seed=3) for name in "ab")
     for path in one.rglob("*.*"):
         assert path.read_bytes() == (two / path.relative_to(one)).read_bytes()
 
 
-def test_another_seed_draws_other_pictures(tmp_path):
+def test_another_seed_draws_other_images(tmp_path):
     one, two = (draw_demo_data(tmp_path / str(seed), images_per_class=1, seed=seed) for seed in (0, 1))
     assert all(p.read_bytes() != (two / p.relative_to(one)).read_bytes() for p in one.rglob("*.*"))
 
@@ -38,8 +38,8 @@ def test_what_is_there_already_is_left_alone(tmp_path):
 
 def lungs(name):
     """The middle of the lungs of twelve drawings, at one size."""
-    pictures = [cv2.resize(draw_phantom(name, np.random.default_rng(seed)), (200, 200)) for seed in range(12)]
-    return np.array([p[70:130, 45:75] / p[170:, 60:140].mean() for p in pictures])
+    images = [cv2.resize(draw_phantom(name, np.random.default_rng(seed)), (200, 200)) for seed in range(12)]
+    return np.array([p[70:130, 45:75] / p[170:, 60:140].mean() for p in images])
 
 
 def test_the_lungs_of_covid_are_brighter_than_clear_ones():

@@ -5,13 +5,13 @@ from dataclasses import fields, replace
 
 import numpy as np
 import pytest
-from picture_files import undecodable_png
+from image_files import undecodable_png
 from PIL import Image
 
 from cxr_core.data.dataset import scan_dataset
 from cxr_core.data.prepared_images import prepare_images, read_in_parts
 from cxr_core.imaging.preprocessing import Preprocessing
-from cxr_core.imaging.reader import read_picture
+from cxr_core.imaging.reader import read_image
 
 SMALL = Preprocessing(size=48)
 
@@ -40,17 +40,17 @@ def spoil(path):
     path.write_bytes(undecodable_png(path.read_bytes()))
 
 
-def test_every_row_holds_its_own_picture(prepare):
+def test_every_row_holds_its_own_image(prepare):
     prepared = prepare()
     assert prepared.images_u8.dtype == np.uint8
     for image, path in zip(prepared.images_u8, prepared.table["path"], strict=True):
-        np.testing.assert_array_equal(image, SMALL.image_u8(read_picture(path)))
+        np.testing.assert_array_equal(image, SMALL.image_u8(read_image(path)))
 
 
-def test_the_second_time_gives_the_same_without_reading_a_picture(prepare, monkeypatch):
+def test_the_second_time_gives_the_same_without_reading_an_image(prepare, monkeypatch):
     first = prepare()
     images = np.array(first.images_u8)
-    monkeypatch.setattr("cxr_core.data.prepared_images.read_picture", None)
+    monkeypatch.setattr("cxr_core.data.prepared_images.read_image", None)
     second = prepare()
     assert second.key == first.key
     np.testing.assert_array_equal(second.images_u8, images)
@@ -66,7 +66,7 @@ def test_a_half_written_array_is_never_read(prepare, monkeypatch, tmp_path):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("cxr_core.data.prepared_images.read_picture", interrupted)
+        patch.setattr("cxr_core.data.prepared_images.read_image", interrupted)
         with pytest.raises(KeyboardInterrupt):
             prepare()
     key = prepare().key
@@ -102,7 +102,7 @@ def test_every_setting_that_changes_pixels_has_a_key_of_its_own(folder, prepare)
     assert prepare(replace(SMALL, scaling="-1..1")).key == keys[0]
 
 
-def test_the_same_pictures_in_another_order_have_a_key_of_their_own(folder, tmp_path):
+def test_the_same_images_in_another_order_have_a_key_of_their_own(folder, tmp_path):
     table = scan_dataset(folder).table
     keys = [prepare_images(t, SMALL, cache_dir=tmp_path / "cache").key for t in (table, table[::-1])]
     assert keys[0] != keys[1]
@@ -124,7 +124,7 @@ def test_what_cannot_be_decoded_is_dropped_and_the_table_stays_in_step(prepare, 
         assert "normal/2.png" not in set(prepared.table["file"])
         assert list(prepared.table.index) == list(range(7))
         for image, path in zip(prepared.images_u8, prepared.table["path"], strict=True):
-            np.testing.assert_array_equal(image, SMALL.image_u8(read_picture(path)))
+            np.testing.assert_array_equal(image, SMALL.image_u8(read_image(path)))
 
 
 def test_what_cannot_be_decoded_takes_no_room_and_the_rest_is_not_read_into_memory(prepare, folder, tmp_path):
@@ -138,15 +138,15 @@ def test_what_cannot_be_decoded_takes_no_room_and_the_rest_is_not_read_into_memo
         assert array_path.stat().st_size == prepared.images_u8.offset + 5 * 48 * 48
 
 
-def test_twelve_pictures_of_which_nine_decode_are_a_whole_array(folder, tmp_path):
-    # The number of pictures then has one digit less than the file was begun with.
+def test_twelve_images_of_which_nine_decode_are_a_whole_array(folder, tmp_path):
+    # The number of images then has one digit less than the file was begun with.
     for i in range(4):
         (folder / "covid" / f"more-{i}.png").write_bytes((folder / "covid" / f"{i}.png").read_bytes())
     for i in range(3):
         spoil(folder / "normal" / f"{i}.png")
     prepared = prepare_images(scan_dataset(folder).table, SMALL, cache_dir=tmp_path / "cache")
     for image, path in zip(prepared.images_u8, prepared.table["path"], strict=True):
-        np.testing.assert_array_equal(image, SMALL.image_u8(read_picture(path)))
+        np.testing.assert_array_equal(image, SMALL.image_u8(read_image(path)))
 
 
 def test_a_file_that_was_out_of_reach_once_is_prepared_when_it_is_back(folder, tmp_path):
@@ -157,14 +157,14 @@ def test_a_file_that_was_out_of_reach_once_is_prepared_when_it_is_back(folder, t
     assert prepare_images(table, SMALL, cache_dir=tmp_path / "cache").errors == {}
 
 
-def test_a_data_set_without_one_decodable_picture_is_refused(prepare, folder):
+def test_a_data_set_without_one_decodable_image_is_refused(prepare, folder):
     for path in folder.rglob("*.png"):
         spoil(path)
-    with pytest.raises(ValueError, match="Not one picture"):
+    with pytest.raises(ValueError, match="Not one image"):
         prepare()
 
 
-def test_progress_ends_with_all_pictures(folder, tmp_path):
+def test_progress_ends_with_all_images(folder, tmp_path):
     seen = []
     table = scan_dataset(folder).table
     prepare_images(table, SMALL, cache_dir=tmp_path, progress=lambda done, total: seen.append((done, total)))

@@ -1,4 +1,4 @@
-"""property_table.py against numpy on constructed pictures, and its cache."""
+"""property_table.py against numpy on constructed images, and its cache."""
 
 import shutil
 
@@ -7,13 +7,13 @@ import numpy as np
 import pandas as pd
 import pydicom.data
 import pytest
-from picture_files import undecodable_png
+from image_files import undecodable_png
 
 from cxr_core.data import property_table as module
 from cxr_core.data.dataset import scan_dataset
 from cxr_core.data.phantoms import draw_phantom
-from cxr_core.data.property_table import COLUMNS, measure_pictures
-from cxr_core.imaging.image_properties import HISTOGRAM_COLUMNS, measure_picture
+from cxr_core.data.property_table import COLUMNS, measure_images
+from cxr_core.imaging.image_properties import HISTOGRAM_COLUMNS, measure_image
 
 
 def save(path, pixels):
@@ -30,7 +30,7 @@ def chest():
 
 @pytest.fixture
 def folder(tmp_path, chest):
-    """Three readable pictures of different sizes in two classes."""
+    """Three readable images of different sizes in two classes."""
     for i, name in enumerate(("normal/a.png", "normal/b.png", "virus/c.png")):
         save(tmp_path / "data" / name, chest[: 400 - 20 * i])
     return tmp_path / "data"
@@ -42,12 +42,12 @@ def measured(tmp_path):
 
     def measure(folder, **options):
         table = scan_dataset(folder).table
-        return table, measure_pictures(table, cache_dir=tmp_path / "cache", **options)
+        return table, measure_images(table, cache_dir=tmp_path / "cache", **options)
 
     return measure
 
 
-def test_there_is_one_row_per_picture_in_the_tables_order(folder, measured):
+def test_there_is_one_row_per_image_in_the_tables_order(folder, measured):
     table, measures = measured(folder)
     assert list(measures.columns) == list(COLUMNS)
     assert len(measures) == len(table)
@@ -64,13 +64,13 @@ def test_numbers_are_float32(folder, measured):
 
 
 def test_mean_and_spread_equal_numpys(chest):
-    measure = measure_picture(chest)
+    measure = measure_image(chest)
     assert measure["grey_mean"] == pytest.approx(chest.mean() / 255)
     assert measure["grey_std"] == pytest.approx(chest.std() / 255)
 
 
 def test_the_histogram_equals_numpys_and_sums_to_one(chest):
-    measure = measure_picture(chest)
+    measure = measure_image(chest)
     expected = np.histogram(chest, bins=32, range=(0, 256))[0] / chest.size
     assert [measure[name] for name in HISTOGRAM_COLUMNS] == pytest.approx(expected.tolist())
     assert sum(measure[name] for name in HISTOGRAM_COLUMNS) == pytest.approx(1)
@@ -78,8 +78,8 @@ def test_the_histogram_equals_numpys_and_sums_to_one(chest):
 
 @pytest.mark.parametrize("grey", [0, 128, 255])
 @pytest.mark.parametrize("shape", [(300, 200), (1, 1), (1, 900), (5, 5)])
-def test_a_flat_picture_has_defined_values(grey, shape):
-    measure = measure_picture(np.full(shape, grey, np.uint8))
+def test_a_flat_image_has_defined_values(grey, shape):
+    measure = measure_image(np.full(shape, grey, np.uint8))
     assert all(np.isfinite(value) for value in measure.values())
     assert measure["grey_mean"] == pytest.approx(grey / 255)
     for name in ("grey_std", "two_valued", "sharpness", "colour", "inverted", "midline", "text"):
@@ -87,22 +87,22 @@ def test_a_flat_picture_has_defined_values(grey, shape):
 
 
 @pytest.mark.parametrize(("grey", "name"), [(0, "black_frame"), (255, "white_frame")])
-def test_a_picture_without_content_is_all_frame(grey, name):
-    assert measure_picture(np.full((300, 200), grey, np.uint8))[name] == 1
+def test_an_image_without_content_is_all_frame(grey, name):
+    assert measure_image(np.full((300, 200), grey, np.uint8))[name] == 1
 
 
 def test_sixteen_bits_give_what_eight_bits_give(chest):
-    deep = measure_picture(chest.astype(np.uint16) * 257)
-    assert deep == pytest.approx(measure_picture(chest))
+    deep = measure_image(chest.astype(np.uint16) * 257)
+    assert deep == pytest.approx(measure_image(chest))
 
 
-def test_a_grey_picture_saved_in_colour_gives_what_the_grey_one_gives(chest):
-    assert measure_picture(cv2.cvtColor(chest, cv2.COLOR_GRAY2BGR)) == pytest.approx(measure_picture(chest))
+def test_a_grey_image_saved_in_colour_gives_what_the_grey_one_gives(chest):
+    assert measure_image(cv2.cvtColor(chest, cv2.COLOR_GRAY2BGR)) == pytest.approx(measure_image(chest))
 
 
 def test_sixteen_bit_colour_is_measured(chest):
-    picture = np.dstack([chest, chest, np.zeros_like(chest)]).astype(np.uint16) * 257
-    assert measure_picture(picture)["colour"] == pytest.approx((chest > 20).mean(), abs=0.01)
+    image = np.dstack([chest, chest, np.zeros_like(chest)]).astype(np.uint16) * 257
+    assert measure_image(image)["colour"] == pytest.approx((chest > 20).mean(), abs=0.01)
 
 
 def test_a_dicom_file_is_measured(folder, measured):
@@ -113,15 +113,15 @@ def test_a_dicom_file_is_measured(folder, measured):
     assert row.drop("error").astype(float).notna().all()
 
 
-def test_the_picture_is_not_changed(chest):
+def test_the_image_is_not_changed(chest):
     before = chest.copy()
-    measure_picture(chest)
+    measure_image(chest)
     assert (chest == before).all()
 
 
 def test_a_frame_is_measured_as_its_share_and_left_out_of_the_contents_brightness(chest):
     framed = cv2.copyMakeBorder(chest, 100, 0, 50, 50, cv2.BORDER_CONSTANT, value=0)
-    measure, plain = measure_picture(framed), measure_picture(chest)
+    measure, plain = measure_image(framed), measure_image(chest)
     assert measure["black_frame"] == pytest.approx(1 - chest.size / framed.size, abs=0.01)
     assert measure["white_frame"] == 0
     assert measure["content_mean"] == pytest.approx(plain["content_mean"], abs=0.01)
@@ -129,17 +129,17 @@ def test_a_frame_is_measured_as_its_share_and_left_out_of_the_contents_brightnes
 
 
 def test_a_negative_has_the_opposite_inverted_score(chest):
-    assert measure_picture(255 - chest)["inverted"] == pytest.approx(-measure_picture(chest)["inverted"], abs=1e-3)
+    assert measure_image(255 - chest)["inverted"] == pytest.approx(-measure_image(chest)["inverted"], abs=1e-3)
 
 
 def test_sharpness_depends_on_blur_and_neither_on_contrast_nor_on_size(chest):
     grain = cv2.resize(np.random.default_rng(0).normal(0, 12, (150, 150)), (400, 400), interpolation=cv2.INTER_CUBIC)
     grainy = np.clip(chest + grain, 0, 255).astype(np.uint8)
     larger = cv2.resize(grainy, (1200, 1200), interpolation=cv2.INTER_CUBIC)
-    sharpness = measure_picture(grainy)["sharpness"]
-    assert measure_picture(grainy // 2)["sharpness"] == pytest.approx(sharpness, rel=0.05)
-    assert measure_picture(larger)["sharpness"] == pytest.approx(sharpness, rel=0.05)
-    assert measure_picture(cv2.GaussianBlur(grainy, (0, 0), 3))["sharpness"] < 0.8 * sharpness
+    sharpness = measure_image(grainy)["sharpness"]
+    assert measure_image(grainy // 2)["sharpness"] == pytest.approx(sharpness, rel=0.05)
+    assert measure_image(larger)["sharpness"] == pytest.approx(sharpness, rel=0.05)
+    assert measure_image(cv2.GaussianBlur(grainy, (0, 0), 3))["sharpness"] < 0.8 * sharpness
 
 
 def test_what_cannot_be_decoded_has_an_error_and_no_numbers(folder, measured):
@@ -153,31 +153,31 @@ def test_what_cannot_be_decoded_has_an_error_and_no_numbers(folder, measured):
     assert measures.loc[~bad].drop(columns="error").notna().all(axis=None)
 
 
-def test_an_unchanged_picture_is_not_decoded_again(folder, measured, monkeypatch):
+def test_an_unchanged_image_is_not_decoded_again(folder, measured, monkeypatch):
     path = folder / "normal" / "b.png"
     path.write_bytes(undecodable_png(path.read_bytes()))
     _, before = measured(folder)
-    monkeypatch.setattr(module, "read_picture", lambda path: pytest.fail(f"{path} was decoded again"))
+    monkeypatch.setattr(module, "read_image", lambda path: pytest.fail(f"{path} was decoded again"))
     _, after = measured(folder)
     pd.testing.assert_frame_equal(before, after)
 
 
-def test_only_new_and_changed_pictures_are_decoded(folder, measured, monkeypatch, chest):
+def test_only_new_and_changed_images_are_decoded(folder, measured, monkeypatch, chest):
     table, before = measured(folder)
     save(folder / "normal" / "a.png", chest // 3)
     save(folder / "virus" / "new.png", chest // 2)
-    decoded, read = [], module.read_picture
-    monkeypatch.setattr(module, "read_picture", lambda path: decoded.append(path) or read(path))
+    decoded, read = [], module.read_image
+    monkeypatch.setattr(module, "read_image", lambda path: decoded.append(path) or read(path))
     table, after = measured(folder)
     assert sorted(decoded) == sorted(str(folder.resolve() / f) for f in ("normal/a.png", "virus/new.png"))
     means = dict(zip(table["file"], after["grey_mean"], strict=True))
     assert means["normal/a.png"] == pytest.approx((chest // 3).mean() / 255)
 
 
-def test_equal_pictures_are_decoded_once(folder, measured, monkeypatch):
+def test_equal_images_are_decoded_once(folder, measured, monkeypatch):
     shutil.copy(folder / "normal" / "a.png", folder / "virus" / "copy.png")
-    decoded, read = [], module.read_picture
-    monkeypatch.setattr(module, "read_picture", lambda path: decoded.append(path) or read(path))
+    decoded, read = [], module.read_image
+    monkeypatch.setattr(module, "read_image", lambda path: decoded.append(path) or read(path))
     table, measures = measured(folder)
     assert len(decoded) == len(table) - 1
     assert measures["error"].isna().all()
@@ -202,16 +202,16 @@ def test_a_file_that_vanished_is_tried_again_next_time(folder, tmp_path):
     table = scan_dataset(folder).table
     path = folder / "normal" / "a.png"
     path.rename(tmp_path / "away.png")
-    first = measure_pictures(table, cache_dir=tmp_path / "cache")
+    first = measure_images(table, cache_dir=tmp_path / "cache")
     assert first["error"].iloc[0] == "This file vanished."
     (tmp_path / "away.png").rename(path)
-    assert measure_pictures(table, cache_dir=tmp_path / "cache")["error"].isna().all()
+    assert measure_images(table, cache_dir=tmp_path / "cache")["error"].isna().all()
 
 
 def test_an_interrupted_pass_goes_on_where_it_was(folder, measured, monkeypatch):
     monkeypatch.setattr(module, "_CHUNK", 1)
     monkeypatch.setattr(module, "_SAVE_EVERY", 1)
-    read, decoded = module.read_picture, []
+    read, decoded = module.read_image, []
 
     def read_two(path):
         if len(decoded) == 2:
@@ -219,16 +219,16 @@ def test_an_interrupted_pass_goes_on_where_it_was(folder, measured, monkeypatch)
         decoded.append(path)
         return read(path)
 
-    monkeypatch.setattr(module, "read_picture", read_two)
+    monkeypatch.setattr(module, "read_image", read_two)
     with pytest.raises(KeyboardInterrupt):
         measured(folder)
     again = []
-    monkeypatch.setattr(module, "read_picture", lambda path: again.append(path) or read(path))
+    monkeypatch.setattr(module, "read_image", lambda path: again.append(path) or read(path))
     measured(folder)
     assert len(again) == 1
 
 
-def test_progress_ends_with_all_pictures_whether_cached_or_not(folder, measured):
+def test_progress_ends_with_all_images_whether_cached_or_not(folder, measured):
     for _ in range(2):
         seen = []
         measured(folder, progress=lambda *args, seen=seen: seen.append(args))
@@ -236,6 +236,6 @@ def test_progress_ends_with_all_pictures_whether_cached_or_not(folder, measured)
 
 
 def test_an_empty_table_gives_no_rows(folder, tmp_path):
-    measures = measure_pictures(scan_dataset(folder).table[:0], cache_dir=tmp_path)
+    measures = measure_images(scan_dataset(folder).table[:0], cache_dir=tmp_path)
     assert len(measures) == 0
     assert list(measures.columns) == list(COLUMNS)

@@ -74,7 +74,7 @@ def test_intervals_by_group_are_scipys_over_groups():
     assert ours == pytest.approx(scipys(lambda rows, axis: group_right[rows].mean(axis), 30), abs=0.02)
 
 
-def test_pictures_of_one_patient_widen_the_interval():
+def test_images_of_one_patient_widen_the_interval():
     right = np.repeat(np.random.default_rng(0).random(30) < 0.7, 4)
     alone, grouped = (share_interval(right, g) for g in (np.arange(120), np.repeat(np.arange(30), 4)))
     assert grouped[1] - grouped[0] > 1.5 * (alone[1] - alone[0])
@@ -112,14 +112,14 @@ def test_where_all_are_right_the_interval_is_the_exact_binomial_one_over_groups(
     assert share_interval([False] * 30, np.arange(30)) == pytest.approx([0, 1 - expected.low])
 
 
-def test_one_picture_has_no_interval():
+def test_one_image_has_no_interval():
     result = metric_intervals([0], np.array([[0.6, 0.3, 0.1]]), [0])
     assert result["accuracy"] is None
     assert set(result["per_class"][0].values()) == {None}
 
 
-def test_no_picture_is_refused():
-    with pytest.raises(ValueError, match="at least one picture"):
+def test_no_image_is_refused():
+    with pytest.raises(ValueError, match="at least one image"):
         resample_weights([])
 
 
@@ -139,7 +139,7 @@ def test_a_classifier_does_not_differ_from_itself():
     assert (found.value, found.is_clear) == (0, False)
 
 
-def test_two_classifiers_on_different_pictures_are_refused():
+def test_two_classifiers_on_different_images_are_refused():
     with pytest.raises(ValueError, match="received 3, 2 and 3 groups"):
         compare_accuracy([True] * 3, [True] * 2, [0, 1, 2])
 
@@ -167,7 +167,7 @@ def test_the_precision_recall_band_holds_scikit_learns_curve():
     assert held.mean() > 0.95
 
 
-def test_a_class_without_pictures_has_no_band():
+def test_a_class_without_images_has_no_band():
     assert curve_bands([False] * 4, np.linspace(0, 1, 4), np.arange(4)) is None
 
 

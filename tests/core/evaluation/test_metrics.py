@@ -14,7 +14,7 @@ from cxr_core.evaluation.metrics import evaluate_predictions, report_table, roc_
 from cxr_core.evaluation.predictions import (
     prediction_groups,
     predictions_table,
-    soften_predictions,
+    rescale_predictions,
     table_probabilities,
 )
 from cxr_core.evaluation.scoring import classify_table
@@ -218,7 +218,7 @@ def test_predictions_softened_afterwards_are_those_of_a_classifier_with_the_temp
     shipped = load_classifier(SHIPPED_MODEL_DIR)
     table = scan_dataset(demo_data).table[::12]
     at_one, at_two = (replace(shipped, card=replace(shipped.card, temperature=t)) for t in (1.0, 2.0))
-    softened = soften_predictions(classify_table(at_one, table), shipped.classes, 2.0)
+    softened = rescale_predictions(classify_table(at_one, table), shipped.classes, 2.0)
     pd.testing.assert_frame_equal(softened, classify_table(at_two, table))
     assert not np.allclose(softened["confidence"], classify_table(at_one, table)["confidence"])
 

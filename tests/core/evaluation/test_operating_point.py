@@ -9,7 +9,7 @@ import pytest
 from sklearn.metrics import balanced_accuracy_score, recall_score
 
 from cxr_core.evaluation.class_balance import balancing_shifts
-from cxr_core.imaging.reader import read_picture
+from cxr_core.imaging.reader import read_image
 from cxr_core.inference.classifier import load_classifier
 from cxr_core.inference.model_card import load_card
 from cxr_core.inference.temperature_scaling import apply_temperature
@@ -50,7 +50,7 @@ def test_what_skewed_the_scores_is_taken_back():
     np.testing.assert_allclose(balancing_shifts(probabilities_of(logits), targets), [0, -2.5, 1.5], atol=0.4)
 
 
-def test_the_gain_holds_on_pictures_it_did_not_see():
+def test_the_gain_holds_on_images_it_did_not_see():
     shifts = balancing_shifts(probabilities_of(SKEWED[0]), SKEWED[1])
     logits, targets = draw_logits([0, 2.5, -1.5], seed=1)
     assert score(shifts, logits, targets) > score(np.zeros(3), logits, targets) + 0.1
@@ -96,8 +96,8 @@ def test_probabilities_of_exactly_0_and_1_give_finite_shifts():
     assert np.isfinite(balancing_shifts(np.eye(3)[np.array([0, 1, 2, 1])], np.array([0, 1, 2, 2]))).all()
 
 
-def test_a_class_without_a_picture_is_refused_and_named():
-    with pytest.raises(ValueError, match="Every class needs a picture to balance on; class 1 has none"):
+def test_a_class_without_an_image_is_refused_and_named():
+    with pytest.raises(ValueError, match="Every class needs an image to balance on; class 1 has none"):
         balancing_shifts(np.full((4, 3), 1 / 3), np.array([0, 2, 2, 0]))
 
 
@@ -126,7 +126,7 @@ def log_probabilities(run, images):
 @pytest.fixture(scope="module")
 def images(tiny_run):
     preprocessing = tiny_run.config().preprocessing
-    return np.stack([preprocessing.image_u8(read_picture(path)) for path in tiny_run.predictions()["path"][:9]])
+    return np.stack([preprocessing.image_u8(read_image(path)) for path in tiny_run.predictions()["path"][:9]])
 
 
 def test_a_run_says_what_it_added_to_each_class(balanced_run):

@@ -8,9 +8,9 @@ from scipy.stats import t
 from cxr_core.evaluation.repeated_runs import (
     pooled_predictions,
     repeated_runs,
+    repeated_runs_table,
     repeats_sentence,
-    repeats_table,
-    spread_table,
+    seeds_table,
 )
 from cxr_core.recipes.training_config import make_config
 from cxr_core.runs.lifecycle import create_run
@@ -41,7 +41,7 @@ def folds(tmp_path):
 
 
 def test_only_runs_that_differ_in_the_seed_alone_are_repeats(runs):
-    table = repeats_table(repeated_runs(runs[1], runs))
+    table = seeds_table(repeated_runs(runs[1], runs))
     assert table["seed"].tolist() == [0, 1, 2]
     assert table["accuracy"].tolist() == list(SCORES)
 
@@ -49,11 +49,11 @@ def test_only_runs_that_differ_in_the_seed_alone_are_repeats(runs):
 def test_the_folds_of_one_cross_validation_are_repeats_and_no_single_split_is(runs, folds):
     found = repeated_runs(folds[2], [*folds[::-1], *runs])
     assert [run.name for run in found] == ["fold-1", "fold-2", "fold-3"]
-    assert "folds apart" in repeats_sentence(repeats_table(found))
+    assert "folds apart" in repeats_sentence(seeds_table(found))
 
 
 def test_the_sentence_has_numpys_mean_and_standard_deviation(runs):
-    sentence = repeats_sentence(repeats_table(repeated_runs(runs[0], runs)))
+    sentence = repeats_sentence(seeds_table(repeated_runs(runs[0], runs)))
     assert f"{np.mean(SCORES):.1%} on average" in sentence
     assert f"deviation {100 * np.std(SCORES, ddof=1):.1f} points" in sentence
     assert "seeds apart" in sentence
@@ -61,7 +61,7 @@ def test_the_sentence_has_numpys_mean_and_standard_deviation(runs):
 
 def test_a_run_alone_has_no_repeats(runs):
     assert repeated_runs(runs[3], runs) == []
-    assert repeats_sentence(repeats_table([])) == ""
+    assert repeats_sentence(seeds_table([])) == ""
 
 
 def test_a_folder_that_is_no_run_has_no_repeats(runs, tmp_path):
@@ -69,7 +69,7 @@ def test_a_folder_that_is_no_run_has_no_repeats(runs, tmp_path):
 
 
 def test_the_interval_of_the_mean_is_the_corrected_resampled_t(runs):
-    row = spread_table(runs[:3]).set_index("figure").loc["Accuracy"]
+    row = repeated_runs_table(runs[:3]).set_index("figure").loc["Accuracy"]
     half = t.ppf(0.975, 2) * np.sqrt((1 / 3 + 20 / 60) * np.var(SCORES, ddof=1))
     assert row["low"] == pytest.approx(np.mean(SCORES) - half)
     assert row["high"] == pytest.approx(min(1, np.mean(SCORES) + half))
@@ -77,7 +77,7 @@ def test_the_interval_of_the_mean_is_the_corrected_resampled_t(runs):
 
 
 def test_a_figure_that_no_run_has_is_left_out_and_one_that_never_moves_has_no_interval(runs):
-    table = spread_table(runs[:3]).set_index("figure")
+    table = repeated_runs_table(runs[:3]).set_index("figure")
     assert table.index.tolist() == ["Accuracy", "Recall, a", "Recall, b", "AUC, b"]
     assert table.loc["Recall, b", ["low", "high"]].isna().all()
     assert table.loc["Recall, b", "mean"] == 1

@@ -37,12 +37,17 @@ def test_the_counts_are_scikit_learns(case, threshold):
     is_class, scores = case
     point = operating_point("covid", is_class, scores, threshold)
     tn, fp, fn, tp = sk.confusion_matrix(is_class, scores >= threshold).ravel()
-    assert (point.found, point.missed, point.false_alarms, point.rightly_none) == (tp, fn, fp, tn)
+    assert (point.true_positives, point.false_negatives, point.false_positives, point.true_negatives) == (
+        tp,
+        fn,
+        fp,
+        tn,
+    )
     assert point.sensitivity == sk.recall_score(is_class, scores >= threshold)
     assert point.specificity == sk.recall_score(~is_class, scores < threshold)
 
 
-def test_at_the_pictures_own_prevalence_ppv_and_npv_are_the_counts(case):
+def test_at_the_images_own_prevalence_ppv_and_npv_are_the_counts(case):
     point = operating_point("covid", *case, 0.5)
     assert point.ppv == pytest.approx(sk.precision_score(case[0], case[1] >= 0.5))
     assert point.npv == pytest.approx(sk.precision_score(~case[0], case[1] < 0.5))
@@ -55,7 +60,7 @@ def test_ppv_at_another_prevalence_is_bayes_by_hand():
     assert operating_point("covid", is_class, scores, 0.5, prevalence=0.01).ppv == pytest.approx(9 / 108)
 
 
-def test_without_pictures_of_the_class_sensitivity_is_undefined_and_nothing_breaks():
+def test_without_images_of_the_class_sensitivity_is_undefined_and_nothing_breaks():
     point = operating_point("covid", [False] * 3, [0.1, 0.2, 0.9], 0.5)
     assert (point.sensitivity, point.ppv) == (None, None)
     assert point.specificity == pytest.approx(2 / 3)
@@ -138,7 +143,7 @@ def test_an_operating_point_of_an_unknown_class_is_refused(model, case):
         save_operating_point(model, operating_point("asthma", *case, 0.4))
 
 
-def test_choosing_uses_validation_pictures_alone(model):
+def test_choosing_uses_validation_images_alone(model):
     rows = pd.DataFrame(
         {
             "true": ["normal"] * 10 + ["covid"] * 2,

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from picture_files import dicom
+from image_files import dicom
 
 from cxr_core.evaluation.slices import file_facts, slice_table, worst_slice
 
@@ -27,10 +27,10 @@ def test_the_worst_slice_comes_first_and_is_named():
     table = predictions([True] * 30 + [False] * 10)
     rows = slice_table(table, pd.DataFrame({"format": ["PNG"] * 30 + ["JPEG"] * 10}))
     assert rows["value"].iloc[0] == "JPEG"
-    assert worst_slice(rows, 0.75).startswith("Weakest: file format JPEG, right in 0.0% of 10 pictures")
+    assert worst_slice(rows, 0.75).startswith("Weakest: file format JPEG, right in 0.0% of 10 images")
 
 
-def test_a_few_pictures_are_no_worst_slice():
+def test_a_few_images_are_no_worst_slice():
     table = predictions([True] * 30 + [False] * 3)
     rows = slice_table(table, pd.DataFrame({"format": ["PNG"] * 30 + ["JPEG"] * 3}))
     assert worst_slice(rows, 0.9) is None
@@ -43,7 +43,7 @@ def test_what_may_be_chance_is_no_worst_slice():
     assert worst_slice(rows, table["right"].mean()) is None
 
 
-def test_a_slice_of_all_pictures_is_left_out():
+def test_a_slice_of_all_images_is_left_out():
     assert slice_table(predictions([True, False]), pd.DataFrame({"format": ["PNG", "PNG"]})).empty
 
 
@@ -57,7 +57,7 @@ def test_facts_come_from_the_files_headers(tmp_path):
 
 
 @pytest.mark.parametrize("path", ["/nowhere/normal/a.png", __file__])
-def test_a_file_that_is_gone_or_no_picture_has_no_size(path):
+def test_a_file_that_is_gone_or_no_image_has_no_size(path):
     facts = file_facts(pd.DataFrame({"file": ["normal/a.png"], "path": [path]})).iloc[0]
     assert pd.isna(facts["width"])
     assert facts["format"] is None
@@ -78,7 +78,7 @@ def test_a_dicom_header_tells_view_and_age_group(tmp_path, age, group):
     assert facts.get("age_group", pd.Series([None])).tolist() == [group]
 
 
-def test_what_a_list_says_of_a_picture_stands_before_its_header(tmp_path):
+def test_what_a_list_says_of_an_image_stands_before_its_header(tmp_path):
     path = tmp_path / "a.dcm"
     path.write_bytes(dicom(np.zeros((40, 70), np.uint16), ViewPosition="PA"))
     rows = pd.DataFrame({"file": ["n/a.dcm", "n/b.dcm"], "path": str(path), "view": ["AP", None]})
@@ -88,4 +88,4 @@ def test_what_a_list_says_of_a_picture_stands_before_its_header(tmp_path):
 def test_a_listed_age_group_becomes_a_slice():
     table = predictions([True] * 30 + [False] * 10, age_group=["18 to 39"] * 30 + ["65 and over"] * 10)
     rows = slice_table(table, file_facts(table))
-    assert worst_slice(rows, 0.75).startswith("Weakest: age of the patient 65 and over, right in 0.0% of 10 pictures")
+    assert worst_slice(rows, 0.75).startswith("Weakest: age of the patient 65 and over, right in 0.0% of 10 images")

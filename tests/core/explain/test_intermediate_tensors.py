@@ -8,7 +8,7 @@ import pytest
 from cxr_core.config import SHIPPED_MODEL_DIR
 from cxr_core.data.phantoms import draw_phantom
 from cxr_core.explain.grad_cam_plus_plus import plus_plus_maps, weigh_plus_plus
-from cxr_core.explain.intermediate_tensors import open_inside
+from cxr_core.explain.intermediate_tensors import open_intermediate_tensors
 from cxr_core.explain.overlay import MapUnavailable, scale_maps
 from cxr_core.explain.score_cam import score_maps
 from cxr_core.imaging.preprocessing import Preprocessing
@@ -36,8 +36,8 @@ def network(small, tmp_path_factory):  # noqa: F811
 
 
 @pytest.fixture(scope="module")
-def inside(network):
-    return open_inside(network[1], "out_relu", 0)
+def tensors(network):
+    return open_intermediate_tensors(network[1], "out_relu", 0)
 
 
 @pytest.fixture(scope="module")
@@ -72,11 +72,11 @@ def plus_plus_by_the_paper(activations, slopes):
     return np.maximum(maps, 0)
 
 
-def test_grad_cam_plus_plus_is_the_papers(network, inside):
+def test_grad_cam_plus_plus_is_the_papers(network, tensors):
     activations, slopes, _ = activations_and_slopes(network[0], PREPROCESSING.scaled(IMAGES_U8))
     expected = np.stack([plus_plus_by_the_paper(a, s) for a, s in zip(activations, slopes, strict=True)])
     assert expected.max(axis=(2, 3)).min() > 0
-    maps = plus_plus_maps(inside, IMAGES_U8, PREPROCESSING)
+    maps = plus_plus_maps(tensors, IMAGES_U8, PREPROCESSING)
     np.testing.assert_allclose(maps, scale_maps(expected), atol=1e-4)
 
 
@@ -103,7 +103,7 @@ def test_a_class_that_nothing_speaks_for_has_an_empty_map():
     assert not weigh_plus_plus(np.ones((1, 4, 4, 3), np.float32), slopes).any()
 
 
-def test_score_cam_is_the_papers(network, inside):
+def test_score_cam_is_the_papers(network, tensors):
     """Algorithm 1 of arXiv:1910.01279 with Keras's logits and TensorFlow's own resizing."""
     model = network[0]
     scaled = PREPROCESSING.scaled(IMAGES_U8[:1])
@@ -117,13 +117,13 @@ def test_score_cam_is_the_papers(network, inside):
     scores = parts(scaled * masks[..., None])[1].numpy() - parts(np.zeros_like(scaled))[1].numpy()
     weights = np.exp(scores) / np.exp(scores).sum(axis=0)
     expected = np.maximum(np.einsum("kc,hwk->chw", weights, activations[0][..., live]), 0)
-    maps = score_maps(inside, IMAGES_U8[0], PREPROCESSING)
+    maps = score_maps(tensors, IMAGES_U8[0], PREPROCESSING)
     np.testing.assert_allclose(maps, scale_maps(expected.astype(np.float32)), atol=2e-4)
 
 
-def test_score_cam_reports_every_channel_once(inside):
+def test_score_cam_reports_every_channel_once(tensors):
     seen = []
-    score_maps(inside, IMAGES_U8[0], PREPROCESSING, progress=lambda done, total: seen.append((done, total)))
+    score_maps(tensors, IMAGES_U8[0], PREPROCESSING, progress=lambda done, total: seen.append((done, total)))
     done, totals = zip(*seen, strict=True)
     assert list(done) == sorted(set(done))
     assert (done[-1], set(totals)) == (totals[0], {totals[0]})
@@ -131,12 +131,12 @@ def test_score_cam_reports_every_channel_once(inside):
 
 @pytest.mark.parametrize("layer", ["out_relu", "block_16_depthwise"])
 def test_the_tensors_inside_the_shipped_graph_make_its_own_grad_cam(shipped, layer):
-    inside = open_inside(shipped.path, layer, 0)
-    picture = draw_phantom("covid", np.random.default_rng(0))
-    images = shipped.card.preprocessing.image_u8(picture)[None]
-    names = [name for name in (inside.activations, inside.gradients) if name]
-    activations, *slopes = inside.session.run(names, {"image": shipped.card.preprocessing.scaled(images)})
-    slopes = slopes[0] if slopes else inside.fixed_gradients
+    tensors = open_intermediate_tensors(shipped.path, layer, 0)
+    image = draw_phantom("covid", np.random.default_rng(0))
+    images = shipped.card.preprocessing.image_u8(image)[None]
+    names = [name for name in (tensors.activations, tensors.gradients) if name]
+    activations, *slopes = tensors.session.run(names, {"image": shipped.card.preprocessing.scaled(images)})
+    slopes = slopes[0] if slopes else tensors.fixed_gradients
     weights = np.broadcast_to(slopes, (1, 3, *activations.shape[1:])).mean(axis=(2, 3))
     expected = np.maximum(np.einsum("nck,nhwk->nchw", weights, activations), 0)
     np.testing.assert_allclose(shipped.maps(images, layer), scale_maps(expected), atol=1e-4)
@@ -149,9 +149,9 @@ def test_an_answer_carries_the_maps_of_the_method_and_all_else_stays(network):
     data = png(IMAGES_U8[0])
     plain, plus, score = (answer_upload(classifier, data, None, m) for m in ("Grad-CAM", "Grad-CAM++", "Score-CAM"))
     seen = plain.prediction.image_u8
-    inside = open_inside(path, "out_relu", path.stat().st_mtime_ns)
-    np.testing.assert_array_equal(plus.prediction.maps, plus_plus_maps(inside, seen[None], PREPROCESSING)[0])
-    np.testing.assert_array_equal(score.prediction.maps, score_maps(inside, seen, PREPROCESSING))
+    tensors = open_intermediate_tensors(path, "out_relu", path.stat().st_mtime_ns)
+    np.testing.assert_array_equal(plus.prediction.maps, plus_plus_maps(tensors, seen[None], PREPROCESSING)[0])
+    np.testing.assert_array_equal(score.prediction.maps, score_maps(tensors, seen, PREPROCESSING))
     assert [a.prediction.map_method for a in (plain, plus, score)] == ["Grad-CAM", "Grad-CAM++", "Score-CAM"]
     for other in (plus, score):
         np.testing.assert_array_equal(other.prediction.probabilities, plain.prediction.probabilities)
@@ -161,7 +161,7 @@ def test_an_answer_carries_the_maps_of_the_method_and_all_else_stays(network):
 def test_where_activations_fall_below_zero_grad_cam_plus_plus_says_that_it_cannot(shipped):
     data = png(draw_phantom("covid", np.random.default_rng(0)))
     with pytest.raises(MapUnavailable, match="never below zero"):
-        shipped.predict_picture(data, "block_16_depthwise", "Grad-CAM++")
+        shipped.predict_image(data, "block_16_depthwise", "Grad-CAM++")
 
 
 def test_a_graph_from_elsewhere_is_refused_in_a_sentence(tmp_path, network):
@@ -171,15 +171,15 @@ def test_a_graph_from_elsewhere_is_refused_in_a_sentence(tmp_path, network):
     next(node for node in graph.graph.node if node.op_type == "Softmax").op_type = "Identity"
     onnx.save(graph, tmp_path / "m.onnx")
     with pytest.raises(MapUnavailable, match="Only Grad-CAM can be had"):
-        open_inside(tmp_path / "m.onnx", "out_relu", 0)
+        open_intermediate_tensors(tmp_path / "m.onnx", "out_relu", 0)
 
 
 def test_an_unknown_method_is_refused_with_the_rule_and_the_value(shipped):
     with pytest.raises(ValueError, match="received 'Guess'"):
-        shipped.predict_picture(png(IMAGES_U8[0]), None, "Guess")
+        shipped.predict_image(png(IMAGES_U8[0]), None, "Guess")
 
 
-def png(picture):
+def png(image):
     import cv2
 
-    return cv2.imencode(".png", picture)[1].tobytes()
+    return cv2.imencode(".png", image)[1].tobytes()

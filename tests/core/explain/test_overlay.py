@@ -38,11 +38,11 @@ def test_scaling_does_not_change_the_maps():
 
 @pytest.mark.parametrize(("name", "opencv"), [("jet", cv2.COLORMAP_JET), ("inferno", cv2.COLORMAP_INFERNO)])
 @pytest.mark.parametrize("alpha", [0.0, 0.4, 1.0])
-@pytest.mark.parametrize("picture", [GREY, COLOUR], ids=["grey", "colour"])
-def test_the_overlay_is_alpha_times_the_colours_and_the_rest_the_picture(picture, alpha, name, opencv):
+@pytest.mark.parametrize("image", [GREY, COLOUR], ids=["grey", "colour"])
+def test_the_overlay_is_alpha_times_the_colours_and_the_rest_the_image(image, alpha, name, opencv):
     colours = cv2.applyColorMap(np.round(MAP * 255).astype(np.uint8), opencv)[..., ::-1].astype(float)
-    rgb = np.dstack([picture] * 3) if picture.ndim == 2 else picture[..., ::-1]
-    overlay = overlay_map(picture, MAP, alpha=alpha, colour_map=name)
+    rgb = np.dstack([image] * 3) if image.ndim == 2 else image[..., ::-1]
+    overlay = overlay_map(image, MAP, alpha=alpha, colour_map=name)
     assert overlay.dtype == np.uint8
     np.testing.assert_allclose(overlay, alpha * colours + (1 - alpha) * rgb, atol=0.51)
 
@@ -59,10 +59,10 @@ def test_the_colour_bar_has_the_colours_of_an_overlay_from_0_to_1(name):
     np.testing.assert_array_equal(bar, overlay_map(np.zeros((1, 256), np.uint8), ramp, alpha=1.0, colour_map=name))
 
 
-def test_the_overlay_does_not_change_picture_and_map():
-    picture, map_ = COLOUR.copy(), MAP.copy()
-    overlay_map(picture, map_)
-    np.testing.assert_array_equal(picture, COLOUR)
+def test_the_overlay_does_not_change_image_and_map():
+    image, map_ = COLOUR.copy(), MAP.copy()
+    overlay_map(image, map_)
+    np.testing.assert_array_equal(image, COLOUR)
     np.testing.assert_array_equal(map_, MAP)
 
 
@@ -80,7 +80,7 @@ def test_a_wrong_argument_is_refused_with_the_rule_and_the_value(map_, options, 
         overlay_map(GREY, map_, **options)
 
 
-def test_a_16_bit_picture_is_shown_over_its_own_range():
+def test_a_16_bit_image_is_shown_over_its_own_range():
     wide = np.array([[1000, 2000, 3000]], np.uint16)
     assert display_bgr(wide)[0, :, 0].tolist() == [0, 127, 255]
 
@@ -89,7 +89,7 @@ def test_two_neighbouring_values_of_16_bits_are_shown_as_black_and_white():
     assert display_bgr(np.array([[1000, 1001]], np.uint16))[0, :, 0].tolist() == [0, 255]
 
 
-def test_a_flat_16_bit_picture_is_shown():
+def test_a_flat_16_bit_image_is_shown():
     assert not display_bgr(np.full((3, 3), 500, np.uint16)).any()
 
 

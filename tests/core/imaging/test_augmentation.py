@@ -4,13 +4,13 @@ import cv2
 import numpy as np
 import pytest
 
-from cxr_core.imaging.augmentation import Augmentation, match_greys, match_sharpness
+from cxr_core.imaging.augmentation import Augmentation, match_histogram, match_spectrum
 
 IMAGE = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 255, (64, 64), dtype=np.uint8), (0, 0), 2)
 OFF = {"rotation_degrees": 0, "horizontal_flip": False}
 EVERYTHING = Augmentation(
     zoom=0.2, shift=0.1, frame=0.5, brightness=0.2, contrast=0.3, gamma=0.3, blur=1.5, resolution=0.5, noise=5,
-    lettering=0.5, jpeg_quality=50,
+    text_overlay=0.5, jpeg_quality=50,
 )  # fmt: skip
 
 
@@ -121,14 +121,14 @@ def test_a_value_outside_its_range_is_refused_with_the_rule_and_the_value(option
 
 def test_borrowed_greys_are_those_of_the_other_image():
     other = np.clip(IMAGE.astype(int) // 3 + 100, 0, 255).astype(np.uint8)
-    matched = match_greys(IMAGE, other)
+    matched = match_histogram(IMAGE, other)
     for percent in (10, 50, 90):
         assert abs(np.percentile(matched, percent) - np.percentile(other, percent)) <= 2
 
 
 def test_half_way_to_the_other_greys_lies_half_way():
     other = np.clip(IMAGE.astype(int) // 3 + 100, 0, 255).astype(np.uint8)
-    half, whole = (match_greys(IMAGE, other, strength).astype(float) for strength in (0.5, 1.0))
+    half, whole = (match_histogram(IMAGE, other, strength).astype(float) for strength in (0.5, 1.0))
     np.testing.assert_allclose(half, (IMAGE + whole) / 2, atol=1)
 
 
@@ -142,30 +142,30 @@ def test_borrowed_sharpness_blurs_a_sharp_image_and_sharpens_a_blurred_one():
     rng = np.random.default_rng(3)
     sharp = cv2.GaussianBlur(rng.integers(0, 255, (224, 224), dtype=np.uint8), (0, 0), 1.2)
     soft = cv2.GaussianBlur(rng.integers(0, 255, (224, 224), dtype=np.uint8), (0, 0), 2.5)
-    assert detail(match_sharpness(sharp, soft)) < (detail(sharp) + detail(soft)) / 2
-    assert detail(match_sharpness(soft, sharp)) > 1.5 * detail(soft)
+    assert detail(match_spectrum(sharp, soft)) < (detail(sharp) + detail(soft)) / 2
+    assert detail(match_spectrum(soft, sharp)) > 1.5 * detail(soft)
 
 
 def test_the_coarsest_structure_is_not_borrowed():
     rng = np.random.default_rng(4)
     one, other = (cv2.GaussianBlur(rng.integers(0, 255, (224, 224), dtype=np.uint8), (0, 0), 2) for _ in range(2))
     coarse = [cv2.resize(i, (6, 6), interpolation=cv2.INTER_AREA).astype(float) for i in (one, other)]
-    matched = cv2.resize(match_sharpness(one, other), (6, 6), interpolation=cv2.INTER_AREA).astype(float)
+    matched = cv2.resize(match_spectrum(one, other), (6, 6), interpolation=cv2.INTER_AREA).astype(float)
     assert np.abs(matched - coarse[0]).mean() < 0.3 * np.abs(matched - coarse[1]).mean()
 
 
 def test_without_another_image_nothing_is_borrowed():
-    borrowing = Augmentation(**OFF, borrow_greys=1, borrow_sharpness=1)
+    borrowing = Augmentation(**OFF, histogram_matching=1, spectrum_matching=1)
     np.testing.assert_array_equal(borrowing.apply(IMAGE, np.random.default_rng(0)), IMAGE)
 
 
 def test_images_of_different_sizes_cannot_lend_sharpness():
     with pytest.raises(ValueError, match="one size"):
-        match_sharpness(IMAGE, IMAGE[:32])
+        match_spectrum(IMAGE, IMAGE[:32])
 
 
 def test_a_change_that_happens_in_a_tenth_leaves_nine_tenths_alone():
-    rare = Augmentation(**OFF, blur=5, often=0.1)
+    rare = Augmentation(**OFF, blur=5, p_transform=0.1)
     unchanged = sum(np.array_equal(copy, IMAGE) for copy in copies(rare, 200))
     assert 160 <= unchanged <= 198
 
@@ -182,5 +182,5 @@ def test_a_framed_copy_has_one_grey_outside():
 
 
 def test_lettering_paints_with_its_own_greys_only():
-    written = Augmentation(**OFF, lettering=1).apply(np.full((224, 224), 128, np.uint8), np.random.default_rng(5))
+    written = Augmentation(**OFF, text_overlay=1).apply(np.full((224, 224), 128, np.uint8), np.random.default_rng(5))
     assert 0 < (written != 128).mean() < 0.2

@@ -9,7 +9,7 @@ import imagecodecs
 import numpy as np
 import pydicom
 import pytest
-from picture_files import dicom, stretched
+from image_files import dicom, stretched
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.pixels import get_encoder
@@ -23,10 +23,10 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from cxr_core.imaging.reader import UnreadablePicture, decode_picture, is_dicom, open_picture, read_picture
+from cxr_core.imaging.reader import UnreadableImage, decode_image, is_dicom, open_image, read_image
 
 DICOM_FILES = Path(pydicom.__file__).parent / "data" / "test_files"
-# A smooth picture of 12 bits, so that lossy compression stays near it.
+# A smooth image of 12 bits, so that lossy compression stays near it.
 TWELVE_BITS = (np.add.outer(np.arange(48) * 40, np.arange(64) * 30)).astype(np.uint16)
 EIGHT_BITS = (TWELVE_BITS >> 4).astype(np.uint8)
 
@@ -52,19 +52,19 @@ def lookup_table(entries, first, bits=16):
 @pytest.mark.parametrize("pixels", [EIGHT_BITS, TWELVE_BITS], ids=["8 bits", "12 bits"])
 def test_lossless_jpeg_gives_the_pixels_that_were_stored(pixels, syntax):
     frame = imagecodecs.jpeg8_encode(pixels, lossless=True, predictor=1, bitspersample=8 * pixels.itemsize)
-    np.testing.assert_array_equal(decode_picture(compressed(pixels, syntax, frame)), stretched(pixels))
+    np.testing.assert_array_equal(decode_image(compressed(pixels, syntax, frame)), stretched(pixels))
 
 
 @pytest.mark.parametrize("pixels", [EIGHT_BITS, TWELVE_BITS], ids=["8 bits", "12 bits"])
 def test_jpeg_ls_gives_the_pixels_that_were_stored(pixels):
     frame = imagecodecs.jpegls_encode(pixels)
-    np.testing.assert_array_equal(decode_picture(compressed(pixels, JPEGLSLossless, frame)), stretched(pixels))
+    np.testing.assert_array_equal(decode_image(compressed(pixels, JPEGLSLossless, frame)), stretched(pixels))
 
 
 @pytest.mark.parametrize("pixels", [EIGHT_BITS, TWELVE_BITS], ids=["8 bits", "12 bits"])
 def test_jpeg_2000_gives_the_pixels_that_were_stored(pixels):
     frame = imagecodecs.jpeg2k_encode(pixels, level=0, codecformat="J2K")
-    np.testing.assert_array_equal(decode_picture(compressed(pixels, JPEG2000Lossless, frame)), stretched(pixels))
+    np.testing.assert_array_equal(decode_image(compressed(pixels, JPEG2000Lossless, frame)), stretched(pixels))
 
 
 def test_rle_gives_the_pixels_that_were_stored():
@@ -72,7 +72,7 @@ def test_rle_gives_the_pixels_that_were_stored():
         TWELVE_BITS, rows=48, columns=64, samples_per_pixel=1, bits_allocated=16, bits_stored=12,
         pixel_representation=0, number_of_frames=1, photometric_interpretation="MONOCHROME2",
     )  # fmt: skip
-    np.testing.assert_array_equal(decode_picture(compressed(TWELVE_BITS, RLELossless, frame)), stretched(TWELVE_BITS))
+    np.testing.assert_array_equal(decode_image(compressed(TWELVE_BITS, RLELossless, frame)), stretched(TWELVE_BITS))
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_rle_gives_the_pixels_that_were_stored():
 )
 def test_lossy_jpeg_stays_near_the_pixels_that_were_stored(syntax, pixels):
     frame = imagecodecs.jpeg8_encode(pixels, level=98, bitspersample=12 if pixels.itemsize == 2 else 8)
-    shown = decode_picture(compressed(pixels, syntax, frame))
+    shown = decode_image(compressed(pixels, syntax, frame))
     np.testing.assert_allclose(shown.astype(int), stretched(pixels), atol=600)
 
 
@@ -88,13 +88,13 @@ def test_jpeg_ls_in_colour_comes_in_bgr_order():
     colour = np.random.default_rng(0).integers(0, 255, (20, 30, 3), dtype=np.uint8)
     frame = imagecodecs.jpegls_encode(colour)
     data = dicom(colour, "RGB", JPEGLSLossless, PixelData=encapsulate([frame]))
-    np.testing.assert_array_equal(decode_picture(data), colour[..., ::-1])
+    np.testing.assert_array_equal(decode_image(data), colour[..., ::-1])
 
 
-def test_a_compressed_picture_of_another_size_than_its_header_says_is_refused():
+def test_a_compressed_image_of_another_size_than_its_header_says_is_refused():
     frame = imagecodecs.jpeg2k_encode(EIGHT_BITS, level=0, codecformat="J2K")
-    with pytest.raises(UnreadablePicture, match="cannot be decoded"):
-        decode_picture(compressed(EIGHT_BITS, JPEG2000Lossless, frame, Rows=40))
+    with pytest.raises(UnreadableImage, match="cannot be decoded"):
+        decode_image(compressed(EIGHT_BITS, JPEG2000Lossless, frame, Rows=40))
 
 
 @pytest.mark.parametrize(
@@ -108,12 +108,12 @@ def test_a_compressed_picture_of_another_size_than_its_header_says_is_refused():
 )  # fmt: skip
 def test_pydicoms_own_compressed_files_are_read_at_the_size_they_name(name):
     header = pydicom.dcmread(DICOM_FILES / name, stop_before_pixels=True)
-    assert read_picture(DICOM_FILES / name).shape[:2] == (header.Rows, header.Columns)
+    assert read_image(DICOM_FILES / name).shape[:2] == (header.Rows, header.Columns)
 
 
 @pytest.mark.parametrize("name", ["MR_small_jp2klossless.dcm", "MR_small_jpeg_ls_lossless.dcm", "MR_small_RLE.dcm"])
 def test_a_lossless_copy_shows_what_the_plain_file_shows(name):
-    np.testing.assert_array_equal(read_picture(DICOM_FILES / name), read_picture(DICOM_FILES / "MR_small.dcm"))
+    np.testing.assert_array_equal(read_image(DICOM_FILES / name), read_image(DICOM_FILES / "MR_small.dcm"))
 
 
 @pytest.mark.parametrize("small", [EIGHT_BITS, np.dstack([EIGHT_BITS] * 3)], ids=["grey", "colour"])
@@ -124,8 +124,8 @@ def test_a_compressed_bomb_is_refused_before_it_takes_memory(small):
     kind = "MONOCHROME2" if small.ndim == 2 else "RGB"
     data = dicom(small, kind, JPEG2000Lossless, PixelData=encapsulate([bomb]))
     tracemalloc.start()
-    with pytest.raises(UnreadablePicture):
-        decode_picture(data)
+    with pytest.raises(UnreadableImage):
+        decode_image(data)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 10_000_000
@@ -142,7 +142,7 @@ def test_a_modality_table_comes_before_the_window():
         ModalityLUTSequence=lookup_table(table, 0), PresentationLUTShape="IDENTITY",
     )  # fmt: skip
     expected = stretched(np.clip(table[pixels].astype(float), 7500, 22500))
-    np.testing.assert_allclose(decode_picture(data).astype(int), expected, atol=2)
+    np.testing.assert_allclose(decode_image(data).astype(int), expected, atol=2)
 
 
 def test_a_voi_table_is_entered_with_rescaled_values_and_goes_before_a_window():
@@ -152,42 +152,42 @@ def test_a_voi_table_is_entered_with_rescaled_values_and_goes_before_a_window():
         pixels, RescaleSlope=2, RescaleIntercept=0, VOILUTSequence=lookup_table(table, 0),
         WindowCenter=10, WindowWidth=5,
     )  # fmt: skip
-    np.testing.assert_array_equal(decode_picture(data), stretched(table[pixels * 2]))
+    np.testing.assert_array_equal(decode_image(data), stretched(table[pixels * 2]))
 
 
 def test_inversion_comes_after_the_window():
     pixels = np.arange(200, dtype=np.uint8).reshape(10, 20)
     window = {"WindowCenter": 50.5, "WindowWidth": 51}
-    plain, inverted = (decode_picture(dicom(pixels, kind, **window)) for kind in ("MONOCHROME2", "MONOCHROME1"))
+    plain, inverted = (decode_image(dicom(pixels, kind, **window)) for kind in ("MONOCHROME2", "MONOCHROME1"))
     np.testing.assert_array_equal(inverted, 65535 - plain)
 
 
 def test_negative_stored_values_are_darkest():
     pixels = np.array([[-100, 0], [50, 100]], np.int16)
     data = dicom(pixels.view(np.uint16), PixelRepresentation=1)
-    np.testing.assert_array_equal(decode_picture(data), stretched(pixels))
+    np.testing.assert_array_equal(decode_image(data), stretched(pixels))
 
 
 @pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
 def test_padding_is_black_and_has_no_part_in_the_range(photometric):
     pixels = np.tile(np.arange(1000, 1064, dtype=np.uint16), (64, 1))
     pixels[:, :8] = 60_000
-    shown = decode_picture(dicom(pixels, photometric, PixelPaddingValue=60_000))
+    shown = decode_image(dicom(pixels, photometric, PixelPaddingValue=60_000))
     inside = stretched(pixels[:, 8:])
     np.testing.assert_array_equal(shown[:, 8:], inside if photometric == "MONOCHROME2" else 65535 - inside)
     assert not shown[:, :8].any()
 
 
-def test_a_picture_of_32_bits_is_read():
+def test_an_image_of_32_bits_is_read():
     pixels = (np.arange(100, dtype=np.uint32) * 1_000_000).reshape(10, 10)
-    np.testing.assert_allclose(decode_picture(dicom(pixels)).astype(int), stretched(pixels), atol=1)
+    np.testing.assert_allclose(decode_image(dicom(pixels)).astype(int), stretched(pixels), atol=1)
 
 
 def test_a_file_without_preamble_is_read():
     whole = dicom(EIGHT_BITS)
     stream = whole[132:]
     assert is_dicom(stream)
-    np.testing.assert_array_equal(decode_picture(stream), stretched(EIGHT_BITS))
+    np.testing.assert_array_equal(decode_image(stream), stretched(EIGHT_BITS))
 
 
 # What is said and what is not
@@ -195,7 +195,7 @@ def test_a_file_without_preamble_is_read():
 
 def test_of_several_frames_it_is_said_that_this_is_the_first():
     frames = dicom(EIGHT_BITS, NumberOfFrames=3, PixelData=EIGHT_BITS.tobytes() * 3)
-    assert open_picture(frames).notes == ("The DICOM file holds 3 frames; this is the first.",)
+    assert open_image(frames).notes == ("The DICOM file holds 3 frames; this is the first.",)
 
 
 @pytest.mark.parametrize(
@@ -207,23 +207,23 @@ def test_of_several_frames_it_is_said_that_this_is_the_first():
     ],
 )
 def test_a_header_that_names_no_frontal_chest_is_a_doubt_that_does_not_quote_it(tags, word):
-    (doubt,) = open_picture(dicom(EIGHT_BITS, **tags)).doubts
+    (doubt,) = open_image(dicom(EIGHT_BITS, **tags)).doubts
     assert word in doubt
     assert not any(value in doubt for value in tags.values())
 
 
 @pytest.mark.parametrize("tags", [{}, {"Modality": "CR", "ViewPosition": "AP", "BodyPartExamined": "CHEST"}], ids=str)
 def test_a_header_of_a_frontal_chest_or_none_is_no_doubt(tags):
-    assert open_picture(dicom(EIGHT_BITS, **tags)).doubts == ()
+    assert open_image(dicom(EIGHT_BITS, **tags)).doubts == ()
 
 
 def test_no_log_and_no_warning_quotes_a_patient(caplog):
     with (
         warnings.catch_warnings(record=True) as caught,
         caplog.at_level(logging.DEBUG),
-        pytest.raises(UnreadablePicture),
+        pytest.raises(UnreadableImage),
     ):
-        open_picture(dicom(EIGHT_BITS, PatientName="Doe^Jane", PatientID="77-12" * 20, PixelData=b"\0" * 9))
+        open_image(dicom(EIGHT_BITS, PatientName="Doe^Jane", PatientID="77-12" * 20, PixelData=b"\0" * 9))
     said = caplog.text + " ".join(str(w.message) for w in caught)
     assert "Doe" not in said
     assert "77-12" not in said
@@ -234,5 +234,5 @@ def test_a_colour_frame_that_claims_a_gigantic_size_is_refused_with_a_sentence()
     frame = bytearray(imagecodecs.jpeg8_encode(colour))
     size = frame.index(b"\xff\xc0") + 5
     frame[size : size + 4] = b"\xff\xff\xff\xff"
-    with pytest.raises(UnreadablePicture, match="cannot be decoded"):
-        open_picture(compressed(colour, JPEGBaseline8Bit, bytes(frame), PhotometricInterpretation="YBR_FULL"))
+    with pytest.raises(UnreadableImage, match="cannot be decoded"):
+        open_image(compressed(colour, JPEGBaseline8Bit, bytes(frame), PhotometricInterpretation="YBR_FULL"))

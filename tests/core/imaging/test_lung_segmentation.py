@@ -7,7 +7,7 @@ import pytest
 from cxr_core.data.phantoms import draw_phantom
 from cxr_core.imaging.lung_segmentation import FALLBACK_BOX, lung_region
 from cxr_core.imaging.preprocessing import Preprocessing
-from cxr_core.imaging.reader import read_picture
+from cxr_core.imaging.reader import read_image
 
 
 def drawn(class_name, seed, size=224):
@@ -103,7 +103,7 @@ def test_what_is_no_grey_image_is_refused(image):
 
 
 def test_most_real_radiographs_have_lungs_on_either_side_of_the_middle(real_radiographs):
-    images = [Preprocessing().image_u8(read_picture(path)) for path in real_radiographs]
+    images = [Preprocessing().image_u8(read_image(path)) for path in real_radiographs]
     regions = [lung_region(image) for image in images]
     found = [region for region in regions if region.found]
     assert len(found) >= 0.8 * len(images)

@@ -7,7 +7,7 @@ from conftest import draw_texture
 
 from cxr_core.data.phantoms import draw_phantom
 from cxr_core.imaging.photo_detection import FILM_SIDES, count_film_sides
-from cxr_core.imaging.reader import read_picture
+from cxr_core.imaging.reader import read_image
 from cxr_core.inference.classifier import load_classifier
 from cxr_core.inference.selective_prediction import answer_upload
 
@@ -15,12 +15,12 @@ NOTE = "Straight edges surround"
 CORNERS = np.float32([[60, 50], [350, 62], [340, 345], [52, 352]])
 
 
-def photograph(picture, around):
-    """A picture laid aslant into another one of 400 × 400 pixels."""
-    height, width = picture.shape
+def photograph(image, around):
+    """An image laid aslant into another one of 400 × 400 pixels."""
+    height, width = image.shape
     aslant = cv2.getPerspectiveTransform(np.float32([[0, 0], [width, 0], [width, height], [0, height]]), CORNERS)
-    film = cv2.warpPerspective(picture, aslant, (400, 400))
-    is_film = cv2.warpPerspective(np.ones_like(picture), aslant, (400, 400))
+    film = cv2.warpPerspective(image, aslant, (400, 400))
+    is_film = cv2.warpPerspective(np.ones_like(image), aslant, (400, 400))
     return np.where(is_film > 0, film, around).astype(np.uint8)
 
 
@@ -35,7 +35,7 @@ def test_colour_changes_nothing():
     assert count_film_sides(cv2.merge([lit, lit, lit])) == count_film_sides(lit)
 
 
-def test_a_picture_that_fills_its_frame_has_no_edges_inside():
+def test_an_image_that_fills_its_frame_has_no_edges_inside():
     assert count_film_sides(draw_texture(1)) == 0
 
 
@@ -43,25 +43,25 @@ def test_a_radiograph_in_a_black_frame_is_no_photograph():
     assert count_film_sides(photograph(draw_texture(1) // 2 + 60, np.uint8(0))) == 0
 
 
-def test_a_flat_picture_has_no_edges():
+def test_a_flat_image_has_no_edges():
     assert count_film_sides(np.full((300, 200), 90, np.uint8)) == 0
 
 
-def test_the_picture_is_not_changed():
-    picture = draw_texture(2)
-    before = picture.copy()
-    count_film_sides(picture)
-    np.testing.assert_array_equal(picture, before)
+def test_the_image_is_not_changed():
+    image = draw_texture(2)
+    before = image.copy()
+    count_film_sides(image)
+    np.testing.assert_array_equal(image, before)
 
 
 def test_real_radiographs_are_no_photographs(real_radiographs):
-    assert [path for path in real_radiographs if count_film_sides(read_picture(path)) >= FILM_SIDES] == []
+    assert [path for path in real_radiographs if count_film_sides(read_image(path)) >= FILM_SIDES] == []
 
 
 def test_an_answer_about_a_photographed_film_says_so(ungated_model):
     classifier = load_classifier(ungated_model)
     drawing = draw_phantom("normal", np.random.default_rng(0))
-    pictures = (drawing, photograph(drawing // 2, np.uint8(235)))
-    plain, taken = (answer_upload(classifier, cv2.imencode(".png", picture)[1].tobytes()) for picture in pictures)
+    images = (drawing, photograph(drawing // 2, np.uint8(235)))
+    plain, taken = (answer_upload(classifier, cv2.imencode(".png", image)[1].tobytes()) for image in images)
     assert not any(NOTE in note for note in plain.notes)
     assert any(NOTE in note for note in taken.notes)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from cxr_core.imaging.preprocessing import Preprocessing, balance_channel, preprocessing_from_dict
-from cxr_core.imaging.reader import read_picture
+from cxr_core.imaging.reader import read_image
 
 
 def article_stretch(channel, percent=0.05):
@@ -19,31 +19,31 @@ def article_image(path):
     return cv2.resize(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), (224, 224))
 
 
-def smooth_picture(height, width, channels=None, seed=0):
+def smooth_image(height, width, channels=None, seed=0):
     rng = np.random.default_rng(seed)
     coarse = rng.integers(20, 220, (6, 7) if channels is None else (6, 7, channels), dtype=np.uint8)
-    picture = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
-    return cv2.add(picture, rng.integers(0, 12, picture.shape, dtype=np.uint8))
+    image = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+    return cv2.add(image, rng.integers(0, 12, image.shape, dtype=np.uint8))
 
 
 @pytest.mark.parametrize("ending", [".png", ".jpg"])
 @pytest.mark.parametrize("channels", [None, 3], ids=["grey", "colour"])
 @pytest.mark.parametrize("size", [(300, 411), (611, 240), (100, 90)], ids=str)
-def test_a_picture_is_prepared_bit_for_bit_as_in_the_article(tmp_path, ending, channels, size):
-    path = tmp_path / f"picture{ending}"
-    cv2.imwrite(str(path), smooth_picture(*size, channels))
-    prepared = Preprocessing().image_u8(read_picture(path))
+def test_an_image_is_prepared_bit_for_bit_as_in_the_article(tmp_path, ending, channels, size):
+    path = tmp_path / f"image{ending}"
+    cv2.imwrite(str(path), smooth_image(*size, channels))
+    prepared = Preprocessing().image_u8(read_image(path))
     np.testing.assert_array_equal(np.dstack([prepared] * 3), article_image(path))
 
 
 @pytest.mark.parametrize("different", [None, 0, 1, 2], ids=["all equal", "blue", "green", "red"])
 def test_channels_that_are_equal_or_nearly_so_are_prepared_bit_for_bit_as_in_the_article(tmp_path, different):
-    picture = np.dstack([smooth_picture(300, 411)] * 3)
+    image = np.dstack([smooth_image(300, 411)] * 3)
     if different is not None:
-        picture[100:200, 100:200, different] = 255 - picture[100:200, 100:200, different]
-    path = tmp_path / "picture.png"
-    cv2.imwrite(str(path), picture)
-    prepared = Preprocessing().image_u8(read_picture(path))
+        image[100:200, 100:200, different] = 255 - image[100:200, 100:200, different]
+    path = tmp_path / "image.png"
+    cv2.imwrite(str(path), image)
+    prepared = Preprocessing().image_u8(read_image(path))
     np.testing.assert_array_equal(np.dstack([prepared] * 3), article_image(path))
 
 
@@ -51,7 +51,7 @@ def test_real_radiographs_are_prepared_bit_for_bit_as_in_the_article(real_radiog
     different = [
         path.name
         for path in real_radiographs
-        if not np.array_equal(np.dstack([Preprocessing().image_u8(read_picture(path))] * 3), article_image(path))
+        if not np.array_equal(np.dstack([Preprocessing().image_u8(read_image(path))] * 3), article_image(path))
     ]
     assert different == []
 
@@ -86,10 +86,10 @@ def test_values_above_two_equal_percentiles_become_white():
     assert balance_channel(channel, 5)[0, :3].tolist() == [0, 255, 0]
 
 
-def test_a_16_bit_picture_prepares_like_its_8_bit_twin():
-    picture = smooth_picture(200, 260)
-    wide = Preprocessing().image_u8(picture.astype(np.uint16) * 257)
-    np.testing.assert_allclose(wide.astype(int), Preprocessing().image_u8(picture), atol=1)
+def test_a_16_bit_image_prepares_like_its_8_bit_twin():
+    image = smooth_image(200, 260)
+    wide = Preprocessing().image_u8(image.astype(np.uint16) * 257)
+    np.testing.assert_allclose(wide.astype(int), Preprocessing().image_u8(image), atol=1)
 
 
 def test_without_white_balance_16_bits_become_8_by_their_share_of_the_range():
@@ -97,35 +97,35 @@ def test_without_white_balance_16_bits_become_8_by_their_share_of_the_range():
     assert balance_channel(channel, None).tolist() == [[0, 1, 255, 128]]
 
 
-def test_without_white_balance_a_grey_picture_is_only_resized():
-    picture = smooth_picture(300, 200)
-    expected = cv2.resize(picture, (224, 224), interpolation=cv2.INTER_LINEAR)
-    np.testing.assert_array_equal(Preprocessing(white_balance_percent=None).image_u8(picture), expected)
+def test_without_white_balance_a_grey_image_is_only_resized():
+    image = smooth_image(300, 200)
+    expected = cv2.resize(image, (224, 224), interpolation=cv2.INTER_LINEAR)
+    np.testing.assert_array_equal(Preprocessing(white_balance_percent=None).image_u8(image), expected)
 
 
 @pytest.mark.parametrize("clahe", ["off", "before", "after"])
 @pytest.mark.parametrize("channels", [None, 3])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_the_picture_handed_in_is_not_changed(clahe, channels, dtype):
-    picture = smooth_picture(120, 160, channels).astype(dtype)
-    before = picture.copy()
-    Preprocessing(clahe=clahe, aspect="pad").image_u8(picture)
-    np.testing.assert_array_equal(picture, before)
+def test_the_image_handed_in_is_not_changed(clahe, channels, dtype):
+    image = smooth_image(120, 160, channels).astype(dtype)
+    before = image.copy()
+    Preprocessing(clahe=clahe, aspect="pad").image_u8(image)
+    np.testing.assert_array_equal(image, before)
 
 
-def test_clahe_after_is_opencvs_on_the_balanced_picture():
-    picture = smooth_picture(300, 260)
-    expected = cv2.createCLAHE(3.0, (4, 4)).apply(article_stretch(picture))
+def test_clahe_after_is_opencvs_on_the_balanced_image():
+    image = smooth_image(300, 260)
+    expected = cv2.createCLAHE(3.0, (4, 4)).apply(article_stretch(image))
     expected = cv2.resize(expected, (224, 224), interpolation=cv2.INTER_LINEAR)
-    prepared = Preprocessing(clahe="after", clahe_clip_limit=3.0, clahe_tiles=4).image_u8(picture)
+    prepared = Preprocessing(clahe="after", clahe_clip_limit=3.0, clahe_tiles=4).image_u8(image)
     np.testing.assert_array_equal(prepared, expected)
 
 
-def test_clahe_before_is_opencvs_on_the_raw_picture():
-    picture = smooth_picture(300, 260)
-    expected = article_stretch(cv2.createCLAHE(2.0, (8, 8)).apply(picture))
+def test_clahe_before_is_opencvs_on_the_raw_image():
+    image = smooth_image(300, 260)
+    expected = article_stretch(cv2.createCLAHE(2.0, (8, 8)).apply(image))
     expected = cv2.resize(expected, (224, 224), interpolation=cv2.INTER_LINEAR)
-    np.testing.assert_array_equal(Preprocessing(clahe="before").image_u8(picture), expected)
+    np.testing.assert_array_equal(Preprocessing(clahe="before").image_u8(image), expected)
 
 
 @pytest.mark.parametrize(
@@ -146,9 +146,9 @@ def test_clahe_before_is_opencvs_on_the_raw_picture():
     ids=str,
 )
 def test_every_option_changes_what_the_classifier_sees(base, change):
-    picture = smooth_picture(411, 300, 3)
+    image = smooth_image(411, 300, 3)
     before, after = Preprocessing(**base), Preprocessing(**base | change)
-    assert not np.array_equal(before.scaled(before.image_u8(picture)), after.scaled(after.image_u8(picture)))
+    assert not np.array_equal(before.scaled(before.image_u8(image)), after.scaled(after.image_u8(image)))
 
 
 @pytest.mark.parametrize(("scaling", "expected"), [("0..1", [0, 0.2, 1]), ("-1..1", [-1, -0.6, 1])])
@@ -172,13 +172,13 @@ def test_padding_keeps_the_aspect_and_fills_with_black(shape):
 
 @pytest.mark.parametrize("aspect", ["stretch", "pad"])
 @pytest.mark.parametrize("shape", [(448, 224), (150, 300), (300, 301), (224, 224)], ids=str)
-def test_a_map_laid_back_on_the_picture_lies_where_it_came_from(aspect, shape):
-    picture = cv2.GaussianBlur(smooth_picture(*shape), (0, 0), 9)
+def test_a_map_laid_back_on_the_image_lies_where_it_came_from(aspect, shape):
+    image = cv2.GaussianBlur(smooth_image(*shape), (0, 0), 9)
     preprocessing = Preprocessing(aspect=aspect, white_balance_percent=None)
-    back = preprocessing.map_on_picture(preprocessing.image_u8(picture).astype(np.float32), shape)
+    back = preprocessing.map_on_image(preprocessing.image_u8(image).astype(np.float32), shape)
     assert back.shape == shape
     inner = (slice(6, -6), slice(6, -6))
-    np.testing.assert_allclose(back[inner], picture[inner], atol=6)
+    np.testing.assert_allclose(back[inner], image[inner], atol=6)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import numpy as np
 import pydicom
 import pytest
 import tifffile
-from picture_files import dicom, png_chunk, png_claiming, saved, stretched
+from image_files import dicom, png_chunk, png_claiming, saved, stretched
 from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 from pydicom.encaps import encapsulate
@@ -18,13 +18,13 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
 from cxr_core.config import MAX_FILE_BYTES, MAX_PIXELS
 from cxr_core.imaging.reader import (
-    UnreadablePicture,
-    decode_picture,
+    UnreadableImage,
+    decode_image,
     is_dicom,
-    is_picture_file,
-    open_picture,
+    is_image_file,
+    open_image,
     read_header,
-    read_picture,
+    read_image,
 )
 
 DICOM_FILES = Path(pydicom.__file__).parent / "data" / "test_files"
@@ -37,8 +37,8 @@ COLOUR = np.random.default_rng(0).integers(0, 255, (30, 40, 3), dtype=np.uint8)
 
 def refusal(data):
     """The one sentence that refuses a file."""
-    with pytest.raises(UnreadablePicture) as caught:
-        decode_picture(data)
+    with pytest.raises(UnreadableImage) as caught:
+        decode_image(data)
     sentence = str(caught.value)
     assert sentence.endswith(".")
     assert "\n" not in sentence
@@ -49,23 +49,23 @@ def refusal(data):
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.JPEG", "a.Jfif", "a.PNG", "a.bmp", "a.TIF", "a.tiff", "a.DCM", "a.x.JPG"])
-def test_picture_endings_count_in_any_case(tmp_path, name):
+def test_image_endings_count_in_any_case(tmp_path, name):
     path = tmp_path / name
     path.write_bytes(b"")
-    assert is_picture_file(path)
+    assert is_image_file(path)
 
 
 @pytest.mark.parametrize("name", ["a.txt", "Thumbs.db", "a.jpg.part", "a.csv", "readme"])
 def test_other_files_do_not_count(tmp_path, name):
     path = tmp_path / name
-    path.write_bytes(b"some text that is no picture" * 20)
-    assert not is_picture_file(path)
+    path.write_bytes(b"some text that is no image" * 20)
+    assert not is_image_file(path)
 
 
 def test_a_dicom_file_without_ending_counts(tmp_path):
     path = tmp_path / "IM000001"
     path.write_bytes(dicom(RAMP))
-    assert is_picture_file(path)
+    assert is_image_file(path)
 
 
 # What is refused
@@ -75,8 +75,8 @@ def test_an_empty_file_is_refused():
     assert "empty" in refusal(b"")
 
 
-@pytest.mark.parametrize("data", [b"<html>no picture</html>", b"GIF89a" + b"\0" * 100, b"\0" * 500, b"%PDF-1.7\n"])
-def test_what_is_no_picture_is_refused(data):
+@pytest.mark.parametrize("data", [b"<html>no image</html>", b"GIF89a" + b"\0" * 100, b"\0" * 500, b"%PDF-1.7\n"])
+def test_what_is_no_image_is_refused(data):
     assert "not a" in refusal(data)
 
 
@@ -141,9 +141,9 @@ def test_a_file_with_flipped_bytes_gives_pixels_or_one_sentence(kind):
         for position in rng.integers(0, min(len(whole), 1500), rng.integers(1, 6)):
             broken[position] = rng.integers(256)
         try:
-            pixels = decode_picture(bytes(broken))
+            pixels = decode_image(bytes(broken))
             assert pixels.dtype in (np.uint8, np.uint16)
-        except UnreadablePicture:
+        except UnreadableImage:
             pass
         except Exception as error:  # noqa: BLE001 - every other kind is a finding
             crashes.add(f"{type(error).__module__}.{type(error).__name__}")
@@ -164,25 +164,25 @@ def test_a_header_gives_the_size_and_format_of_each_kind():
 @pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "WEBP"])
 def test_colour_comes_in_bgr_order(kind):
     lossless = {"lossless": True} if kind == "WEBP" else {}
-    np.testing.assert_array_equal(decode_picture(saved(Image.fromarray(COLOUR), kind, **lossless)), COLOUR[..., ::-1])
+    np.testing.assert_array_equal(decode_image(saved(Image.fromarray(COLOUR), kind, **lossless)), COLOUR[..., ::-1])
 
 
 def test_a_jpeg_is_decoded_as_opencv_does(tmp_path):
-    path = tmp_path / "picture.jpg"
+    path = tmp_path / "image.jpg"
     path.write_bytes(saved(Image.fromarray(COLOUR), "JPEG"))
-    np.testing.assert_array_equal(read_picture(path), cv2.imread(str(path)))
+    np.testing.assert_array_equal(read_image(path), cv2.imread(str(path)))
 
 
 @pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF"])
 def test_grey_stays_grey(kind):
-    pixels = decode_picture(saved(Image.fromarray(RAMP), kind))
+    pixels = decode_image(saved(Image.fromarray(RAMP), kind))
     np.testing.assert_array_equal(pixels, RAMP)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_exif_rotation_is_applied(orientation):
     coarse = np.random.default_rng(2).integers(0, 255, (4, 6), dtype=np.uint8)
-    picture = Image.fromarray(cv2.resize(coarse, (96, 64), interpolation=cv2.INTER_CUBIC))
+    image = Image.fromarray(cv2.resize(coarse, (96, 64), interpolation=cv2.INTER_CUBIC))
     exif = Image.Exif()
     exif[0x0112] = orientation
     turned = {
@@ -190,18 +190,18 @@ def test_exif_rotation_is_applied(orientation):
         5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
         8: Image.Transpose.ROTATE_90,
     }  # fmt: skip
-    expected = picture.transpose(turned[orientation]) if orientation > 1 else picture
-    pixels = decode_picture(saved(picture, "JPEG", exif=exif, quality=98))
+    expected = image.transpose(turned[orientation]) if orientation > 1 else image
+    pixels = decode_image(saved(image, "JPEG", exif=exif, quality=98))
     assert pixels.shape == (expected.height, expected.width)
     np.testing.assert_allclose(pixels.astype(int), np.asarray(expected), atol=12)
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
 def test_transparency_is_dropped(mode):
-    picture = Image.fromarray(COLOUR).convert(mode)
-    picture.putalpha(Image.fromarray(np.random.default_rng(3).integers(0, 255, (30, 40), dtype=np.uint8)))
-    pixels = decode_picture(saved(picture, "PNG"))
-    expected = np.asarray(picture.convert("L" if mode == "LA" else "RGB"))
+    image = Image.fromarray(COLOUR).convert(mode)
+    image.putalpha(Image.fromarray(np.random.default_rng(3).integers(0, 255, (30, 40), dtype=np.uint8)))
+    pixels = decode_image(saved(image, "PNG"))
+    expected = np.asarray(image.convert("L" if mode == "LA" else "RGB"))
     got = pixels if pixels.ndim == 2 else pixels[..., ::-1]
     if mode == "LA" and got.ndim == 3:
         got = got[..., 0]
@@ -209,15 +209,15 @@ def test_transparency_is_dropped(mode):
 
 
 def test_a_palette_png_shows_its_colours():
-    picture = Image.fromarray(COLOUR).quantize(16)
-    np.testing.assert_array_equal(decode_picture(saved(picture, "PNG"))[..., ::-1], np.asarray(picture.convert("RGB")))
+    image = Image.fromarray(COLOUR).quantize(16)
+    np.testing.assert_array_equal(decode_image(saved(image, "PNG"))[..., ::-1], np.asarray(image.convert("RGB")))
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "TIFF"])
 def test_cmyk_shows_as_pillow_shows_it(kind):
     data = saved(Image.fromarray(cv2.resize(COLOUR, (200, 150))).convert("CMYK"), kind)
     expected = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
-    np.testing.assert_allclose(decode_picture(data)[..., ::-1].astype(int), expected, atol=2)
+    np.testing.assert_allclose(decode_image(data)[..., ::-1].astype(int), expected, atol=2)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
@@ -225,22 +225,22 @@ def test_a_tiff_whose_zero_is_white_is_turned_over(dtype):
     image = RAMP.astype(dtype)
     stream = io.BytesIO()
     tifffile.imwrite(stream, image, photometric="miniswhite")
-    np.testing.assert_array_equal(decode_picture(stream.getvalue()), np.iinfo(dtype).max - image)
+    np.testing.assert_array_equal(decode_image(stream.getvalue()), np.iinfo(dtype).max - image)
 
 
 def test_of_several_pages_the_first_is_taken_and_said_to_be_the_first():
     first, second = Image.fromarray(RAMP), Image.fromarray(RAMP[::-1].copy())
-    picture = open_picture(saved(first, "TIFF", save_all=True, append_images=[second]))
-    np.testing.assert_array_equal(picture.pixels, RAMP)
-    assert picture.notes == ("The file holds 2 pictures; this is the first.",)
+    image = open_image(saved(first, "TIFF", save_all=True, append_images=[second]))
+    np.testing.assert_array_equal(image.pixels, RAMP)
+    assert image.notes == ("The file holds 2 images; this is the first.",)
 
 
-def test_a_picture_from_a_camera_is_said_to_be_a_photograph():
+def test_an_image_from_a_camera_is_said_to_be_a_photograph():
     exif = Image.Exif()
     exif.get_ifd(0x8769)[0x829D] = 1.8
     for ending in ("JPEG", "PNG"):
         data = saved(Image.fromarray(RAMP), ending, exif=exif.tobytes())
-        assert "A camera took this picture" in open_picture(data).notes[0]
+        assert "A camera took this image" in open_image(data).notes[0]
 
 
 def test_a_png_without_tags_is_not_decoded_by_pillow_as_well(monkeypatch):
@@ -248,26 +248,26 @@ def test_a_png_without_tags_is_not_decoded_by_pillow_as_well(monkeypatch):
         raise AssertionError("decoded twice")
 
     monkeypatch.setattr(PngImageFile, "load", refuse)
-    assert np.array_equal(decode_picture(saved(Image.fromarray(RAMP), "PNG")), RAMP)
-    assert open_picture(saved(Image.fromarray(RAMP), "JPEG")).notes == ()
+    assert np.array_equal(decode_image(saved(Image.fromarray(RAMP), "PNG")), RAMP)
+    assert open_image(saved(Image.fromarray(RAMP), "JPEG")).notes == ()
 
 
 def test_a_one_bit_png_is_black_and_white():
-    picture = Image.fromarray(RAMP > 100)
-    np.testing.assert_array_equal(decode_picture(saved(picture, "PNG")), np.where(RAMP > 100, 255, 0))
+    image = Image.fromarray(RAMP > 100)
+    np.testing.assert_array_equal(decode_image(saved(image, "PNG")), np.where(RAMP > 100, 255, 0))
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
 def test_16_bits_are_kept(kind):
     wide = np.random.default_rng(4).integers(0, 65535, (20, 30), dtype=np.uint16)
-    pixels = decode_picture(saved(Image.fromarray(wide), kind))
+    pixels = decode_image(saved(Image.fromarray(wide), kind))
     assert pixels.dtype == np.uint16
     np.testing.assert_array_equal(pixels, wide)
 
 
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="gone.png"):
-        read_picture(tmp_path / "gone.png")
+        read_image(tmp_path / "gone.png")
 
 
 # DICOM
@@ -281,26 +281,26 @@ def test_a_dicom_file_is_known_by_its_mark():
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_dicom_pixels_come_over_the_whole_16_bit_range(dtype):
     pixels = RAMP.astype(dtype) * (1 if dtype == np.uint8 else 17)
-    np.testing.assert_array_equal(decode_picture(dicom(pixels)), stretched(pixels))
+    np.testing.assert_array_equal(decode_image(dicom(pixels)), stretched(pixels))
 
 
 def test_a_dicom_file_without_ending_is_decoded(tmp_path):
     path = tmp_path / "IM000001"
     path.write_bytes(dicom(RAMP))
-    np.testing.assert_array_equal(read_picture(path), stretched(RAMP))
+    np.testing.assert_array_equal(read_image(path), stretched(RAMP))
 
 
 def test_monochrome1_is_inverted():
-    np.testing.assert_array_equal(decode_picture(dicom(RAMP, "MONOCHROME1")), 65535 - stretched(RAMP))
+    np.testing.assert_array_equal(decode_image(dicom(RAMP, "MONOCHROME1")), 65535 - stretched(RAMP))
 
 
 def test_an_inverse_presentation_is_inverted():
     inverse = dicom(RAMP, PresentationLUTShape="INVERSE")
-    np.testing.assert_array_equal(decode_picture(inverse), 65535 - stretched(RAMP))
+    np.testing.assert_array_equal(decode_image(inverse), 65535 - stretched(RAMP))
 
 
 def test_the_window_cuts_off_what_lies_outside_it():
-    pixels = decode_picture(dicom(RAMP, WindowCenter=100.5, WindowWidth=51))
+    pixels = decode_image(dicom(RAMP, WindowCenter=100.5, WindowWidth=51))
     # DICOM PS3.3 C.11.2.1.2: linear between centre - 0.5 - (width - 1) / 2 and centre - 0.5 + (width - 1) / 2.
     np.testing.assert_allclose(pixels.astype(int), stretched(np.clip(RAMP.astype(float), 75, 125)), atol=1)
 
@@ -310,27 +310,27 @@ def test_the_first_of_several_windows_counts():
         dicom(RAMP, WindowCenter=100, WindowWidth=40),
         dicom(RAMP, WindowCenter=[100, 30], WindowWidth=[40, 10]),
     )
-    np.testing.assert_array_equal(decode_picture(one), decode_picture(several))
+    np.testing.assert_array_equal(decode_image(one), decode_image(several))
 
 
 def test_the_rescale_comes_before_the_window():
     rescaled = dicom(RAMP, RescaleSlope=2, RescaleIntercept=-100, WindowCenter=100.5, WindowWidth=101)
     expected = stretched(np.clip(RAMP * 2.0 - 100, 50, 150))
-    np.testing.assert_allclose(decode_picture(rescaled).astype(int), expected, atol=1)
+    np.testing.assert_allclose(decode_image(rescaled).astype(int), expected, atol=1)
 
 
-def test_a_flat_dicom_picture_is_black_whatever_its_sense():
+def test_a_flat_dicom_image_is_black_whatever_its_sense():
     for photometric in ("MONOCHROME1", "MONOCHROME2"):
-        assert not decode_picture(dicom(np.full((10, 12), 77, np.uint8), photometric)).any()
+        assert not decode_image(dicom(np.full((10, 12), 77, np.uint8), photometric)).any()
 
 
 def test_colour_dicom_comes_in_bgr_order():
-    np.testing.assert_array_equal(decode_picture(dicom(COLOUR, "RGB")), COLOUR[..., ::-1])
+    np.testing.assert_array_equal(decode_image(dicom(COLOUR, "RGB")), COLOUR[..., ::-1])
 
 
 def test_colour_dicom_of_16_bits_keeps_its_order_of_brightness():
     ramp = np.dstack([np.linspace(0, 65535, 300).astype(np.uint16).reshape(10, 30)] * 3)
-    pixels = decode_picture(dicom(ramp, "RGB"))
+    pixels = decode_image(dicom(ramp, "RGB"))
     assert (np.diff(pixels[..., 0].ravel().astype(int)) >= 0).all()
 
 
@@ -339,23 +339,23 @@ def test_palette_dicom_shows_its_colours():
     data = pydicom.dcmread(file)
     rgb = pydicom.pixels.apply_color_lut(data.pixel_array, data)
     expected = (rgb >> 8).astype(np.uint8)[..., ::-1] if rgb.dtype == np.uint16 else rgb[..., ::-1]
-    pixels = read_picture(file)
+    pixels = read_image(file)
     assert pixels.shape == expected.shape
     np.testing.assert_allclose(pixels.astype(int), expected, atol=1)
 
 
 @pytest.mark.parametrize("name", ["SC_rgb_rle_2frame.dcm", "SC_rgb_rle_16bit_2frame.dcm"])
 def test_of_several_frames_the_first_is_taken(name):
-    assert read_picture(DICOM_FILES / name).shape == (100, 100, 3)
+    assert read_image(DICOM_FILES / name).shape == (100, 100, 3)
 
 
 def test_of_several_grey_frames_the_first_is_taken():
     frames = dicom(RAMP, NumberOfFrames=2, PixelData=RAMP.tobytes() + RAMP[::-1].tobytes())
-    np.testing.assert_array_equal(decode_picture(frames), stretched(RAMP))
+    np.testing.assert_array_equal(decode_image(frames), stretched(RAMP))
 
 
 def test_pixel_data_beyond_the_declared_frames_is_left_out():
-    np.testing.assert_array_equal(decode_picture(dicom(RAMP, PixelData=RAMP.tobytes() * 3)), stretched(RAMP))
+    np.testing.assert_array_equal(decode_image(dicom(RAMP, PixelData=RAMP.tobytes() * 3)), stretched(RAMP))
 
 
 @pytest.mark.parametrize(
@@ -366,17 +366,17 @@ def test_pydicoms_own_files_read_as_pydicom_reads_them(name):
 
     data = pydicom.dcmread(DICOM_FILES / name)
     expected = apply_voi_lut(apply_modality_lut(data.pixel_array, data), data)
-    np.testing.assert_array_equal(read_picture(DICOM_FILES / name), stretched(expected))
+    np.testing.assert_array_equal(read_image(DICOM_FILES / name), stretched(expected))
 
 
 def test_compressed_colour_comes_as_pydicom_decodes_it():
     file = DICOM_FILES / "SC_rgb_jpeg_dcmtk.dcm"
-    np.testing.assert_array_equal(read_picture(file), pydicom.dcmread(file).pixel_array[..., ::-1])
+    np.testing.assert_array_equal(read_image(file), pydicom.dcmread(file).pixel_array[..., ::-1])
 
 
 @pytest.mark.parametrize("name", ["rtplan.dcm", "reportsi.dcm", "test-SR.dcm", "waveform_ecg.dcm", "badVR.dcm"])
-def test_a_dicom_file_without_a_picture_is_refused(name):
-    assert "holds no picture" in refusal((DICOM_FILES / name).read_bytes())
+def test_a_dicom_file_without_an_image_is_refused(name):
+    assert "holds no image" in refusal((DICOM_FILES / name).read_bytes())
 
 
 def test_a_dicom_file_cut_short_is_refused():
@@ -408,8 +408,8 @@ def test_a_deflated_dicom_bomb_does_not_fill_the_memory():
     assert len(bomb) < 1_000_000
     tracemalloc.start()
     try:
-        decode_picture(bomb)
-    except UnreadablePicture:
+        decode_image(bomb)
+    except UnreadableImage:
         pass
     finally:
         peak = tracemalloc.get_traced_memory()[1]

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pydicom.data
 import pytest
-from picture_files import zip_of
+from image_files import zip_of
 from PIL import Image
 
 from cxr_core.data.dataset import scan_dataset
@@ -42,7 +42,7 @@ def assert_refused(data, place, match):
     assert not place.parent.exists() or list(place.parent.iterdir()) == []
 
 
-def test_pictures_are_unpacked_byte_for_byte_into_their_class_folders(place):
+def test_images_are_unpacked_byte_for_byte_into_their_class_folders(place):
     files = {"normal/a.png": png(1), "normal/sub/b.jpg": png(2), "covid/a.png": png(3)}
     assert unpack_zip(zip_of(files), place) == place
     assert {name: (place / name).read_bytes() for name in unpacked(place)} == files
@@ -79,16 +79,16 @@ def test_the_only_class_folder_is_kept(place):
     assert unpacked(place) == ["covid/a.png", "covid/sub/b.png"]
 
 
-def test_what_is_no_picture_is_left_out(place):
+def test_what_is_no_image_is_left_out(place):
     junk = ["normal/.DS_Store", "normal/Thumbs.db", "normal/list.csv", "normal/x.exe", "normal/README",
             "__MACOSX/normal/._a.png", ".git/normal/a.png", "top.png"]  # fmt: skip
     unpack_zip(zip_of({"normal/a.PNG": png()} | dict.fromkeys(junk, b"junk")), place)
     assert unpacked(place) == ["normal/a.PNG"]
 
 
-def test_a_dicom_file_without_ending_is_a_picture(place):
+def test_a_dicom_file_without_ending_is_an_image(place):
     dicom = Path(pydicom.data.get_testdata_file("CT_small.dcm", download=False)).read_bytes()
-    unpack_zip(zip_of({"virus/IM0001": dicom, "virus/LICENSE": b"no picture"}), place)
+    unpack_zip(zip_of({"virus/IM0001": dicom, "virus/LICENSE": b"no image"}), place)
     assert unpacked(place) == ["virus/IM0001"]
 
 
@@ -139,7 +139,7 @@ def test_an_archive_within_is_refused_by_its_ending(place, name):
 
 
 @pytest.mark.parametrize("data", [zip_of({"a": b"x"}), b"7z\xbc\xaf\x27\x1c...", b"Rar!\x1a\x07", b"\x1f\x8b\x08..."])
-def test_an_archive_that_calls_itself_a_picture_is_refused(place, data):
+def test_an_archive_that_calls_itself_an_image_is_refused(place, data):
     assert_refused(zip_of({"normal/a.png": png(), "normal/b.png": data}), place, "another archive")
 
 
@@ -159,7 +159,7 @@ def test_an_unusual_packing_is_refused(place):
     assert_refused(zip_of({"normal/a.png": png()}, zipfile.ZIP_LZMA), place, "plain ZIP")
 
 
-def test_a_broken_picture_within_is_refused_and_leaves_nothing(place):
+def test_a_broken_image_within_is_refused_and_leaves_nothing(place):
     data = bytearray(zip_of({"normal/a.png": png(1), "normal/b.png": png(2)}, zipfile.ZIP_STORED))
     data[data.index(b"IEND")] ^= 255
     assert_refused(bytes(data), place, "broken at normal/a.png")
@@ -187,7 +187,7 @@ def test_an_archive_that_unpacks_to_too_much_is_refused(place, monkeypatch):
     assert_refused(zip_of({f"normal/{i}.png": png() for i in range(3)}), place, "would take")
 
 
-def test_a_picture_that_is_too_large_is_refused(place, monkeypatch):
+def test_an_image_that_is_too_large_is_refused(place, monkeypatch):
     monkeypatch.setattr(zip_archive, "MAX_FILE_BYTES", 50)
     assert_refused(zip_of({"normal/a.png": png()}), place, "a.png")
 
@@ -200,7 +200,7 @@ def test_a_bomb_of_many_small_files_is_refused(place):
     assert_refused(zip_of({f"normal/{i}.bmp": bytes(2_000_000) for i in range(20)}), place, "bomb")
 
 
-def test_a_large_two_valued_picture_is_no_bomb(place):
+def test_a_large_two_valued_image_is_no_bomb(place):
     y, x = np.mgrid[:3000, :4000]
     noise = np.random.default_rng(0).normal(0, 60, (3000, 4000))
     stream = io.BytesIO()
@@ -250,8 +250,8 @@ def test_a_name_that_comes_twice_is_refused(place):
 
 
 @pytest.mark.parametrize("files", [{}, {"normal/a.txt": b"x"}, {"a.png": png()}, {"normal/": b""}])
-def test_an_archive_without_class_folders_of_pictures_is_refused(place, files):
-    assert_refused(zip_of(files), place, "no pictures")
+def test_an_archive_without_class_folders_of_images_is_refused(place, files):
+    assert_refused(zip_of(files), place, "no images")
 
 
 def test_folders_nested_without_end_are_refused(place):

@@ -9,13 +9,13 @@ import zipfile
 import cv2
 import numpy as np
 import pytest
-from picture_files import dicom, zip_of
+from image_files import dicom, zip_of
 
 from cxr_core.cli.main import main
 from cxr_core.data.phantoms import draw_phantom
 from cxr_core.imaging.display import shrink
 from cxr_core.imaging.zip_archive import RefusedArchive
-from cxr_core.inference.batch_prediction import answer_many, iter_answers, numbered_name, write_overlays
+from cxr_core.inference.batch_prediction import iter_predictions, numbered_name, predict_batch, write_overlays
 from cxr_core.inference.classifier import load_classifier
 from cxr_core.inference.image_sources import Source, bytes_sources, path_sources
 from cxr_core.inference.prediction_rows import answer_row, flat_row, rows_csv
@@ -40,7 +40,7 @@ def sources(files):
 
 
 def rows_of(classifier, some_sources):
-    return [item.row for item in answer_many(classifier, some_sources)]
+    return [item.row for item in predict_batch(classifier, some_sources)]
 
 
 def test_every_row_is_the_single_answers_row(classifier):
@@ -74,12 +74,12 @@ def test_a_file_that_cannot_be_opened_is_a_row(classifier, tmp_path):
 
 def test_progress_counts_every_file_once(classifier):
     seen = []
-    answer_many(classifier, sources(FILES | BROKEN), progress=lambda done, total: seen.append((done, total)))
+    predict_batch(classifier, sources(FILES | BROKEN), progress=lambda done, total: seen.append((done, total)))
     assert seen == [(i, 12) for i in range(1, 13)]
 
 
 def test_what_is_kept_belongs_to_its_answer_and_nothing_is_kept_of_a_broken_file(classifier):
-    items = answer_many(classifier, sources(FILES | BROKEN), keep=lambda number, answer: (number, answer.label))
+    items = predict_batch(classifier, sources(FILES | BROKEN), keep=lambda number, answer: (number, answer.label))
     kept = [item.kept for item in items]
     assert kept == [(i, item.row["label"]) for i, item in enumerate(items[:9], start=1)] + [None] * 3
 
@@ -90,7 +90,7 @@ def test_only_a_few_files_are_read_ahead_of_what_is_asked_for(classifier):
     def reading(number):
         return Source(str(number), lambda: read.append(number) or FILES["covid-0.png"])
 
-    answers = iter_answers(classifier, (reading(number) for number in range(1000)))
+    answers = iter_predictions(classifier, (reading(number) for number in range(1000)))
     next(answers)
     answers.close()
     assert len(read) < 20
@@ -99,7 +99,7 @@ def test_only_a_few_files_are_read_ahead_of_what_is_asked_for(classifier):
 # Folders and ZIPs
 
 
-def test_a_folder_gives_all_its_pictures_and_leaves_out_hidden_and_other_files(tmp_path):
+def test_a_folder_gives_all_its_images_and_leaves_out_hidden_and_other_files(tmp_path):
     for name in ("b.png", "sub/a.JPG", ".hidden.png", ".cache/c.png", "notes.txt", "table.csv"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
@@ -139,7 +139,7 @@ def test_a_file_in_a_zip_that_claims_too_much_is_refused_before_it_is_unpacked(c
     [
         ({"inner.zip": zip_of({"a.png": b"x"})}, "another archive"),
         ({"../a.png": b"x"}, "leads out"),
-        ({"notes.txt": b"x"}, "holds no pictures"),
+        ({"notes.txt": b"x"}, "holds no images"),
     ],
 )
 def test_a_zip_that_is_not_to_be_trusted_is_refused_in_one_sentence(files, words):

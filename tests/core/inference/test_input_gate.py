@@ -17,12 +17,12 @@ from cxr_core.inference.input_gate import MEASURES, NO_CHEST, UNLIKE, gate_measu
 from cxr_core.inference.model_card import load_card
 from cxr_core.reporting.model_card_text import figures_markdown
 from cxr_core.robustness import gate_fitting
-from cxr_core.robustness.negative_images import altered_radiographs, mild_copy, strange_pictures
+from cxr_core.robustness.negative_images import altered_radiographs, mild_copy, negative_images
 
 
 @pytest.fixture(scope="module")
 def gated(tiny_run, demo_data, tmp_path_factory):
-    """A copy of a run on the drawings, with a gate that was fitted on few pictures: (folder, measured)."""
+    """A copy of a run on the drawings, with a gate that was fitted on few images: (folder, measured)."""
     folder = tmp_path_factory.mktemp("gated") / "run"
     shutil.copytree(tiny_run.path, folder)
     with pytest.MonkeyPatch.context() as patch:
@@ -36,26 +36,26 @@ def classifier(gated):
     return load_classifier(gated[0])
 
 
-def judge(classifier, picture):
-    image = classifier.card.preprocessing.image_u8(picture)
-    return classifier.gate.judge(classifier.features(image[None])[0], gate_measures(picture))
+def assess(classifier, image):
+    prepared = classifier.card.preprocessing.image_u8(image)
+    return classifier.gate.assess(classifier.features(prepared[None])[0], gate_measures(image))
 
 
-def test_strange_pictures_are_refused_as_no_chest(classifier):
-    pictures = list(strange_pictures("kept", 60, np.random.default_rng(99), drawings=False))
-    refused = [NO_CHEST in judge(classifier, strange.pixels).reasons for strange in pictures]
+def test_strange_images_are_refused_as_no_chest(classifier):
+    images = list(negative_images("kept", 60, np.random.default_rng(99), drawings=False))
+    refused = [NO_CHEST in assess(classifier, strange.pixels).reasons for strange in images]
     assert np.mean(refused) > 0.95
 
 
 def test_what_it_learned_from_passes(classifier, demo_data):
-    passed = [not judge(classifier, cv2.imread(str(path), 0)).reasons for path in sorted(demo_data.rglob("*.png"))]
+    passed = [not assess(classifier, cv2.imread(str(path), 0)).reasons for path in sorted(demo_data.rglob("*.png"))]
     assert np.mean(passed) > 0.8
 
 
-def test_the_nearest_training_picture_of_a_training_picture_is_itself(classifier, demo_data):
+def test_the_nearest_training_image_of_a_training_image_is_itself(classifier, demo_data):
     gate = classifier.gate
     for file in gate.files[::20]:
-        nearest = judge(classifier, cv2.imread(str(demo_data / file), cv2.IMREAD_UNCHANGED)).neighbours[0]
+        nearest = assess(classifier, cv2.imread(str(demo_data / file), cv2.IMREAD_UNCHANGED)).neighbours[0]
         assert (nearest.file, nearest.class_name) == (file, file.split("/")[0])
         assert nearest.similarity == pytest.approx(1, abs=2e-3)
 
@@ -69,21 +69,21 @@ def test_similarity_is_the_cosine_between_principal_components(classifier, demo_
     np.testing.assert_allclose(gate.similarities(features)[:, :6], cosine_similarity(parts), atol=2e-3)
 
 
-def test_only_training_pictures_are_known(gated, tiny_run):
+def test_only_training_images_are_known(gated, tiny_run):
     split = pd.read_csv(tiny_run.path / "split.csv").set_index("file")["split"]
     assert set(split[list(load_gate(gated[0]).files)]) == {"train"}
 
 
-def test_a_picture_far_from_all_training_pictures_is_unlike_them(classifier):
+def test_an_image_far_from_all_training_images_is_unlike_them(classifier):
     gate = classifier.gate
-    picture = draw_phantom("covid", np.random.default_rng(3))
+    image = draw_phantom("covid", np.random.default_rng(3))
     measures, features = (
-        gate_measures(picture),
-        classifier.features(classifier.card.preprocessing.image_u8(picture)[None])[0],
+        gate_measures(image),
+        classifier.features(classifier.card.preprocessing.image_u8(image)[None])[0],
     )
-    known = gate.judge(features, measures)
+    known = gate.assess(features, measures)
     strict = replace(gate, chest_limit=-np.inf, distance_limit=known.distance - 1e-6)
-    assert strict.judge(features, measures).reasons == (UNLIKE,)
+    assert strict.assess(features, measures).reasons == (UNLIKE,)
     assert known.distance == pytest.approx(1 - np.sort(gate.similarities(features[None])[0])[-5:].mean(), abs=1e-6)
 
 
@@ -91,7 +91,7 @@ def test_a_negative_says_that_black_and_white_may_be_swapped(classifier):
     gate = replace(classifier.gate, chest_limit=np.inf)
     measures = np.zeros(len(MEASURES), np.float32)
     measures[MEASURES.index("inverted")] = 0.5
-    assert "swapped" in gate.judge(np.zeros(len(gate.centre), np.float32), measures).reasons[1]
+    assert "swapped" in gate.assess(np.zeros(len(gate.centre), np.float32), measures).reasons[1]
 
 
 def test_what_was_measured_stands_in_the_card_with_counts(gated):
@@ -100,7 +100,7 @@ def test_what_was_measured_stands_in_the_card_with_counts(gated):
     assert measured["strange"]["n"] == sum(kind["n"] for kind in measured["strange"]["kinds"].values())
     assert measured["strange"]["refused"] == sum(kind["refused"] for kind in measured["strange"]["kinds"].values())
     assert measured["elsewhere"]["drawings"]["n"] == 72
-    assert "| Strange pictures kept out of the tuning, rightly refused |" in figures_markdown(_with_external(folder))
+    assert "| Strange images kept out of the tuning, rightly refused |" in figures_markdown(_with_external(folder))
 
 
 def _with_external(folder):
@@ -143,7 +143,7 @@ def test_a_broken_gate_is_one_sentence(gated, tmp_path, damage):
         load_classifier(tmp_path / "model")
 
 
-def test_folders_of_other_pictures_than_the_models_own_are_refused(tiny_run, tmp_path):
+def test_folders_of_other_images_than_the_models_own_are_refused(tiny_run, tmp_path):
     for name in ("normal", "covid"):
         (tmp_path / name).mkdir()
         cv2.imwrite(str(tmp_path / name / "else.png"), draw_phantom("covid", np.random.default_rng(1)))
@@ -162,43 +162,43 @@ def test_the_shipped_gate_meets_its_targets():
 
 
 @pytest.mark.parametrize("side", ["tuning", "kept"])
-def test_strange_pictures_are_the_same_for_the_same_seed(side):
-    one, two = ([s.pixels for s in strange_pictures(side, 30, np.random.default_rng(4))] for _ in range(2))
+def test_strange_images_are_the_same_for_the_same_seed(side):
+    one, two = ([s.pixels for s in negative_images(side, 30, np.random.default_rng(4))] for _ in range(2))
     assert all(np.array_equal(a, b) for a, b in zip(one, two, strict=True))
 
 
-def test_strange_pictures_of_a_classifier_of_drawings_hold_no_drawing():
-    kinds = {s.kind for s in strange_pictures("kept", 60, np.random.default_rng(0), drawings=False)}
+def test_strange_images_of_a_classifier_of_drawings_hold_no_drawing():
+    kinds = {s.kind for s in negative_images("kept", 60, np.random.default_rng(0), drawings=False)}
     assert "a drawing" not in kinds
     assert {"a photograph", "another examination", "noise", "a page of text", "a screen"} <= kinds
 
 
-def test_strange_pictures_know_two_sides_only():
+def test_strange_images_know_two_sides_only():
     with pytest.raises(ValueError, match="tuning or kept; received 'test'"):
-        next(strange_pictures("test", 10, np.random.default_rng(0)))
+        next(negative_images("test", 10, np.random.default_rng(0)))
 
 
 def test_altered_radiographs_are_turned_inverted_or_cut():
-    picture = draw_phantom("normal", np.random.default_rng(0))
-    made = list(altered_radiographs([picture] * 6, np.random.default_rng(0)))
+    image = draw_phantom("normal", np.random.default_rng(0))
+    made = list(altered_radiographs([image] * 6, np.random.default_rng(0)))
     by_kind = {negative.kind: negative.pixels for negative in made}
     assert len(by_kind) == 6
-    np.testing.assert_array_equal(by_kind["inverted"], 255 - picture)
-    np.testing.assert_array_equal(np.sort(by_kind["upside down"], axis=None), np.sort(picture, axis=None))
-    assert by_kind["on its side"].shape == picture.shape[::-1]
-    assert by_kind["a part of one"].size < 0.2 * picture.size
+    np.testing.assert_array_equal(by_kind["inverted"], 255 - image)
+    np.testing.assert_array_equal(np.sort(by_kind["upside down"], axis=None), np.sort(image, axis=None))
+    assert by_kind["on its side"].shape == image.shape[::-1]
+    assert by_kind["a part of one"].size < 0.2 * image.size
 
 
 def test_a_mild_copy_looks_alike_and_is_not_the_same():
-    picture = draw_phantom("normal", np.random.default_rng(0))
-    copy = mild_copy(picture, np.random.default_rng(1))
+    image = draw_phantom("normal", np.random.default_rng(0))
+    copy = mild_copy(image, np.random.default_rng(1))
     assert copy.ndim == 2
-    small = [cv2.resize(image, (32, 32), interpolation=cv2.INTER_AREA).astype(float) for image in (picture, copy)]
+    small = [cv2.resize(image, (32, 32), interpolation=cv2.INTER_AREA).astype(float) for image in (image, copy)]
     mirrored = small[1][:, ::-1]
     assert max(np.corrcoef(small[0].ravel(), other.ravel())[0, 1] for other in (small[1], mirrored)) > 0.7
 
 
-def test_the_limit_is_no_stricter_than_turned_pictures_of_validation_ask_for():
+def test_the_limit_is_no_stricter_than_turned_images_of_validation_ask_for():
     rng = np.random.default_rng(3)
 
     def look(mean, n):

@@ -1,4 +1,4 @@
-"""A training picture is found under its name, and only if it is that picture."""
+"""A training image is found under its name, and only if it is that image."""
 
 from dataclasses import replace
 
@@ -27,10 +27,10 @@ def roots(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def classifier(ungated_model, roots):
-    """A classifier whose gate knows the pictures of the first data set."""
+    """A classifier whose gate knows the images of the first data set."""
     plain = load_classifier(ungated_model)
-    pictures = [cv2.imread(str(roots[0] / file), cv2.IMREAD_UNCHANGED) for file in FILES]
-    features = plain.features(np.stack([plain.card.preprocessing.image_u8(p) for p in pictures]))
+    images = [cv2.imread(str(roots[0] / file), cv2.IMREAD_UNCHANGED) for file in FILES]
+    features = plain.features(np.stack([plain.card.preprocessing.image_u8(p) for p in images]))
     rng, centre = np.random.default_rng(0), np.sqrt(features).mean(axis=0)
     components = rng.normal(size=(features.shape[1], 16)).astype(np.float16)
     known = unit_vectors(features, centre, components.astype(np.float32)).astype(np.float16)
@@ -44,16 +44,16 @@ def classifier(ungated_model, roots):
 NEIGHBOURS = [Neighbour(file, file.split("/")[0], 0.9) for file in FILES]
 
 
-def test_the_pictures_are_found_in_the_folder_that_was_learned_from(classifier, roots):
+def test_the_images_are_found_in_the_folder_that_was_learned_from(classifier, roots):
     assert find_neighbours(classifier, NEIGHBOURS, [roots[0]]) == [roots[0] / file for file in FILES]
 
 
-def test_another_picture_of_the_same_name_is_passed_over(classifier, roots):
+def test_another_image_of_the_same_name_is_passed_over(classifier, roots):
     assert find_neighbours(classifier, NEIGHBOURS, [roots[1]]) == [None, None]
     assert find_neighbours(classifier, NEIGHBOURS, roots[::-1]) == [roots[0] / file for file in FILES]
 
 
 def test_missing_folders_names_without_a_path_and_broken_files_are_passed_over(classifier, tmp_path):
     (tmp_path / "covid").mkdir()
-    (tmp_path / "covid" / "a.png").write_bytes(b"no picture")
+    (tmp_path / "covid" / "a.png").write_bytes(b"no image")
     assert find_neighbours(classifier, NEIGHBOURS, ["learned", tmp_path / "gone", tmp_path]) == [None, None]

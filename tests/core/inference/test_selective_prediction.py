@@ -5,13 +5,13 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
-from picture_files import dicom
+from image_files import dicom
 
 from cxr_core.data.phantoms import draw_phantom
 from cxr_core.explain.overlay import overlay_map
 from cxr_core.inference.classifier import load_classifier
 from cxr_core.inference.prediction_rows import answer_row
-from cxr_core.inference.selective_prediction import answer_upload, judge_prediction, look_at
+from cxr_core.inference.selective_prediction import answer_upload, assess_prediction, look_at
 from cxr_core.inference.track_record import confidence_sentence, load_track_record
 
 
@@ -20,16 +20,16 @@ def classifier(ungated_model):
     return load_classifier(ungated_model)
 
 
-def png(picture):
-    return cv2.imencode(".png", picture)[1].tobytes()
+def png(image):
+    return cv2.imencode(".png", image)[1].tobytes()
 
 
 DRAWING = png(draw_phantom("covid", np.random.default_rng(1)))
 
 
 def with_probabilities(classifier, *probabilities):
-    prediction = replace(classifier.predict_picture(DRAWING), probabilities=np.array(probabilities, np.float32))
-    return judge_prediction(classifier, prediction, *look_at(prediction.picture))
+    prediction = replace(classifier.predict_image(DRAWING), probabilities=np.array(probabilities, np.float32))
+    return assess_prediction(classifier, prediction, *look_at(prediction.image))
 
 
 def test_a_clear_answer_is_the_class_of_the_highest_probability(classifier):
@@ -65,15 +65,15 @@ def test_how_sure_it_is_comes_in_words(classifier, sure, words):
 
 
 def test_a_header_that_names_another_examination_is_a_reason_for_no_answer(classifier):
-    picture = draw_phantom("normal", np.random.default_rng(0))
-    assert answer_upload(classifier, dicom(picture, Modality="CT")).status == "abstain"
+    image = draw_phantom("normal", np.random.default_rng(0))
+    assert answer_upload(classifier, dicom(image, Modality="CT")).status == "abstain"
 
 
 def test_words_burned_in_are_warned_of(classifier):
-    picture = np.full((500, 500), 90, np.uint8)
-    plain = answer_upload(classifier, png(picture))
-    cv2.putText(picture, "PORTABLE 1234", (20, 60), cv2.FONT_HERSHEY_SIMPLEX, 1, 255, 2)
-    written = answer_upload(classifier, png(picture))
+    image = np.full((500, 500), 90, np.uint8)
+    plain = answer_upload(classifier, png(image))
+    cv2.putText(image, "PORTABLE 1234", (20, 60), cv2.FONT_HERSHEY_SIMPLEX, 1, 255, 2)
+    written = answer_upload(classifier, png(image))
     assert not any("Letters" in note for note in plain.notes)
     assert any("Letters" in note for note in written.notes)
 
@@ -85,11 +85,11 @@ def test_a_photographed_film_is_warned_of(classifier):
     assert not any("tint" in note for note in answer_upload(classifier, png(grey)).notes)
 
 
-def test_the_overlay_is_the_map_of_the_class_laid_over_the_picture(classifier):
+def test_the_overlay_is_the_map_of_the_class_laid_over_the_image(classifier):
     answer = answer_upload(classifier, DRAWING)
     prediction = answer.prediction
-    map_ = cv2.resize(prediction.maps[2], prediction.picture.shape[::-1], interpolation=cv2.INTER_LINEAR)
-    np.testing.assert_array_equal(answer.overlay(classifier, "virus"), overlay_map(prediction.picture, map_))
+    map_ = cv2.resize(prediction.maps[2], prediction.image.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    np.testing.assert_array_equal(answer.overlay(classifier, "virus"), overlay_map(prediction.image, map_))
 
 
 def test_a_row_of_no_answer_keeps_the_numbers_and_has_no_label(classifier):

@@ -19,15 +19,15 @@ from cxr_core.data.dataset import scan_dataset
 from cxr_core.data.prepared_images import prepare_images
 from cxr_core.imaging.preprocessing import Preprocessing
 from cxr_core.jobs.job import Job, JobStatus, list_jobs
-from cxr_core.jobs.lifecycle import claim_job, create_job, pause_job, resume_job, start_job, stop_job
+from cxr_core.jobs.lifecycle import acquire_job, create_job, pause_job, resume_job, start_job, stop_job
 from cxr_core.jobs.plan import JobPlan
 from cxr_core.jobs.results import job_progress, job_results, job_summary, members_table
 from cxr_core.jobs.scheduler import carry_out_job
 from cxr_core.recipes.training_config import config_from_dict, make_config
 from cxr_core.runs.lifecycle import RunTaken, create_run
 from cxr_core.runs.run import RunStatus, list_runs
-from cxr_core.splits.curation import Decisions, exclude
-from cxr_core.splits.groups import group_pictures
+from cxr_core.splits.curation import Curation, exclude
+from cxr_core.splits.groups import group_images
 from cxr_core.system.processes import process_facts
 
 CONFIG = make_config("quick", roots=("/data",), settings=("epochs=3",))
@@ -38,12 +38,12 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 import pandas as pd
-from cxr_core.system.processes import follow_owner, process_facts
-from cxr_core.runs.lifecycle import Run, abandon_run, hold_run
+from cxr_core.system.processes import on_owner_exit, process_facts
+from cxr_core.runs.lifecycle import Run, abandon_run, run_lock
 
 run = Run(Path(sys.argv[sys.argv.index("resume") + 1]))
-follow_owner(partial(abandon_run, run))
-with hold_run(run, patience_seconds=10):
+on_owner_exit(partial(abandon_run, run))
+with run_lock(run, patience_seconds=10):
     go, table = run.path.parent / "go", run.epochs()
     (run.path / "starts").open("a").write("x")
     status = replace(run.status(), state="running", **process_facts())
@@ -110,7 +110,7 @@ def plan_of(tmp_path, kind="seeds", **values):
 
 
 def new_job(tmp_path, kind="seeds", **values):
-    return create_job(plan_of(tmp_path, kind, **values), tmp_path / "job", Decisions())
+    return create_job(plan_of(tmp_path, kind, **values), tmp_path / "job", Curation())
 
 
 def foreman_process(job, real=sys.executable):
@@ -144,7 +144,7 @@ def test_a_plan_is_read_as_it_was_written(tmp_path, kind):
 
 
 def test_two_jobs_of_one_name_share_no_run(tmp_path):
-    jobs = [create_job(plan_of(tmp_path), tmp_path / folder / "job", Decisions()) for folder in "ab"]
+    jobs = [create_job(plan_of(tmp_path), tmp_path / folder / "job", Curation()) for folder in "ab"]
     first, second = ({m.run.path for m in job.members()} for job in jobs)
     assert not first & second
 
@@ -182,7 +182,7 @@ def test_a_folder_that_holds_a_job_is_refused(tmp_path):
 
 def test_jobs_are_listed_newest_first_and_a_broken_one_says_so(tmp_path):
     for name in ("20260101-a", "20260102-b"):
-        create_job(plan_of(tmp_path), tmp_path / "jobs" / name, Decisions())
+        create_job(plan_of(tmp_path), tmp_path / "jobs" / name, Curation())
     jobs = list_jobs(tmp_path / "jobs")
     assert [job.name for job in jobs] == ["20260102-b", "20260101-a"]
     (jobs[0].path / "job.json").write_text("{")
@@ -221,7 +221,7 @@ def test_no_more_runs_are_active_than_wanted(tmp_path):
 def test_a_killed_job_leaves_no_training_behind_and_goes_on_without_repeating(tmp_path, trainer, until):
     job = new_job(tmp_path)
     first, second, _ = (m.run for m in job.members())
-    create_run(job.members()[0].config, first.path, Decisions())
+    create_run(job.members()[0].config, first.path, Curation())
     first.write_status(RunStatus("finished"))
     trainer.write_text("1")
     process = foreman_process(job)
@@ -232,7 +232,7 @@ def test_a_killed_job_leaves_no_training_behind_and_goes_on_without_repeating(tm
     assert second.status().state == "paused" and "has ended" in second.status().message
     assert job.status().state == "failed" and "not repeated" in job.status().message
     workers = Workers()
-    claim_job(job)
+    acquire_job(job)
     assert carry_out_job(job, workers) == "finished"
     assert workers.starts == ["1", "2"]
 
@@ -240,7 +240,7 @@ def test_a_killed_job_leaves_no_training_behind_and_goes_on_without_repeating(tm
 def test_a_run_that_outlives_its_job_for_a_moment_is_waited_for_and_then_goes_on(tmp_path):
     job = new_job(tmp_path, seeds=(0, 1))
     run = job.members()[0].run
-    create_run(job.members()[0].config, run.path, Decisions())
+    create_run(job.members()[0].config, run.path, Curation())
     run.write_status(RunStatus("running", **process_facts()))
 
     class Late(Workers):
@@ -271,7 +271,7 @@ def test_a_request_ends_the_runs_and_the_job_can_be_resumed(tmp_path, monkeypatc
     )
     assert carry_out_job(job, Workers(1, ask)) == {"stop": "stopped", "pause": "paused"}[request_name]
     assert asked == [job.members()[0].run.name]
-    claim_job(job)
+    acquire_job(job)
     workers = Workers()
     assert carry_out_job(job, workers) == "finished"
     assert workers.starts == ["0", "1", "2"]
@@ -283,7 +283,7 @@ def test_two_processes_on_one_job_are_refused(tmp_path):
         resume_job(job)
     with FileLock(job.path / ".lock"), pytest.raises(RunTaken):
         job.write_status(replace(job.status(), state="paused"))
-        claim_job(job)
+        acquire_job(job)
 
 
 def test_a_job_that_heeds_no_request_is_ended_by_force(tmp_path):
@@ -322,7 +322,7 @@ def test_a_run_whose_process_vanishes_each_time_is_tried_three_times(tmp_path):
 
 def test_a_job_whose_runs_all_fail_gives_up(tmp_path):
     plan = replace(plan_of(tmp_path, seeds=tuple(range(9))), config=replace(CONFIG, learning_rate=0.5))
-    job, workers = create_job(plan, tmp_path / "job", Decisions()), Workers()
+    job, workers = create_job(plan, tmp_path / "job", Curation()), Workers()
     assert carry_out_job(job, workers) == "failed"
     assert "The loss became nan" in job.status().message
     assert len(workers.starts) == 3
@@ -332,7 +332,7 @@ def test_a_job_whose_runs_all_fail_gives_up(tmp_path):
 
 
 def with_scores(job, scores):
-    """Give finished runs a test result: `scores` right of 10 pictures, those of the fold."""
+    """Give finished runs a test result: `scores` right of 10 images, those of the fold."""
     for number, (member, right) in enumerate(zip(job.members(), scores, strict=True)):
         files = [f"/data/a/{10 * number + i}.png" for i in range(10)]
         rows = pd.DataFrame({"file": files, "path": files, "true": ["a", "b"] * 5, "split": "test", "group": range(10)})
@@ -350,7 +350,7 @@ def with_scores(job, scores):
         (member.run.path / "metrics.json").write_text(json.dumps({"test": test}))
 
 
-def test_the_folds_together_test_every_picture_once(tmp_path):
+def test_the_folds_together_test_every_image_once(tmp_path):
     job = new_job(tmp_path, "folds")
     carry_out_job(job, Workers())
     with_scores(job, (9, 8, 10))
@@ -363,7 +363,7 @@ def test_the_folds_together_test_every_picture_once(tmp_path):
     assert "All folds together: 30 images" in job_summary(job)
 
 
-def test_a_picture_that_two_folds_test_is_not_pooled(tmp_path):
+def test_an_image_that_two_folds_test_is_not_pooled(tmp_path):
     job = new_job(tmp_path, "folds")
     carry_out_job(job, Workers())
     with_scores(job, (9, 8, 10))
@@ -394,7 +394,7 @@ def test_the_same_search_tries_the_same_trials(tmp_path, monkeypatch):
     rates = []
     for name in "ab":
         plan = plan_of(tmp_path, "search", count=3)
-        job = create_job(plan, tmp_path / name, Decisions())
+        job = create_job(plan, tmp_path / name, Curation())
         carry_out_job(job, Workers())
         rates.append([m.config.learning_rate for m in job.members()])
     assert rates[0] == rates[1]
@@ -403,7 +403,7 @@ def test_the_same_search_tries_the_same_trials(tmp_path, monkeypatch):
 def test_a_failed_trial_does_not_end_a_search(tmp_path, monkeypatch):
     monkeypatch.setattr("cxr_core.runs.run.Run.needs_export", property(lambda run: False))
     plan = replace(plan_of(tmp_path, "search", count=4), config=replace(CONFIG, learning_rate=0.02))
-    job = create_job(plan, tmp_path / "job", Decisions())
+    job = create_job(plan, tmp_path / "job", Curation())
     assert carry_out_job(job, Workers()) == "finished"
     states = [m.state for m in job.members()]
     rates = [m.config.learning_rate for m in job.members()]
@@ -416,7 +416,7 @@ def test_a_job_that_the_page_starts_runs_in_a_process_of_its_own(tmp_path, monke
     monkeypatch.setattr(
         "cxr_core.jobs.lifecycle.spawn_detached", lambda w, folder: words.append(w) or subprocess.Popen(["true"])
     )
-    job = start_job(plan_of(tmp_path), tmp_path / "job", Decisions())
+    job = start_job(plan_of(tmp_path), tmp_path / "job", Curation())
     assert words == [["-m", "cxr_core", "resume", str(job.path), "--into-existing"]]
     assert Job(job.path).members()[0].config == config_from_dict(job.members()[0].config.to_dict())
 
@@ -437,10 +437,10 @@ def test_workers_that_share_prepare_what_the_trainings_will_open(tmp_path, demo_
     monkeypatch.setattr("cxr_core.jobs.scheduler.prepare_images", notice)
     config = replace(CONFIG, roots=(str(demo_data),), preprocessing=Preprocessing(size=48))
     table = scan_dataset(demo_data).table
-    left_out = exclude(Decisions(), table[:5], "by_hand")
+    left_out = exclude(Curation(), table[:5], "by_hand")
     job = create_job(replace(plan_of(tmp_path), config=config), tmp_path / "job", left_out)
     assert carry_out_job(job, workers) == "finished"
-    grouping = group_pictures(table, left_out, phase=lambda _: None, find_copies=False)
+    grouping = group_images(table, left_out, phase=lambda _: None, find_copies=False)
     _, taking_part, _ = grouping.taking_part(left_out)
     assert [len(prepared.table) for prepared in seen] == [len(table), len(table) - 5]
     assert seen[1].key == prepare_images(taking_part, config.preprocessing, cache_dir=tmp_path / "again").key
@@ -460,10 +460,10 @@ def test_a_request_is_heeded_while_workers_prepare(tmp_path, demo_data, monkeypa
     workers.share = share
     monkeypatch.setattr("cxr_core.jobs.scheduler.prepare_images", partial(prepare_images, cache_dir=tmp_path / "cache"))
     config = replace(CONFIG, roots=(str(demo_data),), preprocessing=Preprocessing(size=48))
-    job = create_job(replace(plan_of(tmp_path), config=config), tmp_path / "job", Decisions())
+    job = create_job(replace(plan_of(tmp_path), config=config), tmp_path / "job", Curation())
     assert carry_out_job(job, workers) == {"stop": "stopped", "pause": "paused"}[request_name]
     assert len(prepared) == 1 and not workers.starts
-    claim_job(job)
+    acquire_job(job)
     workers.share = None
     assert carry_out_job(job, workers) == "finished"
 
@@ -497,7 +497,7 @@ def test_a_cluster_that_is_lost_is_one_sentence_and_a_broken_file_keeps_its_own(
         raise ray.exceptions.RayTaskError("f", "traceback", FileNotFoundError("It is gone.")).as_instanceof_cause()
 
     monkeypatch.setattr(ray, "get", lose)
-    with pytest.raises(OSError, match="could not prepare the pictures: The node died. Resume the job"):
+    with pytest.raises(OSError, match="could not prepare the images: The node died. Resume the job"):
         _result_of(None)
     monkeypatch.setattr(ray, "get", fail)
     with pytest.raises(FileNotFoundError):
@@ -511,4 +511,4 @@ def test_a_cluster_without_ray_is_one_sentence_and_the_job_can_be_resumed(tmp_pa
     with pytest.raises(ValueError, match="pip install -r requirements-extra.txt"):
         carry_out_job(job)
     assert job.status().state == "failed" and "Ray is not installed" in job.status().message
-    claim_job(job)
+    acquire_job(job)

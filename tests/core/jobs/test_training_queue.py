@@ -12,7 +12,7 @@ from cxr_core.recipes.memory_estimate import check_memory, estimated_memory
 from cxr_core.recipes.training_config import make_config
 from cxr_core.runs.lifecycle import create_run, stop_run
 from cxr_core.runs.run import RunStatus, list_runs
-from cxr_core.splits.curation import Decisions
+from cxr_core.splits.curation import Curation
 from cxr_core.system import memory
 from cxr_core.system.memory import memory_limit
 
@@ -31,7 +31,7 @@ def workers(monkeypatch):
 
 
 def put(folder, seed=0):
-    return training_queue.queue_training(replace(CONFIG, seed=seed), folder, Decisions())
+    return training_queue.queue_training(replace(CONFIG, seed=seed), folder, Curation())
 
 
 def test_trainings_wait_in_the_order_they_came(tmp_path, workers):
@@ -86,7 +86,7 @@ def test_who_leaves_the_queue_loses_the_place_and_may_queue_again(tmp_path, work
 
 
 def test_a_finished_run_cannot_be_queued(tmp_path, workers):
-    run = create_run(CONFIG, tmp_path / "a", Decisions())
+    run = create_run(CONFIG, tmp_path / "a", Curation())
     run.write_status(RunStatus("finished"))
     with pytest.raises(ValueError, match="is finished"):
         training_queue.queue_run(run)

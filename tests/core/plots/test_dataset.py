@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cxr_core.audit.spurious_correlations import FactScore, Giveaway
+from cxr_core.audit.spurious_correlations import FactScore, SpuriousCorrelations
 from cxr_core.classes import CLASS_COLOURS
-from cxr_core.plots.dataset import flag_counts_figure, giveaway_figure, map_figure
+from cxr_core.plots.dataset import flag_counts_figure, map_figure, spurious_correlations_figure
 
 ROWS = pd.DataFrame(
     {
@@ -19,14 +19,14 @@ ROWS = pd.DataFrame(
 )
 XY = np.array([[0, 1], [2, 3], [4, 5], [6, 7]], np.float32)
 TOP = (FactScore("size", "Image size", 0.78, True), FactScore("format", "File format", 0.4, False))
-GIVEAWAY = Giveaway(0.89, 0.37, "normal", TOP, ("An answer.",), (), 100, 5)
-UNDEFINED = Giveaway(None, 1.0, "normal", (), ("There is only one class.",), (), 3, 0)
+GIVEAWAY = SpuriousCorrelations(0.89, 0.37, "normal", TOP, ("An answer.",), (), 100, 5)
+UNDEFINED = SpuriousCorrelations(None, 1.0, "normal", (), ("There is only one class.",), (), 3, 0)
 FLAGS = pd.DataFrame({"flag": ["dark", "dark", "dark", "blurred"], "class_name": ["covid", "covid", "virus", "virus"]})
-TITLES = {"dark": "Too dark", "blurred": "Blurred", "colour": "Colour picture"}
+TITLES = {"dark": "Too dark", "blurred": "Blurred", "colour": "Colour image"}
 ALL_FIGURES = {
     "map": map_figure(XY, ROWS),
-    "giveaway": giveaway_figure(GIVEAWAY),
-    "undefined giveaway": giveaway_figure(UNDEFINED),
+    "giveaway": spurious_correlations_figure(GIVEAWAY),
+    "undefined giveaway": spurious_correlations_figure(UNDEFINED),
     "flags": flag_counts_figure(FLAGS, TITLES),
     "no flags": flag_counts_figure(FLAGS.iloc[:0], TITLES),
 }
@@ -91,8 +91,8 @@ def test_an_undefined_giveaway_shows_its_sentence():
 def test_flags_are_counted_by_class():
     bars = {t.name: dict(zip(t.y, t.x, strict=True)) for t in ALL_FIGURES["flags"].data}
     assert bars == {
-        "COVID-19": {"Too dark": 2, "Blurred": 0, "Colour picture": 0},
-        "Viral": {"Too dark": 1, "Blurred": 1, "Colour picture": 0},
+        "COVID-19": {"Too dark": 2, "Blurred": 0, "Colour image": 0},
+        "Viral": {"Too dark": 1, "Blurred": 1, "Colour image": 0},
     }
 
 

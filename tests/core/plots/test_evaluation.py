@@ -26,7 +26,7 @@ LAB = {
     "chance": 0.4,
     "variants": [
         {"title": t, "accuracy": a, "accuracy_ci95": [a - 0.1, a + 0.05], "retrained": 0.9, "retrained_ci95": None}
-        for t, a in (("The whole picture", 0.8), ("Lungs blacked out", 0.3))
+        for t, a in (("The whole image", 0.8), ("Lungs blacked out", 0.3))
     ],
 }
 ATTENTION = [{"class_name": "covid", "images": 4, "share": 0.2, "area": 0.3, "ratio": 0.67}]
@@ -100,7 +100,7 @@ def test_bands_lie_below_their_curves():
     assert [t.fill for t in figure.data[:3]] == ["toself"] * 3
 
 
-def test_a_reliability_bar_says_how_many_pictures_it_stands_for():
+def test_a_reliability_bar_says_how_many_images_it_stands_for():
     counts = [row[1] for row in ALL["reliability"].data[0].customdata]
     assert sum(counts) == 60
 

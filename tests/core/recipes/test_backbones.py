@@ -100,7 +100,7 @@ def test_missing_weights_are_named_with_what_to_do(backbone, monkeypatch, tmp_pa
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     monkeypatch.setattr(network.urllib.request, "urlopen", unreachable)
     with pytest.raises(network.MissingWeights, match=f"{BACKBONES[backbone].label}.*{BACKBONES[backbone].file}"):
-        network.build_model(config_of(backbone, "train_from=all", "copies=0"), 3)
+        network.build_model(config_of(backbone, "train_from=all", "cached_augmentations=0"), 3)
 
 
 def test_the_shipped_start_is_refused_for_another_backbone():

@@ -9,8 +9,8 @@ from cxr_core.recipes.training_config import make_config
 
 BASE = make_config("finetune", head_units=(8,), head_dropouts=(0.2, 0.4), learning_rate=1e-3)
 STRENGTHS = {
-    "rotation_degrees": 180, "zoom": 0.9, "shift": 0.9, "frame": 1, "borrow_greys": 1, "borrow_sharpness": 1,
-    "brightness": 1, "contrast": 0.99, "blur": 20, "resolution": 0.95, "gamma": 3, "noise": 100, "lettering": 1,
+    "rotation_degrees": 180, "zoom": 0.9, "shift": 0.9, "frame": 1, "histogram_matching": 1, "spectrum_matching": 1,
+    "brightness": 1, "contrast": 0.99, "blur": 20, "resolution": 0.95, "gamma": 3, "noise": 100, "text_overlay": 1,
 }  # fmt: skip
 
 
@@ -82,8 +82,8 @@ def test_a_strength_never_leaves_what_the_augmentation_allows(name):
 
 
 def test_what_has_no_strength_stays_as_it_was():
-    base = Augmentation(share=0.85, often=0.4, horizontal_flip=False, zoom=0.2, jpeg_quality=100)
-    kept = {"share": 0.85, "often": 0.4, "horizontal_flip": False, "jpeg_quality": 100}
+    base = Augmentation(p_image=0.85, p_transform=0.4, horizontal_flip=False, zoom=0.2, jpeg_quality=100)
+    kept = {"p_image": 0.85, "p_transform": 0.4, "horizontal_flip": False, "jpeg_quality": 100}
     assert _strengthened(base, 0.5).to_dict() == Augmentation(**kept, rotation_degrees=7.5, zoom=0.1).to_dict()
 
 

@@ -42,7 +42,7 @@ CHANGED = TrainingConfig(
     train_from="block_16_expand",
     freeze_batch_norm=False,
     class_weights=True,
-    stop_after=None,
+    early_stopping_patience=None,
     validation_share=0.11,
     test_share=0.22,
     export=False,
@@ -80,7 +80,7 @@ def test_the_defaults_are_the_articles():
     [
         ("epochs=3", lambda c: c.epochs == 3),
         ("start=shipped", lambda c: c.start == "shipped"),
-        ("stop_after=null", lambda c: c.stop_after is None),
+        ("early_stopping_patience=null", lambda c: c.early_stopping_patience is None),
         ("class_weights=true", lambda c: c.class_weights is True),
         ("head_dropouts=[0.7, 0.5, 0.3, 0.2]", lambda c: c.head_dropouts == (0.7, 0.5, 0.3, 0.2)),
         ("preprocessing.clahe=after", lambda c: c.preprocessing.clahe == "after"),
@@ -116,7 +116,7 @@ def test_a_later_setting_wins():
         ("start=noise", "start must be one of imagenet, shipped; received 'noise'"),
         ("split=kfold", "split must be one of.*received 'kfold'"),
         ("recipe=slow", "recipe must be one of.*received 'slow'"),
-        ("stop_after=0", "stop_after must be.*received 0"),
+        ("early_stopping_patience=0", "early_stopping_patience must be.*received 0"),
         ("head_dropouts=[0.3, 1.0]", "head_dropouts needs"),
         ("preprocessing.clahe=maybe", "clahe must be one of.*received 'maybe'"),
         ("preprocessing.white_balance_percent=None", "must be of kind float or None; received 'None'"),
@@ -133,7 +133,7 @@ def test_a_wrong_setting_is_refused_with_a_sentence(setting, message):
     "setting",
     [
         "class_weights=False", "freeze_batch_norm=no", "augmentation.horizontal_flip=False", "preprocessing.size=224.5",
-        "preprocessing.clahe_tiles=2.5", "augmentation.jpeg_quality=50.5", "stop_after=1.5", "train_from=7",
+        "preprocessing.clahe_tiles=2.5", "augmentation.jpeg_quality=50.5", "early_stopping_patience=1.5", "train_from=7",
     ],
 )  # fmt: skip
 def test_a_value_of_the_wrong_kind_is_refused_before_a_run_begins(setting):

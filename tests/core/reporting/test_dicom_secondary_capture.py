@@ -7,17 +7,17 @@ import cv2
 import numpy as np
 import pydicom
 import pytest
-from picture_files import dicom
+from image_files import dicom
 from pydicom.uid import SecondaryCaptureImageStorage
 
 from cxr_core.cli.main import main
 from cxr_core.data.phantoms import draw_phantom
-from cxr_core.imaging.reader import decode_picture
+from cxr_core.imaging.reader import decode_image
 from cxr_core.inference.classifier import load_classifier
 from cxr_core.inference.selective_prediction import answer_upload
 from cxr_core.reporting.dicom_secondary_capture import overlay_dicom
 
-PICTURE = draw_phantom("covid", np.random.default_rng(1))
+IMAGE = draw_phantom("covid", np.random.default_rng(1))
 MADE = datetime(2026, 3, 4, 5, 6, 7)
 # One value for every kind of thing that names a person, a place or a time.
 HEADER = {
@@ -44,7 +44,7 @@ def overlay_of(classifier, data):
 
 @pytest.fixture(scope="module")
 def written_and_answer(classifier):
-    return overlay_of(classifier, dicom(PICTURE, **HEADER))
+    return overlay_of(classifier, dicom(IMAGE, **HEADER))
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_its_pixels_are_the_overlay(written_and_answer, classifier):
     written, answer = written_and_answer
     shown = answer.overlay(classifier, "covid")
     np.testing.assert_array_equal(pydicom.dcmread(io.BytesIO(written)).pixel_array, shown)
-    np.testing.assert_array_equal(decode_picture(written), shown[..., ::-1])
+    np.testing.assert_array_equal(decode_image(written), shown[..., ::-1])
 
 
 def test_no_value_of_the_scans_header_occurs_in_it(written_and_answer):
@@ -90,8 +90,8 @@ def test_it_holds_no_element_but_what_it_is_meant_to(written_and_answer):
     assert (patient, dates) == ([], ["ContentDate", "ContentTime"])
 
 
-def test_a_picture_of_odd_size_is_stored_whole(classifier):
-    odd = cv2.resize(PICTURE, (301, 203))
+def test_an_image_of_odd_size_is_stored_whole(classifier):
+    odd = cv2.resize(IMAGE, (301, 203))
     written, answer = overlay_of(classifier, dicom(odd))
     assert pydicom.dcmread(io.BytesIO(written)).pixel_array.shape == (203, 301, 3)
 
@@ -105,13 +105,13 @@ def test_letters_in_the_pixels_are_said_to_be_there(classifier):
 
 def test_every_file_has_uids_of_its_own(classifier, written_and_answer):
     uids = ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
-    files = [written_and_answer[0], overlay_of(classifier, dicom(PICTURE, **HEADER))[0]]
+    files = [written_and_answer[0], overlay_of(classifier, dicom(IMAGE, **HEADER))[0]]
     assert len({pydicom.dcmread(io.BytesIO(file))[uid].value for file in files for uid in uids}) == 6
 
 
 def test_predict_writes_one_per_answer_and_none_without(ungated_model, tmp_path, capsys):
-    (tmp_path / "IM0001").write_bytes(dicom(PICTURE, **HEADER))
-    (tmp_path / "IM0002").write_bytes(dicom(PICTURE, Modality="CT"))
+    (tmp_path / "IM0001").write_bytes(dicom(IMAGE, **HEADER))
+    (tmp_path / "IM0002").write_bytes(dicom(IMAGE, Modality="CT"))
     words = [
         "predict",
         tmp_path / "IM0001",

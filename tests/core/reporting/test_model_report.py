@@ -12,7 +12,7 @@ from cxr_core.config import NOTICE, SHIPPED_MODEL_DIR
 from cxr_core.inference.model_card import load_card, write_card
 from cxr_core.reporting.claim_checklist import NOT_AVAILABLE, claim_items
 from cxr_core.reporting.model_report import REPORT_FILES, render_report, report_facts, write_report
-from cxr_core.robustness.shortcut_results import LAB_FILE, keep_lab_result
+from cxr_core.robustness.shortcut_results import SHORTCUTS_FILE, keep_shortcut_result
 
 LAB = {
     "tested": 90,
@@ -97,7 +97,7 @@ def test_without_the_lab_the_report_says_that_it_does_not_know(ungated_model, tm
     card = load_card(folder)
     measured = {name: value for name, value in card.metrics.items() if name != "shortcuts"}
     write_card(replace(card, metrics=measured), folder)
-    (folder / LAB_FILE).unlink()
+    (folder / SHORTCUTS_FILE).unlink()
     assert "the shortcut lab was not opened" in render_report(report_facts(folder), "markdown")
 
 
@@ -110,7 +110,7 @@ def test_the_model_card_has_the_sections_of_mitchell_et_al(texts, section):
 
 def test_a_runs_report_tells_what_the_lab_found_and_how_to_repeat_it(tiny_run, tmp_path):
     folder = shutil.copytree(tiny_run.path, tmp_path / "run")
-    keep_lab_result(folder, LAB)
+    keep_shortcut_result(folder, LAB)
     text = render_report(report_facts(folder), "markdown")
     assert "With the lungs hidden it still scores 90.0 %." in text
     assert "| Lungs blacked out | 0.400 | 0.900 (0.850 to 0.950) |" in text
@@ -120,7 +120,7 @@ def test_a_runs_report_tells_what_the_lab_found_and_how_to_repeat_it(tiny_run, t
 
 
 def test_a_model_that_is_no_run_keeps_no_lab_result(tmp_path):
-    keep_lab_result(tmp_path, LAB)
+    keep_shortcut_result(tmp_path, LAB)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 import cv2
 import numpy as np
 import pytest
-from picture_files import dicom
+from image_files import dicom
 
 from cxr_core.cli.main import main
 from cxr_core.config import NOTICE, SHIPPED_MODEL_DIR
@@ -75,7 +75,7 @@ def test_the_page_fetches_nothing(classifier, facts):
     assert "script" not in page.tags
 
 
-def test_its_pictures_are_the_scan_and_the_overlay(classifier, facts):
+def test_its_images_are_the_scan_and_the_overlay(classifier, facts):
     page, answer = report(classifier, facts)
     scan, overlay = (
         cv2.imdecode(np.frombuffer(base64.b64decode(link.split(",")[1]), np.uint8), cv2.IMREAD_COLOR)
@@ -83,7 +83,7 @@ def test_its_pictures_are_the_scan_and_the_overlay(classifier, facts):
     )
     expected = answer.overlay(classifier, answer.prediction.label)[..., ::-1]
     assert np.abs(overlay.astype(int) - expected).mean() < 4  # JPEG
-    assert np.abs(scan[..., 0].astype(int) - answer.prediction.picture).mean() < 4
+    assert np.abs(scan[..., 0].astype(int) - answer.prediction.image).mean() < 4
 
 
 def test_a_name_is_shown_without_its_folders_and_as_text(classifier, facts):
@@ -111,7 +111,7 @@ def test_nothing_of_a_dicom_header_stands_in_it(classifier, facts):
 
 
 def test_the_operating_point_says_on_which_side_the_scan_falls(classifier):
-    prediction = replace(classifier.predict_picture(DRAWING), probabilities=np.array([0.5, 0.3, 0.2], np.float32))
+    prediction = replace(classifier.predict_image(DRAWING), probabilities=np.array([0.5, 0.3, 0.2], np.float32))
     point = {"class_name": "covid", "threshold": 0.25, "sensitivity": 0.9, "specificity": None}
     card = replace(classifier.card, operating_point=point)
     expected = "Operating point: COVID-19 is called from 25.0% on (where it was chosen: 90% of them found). "
@@ -122,12 +122,12 @@ def test_the_operating_point_says_on_which_side_the_scan_falls(classifier):
 
 def test_a_classifier_without_an_operating_point_says_nothing_of_one(classifier):
     plain = replace(classifier.card, operating_point={})
-    assert operating_sentence(plain, classifier.predict_picture(DRAWING)) is None
+    assert operating_sentence(plain, classifier.predict_image(DRAWING)) is None
 
 
 def test_predict_writes_a_report_per_readable_file(ungated_model, tmp_path, capsys):
     (tmp_path / "a.png").write_bytes(DRAWING)
-    (tmp_path / "b.png").write_bytes(b"no picture")
+    (tmp_path / "b.png").write_bytes(b"no image")
     words = [
         "predict",
         tmp_path / "a.png",

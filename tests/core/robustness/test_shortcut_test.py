@@ -14,9 +14,9 @@ from cxr_core.data.phantoms import draw_phantom
 from cxr_core.imaging.lung_segmentation import lung_region
 from cxr_core.inference.classifier import load_classifier
 from cxr_core.robustness import saliency_checks
-from cxr_core.robustness.held_out_images import lab_table
+from cxr_core.robustness.held_out_images import held_out_table
 from cxr_core.robustness.image_variants import VARIANTS, hidden_box, preview
-from cxr_core.robustness.shortcut_test import examine_shortcuts, lab_summary
+from cxr_core.robustness.shortcut_test import run_shortcut_test, shortcut_summary
 from cxr_core.runs.run import Run
 from cxr_core.splits.split import make_split
 
@@ -39,28 +39,28 @@ def classifier():
 
 
 def square(class_name, seed):
-    picture = draw_phantom(class_name, np.random.default_rng(seed))
-    return cv2.resize(picture, (256, 256), interpolation=cv2.INTER_AREA)
+    image = draw_phantom(class_name, np.random.default_rng(seed))
+    return cv2.resize(image, (256, 256), interpolation=cv2.INTER_AREA)
 
 
 def written_in_the_frame(class_name, seed):
     """Healthy lungs for both classes; COVID-19 has stripes along its left and right edge."""
-    picture = square("normal", seed)
+    image = square("normal", seed)
     if class_name == "covid":
         for x in (*range(2, 26, 6), *range(232, 254, 6)):
-            picture[:, x : x + 3] = 230
-    return picture
+            image[:, x : x + 3] = 230
+    return image
 
 
 def drawn_in_the_lungs(class_name, seed):
     """The same body for both classes; COVID-19 has bright patches inside the lungs, far from their edge."""
-    picture = square("normal", seed)
+    image = square("normal", seed)
     if class_name == "covid":
         rng = np.random.default_rng(seed)
         for x in (77, 179):
             for y in rng.uniform(95, 165, 4):
-                cv2.circle(picture, (int(x + rng.normal(0, 5)), int(y)), 9, 190, -1, cv2.LINE_AA)
-    return picture
+                cv2.circle(image, (int(x + rng.normal(0, 5)), int(y)), 9, 190, -1, cv2.LINE_AA)
+    return image
 
 
 def few_variants(monkeypatch):
@@ -77,7 +77,7 @@ def lab(folder, draw, classifier, **options):
     table = scan_dataset(folder).table
     groups = np.arange(len(table))
     sides = np.where(np.arange(len(table)) % 2 == 0, "test", "learn")
-    return examine_shortcuts(classifier, table, groups, sides, cache_dir=folder.parent / "cache", **options)
+    return run_shortcut_test(classifier, table, groups, sides, cache_dir=folder.parent / "cache", **options)
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +134,7 @@ def test_the_classifiers_own_scores_are_evaluates(framed, classifier):
 
 
 def test_the_summary_says_the_verdict_first(framed):
-    lines = lab_summary(framed).splitlines()
+    lines = shortcut_summary(framed).splitlines()
     assert lines[0] == "IT TAKES A SHORTCUT"
     assert any(line.strip().startswith("Only the frame") for line in lines)
 
@@ -146,13 +146,13 @@ def test_the_lungs_are_counted_per_class(framed):
 
 def test_a_sample_says_that_it_is_one_and_its_result_is_plain_json_and_kept(tmp_path, classifier, monkeypatch):
     first = lab(tmp_path / "data", written_in_the_frame, classifier, limit=12)
-    assert first["notes"][0] == "Measured on 12 of 80 pictures, drawn so that every class keeps its share."
+    assert first["notes"][0] == "Measured on 12 of 80 images, drawn so that every class keeps its share."
     assert [v["name"] for v in first["variants"]] == list(VARIANTS)
     assert json.loads(json.dumps(first, allow_nan=False)) == first
     table = scan_dataset(tmp_path / "data").table
     sides = np.where(np.arange(len(table)) % 2 == 0, "test", "learn")
     monkeypatch.setattr("cxr_core.robustness.shortcut_test.lung_region", None)
-    again = examine_shortcuts(classifier, table, np.arange(len(table)), sides, cache_dir=tmp_path / "cache", limit=12)
+    again = run_shortcut_test(classifier, table, np.arange(len(table)), sides, cache_dir=tmp_path / "cache", limit=12)
     assert again == first
 
 
@@ -162,7 +162,7 @@ def test_one_class_is_refused(tmp_path, classifier):
         cv2.imwrite(str(tmp_path / "normal" / f"{i}.png"), square("normal", i))
     table = scan_dataset(tmp_path).table
     with pytest.raises(ValueError, match="at least two classes"):
-        examine_shortcuts(
+        run_shortcut_test(
             classifier, table, np.arange(4), np.array(["test", "learn"] * 2), cache_dir=tmp_path / "cache"
         )
 
@@ -174,7 +174,7 @@ def test_a_class_the_classifier_does_not_know_is_refused(tmp_path, classifier):
             cv2.imwrite(str(tmp_path / name / f"{i}.png"), square("normal", i))
     table = scan_dataset(tmp_path).table
     with pytest.raises(ValueError, match="also has asthma"):
-        examine_shortcuts(
+        run_shortcut_test(
             classifier, table, np.arange(8), np.array(["test", "learn"] * 4), cache_dir=tmp_path / "cache"
         )
 
@@ -185,28 +185,28 @@ FOUR = pd.DataFrame({"file": list("abcd"), "digest": list("1234"), "class_name":
 def test_a_runs_split_says_what_is_tested_and_leaves_validation_out(tmp_path):
     split = FOUR.assign(group=[5, 6, 7, 8], split=["train", "test", "validation", "train"])
     split.to_csv(tmp_path / "split.csv", index=False)
-    table, groups, sides, note = lab_table(FOUR.astype({"digest": int}), np.arange(4), Run(tmp_path))
+    table, groups, sides, note = held_out_table(FOUR.astype({"digest": int}), np.arange(4), Run(tmp_path))
     assert table["file"].tolist() == ["a", "b", "d"]
     assert (groups.tolist(), sides.tolist(), note) == ([5, 6, 8], ["learn", "test", "learn"], "")
 
 
-def test_pictures_that_a_run_does_not_know_are_refused(tmp_path):
+def test_images_that_a_run_does_not_know_are_refused(tmp_path):
     FOUR.assign(group=0, split="train", digest=0).to_csv(tmp_path / "split.csv", index=False)
-    with pytest.raises(ValueError, match="None of these pictures"):
-        lab_table(FOUR.astype({"digest": int}), np.arange(4), Run(tmp_path))
+    with pytest.raises(ValueError, match="None of these images"):
+        held_out_table(FOUR.astype({"digest": int}), np.arange(4), Run(tmp_path))
 
 
 def test_the_classifiers_own_test_files_are_tested_with_all_of_their_group(tmp_path):
     pd.DataFrame({"file": ["b"], "split": ["test"]}).to_csv(tmp_path / "predictions.csv", index=False)
-    _, _, sides, note = lab_table(FOUR, np.array([0, 1, 1, 2]), Run(tmp_path))
+    _, _, sides, note = held_out_table(FOUR, np.array([0, 1, 1, 2]), Run(tmp_path))
     assert (sides.tolist(), note) == (["learn", "test", "test", "learn"], "")
 
 
-def test_unknown_pictures_are_split_by_group_and_that_is_said(demo_data, tmp_path):
+def test_unknown_images_are_split_by_group_and_that_is_said(demo_data, tmp_path):
     table = scan_dataset(demo_data).table
-    # By threes, as of patients with three pictures each.
+    # By threes, as of patients with three images each.
     groups = np.arange(len(table)) // 3
-    kept, kept_groups, sides, note = lab_table(table, groups, Run(tmp_path), seed=4)
+    kept, kept_groups, sides, note = held_out_table(table, groups, Run(tmp_path), seed=4)
     assert kept is table and (kept_groups == groups).all()
     split = make_split(table, "grouped", seed=4, groups=groups)
     np.testing.assert_array_equal(np.flatnonzero(sides == "test"), split.test)
@@ -236,7 +236,7 @@ def test_hidden_lungs_are_black_and_all_around_stays(variants):
     np.testing.assert_array_equal(hidden[:, :8], image[:, :8])
 
 
-def test_what_hides_the_lungs_is_the_same_in_every_picture():
+def test_what_hides_the_lungs_is_the_same_in_every_image():
     made = [preview(cv2.resize(square(name, 5), (224, 224)))[1]["lungs_hidden"] for name in ("normal", "covid")]
     left, top, right, bottom = hidden_box((224, 224))
     assert all(not image[top:bottom, left:right].any() for image in made)

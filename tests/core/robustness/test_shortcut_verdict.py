@@ -34,7 +34,7 @@ def test_a_score_that_stays_with_the_lungs_hidden_is_a_shortcut_with_its_numbers
     verdict = verdict_of(lab(hidden=0.937))
     assert verdict["level"] == "shortcut"
     assert verdict["sentences"] == [
-        "With the lungs hidden it still scores 93.7 % (whole pictures 95.0 %, chance 50.0 %): retrained, it does not "
+        "With the lungs hidden it still scores 93.7 % (whole images 95.0 %, chance 50.0 %): retrained, it does not "
         "need the lungs.",
         "Do not use it on patients from elsewhere.",
     ]
@@ -97,7 +97,7 @@ def test_an_external_set_of_several_classes_is_no_healthy_one():
         ({"hidden": 0.937}, "It takes a shortcut"),
         ({"hidden": 0.75}, "There is reason to doubt it"),
         ({}, "No sign of a shortcut here"),
-        ({"whole": 0.51}, "Too few pictures to tell"),
+        ({"whole": 0.51}, "Too few images to tell"),
     ],
 )
 def test_every_level_has_a_title(case, title):

@@ -10,7 +10,7 @@ from filelock import FileLock
 
 from cxr_core.plots.training import QUANTITIES, overlay_figure
 from cxr_core.recipes.training_config import make_config
-from cxr_core.runs.epoch_snapshots import load_watched, load_watched_epoch
+from cxr_core.runs.epoch_snapshots import load_snapshot, load_snapshots
 from cxr_core.runs.labels import RunLabel, delete_run, display_name, load_label, save_label
 from cxr_core.runs.lifecycle import create_run
 from cxr_core.runs.overview import runs_table
@@ -101,24 +101,24 @@ def test_a_run_with_a_broken_file_is_still_a_row(run, name, content):
 
 
 def test_a_run_of_an_older_version_was_not_watched(run):
-    assert load_watched(run) is None
+    assert load_snapshots(run) is None
 
 
 def test_the_watched_images_come_back_as_they_were_written(tiny_run):
-    watched = load_watched(tiny_run)
+    snapshots = load_snapshots(tiny_run)
     split = pd.read_csv(tiny_run.path / "split.csv").set_index("file")
-    assert watched.epochs == (1, 2)
+    assert snapshots.epochs == (1, 2)
     size = tiny_run.config().preprocessing.size
-    assert watched.images_u8.shape == (6, size, size)
-    assert (split.loc[list(watched.files), "split"] == "validation").all()
-    assert split.loc[list(watched.files), "class_name"].tolist() == list(watched.true)
-    assert sorted(watched.true) == ["covid", "covid", "normal", "normal", "virus", "virus"]
+    assert snapshots.images_u8.shape == (6, size, size)
+    assert (split.loc[list(snapshots.files), "split"] == "validation").all()
+    assert split.loc[list(snapshots.files), "class_name"].tolist() == list(snapshots.true)
+    assert sorted(snapshots.true) == ["covid", "covid", "normal", "normal", "virus", "virus"]
 
 
 def test_the_confusion_matrix_of_an_epoch_gives_its_validation_accuracy(tiny_run):
     epochs = tiny_run.epochs().set_index("epoch")["val_accuracy"]
-    for epoch in load_watched(tiny_run).epochs:
-        confusion = load_watched_epoch(tiny_run, epoch).confusion
+    for epoch in load_snapshots(tiny_run).epochs:
+        confusion = load_snapshot(tiny_run, epoch).confusion
         assert np.trace(confusion) / confusion.sum() == pytest.approx(epochs[epoch])
         assert confusion.sum() == (pd.read_csv(tiny_run.path / "split.csv")["split"] == "validation").sum()
 
@@ -127,12 +127,12 @@ def test_the_maps_of_the_best_epoch_are_those_of_the_exported_classifier(tiny_ru
     from cxr_core.inference.classifier import load_classifier
 
     best = int(tiny_run.epochs().set_index("epoch")["val_loss"].idxmin())
-    watched, seen = load_watched(tiny_run), load_watched_epoch(tiny_run, best)
+    snapshots, seen = load_snapshots(tiny_run), load_snapshot(tiny_run, best)
     exported = load_classifier(tiny_run.path)
     # The temperature is fitted only after training.
     classifier = replace(exported, card=replace(exported.card, temperature=1.0))
-    np.testing.assert_allclose(seen.probabilities, classifier.predict(watched.images_u8), atol=2e-3)
-    maps = classifier.maps(watched.images_u8, "out_relu")
+    np.testing.assert_allclose(seen.probabilities, classifier.predict(snapshots.images_u8), atol=2e-3)
+    maps = classifier.maps(snapshots.images_u8, "out_relu")
     likeliest = seen.probabilities.argmax(axis=1)
     np.testing.assert_allclose(seen.maps, maps[np.arange(6), likeliest], atol=5e-3)
 
@@ -140,7 +140,7 @@ def test_the_maps_of_the_best_epoch_are_those_of_the_exported_classifier(tiny_ru
 def test_a_broken_epoch_is_a_value_error(run):
     write_json(run.path / "watch" / "epoch-0001.json", {"maps": []})
     with pytest.raises(ValueError, match="epoch 1 cannot be read"):
-        load_watched_epoch(run, 1)
+        load_snapshot(run, 1)
 
 
 def test_tensorboard_reads_the_history_from_the_event_files(tiny_run):

@@ -27,14 +27,14 @@ from cxr_core.splits.duplicates import (
 SIDE = TEXTURE_SIDE
 
 
-def cropped(picture, *shares):
+def cropped(image, *shares):
     """Cut shares of the side off: left, top, right, bottom."""
     left, top, right, bottom = (int(share * SIDE) for share in shares)
-    return picture[top : SIDE - bottom, left : SIDE - right]
+    return image[top : SIDE - bottom, left : SIDE - right]
 
 
-def recompressed(picture, quality):
-    return cv2.imdecode(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_GRAYSCALE)
+def recompressed(image, quality):
+    return cv2.imdecode(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_GRAYSCALE)
 
 
 # Name of the copy: how it was made, and the kind it must be.
@@ -52,11 +52,11 @@ COPIES = {
 }
 
 
-def prepare_pictures(pictures, digests=None, key="some-key"):
-    """Prepared pictures of one class from uint8 arrays; every one has a content of its own by default."""
+def prepared_of(images, digests=None, key="some-key"):
+    """Prepared images of one class from uint8 arrays; every one has a content of its own by default."""
     size = Preprocessing().size
-    images = np.stack([cv2.resize(p, (size, size), interpolation=cv2.INTER_AREA) for p in pictures])
-    names = [f"normal/{i}.png" for i in range(len(pictures))]
+    images = np.stack([cv2.resize(p, (size, size), interpolation=cv2.INTER_AREA) for p in images])
+    names = [f"normal/{i}.png" for i in range(len(images))]
     table = pd.DataFrame({"class_name": "normal", "file": names, "digest": digests or names})
     return PreparedImages(images, table, {}, key)
 
@@ -107,7 +107,7 @@ def test_a_pair_across_classes_is_found(pairs, prepared):
     assert by_name(pairs, prepared.table)[frozenset(("base-11", "across"))] == "near"
 
 
-def test_different_pictures_are_not_joined(pairs, prepared):
+def test_different_images_are_not_joined(pairs, prepared):
     right = {frozenset((f"base-{i:02d}", copy)) for i, copy in enumerate(COPIES)} | {frozenset(("base-11", "across"))}
     found = by_name(pairs[pairs["kind"] != "equal"], prepared.table)
     assert set(found) == right
@@ -128,7 +128,7 @@ def test_each_pair_is_listed_once_in_order_with_the_points_it_takes(pairs):
     assert (pairs.loc[pairs["kind"] != "equal", "score"] >= MIN_POINTS).all()
 
 
-def test_the_same_pictures_give_the_same_pairs_twice(pairs, prepared, tmp_path):
+def test_the_same_images_give_the_same_pairs_twice(pairs, prepared, tmp_path):
     pd.testing.assert_frame_equal(find_duplicates(prepared, cache_dir=tmp_path), pairs)
 
 
@@ -145,7 +145,7 @@ def test_many_equal_files_do_not_hide_a_near_copy(tmp_path):
     one, other = draw_texture(0), cv2.GaussianBlur(draw_texture(0), (0, 0), 1)
     rest = [draw_texture(seed) for seed in range(1, 13)]
     digests = ["one"] * 8 + ["other"] * 8 + [f"rest-{i}" for i in range(12)]
-    prepared = prepare_pictures([one] * 8 + [other] * 8 + rest, digests)
+    prepared = prepared_of([one] * 8 + [other] * 8 + rest, digests)
     groups = duplicate_groups(find_duplicates(prepared, cache_dir=tmp_path), 28)
     assert [g.tolist() for g in groups] == [list(range(16))]
 
@@ -163,7 +163,7 @@ def test_points_in_one_corner_alone_do_not_make_a_duplicate():
     assert matching_points(one, two) == 0
 
 
-# Few or empty pictures
+# Few or empty images
 
 
 def flat(value):
@@ -171,36 +171,36 @@ def flat(value):
 
 
 @pytest.mark.parametrize(
-    "pictures",
+    "images",
     [[draw_texture(0)], [flat(9)], [draw_texture(0), draw_texture(1)], [flat(v) for v in range(0, 250, 25)]],
     ids=["one", "one flat", "two", "ten flat"],
 )
-def test_where_there_is_nothing_to_find_there_are_no_pairs_of_whole_numbers(pictures, tmp_path):
-    prepared = prepare_pictures(pictures)
+def test_where_there_is_nothing_to_find_there_are_no_pairs_of_whole_numbers(images, tmp_path):
+    prepared = prepared_of(images)
     for _ in ("computed", "cached"):
         found = find_duplicates(prepared, cache_dir=tmp_path)
         assert found.empty
         assert found[["a", "b", "score"]].dtypes.map(str).tolist() == ["int64"] * 3
-        assert duplicate_groups(found, len(pictures)) == []
+        assert duplicate_groups(found, len(images)) == []
 
 
-def test_two_pictures_that_are_all_there_is_can_be_copies(tmp_path):
-    found = find_duplicates(prepare_pictures([draw_texture(0), recompressed(draw_texture(0), 30)]), cache_dir=tmp_path)
+def test_two_images_that_are_all_there_is_can_be_copies(tmp_path):
+    found = find_duplicates(prepared_of([draw_texture(0), recompressed(draw_texture(0), 30)]), cache_dir=tmp_path)
     assert found[["a", "b", "kind"]].to_numpy().tolist() == [[0, 1, "near"]]
 
 
-def test_copies_with_few_details_are_found_among_flat_pictures(tmp_path):
+def test_copies_with_few_details_are_found_among_flat_images(tmp_path):
     one = flat(90)
     one[80:230, 80:230] = draw_texture(3)[:150, :150]
-    pictures = [flat(20), one, flat(200), recompressed(one, 50)]
-    found = find_duplicates(prepare_pictures(pictures), cache_dir=tmp_path)
+    images = [flat(20), one, flat(200), recompressed(one, 50)]
+    found = find_duplicates(prepared_of(images), cache_dir=tmp_path)
     assert found[["a", "b", "kind"]].to_numpy().tolist() == [[1, 3, "near"]]
 
 
 # Cache, memory file, progress
 
 
-def test_the_second_time_no_picture_is_looked_at(pairs, prepared, tmp_path):
+def test_the_second_time_no_image_is_looked_at(pairs, prepared, tmp_path):
     find_duplicates(prepared, cache_dir=tmp_path)
     pd.testing.assert_frame_equal(find_duplicates(replace(prepared, images_u8=None), cache_dir=tmp_path), pairs)
 
@@ -208,7 +208,7 @@ def test_the_second_time_no_picture_is_looked_at(pairs, prepared, tmp_path):
 def test_only_the_result_stays_on_disk(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "scratch"))
     (tmp_path / "scratch").mkdir()
-    find_duplicates(prepare_pictures([draw_texture(0), draw_texture(1)]), cache_dir=tmp_path / "cache")
+    find_duplicates(prepared_of([draw_texture(0), draw_texture(1)]), cache_dir=tmp_path / "cache")
     assert list((tmp_path / "scratch").iterdir()) == []
     assert [p.suffix for p in tmp_path.rglob("*") if p.is_file()] == [".csv"]
 
@@ -221,14 +221,14 @@ def test_a_search_that_breaks_off_leaves_nothing(tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        find_duplicates(prepare_pictures([flat(1), flat(2)]), cache_dir=tmp_path / "cache", progress=interrupt)
+        find_duplicates(prepared_of([flat(1), flat(2)]), cache_dir=tmp_path / "cache", progress=interrupt)
     assert [p for p in tmp_path.rglob("*") if p.is_file()] == []
 
 
-def test_progress_ends_with_all_pictures(tmp_path):
+def test_progress_ends_with_all_images(tmp_path):
     seen = []
-    pictures = [draw_texture(0), draw_texture(1), draw_texture(2)]
-    find_duplicates(prepare_pictures(pictures), cache_dir=tmp_path, progress=lambda *step: seen.append(step))
+    images = [draw_texture(0), draw_texture(1), draw_texture(2)]
+    find_duplicates(prepared_of(images), cache_dir=tmp_path, progress=lambda *step: seen.append(step))
     assert (3, 3) in seen
     assert all(done <= total for done, total in seen)
 
@@ -261,8 +261,8 @@ def test_a_group_is_described_by_size_classes_equal_content_and_what_takes_part(
     excluded = np.array([True, False, False, False, False, False, False])
     described = group_table(duplicate_groups(pairs, 7), table, pairs, excluded)
     assert described.to_dict("records") == [
-        {"rows": [3, 4, 5], "pictures": 3, "across_classes": True, "equal": False, "whole": True},
-        {"rows": [0, 1], "pictures": 2, "across_classes": False, "equal": True, "whole": False},
+        {"rows": [3, 4, 5], "images": 3, "across_classes": True, "equal": False, "whole": True},
+        {"rows": [0, 1], "images": 2, "across_classes": False, "equal": True, "whole": False},
     ]
 
 
@@ -276,7 +276,7 @@ def test_groups_across_classes_come_first_then_the_largest():
 def test_without_groups_the_table_has_its_columns_and_no_rows():
     described = group_table([], pd.DataFrame({"class_name": ["normal"]}), as_pairs(), np.zeros(1, bool))
     assert described.empty
-    assert list(described) == ["rows", "pictures", "across_classes", "equal", "whole"]
+    assert list(described) == ["rows", "images", "across_classes", "equal", "whole"]
 
 
 def members(*rows, index=None):
@@ -339,7 +339,7 @@ def real_pairs(real_folders, tmp_path_factory):
     return prepared.table, numbers
 
 
-def test_of_real_pictures_whose_names_differ_by_further_endings_19_in_20_are_found(real_pairs):
+def test_of_real_images_whose_names_differ_by_further_endings_19_in_20_are_found(real_pairs):
     table, numbers = real_pairs
     rows = {}
     for row, file in enumerate(table["file"]):
@@ -362,7 +362,7 @@ def test_of_2000_random_pairs_of_different_patients_at_most_1_in_100_is_joined(r
     assert (numbers[strangers[:, 0]] == numbers[strangers[:, 1]]).mean() <= 0.01
 
 
-def test_a_search_that_refuses_nothing_passes_pictures_with_hardly_a_point_in_common(tmp_path, monkeypatch):
+def test_a_search_that_refuses_nothing_passes_images_with_hardly_a_point_in_common(tmp_path, monkeypatch):
     monkeypatch.setattr("cxr_core.splits.duplicates.MIN_POINTS", 0)
     images = np.stack([draw_texture(seed) for seed in range(12)])
     images[:4, 40:] = 128

@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 import pytest
 from conftest import draw_texture, silent
-from picture_files import undecodable_png
+from image_files import undecodable_png
 
 from cxr_core.data.dataset import scan_dataset
-from cxr_core.splits.curation import Decisions, exclude, excluded_rows, mark_distinct
-from cxr_core.splits.groups import group_pictures
+from cxr_core.splits.curation import Curation, exclude, excluded_rows, mark_distinct
+from cxr_core.splits.groups import group_images
 from cxr_core.splits.split import make_split
 
 SEEDS = range(8)
@@ -18,7 +18,7 @@ SEEDS = range(8)
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """24 textures and 12 copies of them in two classes, six patients of two pictures, and one broken file.
+    """24 textures and 12 copies of them in two classes, six patients of two images, and one broken file.
 
     Copies of `x` are called `copy-of-x`; every third lies in the other class.
     """
@@ -44,11 +44,11 @@ def dataset(folder):
 
 @pytest.fixture(scope="module")
 def grouping(dataset):
-    return group_pictures(dataset.table, Decisions(), phase=silent)
+    return group_images(dataset.table, Curation(), phase=silent)
 
 
 def origins(table):
-    """The name that a picture, or what it is a copy of, was drawn under."""
+    """The name that an image, or what it is a copy of, was drawn under."""
     return table["file"].map(lambda file: file.split("/")[1].split(".")[0].removeprefix("copy-of-")).to_numpy()
 
 
@@ -65,24 +65,24 @@ def test_copies_are_found_and_nothing_else(grouping):
     assert found == set(tied(origins(grouping.table)))
 
 
-def test_pictures_of_one_number_are_those_of_one_patient_with_their_copies(grouping):
+def test_images_of_one_number_are_those_of_one_patient_with_their_copies(grouping):
     groups = grouping.groups.tolist()
     assert tied(groups) == tied(patients(grouping.table))
 
 
-def test_duplicates_are_groups_of_copies_without_the_patients_other_pictures(grouping):
+def test_duplicates_are_groups_of_copies_without_the_patients_other_images(grouping):
     groups = {frozenset(rows.tolist()) for rows in grouping.duplicates()}
     assert groups == {frozenset(pair) for pair in tied(origins(grouping.table))}
 
 
-def test_a_picture_that_cannot_be_decoded_has_no_row(grouping, dataset):
+def test_an_image_that_cannot_be_decoded_has_no_row(grouping, dataset):
     assert "normal/broken.png" in set(dataset.table["file"])
     assert "normal/broken.png" not in set(grouping.table["file"])
     assert len(grouping.table) == len(grouping.groups) == 36
 
 
 def test_grouping_twice_gives_the_same(grouping, dataset):
-    again = group_pictures(dataset.table, Decisions(), phase=silent)
+    again = group_images(dataset.table, Curation(), phase=silent)
     np.testing.assert_array_equal(again.groups, grouping.groups)
     assert again.pairs.equals(grouping.pairs)
 
@@ -101,8 +101,8 @@ def test_a_split_at_random_parts_copies(grouping):
 
 def test_copies_marked_as_distinct_are_no_duplicates_and_may_be_parted(grouping, dataset):
     rows = np.flatnonzero(origins(grouping.table) == "n2")
-    decisions = mark_distinct(Decisions(), grouping.table.iloc[rows])
-    marked = group_pictures(dataset.table, decisions, phase=silent)
+    curation = mark_distinct(Curation(), grouping.table.iloc[rows])
+    marked = group_images(dataset.table, curation, phase=silent)
     assert marked.groups[rows[0]] != marked.groups[rows[1]]
     assert rows.tolist() not in [group.tolist() for group in marked.duplicates()]
     parted = [
@@ -114,20 +114,20 @@ def test_copies_marked_as_distinct_are_no_duplicates_and_may_be_parted(grouping,
 
 def test_marking_one_group_leaves_the_others(grouping, dataset):
     rows = np.flatnonzero(origins(grouping.table) == "n2")
-    marked = group_pictures(dataset.table, mark_distinct(Decisions(), grouping.table.iloc[rows]), phase=silent)
+    marked = group_images(dataset.table, mark_distinct(Curation(), grouping.table.iloc[rows]), phase=silent)
     assert len(marked.duplicates()) == len(grouping.duplicates()) - 1
 
 
-def test_pictures_of_one_patient_stay_together_even_where_a_copy_is_marked_as_distinct(grouping, dataset):
+def test_images_of_one_patient_stay_together_even_where_a_copy_is_marked_as_distinct(grouping, dataset):
     rows = np.flatnonzero(origins(grouping.table) == "person1_virus_2")
-    marked = group_pictures(dataset.table, mark_distinct(Decisions(), grouping.table.iloc[rows]), phase=silent)
+    marked = group_images(dataset.table, mark_distinct(Curation(), grouping.table.iloc[rows]), phase=silent)
     one, other = (np.flatnonzero(marked.table["file"] == f"virus/person1_virus_{i}.png")[0] for i in (2, 3))
     assert marked.groups[one] == marked.groups[other]
 
 
-def test_a_split_of_what_is_left_holds_no_excluded_picture(grouping):
-    decisions = exclude(Decisions(), grouping.table.iloc[[0, 5, 20]], "by hand")
-    kept = ~excluded_rows(grouping.table, decisions)
+def test_a_split_of_what_is_left_holds_no_excluded_image(grouping):
+    curation = exclude(Curation(), grouping.table.iloc[[0, 5, 20]], "by hand")
+    kept = ~excluded_rows(grouping.table, curation)
     table = grouping.table[kept].reset_index(drop=True)
     names = make_split(table, "grouped", seed=0, groups=grouping.groups[kept]).names(len(table))
     assert len(names) == 33
@@ -138,5 +138,5 @@ def test_a_split_of_what_is_left_holds_no_excluded_picture(grouping):
 
 def test_progress_is_told_by_phase(dataset):
     phases = []
-    group_pictures(dataset.table, Decisions(), phase=phases.append)
+    group_images(dataset.table, Curation(), phase=phases.append)
     assert phases == ["Preparing the images", "Looking for duplicates"]

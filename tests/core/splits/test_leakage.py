@@ -1,4 +1,4 @@
-"""leakage.py on hand-made splits and against comparing every pair of pictures."""
+"""leakage.py on hand-made splits and against comparing every pair of images."""
 
 import json
 
@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from cxr_core.splits.leakage import CAUSES, compare_splits, leakage_of, score_without_leaks
-from cxr_core.splits.split import SPLIT_KINDS, make_split, picture_groups
+from cxr_core.splits.split import SPLIT_KINDS, image_groups, make_split
 
 TABLE = pd.DataFrame(
     {
@@ -29,7 +29,7 @@ def random_case(seed, n=120):
     files = [f"{c}/{i}.png" for i, c in enumerate(rng.choice(["normal", "covid"], n))]
     table = pd.DataFrame({"file": files, "class_name": [f.split("/")[0] for f in files], "patient": patients})
     table["digest"] = [f"d{d}" for d in rng.integers(0, 150, n)]
-    return table, picture_groups(table), rng.choice(["train", "validation", "test"], n)
+    return table, image_groups(table), rng.choice(["train", "validation", "test"], n)
 
 
 def predictions_of(rows, right, **columns):
@@ -175,7 +175,7 @@ def test_only_the_articles_test_images_choose_the_epoch_too():
 def test_a_kind_that_is_impossible_says_why():
     table, groups, _ = random_case(0)
     groups_table = table.assign(patient=table["class_name"])
-    row = compare_splits(groups_table, picture_groups(groups_table), seed=0).set_index("kind").loc["grouped"]
+    row = compare_splits(groups_table, image_groups(groups_table), seed=0).set_index("kind").loc["grouped"]
     assert pd.isna(row["test_images"])
     assert "at least 3 patients" in row["note"]
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 
-from cxr_core.splits.split import SPLIT_KINDS, Split, make_split, picture_groups, split_counts, split_kinds, split_table
+from cxr_core.splits.split import SPLIT_KINDS, Split, image_groups, make_split, split_counts, split_kinds, split_table
 
 pytestmark = pytest.mark.filterwarnings("ignore:The least populated class:UserWarning")
 SEEDS = range(6)
@@ -13,12 +13,12 @@ DRAWN_KINDS = [kind for kind in SPLIT_KINDS if kind != "given"]
 
 
 def random_table(seed, n=400):
-    """A table with patients of several pictures, exact copies and copies with a further ending."""
+    """A table with patients of several images, exact copies and copies with a further ending."""
     rng = np.random.default_rng(seed)
     classes = rng.choice(["normal", "covid", "virus"], n, p=[0.5, 0.3, 0.2])
     patients = [f"person{p}" if p < 60 else None for p in rng.integers(0, 120, n)]
     digests = [f"{c}{d}" for c, d in zip(classes, rng.integers(0, 900, n), strict=True)]
-    names = [f"{c}/picture-{k}.{e}" for c, k, e in zip(classes, rng.integers(0, 900, n), ["png"] * n, strict=True)]
+    names = [f"{c}/image-{k}.{e}" for c, k, e in zip(classes, rng.integers(0, 900, n), ["png"] * n, strict=True)]
     table = pd.DataFrame({"class_name": classes, "file": names, "patient": patients, "digest": digests})
     table["patient"] = table["patient"].where(table["patient"].isna(), table["class_name"] + "-" + table["patient"])
     return table
@@ -127,49 +127,49 @@ def test_the_articles_names_know_train_and_test_only():
     assert set(make_split(random_table(0), "article", seed=0).names(400)) == {"train", "test"}
 
 
-def test_pictures_of_one_patient_are_one_group():
-    groups = picture_groups(table_of(["a.png", "b.png", "c.png"], patient=["p1", "p2", "p1"]))
+def test_images_of_one_patient_are_one_group():
+    groups = image_groups(table_of(["a.png", "b.png", "c.png"], patient=["p1", "p2", "p1"]))
     assert groups[0] == groups[2] != groups[1]
 
 
-def test_copies_of_one_picture_are_one_group_across_classes():
+def test_copies_of_one_image_are_one_group_across_classes():
     table = table_of(["normal/a.png", "covid/b.png", "covid/c.png"], ["normal", "covid", "covid"], digest=list("xxy"))
-    groups = picture_groups(table)
+    groups = image_groups(table)
     assert groups[0] == groups[1] != groups[2]
 
 
 def test_names_that_differ_by_further_endings_are_one_group():
-    groups = picture_groups(table_of(["a.jpeg", "a.jpeg.jpg", "b.jpeg"]))
+    groups = image_groups(table_of(["a.jpeg", "a.jpeg.jpg", "b.jpeg"]))
     assert groups[0] == groups[1] != groups[2]
 
 
 def test_equal_names_of_two_classes_are_two_groups():
-    groups = picture_groups(table_of(["normal/a.png", "covid/a.png"], ["normal", "covid"]))
+    groups = image_groups(table_of(["normal/a.png", "covid/a.png"], ["normal", "covid"]))
     assert groups[0] != groups[1]
 
 
 def test_groups_grow_along_chains_of_what_is_shared():
     table = table_of(["a.png", "b.png", "c.png", "d.png"], patient=["p1", "p1", None, None], digest=list("xyyz"))
-    groups = picture_groups(table)
+    groups = image_groups(table)
     assert groups[0] == groups[1] == groups[2] != groups[3]
 
 
 def test_a_pair_of_duplicates_is_one_group_across_classes_patients_and_names():
     table = table_of(["normal/a.png", "covid/b.png", "covid/c.png"], ["normal", "covid", "covid"], ["p1", "p2", None])
-    groups = picture_groups(table, pd.DataFrame({"a": [0], "b": [1]}))
+    groups = image_groups(table, pd.DataFrame({"a": [0], "b": [1]}))
     assert groups[0] == groups[1] != groups[2]
 
 
 def test_groups_grow_along_chains_of_patients_and_duplicates():
     table = table_of([f"{name}.png" for name in "abcde"], patient=["p1", "p1", "p2", "p2", None])
-    groups = picture_groups(table, pd.DataFrame({"a": [1], "b": [2]}))
+    groups = image_groups(table, pd.DataFrame({"a": [1], "b": [2]}))
     assert len(set(groups[:4])) == 1
     assert groups[4] != groups[0]
 
 
 def test_no_pairs_at_all_change_no_group():
     table = random_table(0)
-    np.testing.assert_array_equal(picture_groups(table, random_pairs(0)[:0]), picture_groups(table))
+    np.testing.assert_array_equal(image_groups(table, random_pairs(0)[:0]), image_groups(table))
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -184,14 +184,14 @@ def test_groups_are_what_a_walk_along_everything_shared_reaches(seed):
         whole = reached[a] | reached[b]
         for row in whole:
             reached[row] = whole
-    groups = picture_groups(table, pairs)
+    groups = image_groups(table, pairs)
     assert all(set(np.flatnonzero(groups == groups[row])) == reached[row] for row in range(120))
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_grouped_split_never_parts_a_pair_of_duplicates(seed):
     table, pairs = random_table(seed), random_pairs(seed)
-    split = make_split(table, "grouped", seed=seed, groups=picture_groups(table, pairs))
+    split = make_split(table, "grouped", seed=seed, groups=image_groups(table, pairs))
     names = split.names(len(table))
     assert (names[pairs["a"]] == names[pairs["b"]]).all()
 
@@ -199,27 +199,27 @@ def test_a_grouped_split_never_parts_a_pair_of_duplicates(seed):
 @pytest.mark.parametrize("kind", ["stratified", "random", "article"])
 def test_every_other_split_parts_pairs_of_duplicates(kind):
     table, pairs = random_table(0), random_pairs(0)
-    names = make_split(table, kind, seed=0, groups=picture_groups(table, pairs)).names(len(table))
+    names = make_split(table, kind, seed=0, groups=image_groups(table, pairs)).names(len(table))
     assert (names[pairs["a"]] != names[pairs["b"]]).any()
 
 
 @pytest.mark.parametrize("kind", ["stratified", "random", "article"])
 def test_groups_do_not_change_a_split_of_another_kind(kind):
     table = random_table(0)
-    with_groups = make_split(table, kind, seed=0, groups=picture_groups(table, random_pairs(0)))
+    with_groups = make_split(table, kind, seed=0, groups=image_groups(table, random_pairs(0)))
     assert sides(with_groups) == sides(make_split(table, kind, seed=0))
 
 
 def test_a_grouped_split_without_groups_goes_by_patient_content_and_name():
     table = random_table(0)
     by_default = make_split(table, "grouped", seed=0)
-    assert sides(by_default) == sides(make_split(table, "grouped", seed=0, groups=picture_groups(table)))
+    assert sides(by_default) == sides(make_split(table, "grouped", seed=0, groups=image_groups(table)))
 
 
 def test_duplicates_that_tie_a_class_together_are_too_few_groups_for_a_grouped_split():
     table = table_of([f"{c}/{i}.png" for c in ("normal", "covid") for i in range(10)], ["normal"] * 10 + ["covid"] * 10)
-    groups = picture_groups(table, pd.DataFrame({"a": range(10, 19), "b": range(11, 20)}))
-    with pytest.raises(ValueError, match="at least 3 patients or pictures per class; 'covid' has 1"):
+    groups = image_groups(table, pd.DataFrame({"a": range(10, 19), "b": range(11, 20)}))
+    with pytest.raises(ValueError, match="at least 3 patients or images per class; 'covid' has 1"):
         make_split(table, "grouped", seed=0, groups=groups)
 
 
@@ -251,11 +251,11 @@ def test_a_class_that_a_side_lacks_counts_nothing_there():
 
 def test_groups_do_not_depend_on_the_tables_index():
     table = random_table(0)
-    np.testing.assert_array_equal(picture_groups(table), picture_groups(table.set_axis(range(1000, 1400))))
+    np.testing.assert_array_equal(image_groups(table), image_groups(table.set_axis(range(1000, 1400))))
 
 
 def given_table(sides):
-    """Twelve pictures of two classes with a side each."""
+    """Twelve images of two classes with a side each."""
     files = [f"{c}/{i}.png" for c in ("normal", "covid") for i in range(6)]
     return table_of(files, [f.split("/")[0] for f in files]).assign(split=sides)
 
@@ -277,7 +277,7 @@ def test_only_a_data_set_with_sides_of_its_own_offers_the_given_split():
     ("table", "message"),
     [
         (random_table(0), "brings no split of its own"),
-        (given_table([None, *GIVEN[1:]]), "leaves pictures without a side"),
+        (given_table([None, *GIVEN[1:]]), "leaves images without a side"),
         (given_table(["train", "test", "train", "train", "train", "test", *GIVEN[6:]]), "'normal' in validation"),
     ],
     ids=["none", "a gap", "a class is missing on a side"],
@@ -321,9 +321,9 @@ def test_what_cannot_be_split_is_refused_with_the_rule_and_the_value(kind, share
 
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("folds", [2, 5])
-def test_over_all_folds_every_picture_is_tested_once_and_never_beside_its_group(seed, folds):
+def test_over_all_folds_every_image_is_tested_once_and_never_beside_its_group(seed, folds):
     table = random_table(seed)
-    groups = picture_groups(table, random_pairs(seed))
+    groups = image_groups(table, random_pairs(seed))
     tested = []
     for fold in range(1, folds + 1):
         split = make_split(table, "grouped", seed=seed, groups=groups, folds=folds, fold=fold)
@@ -337,7 +337,7 @@ def test_over_all_folds_every_picture_is_tested_once_and_never_beside_its_group(
 
 def test_folds_are_scikit_learns(seed=3):
     table = random_table(seed)
-    groups, labels = picture_groups(table), table["class_name"].to_numpy()
+    groups, labels = image_groups(table), table["class_name"].to_numpy()
     splitter = StratifiedGroupKFold(4, shuffle=True, random_state=seed)
     for fold, (_, test) in enumerate(splitter.split(labels, labels, groups), start=1):
         assert (make_split(table, "grouped", seed=seed, folds=4, fold=fold).test == test).all()

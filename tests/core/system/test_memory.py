@@ -176,6 +176,6 @@ def test_collections_pass_over_what_is_loaded_and_over_what_is_loaded_later(run_
     )
     answer = run_python("-c", code)
     assert answer.returncode == 0, answer.stderr
-    first, again, later, watched = map(int, answer.stdout.split())
+    first, again, later, snapshots = map(int, answer.stdout.split())
     assert first == again < later
-    assert watched < first / 100
+    assert snapshots < first / 100

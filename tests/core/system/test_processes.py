@@ -14,15 +14,15 @@ import os, pathlib, sys, time
 import cxr_core.system.processes as processes
 processes._GRACE_SECONDS = float(sys.argv[2])
 said = pathlib.Path(sys.argv[1])
-processes.follow_owner(said.with_suffix(".gone").touch)
+processes.on_owner_exit(said.with_suffix(".gone").touch)
 said.write_text(str(os.getpid()))
 while not (said.with_suffix(".gone").exists() and sys.argv[3] == "polite"):
     time.sleep(0.01)
 """
 OWNER = """
 import subprocess, sys, time
-from cxr_core.system.processes import own_children
-own_children()
+from cxr_core.system.processes import tie_to_parent
+tie_to_parent()
 # A session of its own and a process in between, as for a job of the app.
 between = "import subprocess, sys; subprocess.Popen(sys.argv[1:], start_new_session=True)"
 subprocess.run([sys.executable, "-c", between, sys.executable, "-c", *sys.argv[1:]], check=True)
@@ -48,7 +48,7 @@ def test_what_an_app_started_ends_once_the_app_was_killed(tmp_path, until, manne
 
 
 def test_a_process_that_nobody_owns_follows_nobody(monkeypatch):
-    from cxr_core.system.processes import follow_owner
+    from cxr_core.system.processes import on_owner_exit
 
     monkeypatch.delenv("CXR_LAB_OWNER", raising=False)
-    assert follow_owner(pytest.fail) is None
+    assert on_owner_exit(pytest.fail) is None

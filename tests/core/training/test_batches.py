@@ -126,7 +126,7 @@ IMAGE_LABELS = np.eye(2, dtype=np.float32)[np.arange(10) % 2]
 
 
 def small_config(**settings):
-    augmentation = Augmentation(rotation_degrees=20, borrow_greys=1.0)
+    augmentation = Augmentation(rotation_degrees=20, histogram_matching=1.0)
     preprocessing = Preprocessing(size=32, scaling="-1..1")
     return make_config("article", preprocessing=preprocessing, augmentation=augmentation, batch_size=3, **settings)
 

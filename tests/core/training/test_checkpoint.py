@@ -17,11 +17,11 @@ from cxr_core.runs import lifecycle
 from cxr_core.runs.lifecycle import (
     RunTaken,
     abandon_run,
-    claim_run,
+    acquire_run,
     create_run,
-    hold_run,
     pause_run,
     resume_run,
+    run_lock,
     start_run,
     stop_run,
 )
@@ -29,10 +29,10 @@ from cxr_core.runs.run import Run, RunStatus
 from cxr_core.system.files import read_json
 from cxr_core.system.processes import process_facts
 
-QUICK = ("start=shipped", "epochs=5", "batch_size=4", "plateau_patience=1", "stop_after=3")
+QUICK = ("start=shipped", "epochs=5", "batch_size=4", "plateau_patience=1", "early_stopping_patience=3")
 FINETUNE = (
     "start=shipped", "epochs=4", "batch_size=4", "preprocessing.size=64", "train_from=block_16_expand",
-    "learning_rate=0.01", "plateau_patience=1", "stop_after=3",
+    "learning_rate=0.01", "plateau_patience=1", "early_stopping_patience=3",
 )  # fmt: skip
 CONFIGS = {"quick": QUICK, "finetune": FINETUNE}
 CURVES = ["epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"]
@@ -72,9 +72,9 @@ def uninterrupted(few, tmp_path_factory, train_here):
 
 def interrupt(monkeypatch, hook, epoch, act):
     """Call `act` when the recorder's `hook` is called in an epoch (from 1); for batches, in the second one."""
-    from cxr_core.training.progress_callback import Recorder
+    from cxr_core.training.progress_callback import ProgressCallback
 
-    original = getattr(Recorder, hook)
+    original = getattr(ProgressCallback, hook)
 
     def hooked(self, number, logs=None):
         now = (len(self._epoch_rows) + 1, number) if "batch" in hook else (number + 1, 1)
@@ -82,7 +82,7 @@ def interrupt(monkeypatch, hook, epoch, act):
             act()
         return original(self, number, logs)
 
-    monkeypatch.setattr(Recorder, hook, hooked)
+    monkeypatch.setattr(ProgressCallback, hook, hooked)
 
 
 def assert_same_history(run, whole):
@@ -107,7 +107,7 @@ def test_a_resumed_run_has_the_history_of_an_uninterrupted_one(
         state = train_here(run, patch)
     assert state == {"stop": "stopped", "pause": "paused"}[request]
     assert run.status().epoch == (2 if request == "stop" else 3)
-    claim_run(run)
+    acquire_run(run)
     assert train_here(run, monkeypatch, export=True) == "finished"
     assert_same_history(run, uninterrupted[recipe])
     np.testing.assert_allclose(probabilities(run), probabilities(uninterrupted[recipe]), atol=2e-3)
@@ -122,7 +122,7 @@ def test_a_training_that_nobody_owns_any_more_pauses_within_its_epoch(
         interrupt(patch, "on_train_batch_end", 3, lambda: abandon_run(run))
         assert train_here(run, patch) == "paused"
     assert run.status().epoch == 2 and "has ended" in run.status().message
-    claim_run(run)
+    acquire_run(run)
     assert not run.pause_requested
     assert train_here(run, monkeypatch) == "finished"
     assert_same_history(run, uninterrupted["quick"])
@@ -150,7 +150,7 @@ def test_dropout_draws_on_where_it_was(few, uninterrupted, train_here, tmp_path,
         kept["model"] = [np.zeros_like(v) if v.dtype.kind in "iu" else v for v in kept["model"]]
         return kept
 
-    claim_run(run)
+    acquire_run(run)
     monkeypatch.setattr(checkpoint, "_read", forgetful)
     train_here(run, monkeypatch)
     losses = [r.epochs()["loss"].to_numpy()[2:] for r in (run, uninterrupted["quick"])]
@@ -199,7 +199,7 @@ def test_a_crash_at_any_write_leaves_a_readable_run_that_can_go_on(
         assert run.status().epoch <= 5 and run.config() and len(run.epochs()) <= 5
         run.batches(), run.predictions(), run.metrics()
         run.write_status(RunStatus("failed", epochs=5))
-        claim_run(run)
+        acquire_run(run)
     assert train_here(run, monkeypatch) == "finished"
     assert_same_history(run, uninterrupted["quick"])
 
@@ -223,7 +223,7 @@ def test_a_full_disk_fails_the_run_with_a_sentence_and_it_can_go_on(
         train_here(run, patch)
     assert run.status().state == "failed"
     assert "disk is full" in run.status().message
-    claim_run(run)
+    acquire_run(run)
     assert train_here(run, monkeypatch) == "finished"
     assert_same_history(run, uninterrupted["quick"])
 
@@ -236,21 +236,21 @@ def test_a_broken_checkpoint_is_a_readable_failure(few, train_here, tmp_path, mo
         train_here(run, patch)
     path = run.path / "checkpoint.npz"
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    claim_run(run)
+    acquire_run(run)
     with pytest.raises(ValueError, match="checkpoint.npz is broken"):
         train_here(run, monkeypatch)
     assert "start a new one" in run.status().message
 
 
-def test_changed_pictures_are_no_basis_to_go_on(few, train_here, tmp_path, monkeypatch):
+def test_changed_images_are_no_basis_to_go_on(few, train_here, tmp_path, monkeypatch):
     folder = shutil.copytree(few, tmp_path / "data")
     run = new_run("quick", folder, tmp_path / "run")
     with monkeypatch.context() as patch:
         interrupt(patch, "on_epoch_end", 1, (run.path / "pause").touch)
         train_here(run, patch)
     next((folder / "normal").iterdir()).unlink()
-    claim_run(run)
-    with pytest.raises(ValueError, match="pictures have changed"):
+    acquire_run(run)
+    with pytest.raises(ValueError, match="images have changed"):
         train_here(run, monkeypatch)
 
 
@@ -260,7 +260,7 @@ def test_a_stop_before_the_first_epoch_resumes_from_the_beginning(
     run = new_run("quick", few, tmp_path / "run")
     (run.path / "stop").touch()
     assert train_here(run, monkeypatch) == "stopped"
-    claim_run(run)
+    acquire_run(run)
     assert train_here(run, monkeypatch) == "finished"
     assert_same_history(run, uninterrupted["quick"])
 
@@ -269,10 +269,10 @@ def test_a_run_that_another_process_writes_to_is_refused_and_left_alone(tmp_path
     run = create_run(make_config("quick", roots=("/data",)), tmp_path / "run")
     before = read_json(run.path / "status.json")
     with FileLock(run.path / ".lock"):
-        with pytest.raises(RunTaken, match="one run folder takes one at a time"), hold_run(run):
+        with pytest.raises(RunTaken, match="one run folder takes one at a time"), run_lock(run):
             pass
         with pytest.raises(RunTaken):
-            claim_run(run)
+            acquire_run(run)
     assert read_json(run.path / "status.json") == before
 
 
@@ -289,7 +289,7 @@ def test_a_stopped_run_goes_on_once_its_export_has_ended(tmp_path, monkeypatch):
 
 def test_a_second_process_cannot_train_in_the_same_folder(few, tmp_path, run_python):
     run = new_run("quick", few, tmp_path / "run")
-    with hold_run(run):
+    with run_lock(run):
         answer = run_python("-m", "cxr_core", "train", few, "--run", run.path, "--into-existing")
     assert answer.returncode == 1
     assert "Another process is training or exporting" in answer.stderr
@@ -315,7 +315,7 @@ def test_only_a_run_that_ended_before_its_time_can_be_resumed(tmp_path, state):
     run.write_status(RunStatus(state, pid=facts["pid"], pid_started=facts["pid_started"]))
     assert not run.can_resume
     with pytest.raises(ValueError, match=f"run is {state}"):
-        claim_run(run)
+        acquire_run(run)
 
 
 def test_only_a_running_training_can_be_paused(tmp_path):
@@ -339,17 +339,17 @@ def test_time_left_and_time_spent_of_a_resumed_run_count_from_where_it_went_on()
 
 @pytest.fixture
 def recorder(tmp_path):
-    """A Recorder in the middle of a training of two weights, which does not train by itself."""
+    """A ProgressCallback in the middle of a training of two weights, which does not train by itself."""
     import keras
 
-    from cxr_core.training.progress_callback import ConfusionCounts, Recorder
+    from cxr_core.training.progress_callback import ConfusionCounts, ProgressCallback
 
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(2, use_bias=False, name="logits")])
     model.compile(keras.optimizers.Adam(0.01), "mse")
-    recorder = Recorder(create_run(make_config("quick", roots=("/data",)), tmp_path / "run"))
+    recorder = ProgressCallback(create_run(make_config("quick", roots=("/data",)), tmp_path / "run"))
     recorder.set_model(model)
-    recorder.watched = []
-    strip = SimpleNamespace(write=lambda epoch, confusion: recorder.watched.append((epoch, confusion.tolist())))
+    recorder.snapshots = []
+    strip = SimpleNamespace(write=lambda epoch, confusion: recorder.snapshots.append((epoch, confusion.tolist())))
     recorder.begin(model, model, ConfusionCounts(2), strip, n_batches=3, batch_size=4)
     return recorder
 
@@ -410,7 +410,7 @@ def test_the_history_says_what_keras_told_with_rate_and_speed(recorder, tmp_path
     np.testing.assert_allclose(batches["loss"][:3], [0.9, 1.9, 2.9])
     assert (batches["seconds"] >= 0).all()
     assert run.status().epoch == 5
-    assert [epoch for epoch, _ in recorder.watched] == [1, 2, 3, 4, 5]
+    assert [epoch for epoch, _ in recorder.snapshots] == [1, 2, 3, 4, 5]
 
 
 @pytest.mark.parametrize("loss", [float("nan"), float("inf")])

@@ -24,7 +24,7 @@ print(train_run.train_run(Run(Path(sys.argv[1]))))
 """
 SETTINGS = {
     "quick": ("epochs=3", "batch_size=16", "start=shipped", "head_dropouts=[0.0]"),
-    "finetune": ("epochs=2", "batch_size=8", "start=shipped", "copies=2"),
+    "finetune": ("epochs=2", "batch_size=8", "start=shipped", "cached_augmentations=2"),
 }
 
 

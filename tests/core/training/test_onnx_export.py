@@ -7,7 +7,7 @@ import onnxruntime
 import pytest
 
 from cxr_core.config import SHIPPED_MODEL_DIR
-from cxr_core.imaging.reader import read_picture
+from cxr_core.imaging.reader import read_image
 from cxr_core.inference.model_card import load_card
 
 keras = pytest.importorskip("keras", reason="training needs TensorFlow, which is not installed")
@@ -58,7 +58,7 @@ def distance_from_edges(model, layer, images):
 
 
 def assert_maps_agree(maps, expected):
-    """Compare maps (N, C, h, w) scaled to [0, 1]; one below a tenth of its picture's strongest is scaled by that tenth.
+    """Compare maps (N, C, h, w) scaled to [0, 1]; one below a tenth of its image's strongest is scaled by that tenth.
 
     Where nearly all of a sum cancels out, dividing by what is left would blow up float32's rounding.
     """
@@ -84,7 +84,7 @@ def twenty_images(request):
     else:
         paths = sorted(request.getfixturevalue("demo_data").rglob("*.png"))
     preprocessing = load_card(SHIPPED_MODEL_DIR).preprocessing
-    images = preprocessing.scaled(np.stack([preprocessing.image_u8(read_picture(p)) for p in paths]))
+    images = preprocessing.scaled(np.stack([preprocessing.image_u8(read_image(p)) for p in paths]))
     if not is_real:
         # Drawings resemble each other, and many come near an edge at once: the twenty furthest from one are taken.
         model = keras.saving.load_model(SHIPPED_MODEL_DIR / "model.keras", compile=False)

@@ -13,7 +13,7 @@ from sklearn.metrics import accuracy_score, log_loss
 from sklearn.utils.class_weight import compute_class_weight
 
 from cxr_core.evaluation.metrics import evaluate_predictions
-from cxr_core.imaging.reader import read_picture
+from cxr_core.imaging.reader import read_image
 from cxr_core.inference.classifier import load_classifier
 from cxr_core.inference.model_card import load_card
 from cxr_core.recipes.learning_rate import cosine_rate
@@ -104,7 +104,7 @@ def test_scores_follow_from_the_predictions(tiny_run):
 def test_predictions_are_those_of_the_exported_classifier(tiny_run):
     classifier = load_classifier(tiny_run.path)
     for row in tiny_run.predictions().sample(5, random_state=0).to_dict("records"):
-        image = classifier.card.preprocessing.image_u8(read_picture(row["path"]))
+        image = classifier.card.preprocessing.image_u8(read_image(row["path"]))
         probabilities = classifier.predict(image[None])[0]
         np.testing.assert_allclose([row[f"p_{c}"] for c in classifier.classes], probabilities, atol=1e-4)
 
@@ -292,9 +292,9 @@ def rates_and_end(model, config, history):
 OVERFITTING = [(0.9, 0.5), (0.6, 0.6), (0.7, 0.7), (0.61, 0.8), (0.8, 0.9), (0.9, 0.95), (1.0, 0.99)]
 
 
-@pytest.mark.parametrize(("stop_after", "end"), [(1, 3), (3, 5), (None, 7)])
-def test_early_stopping_counts_epochs_without_a_lower_validation_loss(small_model, stop_after, end):
-    config = make_config("article", stop_after=stop_after)
+@pytest.mark.parametrize(("early_stopping_patience", "end"), [(1, 3), (3, 5), (None, 7)])
+def test_early_stopping_counts_epochs_without_a_lower_validation_loss(small_model, early_stopping_patience, end):
+    config = make_config("article", early_stopping_patience=early_stopping_patience)
     assert rates_and_end(small_model, config, OVERFITTING)[1] == end
 
 
@@ -316,7 +316,7 @@ def test_the_weights_are_averaged_before_the_best_ones_are_kept():
 
     from cxr_core.training.fit import _build_optimizer, _callbacks
 
-    config, recorder = make_config("article", weight_average=0.9, learning_rate=0.02), keras.callbacks.Callback()
+    config, recorder = make_config("article", ema_momentum=0.9, learning_rate=0.02), keras.callbacks.Callback()
     first, second, *_ = _callbacks(config, recorder)
     assert isinstance(first, keras.callbacks.SwapEMAWeights) and first.swap_on_epoch
     assert second is recorder

@@ -1,4 +1,4 @@
-"""Picture files made of known pixels, for the tests of all who read them."""
+"""Image files made of known pixels, for the tests of all who read them."""
 
 import io
 import struct
@@ -69,6 +69,6 @@ def dicom(pixels, photometric="MONOCHROME2", syntax=ExplicitVRLittleEndian, **ta
 
 
 def stretched(values):
-    """Values as a 16-bit picture over its whole range."""
+    """Values as a 16-bit image over its whole range."""
     values = np.asarray(values, float)
     return np.round((values - values.min()) / np.ptp(values) * 65535).astype(np.uint16)
