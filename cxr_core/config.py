@@ -1,10 +1,17 @@
-"""Where things lie, what classes are called and coloured, and what an upload may cost."""
+"""Where do runs, caches and data sets lie, and how large may an upload be?"""
 
 import os
 from pathlib import Path
 
-PROJECT_DIR = Path(__file__).resolve().parent.parent
-HOME_DIR = Path(os.environ.get("CXR_LAB_HOME", PROJECT_DIR)).resolve()
+from platformdirs import user_data_path
+
+_PACKAGE_DIR = Path(__file__).resolve().parent
+_IN_CHECKOUT = (_PACKAGE_DIR.parent / "streamlit_app.py").is_file()
+# The app and the built-in classifier: beside the package in a checkout, inside it where a wheel was installed.
+PROJECT_DIR = _PACKAGE_DIR.parent if _IN_CHECKOUT else _PACKAGE_DIR / "_app"
+# What is written: in the checkout, or in the user's own folder where a wheel was installed.
+_DEFAULT_HOME = PROJECT_DIR if _IN_CHECKOUT else user_data_path("cxr-lab", appauthor=False)
+HOME_DIR = Path(os.environ.get("CXR_LAB_HOME") or _DEFAULT_HOME).resolve()
 RUNS_DIR = HOME_DIR / "runs"
 JOBS_DIR = HOME_DIR / "jobs"
 CACHE_DIR = HOME_DIR / "cache"

@@ -24,6 +24,13 @@ if str(PROJECT) not in sys.path:
     sys.path.insert(0, str(PROJECT))
 
 
+def pytest_collection_modifyitems(items):
+    """Whatever lies in tests/browser needs a browser."""
+    for item in items:
+        if "browser" in item.path.relative_to(PROJECT).parts:
+            item.add_marker(pytest.mark.browser)
+
+
 TEXTURE_SIDE = 320
 
 

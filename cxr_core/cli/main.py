@@ -6,8 +6,9 @@ nor even pandas.
 
 import argparse
 import sys
+from pathlib import Path
 
-from cxr_core.cli import data_commands, model_commands, predict_commands, training_commands
+from cxr_core.cli import app_commands, data_commands, model_commands, predict_commands, training_commands
 from cxr_core.config import NOTICE
 
 WRONG_USAGE = 2
@@ -32,8 +33,9 @@ def main(arguments=None):
 
 def build_parser():
     """Return the argparse.ArgumentParser of all commands; what it parses names the function to call as `command`."""
-    parser = argparse.ArgumentParser(prog="python -m cxr_core", description=f"CXR Lab. {NOTICE}")
+    name = "cxr-lab" if Path(sys.argv[0]).stem == "cxr-lab" else "python -m cxr_core"
+    parser = argparse.ArgumentParser(prog=name, description=f"CXR Lab. {NOTICE}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for module in (data_commands, training_commands, model_commands, predict_commands):
+    for module in (app_commands, data_commands, training_commands, model_commands, predict_commands):
         module.add_commands(commands)
     return parser

@@ -55,6 +55,13 @@ class Dataset:
             (of `AGE_GROUPS`), or missing.
         unreadable: DataFrame of `file` and `error` (one sentence), sorted by file.
         stamp: str, what `folder_stamp` told of the roots when they were scanned.
+
+    Example:
+        >>> from tempfile import mkdtemp
+        >>> from cxr_core import draw_demo_data, scan_dataset
+        >>> dataset = scan_dataset(draw_demo_data(mkdtemp() + "/demo", images_per_class=2))
+        >>> dataset.classes, len(dataset.table), len(dataset.unreadable)
+        (('normal', 'covid', 'virus'), 6, 0)
     """
 
     roots: tuple
@@ -91,6 +98,12 @@ def scan_dataset(*roots, index_dir=INDEX_DIR, progress=None):
     Raises:
         FileNotFoundError: a root is missing or no folder.
         ValueError: no root holds a class folder with a readable image, or a CSV file is not as above.
+
+    Example:
+        >>> from tempfile import mkdtemp
+        >>> from cxr_core import draw_demo_data, scan_dataset
+        >>> scan_dataset(draw_demo_data(mkdtemp() + "/demo", images_per_class=2)).table["class_name"].value_counts().to_dict()
+        {'normal': 2, 'covid': 2, 'virus': 2}
     """
     roots = _find_roots(roots)
     rows, problems = _list_files(roots)

@@ -25,6 +25,12 @@ def draw_demo_data(folder, *, images_per_class=IMAGES_PER_CLASS, seed=0, progres
 
     Returns:
         Path of the folder.
+
+    Example:
+        >>> from tempfile import mkdtemp
+        >>> from cxr_core import draw_demo_data
+        >>> sorted(folder.name for folder in draw_demo_data(mkdtemp() + "/demo", images_per_class=1).iterdir())
+        ['covid', 'normal', 'virus']
     """
     folder = Path(folder)
     total = images_per_class * len(_CLASSES)
@@ -50,6 +56,13 @@ def draw_phantom(class_name, rng):
 
     Returns:
         uint8 (H, W), longest side 240 to 900 pixels.
+
+    Example:
+        >>> import numpy as np
+        >>> from cxr_core import draw_phantom
+        >>> drawing = draw_phantom("covid", np.random.default_rng(0))
+        >>> drawing.ndim, drawing.dtype.name
+        (2, 'uint8')
     """
     if class_name not in _CLASSES:
         raise ValueError(f"class_name must be one of {', '.join(_CLASSES)}; received {class_name!r}.")

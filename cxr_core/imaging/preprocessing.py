@@ -37,6 +37,13 @@ class Preprocessing:
 
     Raises:
         ValueError: a value outside its range; the rule and the value are named.
+
+    Example:
+        >>> import numpy as np
+        >>> from cxr_core import Preprocessing, draw_phantom
+        >>> image_u8 = Preprocessing(size=224).image_u8(draw_phantom("normal", np.random.default_rng(0)))
+        >>> image_u8.shape, image_u8.dtype.name
+        ((224, 224), 'uint8')
     """
 
     white_balance_percent: float | None = 0.05

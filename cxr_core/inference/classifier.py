@@ -195,6 +195,11 @@ def load_classifier(folder):
     Raises:
         FileNotFoundError: one of the two files is missing.
         ValueError: the card or the gate is not understood.
+
+    Example:
+        >>> from cxr_core import SHIPPED_MODEL_DIR, load_classifier
+        >>> load_classifier(SHIPPED_MODEL_DIR).classes
+        ('normal', 'covid', 'virus')
     """
     card = load_card(folder)
     path = Path(folder) / "model.onnx"

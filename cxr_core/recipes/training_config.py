@@ -188,6 +188,12 @@ def make_config(recipe, *, settings=(), **values):
 
     Raises:
         ValueError: an unknown recipe or key, or a value outside its range.
+
+    Example:
+        >>> from cxr_core import make_config
+        >>> config = make_config("quick", settings=["epochs=3", "augmentation.zoom=0.1"])
+        >>> config.epochs, config.augmentation.zoom
+        (3, 0.1)
     """
     if recipe not in RECIPES:
         raise ValueError(f"recipe must be one of {', '.join(RECIPES)}; received {recipe!r}.")

@@ -70,6 +70,14 @@ def make_split(table, kind, *, seed, groups=None, validation_share=0.15, test_sh
     Source:
         Folds are scikit-learn's StratifiedGroupKFold: no group is in two of them, and each has about the same
         share of every class.
+
+    Example:
+        >>> from tempfile import mkdtemp
+        >>> from cxr_core import draw_demo_data, make_split, scan_dataset
+        >>> table = scan_dataset(draw_demo_data(mkdtemp() + "/demo", images_per_class=10)).table
+        >>> split = make_split(table, "stratified", seed=0)
+        >>> len(split.train), len(split.validation), len(split.test)
+        (19, 5, 6)
     """
     if kind not in SPLIT_KINDS:
         raise ValueError(f"split must be one of {', '.join(SPLIT_KINDS)}; received {kind!r}.")

@@ -1,0 +1,26 @@
+"""Commands that open the dashboard."""
+
+import argparse
+import subprocess
+import sys
+
+from cxr_core.cli.arguments import add_command
+from cxr_core.config import PROJECT_DIR
+
+
+def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the commands that open the dashboard to a parser."""
+    app = add_command(commands, "app", _app, "Open the dashboard in a browser.")
+    app.add_argument("--port", type=int, default=8501, help="port to listen on (default: 8501)")
+    app.add_argument("--address", default="localhost", help="address to listen on (default: this computer alone)")
+    app.add_argument("--no-browser", action="store_true", help="print the address instead of opening a browser")
+
+
+def _app(options: argparse.Namespace) -> int:
+    words = [sys.executable, "-m", "streamlit", "run", str(PROJECT_DIR / "streamlit_app.py")]
+    words += ["--server.port", str(options.port), "--server.address", options.address]
+    words += ["--server.headless", str(options.no_browser).lower()]
+    try:
+        return subprocess.call(words)
+    except KeyboardInterrupt:
+        return 0
