@@ -25,11 +25,11 @@ MAX_FILE_BYTES = 40_000_000
 MAX_PIXELS = 40_000_000
 
 
-def is_shared():
-    """Return True where strangers use this installation: folders by path are then off.
+def is_shared() -> bool:
+    """Return True on a public installation, whose visitors may not open folders of this computer.
 
-    Set `CXR_LAB_SHARED=1` or `0` to decide; otherwise Streamlit Community Cloud is
-    recognised by the folder it mounts an app's repository under.
+    The environment variable `CXR_LAB_SHARED` (1 or 0) decides; without it Streamlit Community Cloud is recognised by
+    the folder that it mounts an app's repository under.
     """
     setting = os.environ.get("CXR_LAB_SHARED")
     if setting is not None:

@@ -1,25 +1,27 @@
-"""Write files so that a reader sees the old one or the new one, never half of one."""
+"""How is a file written so that no reader sees half of it?"""
 
 import json
 import os
 import re
 import secrets
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 _TEMPORARY = re.compile(r"\.[0-9a-f]{8}-.")
 
 
 @contextmanager
-def atomic_path(path, *, durable=False):
-    """Give a temporary path beside `path`; on success it takes the place of `path`.
+def atomic_path(path: str | Path, *, durable: bool = False) -> Iterator[Path]:
+    """Write a file atomically: give a temporary path beside it, which replaces it on success.
 
     Args:
-        path: str or Path, the file to write. Its folder is made where missing.
-        durable: bool, wait until the disk has it: a loss of power then leaves the old one or the new one, too.
+        path: the file to write. Its folder is created if missing.
+        durable: wait until the disk has it, so that a power cut, too, leaves either the old file or the new one.
 
     Yields:
-        Path with the same ending, to write to. Removed again if the block raises.
+        A path with the same ending, to write to. It is removed if the block raises.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -34,24 +36,24 @@ def atomic_path(path, *, durable=False):
         temporary.unlink(missing_ok=True)
 
 
-def remove_leftovers(folder):
-    """Remove the temporary files that killed writers left behind anywhere under a folder that nobody else writes to."""
+def remove_leftovers(folder: str | Path) -> None:
+    """Remove the temporary files that killed writers left anywhere under a folder; nobody else may be writing to it."""
     for path in Path(folder).rglob(".*"):
         if _TEMPORARY.match(path.name):
             path.unlink(missing_ok=True)
 
 
-def write_text(path, text):
-    """Write `text` (str, UTF-8) to `path` atomically."""
+def write_text(path: str | Path, text: str) -> None:
+    """Write a text file (UTF-8) atomically."""
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
-def write_json(path, value):
-    """Write `value` to `path` as indented JSON, atomically; NaN is refused (ValueError)."""
+def write_json(path: str | Path, value: object) -> None:
+    """Write a value as indented JSON, atomically; ValueError for NaN, which JSON does not have."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def read_json(path):
-    """Return what `path` holds; FileNotFoundError or ValueError name what is wrong."""
+def read_json(path: str | Path) -> Any:
+    """Return what a JSON file holds; FileNotFoundError or ValueError say what is wrong."""
     return json.loads(Path(path).read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""How much memory there is, how much a training takes, and how to give it back between its steps."""
+"""How much memory is there, and how is it given back?"""
 
 import ctypes
 import gc
@@ -6,21 +6,23 @@ import os
 import sys
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 import psutil
 import pyarrow
 
-# Where Linux tells a container's limit: cgroups of version 2, then of version 1.
+# A container's memory limit under Linux: cgroup version 2, then version 1.
 _LIMIT_FILES = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 # What <malloc.h> calls M_ARENA_MAX and M_MMAP_THRESHOLD.
 _ARENA_MAX, _MMAP_THRESHOLD = -8, -3
 MEGABYTE = 1_000_000
 
 
-def memory_limit():
-    """Return how many bytes of memory all processes here may take together, int.
+def memory_limit() -> int:
+    """Return the memory limit of all processes together, in bytes.
 
-    The least of the container's limit (cgroup), the computer's memory, and the setting `CXR_LAB_MEMORY_MB`.
+    It is the smallest of the container's limit (cgroup), the computer's memory and the environment variable
+    `CXR_LAB_MEMORY_MB`.
     """
     limits = [psutil.virtual_memory().total]
     for path in _LIMIT_FILES:
@@ -33,8 +35,8 @@ def memory_limit():
     return min([*limits, int(setting) * MEGABYTE] if setting else limits)
 
 
-def peak_memory(pid="self"):
-    """Return the most memory that a process had at any time, resident bytes, int; 0 where the system does not tell."""
+def peak_memory(pid: int | Literal["self"] = "self") -> int:
+    """Return the peak resident memory of a process in bytes; 0 where the system does not report it."""
     try:
         text = Path(f"/proc/{pid}/status").read_text()
     except OSError:
@@ -42,11 +44,11 @@ def peak_memory(pid="self"):
     return next((int(line.split()[1]) * 1024 for line in text.splitlines() if line.startswith("VmHWM:")), 0)
 
 
-def release_memory():
-    """Collect what nobody refers to any more, and hand what the C library keeps for later back to the system.
+def release_memory() -> None:
+    """Collect garbage, and return the free blocks that the C library keeps to the operating system.
 
-    After a network was trained or converted, glibc holds on to about a gigabyte of freed blocks;
-    other C libraries have no such call and are left alone.
+    After a network has been trained or converted, glibc holds about a gigabyte of freed blocks; other C libraries
+    have no such call.
     """
     gc.collect()
     if sys.platform == "linux":
@@ -55,14 +57,18 @@ def release_memory():
             trim(0)
 
 
-def keep_memory_small():
-    """Let freed memory go back to the system at once instead of waiting for a later use; for an app that runs on.
+def keep_memory_small() -> None:
+    """Configure the allocators to return freed memory at once instead of keeping it; for a long-running app.
 
-    An app answers each visit in a thread of its own, and glibc keeps up to eight heaps per core for them, each with
-    its own freed blocks: now all threads share two. glibc also learns from the first large arrays to put the next ones
-    into a heap, where whatever lies behind them holds them: now an array of 64 kB or more has pages of its own. Arrow
-    has heaps beside glibc's: now it uses those. Together they save a tenth of what an app takes after every page
-    was opened and 50 images were answered. Without glibc only the last is done.
+    Three settings, of which only the last applies without glibc:
+
+    - All threads share two heaps. An app answers each visit in a thread of its own, and glibc would keep up to eight
+      heaps per core, each with its own free blocks.
+    - An array of 64 kB or more gets pages of its own. glibc would learn from the first large arrays to put later ones
+      into a heap, which cannot shrink while anything behind them is in use.
+    - Arrow uses glibc's heaps instead of its own beside them.
+
+    Together they save a tenth of the memory of an app after every page has been opened and 50 images classified.
     """
     pyarrow.set_memory_pool(pyarrow.system_memory_pool())
     if sys.platform == "linux":
@@ -72,17 +78,16 @@ def keep_memory_small():
             mallopt(_MMAP_THRESHOLD, 65_536)
 
 
-def set_imports_aside():
-    """Let collections of garbage pass over all that is loaded now; for the start of an app's every run.
+def set_imports_aside() -> None:
+    """Exempt everything loaded so far from garbage collection; called at the start of every run of a page.
 
-    Streamlit collects all garbage after every run of a page. Looking through the modules of an app, which never become
-    garbage, takes it a tenth of a second in which no other visitor is served. Costs next to nothing as long as no
-    module is new.
+    Streamlit collects garbage after every run of a page. Scanning an app's modules, which never become garbage, takes
+    a tenth of a second during which no other visitor is served. Costs next to nothing while no module is new.
     """
     _freeze(len(sys.modules))
 
 
 @cache
-def _freeze(_modules):
+def _freeze(_modules: int) -> None:
     gc.collect()
     gc.freeze()

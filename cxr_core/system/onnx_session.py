@@ -1,35 +1,46 @@
-"""How an exported graph is opened and run, without TensorFlow."""
+"""How is an exported graph opened and run, without TensorFlow?"""
 
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidGraph, InvalidProtobuf, RuntimeException
 
-# As fast as larger batches on two cores, and a batch of 32 takes 250 MB more.
+from cxr_core.system.arrays import FloatArray, UInt8Array
+from cxr_core.system.progress import Progress
+
+# As fast as larger batches on two cores; a batch of 32 takes 250 MB more.
 BATCH_SIZE = 8
-# Without this ONNX Runtime also computes the map layers that nobody asked for.
+# Without this option ONNX Runtime also computes the outputs that were not requested.
 _ONLY_WHAT_IS_ASKED = onnxruntime.RunOptions()
 _ONLY_WHAT_IS_ASKED.only_execute_path_to_fetches = True
-# What a batch takes ONNX Runtime would keep for the next one: the last of several gives it back.
+# ONNX Runtime keeps a batch's memory for the next one: the last of several batches returns it.
 _AND_GIVE_BACK = onnxruntime.RunOptions()
 _AND_GIVE_BACK.only_execute_path_to_fetches = True
 _AND_GIVE_BACK.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
 
 
-def run_graph(session, outputs, images_u8, scale, *, progress=None):
+def run_graph(
+    session: onnxruntime.InferenceSession,
+    outputs: Sequence[str],
+    images_u8: UInt8Array,
+    scale: Callable[[UInt8Array], FloatArray],
+    *,
+    progress: Progress | None = None,
+) -> list[FloatArray]:
     """Run an ONNX graph over prepared images, batch by batch.
 
     Args:
-        session: onnxruntime.InferenceSession with the input `image`.
-        outputs: list of str, names of the graph's outputs; nothing else is computed.
+        session: opened graph with the input `image`.
+        outputs: names of the graph's outputs to compute; no others are.
         images_u8: uint8 (N, size, size), N >= 1.
-        scale: callable that makes float32 (n, size, size, 3) of uint8 (n, size, size): what the graph was trained on.
-        progress: callable(done, total) or None.
+        scale: turns uint8 (n, size, size) into the float32 (n, size, size, 3) that the graph was trained on.
+        progress: called after each batch, in images.
 
     Returns:
-        list of arrays (N, ...), one per output.
+        One float32 array (N, ...) per output.
     """
     parts = []
     for start in range(0, len(images_u8), BATCH_SIZE):
@@ -41,38 +52,43 @@ def run_graph(session, outputs, images_u8, scale, *, progress=None):
     return [np.concatenate(part) for part in zip(*parts, strict=True)]
 
 
-def run_scaled(session, outputs, images, *, give_back=False):
-    """Run an ONNX graph once over float32 (N, size, size, 3), already scaled; returns a list of arrays (N, ...).
+def run_scaled(
+    session: onnxruntime.InferenceSession, outputs: Sequence[str], images: FloatArray, *, give_back: bool = False
+) -> list[FloatArray]:
+    """Run an ONNX graph once over scaled images.
 
-    With `give_back` the memory that it took goes back to the system instead of waiting for the next run.
+    Args:
+        session: opened graph with the input `image`.
+        outputs: names of the graph's outputs to compute; no others are.
+        images: float32 (N, size, size, 3), as the graph was trained on.
+        give_back: return the memory that the run took to the operating system instead of keeping it for the next one.
+
+    Returns:
+        One float32 array (N, ...) per output.
     """
     return session.run(outputs, {"image": images}, _AND_GIVE_BACK if give_back else _ONLY_WHAT_IS_ASKED)
 
 
-def open_session(graph):
+def open_session(graph: str | Path | bytes) -> onnxruntime.InferenceSession:
     """Open an ONNX graph on all cores.
 
     Args:
-        graph: str or Path of the file, or its bytes.
-
-    Returns:
-        onnxruntime.InferenceSession.
+        graph: path of the file, or its bytes.
 
     Raises:
         FileNotFoundError: the file is missing.
         ValueError: it is broken.
     """
-    in_memory = isinstance(graph, bytes)
-    if not in_memory and not Path(graph).exists():
+    if not isinstance(graph, bytes) and not Path(graph).exists():
         raise FileNotFoundError(f"There is no model {graph}.")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = os.cpu_count() or 1
     options.log_severity_level = 3
-    # Threads that wait for work by spinning take a third of the processor from other visitors, and from decoding.
+    # Threads that spin while they wait for work take a third of the processor from other visitors and from decoding.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        source = graph if in_memory else str(graph)
+        source = graph if isinstance(graph, bytes) else str(graph)
         return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
     except (Fail, InvalidGraph, InvalidProtobuf, RuntimeException) as error:
-        name = "This" if in_memory else Path(graph).name
+        name = "This" if isinstance(graph, bytes) else Path(graph).name
         raise ValueError(f"{name} is no ONNX graph that can be opened.") from error

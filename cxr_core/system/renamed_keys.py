@@ -1,5 +1,8 @@
 """Under which name does an older file hold this? Runs, cards and commands of earlier versions are read here alone."""
 
+from collections.abc import Mapping
+from typing import Any
+
 # Old name to present name: settings of a training, of its augmentation, and counts of an operating point.
 TRAINING_SETTINGS = {
     "copies": "cached_augmentations",
@@ -21,18 +24,18 @@ OPERATING_POINT_COUNTS = {
 }
 
 
-def rename_keys(values, renamed):
-    """Return a copy of a dict under present names.
+def rename_keys(values: Mapping[str, Any], renamed: Mapping[str, str]) -> dict[str, Any]:
+    """Return a copy of a dictionary under present names.
 
     Args:
-        values: dict of str to anything; where it holds an old and the present name, the one that comes later counts.
-        renamed: dict of old name to present name.
+        values: the dictionary; of an old and the present name for the same thing, the later entry counts.
+        renamed: present name for each old name.
     """
     return {renamed.get(key, key): value for key, value in values.items()}
 
 
-def rename_training_settings(values):
-    """Return a training's settings, a nested dict as `config.json` or a card holds it, under present names."""
+def rename_training_settings(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a training's settings, nested as in `config.json` or a model card, under present names."""
     current = rename_keys(values, TRAINING_SETTINGS)
     if isinstance(current.get("augmentation"), dict):
         current["augmentation"] = rename_keys(current["augmentation"], AUGMENTATION_SETTINGS)
