@@ -1,21 +1,23 @@
-"""Which shift of the logits makes the recalls equal."""
+"""Which shift of the logits gives every class the same recall?"""
 
 import numpy as np
 from scipy.optimize import minimize
 
-# How far from a line, in logits, an image still counts as partly right: smooths a small validation set.
+from cxr_core.system.arrays import FloatArray, IntArray
+
+# How far from a decision boundary, in logits, an image still counts as partly right: smooths a small validation set.
 _SOFTNESS = 0.5
 
 
-def balancing_shifts(probabilities, targets):
-    """Find what to add to the logits so that all classes are found equally well.
+def balancing_shifts(probabilities: FloatArray, targets: IntArray) -> FloatArray:
+    """Find what to add to the logits so that every class is recognised equally well.
 
-    The mean of the classes' recalls (balanced accuracy) is made as high as it gets, with every
-    image counted by how clearly it is right or wrong.
+    Maximises the mean recall of the classes (balanced accuracy), in which each image counts by how clearly it is
+    right or wrong.
 
     Args:
-        probabilities: float (N, C), of images that training did not see.
-        targets: int (N,), true classes; every class must be there.
+        probabilities: float (N, C), of images that the classifier was not trained on.
+        targets: int (N,), the true classes; every class must occur.
 
     Returns:
         float64 (C,), the first one 0.
@@ -32,15 +34,17 @@ def balancing_shifts(probabilities, targets):
     if missing:
         raise ValueError(f"Every class needs an image to balance on; class {missing[0]} has none.")
     logits = np.log(np.maximum(np.asarray(probabilities, float), 1e-12))
-    best = minimize(
-        lambda free: -_soft_recall(logits + [0, *free], targets), np.zeros(n_classes - 1), method="Nelder-Mead"
-    )
+
+    def loss(free_shifts: FloatArray) -> float:
+        return -_soft_recall(logits + np.concatenate([[0.0], free_shifts]), targets)
+
+    best = minimize(loss, [0.0] * (n_classes - 1), method="Nelder-Mead")
     return np.concatenate([[0.0], best.x])
 
 
-def _soft_recall(logits, targets):
+def _soft_recall(logits: FloatArray, targets: IntArray) -> float:
     rows = np.arange(len(targets))
     own, others = logits[rows, targets], logits.copy()
     others[rows, targets] = -np.inf
     right = 1 / (1 + np.exp((others.max(axis=1) - own) / _SOFTNESS))
-    return np.mean([right[targets == k].mean() for k in range(logits.shape[1])])
+    return float(np.mean([right[targets == k].mean() for k in range(logits.shape[1])]))

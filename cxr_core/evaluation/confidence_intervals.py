@@ -1,11 +1,11 @@
-"""How sure a measured figure is: 95 % intervals from resampling whole groups of images.
+"""How precise is a metric? 95 % confidence intervals from a bootstrap over whole groups of images.
 
-A group (a patient, or copies of one radiograph) is drawn as a whole, because its images are no independent
-witnesses. Drawing groups with replacement is the same as giving each group a whole-number weight, and every
-figure here is a sum over weights, so 2,000 resamples are a few matrix products.
+A group (a patient, or the copies of one radiograph) is resampled as a whole, because its images are not independent.
+Drawing groups with replacement is the same as giving each group a whole-number weight, and every metric here is a sum
+over weights, so 2,000 resamples are a few matrix products.
 
-Where all or none of the images are right every resample says the same, and an interval without width would
-pretend to certainty: there the exact binomial one over the groups stands in its place.
+Where all or none of the images are right, every resample gives the same value, and an interval without width would
+pretend to certainty: the exact binomial interval over the groups takes its place.
 
 Source:
     Efron & Tibshirani 1993, An Introduction to the Bootstrap, chapter 13 (percentile intervals); Field & Welsh
@@ -13,23 +13,69 @@ Source:
 """
 
 from dataclasses import dataclass
+from typing import Literal, TypedDict
 
 import numpy as np
+import numpy.typing as npt
 from scipy.stats import binomtest
 from scipy.stats import t as student
 
+from cxr_core.system.arrays import BoolArray, FloatArray, IntArray
+
 RESAMPLES = 2_000
 _PERCENTILES = (2.5, 97.5)
-FIGURES = ("precision", "recall", "f1", "auc")
+FigureName = Literal["precision", "recall", "f1", "auc"]
+FIGURES: tuple[FigureName, ...] = ("precision", "recall", "f1", "auc")
+# [low, high], as JSON stores it.
+Interval = list[float]
+
+
+class ClassIntervals(TypedDict):
+    """95 % intervals of one class; None where the metric is undefined in every resample."""
+
+    precision: Interval | None
+    recall: Interval | None
+    f1: Interval | None
+    auc: Interval | None
+
+
+class MetricIntervals(TypedDict):
+    """95 % intervals of one set of predictions.
+
+    Attributes:
+        accuracy: of all images.
+        per_class: one entry per class, in class order.
+        confusion_shares: of the confusion matrix as proportions of each true class; rows true, columns predicted.
+    """
+
+    accuracy: Interval | None
+    per_class: list[ClassIntervals]
+    confusion_shares: list[list[Interval | None]]
+
+
+class Band(TypedDict):
+    """A 95 % band around a curve: `low` and `high` at each `x`, float (points,)."""
+
+    x: FloatArray
+    low: FloatArray
+    high: FloatArray
+
+
+class CurveBands(TypedDict):
+    """The bands of one class: sensitivity over false-positive rate, and precision over recall."""
+
+    roc: Band
+    precision_recall: Band
 
 
 @dataclass(frozen=True)
 class Difference:
-    """How two classifiers differ on the same images.
+    """The difference between two classifiers on the same images.
 
     Attributes:
-        value: float, the first's figure minus the second's.
-        low, high: float, its 95 % interval; NaN where it is undefined.
+        value: the first one's metric minus the second one's.
+        low: lower end of its 95 % interval; NaN where it is undefined.
+        high: upper end, likewise.
     """
 
     value: float
@@ -37,18 +83,18 @@ class Difference:
     high: float
 
     @property
-    def is_clear(self):
-        """True where the interval does not hold zero."""
+    def is_clear(self) -> bool:
+        """True where the interval excludes zero."""
         return bool(self.low > 0 or self.high < 0)
 
 
-def resample_weights(groups, *, resamples=RESAMPLES, seed=0):
-    """Draw groups with replacement and say how often each image comes up.
+def resample_weights(groups: npt.ArrayLike, *, resamples: int = RESAMPLES, seed: int = 0) -> FloatArray:
+    """Draw groups with replacement and count how often each image is drawn.
 
     Args:
-        groups: int (N,), images of one number are drawn together.
-        resamples: int >= 1.
-        seed: int.
+        groups: int (N,); images with the same number are drawn together.
+        resamples: at least 1.
+        seed: of the random draws.
 
     Returns:
         float32 (resamples, N), whole numbers.
@@ -65,32 +111,36 @@ def resample_weights(groups, *, resamples=RESAMPLES, seed=0):
     return drawn.astype(np.float32)[:, codes]
 
 
-def metric_intervals(truth, probabilities, groups, *, resamples=RESAMPLES, seed=0):
-    """Put 95 % intervals around accuracy and each class's figures.
+def metric_intervals(
+    truth: IntArray,
+    probabilities: FloatArray,
+    groups: IntArray,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> MetricIntervals:
+    """Compute 95 % intervals of the accuracy, of each class's metrics and of the confusion matrix.
 
     Args:
-        truth: int (N,), true classes.
+        truth: int (N,), the true classes.
         probabilities: float (N, C).
-        groups: int (N,).
-        resamples, seed: as `resample_weights`.
+        groups: int (N,), as for `resample_weights`.
+        resamples: as for `resample_weights`.
+        seed: as for `resample_weights`.
 
     Returns:
-        dict of `accuracy`, a [low, high]; `per_class`, a list of C dicts of `FIGURES` to [low, high]; and
-        `confusion_shares`, C rows of C [low, high]: shares of each true class that are called each class.
-        None in place of an interval where the figure is undefined in every resample, or where
-        there is one group only.
+        The intervals; None in place of one where the metric is undefined in every resample, or where there is only
+        one group.
     """
     truth, probabilities, groups = np.asarray(truth), np.asarray(probabilities), np.asarray(groups)
     n_classes = probabilities.shape[1]
     if len(np.unique(groups)) < 2:
-        nothing = [dict.fromkeys(FIGURES) for _ in range(n_classes)]
-        return {
-            "accuracy": None, "per_class": nothing, "confusion_shares": [[None] * n_classes for _ in range(n_classes)],
-        }  # fmt: skip
+        return _no_intervals(n_classes)
     weights = resample_weights(groups, resamples=resamples, seed=seed)
     predicted = probabilities.argmax(axis=1)
     everywhere = np.ones(len(truth), bool)
-    per_class, shares = [], []
+    per_class: list[ClassIntervals] = []
+    shares: list[list[Interval | None]] = []
     for k in range(n_classes):
         is_class, is_called = truth == k, predicted == k
         per_class.append(
@@ -106,8 +156,10 @@ def metric_intervals(truth, probabilities, groups, *, resamples=RESAMPLES, seed=
     return {"accuracy": accuracy, "per_class": per_class, "confusion_shares": shares}
 
 
-def share_interval(flags, groups, *, resamples=RESAMPLES, seed=0):
-    """Return the 95 % interval [low, high] of the share of `flags` bool (N,), or None where there is one group only."""
+def share_interval(
+    flags: npt.ArrayLike, groups: npt.ArrayLike, *, resamples: int = RESAMPLES, seed: int = 0
+) -> Interval | None:
+    """Return the 95 % interval of the proportion of `flags`, bool (N,); None where there is only one group."""
     flags, groups = np.asarray(flags, bool), np.asarray(groups)
     if len(np.unique(groups)) < 2:
         return None
@@ -115,21 +167,30 @@ def share_interval(flags, groups, *, resamples=RESAMPLES, seed=0):
     return _share_ends(weights, flags, np.ones(len(flags), bool), groups)
 
 
-def compare_accuracy(right, other_right, groups, *, resamples=RESAMPLES, seed=0):
+def compare_accuracy(
+    right: npt.ArrayLike,
+    other_right: npt.ArrayLike,
+    groups: npt.ArrayLike,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Difference:
     """Compare two classifiers on the same images by a paired bootstrap.
 
     Args:
-        right, other_right: bool (N,), whether each classifier was right, in the same order.
-        groups: int (N,).
-        resamples, seed: as `resample_weights`.
+        right: bool (N,), whether the first classifier was right.
+        other_right: bool (N,), whether the second one was, in the same order.
+        groups: int (N,), as for `resample_weights`.
+        resamples: as for `resample_weights`.
+        seed: as for `resample_weights`.
 
     Returns:
-        Difference of accuracies.
+        The difference of their accuracies.
 
     Raises:
-        ValueError: lengths differ, or no images.
+        ValueError: the lengths differ, or there are no images.
     """
-    right, other_right = np.asarray(right, float), np.asarray(other_right, float)
+    right, other_right, groups = np.asarray(right, float), np.asarray(other_right, float), np.asarray(groups)
     if not len(right) == len(other_right) == len(groups):
         raise ValueError(
             "Two classifiers are compared on the same images; "
@@ -139,22 +200,31 @@ def compare_accuracy(right, other_right, groups, *, resamples=RESAMPLES, seed=0)
     if len(np.unique(groups)) < 2:
         return Difference(float(gain.mean()), np.nan, np.nan)
     weights = resample_weights(groups, resamples=resamples, seed=seed)
-    return Difference(float(gain.mean()), *interval(weights @ gain / weights.sum(axis=1)))
+    low, high = np.percentile(weights @ gain / weights.sum(axis=1), _PERCENTILES)
+    return Difference(float(gain.mean()), float(low), float(high))
 
 
-def curve_bands(is_class, scores, groups, *, resamples=500, seed=0, points=101):
-    """Resample one class's ROC and precision-recall curves.
+def curve_bands(
+    is_class: npt.ArrayLike,
+    scores: npt.ArrayLike,
+    groups: npt.ArrayLike,
+    *,
+    resamples: int = 500,
+    seed: int = 0,
+    points: int = 101,
+) -> CurveBands | None:
+    """Resample the ROC and precision-recall curves of one class.
 
     Args:
         is_class: bool (N,).
-        scores: float (N,).
-        groups: int (N,).
-        resamples, seed: as `resample_weights`.
-        points: int, places on the axis from 0 to 1.
+        scores: float (N,), the probability of the class.
+        groups: int (N,), as for `resample_weights`.
+        resamples: as for `resample_weights`.
+        seed: as for `resample_weights`.
+        points: places on the axis from 0 to 1.
 
     Returns:
-        dict of "roc" and "precision_recall" to a dict of `x`, `low`, `high` (float (points,)): sensitivity over
-        false positive rate, precision over recall. None where one side has no image.
+        Bands of `points` values. None where all or none of the images are of the class, or there is only one group.
     """
     is_class, scores = np.asarray(is_class, bool), np.asarray(scores)
     if not 0 < is_class.sum() < len(is_class) or len(np.unique(groups)) < 2:
@@ -172,7 +242,7 @@ def curve_bands(is_class, scores, groups, *, resamples=500, seed=0, points=101):
     return {"roc": _band(grid, roc), "precision_recall": _band(grid, recall)}
 
 
-def weighted_auc(weights, is_class, scores):
+def weighted_auc(weights: FloatArray, is_class: BoolArray, scores: FloatArray) -> FloatArray:
     """Return the area under the ROC curve for every row of weights.
 
     Args:
@@ -181,10 +251,10 @@ def weighted_auc(weights, is_class, scores):
         scores: float (N,); equal scores count half.
 
     Returns:
-        float (R,), NaN where a side has no weight.
+        float (R,), NaN where the class or the others have no weight.
 
     Source:
-        Hanley & McNeil 1982, doi:10.1148/radiology.143.1.7063747: the area is the share of pairs in order.
+        Hanley & McNeil 1982, doi:10.1148/radiology.143.1.7063747: the area is the proportion of pairs ranked right.
     """
     positive, negative = _sums_from_the_top(weights, is_class, scores)
     total = positive[:, -1] * negative[:, -1]
@@ -193,18 +263,18 @@ def weighted_auc(weights, is_class, scores):
     return np.divide(area, total, out=np.full(len(area), np.nan), where=total > 0)
 
 
-def mean_interval(values, test_to_train):
-    """Put a 95 % interval around the mean of a score over folds or repeated splits.
+def mean_interval(values: npt.ArrayLike, test_to_train: float) -> Interval | None:
+    """Compute a 95 % interval of the mean of a score over folds or repeated splits.
 
-    Their training images overlap, so the scores are no independent draws and the ordinary t interval is too narrow:
-    the variance of the mean is taken as (1/k + test/train) times that of the scores.
+    Their training images overlap, so the scores are not independent and the ordinary t interval is too narrow: the
+    variance of the mean is taken as (1/k + test/train) times that of the scores.
 
     Args:
         values: float (k,), one score in [0, 1] per fold or split.
-        test_to_train: float, test images per training image, on average.
+        test_to_train: test images per training image, on average.
 
     Returns:
-        [low, high] within [0, 1]; None for fewer than two scores, or where all are equal: an interval without width
+        An interval within [0, 1]; None for fewer than two scores, or where all are equal: an interval without width
         would pretend to certainty.
 
     Source:
@@ -220,14 +290,22 @@ def mean_interval(values, test_to_train):
     return [float(v) for v in np.clip([values.mean() - half, values.mean() + half], 0, 1)]
 
 
-def interval(values):
-    """Return [low, high] of resampled values (R,), NaN left out; None where all are NaN."""
+def interval(values: FloatArray) -> Interval | None:
+    """Return the 95 % percentile interval of resampled values (R,), NaN left out; None where all are NaN."""
     values = values[~np.isnan(values)]
     return [float(v) for v in np.percentile(values, _PERCENTILES)] if len(values) else None
 
 
-def _share_ends(weights, flags, among, groups):
-    """Return [low, high] of the share of `flags` among the images of `among` (both bool (N,)), or None."""
+def _no_intervals(n_classes: int) -> MetricIntervals:
+    """Return the intervals of predictions that have only one group: None everywhere."""
+    per_class = [ClassIntervals(precision=None, recall=None, f1=None, auc=None) for _ in range(n_classes)]
+    return {
+        "accuracy": None, "per_class": per_class, "confusion_shares": [[None] * n_classes for _ in range(n_classes)],
+    }  # fmt: skip
+
+
+def _share_ends(weights: FloatArray, flags: BoolArray, among: BoolArray, groups: IntArray) -> Interval | None:
+    """Return the interval of the proportion of `flags` among the images of `among` (both bool (N,)), or None."""
     inside = flags[among]
     if not len(inside):
         return None
@@ -238,30 +316,30 @@ def _share_ends(weights, flags, among, groups):
     return interval(_divide(weights @ (flags & among).astype(np.float32), weights @ among.astype(np.float32)))
 
 
-def _f1(weights, is_class, is_called):
+def _f1(weights: FloatArray, is_class: BoolArray, is_called: BoolArray) -> FloatArray:
     both = weights @ (is_class & is_called).astype(np.float32)
-    # As in scikit-learn: undefined only where the class is neither there nor called.
+    # As in scikit-learn: undefined only where the class neither occurs nor is predicted.
     return _divide(2 * both, weights @ (is_class.astype(np.float32) + is_called))
 
 
-def _divide(a, b):
+def _divide(a: FloatArray, b: FloatArray) -> FloatArray:
     return np.divide(a, b, out=np.full(a.shape, np.nan, np.float32), where=b > 0)
 
 
-def _sums_from_the_top(weights, is_class, scores):
-    """Return cumulated weights of positives and negatives, float64 (R, distinct scores), highest score first."""
+def _sums_from_the_top(weights: FloatArray, is_class: BoolArray, scores: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return cumulative weights of positives and negatives, float64 (R, distinct scores), highest score first."""
     order = np.argsort(-scores, kind="stable")
     starts = np.flatnonzero(np.r_[True, np.diff(scores[order]) != 0])
     ordered = weights[:, order].astype(np.float64)
     flags = is_class[order]
-    sums = [np.add.reduceat(ordered * side, starts, axis=1) for side in (flags, ~flags)]
-    return tuple(np.cumsum(side, axis=1) for side in sums)
+    positive, negative = (np.add.reduceat(ordered * side, starts, axis=1) for side in (flags, ~flags))
+    return np.cumsum(positive, axis=1), np.cumsum(negative, axis=1)
 
 
-def _on_grid(grid, x, y):
+def _on_grid(grid: FloatArray, x: FloatArray, y: FloatArray) -> FloatArray:
     return np.array([np.interp(grid, xs, ys) for xs, ys in zip(x, y, strict=True)])
 
 
-def _band(grid, curves):
+def _band(grid: FloatArray, curves: FloatArray) -> Band:
     low, high = np.percentile(curves, _PERCENTILES, axis=0)
     return {"x": grid, "low": low, "high": high}

@@ -1,6 +1,10 @@
-"""How good a classifier is: the article's metrics, from labels and probabilities."""
+"""Which metrics follow from labels and probabilities?"""
+
+from collections.abc import Sequence
+from typing import NotRequired, TypedDict
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from sklearn.metrics import (
     auc,
@@ -13,32 +17,133 @@ from sklearn.metrics import (
 )
 
 from cxr_core.evaluation.calibration import calibration_error
-from cxr_core.evaluation.confidence_intervals import FIGURES, curve_bands, metric_intervals
+from cxr_core.evaluation.confidence_intervals import (
+    FIGURES,
+    ClassIntervals,
+    CurveBands,
+    FigureName,
+    Interval,
+    curve_bands,
+    metric_intervals,
+)
 from cxr_core.evaluation.predictions import prediction_groups
+from cxr_core.evaluation.selective_classification import AnswerShares
+from cxr_core.system.arrays import BoolArray, FloatArray, IntArray
 
 # float32 rows, and rows written with six digits, sum to one up to this.
 _SUM_TOLERANCE = 1e-3
 
 
-def evaluate_predictions(true_names, probabilities, classes, groups=None):
+class ClassMetrics(TypedDict):
+    """Metrics of one class against the rest; None where one is undefined."""
+
+    precision: float | None
+    recall: float | None
+    f1: float | None
+    support: int
+    auc: float | None
+
+
+class Intervals(TypedDict):
+    """95 % intervals, each [low, high] or None, as `confidence_intervals.metric_intervals` computes them."""
+
+    accuracy: Interval | None
+    per_class: dict[str, ClassIntervals]
+    confusion_shares: list[list[Interval | None]]
+
+
+class CalibrationErrors(TypedDict):
+    """Expected calibration error and Brier score, as before the temperature was applied."""
+
+    ece: float
+    brier: float
+
+
+class Metrics(TypedDict):
+    """How good a classifier is on one set of images; stored as JSON in run folders and cards.
+
+    Keys that may be missing are those of a temperature and of an abstention, and those that files of earlier versions
+    do not have.
+
+    Attributes:
+        n: number of images.
+        accuracy: in [0, 1].
+        per_class: {class: metrics}, in class order.
+        confusion_matrix: counts; rows true, columns predicted.
+        ece: expected calibration error, in [0, 1].
+        brier: Brier score, the squared errors summed over the classes, in [0, 2].
+        ci95: 95 % intervals.
+        classes: in the order of the confusion matrix.
+        temperature: of the classifier.
+        answers: what it answers where it may abstain.
+        uncalibrated: calibration before the temperature was applied.
+    """
+
+    n: int
+    accuracy: float
+    per_class: dict[str, ClassMetrics]
+    confusion_matrix: list[list[int]]
+    classes: list[str]
+    ece: NotRequired[float]
+    brier: NotRequired[float]
+    ci95: NotRequired[Intervals]
+    temperature: NotRequired[float]
+    answers: NotRequired[AnswerShares]
+    uncalibrated: NotRequired[CalibrationErrors]
+
+
+class Curve(TypedDict):
+    """An ROC curve.
+
+    Attributes:
+        fpr: float (points,), false-positive rates, rising.
+        tpr: float (points,), the true-positive rate at each.
+        auc: area under the curve.
+        thresholds: float (points,), the least score that counts as positive at each point; a macro average has none.
+    """
+
+    fpr: FloatArray
+    tpr: FloatArray
+    auc: float
+    thresholds: NotRequired[FloatArray]
+
+
+class ClassCurves(TypedDict):
+    """Curves of one class against the rest.
+
+    Attributes:
+        bands: 95 % bands of its ROC and precision-recall curves; None where there is only one group of images.
+        recall: float (points,), of the precision-recall curve.
+        precision: float (points,), likewise.
+        average_precision: in [0, 1].
+    """
+
+    bands: CurveBands | None
+    recall: FloatArray
+    precision: FloatArray
+    average_precision: float
+
+
+def evaluate_predictions(
+    true_names: Sequence[str] | pd.Series,
+    probabilities: FloatArray,
+    classes: Sequence[str],
+    groups: npt.ArrayLike | None = None,
+) -> Metrics:
     """Score predictions.
 
     Args:
-        true_names: sequence of str (N,), each one of `classes`.
+        true_names: N true classes, each one of `classes`.
         probabilities: float (N, C), rows summing to one.
-        classes: sequence of str (C,).
-        groups: int (N,), images that are no independent witnesses share a number; each image
-            stands for itself by default.
+        classes: the C classes.
+        groups: int (N,); images that are not independent (of one patient, or copies) share a number. By default each
+            image is a group of its own.
 
     Returns:
-        dict with `n`, `accuracy`, `per_class` {name: precision, recall, f1, support, auc},
-        `confusion_matrix` (rows true, columns predicted), `ece` (expected calibration error), `brier` (the
-        classes' squared errors summed, in [0, 2]), `ci95` (`accuracy`, `per_class` {name: precision, recall,
-        f1, auc} and `confusion_shares`, each a [low, high] as `confidence_intervals.metric_intervals` gives it) and `classes`.
-        What is undefined (a class without images, or never predicted) is None.
+        The metrics; None in place of one that is undefined (a class without images, or never predicted).
 
     Raises:
-        ValueError: no images, a label outside `classes`, lengths that differ, or rows that are no
+        ValueError: there are no images, a label is not in `classes`, the lengths differ, or a row is not a set of
             probabilities.
     """
     truth = truth_indices(true_names, classes)
@@ -49,7 +154,7 @@ def evaluate_predictions(true_names, probabilities, classes, groups=None):
     precision, recall, f1, support = precision_recall_fscore_support(
         truth, predicted, labels=labels, zero_division=np.nan
     )
-    per_class = {
+    per_class: dict[str, ClassMetrics] = {
         name: {
             "precision": _number(precision[i]),
             "recall": _number(recall[i]),
@@ -67,28 +172,36 @@ def evaluate_predictions(true_names, probabilities, classes, groups=None):
         "confusion_matrix": confusion_matrix(truth, predicted, labels=labels).tolist(),
         "ece": calibration_error(truth == predicted, probabilities.max(axis=1)),
         "brier": _brier(truth, probabilities),
-        "ci95": ends | {"per_class": dict(zip(classes, ends["per_class"], strict=True))},
+        "ci95": {
+            "accuracy": ends["accuracy"],
+            "per_class": dict(zip(classes, ends["per_class"], strict=True)),
+            "confusion_shares": ends["confusion_shares"],
+        },
         "classes": list(classes),
     }
 
 
-def roc_curves(true_names, probabilities, classes):
-    """Compute one ROC curve per class, their micro and their macro average.
+def roc_curves(
+    true_names: Sequence[str] | pd.Series, probabilities: FloatArray, classes: Sequence[str]
+) -> dict[str, Curve]:
+    """Compute the ROC curve of each class, and their micro and macro average.
 
-    Args: as `evaluate_predictions`.
+    Args:
+        true_names: N true classes, each one of `classes`.
+        probabilities: float (N, C).
+        classes: the C classes.
 
     Returns:
-        dict of name ("micro", "macro" or a class) to dict of `fpr`, `tpr` (float arrays), `auc` and, but for
-        the macro average, `thresholds` (the score from which on each point calls the class). Classes
-        without both positives and negatives are left out.
+        {name: curve}, where the name is a class, "micro" or "macro". Classes without both positives and negatives are
+        left out; empty where that leaves none.
 
     Source:
-        The macro average interpolates every class's curve at all false positive rates, as in
+        The macro average interpolates every class's curve at all false-positive rates, as in
         scikit-learn's multi-class ROC example.
     """
     truth = truth_indices(true_names, classes)
     hot = np.eye(len(classes), dtype=bool)[truth]
-    curves = {}
+    curves: dict[str, Curve] = {}
     for i, name in enumerate(classes):
         if 0 < hot[:, i].sum() < len(truth):
             curves[name] = _curve(hot[:, i], probabilities[:, i])
@@ -96,22 +209,23 @@ def roc_curves(true_names, probabilities, classes):
         return {}
     grid = np.unique(np.concatenate([c["fpr"] for c in curves.values()]))
     mean_tpr = np.mean([np.interp(grid, c["fpr"], c["tpr"]) for c in curves.values()], axis=0)
-    macro = {"fpr": np.r_[0, grid], "tpr": np.r_[0, mean_tpr], "auc": float(auc(np.r_[0, grid], np.r_[0, mean_tpr]))}
+    fpr, tpr = np.r_[0, grid], np.r_[0, mean_tpr]
+    macro = Curve(fpr=fpr, tpr=tpr, auc=float(auc(fpr, tpr)))
     return curves | {"micro": _curve(hot.ravel(), probabilities.ravel()), "macro": macro}
 
 
-def class_curves(predictions, classes):
-    """Return what one class against the rest looks like with its uncertainty, for every class that has both sides.
+def class_curves(predictions: pd.DataFrame, classes: Sequence[str]) -> dict[str, ClassCurves]:
+    """Compute each class's precision-recall curve, and the bands around it and around the ROC curve.
 
     Args:
-        predictions: DataFrame as `predictions_table` makes it.
-        classes: sequence of str.
+        predictions: a predictions table.
+        classes: the classes.
 
     Returns:
-        dict of class to dict of `bands` (as `confidence_intervals.curve_bands` gives them, or None), `recall` and `precision`
-        (float arrays of the precision-recall curve) and `average_precision`.
+        {class: curves}; classes without both positives and negatives are left out.
     """
-    groups, found = prediction_groups(predictions), {}
+    groups = prediction_groups(predictions)
+    found: dict[str, ClassCurves] = {}
     for name in classes:
         is_class, scores = (predictions["true"] == name).to_numpy(), predictions[f"p_{name}"].to_numpy()
         if 0 < is_class.sum() < len(is_class):
@@ -125,28 +239,39 @@ def class_curves(predictions, classes):
     return found
 
 
-def report_table(metrics):
-    """Return `evaluate_predictions`'s per-class figures as a DataFrame indexed by class."""
+def report_table(metrics: Metrics) -> pd.DataFrame:
+    """Return the classification report: the metrics of each class, indexed by class."""
     return pd.DataFrame(metrics["per_class"]).T.astype({"support": int})
 
 
-def report_with_intervals(metrics):
-    """Return the per-class figures as texts with their 95 % intervals, a DataFrame indexed by class."""
-    ends, rows = (metrics.get("ci95") or {"per_class": {}})["per_class"], {}
-    for name, row in metrics["per_class"].items():
-        cells = {key: figure_text(row[key], ends.get(name, {}).get(key)) for key in FIGURES}
-        rows[name] = cells | {"support": row["support"]}
+def report_with_intervals(metrics: Metrics) -> pd.DataFrame:
+    """Return the classification report as texts with 95 % intervals, indexed by class."""
+    rows = {
+        name: class_texts(metrics, name) | {"support": row["support"]} for name, row in metrics["per_class"].items()
+    }
     return pd.DataFrame(rows).T
 
 
-def figure_text(value, ends):
-    """Write a figure with its interval [low, high], either of which may be None."""
+def class_interval(metrics: Metrics, class_name: str, figure: FigureName) -> Interval | None:
+    """Return the 95 % interval of one metric of a class; None where it is undefined or was not computed."""
+    ends = metrics["ci95"]["per_class"].get(class_name) if "ci95" in metrics else None
+    return ends.get(figure) if ends else None
+
+
+def class_texts(metrics: Metrics, class_name: str) -> dict[str, str]:
+    """Return {metric: text with its 95 % interval} of one class."""
+    row = metrics["per_class"][class_name]
+    return {key: figure_text(row[key], class_interval(metrics, class_name, key)) for key in FIGURES}
+
+
+def figure_text(value: float | None, ends: Interval | None) -> str:
+    """Write a metric with its interval; a dash where it is undefined."""
     if value is None:
         return "–"
     return f"{value:.3f} ({ends[0]:.3f} to {ends[1]:.3f})" if ends else f"{value:.3f}"
 
 
-def _checked_probabilities(probabilities, n, classes):
+def _checked_probabilities(probabilities: npt.ArrayLike, n: int, classes: Sequence[str]) -> FloatArray:
     probabilities = np.asarray(probabilities)
     if probabilities.ndim != 2 or len(probabilities) != n or probabilities.shape[1] != len(classes):
         raise ValueError(
@@ -161,13 +286,18 @@ def _checked_probabilities(probabilities, n, classes):
     return probabilities
 
 
-def _brier(truth, probabilities):
+def _brier(truth: IntArray, probabilities: FloatArray) -> float:
     n_classes = probabilities.shape[1]
     exact = probabilities / probabilities.sum(axis=1, keepdims=True, dtype=np.float64)
     return float(brier_score_loss(truth, exact, labels=np.arange(n_classes), scale_by_half=False))
 
 
-def truth_indices(true_names, classes):
+def truth_indices(true_names: Sequence[str] | pd.Series, classes: Sequence[str]) -> IntArray:
+    """Return int (N,), the position of each true class in `classes`.
+
+    Raises:
+        ValueError: there are no images, or a label is not in `classes`.
+    """
     if len(true_names) == 0:
         raise ValueError("There is no image to evaluate.")
     unknown = sorted(set(true_names) - set(classes))
@@ -177,14 +307,14 @@ def truth_indices(true_names, classes):
     return np.array([index[name] for name in true_names])
 
 
-def _class_auc(is_class, scores):
+def _class_auc(is_class: BoolArray, scores: FloatArray) -> float:
     return _curve(is_class, scores)["auc"] if 0 < is_class.sum() < len(is_class) else np.nan
 
 
-def _curve(is_class, scores):
+def _curve(is_class: BoolArray, scores: FloatArray) -> Curve:
     fpr, tpr, thresholds = roc_curve(is_class, scores)
     return {"fpr": fpr, "tpr": tpr, "auc": float(auc(fpr, tpr)), "thresholds": thresholds}
 
 
-def _number(value):
+def _number(value: float) -> float | None:
     return None if np.isnan(value) else float(value)

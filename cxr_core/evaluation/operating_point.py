@@ -1,8 +1,12 @@
-"""Where a classifier draws the lines between its classes, and when it had better say "not sure"."""
+"""At which threshold is a class called, and below which confidence does the classifier abstain?"""
 
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, TypedDict
 
 import numpy as np
+import numpy.typing as npt
+import pandas as pd
 
 from cxr_core.evaluation.selective_classification import abstention_for_accuracy, checked
 from cxr_core.inference.model_card import load_card, write_card
@@ -13,10 +17,13 @@ class OperatingPoint:
     """One class against the rest at one threshold.
 
     Attributes:
-        class_name: str, the class that an alarm is for.
-        threshold: float in [0, 1]; a probability of at least this is an alarm.
-        found, missed, false_alarms, rightly_none: int, counts of true and false positives and negatives.
-        prevalence: float in [0, 1], the share of the class among the people it is used on.
+        class_name: the class that an alarm is for.
+        threshold: in [0, 1]; a probability of at least this is an alarm.
+        true_positives: number of images.
+        false_negatives: number of images.
+        false_positives: number of images.
+        true_negatives: number of images.
+        prevalence: in [0, 1], the proportion of the class among the people it is used on.
     """
 
     class_name: str
@@ -28,61 +35,84 @@ class OperatingPoint:
     prevalence: float
 
     @property
-    def sensitivity(self):
-        """Share of the class that raises an alarm; None without images of it."""
+    def sensitivity(self) -> float | None:
+        """Proportion of the class with an alarm; None without images of it."""
         return _share(self.true_positives, self.true_positives + self.false_negatives)
 
     @property
-    def specificity(self):
-        """Share of the others without an alarm; None without others."""
+    def specificity(self) -> float | None:
+        """Proportion of the others without an alarm; None without others."""
         return _share(self.true_negatives, self.true_negatives + self.false_positives)
 
     @property
-    def ppv(self):
-        """Share of alarms that are true at this prevalence (Bayes); None where it is undefined."""
+    def ppv(self) -> float | None:
+        """Positive predictive value: proportion of alarms that are true, at this prevalence; None where undefined."""
         return self._predictive(self.sensitivity, self.specificity, self.prevalence)
 
     @property
-    def npv(self):
-        """Share of answers without an alarm that are right at this prevalence; None where it is undefined."""
+    def npv(self) -> float | None:
+        """Negative predictive value: proportion of right answers among those without an alarm; None where undefined."""
         return self._predictive(self.specificity, self.sensitivity, 1 - self.prevalence)
 
     @staticmethod
-    def _predictive(hits, rejections, share):
+    def _predictive(hits: float | None, rejections: float | None, share: float) -> float | None:
+        """Apply Bayes' theorem."""
         if hits is None or rejections is None:
             return None
         return _share(hits * share, hits * share + (1 - rejections) * (1 - share))
 
 
-def operating_point(class_name, is_class, scores, threshold, *, prevalence=None):
-    """Count what one threshold gives.
+class ChosenPoint(TypedDict):
+    """What `choose_on_validation` stored in the card: the operating point, and the least confidence of an answer."""
+
+    operating_point: dict[str, Any]
+    abstain_below: float
+
+
+def operating_point(
+    class_name: str,
+    is_class: npt.ArrayLike,
+    scores: npt.ArrayLike,
+    threshold: float,
+    *,
+    prevalence: float | None = None,
+) -> OperatingPoint:
+    """Count true and false positives and negatives at one threshold.
 
     Args:
-        class_name: str.
-        is_class: bool (N,).
+        class_name: the class that an alarm is for.
+        is_class: bool (N,), whether each image is of the class.
         scores: float (N,), the probability of the class.
-        threshold: float in [0, 1].
-        prevalence: float in [0, 1], or None for the images' own.
+        threshold: in [0, 1].
+        prevalence: in [0, 1]; by default that of the images.
 
     Returns:
-        OperatingPoint.
+        The operating point.
 
     Raises:
-        ValueError: no images, lengths that differ, or a threshold or prevalence outside [0, 1].
+        ValueError: there are no images, the lengths differ, or the threshold or prevalence lies outside [0, 1].
     """
     is_class, alarm = checked(is_class, scores), np.asarray(scores) >= threshold
     prevalence = float(is_class.mean()) if prevalence is None else float(prevalence)
     for name, value in (("threshold", threshold), ("prevalence", prevalence)):
         if not 0 <= value <= 1:
             raise ValueError(f"The {name} must lie in [0, 1]; received {value}.")
-    counts = [int((a & b).sum()) for a, b in ((is_class, alarm), (is_class, ~alarm), (~is_class, alarm))]
-    return OperatingPoint(class_name, float(threshold), *counts, int((~is_class & ~alarm).sum()), prevalence)
+    return OperatingPoint(
+        class_name,
+        float(threshold),
+        true_positives=int((is_class & alarm).sum()),
+        false_negatives=int((is_class & ~alarm).sum()),
+        false_positives=int((~is_class & alarm).sum()),
+        true_negatives=int((~is_class & ~alarm).sum()),
+        prevalence=prevalence,
+    )
 
 
-def threshold_for_specificity(is_class, scores, specificity=0.9):
-    """Return the lowest threshold with at least this specificity, float in [0, 1]: the most sensitive such one.
+def threshold_for_specificity(is_class: npt.ArrayLike, scores: npt.ArrayLike, specificity: float = 0.9) -> float:
+    """Return the lowest threshold in [0, 1] with at least this specificity: the most sensitive one.
 
-    1 where even the surest of the others must stay without an alarm; 0 where there are no others.
+    At most 1, even where a score of 1 among the others would have to stay without an alarm; 0 where there are no
+    others.
     """
     is_class = checked(is_class, scores)
     others = np.sort(np.asarray(scores, float)[~is_class])
@@ -91,20 +121,22 @@ def threshold_for_specificity(is_class, scores, specificity=0.9):
     quiet = int(np.ceil(specificity * len(others) - 1e-9))
     if quiet == 0:
         return 0.0
-    # Just above the highest score that must stay quiet.
+    # Just above the highest score that must not raise an alarm.
     return float(min(1.0, np.nextafter(others[quiet - 1], 2)))
 
 
-def save_operating_point(folder, point=None, *, abstain_below=None):
-    """Keep an operating point, or the confidence below which it abstains, in a model folder's card.
+def save_operating_point(
+    folder: str | Path, point: OperatingPoint | None = None, *, abstain_below: float | None = None
+) -> None:
+    """Save an operating point, or the confidence below which the classifier abstains, in its card.
 
     Args:
-        folder: str or Path of the model.
-        point: OperatingPoint or None to leave the card's.
-        abstain_below: float in [0, 1], or None to leave the card's.
+        folder: of the classifier.
+        point: None to keep the card's.
+        abstain_below: in [0, 1], or None to keep the card's.
 
     Raises:
-        ValueError: the class is none of the model's, or the confidence lies outside [0, 1].
+        ValueError: the classifier does not know the class, or the confidence lies outside [0, 1].
         FileNotFoundError: there is no card.
     """
     card = load_card(folder)
@@ -121,23 +153,30 @@ def save_operating_point(folder, point=None, *, abstain_below=None):
 
 
 def choose_on_validation(
-    folder, predictions, *, class_name=None, specificity=0.9, abstain_accuracy=None, abstain_below=None
-):
-    """Choose when a model calls a class and when it abstains, on its validation images, and keep that in its card.
+    folder: str | Path,
+    predictions: pd.DataFrame,
+    *,
+    class_name: str | None = None,
+    specificity: float = 0.9,
+    abstain_accuracy: float | None = None,
+    abstain_below: float | None = None,
+) -> ChosenPoint:
+    """Choose an operating point and when to abstain on the validation images, and save both in the card.
 
     Args:
-        folder: str or Path of the model.
-        predictions: DataFrame of its `predictions.csv`.
-        class_name: str, gets the threshold of `specificity`, or None for no alarm.
-        specificity: float in [0, 1].
-        abstain_accuracy: float in [0, 1], abstain until the answers are this accurate; or
-        abstain_below: float in [0, 1], abstain when less sure than this; or both None.
+        folder: of the classifier.
+        predictions: its predictions table, `predictions.csv`.
+        class_name: the class that gets the threshold with this specificity; None keeps the card's operating point.
+        specificity: in [0, 1].
+        abstain_accuracy: in [0, 1]; abstain until the answers are this accurate.
+        abstain_below: in [0, 1]; abstain below this confidence. Does not count where `abstain_accuracy` is given.
 
     Returns:
-        dict of `operating_point` and `abstain_below` as the card now has them.
+        What the card now holds.
 
     Raises:
-        ValueError: no validation predictions, an unknown class, or an accuracy that is never reached.
+        ValueError: there are no predictions on validation images, the class is unknown, or the accuracy is never
+            reached.
     """
     rows = predictions[predictions["split"] == "validation"] if len(predictions) else predictions
     if not len(rows):
@@ -152,11 +191,11 @@ def choose_on_validation(
     if abstain_accuracy is not None:
         abstain_below = abstention_for_accuracy(rows["right"], rows["confidence"], abstain_accuracy)
         if abstain_below is None:
-            raise ValueError(f"However little it answers, its answers are never {abstain_accuracy:.1%} accurate.")
+            raise ValueError(f"Its answers never reach an accuracy of {abstain_accuracy:.1%}, however few it gives.")
     save_operating_point(folder, point, abstain_below=abstain_below)
     card = load_card(folder)
     return {"operating_point": card.operating_point, "abstain_below": card.abstain_below}
 
 
-def _share(part, whole):
+def _share(part: float, whole: float) -> float | None:
     return float(part / whole) if whole else None

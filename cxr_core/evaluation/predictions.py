@@ -1,19 +1,32 @@
-"""What is in a table of predictions."""
+"""What is in a table of predictions?
+
+A predictions table has one row per image: `file`, `true` and `predicted` (classes), `right`, `confidence` (the highest
+probability) and one column `p_<class>` per class. Where they are known it also has `group` (images of one patient or
+radiograph share a number), `path`, `split`, `view` and `age_group`.
+"""
+
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
 
 from cxr_core.data.patient_ids import patient_of
-from cxr_core.evaluation.confidence_intervals import compare_accuracy
+from cxr_core.evaluation.confidence_intervals import Difference, compare_accuracy
 from cxr_core.inference.temperature_scaling import apply_temperature
 from cxr_core.splits.split import image_groups
+from cxr_core.system.arrays import FloatArray, IntArray
 
 
-def describe_predictions(rows, probabilities, classes):
-    """Put the probabilities of a data set table's images, float32 (N, C), beside what is known of each.
+def describe_predictions(rows: pd.DataFrame, probabilities: FloatArray, classes: Sequence[str]) -> pd.DataFrame:
+    """Make a predictions table of a data set table's images, with what the data set tells of each.
+
+    Args:
+        rows: the N images, as `dataset.scan_dataset` lists them.
+        probabilities: float32 (N, C).
+        classes: the C classes, in the order of the probabilities.
 
     Returns:
-        DataFrame of predictions as `score_folders` makes it.
+        A predictions table with `group` and `path`, and with `view` and `age_group` where the data set has them.
     """
     groups = rows["group"].to_numpy() if "group" in rows else image_groups(rows)
     predictions = predictions_table(rows["file"], rows["class_name"], probabilities, classes)
@@ -21,39 +34,39 @@ def describe_predictions(rows, probabilities, classes):
     return predictions.assign(group=groups, path=rows["path"].to_numpy(), **told)
 
 
-def rescale_predictions(predictions, classes, temperature):
-    """Return predictions made at temperature 1 as a classifier with this temperature makes them."""
+def rescale_predictions(predictions: pd.DataFrame, classes: Sequence[str], temperature: float) -> pd.DataFrame:
+    """Apply a temperature to predictions that were made at temperature 1."""
     probabilities = apply_temperature(table_probabilities(predictions, classes), temperature)
     columns = {f"p_{name}": probabilities[:, i] for i, name in enumerate(classes)}
     return predictions.assign(confidence=probabilities.max(axis=1), **columns)
 
 
-def compare_predictions(predictions, other):
-    """Compare two classifiers by paired bootstrap on the images that both were asked.
+def compare_predictions(predictions: pd.DataFrame, other: pd.DataFrame) -> tuple[Difference, int]:
+    """Compare two classifiers by a paired bootstrap on the images that both have predicted.
 
     Args:
-        predictions, other: DataFrames as `predictions_table` makes them.
+        predictions: the first classifier's predictions table.
+        other: the second classifier's.
 
     Returns:
-        (confidence_intervals.Difference of accuracies, int, how many images both have).
+        The difference of their accuracies, and the number of images that both have.
 
     Raises:
-        ValueError: they share no image.
+        ValueError: they have no image in common.
     """
     keys = ["file", "true"]
     both = predictions.assign(group_number=prediction_groups(predictions)).merge(
         other[[*keys, "right"]].drop_duplicates(keys), on=keys, suffixes=("", "_other")
     )
     if both.empty:
-        raise ValueError("The two classifiers were asked no image in common, so they cannot be compared.")
+        raise ValueError("The two classifiers have no test images in common, so they cannot be compared.")
     return compare_accuracy(both["right"], both["right_other"], both["group_number"]), len(both)
 
 
-def predictions_table(files, true_names, probabilities, classes):
-    """Return a DataFrame, one row per image: file, truth, prediction, whether right, probabilities.
-
-    Probability columns are named `p_<class>`; `confidence` is the highest of them.
-    """
+def predictions_table(
+    files: Iterable[str], true_names: Iterable[str], probabilities: FloatArray, classes: Sequence[str]
+) -> pd.DataFrame:
+    """Make a predictions table from file names (N,), true classes (N,) and probabilities, float (N, C)."""
     predicted = np.asarray(classes, object)[np.argmax(probabilities, axis=1)]
     table = pd.DataFrame({"file": list(files), "true": list(true_names), "predicted": predicted})
     table["right"] = table["true"] == table["predicted"]
@@ -63,25 +76,25 @@ def predictions_table(files, true_names, probabilities, classes):
     return table
 
 
-def sample_predictions(predictions, n, rng):
-    """Return `n` rows of a predictions table drawn with a numpy.random.Generator, or all if fewer."""
+def sample_predictions(predictions: pd.DataFrame, n: int, rng: np.random.Generator) -> pd.DataFrame:
+    """Draw `n` rows of a predictions table at random, or all in random order where there are fewer."""
     return predictions.iloc[rng.choice(len(predictions), min(n, len(predictions)), replace=False)]
 
 
-def most_confident_mistakes(predictions, n):
-    """Return the `n` wrong rows of a predictions table with the highest confidence, surest first."""
+def most_confident_mistakes(predictions: pd.DataFrame, n: int) -> pd.DataFrame:
+    """Return the `n` wrong predictions with the highest confidence, most confident first."""
     return predictions[~predictions["right"]].nlargest(n, "confidence")
 
 
-def table_probabilities(predictions, classes):
+def table_probabilities(predictions: pd.DataFrame, classes: Sequence[str]) -> FloatArray:
     """Return float (N, C): the probability columns of a predictions table in class order."""
     return predictions[[f"p_{name}" for name in classes]].to_numpy()
 
 
-def prediction_groups(predictions):
-    """Return int (N,), which rows of a predictions table are no independent witnesses.
+def prediction_groups(predictions: pd.DataFrame) -> IntArray:
+    """Return int (N,): rows of a predictions table that are not independent share a number.
 
-    From its column `group` where it has one; otherwise by the patient that a file's name tells.
+    From its column `group` where it has one; otherwise from the patient that a file's name tells.
     """
     if "group" in predictions:
         return predictions["group"].to_numpy()

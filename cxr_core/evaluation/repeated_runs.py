@@ -1,69 +1,74 @@
-"""The same training on other folds or under other seeds: how much of a score is luck."""
+"""How much do the metrics of one training vary over folds and seeds?"""
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from cxr_core.classes import class_label
-from cxr_core.evaluation.confidence_intervals import mean_interval
-from cxr_core.evaluation.metrics import evaluate_predictions
+from cxr_core.evaluation.confidence_intervals import FigureName, mean_interval
+from cxr_core.evaluation.metrics import Metrics, evaluate_predictions
 from cxr_core.evaluation.predictions import prediction_groups, table_probabilities
+from cxr_core.runs.run import Run
 
 LEAST_RUNS = 2
+_VARYING: dict[FigureName, str] = {"recall": "Recall", "auc": "AUC"}
 
 
-def repeated_runs(run, runs):
-    """Gather the runs that differ from one in nothing but their seed and fold.
+def repeated_runs(run: Run, runs: Sequence[Run]) -> list[Run]:
+    """Gather the runs whose settings differ from those of a run in nothing but seed and fold.
 
     Args:
-        run: run.Run.
-        runs: list of run.Run to look among; the run itself may be one of them.
+        run: the run to compare with.
+        runs: the candidates; the run itself may be one of them.
 
     Returns:
-        list of those that were tested, in the order of seeds and folds. Empty where there are fewer than two, or
-        the run has no configuration.
+        Those that were tested, in the order of seeds and folds. Empty where there are fewer than two, or where the
+        run has no configuration.
     """
-    wanted = _but_for_luck(run)
-    found = [other for other in runs if wanted is not None and _but_for_luck(other) == wanted and other.metrics()]
+    wanted = _settings_without_luck(run)
+    found = [
+        other for other in runs if wanted is not None and _settings_without_luck(other) == wanted and other.metrics()
+    ]
     found = sorted(found, key=lambda other: (other.config().seed, other.config().fold, other.name))
     return found if len(found) >= LEAST_RUNS else []
 
 
-def seeds_table(runs):
-    """Return a DataFrame, one row per run, as `repeated_runs` gives them.
+def seeds_table(runs: Sequence[Run]) -> pd.DataFrame:
+    """List the test accuracy of each run.
 
-    Columns: `run`, `seed`, `fold` (0 without folds), `images` (tested), `accuracy`, `low`, `high` (its 95 %
-    interval, missing where it has none) on the run's own test split.
+    Args:
+        runs: tested runs, as `repeated_runs` returns them.
+
+    Returns:
+        One row per run: `run`, `seed`, `fold` (0 without folds), `images` (tested), `accuracy`, and its 95 % interval
+        `low` and `high` (missing where it has none), on the run's own test set.
     """
     rows = []
     for run in runs:
-        test, config = run.metrics()["test"], run.config()
-        low, high = (test.get("ci95") or {}).get("accuracy") or (None, None)
+        test, config = _test_metrics(run), run.config()
+        ends = test["ci95"]["accuracy"] if "ci95" in test else None
+        low, high = ends or (None, None)
         rows.append((run.name, config.seed, config.fold, test.get("n"), test["accuracy"], low, high))
     return pd.DataFrame(rows, columns=["run", "seed", "fold", "images", "accuracy", "low", "high"])
 
 
-def repeated_runs_table(runs):
-    """Say for accuracy and each class's recall and AUC how they spread over runs.
+def repeated_runs_table(runs: Sequence[Run]) -> pd.DataFrame:
+    """Compute mean and standard deviation of the accuracy and of each class's recall and AUC over runs.
 
     Args:
-        runs: list of tested run.Run, at least two.
+        runs: at least two tested runs.
 
     Returns:
-        DataFrame, one row per figure: `figure`, `mean`, `sd` (of the single runs, ddof 1), `low`, `high` (95 %
-        interval of the mean, see `confidence_intervals.mean_interval`; NaN where all runs agree), `lowest`, `highest` and
-        `runs` (in how many it is defined; a figure that is defined in fewer than two is left out).
+        One row per metric: `figure` (its name), `mean`, `sd` (of the single runs, ddof 1), `low` and `high` (95 %
+        interval of the mean, see `confidence_intervals.mean_interval`; NaN where all runs agree), `lowest`, `highest`
+        and `runs` (in how many it is defined; a metric that is defined in fewer than two is left out).
     """
-    tests = [run.metrics()["test"] for run in runs]
     ratio = _test_to_train(runs)
-    figures = {"Accuracy": [test["accuracy"] for test in tests]}
-    for key, said in (("recall", "Recall"), ("auc", "AUC")):
-        for name in tests[0].get("classes", ()):
-            values = [test["per_class"].get(name, {}).get(key) for test in tests]
-            figures[f"{said}, {class_label(name)}"] = [v for v in values if v is not None]
     rows = []
-    for figure, values in figures.items():
+    for figure, values in _values_over_runs([_test_metrics(run) for run in runs]).items():
         if len(values) >= LEAST_RUNS:
             low, high = mean_interval(values, ratio) or (np.nan, np.nan)
             spread = float(np.mean(values)), float(np.std(values, ddof=1))
@@ -71,27 +76,26 @@ def repeated_runs_table(runs):
     return pd.DataFrame(rows, columns=["figure", "mean", "sd", "low", "high", "lowest", "highest", "runs"])
 
 
-def repeats_sentence(table):
-    """Say in words what `seeds_table` found; "" where it has no rows."""
+def repeats_sentence(table: pd.DataFrame) -> str:
+    """Sum up a table of `seeds_table` in a sentence; "" where it has no rows."""
     if table.empty:
         return ""
-    scores = table["accuracy"]
-    what = "folds apart" if table["fold"].any() and table["seed"].nunique() == 1 else "seeds apart"
+    scores, seeds = table["accuracy"], table["seed"].nunique()
+    kind = "folds" if table["fold"].any() and seeds == 1 else "seeds" if seeds == len(table) else "folds and seeds"
     return (
-        f"{len(table)} runs with these settings, {what}: test accuracy {scores.mean():.1%} on average, standard "
-        f"deviation {100 * scores.std(ddof=1):.1f} points, from {scores.min():.1%} to {scores.max():.1%}."
+        f"Across {len(table)} {kind}: test accuracy {scores.mean():.1%} on average, standard deviation "
+        f"{100 * scores.std(ddof=1):.1f} points, from {scores.min():.1%} to {scores.max():.1%}."
     )
 
 
-def pooled_predictions(runs):
-    """Put the test predictions of all folds together: every image once, by a network that never saw it.
+def pooled_predictions(runs: Sequence[Run]) -> pd.DataFrame | None:
+    """Pool the test predictions of all folds: every image once, by a network that was not trained on it.
 
     Args:
-        runs: list of run.Run, all folds of one cross-validation.
+        runs: all folds of one cross-validation.
 
     Returns:
-        DataFrame as `predictions.predictions_table` makes it, with `fold`, or None where folds are missing or
-        doubled, or are of different data.
+        A predictions table with `fold`; None where a fold is missing or doubled, or the folds are of different data.
     """
     if not runs:
         return None
@@ -106,25 +110,44 @@ def pooled_predictions(runs):
     return pooled if n_images == {len(pooled)} and pooled["path"].is_unique else None
 
 
-def pooled_metrics(predictions, classes):
-    """Score pooled predictions; see `metrics.evaluate_predictions`.
+def pooled_metrics(predictions: pd.DataFrame, classes: Sequence[str]) -> Metrics:
+    """Score pooled predictions.
 
-    Each network has its own idea of how sure it is, so an AUC over pooled scores mixes their scales: `repeated_runs_table`
-    has the mean of the folds' own (Forman & Scholz 2010, doi:10.1145/1882471.1882479).
+    Each fold's network has its own scale of scores, which an AUC over the pooled scores mixes: `repeated_runs_table`
+    has the mean of the folds' own AUC (Forman & Scholz 2010, doi:10.1145/1882471.1882479).
     """
     probabilities = table_probabilities(predictions, classes)
     return evaluate_predictions(predictions["true"], probabilities, classes, prediction_groups(predictions))
 
 
-def _test_to_train(runs):
+def _test_metrics(run: Run) -> Metrics:
+    metrics = run.metrics()
+    assert metrics is not None, f"{run.name} was not tested"
+    return metrics["test"]
+
+
+def _values_over_runs(tests: Sequence[Metrics]) -> dict[str, list[float]]:
+    """Return {name of a metric: its values in the runs in which it is defined}."""
+    values = {"Accuracy": [test["accuracy"] for test in tests]}
+    for key, label in _VARYING.items():
+        for name in tests[0].get("classes", ()):
+            rows = [test["per_class"][name] for test in tests if name in test["per_class"]]
+            of_runs = [row.get(key) for row in rows]
+            values[f"{label}, {class_label(name)}"] = [v for v in of_runs if v is not None]
+    return values
+
+
+def _test_to_train(runs: Sequence[Run]) -> float:
+    """Return the number of test images per training image, averaged over runs; 0 where no split is known."""
     sides = [run.split().get("split", pd.Series(dtype=str)).value_counts() for run in runs]
     ratios = [side.get("test", 0) / side["train"] for side in sides if side.get("train", 0)]
     return float(np.mean(ratios)) if ratios else 0.0
 
 
-def _but_for_luck(run):
+def _settings_without_luck(run: Run) -> dict[str, Any] | None:
+    """Return a run's settings without its seed and number of fold; None where it has no configuration."""
     try:
         config = run.config()
-        return replace(config, seed=0, fold=min(config.fold, 1))
+        return asdict(replace(config, seed=0, fold=min(config.fold, 1)))
     except (FileNotFoundError, ValueError):
         return None

@@ -1,26 +1,57 @@
-"""How accurate a classifier is on what it answers, and how much that is."""
+"""How accurate is a classifier when it answers, and how often does it answer?"""
+
+from collections.abc import Sequence
+from typing import TypedDict
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from cxr_core.evaluation.confidence_intervals import share_interval
+from cxr_core.evaluation.confidence_intervals import Interval, share_interval
+from cxr_core.system.arrays import BoolArray, FloatArray
 
 NOT_SURE = "not sure"
 
 
-def coverage_curve(right, confidence):
-    """Say how accurate the answers are if only the surest are given.
+class AnswerShare(TypedDict):
+    """The proportion of a class's images that get one answer, with its 95 % interval."""
+
+    share: float
+    ci95: Interval | None
+
+
+class AnswerShares(TypedDict):
+    """What a classifier that may abstain answers.
+
+    Attributes:
+        abstain_below: an image whose highest probability is lower gets no answer.
+        coverage: proportion of images answered.
+        accuracy: of the answers; None where there is none.
+        found: proportion of all images answered right: an abstention counts as a miss.
+        per_class: {true class: {answer: proportion}} of the classes that have images; the answers are the classes
+            and "not sure".
+    """
+
+    abstain_below: float
+    coverage: float
+    accuracy: float | None
+    found: float
+    per_class: dict[str, dict[str, AnswerShare]]
+
+
+def coverage_curve(right: npt.ArrayLike, confidence: npt.ArrayLike) -> pd.DataFrame:
+    """Compute the accuracy when only the most confident predictions are given as answers.
 
     Args:
-        right: bool (N,).
+        right: bool (N,), whether each prediction was right.
         confidence: float (N,), the highest probability.
 
     Returns:
-        DataFrame, one row per distinct confidence, highest first: `abstain_below` (it answers from here on),
-        `coverage` (share of images answered) and `accuracy` (of those answers).
+        One row per distinct confidence, highest first: `abstain_below` (the least confidence that is answered),
+        `coverage` (proportion of images answered) and `accuracy` (of those answers).
 
     Raises:
-        ValueError: no images, or lengths that differ.
+        ValueError: there are no images, or the lengths differ.
     """
     right = checked(right, confidence)
     confidence = np.asarray(confidence, float)
@@ -32,34 +63,38 @@ def coverage_curve(right, confidence):
     )
 
 
-def abstention_for_accuracy(right, confidence, accuracy):
-    """Return the lowest confidence from which answers are at least this accurate, or None where it is never reached."""
+def abstention_for_accuracy(right: npt.ArrayLike, confidence: npt.ArrayLike, accuracy: float) -> float | None:
+    """Return the lowest confidence at which the answers reach an accuracy, or None where they never do."""
     curve = coverage_curve(right, confidence)
     enough = curve[curve["accuracy"] >= accuracy]
     return float(enough["abstain_below"].iloc[-1]) if len(enough) else None
 
 
-def answer_shares(true_names, probabilities, classes, groups, *, abstain_below):
-    """Say what a classifier that may be "not sure" answers to the images of each class.
+def answer_shares(
+    true_names: npt.ArrayLike,
+    probabilities: FloatArray,
+    classes: Sequence[str],
+    groups: npt.ArrayLike,
+    *,
+    abstain_below: float,
+) -> AnswerShares:
+    """Count what a classifier that may be "not sure" answers to the images of each class.
 
     Args:
-        true_names: str (N,).
+        true_names: str (N,), the true classes.
         probabilities: float (N, C).
-        classes: sequence of str (C,).
+        classes: the C classes, in the order of the probabilities.
         groups: int (N,), as for `metrics.evaluate_predictions`.
-        abstain_below: float in [0, 1]; an image whose highest probability is lower gets no answer.
+        abstain_below: in [0, 1]; an image whose highest probability is lower gets no answer.
 
     Returns:
-        dict of `abstain_below`; `coverage` (share answered); `accuracy` (of the answers, None without any);
-        `found` (share of all images answered right: an abstention counts as a miss); and `per_class`, {true
-        class: {answer: {`share`, `ci95`}}} for the classes that have images, answers being the classes and
-        "not sure".
+        The proportions, overall and per true class.
     """
     true_names, groups = np.asarray(true_names, object), np.asarray(groups)
     answers = np.asarray(classes, object)[np.argmax(probabilities, axis=1)]
     answers = np.where(np.max(probabilities, axis=1) < abstain_below, NOT_SURE, answers)
     answered, right = answers != NOT_SURE, answers == true_names
-    per_class = {}
+    per_class: dict[str, dict[str, AnswerShare]] = {}
     for name in classes:
         rows = true_names == name
         if rows.any():
@@ -79,8 +114,11 @@ def answer_shares(true_names, probabilities, classes, groups, *, abstain_below):
     }
 
 
-def checked(flags, values):
-    flags = np.asarray(flags, bool)
-    if not len(flags) or len(flags) != len(values):
-        raise ValueError(f"One value per image is needed, and an image; received {len(values)} for {len(flags)}.")
+def checked(flags: npt.ArrayLike, values: npt.ArrayLike) -> BoolArray:
+    """Return flags as bool (N,); ValueError where there are none, or not as many as values."""
+    flags, n_values = np.asarray(flags, bool), np.size(values)
+    if not len(flags) or len(flags) != n_values:
+        raise ValueError(
+            f"Each image needs one value, and there must be an image; received {n_values} values for {len(flags)}."
+        )
     return flags

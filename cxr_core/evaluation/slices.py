@@ -1,5 +1,6 @@
-"""Where a classifier is weakest: its accuracy by source, size and format of the files, by view and age."""
+"""On which images is a classifier weakest? Its accuracy by source, size and format of the files, by view and age."""
 
+from collections.abc import Hashable
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from cxr_core.data.csv_listing import age_group
 from cxr_core.data.patient_ids import patient_of
 from cxr_core.evaluation.confidence_intervals import share_interval
 from cxr_core.evaluation.predictions import prediction_groups
-from cxr_core.imaging.reader import UnreadableImage, read_header
+from cxr_core.imaging.reader import ImageHeader, UnreadableImage, read_header
 
 LEAST_IMAGES = 10
 SLICES = {
@@ -18,7 +19,7 @@ SLICES = {
     "source": "Source folder",
     "size": "Longest side",
     "format": "File format",
-    "patient": "Patient named",
+    "patient": "Patient in the file name",
     "view": "View",
     "age_group": "Age of the patient",
 }
@@ -27,18 +28,18 @@ _SIDE_NAMES = ("up to 300 pixels", "to 600", "to 1,200", "to 2,400", "more")
 _RESAMPLES = 500
 
 
-def file_facts(predictions):
-    """Read what the files themselves tell, from their headers alone.
+def file_facts(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Read the properties of the files from their names and headers alone.
 
     Args:
-        predictions: DataFrame with `file`, `path` where the images are at hand, and `view` and `age_group`
-            where a list told them.
+        predictions: a predictions table with `path` where the images are at hand, and with `view` and `age_group`
+            where a CSV file lists them.
 
     Returns:
-        DataFrame in the same order, of `patient` ("yes" where the name tells one, else "no") and, with paths,
-        `source` (the folder above the class's), `width`, `height` (pixels, missing where the file is gone), `size` (a
-        band of the longest side) and `format`; `view` and `age_group` where the list or a DICOM header tells them of
-        any image.
+        One row per image in the same order: `patient` ("yes" where the file name tells one, else "no") and, with
+        paths, `source` (the folder above that of the class), `width` and `height` (pixels, missing where the file
+        cannot be read), `size` (a band of the longest side) and `format`; `view` and `age_group` where the CSV file or
+        a DICOM header tells them of any image.
     """
     names = predictions["file"].map(lambda file: file.rsplit("/", 1)[-1])
     facts = pd.DataFrame({"patient": np.where(names.map(patient_of).notna(), "yes", "no")}, index=predictions.index)
@@ -47,33 +48,35 @@ def file_facts(predictions):
         return facts
     paths = predictions["path"].map(Path)
     facts["source"] = paths.map(lambda path: path.parts[-3] if len(path.parts) > 2 else ".")
-    headers, patients = zip(*paths.map(_read), strict=True) if len(paths) else ((), ())
-    headers = pd.Series(headers, index=facts.index, dtype=object)
+    read = [_read(path) for path in paths]
     for number, name in enumerate(("view", "age_group")):
-        told = pd.Series([patient[number] for patient in patients], index=facts.index, dtype=object)
+        told = pd.Series([patient[number] for _, patient in read], index=facts.index, dtype=object)
         if told.notna().any():
             facts[name] = facts[name].fillna(told) if name in facts else told
-    facts["width"] = headers.map(lambda h: h.width if h else np.nan)
-    facts["height"] = headers.map(lambda h: h.height if h else np.nan)
+    headers = [header for header, _ in read]
+    facts["width"] = [header.width if header else np.nan for header in headers]
+    facts["height"] = [header.height if header else np.nan for header in headers]
     sides = facts[["width", "height"]].max(axis=1)
     facts["size"] = pd.cut(sides, _SIDES, labels=_SIDE_NAMES).astype(object)
-    facts["format"] = headers.map(lambda h: h.format if h else None)
+    formats = [header.format if header else None for header in headers]
+    facts["format"] = pd.Series(formats, index=facts.index, dtype=object)
     return facts
 
 
-def slice_table(predictions, facts):
+def slice_table(predictions: pd.DataFrame, facts: pd.DataFrame) -> pd.DataFrame:
     """Score every slice of the images.
 
     Args:
-        predictions: DataFrame with `true` and `right`, as `predictions.predictions_table` makes it.
-        facts: DataFrame as `file_facts` gives it.
+        predictions: a predictions table.
+        facts: of the same images, as `file_facts` returns them.
 
     Returns:
-        DataFrame, worst first: `by` (a key of `SLICES`), `value`, `images`, `accuracy`, `low`, `high` (95 %, missing
-        where there is one patient only). A slice that holds all images is left out.
+        One row per slice, lowest accuracy first: `by` (a key of `SLICES`), `value`, `images`, `accuracy`, `low` and
+        `high` (its 95 % interval, missing where there is only one patient). A slice of all images is left out.
     """
     facts = facts.assign(true=predictions["true"].map(class_label))
-    groups, rows = prediction_groups(predictions), []
+    groups = prediction_groups(predictions)
+    rows: list[tuple[str, Hashable, int, float, float, float]] = []
     for by in SLICES:
         if by not in facts:
             continue
@@ -86,20 +89,28 @@ def slice_table(predictions, facts):
     return table.sort_values("accuracy", kind="stable", ignore_index=True)
 
 
-def worst_slice(table, accuracy):
-    """Name the worst slice of at least 10 images whose interval lies below the whole's accuracy, or None."""
+def worst_slice(table: pd.DataFrame, accuracy: float) -> str | None:
+    """Name the worst slice of at least 10 images whose interval lies below the overall accuracy, in a sentence.
+
+    Args:
+        table: as `slice_table` returns it.
+        accuracy: of all images.
+
+    Returns:
+        None where no slice is clearly weaker.
+    """
     clear = table[(table["images"] >= LEAST_IMAGES) & (table["high"] < accuracy)]
     if clear.empty:
         return None
     row = clear.iloc[0]
     return (
-        f"Weakest: {SLICES[row['by']].lower()} {row['value']}, right in {row['accuracy']:.1%} of {row['images']} "
-        f"images (95 %: {row['low']:.1%} to {row['high']:.1%}), where it is right in {accuracy:.1%} of all."
+        f"Weakest: {SLICES[row['by']].lower()} {row['value']}, accuracy {row['accuracy']:.1%} on {row['images']} "
+        f"images (95 %: {row['low']:.1%} to {row['high']:.1%}), against {accuracy:.1%} on all images."
     )
 
 
-def _read(path):
-    """Return a file's ImageHeader, or None, and what a DICOM header says of view and age group."""
+def _read(path: Path) -> tuple[ImageHeader | None, tuple[str | None, str | None]]:
+    """Return a file's header, None where it cannot be read, and the view and age group that a DICOM header tells."""
     try:
         data = path.read_bytes()
         header = read_header(data)

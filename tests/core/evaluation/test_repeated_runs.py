@@ -49,14 +49,14 @@ def test_only_runs_that_differ_in_the_seed_alone_are_repeats(runs):
 def test_the_folds_of_one_cross_validation_are_repeats_and_no_single_split_is(runs, folds):
     found = repeated_runs(folds[2], [*folds[::-1], *runs])
     assert [run.name for run in found] == ["fold-1", "fold-2", "fold-3"]
-    assert "folds apart" in repeats_sentence(seeds_table(found))
+    assert "Across 3 folds" in repeats_sentence(seeds_table(found))
 
 
 def test_the_sentence_has_numpys_mean_and_standard_deviation(runs):
     sentence = repeats_sentence(seeds_table(repeated_runs(runs[0], runs)))
     assert f"{np.mean(SCORES):.1%} on average" in sentence
     assert f"deviation {100 * np.std(SCORES, ddof=1):.1f} points" in sentence
-    assert "seeds apart" in sentence
+    assert "Across 3 seeds" in sentence
 
 
 def test_a_run_alone_has_no_repeats(runs):

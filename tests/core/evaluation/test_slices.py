@@ -27,7 +27,7 @@ def test_the_worst_slice_comes_first_and_is_named():
     table = predictions([True] * 30 + [False] * 10)
     rows = slice_table(table, pd.DataFrame({"format": ["PNG"] * 30 + ["JPEG"] * 10}))
     assert rows["value"].iloc[0] == "JPEG"
-    assert worst_slice(rows, 0.75).startswith("Weakest: file format JPEG, right in 0.0% of 10 images")
+    assert worst_slice(rows, 0.75).startswith("Weakest: file format JPEG, accuracy 0.0% on 10 images")
 
 
 def test_a_few_images_are_no_worst_slice():
@@ -88,4 +88,4 @@ def test_what_a_list_says_of_an_image_stands_before_its_header(tmp_path):
 def test_a_listed_age_group_becomes_a_slice():
     table = predictions([True] * 30 + [False] * 10, age_group=["18 to 39"] * 30 + ["65 and over"] * 10)
     rows = slice_table(table, file_facts(table))
-    assert worst_slice(rows, 0.75).startswith("Weakest: age of the patient 65 and over, right in 0.0% of 10 images")
+    assert worst_slice(rows, 0.75).startswith("Weakest: age of the patient 65 and over, accuracy 0.0% on 10 images")

@@ -140,6 +140,6 @@ def test_what_other_seeds_of_the_same_training_reached_is_told(tiny_run, tmp_pat
     config = json.loads((other / "config.json").read_text())
     (other / "config.json").write_text(json.dumps(config | {"seed": 1}))
     told = report_facts(run)["answers"]["uncertainty"]
-    assert "2 runs with these settings, seeds apart: test accuracy" in told
+    assert "Across 2 seeds: test accuracy" in told
     shutil.rmtree(other)
-    assert "runs with these settings" not in report_facts(run)["answers"]["uncertainty"]
+    assert "Across" not in report_facts(run)["answers"]["uncertainty"]
