@@ -1,4 +1,4 @@
-"""Read the image of a DICOM file, and nothing else of it. Imported only where a file is DICOM."""
+"""What are the pixels of a DICOM file, and which warnings belong to them? Imported only where a file is DICOM."""
 
 import io
 import logging
@@ -6,10 +6,13 @@ import re
 import struct
 import warnings
 import zlib
+from typing import Any, cast
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 import pydicom
+from pydicom.dataset import FileDataset
 from pydicom.encaps import get_frame
 from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi_lut, get_decoder, pixel_array
@@ -17,8 +20,12 @@ from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRL
 
 from cxr_core.config import MAX_PIXELS
 from cxr_core.imaging import dicom_codecs
+from cxr_core.system.arrays import BoolArray, FloatArray, ImageArray, IntArray, UInt8Array
 
-# Warnings of what is wrong in a file quote it, patient's data included: they belong in no log.
+# Pixel values as a file stores them: integers of up to 32 bits, or floats.
+StoredArray = npt.NDArray[Any]
+
+# Warnings about a broken file quote it, patient data included: they do not belong in the log.
 warnings.filterwarnings("ignore", module="pydicom")
 logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
 
@@ -40,7 +47,7 @@ _ERRORS = (
     struct.error,
     zlib.error,
 )
-# All that is read of a file: what its pixels need, and what kind of examination it is of.
+# All that is read of a file: what its pixels need, and the kind of examination.
 _PIXEL_TAGS = [
     "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration",
     "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PixelData", "FloatPixelData",
@@ -66,29 +73,29 @@ _NO_RADIOGRAPH = {
 }  # fmt: skip
 _SIDE_VIEWS = {"LL", "RL", "LATERAL", "LAT", "LLD", "RLD"}
 _CHEST = ("CHEST", "THORAX", "LUNG", "RIB", "PORTABLE")
-# Pixels are looked up block by block, so that a large image never stands in memory as 64-bit indices.
+# Pixels are looked up block by block, so that the 64-bit indices of a large image are never all in memory.
 _BLOCK_ROWS = 256
 _LARGEST_TABLE = 1 << 17
-# A few kilobytes can inflate to gigabytes, and pydicom inflates before it tells the size.
+# A few kilobytes can inflate to gigabytes, and pydicom inflates a file before its size is known.
 _DEFLATED_SYNTAX = b"1.2.840.10008.1.2.1.99"
 _MAX_INFLATED_BYTES = 2 * MAX_PIXELS
 
 
 class UnreadableDicom(ValueError):
-    """A DICOM file whose image cannot be had; the message is one sentence for a person."""
+    """A DICOM file whose image cannot be decoded; the message is one sentence for the user."""
 
 
-def dicom_size(data):
+def dicom_size(data: bytes) -> tuple[int, int, int]:
     """Read an image's size without decoding it.
 
     Args:
-        data: bytes, the whole file.
+        data: the whole file.
 
     Returns:
-        (width, height, frames): pixels, pixels and count.
+        Width and height in pixels, and the number of frames.
 
     Raises:
-        UnreadableDicom: no image in the file, or one that inflates beyond all measure.
+        UnreadableDicom: the file holds no image, or inflates to far more than an image takes.
     """
     try:
         if _DEFLATED_SYNTAX in data[:2048]:
@@ -101,14 +108,14 @@ def dicom_size(data):
         raise UnreadableDicom("This DICOM file holds no image.") from error
 
 
-def view_and_age(data):
-    """Read what an evaluation may be sliced by; never asked of an upload.
+def view_and_age(data: bytes) -> tuple[str | None, float | None]:
+    """Read the view position and the patient's age, by which an evaluation is sliced; never called for an upload.
 
     Args:
-        data: bytes, the whole file, whose size was checked by `dicom_size`.
+        data: the whole file, whose size was checked by `dicom_size`.
 
     Returns:
-        (view, years): str such as "PA", and float; None where the header does not tell, or tells nonsense.
+        The view, such as "PA", and the age in years; None where the header is silent or implausible.
     """
     try:
         dataset = _read(data, _SLICE_TAGS, stop_before_pixels=True)
@@ -121,42 +128,46 @@ def view_and_age(data):
     return (view if view.isalnum() else None), (years if years is not None and years <= 130 else None)
 
 
-def decode_dicom(data):
+def decode_dicom(data: bytes) -> tuple[ImageArray, tuple[str, ...], tuple[str, ...]]:
     """Decode the first frame as a workstation shows it.
 
-    Modality LUT or rescale, then VOI LUT or window, then inversion of MONOCHROME1 or of an
-    inverse presentation, last. Padding around the image has no part in its range, and is black.
+    Modality LUT or rescale, then VOI LUT or window, then inversion of MONOCHROME1 or of an inverse presentation.
+    Padding around the image does not count towards its range, and becomes black.
 
     Args:
-        data: bytes, the whole file, whose size was checked by `dicom_size`.
+        data: the whole file, whose size was checked by `dicom_size`.
 
     Returns:
-        (pixels, notes, doubts): uint16 (H, W), stretched to its own range, or uint8 (H, W, 3) BGR
-        for a colour image; tuples of sentences as in `reader.DecodedImage`.
+        Pixels, notes and doubts as in `reader.DecodedImage`. Pixels are uint16 (H, W), stretched to the image's own
+        range, or uint8 (H, W, 3) BGR for a colour image.
 
     Raises:
-        UnreadableDicom: the pixel data are broken or in a form that cannot be decoded.
+        UnreadableDicom: the pixel data are broken, or encoded in a way that is not supported.
 
     Source:
         DICOM PS3.4 N.2 (order of the transformations), PS3.3 C.11.1, C.11.2 and C.7.5.1.1.2.
     """
     try:
         dataset = _read(data, _PIXEL_TAGS + _KIND_TAGS)
-        pixels = _frame(dataset)
-        if dataset.get("PhotometricInterpretation") == "PALETTE COLOR":
-            pixels = _bgr(apply_color_lut(pixels, dataset), 16)
-        elif pixels.ndim == 3:
-            pixels = _bgr(pixels, int(dataset.BitsStored))
-        else:
-            pixels = _grey(pixels, dataset)
-        return pixels, _notes(dataset), _doubts(dataset)
+        return _shown_pixels(_first_frame(dataset), dataset), _notes(dataset), _doubts(dataset)
     except _ERRORS as error:
         raise UnreadableDicom("The pixel data of this DICOM file cannot be decoded.") from error
 
 
-def _read(data, tags, **options):
-    # A file without preamble is known by its first bytes, which the caller has seen.
-    dataset = pydicom.dcmread(io.BytesIO(data), specific_tags=tags, force=True, **options)
+def _shown_pixels(stored: StoredArray, dataset: FileDataset) -> ImageArray:
+    """Turn the stored values of one frame into the pixels that `decode_dicom` returns."""
+    if dataset.get("PhotometricInterpretation") == "PALETTE COLOR":
+        return _bgr(apply_color_lut(stored, dataset), 16)
+    if stored.ndim == 3:
+        return _bgr(stored, int(dataset.BitsStored))
+    return _grey(stored, dataset)
+
+
+def _read(data: bytes, tags: list[str], *, stop_before_pixels: bool = False) -> FileDataset:
+    # Forced, because a file without preamble was recognised by its first bytes.
+    dataset = pydicom.dcmread(
+        io.BytesIO(data), specific_tags=list(tags), force=True, stop_before_pixels=stop_before_pixels
+    )
     if "TransferSyntaxUID" not in dataset.file_meta:
         implicit, little = dataset.original_encoding
         explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
@@ -164,8 +175,8 @@ def _read(data, tags, **options):
     return dataset
 
 
-def _frame(dataset):
-    """Decode the first frame with a decoder that is free to use and made for strangers' files."""
+def _first_frame(dataset: FileDataset) -> StoredArray:
+    """Decode the stored values of the first frame, with decoders that are safe on untrusted files."""
     syntax = dataset.file_meta.TransferSyntaxUID
     several = int(dataset.get("SamplesPerPixel", 1)) > 1
     if not syntax.is_compressed or syntax == RLELossless:
@@ -183,7 +194,7 @@ def _frame(dataset):
     return pixel_array(dataset, index=0, decoding_plugin=last)
 
 
-def _grey(pixels, dataset):
+def _grey(pixels: StoredArray, dataset: FileDataset) -> npt.NDArray[np.uint16]:
     """Return one grey frame as it is shown, uint16 (H, W)."""
     low, high = pixels.min(), pixels.max()
     inverted = (
@@ -192,7 +203,7 @@ def _grey(pixels, dataset):
     if pixels.dtype.kind == "f" or int(high) - int(low) >= _LARGEST_TABLE:
         values = _stored_to_shown(pixels, dataset)
         return _stretch(values, np.ones(values.shape, bool), inverted)
-    # Every possible value is transformed once; the image itself is only looked up.
+    # Every possible value is transformed once; each pixel is only looked up.
     stored = np.arange(int(low), int(high) + 1).astype(pixels.dtype)
     present = np.zeros(len(stored), bool)
     for start in range(0, len(pixels), _BLOCK_ROWS):
@@ -209,16 +220,17 @@ def _grey(pixels, dataset):
     return shown
 
 
-def _stored_to_shown(stored, dataset):
+def _stored_to_shown(stored: StoredArray, dataset: FileDataset) -> FloatArray:
+    """Apply the modality LUT or rescale, then the VOI LUT or window; float64 of the same shape."""
     values = apply_modality_lut(stored, dataset)
     if dataset.get("VOILUTSequence") and values.dtype.kind == "f" and (values == np.round(values)).all():
-        # A rescale gives floats, and a VOI LUT is entered with whole numbers.
+        # A rescale gives floats, but a VOI LUT is indexed with whole numbers.
         values = values.astype(np.int64)
     return apply_voi_lut(values, dataset).astype(np.float64)
 
 
-def _stretch(values, counted, inverted):
-    """Stretch values over 16 bits, between the lowest and highest of those that are `counted`."""
+def _stretch(values: FloatArray, counted: BoolArray, inverted: bool) -> npt.NDArray[np.uint16]:
+    """Stretch values to 16 bits, between the lowest and highest of those that are `counted`."""
     low, high = values[counted].min(), values[counted].max()
     if high == low:
         return np.zeros(values.shape, np.uint16)
@@ -226,8 +238,8 @@ def _stretch(values, counted, inverted):
     return 65535 - shown if inverted else shown
 
 
-def _is_padding(stored, dataset):
-    """Return bool, same shape: stored values that fill the area around the image."""
+def _is_padding(stored: StoredArray, dataset: FileDataset) -> BoolArray:
+    """Return which stored values fill the area around the image, bool of the same shape."""
     padding = dataset.get("PixelPaddingValue")
     if not isinstance(padding, int):
         return np.zeros(stored.shape, bool)
@@ -236,25 +248,26 @@ def _is_padding(stored, dataset):
     return (stored >= low) & (stored <= high)
 
 
-def _notes(dataset):
+def _notes(dataset: FileDataset) -> tuple[str, ...]:
     frames = int(dataset.get("NumberOfFrames") or 1)
     return (f"The DICOM file holds {frames} frames; this is the first.",) if frames > 1 else ()
 
 
-def _doubts(dataset):
-    """Say what speaks against a frontal chest radiograph, without repeating what the header says."""
+def _doubts(dataset: FileDataset) -> tuple[str, ...]:
+    """Say what speaks against a frontal chest radiograph, without quoting the header."""
     modality, view, part = (str(dataset.get(tag) or "").upper().strip() for tag in _KIND_TAGS)
     doubts = []
     if modality in _NO_RADIOGRAPH:
-        doubts.append("By its DICOM header this is another kind of examination than a radiograph.")
+        doubts.append("According to its DICOM header, this is not a radiograph.")
     if view in _SIDE_VIEWS:
-        doubts.append("By its DICOM header this is a view from the side.")
+        doubts.append("According to its DICOM header, this is a lateral view.")
     if part and not any(word in part for word in _CHEST):
-        doubts.append("By its DICOM header this is another part of the body than the chest.")
+        doubts.append("According to its DICOM header, this is not an image of the chest.")
     return tuple(doubts)
 
 
-def _check_inflated_size(data):
+def _check_inflated_size(data: bytes) -> None:
+    """Raise UnreadableDicom if a deflated file inflates to far more than an image takes."""
     # The file meta information begins with its own length, a 4-byte number at offset 140.
     start = 144 + struct.unpack_from("<I", data, 140)[0]
     inflated = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data[start:], _MAX_INFLATED_BYTES + 1)
@@ -262,7 +275,7 @@ def _check_inflated_size(data):
         raise UnreadableDicom(f"The DICOM file inflates to more than {_MAX_INFLATED_BYTES / 1e6:.0f} MB.")
 
 
-def _bgr(rgb, bits):
+def _bgr(rgb: IntArray, bits: int) -> UInt8Array:
     """Return colour pixels of `bits` significant bits as uint8 (H, W, 3) BGR."""
     eight = (rgb >> (bits - 8)).astype(np.uint8) if rgb.dtype.itemsize > 1 else rgb
-    return cv2.cvtColor(np.ascontiguousarray(eight), cv2.COLOR_RGB2BGR)
+    return cast(UInt8Array, cv2.cvtColor(np.ascontiguousarray(eight), cv2.COLOR_RGB2BGR))

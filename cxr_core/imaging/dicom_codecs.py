@@ -1,15 +1,19 @@
-"""Decoders for compressed DICOM pixels, as a pydicom plugin.
+"""How are compressed DICOM pixels decoded without crashing?
 
-pydicom's own plugins need GDCM, which ends the whole process on some broken JPEG data, or
-pylibjpeg-libjpeg, whose licence is the GPL. imagecodecs (BSD-3) wraps libjpeg-turbo, CharLS and
-OpenJPEG, which are fuzzed by their makers; it is imported when the first compressed file comes.
+By a pydicom plugin around imagecodecs (BSD-3), which wraps libjpeg-turbo, CharLS and OpenJPEG; their makers fuzz them.
+pydicom's own plugins need GDCM, which ends the whole process on some broken JPEG data, or pylibjpeg-libjpeg, which is
+under the GPL. imagecodecs is imported when the first compressed file arrives.
 """
 
 import io
+from collections.abc import Callable
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 from pydicom import uid
+from pydicom.pixels.decoders.base import Decoder, DecodeRunner
+
+from cxr_core.system.arrays import IntArray
 
 _LABEL = "imagecodecs"
 _JPEG = {uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit, uid.JPEGLossless, uid.JPEGLosslessSV1}
@@ -20,21 +24,18 @@ _JPEG_2000 = {uid.JPEG2000Lossless, uid.JPEG2000}
 DECODER_DEPENDENCIES = dict.fromkeys(_JPEG | _JPEG_LS | _JPEG_2000, ("numpy", "imagecodecs"))
 
 
-def is_available(_uid):
-    """Return True: imagecodecs is among the requirements."""
+def is_available(_uid: str) -> bool:
+    """Return True, as pydicom asks of a plugin: imagecodecs is always installed."""
     return True
 
 
-def choose_plugins(decoder, several_samples):
-    """Return the plugins to decode with, in the order to try them.
+def choose_plugins(decoder: Decoder, several_samples: bool) -> list[str]:
+    """Return the plugins to decode with, at least one, in the order to try them.
 
     Args:
-        decoder: pydicom Decoder of a compressed transfer syntax.
-        several_samples: bool, whether the image is in colour. 8-bit colour is for Pillow, which
-            knows the many ways that colour is stored; then check its size first.
-
-    Returns:
-        list of str, at least one.
+        decoder: of a compressed transfer syntax.
+        several_samples: whether the image is in colour. Pillow comes first for 8-bit colour, since it knows the many
+            ways in which colour is stored; check the frame's size before.
 
     Raises:
         NotImplementedError: there is no plugin for this syntax.
@@ -49,15 +50,12 @@ def choose_plugins(decoder, several_samples):
     return plugins
 
 
-def decode_frame(source, runner):
+def decode_frame(source: bytes, runner: DecodeRunner) -> bytearray:
     """Decode one frame for pydicom.
 
     Args:
-        source: bytes, the compressed frame.
-        runner: pydicom DecodeRunner; told how the decoded pixels lie.
-
-    Returns:
-        bytearray of the pixels.
+        source: the compressed frame.
+        runner: pydicom's description of the frame; it is told the layout of the decoded pixels.
 
     Raises:
         ValueError: the data are broken, or of another size than the header says.
@@ -65,10 +63,11 @@ def decode_frame(source, runner):
     import imagecodecs
 
     syntax, samples = runner.transfer_syntax, runner.samples_per_pixel
-    options = {}
+    options: dict[str, str] = {}
+    decode: Callable[..., IntArray]
     if syntax in _JPEG:
         decode = imagecodecs.jpeg8_decode
-        # The same space in and out: what the numbers mean is pydicom's to say.
+        # The same colour space in and out: pydicom converts it.
         options = {} if samples == 1 else {"colorspace": "RGB", "outcolorspace": "RGB"}
     elif syntax in _JPEG_LS:
         decode = imagecodecs.jpegls_decode
@@ -82,24 +81,26 @@ def decode_frame(source, runner):
     return bytearray(pixels.tobytes())
 
 
-def check_frame_size(frame, rows, columns):
-    """Raise ValueError if a compressed frame says that it is larger than the file's header says."""
+def check_frame_size(frame: bytes, rows: int, columns: int) -> None:
+    """Raise ValueError if a compressed frame claims to be larger than the file's header says."""
     try:
         with Image.open(io.BytesIO(frame), formats=("JPEG", "JPEG2000")) as image:
             if image.width * image.height > rows * columns:
                 raise ValueError("The compressed image is larger than the header says.")
     except UnidentifiedImageError:
-        return  # not for Pillow then
+        return  # not a format that Pillow decodes
     except Image.DecompressionBombError as error:
         raise ValueError("The compressed image is larger than any that is read.") from error
 
 
-def _decode_into(decode, source, shape, options):
+def _decode_into(
+    decode: Callable[..., IntArray], source: bytes, shape: tuple[int, ...], options: dict[str, str]
+) -> IntArray:
     """Decode into an array of the header's size: a frame that claims a larger one is refused before it takes memory."""
     for dtype in (np.uint8, np.uint16, np.int16, np.int8):
         try:
             return decode(source, out=np.empty(shape, dtype), **options)
-        except ValueError:  # of another shape or kind; the next one may fit
+        except ValueError:  # another shape or dtype; the next one may fit
             continue
         except RuntimeError as error:  # the base of imagecodecs' own errors
             raise ValueError("The compressed pixels are broken.") from error

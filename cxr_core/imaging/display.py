@@ -1,59 +1,74 @@
-"""How an image is shown: eight bits, smaller, as PNG or JPEG."""
+"""How is an image shown: eight bits, smaller, as PNG or JPEG?"""
+
+from typing import TypeVar, cast
 
 import cv2
 import numpy as np
 
 from cxr_core.imaging.reader import decode_image
+from cxr_core.system.arrays import ImageArray, UInt8Array
+
+Image = TypeVar("Image", bound=ImageArray)
 
 SCREEN_SIDE = 1000
 _JPEG_QUALITY = 88
 
 
-def display_bgr(image):
+def display_bgr(image: ImageArray) -> UInt8Array:
     """Return a decoded image as uint8 (H, W, 3) BGR; 16-bit values are stretched to their range."""
     if image.dtype == np.uint16:
         low, high = int(image.min()), int(image.max())
         image = ((image.astype(np.float32) - low) * (255 / max(1, high - low))).astype(np.uint8)
-    return cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) if image.ndim == 2 else image
+    return cast(UInt8Array, cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) if image.ndim == 2 else image)
 
 
-def display_rgb(image):
+def display_rgb(image: ImageArray) -> UInt8Array:
     """Return a decoded image as uint8 (H, W, 3) RGB for a screen."""
-    return cv2.cvtColor(display_bgr(image), cv2.COLOR_BGR2RGB)
+    return cast(UInt8Array, cv2.cvtColor(display_bgr(image), cv2.COLOR_BGR2RGB))
 
 
-def shrink(image, side):
-    """Return an image whose longest side is at most `side` pixels; smaller ones stay as they are."""
+def shrink(image: Image, side: int) -> Image:
+    """Return an image whose longest side is at most `side` pixels; a smaller one is returned unchanged."""
     scale = side / max(image.shape[:2])
     if scale >= 1:
         return image
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    return cast(Image, cv2.resize(image, size, interpolation=cv2.INTER_AREA))
 
 
-def png_bytes(image_rgb):
+def png_bytes(image_rgb: UInt8Array) -> bytes:
     """Return uint8 (H, W, 3) RGB, or (H, W) grey, as the bytes of a PNG file."""
     image = image_rgb if image_rgb.ndim == 2 else cv2.cvtColor(image_rgb, cv2.COLOR_RGB2BGR)
     return cv2.imencode(".png", image)[1].tobytes()
 
 
-def jpeg_bytes(image_rgb):
+def jpeg_bytes(image_rgb: UInt8Array) -> bytes:
     """Return uint8 (H, W, 3) RGB as the bytes of a JPEG file."""
     options = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
     return cv2.imencode(".jpg", cv2.cvtColor(image_rgb, cv2.COLOR_RGB2BGR), options)[1].tobytes()
 
 
-def thumbnail(data, side=224):
+def thumbnail(data: bytes, side: int = 224) -> UInt8Array:
     """Shrink an image file for a grid.
 
     Args:
-        data: bytes of the file.
-        side: int, longest side in pixels.
+        data: the whole file.
+        side: longest side in pixels.
 
     Returns:
-        uint8 (h, w, 3) RGB with the image's own aspect.
+        uint8 (h, w, 3) RGB with the image's own aspect ratio.
 
     Raises:
         reader.UnreadableImage: the bytes are no image.
     """
-    return cv2.cvtColor(shrink(display_bgr(decode_image(data)), side), cv2.COLOR_BGR2RGB)
+    return display_rgb(shrink(display_bgr(decode_image(data)), side))
+
+
+def pad_to_square(image_rgb: UInt8Array) -> UInt8Array:
+    """Return uint8 (h, w, 3) RGB in the middle of a transparent square, uint8 (s, s, 4) RGBA with s = max(h, w)."""
+    height, width = image_rgb.shape[:2]
+    side = max(height, width)
+    square = np.zeros((side, side, 4), np.uint8)
+    rows, columns = slice((side - height) // 2, (side + height) // 2), slice((side - width) // 2, (side + width) // 2)
+    square[rows, columns] = np.dstack([image_rgb, np.full((height, width), 255, np.uint8)])
+    return square

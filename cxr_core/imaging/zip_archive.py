@@ -1,4 +1,4 @@
-"""Read or unpack a ZIP that a stranger may have made: everything in it is checked, no name is trusted."""
+"""May this ZIP be opened, and which images does it hold? Every entry is checked, and no name is trusted."""
 
 import hashlib
 import io
@@ -10,19 +10,25 @@ import stat
 import unicodedata
 import zipfile
 import zlib
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 from cxr_core.config import MAX_FILE_BYTES
 from cxr_core.imaging.reader import IMAGE_ENDINGS, UnreadableImage, check_file_size, is_dicom
+from cxr_core.system.progress import Progress
+
+# A file of an archive, and the parts of its path.
+Entry = tuple[zipfile.ZipInfo, list[str]]
 
 MAX_FILES = 20_000
 MAX_TOTAL_BYTES = 2_000_000_000
-# Deflate packs a radiograph to a half, a two-valued copy to a hundredth, and nothing but zeros to a thousandth.
+# Deflate compresses a radiograph to a half, a two-valued copy to a hundredth, and zeros alone to a thousandth.
 MAX_RATIO = 200
 MAX_DEPTH = 12
 
-# What is small enough to be packed as tightly as it likes.
+# Up to here a file may be compressed by any factor.
 _HARMLESS_BYTES = 10_000_000
 _ARCHIVE_ENDINGS = (
     ".zip", ".zipx", ".jar", ".tar", ".gz", ".tgz", ".bz2", ".tbz", ".tbz2", ".xz", ".txz", ".lzma", ".zst",
@@ -33,46 +39,51 @@ _ARCHIVE_MARKS = (*_ZIP_MARKS, b"7z\xbc\xaf\x27\x1c", b"Rar!", b"\x1f\x8b", b"BZ
 _CENTRAL_MARK = b"PK\x01\x02"
 _ENCRYPTED = 0x1 | 0x40 | 0x2000
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-# What zipfile raises on a broken archive; writing stands outside of where these are caught.
+# What zipfile raises on a broken archive; nothing is written where these are caught.
 _BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError, RuntimeError)
 _BLOCK = 1 << 20
 _NAME_BYTES = 200
-# Names that Windows keeps for devices, and signs that some file system does not hold.
+# Names that Windows reserves for devices, and characters that some file system does not allow.
 _DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f<>:"|?*]')
 
 
 class RefusedArchive(ValueError):
-    """An archive that is not unpacked; the message is one sentence for a person."""
+    """An archive that is not opened; the message is one sentence for the user."""
 
 
-def unpack_zip(file_or_bytes, folder, *, progress=None):
+def unpack_zip(
+    file_or_bytes: bytes | bytearray | memoryview | str | os.PathLike[str] | BinaryIO,
+    folder: str | Path,
+    *,
+    progress: Progress | None = None,
+) -> Path:
     """Unpack the images of a ZIP into a folder with one sub-folder per class.
 
-    A single folder around all class folders is dropped. Files that are no images by their
-    ending (or, without one, no DICOM) and hidden ones are left out. Names that some file system
-    cannot hold are stored under safe ones, whose beginning and ending stay the same.
+    A single folder around all class folders is dropped. Hidden files are left out, and so are files that are not
+    images by their ending (or, without one, not DICOM). A name that some file system does not allow is replaced by a
+    safe one with the same beginning and ending.
 
     Args:
-        file_or_bytes: bytes, a str or Path, or a binary file that can seek.
-        folder: str or Path to make; it must not exist. It appears when all is unpacked, or never.
-        progress: callable(done, total) over files, or None.
+        file_or_bytes: the archive's bytes, its path, or a seekable binary file.
+        folder: the folder to create, which must not exist. It appears once everything is unpacked, or never.
+        progress: called after every 50 files.
 
     Returns:
         Path of the folder.
 
     Raises:
-        RefusedArchive: no ZIP, broken, encrypted, too large or packed too tightly to be honest,
-            with links, nested archives or names that lead elsewhere or clash, or without images.
+        RefusedArchive: not a ZIP, broken, encrypted, too large, compressed too tightly to be honest, with links,
+            nested archives or names that lead elsewhere or clash, or without images.
         FileExistsError: the folder exists.
-        OSError: the disk does not take it.
+        OSError: the disk is full, say.
     """
     folder = Path(folder)
     if folder.exists():
         raise FileExistsError(f"The folder {folder} exists already.")
     if isinstance(file_or_bytes, str | os.PathLike):
-        with open(file_or_bytes, "rb") as file:
-            return unpack_zip(file, folder, progress=progress)
+        with open(file_or_bytes, "rb") as opened:
+            return unpack_zip(opened, folder, progress=progress)
     file = io.BytesIO(file_or_bytes) if isinstance(file_or_bytes, bytes | bytearray | memoryview) else file_or_bytes
     folder.parent.mkdir(parents=True, exist_ok=True)
     part = folder.with_name(f".{secrets.token_hex(8)}-part")
@@ -87,26 +98,26 @@ def unpack_zip(file_or_bytes, folder, *, progress=None):
     return folder
 
 
-def is_zip(data):
-    """Return True if bytes begin as a ZIP archive does, an empty one included."""
+def is_zip(data: bytes) -> bool:
+    """Return True if bytes begin like a ZIP archive, an empty one included."""
     return data.startswith(_ZIP_MARKS)
 
 
-def list_images(file):
-    """List the images of a ZIP, whatever its folders; nothing is unpacked yet.
+def list_images(file: BinaryIO) -> list[tuple[str, Callable[[], bytes]]]:
+    """List the images of a ZIP in any folders; nothing is unpacked yet.
 
-    Hidden files, and those whose ending is none of an image's, are left out.
+    Hidden files, and those without an image's ending, are left out.
 
     Args:
-        file: a binary file that can seek; it must stay open as long as images are read.
+        file: a seekable binary file, which must stay open while images are read.
 
     Returns:
-        list of (name, read): the path inside the archive as one printable line, only ever to be shown; and a
-        callable that returns the file's bytes, or raises `reader.UnreadableImage` where they are broken or
-        too many. Not to be called from several threads at once.
+        For each image its path inside the archive, as one printable line for display only; and a function that
+        returns the file's bytes, or raises `reader.UnreadableImage` if they are broken or too many. Do not call these
+        functions from several threads at once.
 
     Raises:
-        RefusedArchive: as `unpack_zip`, but for names that clash: here no name becomes a path.
+        RefusedArchive: as `unpack_zip`, except that names may clash: here no name becomes a path.
     """
     archive = _open_archive(file)
     entries = _check_entries(archive, file.seek(0, os.SEEK_END))
@@ -117,14 +128,14 @@ def list_images(file):
     ]
 
 
-def _may_be_image(archive, info, parts):
+def _may_be_image(archive: zipfile.ZipFile, info: zipfile.ZipInfo, parts: list[str]) -> bool:
     try:
         return _is_image(archive, info, parts)
     except RefusedArchive:
         return True  # one broken file gets its own sentence when it is read
 
 
-def _read_image(archive, info):
+def _read_image(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
     check_file_size(info.file_size)
     try:
         return b"".join(_blocks(archive, info))
@@ -132,7 +143,7 @@ def _read_image(archive, info):
         raise UnreadableImage("The ZIP archive is broken at this file.") from error
 
 
-def _open_archive(file):
+def _open_archive(file: BinaryIO) -> zipfile.ZipFile:
     if _count_marks(file) > MAX_FILES:
         raise RefusedArchive(f"The archive holds more than {MAX_FILES:,} files.")
     file.seek(0)
@@ -144,36 +155,32 @@ def _open_archive(file):
         raise RefusedArchive("The ZIP archive is broken.") from error
 
 
-def _count_marks(file):
-    """Count what begins an entry in a ZIP's table of contents, before that table is read into memory."""
+def _count_marks(file: BinaryIO) -> int:
+    """Count the entries of a ZIP's table of contents before that table is read into memory."""
     file.seek(0)
     count, tail = 0, b""
     while block := file.read(_BLOCK):
         block = tail + block
         count += block.count(_CENTRAL_MARK)
-        # Too short to hold a whole mark, so that none is counted twice.
+        # Shorter than a mark, so that none is counted twice.
         tail = block[-len(_CENTRAL_MARK) + 1 :]
     return count
 
 
-def _check_entries(archive, archive_bytes):
-    """Check every entry by what the archive says of it.
-
-    Returns:
-        list of (ZipInfo, parts of its path) of all files.
-    """
+def _check_entries(archive: zipfile.ZipFile, archive_bytes: int) -> list[Entry]:
+    """Check every entry by what the table of contents says of it, and return the files."""
     infos = archive.infolist()
     if len(infos) > MAX_FILES:
-        raise RefusedArchive(f"The archive holds {len(infos):,} files; at most {MAX_FILES:,} are taken.")
+        raise RefusedArchive(f"The archive holds {len(infos):,} files; at most {MAX_FILES:,} are accepted.")
     if sum(info.compress_size for info in infos) > archive_bytes:
-        raise RefusedArchive("The archive says that it is larger than it is; it may be a bomb.")
+        raise RefusedArchive("The archive claims to hold more data than it does; it may be a ZIP bomb.")
     total = sum(info.file_size for info in infos)
     if total > MAX_TOTAL_BYTES:
         raise RefusedArchive(
-            f"Unpacked, the archive would take {total / 1e9:.1f} GB; at most {MAX_TOTAL_BYTES / 1e9:g} GB are taken."
+            f"Unpacked, the archive would take {total / 1e9:.1f} GB; at most {MAX_TOTAL_BYTES / 1e9:g} GB are accepted."
         )
     if total > _HARMLESS_BYTES and total > MAX_RATIO * archive_bytes:
-        raise RefusedArchive("The archive is packed far more tightly than images can be; it may be a bomb.")
+        raise RefusedArchive("The archive is compressed far more than images can be; it may be a ZIP bomb.")
     entries = []
     for info in infos:
         parts = _check_name(info)
@@ -183,8 +190,9 @@ def _check_entries(archive, archive_bytes):
     return entries
 
 
-def _check_name(info):
-    # zipfile cuts a name at its first NUL; the one that was written counts.
+def _check_name(info: zipfile.ZipInfo) -> list[str]:
+    """Refuse a path that leads out of the archive; return its parts."""
+    # zipfile cuts a name at its first NUL; the original is checked.
     name = info.orig_filename
     if name.startswith(("/", "\\")) or re.match(r"[A-Za-z]:", name) or "\\" in name or "\0" in name:
         raise RefusedArchive(f"The archive holds a file whose name leads out of it: {_shown(name)}.")
@@ -196,34 +204,31 @@ def _check_name(info):
     return parts
 
 
-def _check_kind(info):
+def _check_kind(info: zipfile.ZipInfo) -> None:
+    """Refuse links, encrypted files, nested archives, and compression that is unknown or too tight."""
     name = _shown(info.filename)
     mode = stat.S_IFMT(info.external_attr >> 16)
     if mode == stat.S_IFLNK:
         raise RefusedArchive(f"The archive holds a link: {name}.")
     if mode not in (0, stat.S_IFREG, stat.S_IFDIR):
-        raise RefusedArchive(f"The archive holds something that is no file: {name}.")
+        raise RefusedArchive(f"The archive holds something that is neither a file nor a folder: {name}.")
     if info.flag_bits & _ENCRYPTED:
         raise RefusedArchive(f"The archive is protected by a password: {name}.")
     if info.filename.lower().endswith(_ARCHIVE_ENDINGS) and not info.is_dir():
         raise RefusedArchive(f"The archive holds another archive: {name}.")
     if info.compress_type not in _METHODS:
-        raise RefusedArchive(f"The archive is packed in a way that is not read here; pack it as a plain ZIP: {name}.")
+        raise RefusedArchive(f"The archive is compressed in an unsupported way; save it as a plain ZIP: {name}.")
     if info.file_size > max(_HARMLESS_BYTES, MAX_RATIO * info.compress_size):
-        raise RefusedArchive(f"A file is packed far more tightly than an image can be; it may be a bomb: {name}.")
+        raise RefusedArchive(f"A file is compressed far more than an image can be; it may be a ZIP bomb: {name}.")
 
 
-def _choose_targets(archive, entries):
-    """Pick the images and say where each goes.
-
-    Returns:
-        list of (ZipInfo, parts of the path below the new folder).
-    """
+def _choose_targets(archive: zipfile.ZipFile, entries: list[Entry]) -> list[Entry]:
+    """Select the images, and choose the path of each below the new folder."""
     images = [(info, parts) for info, parts in entries if _is_image(archive, info, parts)]
     for info, _ in images:
         if info.file_size > MAX_FILE_BYTES:
             raise RefusedArchive(
-                f"An image has {info.file_size / 1e6:.0f} MB; at most {MAX_FILE_BYTES / 1e6:.0f} MB are taken: "
+                f"An image has {info.file_size / 1e6:.0f} MB; at most {MAX_FILE_BYTES / 1e6:.0f} MB are accepted: "
                 f"{_shown(info.filename)}."
             )
     is_wrapped = len({parts[0] for _, parts in images}) == 1 and all(len(parts) > 2 for _, parts in images)
@@ -231,13 +236,13 @@ def _choose_targets(archive, entries):
     targets = [(info, parts) for info, parts in targets if len(parts) > 1]
     if not targets:
         raise RefusedArchive(
-            f"The archive holds no images ({' '.join(IMAGE_ENDINGS)}) in folders; put one folder per class in it."
+            f"The archive holds no images ({' '.join(IMAGE_ENDINGS)}) in folders; put one folder per class into it."
         )
     _check_clashes(targets)
     return targets
 
 
-def _is_image(archive, info, parts):
+def _is_image(archive: zipfile.ZipFile, info: zipfile.ZipInfo, parts: list[str]) -> bool:
     if any(part.startswith(".") or part == "__MACOSX" for part in parts):
         return False
     ending = os.path.splitext(parts[-1])[1].lower()
@@ -250,21 +255,21 @@ def _is_image(archive, info, parts):
         raise RefusedArchive(f"The archive is broken at {_shown(info.filename)}.") from error
 
 
-def _check_clashes(targets):
-    """Refuse two paths that are one where a file system does not tell small and capital letters apart."""
-    taken = {}
+def _check_clashes(targets: list[Entry]) -> None:
+    """Refuse two paths that are the same on a file system that ignores case."""
+    taken: dict[str, tuple[str, bool]] = {}
     for info, parts in targets:
         for depth in range(1, len(parts) + 1):
             path, is_file = "/".join(parts[:depth]), depth == len(parts)
             known = taken.get(path.casefold())
-            # A folder may come again, spelled the same; anything else may not.
+            # A folder may occur again, spelled the same; nothing else may.
             if known and (is_file or known != (path, False)):
-                raise RefusedArchive(f"Two names in the archive are the same or nearly so: {_shown(info.filename)}.")
+                raise RefusedArchive(f"Two names in the archive clash: {_shown(info.filename)}.")
             taken[path.casefold()] = (path, is_file)
 
 
-def _safe_name(name):
-    """Return a name that every file system holds: the same one wherever it is held."""
+def _safe_name(name: str) -> str:
+    """Return a name that every file system allows; the name itself if all of them do."""
     safe = _FORBIDDEN.sub("_", unicodedata.normalize("NFC", name)).rstrip(". ")
     safe = safe.encode(errors="replace").decode()
     if _DEVICES.match(safe):
@@ -278,7 +283,7 @@ def _safe_name(name):
     return stem.encode()[: _NAME_BYTES - 20].decode(errors="ignore") + f"~{digest}{ending}"
 
 
-def _unpack(archive, targets, part, progress):
+def _unpack(archive: zipfile.ZipFile, targets: list[Entry], part: Path, progress: Progress | None) -> None:
     part.mkdir()
     total = 0
     for done, (info, parts) in enumerate(targets, start=1):
@@ -288,7 +293,7 @@ def _unpack(archive, targets, part, progress):
             for block in _blocks(archive, info):
                 total += len(block)
                 if target.tell() + len(block) > MAX_FILE_BYTES or total > MAX_TOTAL_BYTES:
-                    raise RefusedArchive("Unpacked, the archive is larger than it says; it may be a bomb.")
+                    raise RefusedArchive("Unpacked, the archive is larger than it claims; it may be a ZIP bomb.")
                 if not target.tell() and block.startswith(_ARCHIVE_MARKS):
                     raise RefusedArchive(f"The archive holds another archive: {_shown(info.filename)}.")
                 target.write(block)
@@ -296,7 +301,7 @@ def _unpack(archive, targets, part, progress):
             progress(done, len(targets))
 
 
-def _blocks(archive, info):
+def _blocks(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[bytes]:
     try:
         with archive.open(info) as stream:
             while block := stream.read(_BLOCK):
@@ -305,11 +310,11 @@ def _blocks(archive, info):
         raise RefusedArchive(f"The archive is broken at {_shown(info.filename)}.") from error
 
 
-def _shown(name):
-    """Return a name to be shown in a sentence: one line, not too long."""
+def _shown(name: str) -> str:
+    """Return a name for use in a sentence: one line, not too long."""
     text = _one_line(name)
     return text if len(text) <= 80 else f"{text[:60]}…{text[-15:]}"
 
 
-def _one_line(name):
+def _one_line(name: str) -> str:
     return "".join(c if c.isprintable() else "?" for c in name.encode(errors="replace").decode())

@@ -113,7 +113,7 @@ def test_a_dicom_file_of_another_examination_gets_no_answer_and_its_numbers_on_r
     page.goto(f"{app[0]}/predict")
     page.set_input_files('input[type="file"]', path)
     expect(page.get_by_role("heading", name="No answer")).to_be_visible()
-    expect(page.get_by_text("another kind of examination")).to_be_visible()
+    expect(page.get_by_text("this is not a radiograph")).to_be_visible()
     expect(page.get_by_role("button", name="Download the overlay")).to_have_count(0)
     expect(page.get_by_text("Zyxwv")).to_have_count(0)
     page.get_by_text("Show the numbers all the same").click()

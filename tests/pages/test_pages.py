@@ -178,7 +178,7 @@ def test_an_image_without_an_answer_shows_the_reason_and_the_numbers_on_request(
     app.file_uploader[0].set_value(("scan", scan, "application/dicom")).run()
     assert not app.exception
     assert said(app.subheader).startswith("No answer")
-    assert "another kind of examination" in said(app.warning)
+    assert "this is not a radiograph" in said(app.warning)
     assert "Download the overlay" not in [button.proto.label for button in app.get("download_button")]
     next(t for t in app.toggle if t.label == "Show the numbers all the same").set_value(True).run()
     assert not app.exception

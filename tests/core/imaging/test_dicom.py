@@ -201,9 +201,9 @@ def test_of_several_frames_it_is_said_that_this_is_the_first():
 @pytest.mark.parametrize(
     ("tags", "word"),
     [
-        ({"Modality": "CT"}, "examination"),
-        ({"Modality": "DX", "ViewPosition": "LL"}, "side"),
-        ({"BodyPartExamined": "HAND"}, "part of the body"),
+        ({"Modality": "CT"}, "not a radiograph"),
+        ({"Modality": "DX", "ViewPosition": "LL"}, "lateral view"),
+        ({"BodyPartExamined": "HAND"}, "not an image of the chest"),
     ],
 )
 def test_a_header_that_names_no_frontal_chest_is_a_doubt_that_does_not_quote_it(tags, word):

@@ -125,7 +125,12 @@ def test_a_name_that_leads_out_is_refused(place, name):
 
 
 @pytest.mark.parametrize(
-    ("mode", "match"), [(stat.S_IFLNK | 0o777, "a link"), (stat.S_IFIFO | 0o644, "no file"), (stat.S_IFCHR, "no file")]
+    ("mode", "match"),
+    [
+        (stat.S_IFLNK | 0o777, "a link"),
+        (stat.S_IFIFO | 0o644, "neither a file nor a folder"),
+        (stat.S_IFCHR, "neither a file nor a folder"),
+    ],
 )
 def test_a_link_or_a_device_is_refused(place, mode, match):
     info = zipfile.ZipInfo("normal/a.png")
@@ -232,7 +237,7 @@ def test_bytes_are_counted_while_unpacking(place, monkeypatch):
     blocks = [bytes(30)] * 4
     monkeypatch.setattr(zip_archive, "_blocks", lambda *a: iter(blocks))
     monkeypatch.setattr(zip_archive, "MAX_FILE_BYTES", 100)
-    assert_refused(zip_of({"normal/a.png": png()[:60]}), place, "larger than it says")
+    assert_refused(zip_of({"normal/a.png": png()[:60]}), place, "larger than it claims")
 
 
 @pytest.mark.parametrize(
