@@ -1,49 +1,63 @@
-"""Many images at once: files, folders and ZIPs to one row each, the same that each would get alone."""
+"""How are hundreds of files answered, none stopping the rest? Each gets the row that it would get alone."""
 
 import os
 import re
 import zipfile
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Generic, TypeVar
 
 from cxr_core.imaging.display import display_rgb, jpeg_bytes, shrink
 from cxr_core.imaging.reader import UnreadableImage
+from cxr_core.inference.classifier import Classifier
 from cxr_core.inference.image_sources import Source, read_source
-from cxr_core.inference.prediction_rows import answer_row, error_row
-from cxr_core.inference.selective_prediction import answer_upload
+from cxr_core.inference.prediction_rows import PredictionRow, answer_row, error_row, margin
+from cxr_core.inference.selective_prediction import Answer, answer_upload
+from cxr_core.system.progress import Progress
 
 # What a page takes at once; the command line takes any number.
 MAX_FILES = 2_000
 _MAX_THREADS = 4
+Kept = TypeVar("Kept")
 
 
 @dataclass(frozen=True)
-class Item:
-    """What became of one Source.
+class Item(Generic[Kept]):
+    """One file and its answer.
 
     Attributes:
-        source: Source.
-        row: dict, as `prediction_rows.answer_row` or `prediction_rows.error_row` makes it.
-        kept: what `keep` returned; None where there was no answer to keep anything of.
+        source: the file.
+        row: the answer or the error, for JSON or CSV.
+        kept: what `keep` returned; None without `keep`, and for a file that could not be read.
     """
 
     source: Source
-    row: dict
-    kept: Any = None
+    row: PredictionRow
+    kept: Kept | None = None
 
 
-def predict_batch(classifier, sources, *, layer=None, keep=None, progress=None):
+def predict_batch(
+    classifier: Classifier,
+    sources: Sequence[Source],
+    *,
+    layer: str | None = None,
+    keep: Callable[[int, Answer], Kept] | None = None,
+    progress: Progress | None = None,
+) -> list[Item[Kept]]:
     """Answer files, several at a time; see `iter_predictions`.
 
     Args:
-        classifier, sources, layer, keep: as for `iter_predictions`.
-        progress: callable(done, total) or None.
+        classifier: as for `iter_predictions`.
+        sources: as for `iter_predictions`.
+        layer: as for `iter_predictions`.
+        keep: as for `iter_predictions`.
+        progress: called after each file.
 
     Returns:
-        list of Item, in the order of the sources.
+        In the order of the sources.
     """
     items = []
     for item in iter_predictions(classifier, sources, layer=layer, keep=keep):
@@ -53,51 +67,86 @@ def predict_batch(classifier, sources, *, layer=None, keep=None, progress=None):
     return items
 
 
-def iter_predictions(classifier, sources, *, layer=None, keep=None):
-    """Answer files, several at a time; a bad one never stops the rest.
+def iter_predictions(
+    classifier: Classifier,
+    sources: Iterable[Source],
+    *,
+    layer: str | None = None,
+    keep: Callable[[int, Answer], Kept] | None = None,
+) -> Iterator[Item[Kept]]:
+    """Answer files, several at a time; one that cannot be read never stops the rest.
 
     Every row is the one that the file gets alone: gate, temperature and abstention are those of
     `selective_prediction.answer_upload`. Only the few files that are being answered are in memory.
 
     Args:
-        classifier: classifier.Classifier.
-        sources: iterable of Source.
+        classifier: answers.
+        sources: the files.
         layer: as for `selective_prediction.answer_upload`.
-        keep: callable(number, answer) whose result stays with the Item, or None. Numbers count from 1. It is
+        keep: called with the file's number, counted from 1, and its answer; the result is stored in the item. It is
             called from several threads.
 
     Yields:
-        Item, in the order of the sources.
+        Items in the order of the sources.
     """
-    waiting, threads = deque(), min(_MAX_THREADS, os.cpu_count() or 1)
+    waiting: deque[Future[Item[Kept]]] = deque()
+    threads = min(_MAX_THREADS, os.cpu_count() or 1)
     with ThreadPoolExecutor(threads) as pool:
         for number, source in enumerate(sources, start=1):
-            # Reading stays in this thread: an archive is one file, and cannot be read at two places at once.
-            data, error = _read_or_sentence(source)
-            waiting.append(pool.submit(_answer, classifier, source, number, data, error, layer, keep))
+            # Reading stays in this thread: two threads cannot read one archive at a time.
+            data = _read_or_error(source)
+            waiting.append(pool.submit(_answer, classifier, source, number, data, layer, keep))
             if len(waiting) > 2 * threads:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
 
 
-def write_overlays(target, classifier, sources, *, side, layer=None, alpha=0.4, colour_map="jet", progress=None):
-    """Write a ZIP of overlays, each for the class that was answered; only a few images are in memory at a time.
+def sort_items(items: Iterable[Item[Kept]], by: str) -> list[Item[Kept]]:
+    """Return items in another order; those that could not be read come last.
 
     Args:
-        target: a binary file to write the ZIP to.
-        classifier: classifier.Classifier.
-        sources: sequence of Source; those that get no answer are left out.
-        side: int, longest side of an overlay in pixels.
-        layer: as for `selective_prediction.answer_upload`.
-        alpha, colour_map: as for `overlay.overlay_map`.
-        progress: callable(done, total) or None.
-
-    Returns:
-        int, how many were written.
+        items: from `predict_batch`.
+        by: a class name for the most probable first, or "doubt" for the smallest margin first.
     """
 
-    def draw(number, answer):
+    def key(item: Item[Kept]) -> tuple[bool, float]:
+        probabilities = item.row["probabilities"]
+        if not probabilities:
+            return True, 0.0
+        return False, margin(probabilities) if by == "doubt" else -probabilities[by]
+
+    return sorted(items, key=key)
+
+
+def write_overlays(
+    target: IO[bytes],
+    classifier: Classifier,
+    sources: Sequence[Source],
+    *,
+    side: int,
+    layer: str | None = None,
+    alpha: float = 0.4,
+    colour_map: str = "jet",
+    progress: Progress | None = None,
+) -> int:
+    """Write a ZIP of overlays, each for the predicted class; only a few images are in memory at a time.
+
+    Args:
+        target: file to write the ZIP to.
+        classifier: answers.
+        sources: the files; those that get no answer are left out.
+        side: longest side of an overlay in pixels.
+        layer: as for `selective_prediction.answer_upload`.
+        alpha: opacity of the map, as for `overlay.overlay_map`.
+        colour_map: as for `overlay.overlay_map`.
+        progress: called after each file.
+
+    Returns:
+        How many overlays were written.
+    """
+
+    def draw(_number: int, answer: Answer) -> bytes | None:
         if answer.label is None:
             return None
         return jpeg_bytes(shrink(answer.overlay(classifier, answer.label, alpha=alpha, colour_map=colour_map), side))
@@ -106,7 +155,7 @@ def write_overlays(target, classifier, sources, *, side, layer=None, alpha=0.4, 
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
         for number, item in enumerate(iter_predictions(classifier, sources, layer=layer, keep=draw), start=1):
             if item.kept is not None:
-                # A fixed date: the same images give the same ZIP.
+                # ZipInfo's fixed date: the same images give the same ZIP.
                 archive.writestr(zipfile.ZipInfo(numbered_name(number, item.source.name, ".jpg")), item.kept)
                 written += 1
             if progress:
@@ -114,39 +163,46 @@ def write_overlays(target, classifier, sources, *, side, layer=None, alpha=0.4, 
     return written
 
 
-def numbered_name(number, name, ending):
-    """Return a file name that any file system takes and no other of the batch has: `0001-scan.png`.
+def numbered_name(number: int, name: str, ending: str) -> str:
+    """Return a file name that is valid on every file system and unique within a batch, such as `0001-scan.png`.
 
     Args:
-        number: int, the file's place in the batch.
-        name: str, the file's own.
-        ending: str with its dot.
+        number: the file's position in the batch.
+        name: the file's own name.
+        ending: with its dot.
     """
     return f"{number:04d}-{safe_stem(name)}{ending}"
 
 
-def safe_stem(name):
-    """Return what of a file's name any file system takes: of its stem letters, digits, `_`, `.` and `-`, at most 80."""
+def safe_stem(name: str) -> str:
+    """Return the stem of a file name, at most 80 characters, with `_` for what some file system does not allow."""
     return re.sub(r"[^\w.-]+", "_", Path(name).stem)[:80]
 
 
-def image_thumbnail(answer, side):
-    """Return an answered image as a small JPEG, bytes, whose longest side is at most `side` pixels."""
+def image_thumbnail(answer: Answer, side: int) -> bytes:
+    """Return an answered image as a small JPEG whose longest side is at most `side` pixels."""
     return jpeg_bytes(display_rgb(shrink(answer.prediction.image, side)))
 
 
-def _read_or_sentence(source):
+def _read_or_error(source: Source) -> bytes | UnreadableImage:
     try:
-        return read_source(source), None
+        return read_source(source)
     except UnreadableImage as error:
-        return None, str(error)
+        return error
 
 
-def _answer(classifier, source, number, data, error, layer, keep):
-    if error:
-        return Item(source, error_row(source.name, error))
+def _answer(
+    classifier: Classifier,
+    source: Source,
+    number: int,
+    data: bytes | UnreadableImage,
+    layer: str | None,
+    keep: Callable[[int, Answer], Kept] | None,
+) -> Item[Kept]:
+    if isinstance(data, UnreadableImage):
+        return Item(source, error_row(source.name, str(data)))
     try:
         answer = answer_upload(classifier, data, layer)
-    except UnreadableImage as broken:
-        return Item(source, error_row(source.name, str(broken)))
+    except UnreadableImage as error:
+        return Item(source, error_row(source.name, str(error)))
     return Item(source, answer_row(source.name, answer), keep(number, answer) if keep else None)

@@ -1,47 +1,49 @@
-"""A trained classifier without TensorFlow: probabilities and Grad-CAM maps from ONNX Runtime."""
+"""Which probabilities, features and Grad-CAM maps does the network give? ONNX Runtime computes them, not TensorFlow."""
 
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import onnxruntime
 
 from cxr_core.explain.overlay import MAP_METHODS, scale_maps
-from cxr_core.imaging.reader import open_image
+from cxr_core.imaging.reader import DecodedImage, open_image
 from cxr_core.inference.input_gate import Gate, load_gate
 from cxr_core.inference.model_card import Card, load_card
 from cxr_core.inference.temperature_scaling import apply_temperature
+from cxr_core.system.arrays import FloatArray, ImageArray, UInt8Array
 from cxr_core.system.onnx_session import open_session, run_graph
+from cxr_core.system.progress import Progress
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """A classifier's answer to one image.
+    """What a classifier computes from one image.
 
     Attributes:
-        classes: tuple of str.
+        classes: the C class names.
         probabilities: float32 (C,), summing to one.
-        maps: float32 (C, h, w) in [0, 1], where it looked for every class.
+        maps: float32 (C, h, w) in [0, 1], where it looked for each class.
         image: the decoded image, uint8 or uint16, (H, W) or (H, W, 3) BGR.
-        image_u8: uint8 (size, size), what the classifier saw.
-        features: float32 (F,), what entered the classifier's head.
-        notes, doubts: tuples of sentences, as in `reader.DecodedImage`.
-        map_method: str, one of `overlay.MAP_METHODS`, how the maps were made.
+        image_u8: uint8 (size, size), the prepared image that the network was given.
+        features: float32 (F,), the input of the classification head.
+        notes: sentences on the image, as in `reader.DecodedImage`.
+        doubts: reasons to abstain, as in `reader.DecodedImage`.
+        map_method: one of `overlay.MAP_METHODS`, how the maps were computed.
     """
 
-    classes: tuple
-    probabilities: np.ndarray
-    maps: np.ndarray
-    image: np.ndarray
-    image_u8: np.ndarray
-    features: np.ndarray
-    notes: tuple = ()
-    doubts: tuple = ()
+    classes: tuple[str, ...]
+    probabilities: FloatArray
+    maps: FloatArray
+    image: ImageArray
+    image_u8: UInt8Array
+    features: FloatArray
+    notes: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
     map_method: str = "Grad-CAM"
 
     @property
-    def label(self):
+    def label(self) -> str:
         """The class with the highest probability."""
         return self.classes[int(self.probabilities.argmax())]
 
@@ -51,10 +53,10 @@ class Classifier:
     """An opened model folder. Immutable and safe to share between threads.
 
     Attributes:
-        card: model_card.Card.
-        session: onnxruntime.InferenceSession of its graph.
-        path: Path of the graph, or None where it was not opened from a folder.
-        gate: input_gate.Gate, or None where none was fitted for the model.
+        card: what the classifier knows of itself.
+        session: its opened graph.
+        path: file of the graph; None if it was not opened from a folder.
+        gate: refuses images that are no frontal chest radiographs; None if none was fitted for the model.
     """
 
     card: Card
@@ -63,42 +65,50 @@ class Classifier:
     gate: Gate | None = None
 
     @property
-    def classes(self):
+    def classes(self) -> tuple[str, ...]:
         """Class folder names in the order of the probabilities."""
         return self.card.classes
 
-    def digest(self):
-        """Return the first 16 digits of the SHA-256 of its graph: which weights these are, whatever they are called."""
-        return hashlib.sha256(self.path.read_bytes()).hexdigest()[:16]
+    def digest(self) -> str:
+        """Return the first 16 digits of the SHA-256 of its graph, which identify the weights whatever their name.
 
-    def predict(self, images_u8, *, progress=None):
+        Raises:
+            ValueError: the classifier was not opened from a folder.
+        """
+        return hashlib.sha256(self._graph_file().read_bytes()).hexdigest()[:16]
+
+    def predict(self, images_u8: UInt8Array, *, progress: Progress | None = None) -> FloatArray:
         """Classify prepared images.
 
         Args:
             images_u8: uint8 (N, size, size), prepared with the card's preprocessing.
-            progress: callable(done, total) or None.
+            progress: called after each batch, in images.
 
         Returns:
             float32 (N, C) probabilities, at the card's temperature.
         """
         return self._calibrated(self._run(["probabilities"], images_u8, progress)[0])
 
-    def predict_with_features(self, images_u8, *, progress=None):
+    def predict_with_features(
+        self, images_u8: UInt8Array, *, progress: Progress | None = None
+    ) -> tuple[FloatArray, FloatArray]:
         """Return (probabilities, features) of prepared images, as `predict` and `features`, from one pass."""
         probabilities, features = self._run(["probabilities", "features"], images_u8, progress)
         return self._calibrated(probabilities), features
 
-    def predict_with_maps(self, images_u8, layer=None, *, progress=None):
+    def predict_with_maps(
+        self, images_u8: UInt8Array, layer: str | None = None, *, progress: Progress | None = None
+    ) -> tuple[FloatArray, FloatArray]:
         """Return (probabilities, maps) of prepared images, as `predict` and `maps`, from one pass."""
         probabilities, maps = self._run(["probabilities", self._map_output(layer)], images_u8, progress)
         return self._calibrated(probabilities), scale_maps(maps)
 
-    def features(self, images_u8, *, progress=None):
-        """Return float32 (N, F), the features that enter the classifier's head."""
+    def features(self, images_u8: UInt8Array, *, progress: Progress | None = None) -> FloatArray:
+        """Return float32 (N, F), the input of the classification head."""
         return self._run(["features"], images_u8, progress)[0]
 
-    def maps(self, images_u8, layer=None):
-        """Make Grad-CAM maps for every class.
+    def maps(self, images_u8: UInt8Array, layer: str | None = None) -> FloatArray:
+        """Compute the Grad-CAM map of every class.
 
         Args:
             images_u8: uint8 (N, size, size).
@@ -108,55 +118,73 @@ class Classifier:
             float32 (N, C, h, w) in [0, 1].
 
         Raises:
-            ValueError: maps cannot be made from that layer.
+            ValueError: the graph computes no maps from that layer.
         """
         return scale_maps(self._run([self._map_output(layer)], images_u8, None)[0])
 
-    def predict_image(self, data, layer=None, method="Grad-CAM", *, progress=None):
-        """Classify a whole image file.
+    def predict_image(
+        self, data: bytes, layer: str | None = None, method: str = "Grad-CAM", *, progress: Progress | None = None
+    ) -> Prediction:
+        """Classify an image file.
 
         Args:
-            data: bytes of the file.
+            data: contents of the file.
             layer: as for `maps`.
             method: one of `overlay.MAP_METHODS`. Grad-CAM costs next to nothing, Grad-CAM++ one more pass, and
                 Score-CAM one per channel of the layer: seconds.
-            progress: callable(done, total) over the passes of Score-CAM, or None.
-
-        Returns:
-            Prediction.
+            progress: called over the passes of Score-CAM.
 
         Raises:
-            reader.UnreadableImage: the bytes are no image, too large or broken.
-            overlay.MapUnavailable: the method cannot be had of this layer or graph; the sentence says why.
+            reader.UnreadableImage: the file is not an image, too large or broken.
+            overlay.MapUnavailable: this layer or graph does not support the method; the sentence says why.
             ValueError: there is no such layer or method.
         """
         return self.predict_opened(open_image(data), layer, method, progress=progress)
 
-    def predict_opened(self, opened, layer=None, method="Grad-CAM", *, progress=None):
-        """Classify a reader.DecodedImage; for the rest see `predict_image`."""
+    def predict_opened(
+        self,
+        opened: DecodedImage,
+        layer: str | None = None,
+        method: str = "Grad-CAM",
+        *,
+        progress: Progress | None = None,
+    ) -> Prediction:
+        """Classify a decoded image; for the rest see `predict_image`."""
         image_u8 = self.card.preprocessing.image_u8(opened.pixels)
         outputs = ["probabilities", "features", self._map_output(layer)]
         probabilities, features, maps = self._run(outputs, image_u8[None], None)
         maps = scale_maps(maps)[0]
         if method != "Grad-CAM":
             maps = self.further_maps(image_u8, layer, method, progress=progress)
-        probabilities, said = self._calibrated(probabilities)[0], (opened.notes, opened.doubts)
         return Prediction(
-            self.classes, probabilities, maps, opened.pixels, image_u8, features[0], *said, map_method=method
+            self.classes,
+            self._calibrated(probabilities)[0],
+            maps,
+            opened.pixels,
+            image_u8,
+            features[0],
+            opened.notes,
+            opened.doubts,
+            map_method=method,
         )
 
-    def further_maps(self, image_u8, layer, method, *, progress=None):
-        """Make the maps of one prepared image by another method than Grad-CAM.
+    def further_maps(
+        self, image_u8: UInt8Array, layer: str | None, method: str, *, progress: Progress | None = None
+    ) -> FloatArray:
+        """Compute the maps of one prepared image by another method than Grad-CAM.
 
         Args:
             image_u8: uint8 (size, size).
-            layer, method, progress: as for `predict_image`.
+            layer: as for `maps`.
+            method: as for `predict_image`.
+            progress: as for `predict_image`.
 
         Returns:
             float32 (C, h, w) in [0, 1].
 
         Raises:
-            overlay.MapUnavailable, ValueError: as `predict_image`.
+            overlay.MapUnavailable: as for `predict_image`.
+            ValueError: likewise.
         """
         # Late, since only these two methods need the package onnx.
         from cxr_core.explain.grad_cam_plus_plus import plus_plus_maps
@@ -165,36 +193,39 @@ class Classifier:
 
         if method not in MAP_METHODS:
             raise ValueError(f"method must be one of {', '.join(MAP_METHODS)}; received {method!r}.")
-        inside = open_intermediate_tensors(self.path, layer or self.card.map_layers[0], self.path.stat().st_mtime_ns)
+        graph = self._graph_file()
+        tensors = open_intermediate_tensors(graph, layer or self.card.map_layers[0], graph.stat().st_mtime_ns)
         if method == "Score-CAM":
-            return score_maps(inside, image_u8, self.card.preprocessing, progress=progress)
-        return plus_plus_maps(inside, image_u8[None], self.card.preprocessing)[0]
+            return score_maps(tensors, image_u8, self.card.preprocessing, progress=progress)
+        return plus_plus_maps(tensors, image_u8[None], self.card.preprocessing)[0]
 
-    def _calibrated(self, probabilities):
+    def _graph_file(self) -> Path:
+        if self.path is None:
+            raise ValueError("This needs a classifier that was opened from a folder.")
+        return self.path
+
+    def _calibrated(self, probabilities: FloatArray) -> FloatArray:
         return apply_temperature(probabilities, self.card.temperature)
 
-    def _map_output(self, layer):
+    def _map_output(self, layer: str | None) -> str:
         layer = layer or self.card.map_layers[0]
         if layer not in self.card.map_layers:
             raise ValueError(f"layer must be one of {', '.join(self.card.map_layers)}; received {layer!r}.")
         return f"maps_{layer}"
 
-    def _run(self, outputs, images_u8, progress):
+    def _run(self, outputs: list[str], images_u8: UInt8Array, progress: Progress | None) -> list[FloatArray]:
         return run_graph(self.session, outputs, images_u8, self.card.preprocessing.scaled, progress=progress)
 
 
-def load_classifier(folder):
-    """Open a model folder: a run's, or one in `models/`. Never a visitor's.
+def load_classifier(folder: str | Path) -> Classifier:
+    """Open a model folder: a run's, or one in `models/`. Never one that a visitor uploaded.
 
     Args:
-        folder: str or Path with `card.json` and `model.onnx`.
-
-    Returns:
-        Classifier.
+        folder: holds `card.json` and `model.onnx`, and the gate's files if it has one.
 
     Raises:
-        FileNotFoundError: one of the two files is missing.
-        ValueError: the card or the gate is not understood.
+        FileNotFoundError: `card.json` or `model.onnx` is missing.
+        ValueError: the card, the graph or the gate cannot be read.
 
     Example:
         >>> from cxr_core import SHIPPED_MODEL_DIR, load_classifier

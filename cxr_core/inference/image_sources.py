@@ -1,9 +1,11 @@
-"""Which images an upload, a folder or a ZIP holds."""
+"""Which images are in an upload, a folder or a ZIP?"""
 
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
+from typing import BinaryIO, NoReturn
 
 from cxr_core.imaging.reader import IMAGE_ENDINGS, UnreadableImage, check_file_size, is_image_file
 from cxr_core.imaging.zip_archive import RefusedArchive, is_zip, list_images
@@ -11,46 +13,32 @@ from cxr_core.imaging.zip_archive import RefusedArchive, is_zip, list_images
 
 @dataclass(frozen=True)
 class Source:
-    """One file to be answered.
+    """One file to classify.
 
     Attributes:
-        name: str, only ever shown, never used as a path.
-        read: callable that returns its bytes; raises OSError or `reader.UnreadableImage`.
+        name: for display only, never used as a path.
+        read: returns the contents; raises OSError, `reader.UnreadableImage` or `zip_archive.RefusedArchive`.
     """
 
     name: str
-    read: Callable
+    read: Callable[[], bytes]
 
 
-def bytes_sources(name, data):
-    """Return the Sources in an upload: the file itself, or every image of a ZIP.
-
-    Args:
-        name: str.
-        data: bytes.
-
-    Returns:
-        list of Source.
+def bytes_sources(name: str, data: bytes) -> list[Source]:
+    """Return the files in an upload: the file itself, or every image of a ZIP.
 
     Raises:
-        zip_archive.RefusedArchive: a ZIP that is broken, too large or not honest, or holds no images.
+        zip_archive.RefusedArchive: the ZIP is broken, too large, suspicious or holds no images.
     """
     if not is_zip(data):
         return [Source(name, lambda: data)]
     return _zip_sources(io.BytesIO(data), "")
 
 
-def path_sources(path):
-    """Return the Sources at a path: a file, all images in a folder and below it, or all of a ZIP.
+def path_sources(path: Path) -> list[Source]:
+    """Return the files at a path: a single file, all images in a folder and its subfolders, or all images of a ZIP.
 
-    A file that is missing, a folder without images and a ZIP that is refused are one Source each, which
-    raises when it is read.
-
-    Args:
-        path: Path.
-
-    Returns:
-        list of Source.
+    A missing file, a folder without images and a refused ZIP are one source each, which raises when it is read.
     """
     try:
         if path.is_dir():
@@ -59,19 +47,23 @@ def path_sources(path):
             is_archive = is_zip(file.read(4))
         if not is_archive:
             return [Source(str(path), partial(_read_file, path))]
-        # It stays open until the last of its images is forgotten.
+        # The archive stays open as long as one of its sources exists.
         return _zip_sources(path.open("rb"), f"{path}/")
     except (RefusedArchive, UnreadableImage, OSError) as error:
         return [failing_source(str(path), error)]
 
 
-def failing_source(name, error):
-    """Return a Source that raises `error` when it is read: one row with its sentence."""
+def failing_source(name: str, error: Exception) -> Source:
+    """Return a source that raises `error` when it is read: a row of its own that says what is wrong."""
     return Source(name, partial(_fail, error))
 
 
-def read_source(source):
-    """Return a Source's bytes; `reader.UnreadableImage` says in a sentence why they cannot be had."""
+def read_source(source: Source) -> bytes:
+    """Return the contents of a file.
+
+    Raises:
+        reader.UnreadableImage: the file cannot be read; the message is one sentence.
+    """
     try:
         return source.read()
     except RefusedArchive as error:
@@ -80,7 +72,7 @@ def read_source(source):
         raise UnreadableImage(f"The file cannot be opened: {error.strerror}.") from error
 
 
-def _zip_sources(file, prefix):
+def _zip_sources(file: BinaryIO, prefix: str) -> list[Source]:
     try:
         images = list_images(file)
         if not images:
@@ -91,32 +83,32 @@ def _zip_sources(file, prefix):
     return [Source(prefix + name, read) for name, read in images]
 
 
-def _folder_sources(folder):
+def _folder_sources(folder: Path) -> list[Source]:
     images = [
         path
         for path in sorted(folder.rglob("*"))
         if path.is_file() and not _is_hidden(path.relative_to(folder)) and _may_be_image(path)
     ]
     if not images:
-        raise UnreadableImage("There is no image in this folder.")
+        raise UnreadableImage("This folder holds no images.")
     return [Source(str(path), partial(_read_file, path)) for path in images]
 
 
-def _is_hidden(path):
+def _is_hidden(path: Path) -> bool:
     return any(part.startswith(".") for part in path.parts)
 
 
-def _may_be_image(path):
+def _may_be_image(path: Path) -> bool:
     try:
         return is_image_file(path)
     except OSError:
-        return True  # it gets its own sentence when it is read
+        return True  # reading it later says what is wrong
 
 
-def _read_file(path):
+def _read_file(path: Path) -> bytes:
     check_file_size(path.stat().st_size)
     return path.read_bytes()
 
 
-def _fail(error):
+def _fail(error: Exception) -> NoReturn:
     raise error

@@ -1,6 +1,6 @@
-"""The gate before an answer: is this a frontal chest radiograph, and like those the classifier learned from?
+"""May this image be answered at all: is it a frontal chest radiograph, and similar to the training images?
 
-A gate lies beside its model as `gate.npz` (plain arrays) and `gate.json`; `gate_fitting.py` makes it.
+A gate is stored beside its model as `gate.npz` (plain arrays) and `gate.json`; `gate_fitting.py` fits it.
 """
 
 import io
@@ -9,13 +9,15 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from cxr_core.imaging.image_properties import COLOUR_SHARE, INVERTED_SCORE, measure_image
+from cxr_core.system.arrays import FloatArray, ImageArray, IntArray
 from cxr_core.system.files import atomic_path, read_json, write_json
 
 GATE_FILES = ("gate.npz", "gate.json")
 NEAREST = 5
-# The measures that a gate weighs beside the network's features.
+# Image properties that a gate uses beside the network's features.
 MEASURES = (
     "content_mean", "content_std", "grey_std", "two_valued", "sharpness", "colour", "black_frame", "white_frame",
     "inverted", "midline", "aspect",
@@ -23,19 +25,19 @@ MEASURES = (
 _ARRAYS = ("mean", "scale", "weights", "centre", "components", "known", "known_class")
 
 NO_CHEST = "This does not look like a frontal chest radiograph."
-UNLIKE = "This is unlike anything that the classifier learned from: its answers were never tested on such images."
-_COLOURED = "It is in colour, and radiographs are grey."
+UNLIKE = "This image is unlike all training images: the classifier was never tested on such images."
+_COLOURED = "It is in colour; radiographs are greyscale."
 _NEGATIVE = "Black and white may be swapped: lungs should be dark."
 
 
 @dataclass(frozen=True)
 class Neighbour:
-    """One training image that is near by the network's features.
+    """One training image with similar features.
 
     Attributes:
-        file: str, the name in its data set.
-        class_name: str, the class it was filed under.
-        similarity: float in [-1, 1], cosine of the angle between the two images' features.
+        file: path inside its data set, such as "covid/a.png".
+        class_name: its labelled class.
+        similarity: cosine similarity of the two images' features, in [-1, 1].
     """
 
     file: str
@@ -45,59 +47,59 @@ class Neighbour:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a gate says of one image.
+    """A gate's assessment of one image.
 
     Attributes:
-        reasons: tuple of str, why no answer should be given; empty where one may be.
-        chest: float, log odds of a frontal chest radiograph.
-        distance: float in [0, 2], mean cosine distance to the nearest training images.
-        neighbours: tuple of Neighbour, nearest first.
+        reasons: sentences why no answer should be given; empty if the image passes.
+        chest: log odds of a frontal chest radiograph.
+        distance: mean cosine distance to the nearest training images, in [0, 2].
+        neighbours: nearest first.
     """
 
-    reasons: tuple
+    reasons: tuple[str, ...]
     chest: float
     distance: float
-    neighbours: tuple
+    neighbours: tuple[Neighbour, ...]
 
 
 @dataclass(frozen=True)
 class Gate:
-    """A fitted gate.
+    """A fitted gate: logistic regression for "is a frontal chest radiograph", nearest neighbours for "is similar".
 
     Attributes:
-        mean, scale, weights: float32 (F + M,), of a logistic regression on standardised features and measures.
-        intercept: float.
-        chest_limit: float; log odds below it are refused.
-        centre: float32 (F,) and components: float16 (F, D), where neighbours are looked for.
+        mean: float32 (F + M,), of the F features and M measures of the images it was fitted on.
+        scale: float32 (F + M,), their standard deviations.
+        weights: float32 (F + M,), of the logistic regression on the standardised inputs.
+        intercept: of the logistic regression.
+        chest_limit: images with lower log odds are refused.
+        centre: float32 (F,), subtracted before the projection.
+        components: float16 (F, D), principal components, in which neighbours are searched.
         known: float16 (N, D), unit vectors of the training images.
-        known_class: int8 (N,), positions in `classes`.
-        files: tuple of N str.
-        classes: tuple of str.
-        distance_limit: float; mean distances to the nearest above it are refused.
+        known_class: int8 (N,), the class of each as a position in `classes`.
+        files: N paths inside the data set.
+        classes: class names.
+        distance_limit: images with a higher mean distance to their nearest neighbours are refused.
     """
 
-    mean: np.ndarray
-    scale: np.ndarray
-    weights: np.ndarray
+    mean: FloatArray
+    scale: FloatArray
+    weights: FloatArray
     intercept: float
     chest_limit: float
-    centre: np.ndarray
-    components: np.ndarray
-    known: np.ndarray
-    known_class: np.ndarray
-    files: tuple
-    classes: tuple
+    centre: FloatArray
+    components: FloatArray
+    known: FloatArray
+    known_class: IntArray
+    files: tuple[str, ...]
+    classes: tuple[str, ...]
     distance_limit: float
 
-    def assess(self, features, measures):
-        """Judge one image.
+    def assess(self, features: FloatArray, measures: FloatArray) -> Verdict:
+        """Decide whether one image may be answered.
 
         Args:
-            features: float32 (F,), as the classifier's network gives them.
-            measures: float32 (M,), as `gate_measures` gives them.
-
-        Returns:
-            Verdict.
+            features: float32 (F,), from the classifier's network.
+            measures: float32 (M,), from `gate_measures`.
 
         Source:
             Nearest neighbours: Sun et al. 2022, arXiv:2204.06507, on principal components.
@@ -109,65 +111,82 @@ class Gate:
             Neighbour(self.files[i], self.classes[self.known_class[i]], float(similarity[i])) for i in nearest
         )
         distance = float(1 - similarity[nearest].mean())
-        reasons = []
-        if chest < self.chest_limit:
-            reasons.append(NO_CHEST)
-            named = dict(zip(MEASURES, measures, strict=True))
-            if named["colour"] >= COLOUR_SHARE:
-                reasons.append(_COLOURED)
-            elif named["inverted"] >= INVERTED_SCORE:
-                reasons.append(_NEGATIVE)
-        elif distance > self.distance_limit:
-            reasons.append(UNLIKE)
-        return Verdict(tuple(reasons), chest, distance, neighbours)
+        return Verdict(self._reasons(chest, distance, measures), chest, distance, neighbours)
 
-    def chest_scores(self, features, measures):
-        """Return float (N,), log odds of a frontal chest radiograph; see `assess` for the arguments of one."""
+    def chest_scores(self, features: FloatArray, measures: FloatArray) -> FloatArray:
+        """Return float (N,), log odds of a frontal chest radiograph.
+
+        Args:
+            features: float32 (N, F).
+            measures: float32 (N, M).
+        """
         return ((gate_inputs(features, measures) - self.mean) / self.scale) @ self.weights + self.intercept
 
-    def similarities(self, features):
-        """Return float32 (N, number of training images): cosines between images' features."""
+    def similarities(self, features: FloatArray) -> FloatArray:
+        """Return float32 (N, number of training images), cosine similarities to each of them.
+
+        Args:
+            features: float32 (N, F).
+        """
         return self.vectors(features) @ self.known_vectors.T
 
-    def vectors(self, features):
+    def vectors(self, features: FloatArray) -> FloatArray:
         """Return float32 (N, D), unit vectors of images' features, to be compared with `known_vectors`."""
         return unit_vectors(features, self.centre, self._components)
 
     @cached_property
-    def known_vectors(self):
-        """`known` in float32; it is stored in half, which processors are slow to reckon with."""
+    def known_vectors(self) -> FloatArray:
+        """`known` as float32: it is stored as float16, which processors compute with slowly."""
         return self.known.astype(np.float32)
 
     @cached_property
-    def _components(self):
+    def _components(self) -> FloatArray:
         return self.components.astype(np.float32)
 
+    def _reasons(self, chest: float, distance: float, measures: FloatArray) -> tuple[str, ...]:
+        if chest >= self.chest_limit:
+            return (UNLIKE,) if distance > self.distance_limit else ()
+        named = dict(zip(MEASURES, measures, strict=True))
+        if named["colour"] >= COLOUR_SHARE:
+            return (NO_CHEST, _COLOURED)
+        if named["inverted"] >= INVERTED_SCORE:
+            return (NO_CHEST, _NEGATIVE)
+        return (NO_CHEST,)
 
-def gate_inputs(features, measures):
-    """Return float32 (N, F + M): square roots of the features, which tame a few large ones, and the measures."""
+
+def gate_inputs(features: FloatArray, measures: FloatArray) -> npt.NDArray[np.float32]:
+    """Return float32 (N, F + M): square roots of the features, which dampen a few large ones, and the measures.
+
+    Args:
+        features: float32 (N, F).
+        measures: float32 (N, M).
+    """
     return np.concatenate([np.sqrt(np.maximum(features, 0)), measures], axis=1, dtype=np.float32)
 
 
-def gate_measures(image):
+def gate_measures(image: ImageArray) -> FloatArray:
     """Return float32 (M,), the `MEASURES` of a decoded image; `aspect` is |log(width / height)|."""
     measured = measure_image(image, with_text=False)
     measured["aspect"] = abs(np.log(image.shape[1] / image.shape[0]))
     return np.array([measured[name] for name in MEASURES], np.float32)
 
 
-def unit_vectors(features, centre, components):
-    """Project features on components, float32 (N, D), each row of length one.
+def unit_vectors(features: FloatArray, centre: FloatArray, components: FloatArray) -> FloatArray:
+    """Project the square roots of features on principal components, and scale each row to length one.
 
     Args:
         features: float32 (N, F).
-        centre: float32 (F,), of the square roots of training features.
+        centre: float32 (F,), mean of the square roots of the training images' features.
         components: float32 (F, D).
+
+    Returns:
+        float32 (N, D).
     """
     vectors = (np.sqrt(np.maximum(features, 0)) - centre) @ components
     return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
 
 
-def save_gate(gate, folder):
+def save_gate(gate: Gate, folder: str | Path) -> None:
     """Write a gate's two files into a model folder, atomically."""
     folder = Path(folder)
     stream = io.BytesIO()
@@ -178,14 +197,11 @@ def save_gate(gate, folder):
     write_json(folder / "gate.json", {name: getattr(gate, name) for name in numbers})
 
 
-def load_gate(folder):
-    """Read the gate of a model folder.
-
-    Returns:
-        Gate, or None where the model has none.
+def load_gate(folder: str | Path) -> Gate | None:
+    """Read the gate of a model folder; None if the model has none.
 
     Raises:
-        ValueError: the two files do not belong to a gate of this version.
+        ValueError: the two files are not those of a gate of this version.
     """
     folder = Path(folder)
     if not (folder / "gate.npz").exists():

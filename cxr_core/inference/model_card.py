@@ -1,7 +1,11 @@
-"""A model's card: what a classifier knows of itself, written beside its graph."""
+"""What does a classifier know of itself?
+
+Its card is written beside its graph, as `card.json`.
+"""
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from cxr_core.imaging.preprocessing import Preprocessing, preprocessing_from_dict
 from cxr_core.system.files import read_json, write_json
@@ -13,40 +17,41 @@ class Card:
     """What belongs to a classifier.
 
     Attributes:
-        name: str.
-        classes: tuple of str, class folder names in the order of the graph's outputs.
-        preprocessing: the one an image must go through.
-        map_layers: tuple of str, layers that Grad-CAM maps can be made from, the default first.
-        training: dict, the configuration, counts and data set fingerprint.
-        metrics: dict, `metrics.json`.
-        temperature: float > 0 that the logits are divided by, fitted on validation; 1 leaves them.
-        operating_point: dict, as `operating_point.save_operating_point` keeps it; empty where none was chosen.
-        abstain_below: float in [0, 1]; less sure, it answers "not sure". 0 where none was chosen.
+        name: what the classifier is called.
+        classes: class folder names, in the order of the graph's outputs.
+        preprocessing: what every image goes through before the network.
+        map_layers: layers that Grad-CAM maps can be computed from, the default first.
+        training: configuration, counts and data set fingerprint of the training.
+        metrics: what `metrics.json` holds: an `evaluation.metrics.Metrics` per set of images, and what else was
+            measured.
+        temperature: above 0; the logits are divided by it. Fitted on the validation images; 1 changes nothing.
+        operating_point: as `operating_point.save_operating_point` stores it; empty if none was chosen.
+        abstain_below: confidence in [0, 1] below which the classifier abstains; 0 if none was chosen.
     """
 
     name: str
-    classes: tuple
+    classes: tuple[str, ...]
     preprocessing: Preprocessing
-    map_layers: tuple
-    training: dict = field(default_factory=dict)
-    metrics: dict = field(default_factory=dict)
+    map_layers: tuple[str, ...]
+    training: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
     temperature: float = 1.0
-    operating_point: dict = field(default_factory=dict)
+    operating_point: dict[str, Any] = field(default_factory=dict)
     abstain_below: float = 0.0
 
 
-def write_card(card, folder):
+def write_card(card: Card, folder: str | Path) -> None:
     """Write `card.json` into a folder, atomically."""
     values = vars(card) | {"preprocessing": card.preprocessing.to_dict()}
     write_json(Path(folder) / "card.json", values)
 
 
-def load_card(folder):
+def load_card(folder: str | Path) -> Card:
     """Read a folder's `card.json`.
 
     Raises:
         FileNotFoundError: there is no card.
-        ValueError: it is not a card this version understands.
+        ValueError: the file is not a card that this version understands.
     """
     values = read_json(Path(folder) / "card.json")
     try:
@@ -57,10 +62,10 @@ def load_card(folder):
             map_layers=tuple(values["map_layers"]),
             training=rename_training_settings(values["training"]),
             metrics=values["metrics"],
-            # Cards from before these were measured have none.
+            # Cards written before these were measured lack them.
             temperature=float(values.get("temperature", 1.0)),
             operating_point=rename_keys(values.get("operating_point", {}), OPERATING_POINT_COUNTS),
             abstain_below=float(values.get("abstain_below", 0.0)),
         )
     except (KeyError, TypeError) as error:
-        raise ValueError(f"{Path(folder) / 'card.json'} is no card of this version: {error}.") from error
+        raise ValueError(f"{Path(folder) / 'card.json'} is not a card of this version: {error}.") from error

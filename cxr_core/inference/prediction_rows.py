@@ -1,79 +1,51 @@
-"""How an answer looks as a row of JSON or CSV."""
+"""How does an answer look as a row of JSON or CSV?"""
 
 import csv
 import io
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Literal, TypedDict
+
+if TYPE_CHECKING:
+    from cxr_core.inference.selective_prediction import Answer
 
 # What a spreadsheet would take for a formula at the beginning of a cell.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
-
-def flat_row(row, classes):
-    """Return a row as one line of a table.
-
-    Args:
-        row: dict as `prediction_rows.answer_row` makes it.
-        classes: sequence of str.
-
-    Returns:
-        dict of `file`, `status`, `label`, `p_<class>` for every class, `confidence` (the highest probability),
-        `margin` (highest less second: the smaller, the more doubt), `reasons`, `notes` and `error`; None where a
-        value is missing.
-    """
-    probabilities = [row["probabilities"].get(name) for name in classes]
-    known = row["status"] != "error"
-    return {
-        "file": row["file"],
-        "status": row["status"],
-        "label": row["label"],
-        **{f"p_{name}": p for name, p in zip(classes, probabilities, strict=True)},
-        "confidence": max(probabilities) if known else None,
-        "margin": _margin(probabilities) if known else None,
-        "reasons": " ".join(row["reasons"]),
-        "notes": " ".join(row["notes"]),
-        "error": row["error"],
-    }
+# "class" is a keyword of Python's, so that this one cannot be written as a class.
+NearestRow = TypedDict("NearestRow", {"class": str, "similarity": float})
 
 
-def sort_items(items, by):
-    """Return Items in another order; those that could not be read come last.
+class PredictionRow(TypedDict):
+    """What the command line and the API answer for one file.
 
-    Args:
-        items: list of Item.
-        by: a class name, the most probable first, or "doubt", the smallest margin first.
+    Attributes:
+        file: name of the file.
+        status: "error" means that the file could not be read.
+        label: predicted class; None for an abstention and an error.
+        probabilities: {class: probability in [0, 1]}; empty for an error.
+        reasons: sentences why the classifier abstains.
+        notes: sentences that a reader should mind in any case.
+        nearest: class and similarity of the nearest training images, nearest first.
+        error: sentence why the file could not be read, else None.
     """
 
-    def key(item):
-        probabilities = item.row["probabilities"]
-        if not probabilities:
-            return (1, 0.0)
-        return (0, _margin(probabilities.values()) if by == "doubt" else -probabilities[by])
+    file: str
+    status: Literal["ok", "abstain", "error"]
+    label: str | None
+    probabilities: dict[str, float]
+    reasons: list[str]
+    notes: list[str]
+    nearest: list[NearestRow]
+    error: str | None
 
-    return sorted(items, key=key)
 
-
-def rows_csv(rows, classes):
-    """Return rows as the text of a CSV file, str; a file name that a spreadsheet would calculate gets an apostrophe.
+def answer_row(name: str, answer: "Answer") -> PredictionRow:
+    """Return the row of an answered file.
 
     Args:
-        rows: list of dict, as `prediction_rows.answer_row` makes them.
-        classes: sequence of str.
+        name: name of the file.
+        answer: the classifier's answer, or its abstention.
     """
-    stream = io.StringIO()
-    writer = csv.DictWriter(stream, flat_row(error_row("", ""), classes), lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        name = f"'{row['file']}" if row["file"].startswith(_FORMULA) else row["file"]
-        writer.writerow(flat_row(row | {"file": name}, classes))
-    return stream.getvalue()
-
-
-def _margin(probabilities):
-    second, first = sorted(probabilities)[-2:]
-    return first - second
-
-
-def answer_row(name, answer):
-    """Return an Answer as JSON takes it: the row that the command line and the API give for a file."""
     probabilities = zip(answer.prediction.classes, answer.prediction.probabilities, strict=True)
     return {
         "file": name,
@@ -87,7 +59,63 @@ def answer_row(name, answer):
     }
 
 
-def error_row(name, sentence):
-    """Return the row of a file that could not be answered at all."""
-    empty = {"label": None, "probabilities": {}, "reasons": [], "notes": [], "nearest": []}
-    return {"file": name, "status": "error", **empty, "error": sentence}
+def error_row(name: str, sentence: str) -> PredictionRow:
+    """Return the row of a file that could not be read, with a sentence that says why."""
+    return {
+        "file": name,
+        "status": "error",
+        "label": None,
+        "probabilities": {},
+        "reasons": [],
+        "notes": [],
+        "nearest": [],
+        "error": sentence,
+    }
+
+
+def flat_row(row: PredictionRow, classes: Sequence[str]) -> dict[str, str | float | None]:
+    """Return a row as one line of a table.
+
+    Args:
+        row: from `answer_row` or `error_row`.
+        classes: the classifier's classes.
+
+    Returns:
+        `file`, `status`, `label`, `p_<class>` for every class, `confidence` (the highest probability), `margin`,
+        `reasons`, `notes` and `error`;
+        None for a missing value.
+    """
+    probabilities = row["probabilities"]
+    return {
+        "file": row["file"],
+        "status": row["status"],
+        "label": row["label"],
+        **{f"p_{name}": probabilities.get(name) for name in classes},
+        "confidence": max(probabilities.values(), default=None),
+        "margin": margin(probabilities) if probabilities else None,
+        "reasons": " ".join(row["reasons"]),
+        "notes": " ".join(row["notes"]),
+        "error": row["error"],
+    }
+
+
+def margin(probabilities: Mapping[str, float]) -> float:
+    """Return the highest probability less the second highest: small where the classifier is in doubt."""
+    second, first = sorted(probabilities.values())[-2:]
+    return first - second
+
+
+def rows_csv(rows: Iterable[PredictionRow], classes: Sequence[str]) -> str:
+    """Return rows as the text of a CSV file; a file name that a spreadsheet would evaluate gets an apostrophe.
+
+    Args:
+        rows: from `answer_row` and `error_row`.
+        classes: the classifier's classes.
+    """
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, flat_row(error_row("", ""), classes), lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        name = f"'{row['file']}" if row["file"].startswith(_FORMULA) else row["file"]
+        writer.writerow(flat_row(row, classes) | {"file": name})
+    return stream.getvalue()

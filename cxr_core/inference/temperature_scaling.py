@@ -1,22 +1,28 @@
-"""Soften or sharpen probabilities by a temperature; apart from `calibration`, so that predicting stays light."""
+"""How does a temperature make probabilities more or less confident?
+
+Fitting the temperature is in `evaluation.calibration`, so that predicting needs neither SciPy nor pandas.
+"""
 
 import numpy as np
+import numpy.typing as npt
 
-# Below this a probability counts as this: a float32 zero would have a logit of minus infinity.
+from cxr_core.system.arrays import FloatArray
+
+# Smaller probabilities are raised to this: the logit of a float32 zero would be minus infinity.
 _LEAST = 1e-7
 
 
-def logits_of(probabilities):
+def logits_of(probabilities: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """Return float64 logits, up to a constant per row, of probabilities of any shape."""
     return np.log(np.maximum(np.asarray(probabilities, np.float64), _LEAST))
 
 
-def apply_temperature(probabilities, temperature):
-    """Divide the logits behind probabilities by a temperature; the answers stay, their confidence changes.
+def apply_temperature(probabilities: FloatArray, temperature: float) -> FloatArray:
+    """Divide the logits behind probabilities by a temperature: the predicted classes stay, their confidence changes.
 
     Args:
         probabilities: float (N, C); not changed.
-        temperature: float > 0; 1 changes nothing, more makes less sure.
+        temperature: above 0. 1 changes nothing, a higher one makes the classifier less confident.
 
     Returns:
         float (N, C) of the same dtype, rows summing to one.

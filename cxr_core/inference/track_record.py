@@ -1,4 +1,4 @@
-"""How often the classifier was right when it was about this confident."""
+"""How often was the classifier right on its test images when it was about this confident?"""
 
 import csv
 from functools import lru_cache
@@ -6,19 +6,24 @@ from pathlib import Path
 
 import numpy as np
 
-# How wide a band of confidence may be asked for its record, and how few images are too few to tell.
+from cxr_core.system.arrays import BoolArray, FloatArray
+
+# Confidence bands, and the fewest images in one that a share is given for.
 _BANDS = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 _FEW = 5
 
+# Confidence (N,) in [0, 1], and whether the prediction was right, bool (N,).
+TrackRecord = tuple[FloatArray, BoolArray]
 
-def load_track_record(folder):
-    """Read how sure a classifier was of its own test images, and whether it was right.
+
+def load_track_record(folder: str | Path) -> TrackRecord:
+    """Read the confidence of each prediction on a classifier's own test images, and whether it was right.
 
     Args:
-        folder: str or Path of a model folder.
+        folder: the model folder.
 
     Returns:
-        (confidence, right): float and bool arrays (N,); empty where nothing was kept.
+        Two empty arrays if the folder has no predictions.
     """
     path = Path(folder) / "predictions.csv"
     if not path.exists():
@@ -27,21 +32,21 @@ def load_track_record(folder):
 
 
 @lru_cache(8)
-def _record_in(path, _mtime_ns):
+def _record_in(path: Path, _mtime_ns: int) -> TrackRecord:
     with path.open(encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["split"] == "test"]
     return np.array([float(r["confidence"]) for r in rows]), np.array([r["right"] == "True" for r in rows], bool)
 
 
-def confidence_sentence(confidence, record):
-    """Say how often the classifier was right when it was about as sure as this.
+def confidence_sentence(confidence: float, record: TrackRecord) -> str | None:
+    """Say how often the classifier was right on test images of about the same confidence.
 
     Args:
-        confidence: float in [0, 1].
-        record: as `load_track_record` returns it.
+        confidence: in [0, 1].
+        record: from `load_track_record`.
 
     Returns:
-        str, one sentence; None where there is no record.
+        One sentence; None if there is no record.
     """
     known, right = record
     if not len(known):
@@ -50,9 +55,10 @@ def confidence_sentence(confidence, record):
     inside = (known > low) & (known <= high)
     if inside.sum() < _FEW:
         return (
-            f"It was between {low:.0%} and {high:.0%} sure of only {inside.sum()} of its test images: too few to tell."
+            f"Its confidence was between {low:.0%} and {high:.0%} on only {inside.sum()} of its test images: "
+            "too few to tell."
         )
     return (
-        f"Of the {inside.sum()} test images it was between {low:.0%} and {high:.0%} sure of, "
+        f"Of the {inside.sum()} test images with a confidence between {low:.0%} and {high:.0%}, "
         f"{right[inside].sum()} were right ({100 * right[inside].mean():.3g}%)."
     )

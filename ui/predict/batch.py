@@ -11,9 +11,9 @@ import streamlit as st
 from cxr_core.classes import class_label
 from cxr_core.imaging.display import SCREEN_SIDE
 from cxr_core.imaging.zip_archive import RefusedArchive
-from cxr_core.inference.batch_prediction import MAX_FILES, image_thumbnail, predict_batch, write_overlays
+from cxr_core.inference.batch_prediction import MAX_FILES, image_thumbnail, predict_batch, sort_items, write_overlays
 from cxr_core.inference.image_sources import bytes_sources, failing_source, path_sources
-from cxr_core.inference.prediction_rows import flat_row, rows_csv, sort_items
+from cxr_core.inference.prediction_rows import flat_row, rows_csv
 from ui.common.components import offer_download, progress_bar
 from ui.common.permissions import may
 

@@ -44,7 +44,7 @@ def with_limit(classifier, abstain_below):
 def test_where_the_card_names_no_limit_two_classes_nearly_as_likely_are_no_answer(classifier):
     answer = with_probabilities(with_limit(classifier, 0.0), 0.15, 0.5, 0.35)
     assert (answer.status, answer.label) == ("abstain", None)
-    assert answer.reasons == ("The classifier is not sure: COVID-19 and Viral are nearly as likely.",)
+    assert answer.reasons == ("The classifier is not sure: COVID-19 and Viral are almost equally likely.",)
 
 
 def test_the_limit_that_the_card_names_decides_what_is_an_answer(classifier):
@@ -53,7 +53,7 @@ def test_the_limit_that_the_card_names_decides_what_is_an_answer(classifier):
     refused = with_probabilities(limited, 0.05, 0.89, 0.06)
     assert (refused.status, refused.label) == ("abstain", None)
     assert refused.reasons == (
-        "The classifier is not sure. It is 89.0% sure of COVID-19; its answers count from 90.0% on.",
+        "The classifier is not sure. Its confidence in COVID-19 is 89.0%; it abstains below 90.0%.",
     )
 
 
@@ -74,8 +74,8 @@ def test_words_burned_in_are_warned_of(classifier):
     plain = answer_upload(classifier, png(image))
     cv2.putText(image, "PORTABLE 1234", (20, 60), cv2.FONT_HERSHEY_SIMPLEX, 1, 255, 2)
     written = answer_upload(classifier, png(image))
-    assert not any("Letters" in note for note in plain.notes)
-    assert any("Letters" in note for note in written.notes)
+    assert not any("letters" in note for note in plain.notes)
+    assert any("letters" in note for note in written.notes)
 
 
 def test_a_photographed_film_is_warned_of(classifier):
@@ -113,7 +113,7 @@ def test_a_model_without_predictions_has_no_record(tmp_path):
 def test_how_often_it_was_right_is_counted_among_images_it_was_as_sure_of():
     record = (np.array([0.91, 0.92, 0.93, 0.94, 0.95, 0.96, 0.2]), np.array([1, 1, 1, 0, 1, 0, 0], bool))
     sentence = confidence_sentence(0.93, record)
-    assert sentence == "Of the 5 test images it was between 90% and 95% sure of, 4 were right (80%)."
+    assert sentence == "Of the 5 test images with a confidence between 90% and 95%, 4 were right (80%)."
 
 
 def test_one_wrong_among_hundreds_is_not_called_all_right():

@@ -114,8 +114,8 @@ def test_the_operating_point_says_on_which_side_the_scan_falls(classifier):
     prediction = replace(classifier.predict_image(DRAWING), probabilities=np.array([0.5, 0.3, 0.2], np.float32))
     point = {"class_name": "covid", "threshold": 0.25, "sensitivity": 0.9, "specificity": None}
     card = replace(classifier.card, operating_point=point)
-    expected = "Operating point: COVID-19 is called from 25.0% on (where it was chosen: 90% of them found). "
-    assert operating_sentence(card, prediction) == expected + "With 30.0% this scan lies above it: an alarm."
+    expected = "Operating point for COVID-19: 25.0% (sensitivity 90% on the images it was chosen on). "
+    assert operating_sentence(card, prediction) == expected + "At 30.0%, this scan is above it: an alarm."
     higher = replace(card, operating_point=point | {"threshold": 0.31})
     assert operating_sentence(higher, prediction).endswith("below it: no alarm.")
 
