@@ -24,11 +24,17 @@ if str(PROJECT) not in sys.path:
     sys.path.insert(0, str(PROJECT))
 
 
+# Fixtures that train for over five seconds: a test that asks for one is slow, and nobody has to remember to say so.
+TRAINING_FIXTURES = {"tiny_run", "article_run", "train_here"}
+
+
 def pytest_collection_modifyitems(items):
-    """Whatever lies in tests/browser needs a browser."""
+    """Mark what needs a browser by its folder, and what needs a training by its fixtures."""
     for item in items:
         if "browser" in item.path.relative_to(PROJECT).parts:
             item.add_marker(pytest.mark.browser)
+        if TRAINING_FIXTURES & set(item.fixturenames):
+            item.add_marker(pytest.mark.slow)
 
 
 TEXTURE_SIDE = 320

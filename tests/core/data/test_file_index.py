@@ -22,7 +22,7 @@ def facts():
 
 
 def values(frame):
-    return [tuple(None if pd.isna(v) else v for v in row) for row in frame.itertuples(file_index=False)]
+    return [tuple(None if pd.isna(v) else v for v in row) for row in frame.itertuples(index=False)]
 
 
 def test_what_is_saved_is_loaded_with_its_types(facts, tmp_path):

@@ -41,7 +41,7 @@ CURVES = ["epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rat
 @pytest.fixture(scope="module")
 def train_here():
     """train_run in this process, with its handling of signals undone; exports take longer than these trainings."""
-    from cxr_core.training.train_run import train_run
+    from cxr_core.training import train_run
 
     def call(run, monkeypatch, *, export=False):
         monkeypatch.setattr(train_run, "start_export", lambda run: None)
@@ -157,6 +157,7 @@ def test_dropout_draws_on_where_it_was(few, uninterrupted, train_here, tmp_path,
     assert len(losses[0]) != len(losses[1]) or not np.allclose(*losses, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_a_killed_process_goes_on_in_another_one_is_paused_and_stopped(few, until, tmp_path):
     config = make_config("finetune", roots=(str(few),), split="stratified", settings=(*FINETUNE, "epochs=50"))
     run = start_run(config, tmp_path)
@@ -287,6 +288,7 @@ def test_a_stopped_run_goes_on_once_its_export_has_ended(tmp_path, monkeypatch):
     assert resume_run(run).status().state == "starting"
 
 
+@pytest.mark.slow
 def test_a_second_process_cannot_train_in_the_same_folder(few, tmp_path, run_python):
     run = new_run("quick", few, tmp_path / "run")
     with run_lock(run):

@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from cxr_core.config import PROJECT_DIR
 from cxr_core.recipes.training_config import make_config
@@ -23,13 +24,20 @@ fit._SHARING_DEVICES = "CPU"
 print(train_run.train_run(Run(Path(sys.argv[1]))))
 """
 SETTINGS = {
-    "quick": ("epochs=3", "batch_size=16", "start=shipped", "head_dropouts=[0.0]"),
-    "finetune": ("epochs=2", "batch_size=8", "start=shipped", "cached_augmentations=2"),
+    "quick": ("epochs=3", "batch_size=16", "start=shipped", "head_dropouts=[0.0]", "preprocessing.size=64"),
+    "finetune": (
+        "epochs=2",
+        "batch_size=4",
+        "start=shipped",
+        "cached_augmentations=2",
+        "preprocessing.size=64",
+        "train_from=block_16_expand",
+    ),
 }
 
 
-def trained(recipe, folder, demo_data, gpus):
-    config = make_config(recipe, roots=(str(demo_data),), settings=SETTINGS[recipe], gpus=gpus)
+def trained(recipe, folder, images, gpus):
+    config = make_config(recipe, roots=(str(images),), settings=SETTINGS[recipe], gpus=gpus)
     run = create_run(config, folder / f"{recipe}-{gpus}")
     done = subprocess.run(
         [sys.executable, "-c", _TRAIN, str(run.path)], cwd=PROJECT_DIR, capture_output=True, text=True, check=False
@@ -38,13 +46,15 @@ def trained(recipe, folder, demo_data, gpus):
     return run
 
 
+@pytest.mark.slow
 def test_two_devices_learn_what_one_learns(demo_data, tmp_path):
     one, two = (pd.read_csv(trained("quick", tmp_path, demo_data, n).path / "epochs.csv") for n in (1, 2))
     columns = ["loss", "val_loss", "val_accuracy", "learning_rate"]
     np.testing.assert_allclose(two[columns], one[columns], rtol=2e-3, atol=1e-6)
 
 
-def test_layers_of_the_backbone_train_on_two_devices_to_an_evaluated_classifier(demo_data, tmp_path):
-    run = trained("finetune", tmp_path, demo_data, 2)
+@pytest.mark.slow
+def test_layers_of_the_backbone_train_on_two_devices_to_an_evaluated_classifier(few, tmp_path):
+    run = trained("finetune", tmp_path, few, 2)
     assert run.has_model
     assert set(run.predictions()["split"]) == {"validation", "test"}

@@ -165,6 +165,7 @@ def test_the_same_seed_gives_the_same_history_in_a_fresh_place(tiny_run, demo_da
 # Runs that cannot be
 
 
+@pytest.mark.slow
 def test_a_data_set_of_one_class_fails_with_a_sentence(demo_data, run_python, tmp_path):
     shutil.copytree(demo_data / "normal", tmp_path / "data" / "normal")
     answer = run_python("-m", "cxr_core", "train", tmp_path / "data", *TINY, "--run", tmp_path / "run")
@@ -174,6 +175,7 @@ def test_a_data_set_of_one_class_fails_with_a_sentence(demo_data, run_python, tm
     assert (status.state, f"Error: {status.message}") == ("failed", last_error(answer))
 
 
+@pytest.mark.slow
 def test_missing_imagenet_weights_fail_with_what_to_do_instead_of_random_ones(few, run_python, tmp_path):
     settings = ("--set", "batch_size=4", "--set", "epochs=1")
     answer = run_python(
