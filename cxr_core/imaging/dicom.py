@@ -6,7 +6,7 @@ import re
 import struct
 import warnings
 import zlib
-from typing import Any, cast
+from typing import Any
 
 import cv2
 import numpy as np
@@ -278,4 +278,4 @@ def _check_inflated_size(data: bytes) -> None:
 def _bgr(rgb: IntArray, bits: int) -> UInt8Array:
     """Return colour pixels of `bits` significant bits as uint8 (H, W, 3) BGR."""
     eight = (rgb >> (bits - 8)).astype(np.uint8) if rgb.dtype.itemsize > 1 else rgb
-    return cast(UInt8Array, cv2.cvtColor(np.ascontiguousarray(eight), cv2.COLOR_RGB2BGR))
+    return cv2.cvtColor(np.ascontiguousarray(eight), cv2.COLOR_RGB2BGR)

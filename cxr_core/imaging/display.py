@@ -1,14 +1,10 @@
 """How is an image shown: eight bits, smaller, as PNG or JPEG?"""
 
-from typing import TypeVar, cast
-
 import cv2
 import numpy as np
 
 from cxr_core.imaging.reader import decode_image
-from cxr_core.system.arrays import ImageArray, UInt8Array
-
-Image = TypeVar("Image", bound=ImageArray)
+from cxr_core.system.arrays import AnyImage, ImageArray, UInt8Array
 
 SCREEN_SIDE = 1000
 _JPEG_QUALITY = 88
@@ -19,21 +15,22 @@ def display_bgr(image: ImageArray) -> UInt8Array:
     if image.dtype == np.uint16:
         low, high = int(image.min()), int(image.max())
         image = ((image.astype(np.float32) - low) * (255 / max(1, high - low))).astype(np.uint8)
-    return cast(UInt8Array, cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) if image.ndim == 2 else image)
+    image_u8 = image.astype(np.uint8, copy=False)
+    return cv2.cvtColor(image_u8, cv2.COLOR_GRAY2BGR) if image_u8.ndim == 2 else image_u8
 
 
 def display_rgb(image: ImageArray) -> UInt8Array:
     """Return a decoded image as uint8 (H, W, 3) RGB for a screen."""
-    return cast(UInt8Array, cv2.cvtColor(display_bgr(image), cv2.COLOR_BGR2RGB))
+    return cv2.cvtColor(display_bgr(image), cv2.COLOR_BGR2RGB)
 
 
-def shrink(image: Image, side: int) -> Image:
+def shrink(image: AnyImage, side: int) -> AnyImage:
     """Return an image whose longest side is at most `side` pixels; a smaller one is returned unchanged."""
     scale = side / max(image.shape[:2])
     if scale >= 1:
         return image
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
-    return cast(Image, cv2.resize(image, size, interpolation=cv2.INTER_AREA))
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
 
 
 def png_bytes(image_rgb: UInt8Array) -> bytes:

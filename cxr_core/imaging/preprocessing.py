@@ -1,39 +1,45 @@
-"""How an image is prepared: one frozen object, stored with every model and used everywhere."""
+"""How is an image prepared for the network? By one frozen object, which is stored with every model."""
 
 from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 import cv2
 import numpy as np
 
+from cxr_core.system.arrays import AnyImage, FloatArray, ImageArray, IntArray, UInt8Array
 from cxr_core.system.validation import check_kinds, settings_from_dict
 
 # Images are prepared many at a time, one per thread; OpenCV's own threads would only compete.
 cv2.setNumThreads(1)
 
-_INTERPOLATIONS = {"linear": cv2.INTER_LINEAR, "area": cv2.INTER_AREA, "cubic": cv2.INTER_CUBIC}
-_SCALINGS = {"0..1": (1 / 255, 0.0), "-1..1": (2 / 255, -1.0)}
-_ALLOWED = {
-    "clahe": ("off", "before", "after"),
-    "aspect": ("stretch", "pad"),
-    "interpolation": tuple(_INTERPOLATIONS),
-    "scaling": tuple(_SCALINGS),
+Clahe = Literal["off", "before", "after"]
+Aspect = Literal["stretch", "pad"]
+Interpolation = Literal["linear", "area", "cubic"]
+Scaling = Literal["0..1", "-1..1"]
+
+_INTERPOLATIONS: dict[Interpolation, int] = {
+    "linear": cv2.INTER_LINEAR,
+    "area": cv2.INTER_AREA,
+    "cubic": cv2.INTER_CUBIC,
 }
+# Factor and offset that turn 0 to 255 into the range.
+_SCALINGS: dict[Scaling, tuple[float, float]] = {"0..1": (1 / 255, 0.0), "-1..1": (2 / 255, -1.0)}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Preprocessing:
-    """From decoded pixels to what a classifier sees. The defaults are the article's.
+    """The steps from decoded pixels to the classifier's input. The defaults are the article's.
 
     Attributes:
-        white_balance_percent: float in [0, 50) or None; each channel is stretched between
-            this percentile and 100 minus it. None leaves the brightness alone.
-        clahe: "off", "before" or "after" the white balance.
-        clahe_clip_limit: float > 0, contrast limit of CLAHE.
-        clahe_tiles: int >= 1, tiles per side of CLAHE.
-        aspect: "stretch" to a square as the article does, or "pad" with black.
-        interpolation: "linear", "area" or "cubic".
-        size: int, side of the square image in pixels.
-        scaling: "0..1" or "-1..1", the range of the float image.
+        white_balance_percent: in [0, 50); each channel is stretched between this percentile and 100 minus it. None
+            leaves the brightness alone.
+        clahe: contrast-limited adaptive histogram equalisation, off or before or after the white balance.
+        clahe_clip_limit: > 0, contrast limit of CLAHE.
+        clahe_tiles: >= 1, tiles per side of CLAHE.
+        aspect: stretch to a square as the article does, or pad with black.
+        interpolation: how the image is resized.
+        size: >= 32, side of the square image in pixels.
+        scaling: range of the float image.
 
     Raises:
         ValueError: a value outside its range; the rule and the value are named.
@@ -47,19 +53,16 @@ class Preprocessing:
     """
 
     white_balance_percent: float | None = 0.05
-    clahe: str = "off"
+    clahe: Clahe = "off"
     clahe_clip_limit: float = 2.0
     clahe_tiles: int = 8
-    aspect: str = "stretch"
-    interpolation: str = "linear"
+    aspect: Aspect = "stretch"
+    interpolation: Interpolation = "linear"
     size: int = 224
-    scaling: str = "0..1"
+    scaling: Scaling = "0..1"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_kinds(self)
-        for name, allowed in _ALLOWED.items():
-            if getattr(self, name) not in allowed:
-                raise ValueError(f"{name} must be one of {', '.join(allowed)}; received {getattr(self, name)!r}.")
         percent = self.white_balance_percent
         if percent is not None and not 0 <= percent < 50:
             raise ValueError(f"white_balance_percent must lie in [0, 50) or be None; received {percent}.")
@@ -71,35 +74,34 @@ class Preprocessing:
         if self.size < 32:
             raise ValueError(f"size must be at least 32 pixels; received {self.size}.")
 
-    def to_dict(self):
-        """Return the settings as a plain dictionary, for a card or a cache key."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings as a plain dictionary, for a model card or a cache key."""
         return asdict(self)
 
-    def image_u8(self, image):
+    def image_u8(self, image: ImageArray) -> UInt8Array:
         """Prepare one image.
 
         Args:
-            image: uint8 or uint16, (H, W) or (H, W, 3) BGR, as `reader.decode_image` gives.
-                It is not changed.
+            image: uint8 or uint16, (H, W) or (H, W, 3) BGR, as `reader.decode_image` returns it; not changed.
 
         Returns:
-            uint8 (size, size), grey. An image of one single value gives zeros.
+            uint8 (size, size), grey. An image of a single value becomes all zeros.
 
         Source:
-            The steps are those of the article that CXR Lab implements: decode, white balance
-            per channel, grey, resize.
+            The steps are those of the article that CXR Lab implements: decode, white balance per channel, convert to
+            grey, resize.
         """
         channels = _different_channels(image)
         if self.clahe == "before":
             channels = [self._equalize(c) for c in channels]
-        channels = [balance_channel(c, self.white_balance_percent) for c in channels]
-        grey = channels[0] if len(channels) == 1 else cv2.cvtColor(cv2.merge(channels), cv2.COLOR_BGR2GRAY)
+        balanced = [balance_channel(c, self.white_balance_percent) for c in channels]
+        grey = balanced[0] if len(balanced) == 1 else cv2.cvtColor(cv2.merge(balanced), cv2.COLOR_BGR2GRAY)
         if self.clahe == "after":
             grey = self._equalize(grey)
         return self._resize(grey)
 
-    def scaled(self, images_u8):
-        """Turn prepared images into a classifier's input.
+    def scaled(self, images_u8: UInt8Array) -> FloatArray:
+        """Scale prepared images to a classifier's input.
 
         Args:
             images_u8: uint8 (..., size, size).
@@ -111,8 +113,8 @@ class Preprocessing:
         values = images_u8.astype(np.float32) * np.float32(factor) + np.float32(offset)
         return np.repeat(values[..., None], 3, axis=-1)
 
-    def map_on_image(self, map_, image_shape):
-        """Lay a map over the square image back onto the image it was made from.
+    def map_on_image(self, map_: FloatArray, image_shape: tuple[int, ...]) -> FloatArray:
+        """Resample a map of the prepared square to the decoded image.
 
         Args:
             map_: float32 (h, w), any size, covering the prepared square.
@@ -129,11 +131,11 @@ class Preprocessing:
         top, left = (side - height) // 2, (side - width) // 2
         return square[top : top + height, left : left + width]
 
-    def _equalize(self, channel):
+    def _equalize(self, channel: AnyImage) -> AnyImage:
         tiles = (self.clahe_tiles, self.clahe_tiles)
         return cv2.createCLAHE(clipLimit=self.clahe_clip_limit, tileGridSize=tiles).apply(channel)
 
-    def _resize(self, grey):
+    def _resize(self, grey: UInt8Array) -> UInt8Array:
         interpolation = _INTERPOLATIONS[self.interpolation]
         if self.aspect == "stretch":
             return cv2.resize(grey, (self.size, self.size), interpolation=interpolation)
@@ -147,13 +149,16 @@ class Preprocessing:
         return square
 
 
-def preprocessing_from_dict(values):
-    """Build a Preprocessing from a card's dictionary; ValueError names an unknown setting."""
+def preprocessing_from_dict(values: object) -> Preprocessing:
+    """Build a Preprocessing from a model card's dictionary; ValueError names an unknown setting."""
     return settings_from_dict(Preprocessing, values)
 
 
-def _different_channels(image):
-    # Grey values saved as colour, as most radiographs are: one channel says it all, and grey of three equal ones is it.
+def _different_channels(image: ImageArray) -> list[ImageArray]:
+    """Split an image into its channels; one if all three are equal, as in most radiographs that were saved in colour.
+
+    Converting three equal channels to grey would give the same values.
+    """
     if image.ndim == 2:
         return [image]
     blue, green, red = cv2.split(image)
@@ -161,23 +166,23 @@ def _different_channels(image):
     return [blue] if equal else [blue, green, red]
 
 
-def balance_channel(channel, percent):
-    """Stretch one channel between two percentiles, exactly as numpy's percentile would.
+def balance_channel(channel: ImageArray, percent: float | None) -> UInt8Array:
+    """White balance of one channel: stretch it between two percentiles, which equal those of `numpy.percentile`.
 
     Args:
         channel: uint8 or uint16 (H, W).
-        percent: float in [0, 50) or None for no stretch.
+        percent: in [0, 50); the channel is stretched between this percentile and 100 minus it. None for no stretch.
 
     Returns:
         uint8 (H, W). Where both percentiles agree, values above them become 255, all others 0.
 
     Source:
-        The article's white balance; percentiles come from one histogram instead of a sort,
-        the stretch from a table with one entry per possible value.
+        The article's white balance; the percentiles come from a histogram instead of a sort, and the stretch from a
+        table with one entry per possible value.
     """
     levels = np.iinfo(channel.dtype).max + 1
     if percent is None:
-        return channel if levels == 256 else (channel // 257).astype(np.uint8)
+        return (channel if levels == 256 else channel // 257).astype(np.uint8, copy=False)
     counts = _histogram(channel, levels)
     low, high = (_percentile(counts, channel.size, p) for p in (percent, 100.0 - percent))
     values = np.arange(levels)
@@ -188,18 +193,19 @@ def balance_channel(channel, percent):
     return cv2.LUT(channel, table) if levels == 256 else table[channel]
 
 
-def _histogram(channel, levels):
+def _histogram(channel: ImageArray, levels: int) -> IntArray:
     # OpenCV counts in float32, which is exact up to 2**24 pixels.
     if channel.size < 2**24:
         return cv2.calcHist([channel], [0], None, [levels], [0, levels]).ravel().astype(np.int64)
     return np.bincount(channel.ravel(), minlength=levels)
 
 
-def _percentile(counts, n, percent):
+def _percentile(counts: IntArray, n: int, percent: float) -> float:
+    """Return a percentile of the `n` values whose histogram is `counts`."""
     position = (n - 1) * (percent / 100)
     below = int(np.floor(position))
     share = position - below
     cumulative = np.cumsum(counts)
     a, b = np.searchsorted(cumulative, [below, min(below + 1, n - 1)], side="right")
-    # numpy's own order of operations, so that the last bit agrees too.
+    # NumPy's order of operations, so that the last bit agrees, too.
     return b - (b - a) * (1 - share) if share >= 0.5 else a + (b - a) * share

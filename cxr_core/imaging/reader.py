@@ -6,7 +6,6 @@ import struct
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import cv2
 import numpy as np
@@ -128,7 +127,7 @@ def open_image(data: bytes) -> DecodedImage:
         raise UnreadableImage(f"The {header.format} data in this file is broken.")
     if pixels.dtype not in (np.uint8, np.uint16):
         raise UnreadableImage(f"Pixels of type {pixels.dtype} cannot be read; save the image with 8 or 16 bits.")
-    return _finish_image(data, header, cast(ImageArray, pixels))
+    return _finish_image(data, header, pixels)
 
 
 def read_image(path: str | Path) -> ImageArray:
