@@ -27,7 +27,7 @@ SETTINGS = {
     "quick": ("epochs=3", "batch_size=16", "start=shipped", "head_dropouts=[0.0]", "preprocessing.size=64"),
     "finetune": (
         "epochs=2",
-        "batch_size=4",
+        "batch_size=8",
         "start=shipped",
         "cached_augmentations=2",
         "preprocessing.size=64",
@@ -54,7 +54,7 @@ def test_two_devices_learn_what_one_learns(demo_data, tmp_path):
 
 
 @pytest.mark.slow
-def test_layers_of_the_backbone_train_on_two_devices_to_an_evaluated_classifier(few, tmp_path):
-    run = trained("finetune", tmp_path, few, 2)
+def test_layers_of_the_backbone_train_on_two_devices_to_an_evaluated_classifier(demo_data, tmp_path):
+    run = trained("finetune", tmp_path, demo_data, 2)
     assert run.has_model
     assert set(run.predictions()["split"]) == {"validation", "test"}
