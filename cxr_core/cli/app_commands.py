@@ -1,6 +1,7 @@
 """Commands that open the dashboard."""
 
 import argparse
+import os
 import subprocess
 import sys
 
@@ -20,7 +21,7 @@ def _app(options: argparse.Namespace) -> int:
     words = [sys.executable, "-m", "streamlit", "run", str(PROJECT_DIR / "streamlit_app.py")]
     words += ["--server.port", str(options.port), "--server.address", options.address]
     words += ["--server.headless", str(options.no_browser).lower()]
-    try:
+    if sys.platform == "win32":
         return subprocess.call(words)
-    except KeyboardInterrupt:
-        return 0
+    # In this process's place, so that whoever ends it ends the dashboard.
+    os.execv(sys.executable, words)
