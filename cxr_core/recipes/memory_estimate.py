@@ -1,21 +1,19 @@
-"""Whether a training fits into memory."""
+"""Does this training fit into memory?"""
 
 import psutil
 
 from cxr_core.recipes.backbones import BACKBONES
+from cxr_core.recipes.training_config import TrainingConfig
 from cxr_core.system.memory import MEGABYTE, memory_limit
 
-# Room for what the system and other visitors of the app take meanwhile.
+# Reserved for the system and for other visitors of the app.
 _RESERVE_BYTES = 100 * MEGABYTE
 _PROGRAM, _EXPORT = 800 * MEGABYTE, 1_950 * MEGABYTE
 _ALL_LAYERS, _LATER_LAYERS = 115 * MEGABYTE, 40 * MEGABYTE
 
 
-def check_memory(config):
-    """Refuse a training that would not fit beside the calling process.
-
-    Args:
-        config: training_config.TrainingConfig.
+def check_memory(config: TrainingConfig) -> None:
+    """Refuse a training that would not fit into memory beside the calling process.
 
     Raises:
         ValueError: it needs more than is left; both figures and what helps are named.
@@ -25,22 +23,19 @@ def check_memory(config):
     if need > room:
         raise ValueError(
             f"This training needs about {need / 1e9:.1f} GB of memory, and {max(0, room) / 1e9:.1f} GB are left here. "
-            "Take the quick recipe, a smaller batch size, or a computer of your own."
+            "Choose the quick recipe, a smaller batch size, or a computer of your own."
         )
 
 
-def estimated_memory(config):
-    """Estimate what a training takes at most: resident bytes, int. The number of images plays no part.
+def estimated_memory(config: TrainingConfig) -> int:
+    """Estimate the peak memory of a training in resident bytes. It does not depend on the number of images.
 
-    The greater of two: converting, exporting and testing, which is the same for all; and learning, where the
-    activations of a batch are kept for the way back. Measured on MobileNetV2 at 224 pixels (high-water marks of whole
-    processes): frozen backbone 1.65 to 1.95 GB; from block_6 on, batch of 32: 1.95 to 2.1 GB; all layers, batch of 16:
-    2.7 GB. From these an image of a batch takes 115 MB if all layers learn, and 40 MB if the later ones do; it grows
-    with the number of pixels. Other backbones are scaled by the sizes of their layers' outputs (`backbones.BACKBONES`),
-    and were not measured.
-
-    Args:
-        config: training_config.TrainingConfig.
+    The larger of two: converting, exporting and testing, which is the same for all; and learning, where the
+    activations of a batch are stored for the backward pass. Measured on MobileNetV2 at 224 pixels (peak of the whole
+    process): frozen backbone 1.65 to 1.95 GB; from block_6 on, batch of 32: 1.95 to 2.1 GB; all layers, batch of 16:
+    2.7 GB. Per image of a batch this makes 115 MB if all layers are trained, and 40 MB if only the later ones are; it
+    grows with the number of pixels. Other backbones are scaled by the sizes of their layers' outputs
+    (`backbones.BACKBONES`), and were not measured.
     """
     backbone = BACKBONES[config.backbone]
     pixels = (config.preprocessing.size / 224) ** 2

@@ -1,9 +1,12 @@
 """What quick, finetune and article stand for."""
 
+from typing import Any
+
 from cxr_core.imaging.augmentation import Augmentation
 from cxr_core.imaging.preprocessing import Preprocessing
 
-RECIPES = {
+# Fields of `training_config.TrainingConfig`; what a recipe leaves out is the article's.
+RECIPES: dict[str, dict[str, Any]] = {
     "quick": {
         "epochs": 40,
         "batch_size": 64,
@@ -12,7 +15,7 @@ RECIPES = {
         "head_dropouts": (0.3,),
         "train_from": "head",
         "early_stopping_patience": 4,
-        # Features that nobody trains say more of larger images: docs/experiments.md.
+        # Features of a frozen backbone tell more at a higher resolution: docs/experiments.md.
         "preprocessing": Preprocessing(size=320, scaling="-1..1"),
         "augmentation": Augmentation(rotation_degrees=0, horizontal_flip=False),
     },
@@ -50,7 +53,8 @@ RECIPES = {
     "article": {},
 }
 RECIPE_NOTES = {
-    "quick": "Frozen backbone, features once at 320 pixels, a small head. About a minute for 2,000 images.",
-    "finetune": "The later part of the network learns too, on augmented copies. About ten minutes for 2,000 images.",
-    "article": "The whole network learns, 50 epochs, as in the article. Hours for 2,000 images on two cores.",
+    "quick": "Frozen backbone; features computed once at 320 pixels; a small classifier on top. About a minute for "
+    "2,000 images.",
+    "finetune": "The later layers are trained, too, on augmented images. About ten minutes for 2,000 images.",
+    "article": "All layers are trained for 50 epochs, as in the article. Hours for 2,000 images on two cores.",
 }

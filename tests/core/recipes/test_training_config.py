@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from typing import get_args, get_type_hints
 
 import numpy as np
 import pytest
@@ -9,8 +10,8 @@ import pytest
 from cxr_core.cli.main import build_parser
 from cxr_core.imaging.augmentation import Augmentation
 from cxr_core.imaging.preprocessing import Preprocessing
-from cxr_core.recipes.backbones import imagenet_weights_path
-from cxr_core.recipes.learning_rate import cosine_rate
+from cxr_core.recipes.backbones import STARTS, imagenet_weights_path
+from cxr_core.recipes.learning_rate import SCHEDULES, cosine_rate
 from cxr_core.recipes.presets import RECIPES
 from cxr_core.recipes.training_config import TrainingConfig, alone, command_for, config_from_dict, make_config
 
@@ -118,6 +119,9 @@ def test_a_later_setting_wins():
         ("recipe=slow", "recipe must be one of.*received 'slow'"),
         ("early_stopping_patience=0", "early_stopping_patience must be.*received 0"),
         ("head_dropouts=[0.3, 1.0]", "head_dropouts needs"),
+        ('head_dropouts=["high"]', "head_dropouts must be of kind.*received \\('high',\\)"),
+        ("head_units=[64.5]", "head_units must be of kind.*received \\(64.5,\\)"),
+        ("schedule=linear", "schedule must be one of plateau, cosine; received 'linear'"),
         ("preprocessing.clahe=maybe", "clahe must be one of.*received 'maybe'"),
         ("preprocessing.white_balance_percent=None", "must be of kind float or None; received 'None'"),
         ("augmentation.zoom=2", "zoom must lie between.*received 2"),
@@ -133,12 +137,18 @@ def test_a_wrong_setting_is_refused_with_a_sentence(setting, message):
     "setting",
     [
         "class_weights=False", "freeze_batch_norm=no", "augmentation.horizontal_flip=False", "preprocessing.size=224.5",
-        "preprocessing.clahe_tiles=2.5", "augmentation.jpeg_quality=50.5", "early_stopping_patience=1.5", "train_from=7",
+        "preprocessing.clahe_tiles=2.5", "augmentation.jpeg_quality=50.5", "early_stopping_patience=1.5",
+        "train_from=7",
     ],
 )  # fmt: skip
 def test_a_value_of_the_wrong_kind_is_refused_before_a_run_begins(setting):
     with pytest.raises(ValueError):
         make_config("quick", settings=[setting])
+
+
+@pytest.mark.parametrize(("setting", "described"), [("start", STARTS), ("schedule", SCHEDULES)])
+def test_every_value_that_a_form_describes_is_one_that_a_training_takes(setting, described):
+    assert get_args(get_type_hints(TrainingConfig)[setting]) == tuple(described)
 
 
 def test_an_unknown_recipe_is_refused():
