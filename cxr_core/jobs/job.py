@@ -88,7 +88,7 @@ class Job(WorkFolder):
     def status(self):
         """Return a JobStatus. A job whose process went without a word shows as failed, or as what it was asked for."""
         status = self.read_status(JobStatus, "job")
-        state = self.end_without_a_word(status)
+        state = self.unreported_end(status)
         if state is None:
             return status
         return replace(status, state=state, message=_WORDLESS if state == "failed" else _ENDED)

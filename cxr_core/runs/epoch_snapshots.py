@@ -1,49 +1,57 @@
-"""The validation images that a training looks at after every epoch, as `epoch_snapshot_callback.EpochSnapshotCallback` wrote them."""
+"""What did the network say of the same validation images after each epoch?
+
+`training.epoch_snapshot_callback` writes these files.
+"""
 
 import re
 from dataclasses import dataclass
 
 import numpy as np
 
+from cxr_core.runs.run import Run
+from cxr_core.system.arrays import FloatArray, IntArray, UInt8Array
 from cxr_core.system.files import read_json
 
 
 @dataclass(frozen=True)
 class EpochSnapshots:
-    """The images that are watched, the same in every epoch.
+    """The images of a run's snapshots, the same in every epoch.
 
     Attributes:
-        images_u8: uint8 (n, size, size), as the network sees them before scaling.
-        files: tuple of str.
-        true: tuple of str, class names.
-        classes: tuple of str, in the order of the network's outputs.
-        epochs: tuple of int, sorted: those whose maps were written.
+        images_u8: uint8 (n, size, size), the prepared images before scaling.
+        files: n paths inside the data set.
+        true: n true classes.
+        classes: in the order of the network's outputs.
+        epochs: those with a snapshot, in order.
     """
 
-    images_u8: np.ndarray
-    files: tuple
-    true: tuple
-    classes: tuple
-    epochs: tuple
+    images_u8: UInt8Array
+    files: tuple[str, ...]
+    true: tuple[str, ...]
+    classes: tuple[str, ...]
+    epochs: tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class EpochSnapshot:
-    """What the network made of the images after one epoch.
+    """What the network said of the images after one epoch.
 
     Attributes:
         maps: float32 (n, h, w) in [0, 1], Grad-CAM of each image's likeliest class.
         probabilities: float (n, C).
-        confusion: int (C, C), all validation images by true and predicted class.
+        confusion: int (C, C), counts of all validation images; rows true, columns predicted.
     """
 
-    maps: np.ndarray
-    probabilities: np.ndarray
-    confusion: np.ndarray
+    maps: FloatArray
+    probabilities: FloatArray
+    confusion: IntArray
 
 
-def load_snapshots(run):
-    """Return a run's EpochSnapshots; None before its first epoch, for older versions' runs, and where a file is broken."""
+def load_snapshots(run: Run) -> EpochSnapshots | None:
+    """Return the images of a run's snapshots.
+
+    None before its first epoch, for runs of versions without snapshots, and if a file is broken.
+    """
     folder = run.path / "watch"
     numbers = [re.fullmatch(r"epoch-(\d+)\.json", path.name) for path in folder.glob("epoch-*.json")]
     epochs = tuple(sorted(int(number[1]) for number in numbers if number))
@@ -52,16 +60,16 @@ def load_snapshots(run):
     try:
         facts = read_json(folder / "images.json")
         images = np.load(folder / "images.npy", allow_pickle=False)
-        return EpochSnapshots(images, *(tuple(facts[name]) for name in ("files", "true", "classes")), epochs)
+        return EpochSnapshots(images, tuple(facts["files"]), tuple(facts["true"]), tuple(facts["classes"]), epochs)
     except (OSError, ValueError, KeyError, EOFError):
         return None
 
 
-def load_snapshot(run, epoch):
-    """Return a run's EpochSnapshot.
+def load_snapshot(run: Run, epoch: int) -> EpochSnapshot:
+    """Return the snapshot of one epoch.
 
     Raises:
-        FileNotFoundError: the epoch was not watched.
+        FileNotFoundError: the epoch has none.
         ValueError: its file is broken.
     """
     values = read_json(run.path / "watch" / f"epoch-{epoch:04d}.json")
@@ -72,4 +80,4 @@ def load_snapshot(run, epoch):
             np.asarray(values["confusion"], int),
         )
     except (KeyError, TypeError) as error:
-        raise ValueError(f"The maps of epoch {epoch} cannot be read: {error}.") from error
+        raise ValueError(f"The snapshot of epoch {epoch} cannot be read: {error}.") from error

@@ -1,9 +1,10 @@
-"""Runs side by side: what people call them, where their settings differ, and how to part with one."""
+"""What do people call a run, and how is one deleted?"""
 
 import shutil
 from dataclasses import asdict, dataclass
 
 from cxr_core.runs.lifecycle import run_lock
+from cxr_core.runs.run import Run
 from cxr_core.system.files import read_json, write_json
 from cxr_core.system.validation import check_kinds, settings_from_dict
 
@@ -12,45 +13,45 @@ LABEL_FILE = "label.json"
 
 @dataclass(frozen=True, kw_only=True)
 class RunLabel:
-    """What people wrote on a run. Its folder keeps its name, whatever the run is called.
+    """A person's name, note and star for a run. The name of its folder never changes.
 
     Attributes:
-        name: str, what it is called; "" for the folder's name.
-        note: str.
-        star: bool.
+        name: what the run is called; "" for the folder's name.
+        note: free text.
+        star: marked as a favourite.
 
     Raises:
-        ValueError: a value of another kind.
+        ValueError: a value is of the wrong kind.
     """
 
     name: str = ""
     note: str = ""
     star: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_kinds(self)
 
 
-def load_label(run):
-    """Return a run's RunLabel; an empty one where there is none, or none that can be read."""
+def load_label(run: Run) -> RunLabel:
+    """Return a run's label; an empty one if it has none, or none that can be read."""
     try:
         return settings_from_dict(RunLabel, read_json(run.path / LABEL_FILE))
     except (FileNotFoundError, ValueError):
         return RunLabel()
 
 
-def save_label(run, label):
-    """Keep a RunLabel with its run."""
+def save_label(run: Run, label: RunLabel) -> None:
+    """Write a label into the run's folder."""
     write_json(run.path / LABEL_FILE, asdict(label))
 
 
-def display_name(run):
-    """Return what a run is called, str; two runs of one name are told apart by their folders."""
+def display_name(run: Run) -> str:
+    """Return what a run is called, followed by its folder, since two runs may have the same name."""
     name = load_label(run).name
     return f"{name} ({run.name})" if name else run.name
 
 
-def delete_run(run):
+def delete_run(run: Run) -> None:
     """Delete a run's folder for good.
 
     Raises:

@@ -1,24 +1,26 @@
-"""What is in a run folder, and how to start, watch and stop the process that writes it.
+"""How is a run created, started, paused, resumed and stopped?
 
-config.json       the TrainingConfig
-decisions.json    images left out and look-alikes told apart, as they were decided when the run began
+A run folder holds:
+
+config.json       the `TrainingConfig`
+decisions.json    the curation of the data set (excluded images, confirmed non-duplicates) when the run began
 environment.json  command, versions, platform, threads, data set fingerprint
 status.json       state, phase, process, counters, message
-split.csv         file, class, group and side of every image
+split.csv         class, group and part of the split of every image
 epochs.csv        one row per finished epoch
 batches/          one CSV per epoch, one row per batch
 log.txt           what the process printed
-model.keras       best weights so far
-checkpoint.npz    all that training needs to go on after its last epoch; gone once the run is finished
-trained           says that nothing but the export is left; gone once the run is finished
+model.keras       the best model so far
+checkpoint.npz    all that is needed to resume after the last epoch; deleted once the run is finished
+trained           an empty file: only the export is left; deleted once the run is finished
 watch/            six validation images, and per epoch their Grad-CAM maps and the confusion matrix
-tensorboard/      the history once more, for TensorBoard
-label.json        what people call the run, their note and their star
+tensorboard/      the history for TensorBoard
+label.json        a person's name, note and star for the run
 .lock             held by the one process that may write here
-stop, pause       requests; a sentence in the second one asks for a pause at once
-balance.json      what was added to each class's score after training, where the recipe asks for it
+stop, pause       requests; a pause with a sentence in it is asked for at once, otherwise after the epoch
+balance.json      what was added to each class's logit after training, if the recipe asks for it
 model.onnx, card.json   the exported classifier
-metrics.json, predictions.csv   scores and rows of validation and test
+metrics.json, predictions.csv   metrics and predictions of the validation and test images
 """
 
 import os
@@ -26,6 +28,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -33,19 +36,19 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from cxr_core.config import PROJECT_DIR, RUNS_DIR
-from cxr_core.recipes.training_config import command_for
+from cxr_core.recipes.training_config import TrainingConfig, command_for
 from cxr_core.runs.run import Run, RunStatus, new_run_path
-from cxr_core.runs.work_folder import RESUMABLE, acquire_folder
-from cxr_core.splits.curation import CURATION_FILE, curation_path, load_curation, save_curation
+from cxr_core.runs.work_folder import RESUMABLE, RunState, WorkFolder, WorkStatus, acquire_folder
+from cxr_core.splits.curation import CURATION_FILE, Curation, curation_path, load_curation, save_curation
 from cxr_core.system.files import write_json, write_text
 from cxr_core.system.processes import find_process, process_facts, process_is_alive
 
 STOP_PATIENCE_SECONDS = 3.0
-_BEGINNABLE = (*RESUMABLE, "queued")
-_ABANDONED = "The app or job that it belonged to has ended; resume it: it goes on after its last finished epoch."
-# A killed process of many threads holds its files a moment longer than it counts as alive.
+_BEGINNABLE: tuple[RunState, ...] = (*RESUMABLE, "queued")
+_ABANDONED = "The app or job that started this training has ended. Resume it to continue after its last finished epoch."
+# A killed process with many threads still holds its files for a moment after it has vanished.
 _DYING_SECONDS = 3.0
-# A stopped run's best model is exported in the background; to go on is worth waiting for that.
+# A stopped run's best model is exported in the background; resuming it waits for that.
 _EXPORT_SECONDS = 60.0
 
 
@@ -53,41 +56,43 @@ class RunTaken(ValueError):
     """Another process is writing to the run folder."""
 
 
-def create_run(config, path, curation=None, *, queued=False):
-    """Make a run folder for a configuration.
+def create_run(
+    config: TrainingConfig, path: str | Path, curation: Curation | None = None, *, queued: bool = False
+) -> Run:
+    """Create a run folder for a configuration.
 
     Args:
-        config: training_config.TrainingConfig.
-        path: str or Path of the folder; it may exist, but may not hold a run.
-        decisions: curation.Curation about the data; by default those kept beside their index.
-        queued: bool, it is to wait until somebody starts it with `resume_run`.
+        config: decides the result.
+        path: the folder; it may exist, but must not hold a run.
+        curation: of the data set; by default the one stored beside its index.
+        queued: wait until somebody starts the run with `resume_run`.
 
     Returns:
-        Run, with status "starting" and the calling process as its own, or with status "queued".
+        A run with status "starting" that belongs to the calling process, or with status "queued".
 
     Raises:
-        ValueError: the folder already holds a run, or cannot be written, or the kept decisions cannot be read.
+        ValueError: the folder already holds a run or cannot be written, or the stored curation cannot be read.
     """
     curation = load_curation(curation_path(config.roots)) if curation is None else curation
     run = Run(Path(path).resolve())
     acquire_folder(run.path, "config.json", "run")
     write_json(run.path / "config.json", config.to_dict())
     save_curation(curation, run.path / CURATION_FILE)
-    state, phase, own = ("queued", "Waiting", {}) if queued else ("starting", "Starting", process_facts())
-    run.write_status(RunStatus(state, phase, epochs=config.epochs, started=time.time(), **own))
+    status = RunStatus("queued", "Waiting", epochs=config.epochs, started=time.time())
+    run.write_status(status if queued else replace(status, state="starting", phase="Starting", **process_facts()))
     return run
 
 
-def start_run(config, runs_dir=RUNS_DIR, curation=None):
+def start_run(config: TrainingConfig, runs_dir: str | Path = RUNS_DIR, curation: Curation | None = None) -> Run:
     """Start a training in a process of its own that outlives the caller.
 
     Args:
-        config: training_config.TrainingConfig.
-        runs_dir: str or Path, the folder of all runs.
-        decisions: as for `create_run`.
+        config: decides the result.
+        runs_dir: the folder of all runs.
+        curation: as for `create_run`.
 
     Returns:
-        Run, with status "starting".
+        A run with status "starting".
     """
     run = create_run(config, new_run_path(config.recipe, runs_dir), curation)
     process = spawn_detached([*command_for(config, run.path), "--into-existing"], run.path)
@@ -97,17 +102,17 @@ def start_run(config, runs_dir=RUNS_DIR, curation=None):
 
 
 @contextmanager
-def run_lock(run, *, patience_seconds=0.0):
-    """Keep every other process from writing to a run while the block lasts.
+def run_lock(run: WorkFolder, *, patience_seconds: float = 0.0) -> Iterator[None]:
+    """Keep every other process from writing to a run or job while the block lasts.
 
-    The system lets go of the lock when its owner ends, however it ends.
+    The operating system releases the lock when its owner ends, however it ends.
 
     Args:
-        run: Run.
-        patience_seconds: float, how long to wait for another owner.
+        run: a run or a job.
+        patience_seconds: how long to wait for another owner.
 
     Raises:
-        RunTaken: another process holds the run.
+        RunTaken: another process holds the lock.
         ValueError: the folder cannot be written.
     """
     try:
@@ -115,7 +120,7 @@ def run_lock(run, *, patience_seconds=0.0):
         lock.acquire(timeout=patience_seconds)
     except Timeout as error:
         raise RunTaken(
-            f"Another process is training or exporting {run.name}; one run folder takes one at a time."
+            f"Another process is training or exporting {run.name}; only one can use a run folder at a time."
         ) from error
     except OSError as error:
         raise ValueError(f"The run folder {run.path} cannot be written: {error.strerror}.") from error
@@ -125,30 +130,33 @@ def run_lock(run, *, patience_seconds=0.0):
         lock.release()
 
 
-def check_begins(run):
-    """Raise RunTaken unless this process is the one that a held run waits for.
+def check_begins(run: Run) -> None:
+    """Check that a locked run waits for this process.
 
-    A process that was started a second time on one folder may get the lock once the first lets go of it: to put the
-    program that exports in its place, or because all is done.
+    A second process on the same folder may get the lock once the first has released it: to replace itself by the
+    program that exports, or because it is done.
+
+    Raises:
+        RunTaken: the run waits for no process, or for another one.
     """
     status = run.status()
     process = find_process(status) if status.state == "running" else None
     if status.state != "starting" and not (process and process.pid == os.getpid()):
         raise RunTaken(
-            f"Another process was here first: {run.name} is {status.state}; one run folder takes one at a time."
+            f"Another process was faster: {run.name} is {status.state}; only one can use a run folder at a time."
         )
 
 
-def resume_run(run):
-    """Let a run go on after its last finished epoch, or begin where it was queued, in a process of its own.
+def resume_run(run: Run) -> Run:
+    """Continue a run after its last finished epoch, or begin a queued one, in a process of its own.
 
-    Where a stopped run's model is still being exported, this waits for the end of that, at most a minute.
+    If a stopped run's model is still being exported, this waits for at most a minute until that is done.
 
     Args:
-        run: Run that was queued, stopped or paused, or that failed.
+        run: was queued, stopped or paused, or failed.
 
     Returns:
-        Run, with status "starting".
+        The run, with status "starting".
 
     Raises:
         ValueError: the run is active or finished, or cannot be read or written.
@@ -161,14 +169,14 @@ def resume_run(run):
     return run
 
 
-def acquire_run(run):
+def acquire_run(run: Run) -> None:
     """Make the calling process the one that resumes a run; see `resume_run`."""
     with run_lock(run, patience_seconds=_DYING_SECONDS):
         _mark_resumed(run, check_resumable(run, _BEGINNABLE), None)
 
 
-def pause_run(run):
-    """Ask a run to end after its current epoch, so that it loses nothing and can be resumed.
+def pause_run(run: Run) -> None:
+    """Ask a run to end after its current epoch, so that no work is lost and it can be resumed.
 
     Raises:
         ValueError: the run is not active.
@@ -179,17 +187,17 @@ def pause_run(run):
     (run.path / "pause").touch()
 
 
-def abandon_run(run):
+def abandon_run(run: Run) -> None:
     """Ask a run to pause at once, because nobody is left who could see or stop it."""
     write_text(run.path / "pause", _ABANDONED)
 
 
-def halt_run(run, reason):
-    """See to it that a run pauses at once, so that it can be resumed. Takes at most 5 seconds.
+def halt_run(run: Run, reason: str) -> None:
+    """Pause a run at once, by killing its process if need be, so that it can be resumed. Takes at most 5 seconds.
 
     Args:
-        run: Run; one that is not active is left alone.
-        reason: str, the sentence that it then shows.
+        run: has no effect unless it is active.
+        reason: the sentence that the run then shows.
     """
     status = run.status()
     if not status.is_active:
@@ -204,24 +212,24 @@ def halt_run(run, reason):
         run.write_status(replace(run.status(), message=reason))
 
 
-def start_export(run):
+def start_export(run: Run) -> None:
     """Export and evaluate an ended run's best model, if it has a new one, in a process of its own."""
     if run.needs_export:
         spawn_detached(["-m", "cxr_core", "export", str(run.path)], run.path)
 
 
-def stop_run(run):
-    """Ask a run to stop and see to it: politely first, then by signal. Takes at most 5 seconds.
+def stop_run(run: Run) -> None:
+    """Stop a run: by a request first, by a signal if that is not heeded. Takes at most 5 seconds.
 
-    The best model so far stays. A paused run becomes a stopped one, and its best model is exported; a queued one
-    loses its place. Any other run that is not active is left alone.
+    The best model so far is kept. A paused run becomes a stopped one, and its best model is exported; a queued one
+    loses its place. There is no effect on any other run that is not active.
     """
     status = run.status()
     if status.state == "paused":
         run.write_status(replace(status, state="stopped", message="Stopped after a pause; the best model is kept."))
         start_export(run)
     if status.state == "queued":
-        run.write_status(replace(status, state="stopped", message="Taken out of the queue before it began."))
+        run.write_status(replace(status, state="stopped", message="Removed from the queue before it began."))
     if not status.is_active:
         return
     (run.path / "stop").touch()
@@ -238,8 +246,17 @@ def stop_run(run):
     start_export(run)
 
 
-def check_resumable(run, states=RESUMABLE):
-    """Return the RunStatus of a run that can go on; ValueError where it is in no such state, or cannot be read."""
+def check_resumable(run: Run, states: Sequence[RunState] = RESUMABLE) -> RunStatus:
+    """Return the status of a run that can be resumed.
+
+    Args:
+        run: to be resumed.
+        states: those in which it can be.
+
+    Raises:
+        FileNotFoundError: the run has no configuration.
+        ValueError: its configuration cannot be read, or it is in another state.
+    """
     run.config()
     status = run.status()
     if status.state not in states:
@@ -247,17 +264,30 @@ def check_resumable(run, states=RESUMABLE):
     return status
 
 
-def _mark_resumed(run, status, pid):
+def _mark_resumed(run: Run, status: RunStatus, pid: int | None) -> None:
     run.forget_requests()
-    epochs = status.epochs or run.config().epochs
-    changes = {"state": "starting", "phase": "Starting TensorFlow", "message": "", "epochs": epochs, "batch": 0}
-    run.write_status(replace(status, lost=False, **changes, **process_facts(pid)))
+    run.write_status(
+        replace(
+            status,
+            state="starting",
+            phase="Starting TensorFlow",
+            message="",
+            epochs=status.epochs or run.config().epochs,
+            batch=0,
+            lost=False,
+            **process_facts(pid),
+        )
+    )
 
 
-def spawn_detached(words, folder):
-    """Start Python on `words` in a session of its own; what it prints goes to the folder's `log.txt`.
+def spawn_detached(words: Sequence[str], folder: Path) -> "subprocess.Popen[bytes]":
+    """Start Python in a session of its own; what it prints is appended to `log.txt`.
 
-    It outlives its parent, unless `processes.tie_to_parent` decided otherwise.
+    The process outlives its parent, unless `processes.tie_to_parent` decided otherwise.
+
+    Args:
+        words: arguments of the interpreter.
+        folder: where the log is.
     """
     with (folder / "log.txt").open("ab") as log:
         return subprocess.Popen(
@@ -270,7 +300,8 @@ def spawn_detached(words, folder):
         )
 
 
-def _waited_for_end(status, seconds):
+def _waited_for_end(status: WorkStatus, seconds: float) -> bool:
+    """Wait for the end of the process that a status names; True once it has ended."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if not process_is_alive(status):

@@ -1,10 +1,12 @@
-"""Copy a run to MLflow: its settings, curves, scores and files. Optional: `pip install -r requirements-extra.txt`."""
+"""How is a run copied to MLflow? Optional: `pip install -r requirements-extra.txt`."""
 
 import os
+from collections.abc import Iterator
+from typing import Any
 
-# MLflow would tell its makers who uses it; nothing here tells anybody anything.
+# MLflow reports its usage to its makers unless it is told not to.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-# A store of files is refused otherwise; it is the one that needs neither a server nor a network.
+# Without this MLflow refuses to store into files, the only way that needs neither a server nor a network.
 os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
 
 from mlflow.entities import Metric, Param, RunTag  # noqa: E402
@@ -12,59 +14,68 @@ from mlflow.exceptions import MlflowException  # noqa: E402
 from mlflow.tracking import MlflowClient  # noqa: E402
 
 from cxr_core.runs.labels import display_name
+from cxr_core.runs.run import Run
 from cxr_core.runs.settings_diff import flat_settings
 
 _FILES = ("config.json", "environment.json", "split.csv", "epochs.csv", "metrics.json", "predictions.csv", "card.json")
 _LONGEST_PARAMETER = 500
+_BATCH = 100
 
 
-def export_to_mlflow(run, uri, *, experiment="CXR Lab"):
-    """Write one run to an MLflow tracking store.
+def export_to_mlflow(run: Run, uri: str, *, experiment: str = "CXR Lab") -> str:
+    """Write one run's settings, curves, scores and files to an MLflow tracking store.
 
     Args:
-        run: run.Run with a configuration; what else it has by now is copied.
-        uri: str, a server's address, or `file:FOLDER`, which needs no network.
-        experiment: str, made where it is missing.
+        run: must have a configuration; of the rest, what exists is copied.
+        uri: address of a server, or `file:FOLDER`, which needs no network.
+        experiment: created if missing.
 
     Returns:
-        str, the id of the new MLflow run.
+        The id of the new MLflow run.
 
     Raises:
-        ValueError: the store does not take it.
+        ValueError: the store does not accept it.
     """
-    config, status, epochs, metrics = run.config(), run.status(), run.epochs(), run.metrics()
+    status, settings = run.status(), flat_settings(run.config())
     try:
         client = MlflowClient(tracking_uri=uri)
         found = client.get_experiment_by_name(experiment)
         number = found.experiment_id if found else client.create_experiment(experiment)
-        made = client.create_run(number, run_name=display_name(run), start_time=int(1000 * status.started))
-        name = made.info.run_id
-        values = [(key, str(value)[:_LONGEST_PARAMETER]) for key, value in flat_settings(config)]
-        curves = [
-            Metric(column, float(row[column]), int(1000 * status.updated), int(row["epoch"]))
-            for row in epochs.to_dict("records")
-            for column in row
-            if column != "epoch"
-        ]
-        scores = [Metric(key, value, int(1000 * status.updated), 0) for key, value in _scores(metrics)]
-        tags = [RunTag("cxr_lab.state", status.state), RunTag("cxr_lab.run", run.name)]
-        for start in range(0, max(len(values), len(curves) + len(scores)), 100):
-            part = slice(start, start + 100)
-            client.log_batch(
-                name, params=[Param(*pair) for pair in values[part]], metrics=(curves + scores)[part], tags=tags
-            )
+        created = client.create_run(number, run_name=display_name(run), start_time=int(1000 * status.started))
+        name: str = created.info.run_id
+        _log_values(client, name, run, settings)
         for file in _FILES:
             if (run.path / file).exists():
                 client.log_artifact(name, str(run.path / file))
         client.set_terminated(name, "FINISHED" if status.state == "finished" else "KILLED", int(1000 * status.updated))
     except (MlflowException, OSError) as error:
-        raise ValueError(f"MLflow at {uri} does not take the run: {error}") from error
+        raise ValueError(f"MLflow at {uri} does not accept the run: {error}") from error
     return name
 
 
-def _scores(metrics):
-    """Yield (name, value) of the accuracy, calibration and per-class figures of validation and test."""
-    for side in ("validation", "test") if metrics else ():
+def _log_values(client: MlflowClient, name: str, run: Run, settings: list[tuple[str, Any]]) -> None:
+    """Write settings, curves, scores and tags, in batches as large as a server accepts."""
+    status = run.status()
+    stamp = int(1000 * status.updated)
+    parameters = [Param(key, str(value)[:_LONGEST_PARAMETER]) for key, value in settings]
+    curves = [
+        Metric(str(column), float(row[column]), stamp, int(row["epoch"]))
+        for row in run.epochs().to_dict("records")
+        for column in row
+        if column != "epoch"
+    ]
+    scores = curves + [Metric(key, value, stamp, 0) for key, value in _scores(run.metrics())]
+    tags = [RunTag("cxr_lab.state", status.state), RunTag("cxr_lab.run", run.name)]
+    for start in range(0, max(len(parameters), len(scores)), _BATCH):
+        part = slice(start, start + _BATCH)
+        client.log_batch(name, params=parameters[part], metrics=scores[part], tags=tags)
+
+
+def _scores(metrics: dict[str, Any] | None) -> Iterator[tuple[str, float]]:
+    """Yield (name, value) of accuracy, calibration and each class's metrics on the validation and test images."""
+    if metrics is None:
+        return
+    for side in ("validation", "test"):
         table = metrics[side]
         for key in ("accuracy", "ece", "brier"):
             yield f"{side}/{key}", float(table[key])

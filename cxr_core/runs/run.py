@@ -1,46 +1,53 @@
-"""What is in a run folder, and how far the run is."""
+"""What is in a run folder, and how far is the run?"""
 
 import re
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from cxr_core.config import RUNS_DIR
-from cxr_core.recipes.training_config import config_from_dict
-from cxr_core.runs.work_folder import ACTIVE, RESUMABLE, WorkFolder, stamped_name
+from cxr_core.recipes.training_config import TrainingConfig, config_from_dict
+from cxr_core.runs.work_folder import ACTIVE, RESUMABLE, RunState, UnfinishedEnd, WorkFolder, stamped_name
 from cxr_core.system.files import read_json
 
-_WORDLESS_ENDS = {
-    "failed": "The training process ended without a word; the end of its log is below.",
-    "stopped": "Stopped by request in the middle of a step; the best model so far is kept if there is one.",
-    "paused": "Ended in the middle of a step; it goes on after its last finished epoch.",
+_UNREPORTED_ENDS: dict[UnfinishedEnd, str] = {
+    "failed": "The training process ended unexpectedly; the end of its log is below.",
+    "stopped": "Stopped by request in the middle of an epoch; the best model so far is kept if there is one.",
+    "paused": "Paused in the middle of an epoch; it can be resumed after its last finished epoch.",
 }
-_FULL_DISK = "The disk that holds this run is full. Make room, then resume it."
+_FULL_DISK = "The disk that holds this run is full. Free some space, then resume the run."
 _FULL_DISK_BYTES = 1_000_000
 
 
 @dataclass(frozen=True)
 class RunStatus:
-    """One look at a run.
+    """A run's state and progress at one moment.
 
     Attributes:
-        state: "queued", "starting", "running", "finished", "stopped", "paused" or "failed".
+        state: of the run.
         phase: what it is doing, in words.
         message: why it stopped or failed, else "".
-        epoch, epochs: finished and planned.
-        batch, batches: within the current epoch.
-        started, updated: Unix seconds; a resumed run started when it was resumed.
+        epoch: how many are finished.
+        epochs: how many are planned.
+        batch: how many of the current epoch are done.
+        batches: how many an epoch has.
+        started: Unix seconds; of a resumed run, when it was resumed.
+        updated: Unix seconds of the last sign of life.
         epoch_started: Unix seconds, when the current epoch began.
-        first_epoch: epochs that were finished when this process began: 0 unless it was resumed.
-        seconds_before: how long earlier processes trained.
-        memory_bytes, peak_memory_bytes: of the training process, resident.
-        pid, pid_started, host: the process, when it was created (Unix seconds) and on which computer; None and "".
-        lost: the process ended without a word, and nobody had asked it to.
+        first_epoch: how many epochs were finished when this process began; 0 unless it was resumed.
+        seconds_before: training time of earlier processes.
+        memory_bytes: resident memory of the training process.
+        peak_memory_bytes: the highest so far.
+        pid: the process; None before one has begun.
+        pid_started: Unix seconds, when the process was created.
+        host: name of its computer; "" if unknown.
+        lost: the process ended unexpectedly.
     """
 
-    state: str
+    state: RunState
     phase: str = ""
     message: str = ""
     epoch: int = 0
@@ -60,26 +67,26 @@ class RunStatus:
     lost: bool = False
 
     @property
-    def is_active(self):
+    def is_active(self) -> bool:
         """True while a process works on the run."""
         return self.state in ACTIVE
 
     @property
-    def eta_seconds(self):
-        """Seconds to the planned end at the pace so far, or None before the first batch."""
+    def eta_seconds(self) -> float | None:
+        """Seconds to the planned end at the pace so far; None before the first batch."""
         done = self.epoch - self.first_epoch + (self.batch / self.batches if self.batches else 0)
         left = self.epochs - self.first_epoch - done
         spent = self.updated - self.started
         return None if done <= 0 or spent <= 0 else max(0.0, left * spent / done)
 
     @property
-    def epoch_eta_seconds(self):
-        """Seconds until the current epoch's batches are done, or None between epochs."""
+    def epoch_eta_seconds(self) -> float | None:
+        """Seconds until the current epoch's batches are done; None between epochs."""
         spent = self.updated - self.epoch_started
         return None if not self.batch or spent <= 0 else max(0.0, (self.batches - self.batch) * spent / self.batch)
 
     @property
-    def seconds_spent(self):
+    def seconds_spent(self) -> float:
         """Seconds of training so far, by all processes."""
         return self.seconds_before + (max(0.0, self.updated - self.started) if self.batches else 0.0)
 
@@ -89,37 +96,45 @@ class Run(WorkFolder):
     """A run folder; every method reads the disk anew."""
 
     @property
-    def has_model(self):
-        """True once the exported classifier can be opened."""
+    def has_model(self) -> bool:
+        """True once there is an exported classifier."""
         return (self.path / "model.onnx").exists() and (self.path / "card.json").exists()
 
-    def config(self):
-        """Return the TrainingConfig; ValueError or FileNotFoundError if it cannot be read."""
+    def config(self) -> TrainingConfig:
+        """Return the run's configuration.
+
+        Raises:
+            FileNotFoundError: the folder has none.
+            ValueError: it cannot be read.
+        """
         return config_from_dict(read_json(self.path / "config.json"))
 
-    def status(self):
-        """Return a RunStatus. A run whose process went without a word shows as failed, or as what it was asked for."""
+    def status(self) -> RunStatus:
+        """Return the run's status; if its process ended unexpectedly, "failed", or what it had been asked for."""
         status = self.read_status(RunStatus, "run")
-        state = self.end_without_a_word(status)
+        state = self.unreported_end(status)
         if state is None:
             return status
         full = shutil.disk_usage(self.path).free < _FULL_DISK_BYTES
-        message = _FULL_DISK if full else _WORDLESS_ENDS[state]
+        message = _FULL_DISK if full else _UNREPORTED_ENDS[state]
         return replace(status, state=state, message=message, lost=state == "failed")
 
-    def epochs(self):
-        """Return a DataFrame, one row per finished epoch; empty before the first, or where the file is broken."""
+    def epochs(self) -> pd.DataFrame:
+        """Return one row per finished epoch; empty before the first, and if the file is broken.
+
+        Columns: `epoch`, `loss`, `accuracy`, `val_loss`, `val_accuracy` and further ones.
+        """
         table = _read_table(self.path / "epochs.csv")
         return table if {"epoch", "loss", "val_loss", "accuracy", "val_accuracy"} <= set(table) else pd.DataFrame()
 
-    def batches(self):
-        """Return a DataFrame of all batches: epoch, batch, loss, accuracy, seconds; may be empty."""
+    def batches(self) -> pd.DataFrame:
+        """Return one row per batch: `epoch`, `batch`, `loss`, `accuracy`, `seconds`; may be empty."""
         tables = [_read_table(path) for path in sorted((self.path / "batches").glob("epoch-*.csv"))]
         tables = [t for t in tables if len(t)]
         return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
-    def log_tail(self, lines=40):
-        """Return the last lines of the log, str."""
+    def log_tail(self, lines: int = 40) -> str:
+        """Return the last lines of the log; "" if there is none."""
         path = self.path / "log.txt"
         if not path.exists():
             return ""
@@ -128,56 +143,59 @@ class Run(WorkFolder):
             text = stream.read().decode("utf-8", "replace")
         return "\n".join(re.split(r"[\r\n]+", text)[-lines:]).strip()
 
-    def metrics(self):
-        """Return `metrics.json`: `evaluate`'s keys under "validation" and "test", or None before or where broken."""
+    def metrics(self) -> dict[str, Any] | None:
+        """Return what `metrics.json` holds: an `evaluation.metrics.Metrics` each for "validation" and "test".
+
+        None before the export, and if the file is broken.
+        """
         try:
             return read_json(self.path / "metrics.json")
         except (FileNotFoundError, ValueError):
             return None
 
-    def predictions(self):
-        """Return the table of validation and test predictions; empty before they are made."""
+    def predictions(self) -> pd.DataFrame:
+        """Return the predictions table of the validation and test images; empty before they are made."""
         return _read_table(self.path / "predictions.csv")
 
-    def split(self):
-        """Return `split.csv`: file, class, group and side of every image; empty where there is none."""
+    def split(self) -> pd.DataFrame:
+        """Return `split.csv`, as `split.split_table` made it; empty if there is none."""
         return _read_table(self.path / "split.csv")
 
     @property
-    def pause_reason(self):
-        """Why it is to pause at once, str; "" where the end of its epoch will do."""
+    def pause_reason(self) -> str:
+        """Why it must pause at once; "" if it may pause after its current epoch."""
         try:
             return (self.path / "pause").read_text(encoding="utf-8")
         except FileNotFoundError:
             return ""
 
     @property
-    def can_resume(self):
-        """True where the run ended before its time and can go on after its last finished epoch."""
+    def can_resume(self) -> bool:
+        """True if the run ended early and can continue after its last finished epoch."""
         return self.status().state in RESUMABLE and (self.path / "config.json").exists()
 
     @property
-    def needs_export(self):
-        """True where there is a best model that no exported classifier was made from yet."""
+    def needs_export(self) -> bool:
+        """True if the best model has not been exported yet."""
         model, card = self.path / "model.keras", self.path / "card.json"
         if not model.exists():
             return False
         return not self.has_model or card.stat().st_mtime_ns < model.stat().st_mtime_ns
 
 
-def new_run_path(recipe, runs_dir=RUNS_DIR):
-    """Return a run folder's path that sorts by time and is not taken; nothing is made."""
+def new_run_path(recipe: str, runs_dir: str | Path = RUNS_DIR) -> Path:
+    """Return the path of a new run folder, which sorts by time; the folder is not created."""
     return Path(runs_dir) / stamped_name(recipe)
 
 
-def list_runs(runs_dir=RUNS_DIR):
-    """Return all Runs of a folder, newest first."""
+def list_runs(runs_dir: str | Path = RUNS_DIR) -> list[Run]:
+    """Return all runs of a folder, newest first."""
     folder = Path(runs_dir)
     paths = [p.parent for p in folder.glob("*/config.json")] if folder.is_dir() else []
     return [Run(p) for p in sorted(paths, key=lambda p: p.name, reverse=True)]
 
 
-def _read_table(path):
+def _read_table(path: Path) -> pd.DataFrame:
     try:
         return pd.read_csv(path)
     except (FileNotFoundError, pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError):

@@ -1,16 +1,35 @@
-"""What the folders of runs and jobs have in common: a status, requests to stop or pause, one claim to the place."""
+"""What do the folders of runs and jobs have in common?
+
+A status, requests to stop or pause, and a file that only one run or job can create.
+"""
 
 import secrets
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal, Protocol, TypeVar
 
 from cxr_core.system.files import read_json, write_json
-from cxr_core.system.processes import process_is_alive
+from cxr_core.system.processes import ProcessStatus, process_is_alive
 
-ACTIVE = ("starting", "running")
-RESUMABLE = ("stopped", "paused", "failed")
+JobState = Literal["starting", "running", "finished", "stopped", "paused", "failed"]
+# A run can also wait for its turn on a shared installation.
+RunState = JobState | Literal["queued"]
+UnfinishedEnd = Literal["stopped", "paused", "failed"]
+ACTIVE: tuple[JobState, ...] = ("starting", "running")
+RESUMABLE: tuple[JobState, ...] = ("stopped", "paused", "failed")
+
+
+class WorkStatus(ProcessStatus, Protocol):
+    """What the statuses of runs and jobs have in common."""
+
+    @property
+    def is_active(self) -> bool: ...  # noqa: D102
+
+
+Status = TypeVar("Status", bound=WorkStatus)
 
 
 @dataclass(frozen=True)
@@ -20,60 +39,60 @@ class WorkFolder:
     path: Path
 
     @property
-    def name(self):
+    def name(self) -> str:
         """The folder's name."""
         return self.path.name
 
     @property
-    def stop_requested(self):
+    def stop_requested(self) -> bool:
         """True once somebody asked it to stop."""
         return (self.path / "stop").exists()
 
     @property
-    def pause_requested(self):
-        """True once somebody asked it to pause: a run after its epoch, a job after those that its runs are in."""
+    def pause_requested(self) -> bool:
+        """True once somebody asked it to pause: a run after its current epoch, a job after those of its runs."""
         return (self.path / "pause").exists()
 
-    def forget_requests(self):
-        """Take back what was asked for, before the work goes on."""
+    def forget_requests(self) -> None:
+        """Withdraw requests to stop or pause, before the work continues."""
         for request in ("stop", "pause"):
             (self.path / request).unlink(missing_ok=True)
 
-    def write_status(self, status):
-        """Write a status, a dataclass, stamped with the time."""
+    def write_status(self, status: WorkStatus) -> None:
+        """Write a status, a dataclass, with the current time."""
         write_json(self.path / "status.json", vars(status) | {"updated": time.time()})
 
-    def read_status(self, kind, what):
-        """Return what `write_status` wrote.
+    def read_status(self, kind: Callable[..., Status], what: Literal["run", "job"]) -> Status:
+        """Return what `write_status` wrote; where it cannot be read, a status "failed" that says so.
 
         Args:
-            kind: class of the status; its first two fields are `state` and a text, and it has `message`.
-            what: str, "run" or "job", for the sentence of a status that cannot be read.
+            kind: class of the status; its first field is `state`, and it has `message`.
+            what: for the sentence of a status that cannot be read.
         """
         try:
             return kind(**read_json(self.path / "status.json"))
         except (FileNotFoundError, ValueError, TypeError):
             return kind("failed", message=f"The status of this {what} cannot be read.")
 
-    def end_without_a_word(self, status):
-        """Return how an active status ended whose process is gone: "stopped", "paused" or "failed"; None otherwise."""
+    def unreported_end(self, status: WorkStatus) -> UnfinishedEnd | None:
+        """Return how it ended, where the status says active but its process is gone; None otherwise."""
         if not status.is_active or process_is_alive(status):
             return None
         return "stopped" if self.stop_requested else "paused" if self.pause_requested else "failed"
 
 
-def stamped_name(word):
-    """Return a folder's name that sorts by time and is not taken: the time, a word, and a few random letters."""
+def stamped_name(word: str) -> str:
+    """Return a unique folder name that sorts by time: the time, a word, and a few random letters."""
     return f"{datetime.now(UTC).strftime('%Y%m%d-%H%M%S')}-{word}-{secrets.token_hex(2)}"
 
 
-def acquire_folder(path, marker, what):
-    """Make a folder, and in it the empty file that no other run or job there can have.
+def acquire_folder(path: Path, marker: str, what: Literal["run", "job"]) -> None:
+    """Create a folder, and in it the empty file that only one run or job can create.
 
     Args:
-        path: Path; it may exist, without the marker.
-        marker: str, a file's name.
-        what: str, "run" or "job", for the sentence.
+        path: may exist, without the marker.
+        marker: name of that file.
+        what: for the sentences of errors.
 
     Raises:
         ValueError: the folder already holds one, or cannot be written.
@@ -82,6 +101,6 @@ def acquire_folder(path, marker, what):
         path.mkdir(parents=True, exist_ok=True)
         (path / marker).touch(exist_ok=False)
     except FileExistsError as error:
-        raise ValueError(f"{path} already holds a {what}; name another folder.") from error
+        raise ValueError(f"{path} already holds a {what}; choose another folder.") from error
     except OSError as error:
         raise ValueError(f"The {what} folder {path} cannot be written: {error.strerror}.") from error

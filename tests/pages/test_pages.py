@@ -212,7 +212,7 @@ def test_training_and_validation_that_part_are_pointed_out(run_folder):
         pd.DataFrame(rows | rest | {"images_per_second": [7] * 3}).to_csv(path, index=False)
     app = open_page("training")
     assert not app.exception
-    assert "have parted: 95% against 46%" in said(app.warning)
+    assert "have diverged: 95% vs 46%" in said(app.warning)
 
 
 def test_the_chosen_data_set_is_still_chosen_after_a_page_that_needs_none():

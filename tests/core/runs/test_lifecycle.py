@@ -265,7 +265,7 @@ def test_stopping_an_ended_run_changes_nothing(tmp_path):
 
 def test_a_lead_of_training_over_validation_is_named_from_the_third_epoch_on():
     table = history([0.6, 0.8, 0.9], [0.5, 0.5, 0.6])
-    assert "parted" in diagnose_history(table)
+    assert "diverged" in diagnose_history(table)
     assert diagnose_history(table[:2]) is None
 
 
