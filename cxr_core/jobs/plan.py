@@ -1,20 +1,35 @@
-"""What a job is to do: folds, seeds or a search."""
+"""What is a job to do: folds, seeds or a search?"""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from cxr_core.config import RUNS_DIR
 from cxr_core.recipes.hyperparameter_search import tunable
 from cxr_core.recipes.training_config import TrainingConfig
 from cxr_core.system.validation import check_kinds
 
-KINDS = {
-    "folds": "Cross-validation: every image is tested once, by a network that never saw it or its patient. Costs as "
-    "many trainings as there are folds.",
-    "seeds": "The same training under several seeds, each with its own split, weights and order: how much of a score "
-    "is luck. Costs one training per seed.",
-    "search": "Tries learning rates, dropouts and strengths of augmentation; validation chooses, and only the chosen "
-    "one is tested. Costs one training per trial.",
+JobKind = Literal["folds", "seeds", "search"]
+KINDS: dict[JobKind, str] = {
+    "folds": "Cross-validation: every image is tested once, by a network that was not trained on it or its patient. "
+    "One training per fold.",
+    "seeds": "The same training with several seeds, each with its own split, initial weights and order of the images: "
+    "how much of a score is chance. One training per seed.",
+    "search": "Tries learning rates, dropouts and strengths of augmentation; the validation loss decides, and only the "
+    "chosen trial is tested. One training per trial.",
 }
+# For each rule: the field whose value an error names, whether a plan keeps the rule, and the rule in words.
+_RULES: tuple[tuple[str, Callable[["JobPlan"], bool], str], ...] = (
+    ("count", lambda p: p.kind != "folds" or p.count >= 2, "a cross-validation needs at least 2 folds"),
+    ("count", lambda p: p.kind != "search" or p.count >= 1, "a search needs at least 1 trial"),
+    (
+        "seeds",
+        lambda p: p.kind != "seeds" or len(set(p.seeds)) == len(p.seeds) >= 2,
+        "repeating needs at least 2 seeds, each once",
+    ),
+    ("seeds", lambda p: all(seed >= 0 for seed in p.seeds), "seeds must be whole numbers from 0"),
+    ("at_once", lambda p: p.at_once >= 1, "at_once must be at least 1"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,58 +37,44 @@ class JobPlan:
     """What a job is to do.
 
     Attributes:
-        kind: a key of `KINDS`.
-        config: training_config.TrainingConfig that all its runs begin with; of a search, `seed` also decides what is tried.
-        count: int, folds (at least 2) or trials (at least 1); 0 for seeds.
-        seeds: tuple of different int, at least 2 for "seeds", else empty.
-        tune: tuple of keys of `hyperparameter_search.TUNABLE`, at least one for "search", else empty.
-        at_once: int >= 1, trainings at the same time. Each takes all cores it can get and about a gigabyte.
-        ray: str, address of a Ray cluster that trains them, "" for this computer.
-        runs_dir: str, where the run folders lie; every worker of a cluster must see it under this path.
-        prefix: str, what their names begin with; chosen when the job is made, so that no two jobs share a run.
+        kind: see `KINDS`.
+        config: what all its runs have in common; the seed also decides what a search tries.
+        count: number of folds (at least 2) or trials (at least 1); 0 for seeds.
+        seeds: at least 2 different ones for "seeds", else empty.
+        tune: keys of `hyperparameter_search.TUNABLE`, at least one for "search", else empty.
+        at_once: at least 1, trainings at the same time. Each uses all cores that are free and about a gigabyte.
+        ray: address of a Ray cluster to train on; "" for this computer.
+        runs_dir: the folder of all runs; every worker of a cluster must see it under this path.
+        prefix: beginning of the run folders' names; chosen when the job is created, so that no two jobs share a run.
 
     Raises:
         ValueError: a value outside its range; the rule and the value are named.
     """
 
-    kind: str
+    kind: JobKind
     config: TrainingConfig
     count: int = 0
-    seeds: tuple = ()
-    tune: tuple = ()
+    seeds: tuple[int, ...] = ()
+    tune: tuple[str, ...] = ()
     at_once: int = 1
     ray: str = ""
     runs_dir: str = str(RUNS_DIR)
     prefix: str = ""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_kinds(self)
-        rules = (
-            (self.kind in KINDS, f"kind must be one of {', '.join(KINDS)}", self.kind),
-            (self.kind != "folds" or self.count >= 2, "a cross-validation needs at least 2 folds", self.count),
-            (self.kind != "search" or self.count >= 1, "a search needs at least 1 trial", self.count),
-            (
-                self.kind != "search" or (self.tune and set(self.tune) <= set(tunable(self.config))),
-                f"a search of this recipe can tune {', '.join(tunable(self.config))}",
-                self.tune,
-            ),
-            (
-                self.kind != "seeds" or len(set(self.seeds)) == len(self.seeds) >= 2,
-                "repeating needs at least 2 seeds, each once",
-                self.seeds,
-            ),
-            (all(type(s) is int and s >= 0 for s in self.seeds), "seeds must be whole numbers from 0", self.seeds),
-            (self.at_once >= 1, "at_once must be at least 1", self.at_once),
-        )
-        for holds, rule, value in rules:
-            if not holds:
-                raise ValueError(f"{rule}; received {value!r}.")
+        for name, holds, rule in _RULES:
+            if not holds(self):
+                raise ValueError(f"{rule}; received {getattr(self, name)!r}.")
+        if self.kind == "search" and not (self.tune and set(self.tune) <= set(tunable(self.config))):
+            known = ", ".join(tunable(self.config))
+            raise ValueError(f"a search of this recipe can tune {known}; received {self.tune!r}.")
         if self.kind == "folds" and self.config.split != "grouped":
             raise ValueError(
                 f"Folds keep patients together: they need the grouped split; received {self.config.split!r}."
             )
 
     @property
-    def total(self):
+    def total(self) -> int:
         """How many runs there will be."""
         return len(self.seeds) if self.kind == "seeds" else self.count

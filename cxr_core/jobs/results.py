@@ -1,8 +1,11 @@
-"""What a job found."""
+"""What did a job find?"""
+
+from collections.abc import Sequence
+from typing import Any, NotRequired, TypedDict
 
 import pandas as pd
 
-from cxr_core.evaluation.metrics import figure_text
+from cxr_core.evaluation.metrics import Metrics, figure_text
 from cxr_core.evaluation.repeated_runs import (
     pooled_metrics,
     pooled_predictions,
@@ -10,14 +13,37 @@ from cxr_core.evaluation.repeated_runs import (
     repeats_sentence,
     seeds_table,
 )
-from cxr_core.jobs.job import count_done
+from cxr_core.jobs.job import Job, Member, count_done
+from cxr_core.jobs.plan import JobKind
+from cxr_core.runs.run import Run
 
 
-def job_progress(job):
+class JobResults(TypedDict):
+    """What a job found; stored as JSON.
+
+    Attributes:
+        kind: folds, seeds or a search.
+        runs: a row of `repeated_runs.seeds_table` per tested run.
+        spread: a row of `repeated_runs.repeated_runs_table` per metric; empty for a search.
+        pooled: metrics of the test predictions of all folds together; None where they cannot be pooled.
+        trials: label, run, what was tried and lowest validation loss of each trial; of a search only.
+        chosen: name of the run with the lowest validation loss; None without a finished trial. Of a search only.
+    """
+
+    kind: JobKind
+    runs: list[dict[str, Any]]
+    spread: list[dict[str, Any]]
+    pooled: Metrics | None
+    trials: NotRequired[list[dict[str, Any]]]
+    chosen: NotRequired[str | None]
+
+
+def job_progress(job: Job) -> tuple[float, int, float | None]:
     """Say how far a job is.
 
     Returns:
-        (done, total, eta_seconds): float runs, parts counted; int; float at the pace so far, or None.
+        (done, total, eta_seconds): runs that are done, unfinished ones as fractions; all runs; seconds to the end at
+        the pace so far, or None.
     """
     status, total = job.status(), job.plan().total
     done = count_done(job)
@@ -26,54 +52,54 @@ def job_progress(job):
     return done, total, eta
 
 
-def members_table(job):
-    """Return a DataFrame for people: one row per run of a job, with what it tries and how it does."""
-    rows = []
-    for member in job.members():
-        state = member.state
-        status, epochs, metrics = member.run.status(), member.run.epochs(), member.run.metrics()
-        rows.append(
-            {
-                "part": member.label,
-                "state": state,
-                "epochs": "" if state == "waiting" else f"{status.epoch} of {status.epochs}",
-                **member.values,
-                "lowest validation loss": epochs["val_loss"].min() if len(epochs) else None,
-                "best validation accuracy": epochs["val_accuracy"].max() if len(epochs) else None,
-                "test accuracy": metrics["test"]["accuracy"] if metrics else None,
-                "run": member.run.name,
-                "message": "" if state in ("waiting", "finished") else status.message,
-            }
-        )
-    return pd.DataFrame(rows)
+def members_table(job: Job) -> pd.DataFrame:
+    """Return one row per run of a job for people to read: what it tries, and how well it does."""
+    return pd.DataFrame([_member_row(member) for member in job.members()])
 
 
-def job_results(job):
-    """Gather what a job found.
+def _member_row(member: Member) -> dict[str, Any]:
+    state = member.state
+    status, epochs, metrics = member.run.status(), member.run.epochs(), member.run.metrics()
+    return {
+        "part": member.label,
+        "state": state,
+        "epochs": "" if state == "waiting" else f"{status.epoch} of {status.epochs}",
+        **member.values,
+        "lowest validation loss": epochs["val_loss"].min() if len(epochs) else None,
+        "best validation accuracy": epochs["val_accuracy"].max() if len(epochs) else None,
+        "test accuracy": metrics["test"]["accuracy"] if metrics else None,
+        "run": member.run.name,
+        "message": "" if state in ("waiting", "finished") else status.message,
+    }
 
-    Returns:
-        dict of `kind`, `runs` (one dict per tested run), `spread` (one dict per figure, see
-        `repeated_runs.repeated_runs_table`; empty for a search), `pooled` (all folds together, as
-        `metrics.evaluate_predictions`, or None) and, for a search, `trials` and `chosen`, the name of the run with
-        the lowest validation loss (or None).
-    """
+
+def job_results(job: Job) -> JobResults:
+    """Gather what a job has found so far."""
     plan, members = job.plan(), job.members()
     tested = [member.run for member in members if member.run.metrics() and member.state == "finished"]
-    found = {"kind": plan.kind, "runs": _plain(seeds_table(tested)), "spread": [], "pooled": None}
+    found: JobResults = {"kind": plan.kind, "runs": _plain(seeds_table(tested)), "spread": [], "pooled": None}
     if plan.kind == "search":
         best = best_trial(members)
-        trials = [{"part": m.label, "run": m.run.name, **m.values, "loss": member_loss(m)} for m in members]
-        return found | {"trials": trials, "chosen": best.run.name if best else None}
+        found["trials"] = [{"part": m.label, "run": m.run.name, **m.values, "loss": member_loss(m)} for m in members]
+        found["chosen"] = best.run.name if best else None
+        return found
     if len(tested) > 1:
         found["spread"] = _plain(repeated_runs_table(tested))
-    pooled = pooled_predictions(tested) if plan.kind == "folds" else None
-    if pooled is not None:
-        found["pooled"] = pooled_metrics(pooled, tested[0].metrics()["test"]["classes"])
+    if plan.kind == "folds":
+        found["pooled"] = _pooled(tested)
     return found
 
 
-def job_summary(job):
-    """Say in a few lines what a job found, str."""
+def _pooled(tested: Sequence[Run]) -> Metrics | None:
+    predictions = pooled_predictions(tested)
+    metrics = tested[0].metrics() if tested else None
+    if predictions is None or metrics is None:
+        return None
+    return pooled_metrics(predictions, metrics["test"]["classes"])
+
+
+def job_summary(job: Job) -> str:
+    """Say in a few lines what a job has found so far."""
     results = job_results(job)
     if results["kind"] == "search":
         table = pd.DataFrame(results["trials"]).sort_values("loss", na_position="last")
@@ -83,24 +109,25 @@ def job_summary(job):
         lines.append(pd.DataFrame(results["spread"]).round(4).to_string(index=False))
     if results["pooled"]:
         pooled = results["pooled"]
-        told = figure_text(pooled["accuracy"], pooled["ci95"]["accuracy"])
-        lines.append(f"All folds together: {pooled['n']} images, accuracy {told}")
+        accuracy = figure_text(pooled["accuracy"], pooled["ci95"]["accuracy"])
+        lines.append(f"All folds together: {pooled['n']} images, accuracy {accuracy}")
     return "\n".join(lines)
 
 
-def member_loss(member):
-    """Return the lowest validation loss of a finished Member, or None. The test images play no part in it."""
-    epochs = member.run.epochs() if member.state == "finished" else ()
+def member_loss(member: Member) -> float | None:
+    """Return the lowest validation loss of a finished run, or None. The test images play no part in it."""
+    epochs = member.run.epochs() if member.state == "finished" else pd.DataFrame()
     return float(epochs["val_loss"].min()) if len(epochs) else None
 
 
-def best_trial(members):
-    """Return the finished Member with the lowest validation loss, or None."""
+def best_trial(members: Sequence[Member]) -> Member | None:
+    """Return the finished run with the lowest validation loss, the earliest of several; None without one."""
     losses = [(member_loss(member), i) for i, member in enumerate(members)]
-    losses = [(loss, i) for loss, i in losses if loss is not None]
-    return members[min(losses)[1]] if losses else None
+    finished = [(loss, i) for loss, i in losses if loss is not None]
+    return members[min(finished)[1]] if finished else None
 
 
-def _plain(table):
-    """Return a table's rows as dicts that JSON can hold."""
-    return table.astype(object).where(table.notna(), None).to_dict("records")
+def _plain(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return a table's rows as dictionaries that JSON can hold."""
+    rows = table.astype(object).where(table.notna(), None).to_dict("records")
+    return [{str(column): value for column, value in row.items()} for row in rows]

@@ -1,59 +1,85 @@
-"""Carry a job out: hand its runs to workers, see how they end, and know when to stop."""
+"""Which run is started next, and when is a job over?"""
 
 import shutil
 import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from typing import Any, Literal, Protocol
 
 from cxr_core.config import PROJECT_DIR
 from cxr_core.data.dataset import scan_dataset
 from cxr_core.data.prepared_images import prepare_images
 from cxr_core.imaging.preprocessing import Preprocessing
-from cxr_core.jobs.job import build_member, has_begun, save_members
+from cxr_core.jobs.job import Job, Member, build_member, has_begun, save_members
 from cxr_core.jobs.lifecycle import mark_started
 from cxr_core.jobs.local_workers import LocalWorkers
+from cxr_core.jobs.plan import JobPlan
 from cxr_core.jobs.results import best_trial, job_results, member_loss
 from cxr_core.recipes.hyperparameter_search import suggest_trial
 from cxr_core.runs.lifecycle import create_run, halt_run, pause_run, run_lock
+from cxr_core.runs.run import Run
 from cxr_core.runs.work_folder import ACTIVE
 from cxr_core.splits.curation import CURATION_FILE, excluded_rows, load_curation
 from cxr_core.system.files import write_json
 from cxr_core.system.processes import tie_to_parent
 
 _POLL_SECONDS = 0.5
-# A run whose process vanished is tried so often before the job says that it failed.
+# How often a run is tried whose process ends unexpectedly.
 _TRIES = 3
-# If so many fail before one finishes, something is wrong with all of them.
+# If this many runs fail before one finishes, something is wrong with all of them.
 _HOPELESS = 3
-_HALTED = "Ended with its job; it goes on after its last finished epoch."
+_HALTED = "Ended together with its job; it can be resumed after its last finished epoch."
+JobEnd = Literal["finished", "stopped", "paused", "failed"]
+# Calls a function on every chunk and yields the results in order, for example from other computers.
+Share = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]
 
 
-def carry_out_job(job, workers=None):
-    """Work on a job until all its runs are finished, or somebody asks for an end.
+class Workers(Protocol):
+    """What trains the runs of a job.
 
-    Finished runs are never repeated, interrupted ones go on after their last finished epoch, and one whose process
-    vanished is tried up to three times.
+    Attributes:
+        at_once: how many trainings run at the same time.
+        share: how the images are prepared before the trainings begin; None leaves that to the first training.
+    """
+
+    @property
+    def at_once(self) -> int: ...  # noqa: D102
+    @property
+    def share(self) -> Share | None: ...  # noqa: D102
+
+    def start(self, run: Run) -> None:
+        """Begin a run, or continue it after its last finished epoch."""
+
+    def has_ended(self, run: Run) -> bool:
+        """Return True once no process works on a run."""
+
+
+def carry_out_job(job: Job, workers: Workers | None = None) -> JobEnd:
+    """Work on a job until all its runs are finished, or somebody asks it to stop or pause.
+
+    Finished runs are never repeated, interrupted ones continue after their last finished epoch, and one whose process
+    ends unexpectedly is tried up to three times.
 
     Args:
-        job: Job.
-        workers: LocalWorkers, or another with its two methods, `at_once` and `share`; by default what the plan
-            asks for.
+        job: to be carried out.
+        workers: by default those that the plan asks for.
 
     Returns:
-        str, the final state: "finished", "stopped", "paused" or "failed".
+        The final state.
 
     Raises:
         lifecycle.RunTaken: another process works on the job.
-        ValueError, OSError: its folder, a run's folder or the cluster does not allow it; the job is marked as
-            failed with the same sentence first.
+        ValueError: the job, a run or the cluster does not allow it; the job is marked as failed with the same sentence.
+        OSError: likewise.
     """
     with run_lock(job, patience_seconds=10.0):
         mark_started(job, None)
-        # Whatever this process starts must not outlive it: nobody would take note of it.
+        # The trainings must not outlive this process: nobody would notice how they end.
         tie_to_parent()
         try:
             plan = job.plan()
@@ -70,24 +96,27 @@ def carry_out_job(job, workers=None):
 
 
 class _AskedToEnd(Exception):
-    """A stop or a pause was asked for while the images were prepared."""
+    """Somebody asked for a stop or a pause while the images were being prepared."""
 
 
 class _Scheduler:
-    """Hands out a job's runs to workers, and sees how they end."""
+    """Hands out a job's runs to workers, and watches how they end."""
 
-    def __init__(self, job, plan, workers):
+    def __init__(self, job: Job, plan: JobPlan, workers: Workers) -> None:
         self._job, self._plan, self._workers = job, plan, workers
         self._members = job.members()
-        self._decisions = load_curation(job.path / CURATION_FILE)
+        self._curation = load_curation(job.path / CURATION_FILE)
         unfinished = [m for m in self._members if m.state != "finished"]
         # A run that is still active belongs to an earlier process of this job, and is about to end.
         self._left_over = [m for m in unfinished if m.state in ACTIVE]
         self._waiting = [m for m in unfinished if m not in self._left_over]
-        self._active, self._failed, self._tries = [], [], Counter()
+        self._active: list[Member] = []
+        self._failed: list[Member] = []
+        # By the name of the run.
+        self._tries: Counter[str] = Counter()
 
-    def work(self):
-        """Return the final (state, message)."""
+    def work(self) -> tuple[JobEnd, str]:
+        """Return the final state and the message that the job then shows."""
         if self._workers.share and self._waiting:
             with suppress(_AskedToEnd):
                 self._prepare()
@@ -99,27 +128,27 @@ class _Scheduler:
             self._look_after_ended()
             if len(self._failed) >= _HOPELESS and not any(m.state == "finished" for m in self._members):
                 self._halt()
-                return "failed", f"No run finishes: {self._failed[-1].run.status().message}"
+                return "failed", f"Every run fails: {self._failed[-1].run.status().message}"
             self._start_more()
             if not self._active and not self._left_over:
                 return self._end()
             self._say()
             time.sleep(_POLL_SECONDS)
 
-    def _prepare(self):
-        """Prepare the images where they are not yet: as copies are looked for, and as the networks see them."""
+    def _prepare(self) -> None:
+        """Prepare the images, unless they are cached: once to search for duplicates, once for the networks."""
         config, options = self._plan.config, {"progress": self._report, "share": self._workers.share}
         dataset = scan_dataset(*config.roots, progress=partial(self._report, step="Looking through the images"))
         table = prepare_images(dataset.table, Preprocessing(), **options).table
-        taking_part = table[~excluded_rows(table, self._decisions)].reset_index(drop=True)
+        taking_part = table[~excluded_rows(table, self._curation)].reset_index(drop=True)
         prepare_images(taking_part, config.preprocessing, **options)
 
-    def _report(self, done, total, step="Preparing the images"):
+    def _report(self, done: int, total: int, step: str = "Preparing the images") -> None:
         if self._job.stop_requested or self._job.pause_requested:
             raise _AskedToEnd
         self._say(f"{step}: {done:,} of {total:,}")
 
-    def _look_after_ended(self):
+    def _look_after_ended(self) -> None:
         for member in [m for m in self._left_over if not m.run.status().is_active]:
             self._left_over.remove(member)
             if member.state != "finished":
@@ -135,7 +164,7 @@ class _Scheduler:
             else:
                 self._failed.append(member)
 
-    def _start_more(self):
+    def _start_more(self) -> None:
         while len(self._active) + len(self._left_over) < self._workers.at_once:
             if not self._waiting and self._plan.kind == "search" and len(self._members) < self._plan.count:
                 self._add_trial()
@@ -143,13 +172,13 @@ class _Scheduler:
                 return
             member = self._waiting.pop(0)
             if not has_begun(member.run):
-                # What a killed job had only begun to make.
+                # A killed job may have left a folder that it had only begun to fill.
                 shutil.rmtree(member.run.path, ignore_errors=True)
-                create_run(member.config, member.run.path, self._decisions, queued=True)
+                create_run(member.config, member.run.path, self._curation, queued=True)
             self._workers.start(member.run)
             self._active.append(member)
 
-    def _add_trial(self):
+    def _add_trial(self) -> None:
         past = [(m.values, member_loss(m)) for m in self._members if m.state in ("finished", "failed")]
         number, base = len(self._members) + 1, replace(self._plan.config, export=False)
         config, values = suggest_trial(base, self._plan.tune, past, number=number, seed=base.seed)
@@ -158,56 +187,59 @@ class _Scheduler:
         self._waiting.append(member)
         save_members(self._job, self._members)
 
-    def _end(self):
-        finished = [m for m in self._members if m.state == "finished"]
+    def _end(self) -> tuple[JobEnd, str]:
         if self._plan.kind == "search":
-            best = best_trial(self._members)
-            if best is None:
-                return "failed", "No trial finished."
-            if best.run.needs_export:
-                self._say(f"Testing the chosen one, {best.label}")
-                _export(best.run)
-            if best.run.needs_export:
-                return "failed", f"{best.label} was chosen, but could not be exported: {best.run.log_tail(3)}"
-            return "finished", f"{best.label} has the lowest validation loss."
+            return self._end_search()
+        finished = [m for m in self._members if m.state == "finished"]
         if len(finished) < self._plan.total:
             member = next(m for m in self._members if m.state != "finished")
             told = f"{len(finished)} of {self._plan.total} runs are finished. {member.label} is {member.state}"
             return "failed", f"{told}: {member.run.status().message} Resume the job to try the others again."
         return "finished", ""
 
-    def _end_now(self):
-        self._halt()
-        return "stopped", "Stopped by request; finished runs stay, the others go on after their last finished epoch."
+    def _end_search(self) -> tuple[JobEnd, str]:
+        best = best_trial(self._members)
+        if best is None:
+            return "failed", "No trial finished."
+        if best.run.needs_export:
+            self._say(f"Testing the chosen trial, {best.label}")
+            _export(best.run)
+        if best.run.needs_export:
+            return "failed", f"{best.label} was chosen, but could not be exported: {best.run.log_tail(3)}"
+        return "finished", f"{best.label} has the lowest validation loss."
 
-    def _halt(self):
+    def _end_now(self) -> tuple[JobEnd, str]:
+        self._halt()
+        return "stopped", "Stopped by request; finished runs are kept, the others can be resumed."
+
+    def _halt(self) -> None:
         for member in self._active + self._left_over:
             halt_run(member.run, _HALTED)
 
-    def _end_after_epochs(self):
+    def _end_after_epochs(self) -> tuple[JobEnd, str]:
         for member in self._active + self._left_over:
             if member.run.status().is_active:
                 pause_run(member.run)
         while any(m.run.status().is_active for m in self._active + self._left_over):
             if self._job.stop_requested:
                 return self._end_now()
-            self._say("Pausing after the epochs that its runs are in")
+            self._say("Pausing after the current epochs")
             time.sleep(_POLL_SECONDS)
         return "paused", "Paused after finished epochs; resume it whenever you like."
 
-    def _say(self, message=""):
+    def _say(self, message: str = "") -> None:
         status = self._job.status()
         message = message or f"Training {', '.join(m.label for m in self._active)}"
         self._job.write_status(replace(status, state="running", message=message))
 
 
-def _export(run):
+def _export(run: Run) -> None:
     words = [sys.executable, "-m", "cxr_core", "export", str(run.path)]
     with (run.path / "log.txt").open("ab") as log:
         subprocess.run(words, cwd=PROJECT_DIR, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False)
 
 
-def _ray_workers(plan):
+def _ray_workers(plan: JobPlan) -> Workers:
     try:
         from cxr_core.jobs.ray_workers import RayWorkers
     except ModuleNotFoundError as error:

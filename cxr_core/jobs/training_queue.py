@@ -1,10 +1,11 @@
-"""Trainings that wait for each other where many people share one computer: one at a time, first come, first served.
+"""Whose turn is it on a shared installation? One training at a time, first come, first served.
 
-A queued training is an ordinary run folder whose status says "queued". One process works the queue off; it is started
-by whoever queues or looks, and ends when nobody waits any more.
+A queued training is an ordinary run folder with the status "queued". One process works through the queue; whoever
+queues a training or looks at the queue starts it, and it ends when no training waits any more.
 """
 
 import time
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,27 +13,29 @@ from filelock import FileLock, Timeout
 
 from cxr_core.config import RUNS_DIR
 from cxr_core.recipes.memory_estimate import check_memory
+from cxr_core.recipes.training_config import TrainingConfig
 from cxr_core.runs.lifecycle import check_resumable, create_run, resume_run, run_lock, spawn_detached
-from cxr_core.runs.run import list_runs, new_run_path
+from cxr_core.runs.run import Run, list_runs, new_run_path
+from cxr_core.splits.curation import Curation
 from cxr_core.system.processes import tie_to_parent
 
 MAX_WAITING = 20
 _POLL_SECONDS = 0.5
 
 
-def queue_training(config, runs_dir=None, curation=None):
+def queue_training(config: TrainingConfig, runs_dir: str | Path | None = None, curation: Curation | None = None) -> Run:
     """Put a new training at the end of the queue.
 
     Args:
-        config: training_config.TrainingConfig.
-        runs_dir: str or Path, the folder of all runs; `config.RUNS_DIR` by default.
-        decisions: as for `lifecycle.create_run`.
+        config: decides the result.
+        runs_dir: the folder of all runs; `config.RUNS_DIR` by default.
+        curation: as for `lifecycle.create_run`.
 
     Returns:
-        run.Run, with status "queued".
+        A run with status "queued".
 
     Raises:
-        ValueError: it does not fit the memory, or too many wait already.
+        ValueError: the training does not fit into memory, or too many are waiting already.
     """
     runs_dir = Path(runs_dir or RUNS_DIR)
     check_memory(config)
@@ -42,8 +45,8 @@ def queue_training(config, runs_dir=None, curation=None):
     return run
 
 
-def queue_run(run):
-    """Put a run that was stopped or paused, or that failed, at the end of the queue; it then goes on where it was.
+def queue_run(run: Run) -> None:
+    """Put a run that was stopped or paused, or failed, at the end of the queue; it then continues where it was.
 
     Raises:
         ValueError: as for `queue_training`, or the run is active or finished.
@@ -59,14 +62,14 @@ def queue_run(run):
     ensure_worker(runs_dir)
 
 
-def queued_runs(runs):
-    """Return those of a list of run.Run that wait, the next one first."""
+def queued_runs(runs: Iterable[Run]) -> list[Run]:
+    """Return the waiting ones of some runs, the next one first."""
     waiting = [(run.status().started, run.name, run) for run in runs if run.status().state == "queued"]
     return [run for _, _, run in sorted(waiting, key=lambda one: one[:2])]
 
 
-def ensure_worker(runs_dir=None):
-    """Start a process that works the queue off, where somebody waits and nobody does that already."""
+def ensure_worker(runs_dir: str | Path | None = None) -> None:
+    """Start the process that works through the queue, if a training waits and no such process is running."""
     runs_dir = Path(runs_dir or RUNS_DIR)
     if not queued_runs(list_runs(runs_dir)):
         return
@@ -78,13 +81,13 @@ def ensure_worker(runs_dir=None):
     spawn_detached(["-m", "cxr_core", "work-queue", str(runs_dir)], runs_dir)
 
 
-def work_queue(runs_dir):
-    """Train what is queued, one after the other, until nobody waits. Returns at once where another process does so.
+def work_queue(runs_dir: str | Path) -> None:
+    """Train what is queued, one after the other, until none waits. Returns at once if another process is doing so.
 
-    A training that cannot be started is left as failed, with the reason; the next one has its turn.
+    A training that cannot be started is marked as failed, with the reason, and the next one has its turn.
 
     Args:
-        runs_dir: str or Path.
+        runs_dir: the folder of all runs.
     """
     runs_dir = Path(runs_dir)
     try:
@@ -102,20 +105,20 @@ def work_queue(runs_dir):
         return
 
 
-def _start(run):
+def _start(run: Run) -> None:
     try:
         resume_run(run)
     except (ValueError, OSError) as error:
         run.write_status(replace(run.status(), state="failed", message=str(error)))
 
 
-def _check_length(runs_dir):
+def _check_length(runs_dir: Path) -> None:
     waiting = len(queued_runs(list_runs(runs_dir)))
     if waiting >= MAX_WAITING:
         raise ValueError(
-            f"At most {MAX_WAITING} trainings may wait; {waiting} do. Come back when the queue is shorter."
+            f"At most {MAX_WAITING} trainings may wait, and {waiting} do. Try again when the queue is shorter."
         )
 
 
-def _lock(runs_dir):
+def _lock(runs_dir: Path) -> FileLock:
     return FileLock(runs_dir / ".queue.lock")

@@ -113,11 +113,12 @@ def new_job(tmp_path, kind="seeds", **values):
     return create_job(plan_of(tmp_path, kind, **values), tmp_path / "job", Curation())
 
 
-def foreman_process(job, real=sys.executable):
+def scheduler_process(job, real=sys.executable):
     """A process of its own that works on a job; its trainings are the stand-in's."""
     code = (
         f"import sys; sys.executable = {sys.executable!r}\n"
-        "from pathlib import Path\nfrom cxr_core.jobs.scheduler import carry_out_job\nfrom cxr_core.jobs.lifecycle import Job\n"
+        "from pathlib import Path\n"
+        "from cxr_core.jobs.scheduler import carry_out_job\nfrom cxr_core.jobs.lifecycle import Job\n"
         f"carry_out_job(Job(Path({str(job.path)!r})))"
     )
     return subprocess.Popen([real, "-c", code], cwd=PROJECT, start_new_session=True)
@@ -224,7 +225,7 @@ def test_a_killed_job_leaves_no_training_behind_and_goes_on_without_repeating(tm
     create_run(job.members()[0].config, first.path, Curation())
     first.write_status(RunStatus("finished"))
     trainer.write_text("1")
-    process = foreman_process(job)
+    process = scheduler_process(job)
     until(lambda: second.path.exists() and second.status().epoch >= 1)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
