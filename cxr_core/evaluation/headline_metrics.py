@@ -1,14 +1,26 @@
-"""Which few numbers sum a classifier up."""
+"""Which few numbers sum up a classifier?"""
 
 from dataclasses import dataclass
+from typing import TypedDict
+
+from cxr_core.evaluation.confidence_intervals import Interval
+from cxr_core.evaluation.metrics import Metrics, class_interval
+from cxr_core.inference.model_card import Card
 
 
 @dataclass(frozen=True)
-class Figure:
-    """One headline figure: what it is, measured where, its value in [0, 1], and over how many images.
+class HeadlineMetric:
+    """One of the few numbers that sum up a classifier.
 
-    `interval` is its 95 % interval (low, high), or None where none was measured. `may_abstain` is True where images
-    that the classifier is not sure of count as without an answer; otherwise each is called what is likeliest.
+    Attributes:
+        label: what it is, such as "Accuracy".
+        where: on which images it was measured.
+        value: in [0, 1].
+        n: number of images.
+        explanation: one or two sentences.
+        interval: its 95 % interval (low, high), or None where none was computed.
+        may_abstain: True where images that it is not sure of count as unanswered; otherwise each gets its likeliest
+            class.
     """
 
     label: str
@@ -16,62 +28,82 @@ class Figure:
     value: float
     n: int
     explanation: str
-    interval: tuple | None = None
+    interval: tuple[float, float] | None = None
     may_abstain: bool = False
 
 
-def card_figures(card):
-    """Return the figures that sum a classifier up: its own test split first, then elsewhere.
+class FigureWords(TypedDict):
+    """A headline metric as a report shows it; `value` is a text with its interval."""
+
+    label: str
+    value: str
+    n: int
+    explanation: str
+
+
+def card_figures(card: Card) -> list[HeadlineMetric]:
+    """Return the metrics that sum up a classifier: on its own test set first, then on external data.
 
     Args:
-        card: Card with metrics under "test" and, where measured, "external".
+        card: with metrics under "test" and, where measured, "external".
 
     Returns:
-        list of Figure; empty before anything was measured. For a data set of healthy people alone
-        the figure is the share answered COVID-19, for one of COVID-19 alone the share found; where the classifier may
-        abstain, "not sure" is neither.
+        Empty before anything was measured. On a data set of healthy people alone the metric is the proportion
+        classified as COVID-19, on one of COVID-19 alone the recall; where the classifier may abstain, "not sure"
+        counts as neither.
     """
-    test = card.metrics.get("test")
+    test: Metrics | None = card.metrics.get("test")
     if not test:
         return []
-    own = "Measured on the test split that training and choosing never saw."
-    ends = test.get("ci95") or {"accuracy": None, "per_class": {}}
-    figures = [Figure("Accuracy", "own test split", test["accuracy"], test["n"], own, _pair(ends["accuracy"]))]
+    own = "Measured on its own test set, which neither training nor model selection used."
+    accuracy = test["ci95"]["accuracy"] if "ci95" in test else None
+    figures = [HeadlineMetric("Accuracy", "own test split", test["accuracy"], test["n"], own, _pair(accuracy))]
     covid = test["per_class"].get("covid")
     if covid and covid["recall"] is not None:
-        found = _pair(ends["per_class"].get("covid", {}).get("recall"))
-        figures.append(Figure("COVID-19 found", "own test split", covid["recall"], covid["support"], own, found))
-    return figures + [_figure_elsewhere(*item) for item in card.metrics.get("external", {}).items()]
+        ends = _pair(class_interval(test, "covid", "recall"))
+        figures.append(
+            HeadlineMetric("COVID-19 recall", "own test split", covid["recall"], covid["support"], own, ends)
+        )
+    return figures + [_external_figure(name, metrics) for name, metrics in card.metrics.get("external", {}).items()]
 
 
-def figure_words(figure):
-    """Return a Figure as texts for a report, a dict of `label`, `value` (with its interval), `n` and `explanation`."""
-    ends = figure.interval
+def figure_words(figure: HeadlineMetric) -> FigureWords:
+    """Return a headline metric as a report shows it."""
     return {
         "label": f"{figure.label}, {figure.where}",
-        "value": f"{figure.value:.1%}" + (f" ({ends[0]:.1%} to {ends[1]:.1%})" if ends else ""),
+        "value": value_text(figure),
         "n": figure.n,
         "explanation": figure.explanation,
     }
 
 
-def _figure_elsewhere(name, metrics):
+def value_text(figure: HeadlineMetric) -> str:
+    """Write the value of a headline metric in per cent, with its interval where it has one."""
+    if figure.interval is None:
+        return f"{figure.value:.1%}"
+    low, high = figure.interval
+    return f"{figure.value:.1%} ({low:.1%} to {high:.1%})"
+
+
+def _external_figure(name: str, metrics: Metrics) -> HeadlineMetric:
     images, may_abstain = "Images from another hospital, never trained on.", "answers" in metrics
-    elsewhere = images + (" Those that it is not sure of count as without an answer." if may_abstain else "")
+    images_and_abstention = images
+    if may_abstain:
+        images_and_abstention += " It may abstain: abstentions count neither as hits nor as false alarms."
     present = [c for c, row in metrics["per_class"].items() if row["support"]]
     if present == ["normal"] and "covid" in metrics["classes"]:
         share, ends = _share_answered(metrics, "normal", "covid")
-        explanation = f"Share of healthy people called COVID-19. {elsewhere}"
-        return Figure("False alarms", f"healthy, {name}", share, metrics["n"], explanation, ends, may_abstain)
+        explanation = f"Proportion of healthy people classified as COVID-19. {images_and_abstention}"
+        return HeadlineMetric("False alarms", f"healthy, {name}", share, metrics["n"], explanation, ends, may_abstain)
     if present == ["covid"]:
         share, ends = _share_answered(metrics, "covid", "covid")
-        return Figure("COVID-19 found", name, share, metrics["n"], elsewhere, ends, may_abstain)
-    ends = _pair((metrics.get("ci95") or {}).get("accuracy"))
-    return Figure("Accuracy", name, metrics["accuracy"], metrics["n"], images, ends)
+        return HeadlineMetric("COVID-19 recall", name, share, metrics["n"], images_and_abstention, ends, may_abstain)
+    accuracy = metrics["ci95"]["accuracy"] if "ci95" in metrics else None
+    return HeadlineMetric("Accuracy", name, metrics["accuracy"], metrics["n"], images, _pair(accuracy))
 
 
-def _share_answered(metrics, true, called):
-    """Return the share of a class that is answered so, abstentions counted as no answer, and its interval."""
+def _share_answered(metrics: Metrics, true: str, called: str) -> tuple[float, tuple[float, float] | None]:
+    """Return the proportion of a class that gets one answer, with its interval; abstentions are no answer."""
     if "answers" in metrics:
         cell = metrics["answers"]["per_class"][true][called]
         return cell["share"], _pair(cell["ci95"])
@@ -81,5 +113,5 @@ def _share_answered(metrics, true, called):
     return row[j] / sum(row), _pair(ends)
 
 
-def _pair(ends):
-    return tuple(ends) if ends else None
+def _pair(ends: Interval | None) -> tuple[float, float] | None:
+    return (ends[0], ends[1]) if ends else None

@@ -125,7 +125,7 @@ class ClassCurves(TypedDict):
 
 
 def evaluate_predictions(
-    true_names: Sequence[str] | pd.Series,
+    true_names: npt.ArrayLike,
     probabilities: FloatArray,
     classes: Sequence[str],
     groups: npt.ArrayLike | None = None,
@@ -133,7 +133,7 @@ def evaluate_predictions(
     """Score predictions.
 
     Args:
-        true_names: N true classes, each one of `classes`.
+        true_names: str (N,), the true classes, each one of `classes`.
         probabilities: float (N, C), rows summing to one.
         classes: the C classes.
         groups: int (N,); images that are not independent (of one patient, or copies) share a number. By default each
@@ -150,26 +150,12 @@ def evaluate_predictions(
     probabilities = _checked_probabilities(probabilities, len(truth), classes)
     predicted = np.argmax(probabilities, axis=1)
     groups = np.arange(len(truth)) if groups is None else np.asarray(groups)
-    labels = np.arange(len(classes))
-    precision, recall, f1, support = precision_recall_fscore_support(
-        truth, predicted, labels=labels, zero_division=np.nan
-    )
-    per_class: dict[str, ClassMetrics] = {
-        name: {
-            "precision": _number(precision[i]),
-            "recall": _number(recall[i]),
-            "f1": _number(f1[i]),
-            "support": int(support[i]),
-            "auc": _number(_class_auc(truth == i, probabilities[:, i])),
-        }
-        for i, name in enumerate(classes)
-    }
     ends = metric_intervals(truth, probabilities, groups)
     return {
         "n": len(truth),
         "accuracy": float((truth == predicted).mean()),
-        "per_class": per_class,
-        "confusion_matrix": confusion_matrix(truth, predicted, labels=labels).tolist(),
+        "per_class": _class_metrics(truth, predicted, probabilities, classes),
+        "confusion_matrix": confusion_matrix(truth, predicted, labels=np.arange(len(classes))).tolist(),
         "ece": calibration_error(truth == predicted, probabilities.max(axis=1)),
         "brier": _brier(truth, probabilities),
         "ci95": {
@@ -181,13 +167,11 @@ def evaluate_predictions(
     }
 
 
-def roc_curves(
-    true_names: Sequence[str] | pd.Series, probabilities: FloatArray, classes: Sequence[str]
-) -> dict[str, Curve]:
+def roc_curves(true_names: npt.ArrayLike, probabilities: FloatArray, classes: Sequence[str]) -> dict[str, Curve]:
     """Compute the ROC curve of each class, and their micro and macro average.
 
     Args:
-        true_names: N true classes, each one of `classes`.
+        true_names: str (N,), the true classes, each one of `classes`.
         probabilities: float (N, C).
         classes: the C classes.
 
@@ -286,25 +270,44 @@ def _checked_probabilities(probabilities: npt.ArrayLike, n: int, classes: Sequen
     return probabilities
 
 
+def _class_metrics(
+    truth: IntArray, predicted: IntArray, probabilities: FloatArray, classes: Sequence[str]
+) -> dict[str, ClassMetrics]:
+    precision, recall, f1, support = precision_recall_fscore_support(
+        truth, predicted, labels=np.arange(len(classes)), zero_division=np.nan
+    )
+    return {
+        name: {
+            "precision": _number(precision[i]),
+            "recall": _number(recall[i]),
+            "f1": _number(f1[i]),
+            "support": int(support[i]),
+            "auc": _number(_class_auc(truth == i, probabilities[:, i])),
+        }
+        for i, name in enumerate(classes)
+    }
+
+
 def _brier(truth: IntArray, probabilities: FloatArray) -> float:
     n_classes = probabilities.shape[1]
     exact = probabilities / probabilities.sum(axis=1, keepdims=True, dtype=np.float64)
     return float(brier_score_loss(truth, exact, labels=np.arange(n_classes), scale_by_half=False))
 
 
-def truth_indices(true_names: Sequence[str] | pd.Series, classes: Sequence[str]) -> IntArray:
+def truth_indices(true_names: npt.ArrayLike, classes: Sequence[str]) -> IntArray:
     """Return int (N,), the position of each true class in `classes`.
 
     Raises:
         ValueError: there are no images, or a label is not in `classes`.
     """
-    if len(true_names) == 0:
+    names = np.asarray(true_names, object)
+    if not len(names):
         raise ValueError("There is no image to evaluate.")
-    unknown = sorted(set(true_names) - set(classes))
+    unknown = sorted(set(names) - set(classes))
     if unknown:
         raise ValueError(f"The classifier knows {', '.join(classes)}; the data set also has {', '.join(unknown)}.")
     index = {name: i for i, name in enumerate(classes)}
-    return np.array([index[name] for name in true_names])
+    return np.array([index[name] for name in names])
 
 
 def _class_auc(is_class: BoolArray, scores: FloatArray) -> float:

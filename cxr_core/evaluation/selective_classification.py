@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from cxr_core.evaluation.confidence_intervals import Interval, share_interval
-from cxr_core.system.arrays import BoolArray, FloatArray
+from cxr_core.system.arrays import BoolArray, FloatArray, IntArray, ObjectArray
 
 NOT_SURE = "not sure"
 
@@ -94,23 +94,24 @@ def answer_shares(
     answers = np.asarray(classes, object)[np.argmax(probabilities, axis=1)]
     answers = np.where(np.max(probabilities, axis=1) < abstain_below, NOT_SURE, answers)
     answered, right = answers != NOT_SURE, answers == true_names
-    per_class: dict[str, dict[str, AnswerShare]] = {}
-    for name in classes:
-        rows = true_names == name
-        if rows.any():
-            per_class[name] = {
-                answer: {
-                    "share": float((answers[rows] == answer).mean()),
-                    "ci95": share_interval(answers[rows] == answer, groups[rows]),
-                }
-                for answer in (*classes, NOT_SURE)
-            }
+    per_class = {
+        name: _shares_of(answers[true_names == name], groups[true_names == name], (*classes, NOT_SURE))
+        for name in classes
+        if (true_names == name).any()
+    }
     return {
         "abstain_below": float(abstain_below),
         "coverage": float(answered.mean()),
         "accuracy": float(right[answered].mean()) if answered.any() else None,
         "found": float(right.mean()),
         "per_class": per_class,
+    }
+
+
+def _shares_of(answers: ObjectArray, groups: IntArray, possible: Sequence[str]) -> dict[str, AnswerShare]:
+    return {
+        answer: {"share": float((answers == answer).mean()), "ci95": share_interval(answers == answer, groups)}
+        for answer in possible
     }
 
 

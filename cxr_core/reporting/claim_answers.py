@@ -1,98 +1,197 @@
-"""What a run knows about each item of the CLAIM checklist."""
+"""What does a run know about each item of the CLAIM checklist?"""
 
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cxr_core.classes import class_label
 from cxr_core.config import NOTICE
+from cxr_core.evaluation.metrics import Metrics
+from cxr_core.inference.model_card import Card
+from cxr_core.robustness.shortcut_results import ShortcutSummary
 from cxr_core.splits.leakage import leakage_sentence
 from cxr_core.splits.split import SPLIT_KINDS
 
 
-def answers(card, metrics, environment, facts):
-    """Return what is known, a dict of the names in `claim` to sentences; nothing is invented."""
-    training, data = card.training, card.training.get("data", {})
-    counts = {side: sum(of_class.values()) for side, of_class in data.get("images", {}).items()}
-    test = metrics["test"]
-    ends = test["ci95"]["accuracy"]
-    accuracy = f"{test['accuracy']:.1%}" + (f" (95 %: {ends[0]:.1%} to {ends[1]:.1%})" if ends else "")
-    excluded = ", ".join(f"{n} {reason}" for reason, n in (data.get("excluded") or {}).items())
-    external = card.metrics.get("external", {})
-    lab = facts["lab"]
-    labels = ", ".join(class_label(name) for name in card.classes)
-    lab_words = f"Shortcut lab: {' '.join(lab['sentences'])}" if lab else ""
+@dataclass(frozen=True)
+class ModelRecord:
+    """What is stored about a classifier and its training.
+
+    Attributes:
+        card: its card.
+        metrics: on "validation" and "test".
+        environment: versions and command of the training; empty for a published classifier.
+        shortcuts: result of the shortcut test, or None.
+        worst: the weakest slice of the test images, in a sentence, or None.
+        repeats: what runs with other folds or seeds reached, in a sentence; "" without any.
+    """
+
+    card: Card
+    metrics: dict[str, Metrics]
+    environment: Mapping[str, Any]
+    shortcuts: ShortcutSummary | None
+    worst: str | None
+    repeats: str
+
+    @property
+    def training(self) -> dict[str, Any]:
+        """Settings of the training."""
+        return self.card.training
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """Counts of its images; empty where none are stored."""
+        return self.card.training.get("data", {})
+
+    @property
+    def images(self) -> dict[str, int]:
+        """{"train", "validation" or "test": number of images}; empty where none are stored."""
+        return {side: sum(of_class.values()) for side, of_class in self.data.get("images", {}).items()}
+
+    @property
+    def labels(self) -> str:
+        """The classes as people read them."""
+        return ", ".join(class_label(name) for name in self.card.classes)
+
+    @property
+    def excluded(self) -> str:
+        """How many images were excluded and why; "" where nothing is stored."""
+        told = ", ".join(f"{n} {reason}" for reason, n in (self.data.get("excluded") or {}).items())
+        return told or ("none" if self.data else "")
+
+    @property
+    def accuracy(self) -> str:
+        """Accuracy on the test images, with its interval."""
+        test = self.metrics["test"]
+        ends = test["ci95"]["accuracy"]
+        return f"{test['accuracy']:.1%}" + (f" (95 %: {ends[0]:.1%} to {ends[1]:.1%})" if ends else "")
+
+
+def answers(record: ModelRecord) -> dict[str, str]:
+    """Return what is known, {name in `claim_checklist`: sentences}; "" for what is not, and nothing is invented."""
     return {
-        "technology": f"An image classifier: MobileNetV2, a convolutional network, into {labels}.",
-        "summary": f"Accuracy on {test['n']} test images {accuracy}. {lab['sentences'][0] if lab else ''}".strip(),
-        "intended_use": f"{NOTICE} For teaching how such classifiers succeed and fail.",
-        "objective": f"To tell {labels} apart in frontal chest radiographs, and to find out what the answer rests on.",
-        "design": "Retrospective: images that others had collected.",
-        "sources": _sentence("Folders", ", ".join(training.get("roots", ()))),
-        "eligibility": _sentence(
-            "All readable images of these folders took part, less those left out by decision",
-            excluded or ("none" if data else ""),
-        ),
-        "preprocessing": _sentence("Settings", _plain(card.preprocessing.to_dict())),
-        "exclusions": _sentence("Left out before the split", excluded or ("none" if data else "")),
-        "classes": f"The class of an image is the name of its folder: {labels}.",
-        "missing": f"{data['unreadable']} files could not be read and were left out." if "unreadable" in data else "",
-        "reference": "The folder an image came in. How its class was established is not known to this program.",
-        "partitions": _partitions(training, counts),
-        "disjoint": SPLIT_KINDS.get(training.get("split"), ""),
-        "model": f"MobileNetV2 (Sandler et al. 2018), {card.preprocessing.size} × {card.preprocessing.size} pixels, "
-        f"three equal channels; pooled features, head {training.get('head_units') or 'of one layer'}, softmax over "
-        f"{len(card.classes)} classes.",
-        "software": _sentence("Versions", ", ".join(f"{n} {v}" for n, v in environment.get("packages", {}).items())),
-        "initialisation": {
-            "imagenet": "Backbone from ImageNet weights; the head at random from the seed.",
-            "shipped": "Backbone from the shipped classifier; the head at random from the seed.",
-        }.get(training.get("start"), ""),
-        "training": _training(training),
-        "selection": "The epoch of lowest validation loss."
-        + (" In this split the test images were the validation images." if training.get("split") == "article" else ""),
-        "ensembling": "None."
-        if not training.get("ema_momentum")
-        else f"None; the weights are a moving average, momentum {training['ema_momentum']}.",
-        "metric_names": "Accuracy; per class precision, recall, F1 and area under the ROC curve; expected calibration "
-        "error and Brier score.",
-        "uncertainty": "95 % percentile intervals from 2,000 bootstrap resamples of whole patients or groups of "
-        f"copies; exact binomial ones where all or none are right. {facts['repeats']}".strip(),
-        "robustness": lab_words,
-        "explainability": "Grad-CAM for every class."
-        + (" Share inside the lungs, weight shuffling and deletion curves: see the shortcut lab." if lab else ""),
-        "external": "; ".join(f"{name}: {m['n']} images, accuracy {m['accuracy']:.1%}" for name, m in external.items()),
-        "flow": _flow(data, counts),
-        "performance": "; ".join(f"{side} {m['accuracy']:.1%} of {m['n']}" for side, m in metrics.items()),
-        "accuracy": f"{accuracy} on the test split; per class in the tables.",
-        "failures": facts["worst"]
-        or f"{round((1 - test['accuracy']) * test['n'])} of {test['n']} test images are wrong; "
-        "no slice of files is clearly weaker than the whole.",
-        "limits": " ".join(_limits(card, external, lab)),
+        **_study(record),
+        **_data(record),
+        **_model(record),
+        **_training(record),
+        **_evaluation(record),
+        **_results(record),
+        "limits": " ".join(_limits(record)),
         "implications": f"None for practice. {NOTICE}",
-        "protocol": _sentence("Command", " ".join(_nameless(environment.get("command", ())))),
+        "protocol": _sentence("Command", " ".join(_without_folders(record.environment.get("command", ())))),
     }
 
 
-def _limits(card, external, lab):
-    if not external:
-        yield "It was not tested on images from elsewhere."
-    if lab is None:
-        yield "The shortcut lab was not opened for it: whether it needs the lungs is unknown."
-    if card.temperature == 1:
+def _study(record: ModelRecord) -> dict[str, str]:
+    test, verdict = record.metrics["test"], record.shortcuts["verdict"]["sentences"][0] if record.shortcuts else ""
+    return {
+        "technology": f"An image classifier, {_architecture(record)}, with the classes {record.labels}.",
+        "summary": f"Accuracy on {test['n']} test images {record.accuracy}. {verdict}".strip(),
+        "intended_use": f"{NOTICE} For teaching how such classifiers succeed and fail.",
+        "objective": f"To tell {record.labels} apart in frontal chest radiographs, and to find out what the answer is "
+        "based on.",
+        "design": "Retrospective, on images that others had collected.",
+    }
+
+
+def _data(record: ModelRecord) -> dict[str, str]:
+    data = record.data
+    unreadable = f"{data['unreadable']} files could not be read and were left out." if "unreadable" in data else ""
+    return {
+        "sources": _sentence("Folders", ", ".join(record.training.get("roots", ()))),
+        "eligibility": _sentence("All readable images of these folders, except those excluded", record.excluded),
+        "preprocessing": _sentence("Settings", _plain(record.card.preprocessing.to_dict())),
+        "exclusions": _sentence("Excluded before the split", record.excluded),
+        "classes": f"The class of an image is the name of its folder: {record.labels}.",
+        "missing": unreadable,
+        "reference": "The folder of an image. How its class was established is not known to this program.",
+        "partitions": _partitions(record),
+        "disjoint": SPLIT_KINDS.get(record.training.get("split", ""), ""),
+    }
+
+
+def _model(record: ModelRecord) -> dict[str, str]:
+    card, training = record.card, record.training
+    versions = ", ".join(f"{name} {version}" for name, version in record.environment.get("packages", {}).items())
+    return {
+        "model": f"{_architecture(record)}, {card.preprocessing.size} × {card.preprocessing.size} pixels, three equal "
+        f"channels; pooled features, head {training.get('head_units') or 'of one layer'}, softmax over "
+        f"{len(card.classes)} classes.",
+        "software": _sentence("Versions", versions),
+        "initialisation": {
+            "imagenet": "Backbone from ImageNet weights; the head at random from the seed.",
+            "shipped": "Backbone of the built-in classifier; the head at random from the seed.",
+        }.get(training.get("start", ""), ""),
+    }
+
+
+def _architecture(record: ModelRecord) -> str:
+    backbone = record.training.get("backbone", "mobilenetv2")
+    return "MobileNetV2 (Sandler et al. 2018)" if backbone == "mobilenetv2" else backbone
+
+
+def _training(record: ModelRecord) -> dict[str, str]:
+    training = record.training
+    selection = "The epoch of lowest validation loss."
+    if training.get("split") == "article":
+        selection += " In this split the test images were also the validation images."
+    ensembling = "None."
+    if training.get("ema_momentum"):
+        ensembling = f"None; the weights are a moving average, momentum {training['ema_momentum']}."
+    return {"training": _training_settings(training), "selection": selection, "ensembling": ensembling}
+
+
+def _evaluation(record: ModelRecord) -> dict[str, str]:
+    maps, robustness = "Grad-CAM for every class.", ""
+    if record.shortcuts:
+        maps += " Proportion inside the lungs, weight shuffling and deletion curves: see the shortcut test."
+        robustness = f"Shortcut test: {' '.join(record.shortcuts['verdict']['sentences'])}"
+    external = record.card.metrics.get("external", {})
+    return {
+        "metric_names": "Accuracy; per class precision, recall, F1 and area under the ROC curve; expected calibration "
+        "error and Brier score.",
+        "uncertainty": "95 % percentile intervals from 2,000 bootstrap resamples of whole patients or groups of "
+        f"copies; exact binomial intervals where all or none are right. {record.repeats}".strip(),
+        "robustness": robustness,
+        "explainability": maps,
+        "external": "; ".join(f"{name}: {m['n']} images, accuracy {m['accuracy']:.1%}" for name, m in external.items()),
+    }
+
+
+def _results(record: ModelRecord) -> dict[str, str]:
+    test = record.metrics["test"]
+    wrong = round((1 - test["accuracy"]) * test["n"])
+    return {
+        "flow": _flow(record),
+        "performance": "; ".join(f"{side} {m['accuracy']:.1%} of {m['n']}" for side, m in record.metrics.items()),
+        "accuracy": f"{record.accuracy} on the test images; per class in the tables.",
+        "failures": record.worst
+        or f"{wrong} of {test['n']} test images are wrong; no slice of the images is clearly weaker than the whole.",
+    }
+
+
+def _limits(record: ModelRecord) -> Iterator[str]:
+    if not record.card.metrics.get("external"):
+        yield "It was not tested on external data."
+    if record.shortcuts is None:
+        yield "The shortcut tests have not been run: whether it needs the lungs is unknown."
+    if record.card.temperature == 1:
         yield "Its confidence was not calibrated."
-    if "leakage" in card.metrics:
-        yield leakage_sentence(card.metrics["leakage"])
+    if "leakage" in record.card.metrics:
+        yield leakage_sentence(record.card.metrics["leakage"])
     yield "Patients are known only where file names or a table tell them."
 
 
-def _partitions(training, counts):
-    if not counts:
+def _partitions(record: ModelRecord) -> str:
+    if not record.images:
         return ""
-    kind = training.get("split", "")
-    told = ", ".join(f"{side} {n}" for side, n in counts.items())
-    return f"{kind.capitalize()} split, seed {training.get('seed')}: {told} images."
+    kind = record.training.get("split", "")
+    told = ", ".join(f"{side} {n}" for side, n in record.images.items())
+    return f"{kind.capitalize()} split, seed {record.training.get('seed')}: {told} images."
 
 
-def _training(training):
+def _training_settings(training: Mapping[str, Any]) -> str:
     if "epochs" not in training:
         return ""
     keys = (
@@ -105,25 +204,25 @@ def _training(training):
         "early_stopping_patience",
         "class_weights",
     )
-    settings = ", ".join(f"{key.replace('_', ' ')} {training[key]}" for key in keys if key in training)
+    settings = _plain({key: training[key] for key in keys if key in training})
     return f"One model: {settings}. Augmentation: {_plain(training.get('augmentation', {}))}."
 
 
-def _flow(data, counts):
-    if not counts:
+def _flow(record: ModelRecord) -> str:
+    if not record.images:
         return ""
-    out = sum((data.get("excluded") or {}).values())
-    return f"{sum(counts.values())} images took part, {out} were left out, {data.get('unreadable', 0)} were unreadable."
+    n, excluded = sum(record.images.values()), sum((record.data.get("excluded") or {}).values())
+    return f"{n} images took part, {excluded} were excluded, {record.data.get('unreadable', 0)} were unreadable."
 
 
-def _plain(settings):
+def _plain(settings: Mapping[str, Any]) -> str:
     return ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in settings.items())
 
 
-def _sentence(start, rest):
+def _sentence(start: str, rest: str) -> str:
     return f"{start}: {rest}." if rest else ""
 
 
-def _nameless(command):
-    """Return a command's words without this machine's folders."""
+def _without_folders(command: Sequence[str]) -> list[str]:
+    """Return the words of a command without the folders of the computer it ran on."""
     return [Path(word).name if Path(word).is_absolute() else word for word in command]

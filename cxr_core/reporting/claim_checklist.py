@@ -1,15 +1,17 @@
-"""The CLAIM checklist, answered from what a run knows of itself; what nobody knows is said to be not available.
+"""Which items of the CLAIM checklist are answered? What is not known is said to be not available.
 
 Source:
     Mongan, Moy & Kahn 2020, Checklist for Artificial Intelligence in Medical Imaging (CLAIM),
     doi:10.1148/ryai.2020200029: its 42 items, in short words of ours.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 NOT_AVAILABLE = "Not available."
 
-_ITEMS = (
+# Section, number, title, and the name of the answer in `claim_answers`; None where no program can know it.
+_ITEMS: tuple[tuple[str, int, str, str | None], ...] = (
     ("Title and abstract", 1, "Identification as a study of AI, and its technology", "technology"),
     ("Title and abstract", 2, "Structured summary", "summary"),
     ("Introduction", 3, "Background, intended use and clinical role", "intended_use"),
@@ -57,7 +59,7 @@ _ITEMS = (
 
 @dataclass(frozen=True)
 class ClaimItem:
-    """One item of the checklist: its section, number, short title, and the answer or `NOT_AVAILABLE`."""
+    """One item of the checklist: its section, number and short title, and the answer or `NOT_AVAILABLE`."""
 
     section: str
     number: int
@@ -65,20 +67,18 @@ class ClaimItem:
     answer: str
 
     @property
-    def is_answered(self):
+    def is_answered(self) -> bool:
         """True where something is known."""
         return self.answer != NOT_AVAILABLE
 
 
-def claim_items(answers):
-    """Answer the checklist.
+def claim_items(answers: Mapping[str, str]) -> tuple[ClaimItem, ...]:
+    """Answer the 42 items of the checklist, in its order.
 
     Args:
-        answers: dict of name to sentence, as `model_report.report_facts` gathers them; an empty one counts as unknown.
-
-    Returns:
-        tuple of 42 ClaimItem in the checklist's order.
+        answers: {name: sentences}, as `claim_answers.answers` returns them; an empty one counts as unknown.
     """
     return tuple(
-        ClaimItem(section, number, title, answers.get(name) or NOT_AVAILABLE) for section, number, title, name in _ITEMS
+        ClaimItem(section, number, title, (answers.get(name) if name else None) or NOT_AVAILABLE)
+        for section, number, title, name in _ITEMS
     )

@@ -1,8 +1,13 @@
-"""A report of one classifier that opens anywhere: HTML and Markdown by the CLAIM checklist, and a model card."""
+"""What does a report tell of a classifier?
+
+It opens anywhere: as HTML and Markdown after the CLAIM checklist, and as a model card.
+"""
 
 import json
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, Literal, TypedDict
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -12,38 +17,139 @@ from plotly.offline import get_plotlyjs
 from cxr_core.classes import class_label
 from cxr_core.config import NOTICE
 from cxr_core.evaluation.calibration import reliability_bins
-from cxr_core.evaluation.headline_metrics import card_figures, figure_words
-from cxr_core.evaluation.metrics import class_curves, evaluate_predictions, figure_text, roc_curves
+from cxr_core.evaluation.headline_metrics import FigureWords, card_figures, figure_words
+from cxr_core.evaluation.metrics import (
+    Metrics,
+    class_curves,
+    class_texts,
+    evaluate_predictions,
+    figure_text,
+    roc_curves,
+)
 from cxr_core.evaluation.predictions import prediction_groups, table_probabilities
 from cxr_core.evaluation.repeated_runs import repeated_runs, repeats_sentence, seeds_table
 from cxr_core.evaluation.slices import SLICES, file_facts, slice_table, worst_slice
-from cxr_core.inference.model_card import load_card
+from cxr_core.inference.model_card import Card, load_card
 from cxr_core.plots.evaluation import confusion_figure, reliability_figure, roc_figure
 from cxr_core.plots.robustness import attention_figure, variants_figure
-from cxr_core.reporting.claim_answers import answers
-from cxr_core.reporting.claim_checklist import claim_items
+from cxr_core.reporting.claim_answers import ModelRecord, answers
+from cxr_core.reporting.claim_checklist import ClaimItem, claim_items
 from cxr_core.reporting.rendering import render_template
-from cxr_core.robustness.shortcut_results import load_shortcut_result
+from cxr_core.robustness.shortcut_results import ShortcutSummary, load_shortcut_result
 from cxr_core.runs.run import Run, list_runs
 from cxr_core.system.files import read_json, write_text
 
-REPORT_FILES = {"report.html": "html", "report.md": "markdown", "model_card.md": "model card"}
-_TEMPLATES = {"html": "report.html.j2", "markdown": "report.md.j2", "model card": "model_card.md.j2"}
+ReportKind = Literal["html", "markdown", "model card"]
+REPORT_FILES: dict[str, ReportKind] = {
+    "report.html": "html", "report.md": "markdown", "model_card.md": "model card",
+}  # fmt: skip
+_TEMPLATES: dict[ReportKind, str] = {
+    "html": "report.html.j2", "markdown": "report.md.j2", "model card": "model_card.md.j2",
+}  # fmt: skip
 _SIDES = {"validation": "Validation (chose the best epoch)", "test": "Test (looked at once)"}
 
 
-def write_report(folder, target):
-    """Write a model's report.
+class ClassRow(TypedDict):
+    """One class of a classification report, its metrics as texts with intervals."""
+
+    label: str
+    support: int
+    precision: str
+    recall: str
+    f1: str
+    auc: str
+
+
+class SetRows(TypedDict):
+    """The classification report on one set of images."""
+
+    title: str
+    n: int
+    accuracy: float
+    rows: list[ClassRow]
+
+
+class CalibrationRow(TypedDict):
+    """Expected calibration error and Brier score on one set of images."""
+
+    label: str
+    ece: float
+    brier: float
+
+
+class VariantRow(TypedDict):
+    """Scores on one variant of the images, as texts with intervals."""
+
+    title: str
+    accuracy: str
+    retrained: str
+
+
+class ShortcutRows(TypedDict):
+    """What the shortcut test found."""
+
+    rows: list[VariantRow]
+    sentences: list[str]
+    tested: int
+    chance: float
+
+
+class ReportFacts(TypedDict):
+    """All that a report tells; the templates read it.
+
+    Attributes:
+        name: of the classifier.
+        notice: that it is no medical device.
+        labels: {class: name for a person}.
+        figures: the headline metrics.
+        sets: classification reports: validation, test, then external data.
+        calibration: per set of images.
+        temperature: of the classifier.
+        lab: the shortcut test, or None where it has not been run.
+        counts: {"train", "validation" or "test": {class: number of images}}.
+        classes: in the classifier's order.
+        settings: of the training, as JSON text.
+        versions: {package: version} of the training.
+        slices: rows of `slices.slice_table`, weakest first.
+        worst: the weakest slice in a sentence, or None.
+        repeats: what runs with other folds or seeds reached, in a sentence; "" without any.
+        answers: what is known about the CLAIM checklist.
+        claim: the 42 items of the checklist.
+        plots: {name: Plotly figure}.
+    """
+
+    name: str
+    notice: str
+    labels: dict[str, str]
+    figures: list[FigureWords]
+    sets: list[SetRows]
+    calibration: list[CalibrationRow]
+    temperature: float
+    lab: ShortcutRows | None
+    counts: dict[str, dict[str, int]]
+    classes: Sequence[str]
+    settings: str
+    versions: dict[str, str]
+    slices: list[dict[Hashable, Any]]
+    worst: str | None
+    repeats: str
+    answers: dict[str, str]
+    claim: tuple[ClaimItem, ...]
+    plots: dict[str, go.Figure]
+
+
+def write_report(folder: str | Path, target: str | Path) -> list[Path]:
+    """Write a classifier's report.
 
     Args:
-        folder: str or Path of a run or a model folder with `card.json` and `predictions.csv`.
-        target: str or Path of the folder to write `REPORT_FILES` into; made where missing.
+        folder: of a run or a classifier, with `card.json` and `predictions.csv`.
+        target: folder to write `REPORT_FILES` into; made where missing.
 
     Returns:
-        list of Path, what was written.
+        The files written.
 
     Raises:
-        FileNotFoundError: there is no card or no predictions.
+        FileNotFoundError: there is no card, or there are no predictions.
         ValueError: the card is not understood.
     """
     facts = report_facts(folder)
@@ -55,70 +161,72 @@ def write_report(folder, target):
     return paths
 
 
-def report_facts(folder):
+def report_facts(folder: str | Path) -> ReportFacts:
     """Gather all that a report tells.
 
     Args:
-        folder: as for `write_report`.
-
-    Returns:
-        dict for the templates: `name`, `notice`, `figures` (texts), `sets` (title, per-class rows), `claim` (tuple of
-        claim_checklist.ClaimItem), `lab` (dict or None), `calibration` (rows), `answers` (dict of sentences), `counts`,
-        `settings` (JSON text), `versions`, `slices`, `worst`, `repeats` (of the runs beside it: a sentence or ""), and
-        `plots` (name to plotly Figure).
+        folder: of a run or a classifier, with `card.json` and `predictions.csv`.
 
     Raises:
-        as `write_report`.
+        FileNotFoundError: there is no card, or there are no predictions.
+        ValueError: the card is not understood.
     """
     folder = Path(folder)
     card = load_card(folder)
-    if not (folder / "predictions.csv").exists():
-        raise FileNotFoundError(f"There are no predictions in {folder}; a report needs a finished run.")
-    predictions = pd.read_csv(folder / "predictions.csv")
-    metrics = {side: _measured(card, predictions, side) for side in _SIDES}
+    predictions = _predictions(folder)
     test = predictions[predictions["split"] == "test"].reset_index(drop=True)
-    environment = read_json(folder / "environment.json") if (folder / "environment.json").exists() else {}
-    lab = load_shortcut_result(folder) or card.metrics.get("shortcuts")
     slices = slice_table(test, file_facts(test))
-    facts = {
+    record = _model_record(folder, card, predictions, slices)
+    known = answers(record)
+    return {
         "name": card.name,
         "notice": NOTICE,
         "labels": {name: class_label(name) for name in card.classes},
-        "figures": [figure_words(figure) for figure in card_figures(replace(card, metrics=card.metrics | metrics))],
-        "sets": [_per_class(title, metrics[side]) for side, title in _SIDES.items()]
-        + [_per_class(f"Elsewhere: {n} (never trained on)", m) for n, m in card.metrics.get("external", {}).items()],
-        "calibration": _calibration(metrics),
+        "figures": [figure_words(f) for f in card_figures(replace(card, metrics=card.metrics | record.metrics))],
+        "sets": _sets(record),
+        "calibration": _calibration(record.metrics),
         "temperature": card.temperature,
-        "lab": _shortcut_rows(lab),
-        "counts": card.training.get("data", {}).get("images", {}),
+        "lab": _shortcut_rows(record.shortcuts),
+        "counts": record.data.get("images", {}),
         "classes": card.classes,
         "settings": json.dumps(card.training, indent=2, ensure_ascii=False),
-        "versions": environment.get("packages", {}),
+        "versions": record.environment.get("packages", {}),
         "slices": slices.assign(by=slices["by"].map(SLICES)).head(12).to_dict("records"),
-        "worst": worst_slice(slices, metrics["test"]["accuracy"]),
-        "repeats": repeats_sentence(seeds_table(repeated_runs(Run(folder), list_runs(folder.parent)))),
+        "worst": record.worst,
+        "repeats": record.repeats,
+        "answers": known,
+        "claim": claim_items(known),
+        "plots": _plots(record, test),
     }
-    facts["answers"] = answers(card, metrics, environment, facts)
-    facts["claim"] = claim_items(facts["answers"])
-    facts["plots"] = _plots(card, metrics, test, lab)
-    return facts
 
 
-def render_report(facts, kind):
-    """Turn a report's facts into a text.
-
-    Args:
-        facts: dict as `report_facts` gathers it.
-        kind: a value of `REPORT_FILES`.
-
-    Returns:
-        str. HTML needs no network: its figures and the program that draws them are in it.
-    """
+def render_report(facts: ReportFacts, kind: ReportKind) -> str:
+    """Turn a report's facts into a text; HTML needs no network: its figures and what draws them are in it."""
     plots = _plots_html(facts["plots"]) if kind == "html" else {}
     return render_template(_TEMPLATES[kind], facts | {"plots": plots})
 
 
-def _plots_html(plots):
+def _predictions(folder: Path) -> pd.DataFrame:
+    path = folder / "predictions.csv"
+    if not path.exists():
+        raise FileNotFoundError(f"There are no predictions in {folder}; a report needs a finished run.")
+    return pd.read_csv(path)
+
+
+def _model_record(folder: Path, card: Card, predictions: pd.DataFrame, slices: pd.DataFrame) -> ModelRecord:
+    environment = folder / "environment.json"
+    metrics = {side: _measured(card, predictions, side) for side in _SIDES}
+    return ModelRecord(
+        card=card,
+        metrics=metrics,
+        environment=read_json(environment) if environment.exists() else {},
+        shortcuts=load_shortcut_result(folder) or card.metrics.get("shortcuts"),
+        worst=worst_slice(slices, metrics["test"]["accuracy"]),
+        repeats=repeats_sentence(seeds_table(repeated_runs(Run(folder), list_runs(folder.parent)))),
+    )
+
+
+def _plots_html(plots: Mapping[str, go.Figure]) -> dict[str, Markup]:
     """Return each figure as HTML, and under "program" the script that draws them all."""
     config = {"displaylogo": False, "responsive": True}
     drawn = {"program": Markup(f"<script>{get_plotlyjs()}</script>")}
@@ -128,62 +236,76 @@ def _plots_html(plots):
     return drawn
 
 
-def _plots(card, metrics, test, lab):
-    probabilities = table_probabilities(test, card.classes)
-    curves = roc_curves(test["true"], probabilities, card.classes)
+def _plots(record: ModelRecord, test: pd.DataFrame) -> dict[str, go.Figure]:
+    classes = record.card.classes
+    curves = roc_curves(test["true"], table_probabilities(test, classes), classes)
     bins = reliability_bins(test["right"], test["confidence"])
-    plots = {"confusion": confusion_figure(metrics["test"])}
+    plots = {"confusion": confusion_figure(record.metrics["test"])}
     if curves:
-        bands = {n: c["bands"]["roc"] for n, c in class_curves(test, card.classes).items() if c["bands"]}
+        bands = {n: c["bands"]["roc"] for n, c in class_curves(test, classes).items() if c["bands"]}
         plots["roc"] = roc_figure(curves, bands)
-    plots["reliability"] = reliability_figure(bins, "Reliability on the test split")
-    if lab:
-        plots["variants"] = variants_figure(lab)
-        if lab["attention"]:
-            plots["attention"] = attention_figure(lab["attention"])
+    plots["reliability"] = reliability_figure(bins, "Reliability on the test images")
+    if record.shortcuts:
+        plots["variants"] = variants_figure(record.shortcuts)
+        if record.shortcuts["attention"]:
+            plots["attention"] = attention_figure(record.shortcuts["attention"])
     return plots
 
 
-def _measured(card, predictions, side):
-    """Return a side's metrics; cards from before intervals are measured again from their predictions."""
-    metrics = card.metrics[side]
+def _measured(card: Card, predictions: pd.DataFrame, side: str) -> Metrics:
+    """Return the metrics of one side; cards from before intervals are measured again from their predictions."""
+    metrics: Metrics = card.metrics[side]
     if "ci95" in metrics:
         return metrics
     rows = predictions[predictions["split"] == side]
     again = evaluate_predictions(
         rows["true"], table_probabilities(rows, card.classes), card.classes, prediction_groups(rows)
     )
-    return metrics | {key: again[key] for key in ("ci95", "ece", "brier")}
+    return {**metrics, "ci95": again["ci95"], "ece": again["ece"], "brier": again["brier"]}
 
 
-def _per_class(title, metrics):
-    ends = (metrics.get("ci95") or {"per_class": {}})["per_class"]
-    rows = []
+def _sets(record: ModelRecord) -> list[SetRows]:
+    external = record.card.metrics.get("external", {})
+    return [_set_rows(title, record.metrics[side]) for side, title in _SIDES.items()] + [
+        _set_rows(f"External: {name} (never trained on)", metrics) for name, metrics in external.items()
+    ]
+
+
+def _set_rows(title: str, metrics: Metrics) -> SetRows:
+    rows: list[ClassRow] = []
     for name, row in metrics["per_class"].items():
-        cells = {
-            key: figure_text(row[key], ends.get(name, {}).get(key)) for key in ("precision", "recall", "f1", "auc")
-        }
-        rows.append({"label": class_label(name), "support": row["support"]} | cells)
+        texts = class_texts(metrics, name)
+        rows.append(
+            {
+                "label": class_label(name),
+                "support": row["support"],
+                "precision": texts["precision"],
+                "recall": texts["recall"],
+                "f1": texts["f1"],
+                "auc": texts["auc"],
+            }
+        )
     return {"title": title, "n": metrics["n"], "accuracy": metrics["accuracy"], "rows": rows}
 
 
-def _calibration(metrics):
-    rows = []
+def _calibration(metrics: Mapping[str, Metrics]) -> list[CalibrationRow]:
+    rows: list[CalibrationRow] = []
     before = metrics["validation"].get("uncalibrated")
     if before:
-        rows.append({"label": "Validation, before the temperature"} | before)
+        rows.append({"label": "Validation, before the temperature", "ece": before["ece"], "brier": before["brier"]})
     return rows + [{"label": side.capitalize(), "ece": m["ece"], "brier": m["brier"]} for side, m in metrics.items()]
 
 
-def _shortcut_rows(lab):
-    if not lab:
+def _shortcut_rows(result: ShortcutSummary | None) -> ShortcutRows | None:
+    if not result:
         return None
-    rows = [
+    rows: list[VariantRow] = [
         {
             "title": v["title"],
             "accuracy": figure_text(v["accuracy"], v["accuracy_ci95"]),
             "retrained": figure_text(v["retrained"], v["retrained_ci95"]),
         }
-        for v in lab["variants"]
+        for v in result["variants"]
     ]
-    return {"rows": rows, "sentences": lab["verdict"]["sentences"], "tested": lab["tested"], "chance": lab["chance"]}
+    sentences = result["verdict"]["sentences"]
+    return {"rows": rows, "sentences": sentences, "tested": result["tested"], "chance": result["chance"]}

@@ -1,65 +1,89 @@
-"""Make a run's classifier ready to be shipped: copied whole, without this machine's paths."""
+"""How is a run's classifier published: copied whole, without the paths of the computer it was trained on?"""
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from cxr_core.evaluation.metrics import Metrics
 from cxr_core.evaluation.scoring import answers_of, score_folders
 from cxr_core.inference.classifier import load_classifier
 from cxr_core.inference.input_gate import GATE_FILES
-from cxr_core.inference.model_card import load_card, write_card
+from cxr_core.inference.model_card import Card, load_card, write_card
 from cxr_core.reporting.model_card_text import figures_markdown
-from cxr_core.robustness.shortcut_results import SHORTCUTS_FILE, save_shortcut_result
+from cxr_core.robustness.shortcut_results import SHORTCUTS_FILE, ShortcutResult, save_shortcut_result
+from cxr_core.runs.run import Run
 from cxr_core.system.files import atomic_path, write_text
+from cxr_core.system.progress import Phase
 
 _SHORTCUT_FIGURES = ("images", "tested", "chance", "majority", "lungs", "variants", "attention", "notes", "verdict")
 
 
-def publish_run(run, folder, external=(), *, shortcuts=None, progress=None):
+def publish_run(
+    run: Run,
+    folder: str | Path,
+    external: Sequence[str | Path] = (),
+    *,
+    shortcuts: ShortcutResult | None = None,
+    progress: Phase | None = None,
+) -> None:
     """Copy a finished run's classifier, history and predictions into a folder, and write its card.
 
     Args:
-        run: run.Run that has a model.
-        folder: str or Path, for example `models/cxr-mobilenetv2`; made where missing. Its ABOUT.md,
-            written by hand, becomes the head of CARD.md.
-        external: folders of data sets from elsewhere; their scores go into the card as they are.
-        shortcuts: dict as `shortcut_test.run_shortcut_test` returns it, or None; it is kept beside the card, and its
-            figures go into the card.
-        progress: as for `scoring.score_folders`.
+        run: with an exported classifier.
+        folder: for example `models/cxr-mobilenetv2`; made where missing. Its ABOUT.md, written by hand, becomes the
+            head of CARD.md.
+        external: folders of external data sets; their metrics go into the card as they are.
+        shortcuts: result of the shortcut test; stored beside the card, and summed up in it.
+        progress: called with the name of each phase.
 
     Raises:
-        FileNotFoundError: the run has no exported model.
+        FileNotFoundError: the run has no exported classifier.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    card = load_card(run.path)
-    classifier = load_classifier(run.path)
+    card, classifier = load_card(run.path), load_classifier(run.path)
     scores = {Path(f).name: score_folders(classifier, f, progress=progress)[0] for f in external}
-    for name in ("model.onnx", "model.keras", "epochs.csv"):
-        with atomic_path(folder / name) as temporary:
-            shutil.copyfile(run.path / name, temporary)
-    for name in GATE_FILES:
-        if (run.path / name).exists():
-            with atomic_path(folder / name) as temporary:
-                shutil.copyfile(run.path / name, temporary)
-        else:
-            # A gate belongs to one model: that of an earlier one must not stand before this one.
-            (folder / name).unlink(missing_ok=True)
-    with atomic_path(folder / "predictions.csv") as temporary:
-        run.predictions().drop(columns=["path", "view", "age_group"], errors="ignore").to_csv(
-            temporary, index=False, float_format="%.6g"
-        )
-    metrics = card.metrics | {"external": scores}
-    if card.abstain_below:
-        test = run.predictions().query("split == 'test'")
-        metrics["test"] = metrics["test"] | {"answers": answers_of(test, card)}
-    # What was found of an earlier model must not stand before this one.
+    _copy_files(run, folder)
+    # The result for an earlier classifier must not stand beside this one.
     (folder / SHORTCUTS_FILE).unlink(missing_ok=True)
     if shortcuts:
         save_shortcut_result(folder, shortcuts)
-        metrics["shortcuts"] = {name: shortcuts[name] for name in _SHORTCUT_FIGURES}
-    card = replace(card, name=folder.name, metrics=metrics)
+    card = replace(card, name=folder.name, metrics=_published_metrics(run, card, scores, shortcuts))
     write_card(card, folder)
     about = folder / "ABOUT.md"
     head = about.read_text(encoding="utf-8") if about.exists() else f"# {folder.name}\n"
     write_text(folder / "CARD.md", f"{head.rstrip()}\n\n{figures_markdown(card)}")
+
+
+def _copy_files(run: Run, folder: Path) -> None:
+    for name in ("model.onnx", "model.keras", "epochs.csv"):
+        _copy_file(run.path / name, folder)
+    for name in GATE_FILES:
+        if (run.path / name).exists():
+            _copy_file(run.path / name, folder)
+        else:
+            # A gate belongs to one classifier: that of an earlier one must not stand beside this one.
+            (folder / name).unlink(missing_ok=True)
+    predictions = run.predictions().drop(columns=["path", "view", "age_group"], errors="ignore")
+    with atomic_path(folder / "predictions.csv") as temporary:
+        predictions.to_csv(temporary, index=False, float_format="%.6g")
+
+
+def _copy_file(path: Path, folder: Path) -> None:
+    with atomic_path(folder / path.name) as temporary:
+        shutil.copyfile(path, temporary)
+
+
+def _published_metrics(
+    run: Run, card: Card, external: dict[str, Metrics], shortcuts: ShortcutResult | None
+) -> dict[str, Any]:
+    """Return the metrics of a run's card, with what it answers where it may abstain, and what else was measured."""
+    metrics = card.metrics | {"external": external}
+    if card.abstain_below:
+        test = run.predictions().query("split == 'test'")
+        metrics["test"] = metrics["test"] | {"answers": answers_of(test, card)}
+    if shortcuts:
+        metrics["shortcuts"] = {name: value for name, value in shortcuts.items() if name in _SHORTCUT_FIGURES}
+    return metrics

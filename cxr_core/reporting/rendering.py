@@ -1,17 +1,20 @@
-"""How a template is filled: reports and model cards. Needs no pandas."""
+"""How is the template of a report or a model card filled?"""
+
+from collections.abc import Mapping
+from typing import Any
 
 import jinja2
 
 
-def render_template(name, facts):
+def render_template(name: str, facts: Mapping[str, Any]) -> str:
     """Fill a template.
 
     Args:
-        name: str, a file of `templates/`; where it ends in `.html.j2`, every value is escaped.
-        facts: dict of what it names; a missing one is an error (jinja2.UndefinedError).
+        name: a file of `templates/`; where it ends in `.html.j2`, every value is escaped.
+        facts: a value for every name in the template.
 
-    Returns:
-        str.
+    Raises:
+        jinja2.UndefinedError: a value is missing.
     """
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("cxr_core.reporting"),

@@ -1,1 +1,1 @@
-"""When must a classifier not be believed?"""
+"""When should a classifier not be trusted?"""

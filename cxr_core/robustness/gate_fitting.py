@@ -1,9 +1,14 @@
-"""Fit a model's gate from its own training images and from images that are no frontal chest radiographs."""
+"""How is a classifier's input gate fitted, and how often does it refuse?
 
+It is fitted on the classifier's own training images and on images that are not frontal chest radiographs.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from typing import NotRequired, TypedDict, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -12,22 +17,25 @@ from sklearn.linear_model import LogisticRegression
 
 from cxr_core.data.dataset import scan_dataset
 from cxr_core.imaging.reader import UnreadableImage, decode_image
-from cxr_core.inference.classifier import load_classifier
+from cxr_core.inference.classifier import Classifier, load_classifier
 from cxr_core.inference.input_gate import NEAREST, Gate, gate_inputs, gate_measures, save_gate, unit_vectors
 from cxr_core.inference.model_card import load_card, write_card
 from cxr_core.robustness.negative_images import (
     NegativeImage,
+    Side,
     altered_radiographs,
     mild_copy,
     negative_images,
     small_grey,
 )
+from cxr_core.system.arrays import FloatArray, ImageArray, UInt8Array
+from cxr_core.system.progress import Phase, Progress
 
 COMPONENTS = 64
-# Shares of the validation split that each of the two questions may refuse.
+# Proportions of the validation images that each of the two questions may refuse.
 CHEST_SHARE, DISTANCE_SHARE = 0.005, 0.015
-# Share of the validation images, turned, inverted, cut or put together, that the first question must refuse. Where
-# they and the others leave room it is no stricter than that: whole radiographs of other hospitals lie between them.
+# Proportion of the validation images, rotated, inverted, cropped or put together, that the first question must refuse.
+# Where they and the others leave room it is no stricter than that: whole radiographs of other hospitals lie between.
 ALTERED_SHARE = 0.98
 _STRANGE = 1_000
 _ALTERED = 720
@@ -37,141 +45,204 @@ _REGULARISATION = 0.1
 _CHUNK = 64
 _DRAWN_NAME = "drawing-"
 
+Item = TypeVar("Item")
 
-def fit_gate(folder, roots, *, others=(), seed=0, phase=lambda name: None):
-    """Fit the gate of a model folder and measure it; writes both into the folder.
 
-    Neither question is asked of the test split, nor of the kept images, before the limits stand.
+class Refusals(TypedDict):
+    """How many images a gate refuses.
 
-    Args:
-        folder: str or Path of a run, or of a published model.
-        roots: str or Path of the data sets that the model was trained on.
-        others: str or Path of data sets from elsewhere, of which it is told what share is refused.
-        seed: int.
-        phase: callable(name) that returns a callable(done, total) to report to, or None.
-
-    Returns:
-        dict of what was measured, as it stands in the card under `metrics.gate`.
-
-    Raises:
-        FileNotFoundError, ValueError: no model, no images, or none that took part in its training.
+    Attributes:
+        n: number of images.
+        no_chest: refused as not a frontal chest radiograph.
+        unlike: refused as unlike all training images.
+        refused: either.
+        kinds: the same per kind of image.
     """
-    folder, rng = Path(folder), np.random.default_rng(seed)
-    classifier = load_classifier(folder)
-    sides = _sides(folder, roots, phase("Looking through the images"))
-    seen = {}
-    for side in ("train", "validation", "test"):
-        seen[side] = _look_at_files(classifier, sides[side]["path"], phase(f"Reading the {side} images"))
-    table = sides["train"][seen["train"].readable]
-    drawings = not any(Path(file).name.startswith(_DRAWN_NAME) for file in table["file"])
 
-    def strange(side, n):
-        return negative_images(side, n, rng, drawings=drawings)
+    n: int
+    no_chest: int
+    unlike: int
+    refused: int
+    kinds: NotRequired[dict[str, "Refusals"]]
 
-    n_mild = min(_MILD, len(table))
-    mild = _look_at(classifier, _mild_copies(table["path"], rng), phase("Altering training images"), n_mild)
-    tuning = _look_at(classifier, strange("tuning", _STRANGE), phase("Making strange images"), _STRANGE)
 
-    def altered(side, paths, n):
-        images = altered_radiographs(_some_images(paths, n, rng), rng)
-        return _look_at(classifier, images, phase(f"Turning and cutting {side} images"), min(n, len(paths)))
+class GateMeasurements(TypedDict):
+    """What a gate refuses of images that it was not fitted on; stands in the card under `metrics.gate`.
 
-    negatives = tuning, altered("training", table["path"], _ALTERED)
-    turned = altered("validation", sides["validation"]["path"], _ALTERED)
-    gate = _fit(classifier.classes, table, seen, mild, negatives, turned)
-    save_gate(gate, folder)
+    Attributes:
+        test: of the test images, wrongly.
+        validation: of the validation images, which its limits were set on.
+        strange: of images that are not radiographs, kept out of the tuning, rightly.
+        altered: of rotated, inverted or cropped test images, rightly.
+        elsewhere: {external data set: of its images}.
+    """
 
-    kept = _look_at(classifier, strange("kept", _KEPT), phase("Making strange images that were kept out"), _KEPT)
-    turned = altered("test", sides["test"]["path"], len(sides["test"]))
-    measured = {
-        "test": _refusals(gate, seen["test"]),
-        "validation": _refusals(gate, seen["validation"]),
-        "strange": _refusals(gate, kept) | {"kinds": _by_kind(gate, kept)},
-        "altered": _refusals(gate, turned) | {"kinds": _by_kind(gate, turned)},
-        "elsewhere": {},
-    }
-    for other in others:
-        paths = scan_dataset(other).table["path"]
-        looked = _look_at_files(classifier, paths, phase(f"Reading {Path(other).name}"))
-        measured["elsewhere"][Path(other).name] = _refusals(gate, looked)
-    card = load_card(folder)
-    write_card(replace(card, metrics=card.metrics | {"gate": measured}), folder)
-    return measured
+    test: Refusals
+    validation: Refusals
+    strange: Refusals
+    altered: Refusals
+    elsewhere: dict[str, Refusals]
 
 
 class _Looks:
-    """What a gate sees of many images: features (N, F), measures (N, M), kinds (N,), readable (bool, per input)."""
+    """What a gate sees of many images.
 
-    def __init__(self, rows, kinds, readable):
+    Attributes:
+        features: float32 (N, F), of the classifier's network.
+        measures: float32 (N, M), as `input_gate.gate_measures` returns them.
+        kinds: what each image is, in words.
+        readable: bool, one value per file; the others have no row.
+    """
+
+    def __init__(
+        self, rows: Sequence[tuple[FloatArray, FloatArray]], kinds: list[str], readable: Sequence[bool]
+    ) -> None:
         self.features = np.array([features for features, _ in rows], np.float32)
         self.measures = np.array([measures for _, measures in rows], np.float32)
         self.kinds = kinds
         self.readable = np.array(readable, bool)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.features)
 
 
-def _sides(folder, roots, report):
-    """Return dict of side to DataFrame (file, path, class_name), as the model's own training had them."""
-    table = scan_dataset(*roots, progress=report).table
+@dataclass(frozen=True)
+class _Material:
+    """Makes the images that a gate is fitted and measured on, and looks at them with its classifier.
+
+    Attributes:
+        classifier: whose gate it is.
+        rng: all random choices, in the order of the calls.
+        drawings: whether phantoms are among the images that are not radiographs.
+        phase: called with the name of each phase.
+    """
+
+    classifier: Classifier
+    rng: np.random.Generator
+    drawings: bool
+    phase: Phase
+
+    def mild(self, paths: pd.Series) -> _Looks:
+        """Look at mildly altered training images."""
+        copies = _mild_copies(paths, self.rng)
+        return _look_at(self.classifier, copies, self.phase("Altering training images"), min(_MILD, len(paths)))
+
+    def strange(self, side: Side, n: int, name: str) -> _Looks:
+        """Look at images that are not radiographs."""
+        images = negative_images(side, n, self.rng, drawings=self.drawings)
+        return _look_at(self.classifier, images, self.phase(name), n)
+
+    def altered(self, side: str, paths: pd.Series, n: int) -> _Looks:
+        """Look at radiographs that were rotated, inverted, cropped or put together."""
+        images = altered_radiographs(_some_images(paths, n, self.rng), self.rng)
+        return _look_at(self.classifier, images, self.phase(f"Rotating and cropping {side} images"), min(n, len(paths)))
+
+
+def fit_gate(
+    folder: str | Path,
+    roots: Sequence[str | Path],
+    *,
+    others: Sequence[str | Path] = (),
+    seed: int = 0,
+    phase: Phase | None = None,
+) -> GateMeasurements:
+    """Fit the gate of a classifier and measure it; writes both into its folder.
+
+    Neither the test images nor the images kept for measuring are used before the limits are set.
+
+    Args:
+        folder: of a run or of a published classifier.
+        roots: the data sets that it was trained on.
+        others: external data sets, of which it is measured how many images are refused.
+        seed: of all random choices.
+        phase: called with the name of each phase.
+
+    Raises:
+        FileNotFoundError: there is no classifier, or a data set is not there.
+        ValueError: no images, or none that took part in its training.
+    """
+    folder, phase = Path(folder), phase or (lambda _: None)
+    classifier = load_classifier(folder)
+    sides = _sides(folder, roots, phase("Listing the images"))
+    seen = {
+        side: _look_at_files(classifier, rows["path"], phase(f"Reading the {side} images"))
+        for side, rows in sides.items()
+    }
+    learned = sides["train"][seen["train"].readable]
+    drawings = not any(Path(file).name.startswith(_DRAWN_NAME) for file in learned["file"])
+    material = _Material(classifier, np.random.default_rng(seed), drawings, phase)
+    gate = _fit_on(material, learned, sides["validation"], seen)
+    save_gate(gate, folder)
+    measured = _measure(gate, material, sides["test"], seen, others)
+    card = load_card(folder)
+    write_card(replace(card, metrics=card.metrics | {"gate": measured}), folder)
+    return measured
+
+
+def _sides(folder: Path, roots: Sequence[str | Path], progress: Progress | None) -> dict[str, pd.DataFrame]:
+    """Return {"train", "validation" and "test": data set table}, split as for the classifier's own training."""
+    table = scan_dataset(*roots, progress=progress).table
     if (folder / "split.csv").exists():
         named = pd.read_csv(folder / "split.csv").set_index("file")["split"]
     else:
-        # A published model names its validation and test images; all others taught.
+        # A published classifier names its validation and test images; it was trained on all others.
         named = pd.read_csv(folder / "predictions.csv").set_index("file")["split"]
         named = named.reindex(table["file"]).fillna("train")
     side = table["file"].map(named[~named.index.duplicated()])
     sides = {name: table[side == name].reset_index(drop=True) for name in ("train", "validation", "test")}
     if not all(len(rows) for rows in sides.values()):
-        raise ValueError("These folders do not hold the images of this model's training, validation and test splits.")
+        raise ValueError(
+            "These folders do not hold the images that this classifier was trained, validated and tested on."
+        )
     return sides
 
 
-def _look_at_files(classifier, paths, report):
-    def read(path):
+def _look_at_files(classifier: Classifier, paths: pd.Series, progress: Progress | None) -> _Looks:
+    def read(path: str) -> tuple[str, ImageArray] | None:
         try:
             return "", decode_image(Path(path).read_bytes())
         except (UnreadableImage, OSError):
             return None
 
-    return _look(classifier, paths, read, report, len(paths))
+    return _look(classifier, paths, read, progress, len(paths))
 
 
-def _look_at(classifier, images, report, total):
-    """Look at an iterable of NegativeImage."""
-    return _look(classifier, images, lambda negative: (negative.kind, negative.pixels), report, total)
+def _look_at(classifier: Classifier, images: Iterable[NegativeImage], progress: Progress | None, total: int) -> _Looks:
+    return _look(classifier, images, lambda negative: (negative.kind, negative.pixels), progress, total)
 
 
-def _look(classifier, items, read, report, total):
-    preprocessing = classifier.card.preprocessing
-    rows, kinds, readable, waiting = [], [], [], []
+def _look(
+    classifier: Classifier,
+    items: Iterable[Item],
+    read: Callable[[Item], tuple[str, ImageArray] | None],
+    progress: Progress | None,
+    total: int,
+) -> _Looks:
+    """Read each item as a kind and an image, and compute what a gate sees of it; None counts as unreadable."""
+    rows: list[tuple[FloatArray, FloatArray]] = []
+    kinds: list[str] = []
+    readable: list[bool] = []
 
-    def prepare(item):
+    def prepare(item: Item) -> tuple[str, UInt8Array, FloatArray] | None:
         found = read(item)
-        return found and (found[0], preprocessing.image_u8(found[1]), gate_measures(found[1]))
+        return found and (found[0], classifier.card.preprocessing.image_u8(found[1]), gate_measures(found[1]))
 
-    def run():
-        if waiting:
-            features = classifier.features(np.stack([image for _, image, _ in waiting]))
-            rows.extend((f, measures) for f, (_, _, measures) in zip(features, waiting, strict=True))
-            kinds.extend(kind for kind, _, _ in waiting)
-            waiting.clear()
-
-    items = iter(items)
+    left = iter(items)
     with ThreadPoolExecutor(2) as pool:
-        while chunk := list(islice(items, _CHUNK)):
-            for found in pool.map(prepare, chunk):
-                readable.append(found is not None)
-                if found:
-                    waiting.append(found)
-            run()
-            if report:
-                report(min(len(readable), total), total)
+        while chunk := list(islice(left, _CHUNK)):
+            prepared = list(pool.map(prepare, chunk))
+            readable += [one is not None for one in prepared]
+            seen = [one for one in prepared if one is not None]
+            if seen:
+                features = classifier.features(np.stack([image for _, image, _ in seen]))
+                rows += [(f, measures) for f, (_, _, measures) in zip(features, seen, strict=True)]
+                kinds += [kind for kind, _, _ in seen]
+            if progress:
+                progress(min(len(readable), total), total)
     return _Looks(rows, kinds, readable)
 
 
-def _some_images(paths, n, rng):
+def _some_images(paths: pd.Series, n: int, rng: np.random.Generator) -> list[UInt8Array]:
     """Return at most `n` of the images at these paths, small and grey."""
     chosen = rng.choice(len(paths), min(n, len(paths)), replace=False)
     with ThreadPoolExecutor(2) as pool:
@@ -179,31 +250,52 @@ def _some_images(paths, n, rng):
         return [image for image in images if image is not None]
 
 
-def _read_small(path):
+def _read_small(path: str) -> UInt8Array | None:
     try:
         return small_grey(decode_image(Path(path).read_bytes()))
     except (UnreadableImage, OSError):
         return None
 
 
-def _mild_copies(paths, rng):
+def _mild_copies(paths: pd.Series, rng: np.random.Generator) -> Iterator[NegativeImage]:
     for image in _some_images(paths, _MILD, rng):
         yield NegativeImage("", mild_copy(image, rng))
 
 
-def _fit(classes, table, seen, mild, negatives, altered_validation):
-    """Fit both questions on the training side, and set their limits on the validation side."""
+def _fit_on(material: _Material, learned: pd.DataFrame, validation: pd.DataFrame, seen: Mapping[str, _Looks]) -> Gate:
+    """Make the altered and the strange images, and fit a gate on them and on the training images."""
+    mild = material.mild(learned["path"])
+    strange = material.strange("tuning", _STRANGE, "Making images that are not radiographs")
+    altered = material.altered("training", learned["path"], _ALTERED)
+    altered_validation = material.altered("validation", validation["path"], _ALTERED)
+    return _fit(material.classifier.classes, learned, seen, mild, (strange, altered), altered_validation)
+
+
+def _fit(
+    classes: Sequence[str],
+    table: pd.DataFrame,
+    seen: Mapping[str, _Looks],
+    mild: _Looks,
+    negatives: tuple[_Looks, _Looks],
+    altered_validation: _Looks,
+) -> Gate:
+    """Fit both questions on the training images, and set their limits on the validation images.
+
+    Args:
+        classes: of the classifier.
+        table: the training images, rows of the data set table.
+        seen: "train" (in the order of `table`) and "validation".
+        mild: mildly altered training images, which must pass.
+        negatives: images that must be refused.
+        altered_validation: altered validation images, which must be refused.
+    """
     train, validation = seen["train"], seen["validation"]
     inputs = np.concatenate([gate_inputs(looked.features, looked.measures) for looked in (train, mild, *negatives)])
     is_chest = np.arange(len(inputs)) < len(train) + len(mild)
     mean, scale = inputs.mean(axis=0), inputs.std(axis=0) + 1e-3
     model = LogisticRegression(C=_REGULARISATION, class_weight="balanced", max_iter=2_000)
     model.fit((inputs - mean) / scale, is_chest)
-    roots = np.sqrt(np.maximum(train.features, 0))
-    parts = min(COMPONENTS, len(roots) - 1)
-    pca = PCA(parts, svd_solver="randomized", random_state=0).fit(roots)
-    components = pca.components_.T.astype(np.float16)
-    centre = pca.mean_.astype(np.float32)
+    centre, components = _principal_components(train.features)
     known = unit_vectors(train.features, centre, components.astype(np.float32)).astype(np.float16)
     gate = Gate(
         mean=mean.astype(np.float32),
@@ -219,6 +311,17 @@ def _fit(classes, table, seen, mild, negatives, altered_validation):
         classes=tuple(classes),
         distance_limit=np.inf,
     )
+    return _with_limits(gate, validation, altered_validation)
+
+
+def _principal_components(features: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return centre, float32 (F,), and components, float16 (F, D), of the square roots of features (N, F)."""
+    roots = np.sqrt(np.maximum(features, 0))
+    pca = PCA(min(COMPONENTS, len(roots) - 1), svd_solver="randomized", random_state=0).fit(roots)
+    return pca.mean_.astype(np.float32), pca.components_.T.astype(np.float16)
+
+
+def _with_limits(gate: Gate, validation: _Looks, altered_validation: _Looks) -> Gate:
     chest = gate.chest_scores(validation.features, validation.measures)
     no_chest = gate.chest_scores(altered_validation.features, altered_validation.measures)
     distance = _distances(gate, validation.features)
@@ -229,22 +332,48 @@ def _fit(classes, table, seen, mild, negatives, altered_validation):
     )
 
 
-def _distances(gate, features):
+def _distances(gate: Gate, features: FloatArray) -> FloatArray:
     """Return float (N,): mean cosine distance to the nearest training images."""
     similarities = gate.similarities(features)
     return 1 - np.sort(similarities, axis=1)[:, -NEAREST:].mean(axis=1)
 
 
-def _refusals(gate, looked):
-    """Count what a gate refuses: n, no_chest, unlike, refused (either)."""
+def _measure(
+    gate: Gate,
+    material: _Material,
+    test: pd.DataFrame,
+    seen: Mapping[str, _Looks],
+    others: Sequence[str | Path],
+) -> GateMeasurements:
+    strange = material.strange("kept", _KEPT, "Making other images that are not radiographs")
+    altered = material.altered("test", test["path"], len(test))
+    elsewhere = {}
+    for other in others:
+        name, paths = Path(other).name, scan_dataset(other).table["path"]
+        looked = _look_at_files(material.classifier, paths, material.phase(f"Reading {name}"))
+        elsewhere[name] = _refusals(gate, looked)
+    return {
+        "test": _refusals(gate, seen["test"]),
+        "validation": _refusals(gate, seen["validation"]),
+        "strange": {**_refusals(gate, strange), "kinds": _by_kind(gate, strange)},
+        "altered": {**_refusals(gate, altered), "kinds": _by_kind(gate, altered)},
+        "elsewhere": elsewhere,
+    }
+
+
+def _refusals(gate: Gate, looked: _Looks) -> Refusals:
     no_chest = gate.chest_scores(looked.features, looked.measures) < gate.chest_limit
     unlike = ~no_chest & (_distances(gate, looked.features) > gate.distance_limit)
-    refused = int((no_chest | unlike).sum())
-    return {"n": len(looked), "no_chest": int(no_chest.sum()), "unlike": int(unlike.sum()), "refused": refused}
+    return {
+        "n": len(looked),
+        "no_chest": int(no_chest.sum()),
+        "unlike": int(unlike.sum()),
+        "refused": int((no_chest | unlike).sum()),
+    }
 
 
-def _by_kind(gate, looked):
-    """Return dict of kind to what `_refusals` counts of it."""
+def _by_kind(gate: Gate, looked: _Looks) -> dict[str, Refusals]:
+    """Return {kind: refusals} of the images of each kind."""
     kinds = np.array(looked.kinds)
     counts = {}
     for kind in dict.fromkeys(looked.kinds):

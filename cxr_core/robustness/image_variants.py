@@ -1,43 +1,47 @@
-"""What is taken away from an image to see whether a classifier needed it."""
+"""What is removed from an image to see whether a classifier needed it?"""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 import cv2
 import numpy as np
 
-from cxr_core.imaging.lung_segmentation import lung_region
+from cxr_core.imaging.lung_segmentation import LungRegion, lung_region
+from cxr_core.system.arrays import UInt8Array
 
 _FRAME_SHARE = 0.125
-# Shares of width and height: left, top, right, bottom. On radiographs of six collections it holds 97 to 99 % of the
-# lungs' area.
+# Proportions of width and height: left, top, right, bottom. On radiographs of six collections it covers 97 to 99 % of
+# the lungs' area.
 HIDDEN_BOX = (0.07, 0.05, 0.93, 0.88)
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One way of taking something away from an image.
+    """One way of removing something from an image.
 
     Attributes:
-        title: str, for a person.
-        question: str, what a good score on it would mean.
-        make: callable(image_u8, LungRegion) that returns uint8 of the image's shape.
+        title: what is shown, for a person.
+        question: what a good score on it would mean.
+        make: from an image, uint8 (H, W), and its lungs makes the variant, uint8 (H, W).
     """
 
     title: str
     question: str
-    make: object
+    make: Callable[[UInt8Array, LungRegion], UInt8Array]
 
 
-def hidden_box(shape):
+def hidden_box(shape: tuple[int, ...]) -> tuple[int, int, int, int]:
     """Return (left, top, right, bottom) in pixels of the box that `hide_lungs` blacks out in an image (H, W)."""
     height, width = shape
-    return tuple(round(share * side) for share, side in zip(HIDDEN_BOX, (width, height) * 2, strict=True))
+    left, top, right, bottom = HIDDEN_BOX
+    return round(left * width), round(top * height), round(right * width), round(bottom * height)
 
 
-def hide_lungs(image_u8, _region):
-    """Black out one box, the same in every image, that holds the lungs.
+def hide_lungs(image_u8: UInt8Array, _region: LungRegion) -> UInt8Array:
+    """Black out a box around the lungs, the same in every image.
 
-    It does not follow each image's own lungs: their size and place differ between children and adults, and a hole
+    It does not follow each image's own lungs: their size and position differ between children and adults, and a hole
     in their shape would tell what it was to hide.
     """
     left, top, right, bottom = hidden_box(image_u8.shape)
@@ -46,8 +50,8 @@ def hide_lungs(image_u8, _region):
     return hidden
 
 
-def keep_frame(image_u8, _region):
-    """Keep an eighth of the side along each edge; the rest is black."""
+def keep_frame(image_u8: UInt8Array, _region: LungRegion) -> UInt8Array:
+    """Keep an eighth of the side along each edge; the rest becomes black."""
     height, width = image_u8.shape
     y, x = round(_FRAME_SHARE * height), round(_FRAME_SHARE * width)
     frame = image_u8.copy()
@@ -55,38 +59,39 @@ def keep_frame(image_u8, _region):
     return frame
 
 
-def keep_lungs(image_u8, region):
-    """Keep what lies inside the lung shapes; the rest is black. Their size and place stay visible."""
+def keep_lungs(image_u8: UInt8Array, region: LungRegion) -> UInt8Array:
+    """Keep what lies inside the lungs; the rest becomes black. Their size and position stay visible."""
     return np.where(region.mask, image_u8, 0).astype(np.uint8)
 
 
-def blur(image_u8, _region):
-    """Blur by a Gaussian of a fiftieth of the side: fine texture is gone."""
+def blur(image_u8: UInt8Array, _region: LungRegion) -> UInt8Array:
+    """Blur with a Gaussian of a fiftieth of the side: fine texture is lost."""
     return cv2.GaussianBlur(image_u8, (0, 0), max(image_u8.shape) / 50)
 
 
-def downsample(image_u8, _region):
+def downsample(image_u8: UInt8Array, _region: LungRegion) -> UInt8Array:
     """Shrink to a quarter of the side and enlarge again."""
     height, width = image_u8.shape
     small = cv2.resize(image_u8, (max(1, width // 4), max(1, height // 4)), interpolation=cv2.INTER_AREA)
     return cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
-def recompress(image_u8, _region):
-    """Save as JPEG of quality 15 and read again: traces of earlier compression are drowned."""
-    return cv2.imdecode(cv2.imencode(".jpg", image_u8, [cv2.IMWRITE_JPEG_QUALITY, 15])[1], cv2.IMREAD_GRAYSCALE)
+def recompress(image_u8: UInt8Array, _region: LungRegion) -> UInt8Array:
+    """Save as JPEG of quality 15 and read again: artefacts of earlier compression are drowned out."""
+    _, coded = cv2.imencode(".jpg", image_u8, [cv2.IMWRITE_JPEG_QUALITY, 15])
+    return cast(UInt8Array, cv2.imdecode(coded, cv2.IMREAD_GRAYSCALE))
 
 
-def mirror(image_u8, _region):
+def mirror(image_u8: UInt8Array, _region: LungRegion) -> UInt8Array:
     """Swap left and right."""
     return np.ascontiguousarray(image_u8[:, ::-1])
 
 
-def mask_marks(image_u8, region):
-    """Paint over small bright marks outside the lungs (letters, side markers, arrows) with what is around them.
+def mask_marks(image_u8: UInt8Array, region: LungRegion) -> UInt8Array:
+    """Inpaint small bright marks outside the lungs: letters, side markers, arrows.
 
-    A mark is brighter by 50 of 255 than an opening of a fifteenth of the side leaves, at most a tenth of the
-    side high and a fifth wide. Bones' edges that look so are painted over, too.
+    A mark is brighter by 50 of 255 than an opening of a fifteenth of the side leaves, and at most a tenth of the
+    side high and a fifth wide. Edges of bones that look the same are painted over, too.
     """
     side = max(image_u8.shape)
     window = cv2.getStructuringElement(cv2.MORPH_RECT, (side // 15, side // 15))
@@ -101,19 +106,19 @@ def mask_marks(image_u8, region):
 
 
 VARIANTS = {
-    "whole": Variant("The whole image", "The score to compare with.", lambda image, _region: image),
+    "whole": Variant("The whole image", "The score to compare the others with.", lambda image, _region: image),
     "lungs_hidden": Variant("Lungs blacked out", "It does not need the lungs.", hide_lungs),
     "frame_only": Variant("Only the frame", "The edge of the image gives the class away.", keep_frame),
-    "lungs_only": Variant("Only the lungs", "The lungs alone suffice, which is as it should be.", keep_lungs),
+    "lungs_only": Variant("Only the lungs", "The lungs alone are enough, as they should be.", keep_lungs),
     "blurred": Variant("Blurred", "It does not need fine texture.", blur),
     "downsampled": Variant("A quarter of the resolution", "It does not need fine texture.", downsample),
-    "recompressed": Variant("Compressed again", "It does not read traces of compression.", recompress),
-    "mirrored": Variant("Left and right swapped", "It does not read on which side the heart lies.", mirror),
-    "marks_masked": Variant("Text and markers masked", "It does not read letters and markers.", mask_marks),
+    "recompressed": Variant("Compressed again", "It does not rely on compression artefacts.", recompress),
+    "mirrored": Variant("Left and right swapped", "It does not rely on which side the heart is on.", mirror),
+    "marks_masked": Variant("Text and markers masked", "It does not rely on letters and markers.", mask_marks),
 }
 
 
-def preview(image_u8):
-    """Return (region, variants) of one image: its LungRegion and a dict of variant name to uint8 image."""
+def preview(image_u8: UInt8Array) -> tuple[LungRegion, dict[str, UInt8Array]]:
+    """Return the lungs of one image, uint8 (H, W), and {name: image} of all its variants."""
     region = lung_region(image_u8)
     return region, {name: variant.make(image_u8, region) for name, variant in VARIANTS.items()}

@@ -1,9 +1,14 @@
-"""Images that are no frontal chest radiographs: photographs that installed packages bring, other examinations,
-drawings, and radiographs that were turned, inverted, cut or put into something else."""
+"""Which images must an input gate refuse?
+
+Photographs and other examinations that come with installed packages, drawings, and radiographs that were rotated,
+inverted, cropped or placed into something else.
+"""
 
 import importlib.util
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, cast
 
 import cv2
 import numpy as np
@@ -11,9 +16,13 @@ from PIL import Image, ImageDraw, ImageFont
 
 from cxr_core.data.phantoms import draw_phantom
 from cxr_core.imaging.reader import UnreadableImage, decode_image
+from cxr_core.system.arrays import FloatArray, ImageArray, IntArray, UInt8Array
+
+# "tuning" to fit a gate, "kept" to measure it.
+Side = Literal["tuning", "kept"]
 
 # Of each package's images the first tuple is for tuning, the second is kept out of it. No source is in both.
-_PACKAGES = {
+_PACKAGES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "skimage/data": (
         (
             "astronaut.png", "brick.png", "camera.png", "coffee.png", "coins.png", "grass.png", "gravel.png",
@@ -32,7 +41,7 @@ _PACKAGES = {
         ("693_J2KI.dcm", "examples_overlay.dcm", "examples_rgb_color.dcm", "examples_jpeg2k.dcm"),
     ),
 }  # fmt: skip
-_VOLUMES = {"tuning": "example4d.nii.gz", "kept": "anatomical.nii"}
+_VOLUMES: dict[Side, str] = {"tuning": "example4d.nii.gz", "kept": "anatomical.nii"}
 _SLICES = 24
 _WORDS = tuple(
     "the of and patient study method result figure table lung image model data class found after before with "  # noqa: SIM905
@@ -43,33 +52,33 @@ _ALTERATIONS = ("upside down", "on its side", "inverted", "a part of one", "seve
 
 @dataclass(frozen=True)
 class NegativeImage:
-    """One image that is to be refused.
+    """One image that a gate must refuse.
 
     Attributes:
-        kind: str, what it is, in words.
+        kind: what it is, in words.
         pixels: uint8 or uint16, (H, W) or (H, W, 3) BGR.
     """
 
     kind: str
-    pixels: np.ndarray
+    pixels: ImageArray
 
 
-def negative_images(side, n, rng, *, drawings=True):
-    """Make images of strange things: photographs, other examinations, text, screens, noise, drawings.
+def negative_images(side: Side, n: int, rng: np.random.Generator, *, drawings: bool = True) -> Iterator[NegativeImage]:
+    """Make images that are not radiographs: photographs, other examinations, text, screens, noise, drawings.
 
     Args:
-        side: "tuning" or "kept"; the two share no photograph, no volume and no way of setting text.
-        n: int, about how many; each kind gets its share.
-        rng: numpy.random.Generator.
-        drawings: bool, whether phantoms count: not where a classifier learned from them.
+        side: the two share no photograph, no volume and no way of setting text.
+        n: about how many; each kind gets its share.
+        rng: chooses and varies the images.
+        drawings: whether phantoms are among them: not where the classifier was trained on phantoms.
 
-    Yields:
-        NegativeImage.
+    Raises:
+        ValueError: there is no such side.
     """
     if side not in ("tuning", "kept"):
         raise ValueError(f"side must be tuning or kept; received {side!r}.")
     photographs, examinations = _package_images(side)
-    makers = {
+    makers: dict[str, Callable[[np.random.Generator], UInt8Array]] = {
         "noise": _draw_noise,
         "gradients and patterns": _draw_pattern,
         "a page of text": _draw_opencv_page if side == "tuning" else _draw_pillow_page,
@@ -87,19 +96,16 @@ def negative_images(side, n, rng, *, drawings=True):
             yield NegativeImage(kind, draw(rng))
 
 
-def altered_radiographs(images, rng):
-    """Alter radiographs so that no answer to them can be right.
+def altered_radiographs(images: Sequence[ImageArray], rng: np.random.Generator) -> Iterator[NegativeImage]:
+    """Alter radiographs so that no answer to them can be right: one image of each, the kinds in turn.
 
     Args:
-        images: list of uint8 or uint16 images, as `reader.decode_image` gives them.
-        rng: numpy.random.Generator.
-
-    Yields:
-        NegativeImage, one per image, the kinds in turn.
+        images: as `reader.decode_image` returns them.
+        rng: chooses how they are altered.
     """
-    for i, image in enumerate(images):
+    for i, radiograph in enumerate(images):
         kind = _ALTERATIONS[i % len(_ALTERATIONS)]
-        image = _grey_u8(image)
+        image = _grey_u8(radiograph)
         if kind == "upside down":
             altered = cv2.flip(image, int(rng.choice([0, -1])))
         elif kind == "on its side":
@@ -117,37 +123,38 @@ def altered_radiographs(images, rng):
         yield NegativeImage(kind, altered)
 
 
-def small_grey(image, side=512):
-    """Return a decoded image as uint8 grey, its longest side at most `side` pixels."""
-    image = _grey_u8(image)
-    scale = side / max(image.shape)
-    return image if scale >= 1 else cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+def small_grey(image: ImageArray, side: int = 512) -> UInt8Array:
+    """Return a decoded image in grey, its longest side at most `side` pixels."""
+    grey = _grey_u8(image)
+    scale = side / max(grey.shape)
+    return grey if scale >= 1 else cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
 
 
-def mild_copy(image, rng):
-    """Return a radiograph as another workstation might save it: turned a little, brighter, softer, cut closer."""
-    image = small_grey(image)
-    height, width = image.shape
+def mild_copy(image: ImageArray, rng: np.random.Generator) -> UInt8Array:
+    """Return a radiograph as another workstation might save it: slightly rotated, brighter, softer, cropped closer."""
+    grey = small_grey(image)
+    height, width = grey.shape
     turn = cv2.getRotationMatrix2D((width / 2, height / 2), rng.uniform(-8, 8), rng.uniform(0.92, 1.12))
-    image = cv2.warpAffine(image, turn, (width, height))
+    grey = cv2.warpAffine(grey, turn, (width, height))
     if rng.random() < 0.5:
-        image = image[:, ::-1]
-    values = image.astype(np.float32)
+        grey = grey[:, ::-1]
+    values = grey.astype(np.float32)
     values = (values - 128) * rng.uniform(0.75, 1.2) + 128 + rng.uniform(-20, 20)
     if rng.random() < 0.5:
         values = cv2.GaussianBlur(values, (0, 0), rng.uniform(0.3, 1.2))
-    image = np.clip(values, 0, 255).astype(np.uint8)
     quality = int(rng.integers(50, 96))
-    return cv2.imdecode(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_UNCHANGED)
+    _, coded = cv2.imencode(".jpg", _clip_u8(values), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return cast(UInt8Array, cv2.imdecode(coded, cv2.IMREAD_UNCHANGED))
 
 
-def _package_images(side):
-    """Return (photographs, other examinations), lists of images that installed packages bring."""
-    photographs, examinations = [], []
+def _package_images(side: Side) -> tuple[list[ImageArray], list[ImageArray]]:
+    """Return the photographs and the other examinations that come with installed packages."""
+    photographs: list[ImageArray] = []
+    examinations: list[ImageArray] = []
     for folder, names in _PACKAGES.items():
         package, _, inside = folder.partition("/")
         spec = importlib.util.find_spec(package)
-        if spec is None:
+        if spec is None or spec.origin is None:
             continue
         for name in names[side == "kept"]:
             path = Path(spec.origin).parent / inside / name
@@ -159,8 +166,8 @@ def _package_images(side):
     return photographs, examinations + _volume_slices(_VOLUMES[side])
 
 
-def _volume_slices(name):
-    """Return slices of a volume that nibabel brings; none where it is not installed."""
+def _volume_slices(name: str) -> list[UInt8Array]:
+    """Return slices of a volume that comes with nibabel; none where it is not installed."""
     if importlib.util.find_spec("nibabel") is None:
         return []
     import nibabel
@@ -168,9 +175,9 @@ def _volume_slices(name):
     path = Path(nibabel.__file__).parent / "tests" / "data" / name
     if not path.exists():
         return []
-    volume = np.asarray(nibabel.load(path).dataobj, np.float32)
+    volume = np.asarray(nibabel.Nifti1Image.from_filename(path).dataobj, np.float32)
     volume = volume[..., 0] if volume.ndim == 4 else volume
-    slices = []
+    slices: list[UInt8Array] = []
     for axis in range(3):
         for position in np.linspace(0.25, 0.75, _SLICES // 3) * (volume.shape[axis] - 1):
             plane = np.take(volume, int(position), axis=axis)
@@ -179,25 +186,24 @@ def _volume_slices(name):
     return slices
 
 
-def _vary(image, rng, *, whole=False):
-    """Return a version of an image: cut, turned, grey or not, of another size and contrast."""
-    image = _u8(image)
-    image = _crop(image, rng, *((0.85, 1.0) if whole else (0.35, 1.0)))
-    if image.ndim == 3 and rng.random() < 0.6:
-        image = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+def _vary(image: ImageArray, rng: np.random.Generator, *, whole: bool = False) -> UInt8Array:
+    """Return a version of an image: cropped, flipped, grey or not, of another size and contrast."""
+    varied = _crop(_u8(image), rng, *((0.85, 1.0) if whole else (0.35, 1.0)))
+    if varied.ndim == 3 and rng.random() < 0.6:
+        varied = cv2.cvtColor(varied, cv2.COLOR_BGR2GRAY)
     if rng.random() < 0.3:
-        image = cv2.flip(image, int(rng.choice([-1, 0, 1])))
+        varied = cv2.flip(varied, int(rng.choice([-1, 0, 1])))
     if rng.random() < 0.15:
-        image = 255 - image
-    values = (image.astype(np.float32) - 128) * rng.uniform(0.6, 1.3) + 128 + rng.uniform(-30, 30)
-    image = np.clip(values, 0, 255).astype(np.uint8)
+        varied = 255 - varied
+    values = (varied.astype(np.float32) - 128) * rng.uniform(0.6, 1.3) + 128 + rng.uniform(-30, 30)
     side = int(rng.integers(200, 1200))
-    scale = side / max(image.shape[:2])
-    size = (max(8, round(image.shape[1] * scale)), max(8, round(image.shape[0] * scale)))
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+    scale = side / max(values.shape[:2])
+    size = (max(8, round(values.shape[1] * scale)), max(8, round(values.shape[0] * scale)))
+    return cv2.resize(_clip_u8(values), size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
 
 
-def _crop(image, rng, smallest, largest):
+def _crop(image: UInt8Array, rng: np.random.Generator, smallest: float, largest: float) -> UInt8Array:
+    """Cut out a part whose sides are a random share of the image's, between `smallest` and `largest`."""
     height, width = image.shape[:2]
     share_y, share_x = rng.uniform(smallest, largest, 2)
     h, w = max(8, int(height * share_y)), max(8, int(width * share_x))
@@ -205,21 +211,26 @@ def _crop(image, rng, smallest, largest):
     return np.ascontiguousarray(image[top : top + h, left : left + w])
 
 
-def _size(rng):
-    return tuple(int(v) for v in rng.integers(200, 1000, 2))
+def _size(rng: np.random.Generator) -> tuple[int, int]:
+    height, width = rng.integers(200, 1000, 2)
+    return int(height), int(width)
 
 
-def _draw_noise(rng):
+def _colour(rng: np.random.Generator, low: int, high: int) -> tuple[int, int, int]:
+    first, second, third = rng.integers(low, high, 3)
+    return int(first), int(second), int(third)
+
+
+def _draw_noise(rng: np.random.Generator) -> UInt8Array:
     height, width = _size(rng)
     channels = int(rng.choice([1, 1, 3]))
     cell = float(rng.choice([1, 2, 8, 40]))
     small = (max(2, int(height / cell)), max(2, int(width / cell)), channels)
     noise = rng.integers(0, 256, small) if rng.random() < 0.5 else rng.normal(128, 50, small)
-    image = np.clip(noise, 0, 255).astype(np.uint8)
-    return np.squeeze(cv2.resize(image, (width, height), interpolation=cv2.INTER_CUBIC))
+    return np.squeeze(cv2.resize(_clip_u8(noise), (width, height), interpolation=cv2.INTER_CUBIC))
 
 
-def _draw_pattern(rng):
+def _draw_pattern(rng: np.random.Generator) -> UInt8Array:
     height, width = _size(rng)
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     turn = rng.uniform(0, 2 * np.pi)
@@ -239,7 +250,7 @@ def _draw_pattern(rng):
     return 255 - image if rng.random() < 0.5 else image
 
 
-def _draw_opencv_page(rng):
+def _draw_opencv_page(rng: np.random.Generator) -> UInt8Array:
     width, height = int(rng.integers(500, 900)), int(rng.integers(600, 1200))
     page = np.full((height, width), int(rng.integers(225, 256)), np.uint8)
     font, scale = int(rng.integers(0, 5)), rng.uniform(0.35, 0.8)
@@ -250,9 +261,9 @@ def _draw_opencv_page(rng):
     return 255 - page if rng.random() < 0.2 else page
 
 
-def _draw_pillow_page(rng):
+def _draw_pillow_page(rng: np.random.Generator) -> UInt8Array:
     width, height = int(rng.integers(500, 900)), int(rng.integers(600, 1200))
-    page = Image.new("RGB", (width, height), tuple(int(v) for v in rng.integers(230, 256, 3)))
+    page = Image.new("RGB", (width, height), _colour(rng, 230, 256))
     draw, font = ImageDraw.Draw(page), ImageFont.load_default(size=float(rng.uniform(11, 24)))
     y = int(rng.integers(20, 90))
     while y < height - 30:
@@ -262,13 +273,13 @@ def _draw_pillow_page(rng):
     return cv2.cvtColor(np.asarray(page), cv2.COLOR_RGB2BGR)
 
 
-def _draw_screen(rng):
-    """Draw a window with a bar, a list, boxes, buttons and words."""
+def _draw_screen(rng: np.random.Generator) -> UInt8Array:
+    """Draw a window with a title bar, a list, boxes, buttons and words."""
     width, height = int(rng.integers(700, 1300)), int(rng.integers(400, 900))
     dark = rng.random() < 0.4
     back, ink = ((30, 26, 22), (220, 220, 215)) if dark else ((250, 250, 248), (45, 40, 35))
     screen = np.full((height, width, 3), back, np.uint8)
-    accent = tuple(int(v) for v in rng.integers(40, 230, 3))
+    accent = _colour(rng, 40, 230)
     cv2.rectangle(screen, (0, 0), (width, int(rng.integers(24, 60))), accent, -1)
     left = int(rng.integers(120, 260))
     cv2.rectangle(screen, (0, 0), (left, height), tuple(int(v * 0.93) for v in back), -1)
@@ -278,13 +289,13 @@ def _draw_screen(rng):
         x, y = int(rng.integers(left, width - 80)), int(rng.integers(60, height - 60))
         w, h = int(rng.integers(60, 400)), int(rng.integers(30, 260))
         filled = -1 if rng.random() < 0.4 else 1
-        cv2.rectangle(screen, (x, y), (x + w, y + h), tuple(int(v) for v in rng.integers(60, 240, 3)), filled)
+        cv2.rectangle(screen, (x, y), (x + w, y + h), _colour(rng, 60, 240), filled)
         cv2.putText(screen, " ".join(rng.choice(_WORDS, 3)), (x + 6, y + 20), 0, 0.5, ink, 1, cv2.LINE_AA)
     return cv2.cvtColor(screen, cv2.COLOR_BGR2GRAY) if rng.random() < 0.3 else screen
 
 
-def _put_into_page(image, rng):
-    """Lay a radiograph as a figure into a page of text."""
+def _put_into_page(image: UInt8Array, rng: np.random.Generator) -> UInt8Array:
+    """Place a radiograph as a figure into a page of text."""
     page = _draw_opencv_page(rng)
     width = int(page.shape[1] * rng.uniform(0.3, 0.5))
     figure = cv2.resize(image, (width, max(8, round(image.shape[0] * width / image.shape[1]))))
@@ -295,12 +306,16 @@ def _put_into_page(image, rng):
     return page
 
 
-def _u8(image):
+def _u8(image: ImageArray) -> UInt8Array:
     if image.dtype == np.uint8:
-        return image
+        return cast(UInt8Array, image)
     return cv2.normalize(image, None, 0, 255, cv2.NORM_MINMAX).astype(np.uint8)
 
 
-def _grey_u8(image):
-    image = _u8(image)
-    return image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+def _clip_u8(values: FloatArray | IntArray) -> UInt8Array:
+    return np.clip(values, 0, 255).astype(np.uint8)
+
+
+def _grey_u8(image: ImageArray) -> UInt8Array:
+    image_u8 = _u8(image)
+    return image_u8 if image_u8.ndim == 2 else cv2.cvtColor(image_u8, cv2.COLOR_BGR2GRAY)

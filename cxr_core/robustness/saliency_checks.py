@@ -1,4 +1,8 @@
-"""Whether Grad-CAM maps mean anything: are they in the lungs, do they need the weights, do they name what counts?"""
+"""Do Grad-CAM maps mean anything? Are they in the lungs, do they need the weights, and do they point at what counts?"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -7,114 +11,147 @@ import onnxruntime
 from scipy.stats import spearmanr
 
 from cxr_core.explain.overlay import scale_maps
+from cxr_core.imaging.lung_segmentation import LungRegion
+from cxr_core.inference.classifier import Classifier
+from cxr_core.robustness.shortcut_results import ClassAttention, MapChecks, Randomisation, RemovalCurve
+from cxr_core.system.arrays import BoolArray, FloatArray, IntArray, UInt8Array
 from cxr_core.system.onnx_session import run_graph
+from cxr_core.system.progress import Phase, Progress
 
 CHECKED_IMAGES = 24
 STEPS = 10
 _ATTENTION_PER_CLASS = 150
 _CHUNK = 32
 _LEAST_WEIGHTS = 64
-_STAGES = {"head": "the head", "later": "the later half of the layers", "all": "all layers"}
+
+Stage = Literal["head", "later", "all"]
+Removal = Literal["deletion", "insertion"]
+_STAGES: dict[Stage, str] = {"head": "the head", "later": "the later half of the layers", "all": "all layers"}
+_REMOVALS: tuple[Removal, ...] = ("deletion", "insertion")
 
 
-def attention_in_lungs(classifier, images_u8, regions, class_names, *, progress=None):
+def attention_in_lungs(
+    classifier: Classifier,
+    images_u8: UInt8Array,
+    regions: Sequence[LungRegion],
+    class_names: Sequence[str],
+    *,
+    progress: Progress | None = None,
+) -> list[ClassAttention]:
     """Measure how much of the maps' weight lies inside the lungs, per true class.
 
-    Each image's map is that of the class the classifier answers. A map without any weight is left out, and so is
-    an image without found lungs.
+    Each image's map is that of the predicted class. A map without any weight is left out, and so is an image in which
+    no lungs were found.
 
     Args:
-        classifier: classifier.Classifier.
+        classifier: the classifier whose maps are measured.
         images_u8: uint8 (N, size, size).
-        regions: list of N lung_segmentation.LungRegion.
-        class_names: str (N,).
-        progress: callable(done, total) or None.
+        regions: the lungs of the N images.
+        class_names: N true classes.
+        progress: called after each part.
 
     Returns:
-        list of dicts, one per class that has images with lungs: `class_name`, `images`, `share` (of the maps'
-        weight inside the lungs), `area` (the lungs' share of the image), `ratio` (share over area: 1 is what a map
-        that is the same everywhere gives).
+        One entry per class that has images with lungs, in class order.
     """
     chosen = []
     for name in classifier.classes:
         rows = [i for i, n in enumerate(class_names) if n == name and regions[i].found]
         chosen += rows[:_ATTENTION_PER_CLASS]
-    shares, areas = {}, {}
+    shares: dict[str, list[float]] = {}
+    areas: dict[str, list[float]] = {}
     for start in range(0, len(chosen), _CHUNK):
         part = chosen[start : start + _CHUNK]
         probabilities, maps = classifier.predict_with_maps(images_u8[part])
         for i, probability, of_classes in zip(part, probabilities, maps, strict=True):
-            map_, mask = of_classes[probability.argmax()], regions[i].mask
-            whole = cv2.resize(map_, mask.shape[::-1], interpolation=cv2.INTER_LINEAR)
-            if whole.sum() > 0:
-                shares.setdefault(class_names[i], []).append(float(whole[mask].sum() / whole.sum()))
+            mask = regions[i].mask
+            share = _share_inside(of_classes[probability.argmax()], mask)
+            if share is not None:
+                shares.setdefault(class_names[i], []).append(share)
                 areas.setdefault(class_names[i], []).append(float(mask.mean()))
         if progress:
             progress(start + len(part), len(chosen))
-    return [
-        {
-            "class_name": name,
-            "images": len(shares[name]),
-            "share": float(np.mean(shares[name])),
-            "area": float(np.mean(areas[name])),
-            "ratio": float(np.mean(shares[name]) / np.mean(areas[name])),
-        }
-        for name in classifier.classes
-        if name in shares
-    ]
+    return [_class_attention(name, shares[name], areas[name]) for name in classifier.classes if name in shares]
 
 
-def check_maps(classifier, images_u8, *, seed=0, phase=None):
+def _share_inside(map_: FloatArray, mask: BoolArray) -> float | None:
+    """Return the proportion of a map's weight inside a mask, bool (H, W); None where the map is all zeros."""
+    height, width = mask.shape
+    whole = cv2.resize(map_, (width, height), interpolation=cv2.INTER_LINEAR)
+    total = whole.sum()
+    return float(whole[mask].sum() / total) if total > 0 else None
+
+
+def _class_attention(name: str, shares: Sequence[float], areas: Sequence[float]) -> ClassAttention:
+    return {
+        "class_name": name,
+        "images": len(shares),
+        "share": float(np.mean(shares)),
+        "area": float(np.mean(areas)),
+        "ratio": float(np.mean(shares) / np.mean(areas)),
+    }
+
+
+def check_maps(
+    classifier: Classifier, images_u8: UInt8Array, *, seed: int = 0, phase: Phase | None = None
+) -> MapChecks:
     """Put the maps to two tests: do they need the trained weights, and do they point at what counts?
 
     Args:
-        classifier: classifier.Classifier.
+        classifier: the classifier whose maps are tested.
         images_u8: uint8 (N, size, size), of which at most 24 are used.
-        seed: int.
-        phase: callable(name) that returns a callable(done, total) to report to, or None.
+        seed: of the choice of images, the shuffling and the random order.
+        phase: called with the name of each phase.
 
     Returns:
-        dict of `images`; `randomised`, a list of `layers` (in words) and `correlation` (mean Spearman rank
-        correlation between maps of trained and shuffled weights; None where the classifier was not opened from a
-        folder, and the list is empty); `deletion` and `insertion`, each with `shares` (of the image
-        taken away or given back), `map` and `random` (mean probability of the class answered at each share) and
-        `map_area`, `random_area` (means over the shares).
+        Correlations with the maps of shuffled weights, deletion and insertion curves.
 
     Source:
         Adebayo et al. 2018, arXiv:1810.03292 (weights shuffled from the head downwards); Petsiuk et al. 2018,
         arXiv:1806.07421 (deletion to black, insertion into a blurred copy).
     """
-    phase = phase or (lambda name: None)
+    phase = phase or (lambda _: None)
     rng = np.random.default_rng(seed)
     rows = np.sort(rng.choice(len(images_u8), min(CHECKED_IMAGES, len(images_u8)), replace=False))
     images = np.ascontiguousarray(images_u8[rows])
     probabilities, maps = classifier.predict_with_maps(images)
-    answers = probabilities.argmax(axis=1)
-    own = maps[np.arange(len(images)), answers]
+    predicted = probabilities.argmax(axis=1)
+    own = maps[np.arange(len(images)), predicted]
+    randomised = _randomised(classifier, images, own, predicted, rng, phase("Shuffling the weights"))
+    curves = _removal_curves(classifier, images, own, predicted, rng, phase("Removing what the maps point at"))
     return {
         "images": len(images),
-        "randomised": _randomised(classifier, images, own, answers, rng, phase("Shuffling the weights")),
-        **_removal_curves(classifier, images, own, answers, rng, phase("Taking away what the maps point at")),
+        "randomised": randomised,
+        "deletion": curves["deletion"],
+        "insertion": curves["insertion"],
     }
 
 
-def _randomised(classifier, images, own, answers, rng, report):
+def _randomised(
+    classifier: Classifier,
+    images_u8: UInt8Array,
+    own: FloatArray,
+    predicted: IntArray,
+    rng: np.random.Generator,
+    progress: Progress | None,
+) -> list[Randomisation]:
     if classifier.path is None:
         return []
-    found = []
+    found: list[Randomisation] = []
     for done, (stage, layers) in enumerate(_STAGES.items(), start=1):
         session = _shuffled_session(classifier.path, stage, len(classifier.classes), rng)
         output = f"maps_{classifier.card.map_layers[0]}"
-        (maps,) = run_graph(session, [output], images, classifier.card.preprocessing.scaled)
-        other = scale_maps(maps)[np.arange(len(images)), answers]
+        (maps,) = run_graph(session, [output], images_u8, classifier.card.preprocessing.scaled)
+        other = scale_maps(maps)[np.arange(len(images_u8)), predicted]
         alike = [_correlation(a, b) for a, b in zip(own, other, strict=True)]
         found.append({"layers": layers, "correlation": float(np.mean(alike))})
-        if report:
-            report(done, len(_STAGES))
+        if progress:
+            progress(done, len(_STAGES))
     return found
 
 
-def _shuffled_session(path, stage, n_classes, rng):
+def _shuffled_session(
+    path: Path, stage: Stage, n_classes: int, rng: np.random.Generator
+) -> onnxruntime.InferenceSession:
     """Open the graph with the weights of a stage shuffled among themselves: their spread stays, their meaning goes."""
     model = onnx.load(str(path))
     weights = {w.name: w for w in model.graph.initializer if np.prod(w.dims) >= _LEAST_WEIGHTS}
@@ -130,46 +167,60 @@ def _shuffled_session(path, stage, n_classes, rng):
     return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
-def _correlation(a, b):
-    """Return Spearman's rank correlation of two maps; 0 where one is the same everywhere."""
+def _correlation(a: FloatArray, b: FloatArray) -> float:
+    """Return Spearman's rank correlation of two maps; 0 where one is constant."""
     if not np.ptp(a) or not np.ptp(b):
         return 0.0
     return float(spearmanr(a.ravel(), b.ravel()).statistic)
 
 
-def _removal_curves(classifier, images, own, answers, rng, report):
-    size = images.shape[1]
-    shares = np.linspace(0, 1, STEPS + 1)
-    curves = {kind: {order: np.zeros(STEPS + 1) for order in ("map", "random")} for kind in ("deletion", "insertion")}
-    for done, (image, map_, answer) in enumerate(zip(images, own, answers, strict=True), start=1):
-        whole = cv2.resize(map_, (size, size), interpolation=cv2.INTER_LINEAR)
-        # Random in blocks as coarse as the map's own, so that only the order differs.
-        coarse = rng.random(map_.shape).astype(np.float32)
-        orders = {"map": whole, "random": cv2.resize(coarse, (size, size), interpolation=cv2.INTER_LINEAR)}
-        bases = {"deletion": np.zeros_like(image), "insertion": cv2.GaussianBlur(image, (0, 0), size / 20)}
-        stack = [
-            _replaced(image, bases[kind], order, share, kind)
-            for kind in curves
-            for order in orders.values()
-            for share in shares
-        ]
-        values = classifier.predict(np.stack(stack))[:, answer].reshape(2, 2, STEPS + 1)
-        for k, kind in enumerate(curves):
-            for o, order in enumerate(orders):
-                curves[kind][order] += values[k, o] / len(images)
-        if report:
-            report(done, len(images))
+def _removal_curves(
+    classifier: Classifier,
+    images_u8: UInt8Array,
+    own: FloatArray,
+    predicted: IntArray,
+    rng: np.random.Generator,
+    progress: Progress | None,
+) -> dict[Removal, RemovalCurve]:
+    total = np.zeros((len(_REMOVALS), 2, STEPS + 1))
+    for done, (image, map_, class_number) in enumerate(zip(images_u8, own, predicted, strict=True), start=1):
+        total += _removal_probabilities(classifier, image, map_, class_number, rng) / len(images_u8)
+        if progress:
+            progress(done, len(images_u8))
+    shares = np.linspace(0, 1, STEPS + 1).tolist()
     return {
-        kind: {"shares": shares.tolist()}
-        | {order: curve.tolist() for order, curve in of_kind.items()}
-        | {f"{order}_area": float(curve.mean()) for order, curve in of_kind.items()}
-        for kind, of_kind in curves.items()
+        kind: {
+            "shares": shares,
+            "map": by_map.tolist(),
+            "random": at_random.tolist(),
+            "map_area": float(by_map.mean()),
+            "random_area": float(at_random.mean()),
+        }
+        for kind, (by_map, at_random) in zip(_REMOVALS, total, strict=True)
     }
 
 
-def _replaced(image, base, order, share, kind):
-    """Take the share that comes first in `order` away (deletion), or put only it into the base (insertion)."""
-    first = np.zeros(image.size, bool)
-    first[np.argsort(-order.ravel(), kind="stable")[: round(share * image.size)]] = True
-    first = first.reshape(image.shape)
-    return np.where(first, base, image) if kind == "deletion" else np.where(first, image, base)
+def _removal_probabilities(
+    classifier: Classifier, image_u8: UInt8Array, map_: FloatArray, class_number: int, rng: np.random.Generator
+) -> FloatArray:
+    """Return the probability of a class, float (2, 2, STEPS + 1): per removal, by map and at random, at each share."""
+    size = image_u8.shape[0]
+    # Random in blocks as coarse as the map's own, so that only the order differs.
+    coarse = rng.random(map_.shape).astype(np.float32)
+    orders = [cv2.resize(order, (size, size), interpolation=cv2.INTER_LINEAR) for order in (map_, coarse)]
+    bases = {"deletion": np.zeros_like(image_u8), "insertion": cv2.GaussianBlur(image_u8, (0, 0), size / 20)}
+    stack = [
+        _replaced(image_u8, bases[kind], order, share, kind)
+        for kind in _REMOVALS
+        for order in orders
+        for share in np.linspace(0, 1, STEPS + 1)
+    ]
+    return classifier.predict(np.stack(stack))[:, class_number].reshape(len(_REMOVALS), 2, STEPS + 1)
+
+
+def _replaced(image_u8: UInt8Array, base: UInt8Array, order: FloatArray, share: float, kind: Removal) -> UInt8Array:
+    """Remove the share that comes first in `order` (deletion), or put only it into the base (insertion)."""
+    flat = np.zeros(image_u8.size, bool)
+    flat[np.argsort(-order.ravel(), kind="stable")[: round(share * image_u8.size)]] = True
+    first = flat.reshape(image_u8.shape)
+    return np.where(first, base, image_u8) if kind == "deletion" else np.where(first, image_u8, base)

@@ -1,10 +1,21 @@
-"""What a classifier needs of an image: it is asked, and retrained, with parts of the image taken away."""
+"""What does a classifier need of an image? It is tested, and retrained, with parts of the image removed.
+
+1. The classifier predicts the test images with something removed (`image_variants.VARIANTS`).
+2. A linear head on its frozen features is retrained on every variant and tested on the test images: only this shows
+   what information is left, since a network may merely be confused by a black box.
+3. Properties of the files alone predict the class; see `audit.spurious_correlations`.
+4. The proportion of Grad-CAM inside the lungs, and 5. whether the maps mean anything; see `saliency_checks`.
+6. External data sets.
+"""
 
 import hashlib
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -18,158 +29,130 @@ from cxr_core.data.prepared_images import prepare_images, read_images
 from cxr_core.data.property_table import measure_images
 from cxr_core.data.sampling import stratified_rows
 from cxr_core.evaluation.confidence_intervals import share_interval
-from cxr_core.evaluation.metrics import evaluate_predictions
+from cxr_core.evaluation.metrics import Metrics, evaluate_predictions
 from cxr_core.evaluation.scoring import score_folders
-from cxr_core.imaging.lung_segmentation import lung_region
-from cxr_core.robustness.image_variants import VARIANTS, hidden_box
+from cxr_core.imaging.lung_segmentation import LungRegion, lung_region
+from cxr_core.inference.classifier import Classifier
+from cxr_core.robustness.image_variants import VARIANTS, Variant, hidden_box
 from cxr_core.robustness.saliency_checks import attention_in_lungs, check_maps
+from cxr_core.robustness.shortcut_results import (
+    FileFacts,
+    LungsFound,
+    ShortcutMeasurements,
+    ShortcutResult,
+    VariantScores,
+)
 from cxr_core.robustness.shortcut_verdict import LEVELS, verdict_of
+from cxr_core.system.arrays import BoolArray, FloatArray, IntArray, ObjectArray, UInt8Array
 from cxr_core.system.files import read_json, write_json
+from cxr_core.system.progress import Phase, Progress
 
 MAX_IMAGES = 1_000
 _CHUNK = 128
-# Raise it when a figure changes its meaning.
+# Raise it when a metric changes its meaning.
 _METHOD = 2
 
 
+@dataclass(frozen=True)
+class _Sample:
+    """The images of the test, in one order.
+
+    Attributes:
+        images_u8: uint8 (N, size, size), prepared.
+        rows: of the data set table, N rows, with `group` and `side`.
+        regions: N lungs.
+        total: number of images that the sample was drawn from.
+    """
+
+    images_u8: UInt8Array
+    rows: pd.DataFrame
+    regions: Sequence[LungRegion]
+    total: int
+
+    @property
+    def tested(self) -> BoolArray:
+        """Which images the classifier was not trained on, bool (N,)."""
+        return self.rows["side"].to_numpy() == "test"
+
+
 def run_shortcut_test(
-    classifier, table, groups, sides, *, external=(), limit=MAX_IMAGES, seed=0, cache_dir=CACHE_DIR, phase=None
-):
+    classifier: Classifier,
+    table: pd.DataFrame,
+    groups: IntArray,
+    sides: ObjectArray,
+    *,
+    external: Sequence[str | Path] = (),
+    limit: int = MAX_IMAGES,
+    seed: int = 0,
+    cache_dir: str | Path = CACHE_DIR,
+    phase: Phase | None = None,
+) -> ShortcutResult:
     """Find out what a classifier, and any classifier of its kind, takes from these images.
 
-    1. The classifier answers the test images with something taken away (`VARIANTS`).
-    2. A linear head on its frozen features is trained anew on every variant and tested on the test images: only
-       this shows what information is left, since a network may merely be confused by a black box.
-    3. File facts alone; see `correlations`.
-    4. Share of Grad-CAM inside the lungs, and 5. whether the maps mean anything; see `map_checks`.
-    6. Data sets from elsewhere.
-
     Args:
-        classifier: classifier.Classifier.
-        table: DataFrame (N rows) with `path`, `file`, `class_name`, `digest`, `width`, `height`, `format`, `bytes`.
-        groups: int (N,), images that must not be parted.
-        sides: str (N,), "test" for images that the classifier did not learn from; see `held_out_table`.
-        external: folders of data sets from elsewhere.
-        limit: int, about how many images are used, drawn so that classes and sides keep their shares.
-        seed: int.
-        cache_dir: str or Path; a result is kept by content, model and settings.
-        phase: callable(name) that returns a callable(done, total) to report to, or None.
-
-    Returns:
-        dict of plain values, as JSON has them:
-        `classes`, `images`, `tested`, `chance` (share of the largest class among the tested), `majority`,
-        `lungs` (`found`, `images`, `per_class`, `hidden`: mean share of their area that is hidden), `variants` (a
-        list of `name`, `title`, `question`, `accuracy`, `recall` {class: share or None}, `retrained`, each accuracy
-        with its `…_ci95`), `correlations`, `attention`, `maps`, `external` {name: metrics, the card's own and those
-        of `external`}, `notes` and `verdict` (`level`, `sentences`).
+        classifier: the classifier to test.
+        table: N rows of a data set table.
+        groups: int (N,), images that must not be separated.
+        sides: str (N,), "test" for images that the classifier was not trained on; see `held_out_images`.
+        external: folders of external data sets.
+        limit: about how many images are used, sampled in proportion to classes and sides.
+        seed: of all that is random.
+        cache_dir: where results are kept by content, model and settings.
+        phase: called with the name of each phase.
 
     Raises:
-        ValueError: fewer than two classes on either side, or a class the classifier does not know.
-        OSError: an image went away.
+        ValueError: fewer than two classes on either side, or a class that the classifier does not know.
+        OSError: a file went away.
     """
-    phase = phase or (lambda name: None)
-    groups, sides = np.asarray(groups), np.asarray(sides, object)
+    phase = phase or (lambda _: None)
     path = result_path(classifier, table, groups, sides, external=external, limit=limit, seed=seed, cache_dir=cache_dir)
     if path.exists():
         return read_json(path)
     facts = _file_facts(table, groups, seed, cache_dir, phase)
-    prepared = prepare_images(
-        table.assign(group=groups, side=sides),
-        classifier.card.preprocessing,
-        cache_dir=cache_dir,
-        progress=phase("Preparing the images"),
-    )
-    rows = prepared.table
-    used = stratified_rows(rows["class_name"] + " " + rows["side"], limit, np.random.default_rng(seed))
-    images, rows = read_images(prepared.images_u8, used), rows.iloc[used].reset_index(drop=True)
-    _check_sides(rows, classifier.classes)
-    regions = _regions(images, phase("Looking for the lungs"))
-    tested = rows["side"].to_numpy() == "test"
-    variants = [_ask(classifier, name, images, regions, rows, tested, seed, phase) for name in VARIANTS]
-    counts = rows.loc[tested, "class_name"].value_counts()
-    test_rows = np.flatnonzero(tested)
-    result = {
-        "classes": list(classifier.classes),
-        "images": len(rows),
-        "tested": int(tested.sum()),
-        "chance": float(counts.iloc[0] / counts.sum()),
-        "majority": str(counts.index[0]),
-        "lungs": _lungs_found(regions, rows["class_name"]),
-        "variants": variants,
-        "giveaway": facts,
-        "attention": attention_in_lungs(
-            classifier,
-            images[test_rows],
-            [regions[i] for i in test_rows],
-            rows["class_name"].to_numpy()[test_rows],
-            progress=phase("Laying the maps over the lungs"),
-        ),
-        "maps": check_maps(classifier, images[test_rows], seed=seed, phase=phase),
-        "external": classifier.card.metrics.get("external", {})
-        | {Path(folder).name: score_folders(classifier, folder, progress=phase)[0] for folder in external},
-        "notes": _notes(rows, len(table), regions),
-    }
-    result["verdict"] = verdict_of(result)
+    sample = _draw_sample(classifier, table.assign(group=groups, side=sides), limit, seed, cache_dir, phase)
+    measured = _measure(classifier, sample, facts, external, seed, phase)
+    result: ShortcutResult = {**measured, "verdict": verdict_of(measured)}
     write_json(path, result)
     return result
 
 
-def shortcut_summary(result):
-    """Return the lab's result as a text for a terminal."""
+def shortcut_summary(result: ShortcutResult) -> str:
+    """Return a result as a text for a terminal."""
     lines = [LEVELS[result["verdict"]["level"]].upper(), *result["verdict"]["sentences"], ""]
     lines.append(variants_table(result).to_string(index=False, float_format=lambda v: f"{v:.3f}"))
     return "\n".join([*lines, "", *result["notes"]])
 
 
-def variants_table(result):
-    """Return the variants as a DataFrame for people: image, as trained and retrained with intervals."""
+def variants_table(result: ShortcutResult) -> pd.DataFrame:
+    """Return the variants as a table for people: what is shown, as trained and retrained, with 95 % intervals."""
     rows = []
     for variant in result["variants"]:
-        row = {"image": variant["title"]}
-        for key, title in (("accuracy", "as trained"), ("retrained", "retrained")):
-            low, high = variant[f"{key}_ci95"] or (np.nan, np.nan)
-            row |= {title: variant[key], f"{title}, from": low, f"{title}, to": high}
-        rows.append(row)
+        low, high = variant["accuracy_ci95"] or (np.nan, np.nan)
+        retrained_low, retrained_high = variant["retrained_ci95"] or (np.nan, np.nan)
+        rows.append(
+            {
+                "image": variant["title"],
+                "as trained": variant["accuracy"],
+                "as trained, from": low,
+                "as trained, to": high,
+                "retrained": variant["retrained"],
+                "retrained, from": retrained_low,
+                "retrained, to": retrained_high,
+            }
+        )
     return pd.DataFrame(rows)
 
 
-def _ask(classifier, name, images, regions, rows, tested, seed, phase):
-    """Return one variant's scores: the classifier's own and a retrained head's, on the tested rows."""
-    variant = VARIANTS[name]
-    report = phase(f"Asking again: {variant.title.lower()}")
-    probabilities, features = [], []
-    for start in range(0, len(images), _CHUNK):
-        stop = min(start + _CHUNK, len(images))
-        part = np.stack([variant.make(images[i], regions[i]) for i in range(start, stop)])
-        some = classifier.predict_with_features(part)
-        probabilities.append(some[0])
-        features.append(some[1])
-        if report:
-            report(stop, len(images))
-    probabilities, features = np.concatenate(probabilities)[tested], np.concatenate(features)
-    names, groups = rows["class_name"].to_numpy(object), rows["group"].to_numpy()
-    scores = evaluate_predictions(names[tested], probabilities, classifier.classes, groups[tested])
-    right = retrained_answers(features[~tested], names[~tested], features[tested], seed=seed) == names[tested]
-    return {
-        "name": name,
-        "title": variant.title,
-        "question": variant.question,
-        "accuracy": scores["accuracy"],
-        "accuracy_ci95": scores["ci95"]["accuracy"],
-        "recall": {c: row["recall"] for c, row in scores["per_class"].items()},
-        "retrained": float(right.mean()),
-        "retrained_ci95": share_interval(right, groups[tested]),
-    }
-
-
-def retrained_answers(features, names, test_features, *, seed=0):
-    """Train a logistic regression on features and return its answers to others, str (M,).
+def retrained_answers(
+    features: FloatArray, names: npt.ArrayLike, test_features: FloatArray, *, seed: int = 0
+) -> ObjectArray:
+    """Train a logistic regression on features and return its predictions for others, str (M,).
 
     Args:
         features: float (N, F).
-        names: str (N,), at least two different ones.
+        names: str (N,), the true classes, at least two different ones.
         test_features: float (M, F).
-        seed: int.
+        seed: of the solver.
     """
     head = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=300, random_state=seed))
     # More threads than cores only compete.
@@ -177,67 +160,18 @@ def retrained_answers(features, names, test_features, *, seed=0):
         return head.fit(features, names).predict(test_features)
 
 
-def _regions(images, report):
-    regions = []
-    for i, image in enumerate(images, start=1):
-        regions.append(lung_region(image))
-        if report and (i % 50 == 0 or i == len(images)):
-            report(i, len(images))
-    return regions
-
-
-def _lungs_found(regions, class_names):
-    found = pd.Series([region.found for region in regions])
-    per_class = found.groupby(class_names.to_numpy()).mean()
-    return {
-        "found": int(found.sum()),
-        "images": len(found),
-        "per_class": {name: float(share) for name, share in per_class.items()},
-        "hidden": _share_hidden([region.mask for region in regions if region.found]),
-    }
-
-
-def _share_hidden(masks):
-    if not masks:
-        return None
-    left, top, right, bottom = hidden_box(masks[0].shape)
-    return float(np.mean([mask[top:bottom, left:right].sum() / mask.sum() for mask in masks]))
-
-
-def _file_facts(table, groups, seed, cache_dir, phase):
-    measured = measure_images(table, cache_dir=cache_dir, progress=phase("Measuring the images"))
-    return find_spurious_correlations(table, measured, groups, seed=seed).to_dict()
-
-
-def _check_sides(rows, classes):
-    unknown = sorted(set(rows["class_name"]) - set(classes))
-    if unknown:
-        raise ValueError(f"The classifier knows {', '.join(classes)}; the data set also has {', '.join(unknown)}.")
-    for side, part in rows.groupby("side"):
-        if part["class_name"].nunique() < 2:
-            raise ValueError(
-                f"The lab needs at least two classes to learn from and to test on; the {side} side has "
-                f"{part['class_name'].nunique()}."
-            )
-    if rows["side"].nunique() < 2:
-        raise ValueError("The lab needs images to learn from and others to test on; all are on one side.")
-
-
-def _notes(rows, total, regions):
-    notes = []
-    if len(rows) < total:
-        notes.append(f"Measured on {len(rows):,} of {total:,} images, drawn so that every class keeps its share.")
-    lost = sum(not region.found for region in regions)
-    if lost:
-        notes.append(f"In {lost:,} of {len(rows):,} images no lungs were found; a fixed box stands for them.")
-    hidden = _share_hidden([region.mask for region in regions if region.found])
-    if hidden is not None:
-        notes.append(f"The box that hides the lungs is the same in every image and holds {hidden:.0%} of their area.")
-    return notes
-
-
-def result_path(classifier, table, groups, sides, *, external=(), limit=MAX_IMAGES, seed=0, cache_dir=CACHE_DIR):
-    """Return where the result of `run_shortcut_test` with the same arguments is kept, Path; it may not exist yet."""
+def result_path(
+    classifier: Classifier,
+    table: pd.DataFrame,
+    groups: IntArray,
+    sides: ObjectArray,
+    *,
+    external: Sequence[str | Path] = (),
+    limit: int = MAX_IMAGES,
+    seed: int = 0,
+    cache_dir: str | Path = CACHE_DIR,
+) -> Path:
+    """Return where the result of `run_shortcut_test` with the same arguments is kept; it may not exist yet."""
     settings = {
         "method": _METHOD,
         "card": classifier.card.name,
@@ -255,8 +189,162 @@ def result_path(classifier, table, groups, sides, *, external=(), limit=MAX_IMAG
     return Path(cache_dir) / "shortcuts" / f"{digest.hexdigest()[:32]}.json"
 
 
-def _model_digest(classifier):
-    """Tell classifiers apart by what they answer to one fixed image."""
+def _model_digest(classifier: Classifier) -> str:
+    """Identify a classifier by its features of one fixed image."""
     size = classifier.card.preprocessing.size
     fixed = np.random.default_rng(0).integers(0, 256, (1, size, size), np.uint8)
     return hashlib.sha256(np.round(classifier.features(fixed), 4).tobytes()).hexdigest()[:16]
+
+
+def _file_facts(table: pd.DataFrame, groups: IntArray, seed: int, cache_dir: str | Path, phase: Phase) -> FileFacts:
+    measured = measure_images(table, cache_dir=cache_dir, progress=phase("Measuring the images"))
+    return find_spurious_correlations(table, measured, groups, seed=seed).to_dict()
+
+
+def _draw_sample(
+    classifier: Classifier, table: pd.DataFrame, limit: int, seed: int, cache_dir: str | Path, phase: Phase
+) -> _Sample:
+    """Prepare the images of a table with `group` and `side`, draw some of them and find their lungs."""
+    prepared = prepare_images(
+        table, classifier.card.preprocessing, cache_dir=cache_dir, progress=phase("Preparing the images")
+    )
+    rows = prepared.table
+    used = stratified_rows(rows["class_name"] + " " + rows["side"], limit, np.random.default_rng(seed))
+    images, rows = read_images(prepared.images_u8, used), rows.iloc[used].reset_index(drop=True)
+    _check_sides(rows, classifier.classes)
+    return _Sample(images, rows, _regions(images, phase("Looking for the lungs")), len(table))
+
+
+def _measure(
+    classifier: Classifier,
+    sample: _Sample,
+    facts: FileFacts,
+    external: Sequence[str | Path],
+    seed: int,
+    phase: Phase,
+) -> ShortcutMeasurements:
+    variants = [_ask(classifier, name, sample, seed, phase) for name in VARIANTS]
+    tested = np.flatnonzero(sample.tested)
+    images, class_names = sample.images_u8[tested], sample.rows["class_name"].iloc[tested]
+    counts = class_names.value_counts()
+    attention = attention_in_lungs(
+        classifier,
+        images,
+        [sample.regions[i] for i in tested.tolist()],
+        class_names.tolist(),
+        progress=phase("Comparing the maps with the lungs"),
+    )
+    return {
+        "classes": list(classifier.classes),
+        "images": len(sample.rows),
+        "tested": len(tested),
+        "chance": float(counts.iloc[0] / counts.sum()),
+        "majority": str(counts.index[0]),
+        "lungs": _lungs_found(sample.regions, sample.rows["class_name"]),
+        "variants": variants,
+        "giveaway": facts,
+        "attention": attention,
+        "maps": check_maps(classifier, images, seed=seed, phase=phase),
+        "external": _external_metrics(classifier, external, phase),
+        "notes": _notes(sample),
+    }
+
+
+def _external_metrics(classifier: Classifier, folders: Sequence[str | Path], phase: Phase) -> dict[str, Metrics]:
+    """Return {data set: metrics}, those of the classifier's card and of these folders."""
+    scored = {Path(folder).name: score_folders(classifier, folder, progress=phase)[0] for folder in folders}
+    return classifier.card.metrics.get("external", {}) | scored
+
+
+def _ask(classifier: Classifier, name: str, sample: _Sample, seed: int, phase: Phase) -> VariantScores:
+    """Return the scores on one variant of the test images: the classifier's own and a retrained head's."""
+    variant, tested = VARIANTS[name], sample.tested
+    probabilities, features = _predict_variant(
+        classifier, variant, sample, phase(f"Testing again: {variant.title.lower()}")
+    )
+    names, groups = sample.rows["class_name"].to_numpy(object), sample.rows["group"].to_numpy()
+    scores = evaluate_predictions(names[tested], probabilities[tested], classifier.classes, groups[tested])
+    right = retrained_answers(features[~tested], names[~tested], features[tested], seed=seed) == names[tested]
+    return {
+        "name": name,
+        "title": variant.title,
+        "question": variant.question,
+        "accuracy": scores["accuracy"],
+        "accuracy_ci95": scores["ci95"]["accuracy"],
+        "recall": {c: row["recall"] for c, row in scores["per_class"].items()},
+        "retrained": float(right.mean()),
+        "retrained_ci95": share_interval(right, groups[tested]),
+    }
+
+
+def _predict_variant(
+    classifier: Classifier, variant: Variant, sample: _Sample, progress: Progress | None
+) -> tuple[FloatArray, FloatArray]:
+    """Return the probabilities (N, C) and features (N, F) of one variant of all images."""
+    images, regions = sample.images_u8, sample.regions
+    probabilities, features = [], []
+    for start in range(0, len(images), _CHUNK):
+        stop = min(start + _CHUNK, len(images))
+        part = np.stack([variant.make(images[i], regions[i]) for i in range(start, stop)])
+        some = classifier.predict_with_features(part)
+        probabilities.append(some[0])
+        features.append(some[1])
+        if progress:
+            progress(stop, len(images))
+    return np.concatenate(probabilities), np.concatenate(features)
+
+
+def _regions(images_u8: UInt8Array, progress: Progress | None) -> list[LungRegion]:
+    regions = []
+    for i, image in enumerate(images_u8, start=1):
+        regions.append(lung_region(image))
+        if progress and (i % 50 == 0 or i == len(images_u8)):
+            progress(i, len(images_u8))
+    return regions
+
+
+def _lungs_found(regions: Sequence[LungRegion], class_names: pd.Series) -> LungsFound:
+    found = pd.Series([region.found for region in regions])
+    per_class = found.groupby(class_names.to_numpy()).mean()
+    return {
+        "found": int(found.sum()),
+        "images": len(found),
+        "per_class": {str(name): float(share) for name, share in per_class.items()},
+        "hidden": _share_hidden(regions),
+    }
+
+
+def _share_hidden(regions: Sequence[LungRegion]) -> float | None:
+    """Return the mean proportion of the lungs' area that the box of `hide_lungs` covers; None where none were found."""
+    masks = [region.mask for region in regions if region.found]
+    if not masks:
+        return None
+    left, top, right, bottom = hidden_box(masks[0].shape)
+    return float(np.mean([mask[top:bottom, left:right].sum() / mask.sum() for mask in masks]))
+
+
+def _check_sides(rows: pd.DataFrame, classes: Sequence[str]) -> None:
+    unknown = sorted(set(rows["class_name"]) - set(classes))
+    if unknown:
+        raise ValueError(f"The classifier knows {', '.join(classes)}; the data set also has {', '.join(unknown)}.")
+    for side, part in rows.groupby("side"):
+        if part["class_name"].nunique() < 2:
+            raise ValueError(
+                "The shortcut test needs at least two classes to train on and to test on; the images to "
+                f"{'train on' if side == 'learn' else 'test on'} are of {part['class_name'].nunique()}."
+            )
+    if rows["side"].nunique() < 2:
+        raise ValueError("The shortcut test needs images to train on and others to test on; received only one kind.")
+
+
+def _notes(sample: _Sample) -> list[str]:
+    n, notes = len(sample.rows), []
+    if n < sample.total:
+        notes.append(f"Measured on {n:,} of {sample.total:,} images, sampled in proportion to class size.")
+    lost = sum(not region.found for region in sample.regions)
+    if lost:
+        notes.append(f"In {lost:,} of {n:,} images no lungs were found; a fixed box takes their place.")
+    hidden = _share_hidden(sample.regions)
+    if hidden is not None:
+        notes.append(f"The box that hides the lungs is the same in every image and covers {hidden:.0%} of their area.")
+    return notes

@@ -100,7 +100,7 @@ def test_what_was_measured_stands_in_the_card_with_counts(gated):
     assert measured["strange"]["n"] == sum(kind["n"] for kind in measured["strange"]["kinds"].values())
     assert measured["strange"]["refused"] == sum(kind["refused"] for kind in measured["strange"]["kinds"].values())
     assert measured["elsewhere"]["drawings"]["n"] == 72
-    assert "| Strange images kept out of the tuning, rightly refused |" in figures_markdown(_with_external(folder))
+    assert "| Images that are not radiographs, rightly refused |" in figures_markdown(_with_external(folder))
 
 
 def _with_external(folder):

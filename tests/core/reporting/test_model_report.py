@@ -14,7 +14,7 @@ from cxr_core.reporting.claim_checklist import NOT_AVAILABLE, claim_items
 from cxr_core.reporting.model_report import REPORT_FILES, render_report, report_facts, write_report
 from cxr_core.robustness.shortcut_results import SHORTCUTS_FILE, keep_shortcut_result
 
-LAB = {
+SHORTCUTS = {
     "tested": 90,
     "chance": 0.4,
     "attention": [],
@@ -22,7 +22,7 @@ LAB = {
         {"title": "Lungs blacked out", "accuracy": 0.4, "accuracy_ci95": None, "retrained": 0.9,
          "retrained_ci95": [0.85, 0.95]}
     ],
-    "verdict": {"level": "shortcut", "sentences": ["With the lungs hidden it still scores 90.0 %."]},
+    "verdict": {"level": "shortcut", "sentences": ["With the lungs hidden, it still scores 90.0 %."]},
 }  # fmt: skip
 
 
@@ -92,13 +92,13 @@ def test_the_accuracy_is_the_cards_with_an_interval_that_holds_it(facts):
     assert low < value < high
 
 
-def test_without_the_lab_the_report_says_that_it_does_not_know(ungated_model, tmp_path):
+def test_without_the_shortcut_test_the_report_says_that_it_does_not_know(ungated_model, tmp_path):
     folder = shutil.copytree(ungated_model, tmp_path / "model")
     card = load_card(folder)
     measured = {name: value for name, value in card.metrics.items() if name != "shortcuts"}
     write_card(replace(card, metrics=measured), folder)
     (folder / SHORTCUTS_FILE).unlink()
-    assert "the shortcut lab was not opened" in render_report(report_facts(folder), "markdown")
+    assert "the shortcut tests have not been run" in render_report(report_facts(folder), "markdown")
 
 
 @pytest.mark.parametrize("section", ["Model details", "Intended use", "Factors", "Metrics", "Evaluation data",
@@ -108,19 +108,19 @@ def test_the_model_card_has_the_sections_of_mitchell_et_al(texts, section):
     assert f"\n## {section}\n" in texts["model card"]
 
 
-def test_a_runs_report_tells_what_the_lab_found_and_how_to_repeat_it(tiny_run, tmp_path):
+def test_a_runs_report_tells_what_the_shortcut_test_found_and_how_to_repeat_it(tiny_run, tmp_path):
     folder = shutil.copytree(tiny_run.path, tmp_path / "run")
-    keep_shortcut_result(folder, LAB)
+    keep_shortcut_result(folder, SHORTCUTS)
     text = render_report(report_facts(folder), "markdown")
-    assert "With the lungs hidden it still scores 90.0 %." in text
+    assert "With the lungs hidden, it still scores 90.0 %." in text
     assert "| Lungs blacked out | 0.400 | 0.900 (0.850 to 0.950) |" in text
     assert "tensorflow" in text
     assert "-m cxr_core train" in text
     assert str(tiny_run.path.parent) not in text
 
 
-def test_a_model_that_is_no_run_keeps_no_lab_result(tmp_path):
-    keep_shortcut_result(tmp_path, LAB)
+def test_a_model_that_is_no_run_keeps_no_shortcut_result(tmp_path):
+    keep_shortcut_result(tmp_path, SHORTCUTS)
     assert list(tmp_path.iterdir()) == []
 
 

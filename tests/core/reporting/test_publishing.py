@@ -1,4 +1,4 @@
-"""What is shipped carries no path of the machine it was made on, and its card holds what was measured."""
+"""The built-in classifier names no path of the computer it was trained on, and its card holds what was measured."""
 
 import json
 import re
@@ -35,7 +35,7 @@ def test_headline_figures_follow_from_the_confusion_matrices():
     figures = {(figure.label, figure.where): figure.value for figure in card_figures(load_card(SHIPPED_MODEL_DIR))}
     matrix = metrics["test"]["confusion_matrix"]
     assert figures["Accuracy", "own test split"] == sum(matrix[i][i] for i in range(3)) / sum(map(sum, matrix))
-    assert figures["COVID-19 found", "own test split"] == matrix[1][1] / sum(matrix[1])
+    assert figures["COVID-19 recall", "own test split"] == matrix[1][1] / sum(matrix[1])
     nih = metrics["external"]["nih"]
     share = nih["answers"]["per_class"]["normal"]["covid"]["share"]
     assert figures["False alarms", "healthy, nih"] == share
@@ -43,7 +43,7 @@ def test_headline_figures_follow_from_the_confusion_matrices():
 
 
 def with_intervals(card):
-    """The shipped card as one would be that was measured with intervals, abstention and the lab."""
+    """The shipped card as one would be that was measured with intervals, abstention and the shortcut test."""
     ends = {"accuracy": [0.9, 0.95], "per_class": {"covid": {"recall": [0.85, 0.96]}}}
     cell = {"share": 0.03, "ci95": [0.01, 0.06]}
     answers = {
@@ -75,7 +75,7 @@ def test_false_alarms_are_those_given_without_abstaining():
     assert (figures["False alarms"].value, figures["False alarms"].interval) == (0.03, (0.01, 0.06))
 
 
-def test_a_card_says_how_it_was_calibrated_and_what_the_lab_found():
+def test_a_card_says_how_it_was_calibrated_and_what_the_shortcut_test_found():
     text = figures_markdown(with_intervals(load_card(SHIPPED_MODEL_DIR)))
     assert "| validation, before | 0.080 | 0.200 |" in text
     assert "Temperature 1.70" in text

@@ -101,7 +101,7 @@ def test_without_an_answer_it_gives_the_reason_and_no_numbers_unless_asked(class
     assert "Probabilities" not in page.words
     assert len(page.links) == 1
     asked, _ = report(classifier, facts, ct, with_numbers=True)
-    assert "Probabilities, which should not be believed" in asked.words
+    assert "Probabilities, which should not be trusted" in asked.words
 
 
 def test_nothing_of_a_dicom_header_stands_in_it(classifier, facts):

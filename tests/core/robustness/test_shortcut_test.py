@@ -1,4 +1,4 @@
-"""The shortcut lab on drawings in which we decided where the class is written."""
+"""The shortcut test on drawings in which we decided where the class is written."""
 
 import json
 from dataclasses import replace
@@ -25,7 +25,7 @@ PER_CLASS = 40
 
 @pytest.fixture(scope="module", autouse=True)
 def few_checks():
-    """Two images say whether the maps' checks run; their meaning is tested in test_map_checks."""
+    """Two images say whether the maps' checks run; their meaning is tested in test_saliency_checks."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(saliency_checks, "CHECKED_IMAGES", 2)
         yield
@@ -69,7 +69,7 @@ def few_variants(monkeypatch):
     monkeypatch.setattr("cxr_core.robustness.shortcut_test.VARIANTS", {name: VARIANTS[name] for name in kept})
 
 
-def lab(folder, draw, classifier, **options):
+def result_of(folder, draw, classifier, **options):
     for k, name in enumerate(("normal", "covid")):
         (folder / name).mkdir(parents=True)
         for i in range(PER_CLASS):
@@ -84,14 +84,14 @@ def lab(folder, draw, classifier, **options):
 def framed(tmp_path_factory, classifier):
     with pytest.MonkeyPatch.context() as patch:
         few_variants(patch)
-        return lab(tmp_path_factory.mktemp("framed") / "data", written_in_the_frame, classifier)
+        return result_of(tmp_path_factory.mktemp("framed") / "data", written_in_the_frame, classifier)
 
 
 @pytest.fixture(scope="module")
 def in_lungs(tmp_path_factory, classifier):
     with pytest.MonkeyPatch.context() as patch:
         few_variants(patch)
-        return lab(tmp_path_factory.mktemp("lungs") / "data", drawn_in_the_lungs, classifier)
+        return result_of(tmp_path_factory.mktemp("lungs") / "data", drawn_in_the_lungs, classifier)
 
 
 def retrained(result, name):
@@ -145,8 +145,8 @@ def test_the_lungs_are_counted_per_class(framed):
 
 
 def test_a_sample_says_that_it_is_one_and_its_result_is_plain_json_and_kept(tmp_path, classifier, monkeypatch):
-    first = lab(tmp_path / "data", written_in_the_frame, classifier, limit=12)
-    assert first["notes"][0] == "Measured on 12 of 80 images, drawn so that every class keeps its share."
+    first = result_of(tmp_path / "data", written_in_the_frame, classifier, limit=12)
+    assert first["notes"][0] == "Measured on 12 of 80 images, sampled in proportion to class size."
     assert [v["name"] for v in first["variants"]] == list(VARIANTS)
     assert json.loads(json.dumps(first, allow_nan=False)) == first
     table = scan_dataset(tmp_path / "data").table

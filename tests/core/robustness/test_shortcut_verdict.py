@@ -7,8 +7,8 @@ from cxr_core.robustness.shortcut_verdict import LEVELS, healthy_called_ill, sha
 HEALTHY = {"normal": {"support": 100}, "covid": {"support": 0}}
 
 
-def lab(hidden=0.5, frame=0.5, whole=0.95, facts=0.5, ratio=2.0, correlation=0.0, external=None):
-    """The lab's result with chance at one half and these scores of retrained heads."""
+def measured(hidden=0.5, frame=0.5, whole=0.95, facts=0.5, ratio=2.0, correlation=0.0, external=None):
+    """What the shortcut test measured, with chance at one half and these scores of retrained heads."""
     scores = {"whole": whole, "lungs_hidden": hidden, "frame_only": frame}
     variants = [
         {"name": name, "retrained": score, "retrained_ci95": [score - 0.03, score + 0.03]}
@@ -31,17 +31,17 @@ def called_ill(share):
 
 
 def test_a_score_that_stays_with_the_lungs_hidden_is_a_shortcut_with_its_numbers():
-    verdict = verdict_of(lab(hidden=0.937))
+    verdict = verdict_of(measured(hidden=0.937))
     assert verdict["level"] == "shortcut"
     assert verdict["sentences"] == [
-        "With the lungs hidden it still scores 93.7 % (whole images 95.0 %, chance 50.0 %): retrained, it does not "
+        "With the lungs hidden, a retrained head still scores 93.7 % (whole images 95.0 %, chance 50.0 %): it does not "
         "need the lungs.",
         "Do not use it on patients from elsewhere.",
     ]
 
 
 def test_a_score_that_falls_to_chance_with_the_lungs_hidden_is_no_sign_of_one():
-    verdict = verdict_of(lab())
+    verdict = verdict_of(measured())
     assert verdict["level"] == "no sign"
     assert verdict["sentences"][0].endswith("it needs them.")
     assert "no proof" in verdict["sentences"][-1]
@@ -62,13 +62,12 @@ def test_a_score_that_falls_to_chance_with_the_lungs_hidden_is_no_sign_of_one():
     ],
 )
 def test_each_rule_has_its_level(case, level):
-    assert verdict_of(lab(**case))["level"] == level
+    assert verdict_of(measured(**case))["level"] == level
 
 
 def test_healthy_people_called_ill_are_counted_in_words():
-    assert (
-        "It calls 98.0 % of 100 healthy people from nih ill." in verdict_of(lab(external=called_ill(0.98)))["sentences"]
-    )
+    sentences = verdict_of(measured(external=called_ill(0.98)))["sentences"]
+    assert "It called 98.0 % of 100 healthy people (nih) ill." in sentences
 
 
 def test_not_sure_is_not_called_ill():
@@ -78,7 +77,7 @@ def test_not_sure_is_not_called_ill():
 
 
 def test_maps_that_do_not_need_the_weights_are_warned_of():
-    assert any("do not read them" in sentence for sentence in verdict_of(lab(correlation=0.9))["sentences"])
+    assert any("do not read them" in sentence for sentence in verdict_of(measured(correlation=0.9))["sentences"])
 
 
 def test_a_lead_that_may_be_chance_is_no_lead():
@@ -88,7 +87,7 @@ def test_a_lead_that_may_be_chance_is_no_lead():
 
 def test_an_external_set_of_several_classes_is_no_healthy_one():
     mixed = {"nih": called_ill(0.9)["nih"] | {"per_class": {"normal": {"support": 5}, "covid": {"support": 5}}}}
-    assert verdict_of(lab(external=mixed))["level"] == "no sign"
+    assert verdict_of(measured(external=mixed))["level"] == "no sign"
 
 
 @pytest.mark.parametrize(
@@ -101,4 +100,4 @@ def test_an_external_set_of_several_classes_is_no_healthy_one():
     ],
 )
 def test_every_level_has_a_title(case, title):
-    assert LEVELS[verdict_of(lab(**case))["level"]] == title
+    assert LEVELS[verdict_of(measured(**case))["level"]] == title
