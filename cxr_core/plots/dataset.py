@@ -1,29 +1,34 @@
-"""How a data set is drawn."""
+"""How is a data set drawn?"""
 
+from collections.abc import Mapping
 from html import escape
+from typing import TYPE_CHECKING
 
+import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
 
 from cxr_core.classes import class_colours, class_label, order_classes
 from cxr_core.plots.style import finish_figure
 
+if TYPE_CHECKING:
+    # Imports scikit-learn: nothing that a plot needs.
+    from cxr_core.audit.spurious_correlations import SpuriousCorrelations
+
 _SYMBOLS = ("circle", "diamond", "square", "cross", "x", "triangle-up")
-# No class's colours: these bars are about no class.
+# Not the colours of classes: what these bars stand for is not a class.
 _FACT_COLOUR = "#8C8C8C"
 _ALL_FACTS_COLOUR = "#5C5C5C"
 _CHANCE_COLOUR = "#CC79A7"
 
 
-def map_figure(xy, table_rows):
-    """Draw the map of a data set, one mark per image; lasso or box select images.
+def map_figure(xy: np.ndarray, table_rows: pd.DataFrame) -> go.Figure:
+    """Draw the map of a data set, one point per image; lasso or box select images.
 
     Args:
-        xy: float (n, 2), as `projection.project_embeddings` gives it.
-        table_rows: DataFrame (n rows in the same order) with `class_name`, `file`, `width`, `height`. Its index is
-            each mark's `customdata`, so that `table.iloc[rows]` lets a selection name rows of `table`.
-
-    Returns:
-        plotly Figure.
+        xy: float (n, 2), as `projection.project_embeddings` returns it.
+        table_rows: n rows in the same order, with `class_name`, `file`, `width` and `height`. Their index becomes each
+            point's `customdata`, so that a selection names rows of the whole table.
     """
     figure = go.Figure()
     classes = order_classes(table_rows["class_name"])
@@ -44,8 +49,8 @@ def map_figure(xy, table_rows):
     finish_figure(
         figure,
         "Map of the images",
-        "No unit: only nearness counts",
-        "No unit",
+        "Arbitrary units: only distance matters",
+        "Arbitrary units",
     )
     bare = {"showticklabels": False, "zeroline": False}
     figure.update_xaxes(**bare)
@@ -53,25 +58,22 @@ def map_figure(xy, table_rows):
     return figure.update_layout(height=560, dragmode="lasso", legend={"orientation": "h", "y": -0.08})
 
 
-def spurious_correlations_figure(correlations):
-    """Draw how often each fact about the files tells the class, beside chance.
+def spurious_correlations_figure(correlations: "SpuriousCorrelations") -> go.Figure:
+    """Draw how often each property of the files predicts the class, beside chance.
 
     Args:
-        giveaway: spurious_correlations.SpuriousCorrelations. Where it is undefined, the figure holds its first sentence.
-
-    Returns:
-        plotly Figure.
+        correlations: where they are undefined, the figure shows their first sentence.
     """
     figure = go.Figure()
-    title = "How often facts about the files alone tell the class"
-    finish_figure(figure, title, "Right in % of the images", "Fact")
+    title = "How often file properties alone predict the class"
+    finish_figure(figure, title, "Images predicted right in %", "Property")
     # Room for the number beside a bar of 100 %.
     figure.update_xaxes(range=[0, 108])
-    if correlations.accuracy is None:
+    if correlations.accuracy is None or correlations.chance is None:
         figure.update_yaxes(showticklabels=False)
         figure.add_annotation(text=correlations.sentences[0], showarrow=False, x=0.5, y=0.5, xref="paper", yref="paper")
         return figure.update_layout(height=200)
-    titles = ["All facts together", *(score.title for score in correlations.top)]
+    titles = ["All properties together", *(score.title for score in correlations.top)]
     shares = [100 * correlations.accuracy, *(100 * score.accuracy for score in correlations.top)]
     figure.add_bar(
         x=shares,
@@ -91,15 +93,12 @@ def spurious_correlations_figure(correlations):
     return figure.update_layout(height=110 + 36 * len(titles), showlegend=False)
 
 
-def flag_counts_figure(flags, titles):
-    """Draw how many images carry each flag, by class.
+def flag_counts_figure(flags: pd.DataFrame, titles: Mapping[str, str]) -> go.Figure:
+    """Draw how many images have each flag, by class; a flag of no image shows an empty bar.
 
     Args:
-        flags: DataFrame with `flag` and `class_name`, one row per image and flag.
-        titles: dict of every flag to its name for a person, in the order shown.
-
-    Returns:
-        plotly Figure; a flag that no image carries shows an empty bar.
+        flags: one row per image and flag, with `flag` and `class_name`.
+        titles: {flag: name for a person}, in the order shown.
     """
     figure = go.Figure()
     classes = order_classes(flags["class_name"])
@@ -116,25 +115,22 @@ def flag_counts_figure(flags, titles):
         )
     figure.update_yaxes(categoryorder="array", categoryarray=list(titles.values())[::-1])
     figure.update_xaxes(rangemode="tozero")
-    finish_figure(figure, "Images that carry a flag", "Images", "Flag")
+    finish_figure(figure, "Flagged images", "Images", "Flag")
     # Above the bars: below so few of them, the legend would run into the axis title.
     legend = {"traceorder": "normal", "x": 1, "xanchor": "right", "y": 1, "yanchor": "bottom"}
     return figure.update_layout(barmode="stack", legend=legend, height=140 + 28 * len(titles))
 
 
-def _hover(file, width, height):
+def _hover(file: str, width: int, height: int) -> str:
     # Plotly reads hover texts as markup.
     return f"{escape(file)}<br>{width} × {height} pixels"
 
 
-def class_count_figure(counts):
-    """Draw images per class.
+def class_count_figure(counts: Mapping[str, int]) -> go.Figure:
+    """Draw the number of images per class.
 
     Args:
-        counts: dict of class name to int.
-
-    Returns:
-        plotly Figure.
+        counts: {class: number of images}.
     """
     colours = class_colours(list(counts))
     figure = go.Figure(
@@ -149,34 +145,34 @@ def class_count_figure(counts):
     return finish_figure(figure, "Images per class", "Class", "Images")
 
 
-def size_scatter_figure(table):
-    """Draw width against height, one mark per image; hover names the file.
+def size_scatter_figure(table: pd.DataFrame) -> go.Figure:
+    """Draw height against width, one point per image; hovering names the file.
 
     Args:
-        table: DataFrame with `class_name`, `width`, `height`, `file`.
+        table: one row per image, with `class_name`, `width`, `height` and `file`.
     """
     figure = go.Figure()
     colours = class_colours(list(table["class_name"].unique()))
-    symbols = ("circle", "diamond", "square", "cross", "x", "triangle-up")
-    for i, (name, rows) in enumerate(table.groupby("class_name", sort=False)):
+    for i, name in enumerate(colours):
+        rows = table[table["class_name"] == name]
         figure.add_scattergl(
             x=rows["width"],
             y=rows["height"],
             mode="markers",
             name=class_label(name),
             text=rows["file"],
-            marker={"color": colours[name], "symbol": symbols[i % len(symbols)], "opacity": 0.6, "size": 7},
+            marker={"color": colours[name], "symbol": _SYMBOLS[i % len(_SYMBOLS)], "opacity": 0.6, "size": 7},
             hovertemplate="%{text}<br>%{x} × %{y} pixels<extra></extra>",
         )
     return finish_figure(figure, "Image sizes", "Width in pixels", "Height in pixels")
 
 
-def grey_histogram_figure(shares, title="Grey values per class"):
+def grey_histogram_figure(shares: pd.DataFrame, title: str = "Grey values per class") -> go.Figure:
     """Draw grey-value histograms.
 
     Args:
-        shares: DataFrame of 256 rows, one column per class or step: share of pixels.
-        title: str.
+        shares: 256 rows, one column per class or step: proportion of pixels.
+        title: of the figure.
     """
     figure = go.Figure()
     colours = class_colours(list(shares.columns))
@@ -188,4 +184,4 @@ def grey_histogram_figure(shares, title="Grey values per class"):
             line={"color": colours[name]},
             hovertemplate="grey %{x}: %{y:.2f} % of pixels<extra>" + class_label(name) + "</extra>",
         )
-    return finish_figure(figure, title, "Grey value (0 black, 255 white)", "Share of pixels in %")
+    return finish_figure(figure, title, "Grey value (0 black, 255 white)", "Proportion of pixels in %")

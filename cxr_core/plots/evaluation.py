@@ -1,19 +1,25 @@
-"""How a classifier's performance is drawn."""
+"""How is a classifier's performance drawn?"""
 
+from collections.abc import Mapping
+
+import pandas as pd
 import plotly.graph_objects as go
 
 from cxr_core.classes import class_colours, class_label
+from cxr_core.evaluation.confidence_intervals import Band
+from cxr_core.evaluation.metrics import ClassCurves, Curve, Metrics
+from cxr_core.evaluation.operating_point import OperatingPoint
 from cxr_core.plots.style import CHANCE_COLOUR, FIRST_COLOUR, SECOND_COLOUR, finish_figure
 
 _AVERAGES = {"micro": ("Micro average", "#CC79A7", "dot"), "macro": ("Macro average", "#999999", "dash")}
 
 
-def confusion_figure(metrics, *, shares=False):
+def confusion_figure(metrics: Metrics, *, shares: bool = False) -> go.Figure:
     """Draw a confusion matrix.
 
     Args:
-        metrics: dict as `metrics.evaluate_predictions` returns.
-        shares: bool, shares of the true class instead of counts.
+        metrics: with the counts.
+        shares: show proportions of each true class instead of counts.
     """
     labels = [class_label(c) for c in metrics["classes"]]
     counts = metrics["confusion_matrix"]
@@ -34,7 +40,21 @@ def confusion_figure(metrics, *, shares=False):
             hoverinfo="skip",
         )
     )
-    # A heat map cannot be clicked in Streamlit; marks that nobody sees can, from anywhere in a cell.
+    _add_clickable_cells(figure, metrics, part)
+    figure.update_yaxes(autorange="reversed")
+    title = "Confusion matrix, proportion of each true class" if shares else "Confusion matrix, images"
+    return finish_figure(figure, title, "Predicted class", "True class")
+
+
+def _add_clickable_cells(figure: go.Figure, metrics: Metrics, percent: list[list[float]]) -> None:
+    """Lay invisible markers over the cells: unlike a heat map they can be clicked in Streamlit.
+
+    Args:
+        figure: of the confusion matrix.
+        metrics: with the counts.
+        percent: the same in per cent of each true class.
+    """
+    counts = metrics["confusion_matrix"]
     cells = [(true, called) for true in metrics["classes"] for called in metrics["classes"]]
     figure.add_scatter(
         x=[class_label(called) for _, called in cells],
@@ -43,24 +63,25 @@ def confusion_figure(metrics, *, shares=False):
         marker={"size": 60, "symbol": "square", "color": "rgba(0,0,0,0)"},
         customdata=cells,
         text=[
-            f"{n} images, {v:.1f} %" for row, of in zip(counts, part, strict=True) for n, v in zip(row, of, strict=True)
+            f"{n} images, {v:.1f} %"
+            for row, of_class in zip(counts, percent, strict=True)
+            for n, v in zip(row, of_class, strict=True)
         ],
         hovertemplate="true %{y}, predicted %{x}: %{text} of the true class<extra></extra>",
         showlegend=False,
     )
     figure.update_layout(hovermode="closest", hoverdistance=-1)
-    figure.update_yaxes(autorange="reversed")
-    title = "Confusion matrix, share of each true class" if shares else "Confusion matrix, images"
-    return finish_figure(figure, title, "Predicted class", "True class")
 
 
-def roc_figure(curves, bands=None, *, clickable=False):
+def roc_figure(
+    curves: Mapping[str, Curve], bands: Mapping[str, Band] | None = None, *, clickable: bool = False
+) -> go.Figure:
     """Draw ROC curves.
 
     Args:
-        curves: dict as `metrics.roc_curves` returns.
-        bands: dict of class to a 95 % band `x`, `low`, `high`, drawn below its curve, or None.
-        clickable: bool, mark points on each class's curve, whose `customdata` are the class and the threshold.
+        curves: as `metrics.roc_curves` returns them.
+        bands: {class: 95 % band}, drawn below its curve.
+        clickable: mark points on each class's curve, whose `customdata` are the class and the threshold.
     """
     figure = go.Figure()
     colours = class_colours([c for c in curves if c not in _AVERAGES])
@@ -74,7 +95,7 @@ def roc_figure(curves, bands=None, *, clickable=False):
             name=f"{label}, AUC {curve['auc']:.3f}",
             mode="lines",
             line={"color": colour, "dash": dash, "width": 2},
-            hovertemplate=label + ": %{y:.3f} found at %{x:.3f} false alarms<extra></extra>",
+            hovertemplate=label + ": sensitivity %{y:.3f} at false-positive rate %{x:.3f}<extra></extra>",
         )
         if clickable and name not in _AVERAGES:
             _add_clickable_points(figure, name, curve, colour)
@@ -82,16 +103,16 @@ def roc_figure(curves, bands=None, *, clickable=False):
     figure.add_scatter(x=[0, 1], y=[0, 1], name="Chance", mode="lines", line=chance, hoverinfo="skip")
     finish_figure(
         figure,
-        "Found against false alarms (ROC)",
-        "False positive rate (1 − specificity)",
-        "True positive rate (sensitivity)",
+        "ROC curve: sensitivity against false-positive rate",
+        "False-positive rate (1 − specificity)",
+        "True-positive rate (sensitivity)",
     )
     inside = {"orientation": "v", "x": 0.98, "y": 0.04, "xanchor": "right", "yanchor": "bottom"}
     return figure.update_layout(height=440, legend=inside)
 
 
-def add_band(figure, band, colour):
-    """Draw a band of `x`, `low` and `high` (each (n,)) in a colour "#RRGGBB", pale, without a legend."""
+def add_band(figure: go.Figure, band: Band, colour: str) -> None:
+    """Add a pale band in a colour "#RRGGBB", without a legend."""
     red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
     figure.add_scatter(
         x=[*band["x"], *band["x"][::-1]],
@@ -105,7 +126,7 @@ def add_band(figure, band, colour):
     )
 
 
-def _add_clickable_points(figure, name, curve, colour):
+def _add_clickable_points(figure: go.Figure, name: str, curve: Curve, colour: str) -> None:
     """Mark about forty points of a curve."""
     step = max(1, len(curve["fpr"]) // 40)
     rows = range(1, len(curve["fpr"]), step)
@@ -115,17 +136,14 @@ def _add_clickable_points(figure, name, curve, colour):
         mode="markers",
         marker={"color": colour, "size": 6},
         customdata=[(name, float(curve["thresholds"][i])) for i in rows],
-        hovertemplate=class_label(name) + " from %{customdata[1]:.3f} on: %{y:.3f} found at %{x:.3f}<extra></extra>",
+        hovertemplate=class_label(name)
+        + ", threshold %{customdata[1]:.3f}: sensitivity %{y:.3f} at false-positive rate %{x:.3f}<extra></extra>",
         showlegend=False,
     )
 
 
-def precision_recall_figure(curves):
-    """Draw precision over recall with bands.
-
-    Args:
-        curves: dict as `metrics.class_curves` returns.
-    """
+def precision_recall_figure(curves: Mapping[str, ClassCurves]) -> go.Figure:
+    """Draw precision against recall with bands, one curve per class."""
     figure = go.Figure()
     colours = class_colours(list(curves))
     for name, curve in curves.items():
@@ -138,64 +156,65 @@ def precision_recall_figure(curves):
             mode="lines",
             name=f"{class_label(name)}, average precision {curve['average_precision']:.3f}",
             line={"color": colours[name], "width": 2, "shape": "hv"},
-            hovertemplate=class_label(name) + ": %{y:.3f} of alarms true at %{x:.3f} found<extra></extra>",
+            hovertemplate=class_label(name) + ": precision %{y:.3f} at recall %{x:.3f}<extra></extra>",
         )
     figure.update_yaxes(range=[0, 1.02])
     title = "Precision against recall"
-    finish_figure(figure, title, "Recall (share found)", "Precision (share of alarms that are true)")
+    finish_figure(figure, title, "Recall (sensitivity)", "Precision (positive predictive value)")
     return figure.update_layout(height=440)
 
 
-def reliability_figure(bins, title):
-    """Draw how often a classifier is right against how sure it is.
+def reliability_figure(bins: pd.DataFrame, title: str) -> go.Figure:
+    """Draw a reliability diagram: accuracy against confidence.
 
     Args:
-        bins: DataFrame as `calibration.reliability_bins` returns it; each bar's `customdata` begins with its row.
-        title: str.
+        bins: as `calibration.reliability_bins` returns them; each bar's `customdata` begins with its row.
+        title: of the figure.
     """
     figure = go.Figure()
     figure.add_bar(
         x=100 * (bins["low"] + bins["high"]) / 2,
         y=100 * bins["accuracy"],
         width=100 * (bins["high"] - bins["low"]) * 0.94,
-        name="How often it is right",
+        name="Accuracy",
         marker={"color": FIRST_COLOUR},
         customdata=list(zip(range(len(bins)), bins["images"], 100 * bins["confidence"], strict=True)),
-        hovertemplate="%{customdata[1]} images, sure to %{customdata[2]:.1f} %: right in %{y:.1f} %<extra></extra>",
+        hovertemplate="%{customdata[1]} images, mean confidence %{customdata[2]:.1f} %: accuracy %{y:.1f} %"
+        "<extra></extra>",
     )
     figure.add_scatter(
         x=100 * bins["confidence"],
         y=100 * bins["confidence"],
-        name="How sure it is",
+        name="Mean confidence",
         mode="markers",
         marker={"color": SECOND_COLOUR, "symbol": "diamond", "size": 9},
         hoverinfo="skip",
     )
     figure.add_scatter(
-        x=[0, 100], y=[0, 100], mode="lines", name="Confidence as it should be",
+        x=[0, 100], y=[0, 100], mode="lines", name="Perfect calibration",
         line={"color": CHANCE_COLOUR, "dash": "dash"}, hoverinfo="skip",
     )  # fmt: skip
     figure.update_xaxes(range=[0, 102])
     figure.update_yaxes(range=[0, 102])
-    return finish_figure(figure, title, "Confidence in %", "Share right in %")
+    return finish_figure(figure, title, "Confidence in %", "Accuracy in %")
 
 
-def coverage_figure(curve, chosen):
-    """Draw accuracy against coverage, with the point where it abstains below `chosen` confidence.
+def coverage_figure(curve: pd.DataFrame, chosen: float) -> go.Figure:
+    """Draw accuracy against coverage, with the point at which the classifier abstains.
 
     Args:
-        curve: DataFrame as `selective_classification.coverage_curve` returns it.
-        chosen: float in [0, 1].
+        curve: as `selective_classification.coverage_curve` returns it.
+        chosen: confidence in [0, 1] below which it abstains.
     """
     figure = go.Figure()
     figure.add_scatter(
         x=100 * curve["coverage"],
         y=100 * curve["accuracy"],
         mode="lines",
-        name="Answers given",
+        name="At every confidence",
         line={"color": FIRST_COLOUR},
         customdata=curve["abstain_below"],
-        hovertemplate="answers %{x:.1f} %, right in %{y:.1f} %, when sure to %{customdata:.3f}<extra></extra>",
+        hovertemplate="answers %{x:.1f} %, accuracy %{y:.1f} %, abstains below %{customdata:.3f}<extra></extra>",
     )
     here = curve[curve["abstain_below"] >= chosen].tail(1)
     figure.add_scatter(
@@ -204,44 +223,39 @@ def coverage_figure(curve, chosen):
         mode="markers",
         name="Chosen",
         marker={"color": SECOND_COLOUR, "size": 12, "symbol": "diamond"},
-        hovertemplate="answers %{x:.1f} %, right in %{y:.1f} %<extra>chosen</extra>",
+        hovertemplate="answers %{x:.1f} %, accuracy %{y:.1f} %<extra>chosen</extra>",
     )
     figure.update_xaxes(range=[0, 102])
     return finish_figure(
         figure,
-        "What abstaining buys",
-        "Coverage: share of images answered in %",
-        "Share of answers that are right in %",
+        "Accuracy gained by abstaining",
+        "Coverage: images answered in %",
+        "Accuracy when it answers in %",
     )
 
 
-def operating_figure(curve, point, name):
-    """Draw one class's ROC curve with an operating point on it.
-
-    Args:
-        curve: dict of `fpr` and `tpr`, as `metrics.roc_curves` returns per class.
-        point: operating_point.OperatingPoint.
-        name: str, the class.
-    """
+def operating_figure(curve: Curve, point: OperatingPoint, name: str) -> go.Figure:
+    """Draw the ROC curve of one class with an operating point, which needs images of the class and of others."""
     colour = class_colours([name])[name]
     figure = go.Figure()
     figure.add_scatter(
         x=curve["fpr"], y=curve["tpr"], mode="lines", name=class_label(name), line={"color": colour},
-        hovertemplate="%{y:.3f} found at %{x:.3f} false alarms<extra></extra>",
+        hovertemplate="sensitivity %{y:.3f} at false-positive rate %{x:.3f}<extra></extra>",
     )  # fmt: skip
+    assert point.specificity is not None, "a ROC curve has images of both sides"
     figure.add_scatter(
-        x=[1 - point.specificity], y=[point.sensitivity], mode="markers", name=f"From {point.threshold:.3f} on",
+        x=[1 - point.specificity], y=[point.sensitivity], mode="markers", name=f"Threshold {point.threshold:.3f}",
         marker={"color": "#000000", "size": 13, "symbol": "diamond", "line": {"color": "#FFFFFF", "width": 2}},
-        hovertemplate="%{y:.3f} found at %{x:.3f} false alarms<extra>this threshold</extra>",
+        hovertemplate="sensitivity %{y:.3f} at false-positive rate %{x:.3f}<extra>this threshold</extra>",
     )  # fmt: skip
     figure.update_xaxes(range=[-0.02, 1.02])
     figure.update_yaxes(range=[0, 1.04])
     return finish_figure(
-        figure, "The point on the curve", "False positive rate (1 − specificity)", "True positive rate (sensitivity)"
+        figure, "Operating point", "False-positive rate (1 − specificity)", "True-positive rate (sensitivity)"
     )
 
 
-def alarm_figure(point):
+def alarm_figure(point: OperatingPoint) -> go.Figure:
     """Draw the confusion matrix of one class against the rest at an operating point."""
     label = class_label(point.class_name)
     counts = [[point.true_positives, point.false_negatives], [point.false_positives, point.true_negatives]]
@@ -256,26 +270,26 @@ def alarm_figure(point):
             colorscale="Blues",
             zmin=0,
             zmax=100,
-            colorbar={"title": {"text": "% of true side"}},
+            colorbar={"title": {"text": "% of true class"}},
             hovertemplate="%{y}, %{x}: %{text} images, %{z:.1f} %<extra></extra>",
         )
     )
     figure.update_yaxes(autorange="reversed")
-    return finish_figure(figure, "Alarms at this threshold, images", "Answer", "True side")
+    return finish_figure(figure, "Alarms at this threshold, images", "Prediction", "True class")
 
 
-def decision_figure(curve, threshold):
+def decision_figure(curve: pd.DataFrame, threshold: float) -> go.Figure:
     """Draw a decision curve.
 
     Args:
-        curve: DataFrame as `decision_curve.decision_curve` returns it.
-        threshold: float, marked.
+        curve: as `decision_curve.decision_curve` returns it.
+        threshold: in [0, 1], marked with a line.
     """
     figure = go.Figure()
     for key, label, colour, dash in (
-        ("classifier", "Acting on its alarms", FIRST_COLOUR, "solid"),
-        ("everybody", "Acting on everybody", SECOND_COLOUR, "dash"),
-        ("nobody", "Acting on nobody", CHANCE_COLOUR, "dot"),
+        ("classifier", "Treat on alarm", FIRST_COLOUR, "solid"),
+        ("everybody", "Treat all", SECOND_COLOUR, "dash"),
+        ("nobody", "Treat none", CHANCE_COLOUR, "dot"),
     ):
         figure.add_scatter(
             x=curve["threshold"],
@@ -283,11 +297,11 @@ def decision_figure(curve, threshold):
             mode="lines",
             name=label,
             line={"color": colour, "dash": dash},
-            hovertemplate="from %{x:.2f} on: net benefit %{y:.4f}<extra>" + label + "</extra>",
+            hovertemplate="threshold %{x:.2f}: net benefit %{y:.4f}<extra>" + label + "</extra>",
         )
     figure.add_vline(x=threshold, line={"color": "#777777", "width": 1})
     top = max(0.01, float(curve[["classifier", "everybody"]].max().max()))
     figure.update_yaxes(range=[-0.3 * top, 1.1 * top])
     return finish_figure(
-        figure, "Decision curve: is acting on its alarms worth it?", "Threshold probability", "Net benefit per person"
+        figure, "Decision curve: is acting on the alarms worth it?", "Threshold probability", "Net benefit per person"
     )

@@ -1,5 +1,8 @@
-"""How one answer is drawn."""
+"""How is a prediction drawn?"""
 
+from collections.abc import Sequence
+
+import numpy as np
 import plotly.graph_objects as go
 
 from cxr_core.classes import class_colours, class_label
@@ -8,13 +11,8 @@ from cxr_core.plots.style import finish_figure
 _COLOUR_SCALES = {"jet": "Jet", "inferno": "Inferno"}
 
 
-def probability_figure(classes, probabilities):
-    """Draw one bar per class.
-
-    Args:
-        classes: sequence of str (C,).
-        probabilities: float (C,).
-    """
+def probability_figure(classes: Sequence[str], probabilities: Sequence[float] | np.ndarray) -> go.Figure:
+    """Draw the probabilities, float (C,), one bar per class."""
     colours = class_colours(list(classes))
     figure = go.Figure(
         go.Bar(
@@ -33,16 +31,14 @@ def probability_figure(classes, probabilities):
     return figure.update_layout(height=70 + 50 * len(classes), showlegend=False)
 
 
-def colour_bar_figure(colour_map):
-    """Draw the colour bar that belongs to an overlay.
-
-    Args:
-        colour_map: "jet" or "inferno".
-    """
+def colour_bar_figure(colour_map: str) -> go.Figure:
+    """Draw the colour bar of an overlay; the colour map is "jet" or "inferno"."""
     values = [i / 255 for i in range(256)]
     figure = go.Figure(
         go.Heatmap(x=values, z=[values], colorscale=_COLOUR_SCALES[colour_map], showscale=False, hoverinfo="skip")
     )
     figure.update_yaxes(visible=False)
-    figure.update_xaxes(title_text="Pull on the class: 0 none, 1 strongest in this image", tickvals=[0, 0.5, 1])
+    figure.update_xaxes(
+        title_text="Evidence for the class (0 = none, 1 = strongest in this image)", tickvals=[0, 0.5, 1]
+    )
     return figure.update_layout(height=72, margin={"l": 10, "r": 10, "t": 0, "b": 52})

@@ -1,12 +1,14 @@
-"""What all figures have in common: colours, titles and layout."""
+"""What do all figures have in common: colours, titles and layout?"""
+
+import plotly.graph_objects as go
 
 _LEGEND_BELOW = {"orientation": "h", "yanchor": "top", "y": -0.25, "x": 0}
-# No class's colours: these are about no class.
+# Not the colours of classes: what they stand for is not a class.
 FIRST_COLOUR, SECOND_COLOUR, CHANCE_COLOUR = "#56B4E9", "#E69F00", "#999999"
 
 
-def finish_figure(figure, title, x_title, y_title):
-    """Give a figure the titles and the layout that all figures here share; returns it."""
+def finish_figure(figure: go.Figure, title: str, x_title: str, y_title: str) -> go.Figure:
+    """Give a figure its titles and the layout that all figures share; returns the same figure."""
     figure.update_layout(
         title=title,
         xaxis_title=x_title,

@@ -1,30 +1,31 @@
-"""How trainings are drawn, one or several at once."""
+"""How is a training drawn, alone or beside others?"""
 
+from collections.abc import Mapping
+
+import pandas as pd
 import plotly.graph_objects as go
 
 from cxr_core.plots.style import finish_figure
 
-QUANTITIES = {
-    "val_accuracy": ("Validation accuracy", "Share right"),
+# What is recorded per epoch: title of the figure, and of its axis.
+QUANTITIES: dict[str, tuple[str, str]] = {
+    "val_accuracy": ("Validation accuracy", "Accuracy"),
     "val_loss": ("Validation loss", "Cross-entropy"),
-    "accuracy": ("Training accuracy", "Share right"),
+    "accuracy": ("Training accuracy", "Accuracy"),
     "loss": ("Training loss", "Cross-entropy"),
-    "learning_rate": ("Learning rate", "Adam's step size"),
+    "learning_rate": ("Learning rate", "Learning rate (Adam)"),
 }
-# Okabe and Ito's palette; the dash tells apart what a colour-blind eye, or a ninth run, cannot.
+# Okabe and Ito's palette; the dash distinguishes runs for colour-blind eyes, and from the eighth on.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999")
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 
 
-def overlay_figure(histories, quantity):
-    """Lay the curves of several runs over each other.
+def overlay_figure(histories: Mapping[str, pd.DataFrame], quantity: str) -> go.Figure:
+    """Draw the curves of several runs over each other.
 
     Args:
-        histories: dict of name to DataFrame as `run.Run.epochs` gives it; empty ones are left out.
+        histories: {name: epochs of a run, as `run.Run.epochs` returns them}; empty ones are left out.
         quantity: a key of `QUANTITIES`.
-
-    Returns:
-        plotly Figure.
     """
     title, y_title = QUANTITIES[quantity]
     figure = go.Figure()
@@ -45,14 +46,11 @@ def overlay_figure(histories, quantity):
     return finish_figure(figure, title, "Epoch", y_title)
 
 
-def repeated_runs_figure(table):
-    """Draw how figures spread over folds or seeds: the mean with its 95 % interval, the lowest and the highest run.
+def repeated_runs_figure(table: pd.DataFrame) -> go.Figure:
+    """Draw how metrics vary over folds or seeds: the mean with its 95 % interval, the lowest and the highest run.
 
     Args:
-        table: DataFrame as `repeated_runs.repeated_runs_table` gives it.
-
-    Returns:
-        plotly Figure.
+        table: as `repeated_runs.repeated_runs_table` returns it.
     """
     figure = go.Figure()
     for column in ("lowest", "highest"):
@@ -76,20 +74,20 @@ def repeated_runs_figure(table):
     )
     figure.update_xaxes(range=[0, 102])
     figure.update_yaxes(autorange="reversed")
-    return finish_figure(figure, "Spread over runs, on their test splits", "Value in % (AUC times 100)", "Figure")
+    return finish_figure(figure, "Variation over runs, on their test images", "Value in % (AUC times 100)", "Metric")
 
 
-def history_figures(epochs, batches=None):
+def history_figures(epochs: pd.DataFrame, batches: pd.DataFrame | None = None) -> list[go.Figure]:
     """Draw loss, accuracy and learning rate over epochs, with batches as a thin line.
 
     Args:
-        epochs: DataFrame as `run.Run.epochs` returns, possibly empty.
-        batches: DataFrame as `run.Run.batches` returns, or None.
+        epochs: as `run.Run.epochs` returns them, possibly empty.
+        batches: as `run.Run.batches` returns them.
 
     Returns:
-        list of three plotly Figures.
+        Three figures.
     """
-    curves = (("loss", "Loss", "Cross-entropy"), ("accuracy", "Accuracy", "Share right"))
+    curves = (("loss", "Loss", "Cross-entropy"), ("accuracy", "Accuracy", "Accuracy"))
     figures = [_curve_figure(epochs, batches, *curve) for curve in curves]
     figures[1].update_yaxes(range=[0, 1.02])
     rate = go.Figure()
@@ -102,14 +100,14 @@ def history_figures(epochs, batches=None):
             hovertemplate="epoch %{x}: %{y:.2e}<extra></extra>",
         )
     rate.update_yaxes(rangemode="tozero", exponentformat="power")
-    figures.append(finish_figure(rate, "Learning rate", "Epoch", "Adam's step size"))
+    figures.append(finish_figure(rate, "Learning rate", "Epoch", "Learning rate (Adam)"))
     for figure in figures:
         figure.update_xaxes(rangemode="tozero")
         figure.update_layout(height=340)
     return figures
 
 
-def _curve_figure(epochs, batches, name, title, y_title):
+def _curve_figure(epochs: pd.DataFrame, batches: pd.DataFrame | None, name: str, title: str, y_title: str) -> go.Figure:
     figure = go.Figure()
     if batches is not None and len(batches):
         # A batch's place within its epoch; the running epoch's length is that of the longest so far.
@@ -117,7 +115,7 @@ def _curve_figure(epochs, batches, name, title, y_title):
         figure.add_scatter(
             x=position,
             y=batches[name],
-            name="Within the epoch",
+            name="Per batch",
             mode="lines",
             line={"color": "#56B4E9", "width": 1},
             hovertemplate="epoch %{x:.2f}: %{y:.4f}<extra>running mean of the epoch</extra>",

@@ -168,6 +168,6 @@ def rest_on_a_mark(page):
 ANSWERED_OR_NOT = re.compile("The classifier answers|No answer")
 POINTS = """(() => {
   const plot = document.querySelector('.js-plotly-plot');
-  const line = plot && plot.data && plot.data.find(t => t.name === 'Within the epoch');
+  const line = plot && plot.data && plot.data.find(t => t.name === 'Per batch');
   return line ? (line.x.length ?? line.x._inputArray?.length ?? 0) : 0;
 })()"""

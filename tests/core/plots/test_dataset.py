@@ -72,7 +72,7 @@ def test_a_map_of_nothing_is_empty():
 def test_the_bars_are_all_facts_and_then_each_alone_in_percent():
     bars = ALL_FIGURES["giveaway"].data[0]
     assert dict(zip(bars.y, bars.x, strict=True)) == {
-        "All facts together": pytest.approx(89), "Image size": pytest.approx(78), "File format": pytest.approx(40),
+        "All properties together": pytest.approx(89), "Image size": pytest.approx(78), "File format": pytest.approx(40),
     }  # fmt: skip
 
 

@@ -69,5 +69,5 @@ def test_a_run_that_has_just_begun_gives_empty_figures_and_no_error():
 
 
 def test_the_batches_of_the_running_epoch_stand_after_the_finished_ones():
-    line = next(t for t in ALL_FIGURES["history 0"].data if t.name == "Within the epoch")
+    line = next(t for t in ALL_FIGURES["history 0"].data if t.name == "Per batch")
     assert list(line.x) == [0.5, 1.0, 1.5]
