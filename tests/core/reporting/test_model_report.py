@@ -143,3 +143,12 @@ def test_what_other_seeds_of_the_same_training_reached_is_told(tiny_run, tmp_pat
     assert "Across 2 seeds: test accuracy" in told
     shutil.rmtree(other)
     assert "Across" not in report_facts(run)["answers"]["uncertainty"]
+
+
+def test_a_report_names_the_backbone_that_was_trained(ungated_model, tmp_path):
+    folder = shutil.copytree(ungated_model, tmp_path / "model")
+    card = load_card(folder)
+    write_card(replace(card, training=card.training | {"backbone": "efficientnetv2b0"}), folder)
+    told = report_facts(folder)["answers"]
+    assert told["model"].startswith("efficientnetv2b0, 224 × 224 pixels")
+    assert "MobileNetV2" not in told["technology"]
