@@ -105,7 +105,7 @@ class ReportFacts(TypedDict):
         sets: classification reports: validation, test, then external data.
         calibration: per set of images.
         temperature: of the classifier.
-        lab: the shortcut test, or None where it has not been run.
+        shortcuts: the shortcut test, or None where it has not been run.
         counts: {"train", "validation" or "test": {class: number of images}}.
         classes: in the classifier's order.
         settings: of the training, as JSON text.
@@ -125,7 +125,7 @@ class ReportFacts(TypedDict):
     sets: list[SetRows]
     calibration: list[CalibrationRow]
     temperature: float
-    lab: ShortcutRows | None
+    shortcuts: ShortcutRows | None
     counts: dict[str, dict[str, int]]
     classes: Sequence[str]
     settings: str
@@ -186,7 +186,7 @@ def report_facts(folder: str | Path) -> ReportFacts:
         "sets": _sets(record),
         "calibration": _calibration(record.metrics),
         "temperature": card.temperature,
-        "lab": _shortcut_rows(record.shortcuts),
+        "shortcuts": _shortcut_rows(record.shortcuts),
         "counts": record.data.get("images", {}),
         "classes": card.classes,
         "settings": json.dumps(card.training, indent=2, ensure_ascii=False),

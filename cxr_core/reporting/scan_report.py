@@ -51,8 +51,11 @@ def model_facts(classifier: Classifier) -> ModelFacts:
     card = classifier.card
     labels = ", ".join(class_label(name) for name in card.classes)
     limits = [f"It knows {labels} and nothing else: an image of any other disease gets one of these labels, too."]
-    lab = card.metrics.get("shortcuts")
-    limits += lab["verdict"]["sentences"] if lab else ["Whether it needs the lungs for its answers was not measured."]
+    shortcuts = card.metrics.get("shortcuts")
+    if shortcuts:
+        limits += shortcuts["verdict"]["sentences"]
+    else:
+        limits.append("Whether it needs the lungs for its answers was not measured.")
     if not card.metrics.get("external"):
         limits.append("It was not tested on external data.")
     figures = [figure_words(figure) for figure in card_figures(card)]

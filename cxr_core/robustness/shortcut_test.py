@@ -13,6 +13,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -198,7 +199,7 @@ def _model_digest(classifier: Classifier) -> str:
 
 def _file_facts(table: pd.DataFrame, groups: IntArray, seed: int, cache_dir: str | Path, phase: Phase) -> FileFacts:
     measured = measure_images(table, cache_dir=cache_dir, progress=phase("Measuring the images"))
-    return find_spurious_correlations(table, measured, groups, seed=seed).to_dict()
+    return cast(FileFacts, find_spurious_correlations(table, measured, groups, seed=seed).to_dict())
 
 
 def _draw_sample(
