@@ -1,19 +1,19 @@
-"""Commands that open the dashboard."""
+"""Which command opens the dashboard?"""
 
 import argparse
 import os
 import subprocess
 import sys
 
-from cxr_core.cli.arguments import add_command
+from cxr_core.cli.arguments import Commands, add_command
 from cxr_core.config import PROJECT_DIR
 
 
-def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the commands that open the dashboard to a parser."""
+def add_commands(commands: Commands) -> None:
+    """Add the command that opens the dashboard to a parser."""
     app = add_command(commands, "app", _app, "Open the dashboard in a browser.")
     app.add_argument("--port", type=int, default=8501, help="port to listen on (default: 8501)")
-    app.add_argument("--address", default="localhost", help="address to listen on (default: this computer alone)")
+    app.add_argument("--address", default="localhost", help="address to listen on (default: this computer only)")
     app.add_argument("--no-browser", action="store_true", help="print the address instead of opening a browser")
 
 

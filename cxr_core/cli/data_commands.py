@@ -1,19 +1,20 @@
-"""Commands about data sets."""
+"""Which commands are there about data sets?"""
 
+import argparse
 from pathlib import Path
 
-from cxr_core.cli.arguments import SPLIT_HELP, add_command, add_folders, add_json
+from cxr_core.cli.arguments import SPLIT_HELP, Commands, add_command, add_folders, add_json, add_target_folder
 from cxr_core.cli.io import open_dataset, progress_bar, write_result
 
 
-def _audit(options):
+def _audit(options: argparse.Namespace) -> None:
     from cxr_core.audit.data_audit import audit_report, audit_summary
 
     report = audit_report(*open_dataset(options), phase=progress_bar)
     write_result(report, options.json, audit_summary(report))
 
 
-def _split(options):
+def _split(options: argparse.Namespace) -> None:
     from cxr_core.splits.groups import group_images
     from cxr_core.splits.split import make_split, split_table
 
@@ -26,7 +27,7 @@ def _split(options):
     write_result(result, options.json, summary)
 
 
-def _exclude(options):
+def _exclude(options: argparse.Namespace) -> None:
     from cxr_core.audit.data_audit import flag_dataset
     from cxr_core.audit.quality_flags import FLAGS
     from cxr_core.splits.curation import curation_path, exclude, include, save_curation
@@ -38,23 +39,23 @@ def _exclude(options):
     rows = table.iloc[flags.loc[flags["flag"] == options.flag, "row"]]
     changed = include(curation, rows) if options.undo else exclude(curation, rows, options.flag)
     save_curation(changed, curation_path(dataset.roots))
-    print(f"{len(rows)} images are flagged {options.flag}; {len(changed.excluded)} of {len(table)} are left out now.")
+    print(f"{len(rows)} images are flagged {options.flag}; {len(changed.excluded)} of {len(table)} are now excluded.")
 
 
-def _demo(options):
+def _demo(options: argparse.Namespace) -> None:
     from cxr_core.config import DATA_DIR
     from cxr_core.data.phantoms import draw_demo_data
 
     print(draw_demo_data(options.folder or DATA_DIR / "demo", progress=progress_bar("Drawing")))
 
 
-def _download(_options):
+def _download(_options: argparse.Namespace) -> None:
     from cxr_core.data.kaggle import download_kaggle
 
     print(download_kaggle())
 
 
-def add_commands(commands):
+def add_commands(commands: Commands) -> None:
     """Add the commands about data sets to a parser."""
     _add_audit(commands)
     _add_split(commands)
@@ -63,33 +64,38 @@ def add_commands(commands):
     _add_download(commands)
 
 
-def _add_audit(commands):
-    audit = add_command(commands, "audit", _audit, "Count and measure the images of a data set.")
+def _add_audit(commands: Commands) -> None:
+    audit = add_command(
+        commands, "audit", _audit,
+        "Audit a data set: image sizes, duplicates, quality flags, leakage and spurious correlations.",
+    )  # fmt: skip
     add_folders(audit)
     add_json(audit)
 
 
-def _add_split(commands):
-    split = add_command(commands, "split", _split, "Show which image would teach, choose and test.")
+def _add_split(commands: Commands) -> None:
+    split = add_command(commands, "split", _split, "Show which images train, validate and test.")
     add_folders(split)
     split.add_argument("--kind", default="grouped", help=SPLIT_HELP)
-    split.add_argument("--seed", type=int, default=0)
+    split.add_argument("--seed", type=int, default=0, help="seed of the split (default: 0)")
     add_json(split)
 
 
-def _add_exclude(commands):
-    exclude = add_command(commands, "exclude", _exclude, "Leave the images with one flag out of every later split.")
+def _add_exclude(commands: Commands) -> None:
+    exclude = add_command(
+        commands, "exclude", _exclude, "Exclude the images with one quality flag from every later split."
+    )
     add_folders(exclude)
-    exclude.add_argument("--flag", required=True, help="as `audit` names it, for example other_disease")
-    exclude.add_argument("--undo", action="store_true", help="take them in again")
+    exclude.add_argument("--flag", required=True, help="as `audit` names it, such as other_disease")
+    exclude.add_argument("--undo", action="store_true", help="include these images again")
 
 
-def _add_demo(commands):
+def _add_demo(commands: Commands) -> None:
     demo = add_command(
         commands, "demo", _demo, "Draw the demo data set (drawings, not radiographs); prints its folder."
     )
-    demo.add_argument("--folder", type=Path, help="where to (default: data/demo)")
+    add_target_folder(demo, "--folder", type=Path, help="where to write it (default: data/demo)")
 
 
-def _add_download(commands):
-    add_command(commands, "download", _download, "Fetch the article's data set from Kaggle; prints its folder.")
+def _add_download(commands: Commands) -> None:
+    add_command(commands, "download", _download, "Download the article's data set from Kaggle; prints its folder.")

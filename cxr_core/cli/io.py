@@ -1,15 +1,73 @@
-"""How results are written, progress is shown and data sets are opened."""
+"""How are data sets opened, progress shown and results written?"""
 
+import argparse
 import json
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
+from cxr_core.system.progress import Progress
 
-def write_result(result, target, summary):
-    """Print the summary, or the JSON where it was asked for."""
+if TYPE_CHECKING:
+    from cxr_core.data.dataset import Dataset
+    from cxr_core.splits.curation import Curation
+
+_STANDARD_OUTPUT = "-"
+
+
+def check_targets(options: argparse.Namespace) -> None:
+    """Refuse targets of a command that cannot be written, before its work; nothing is created.
+
+    Args:
+        options: as parsed; `target_files` and `target_folders` name those that are targets.
+
+    Raises:
+        ValueError: a file or folder cannot be written; the sentence says why.
+    """
+    for name in options.target_files:
+        target = getattr(options, name)
+        if target not in (None, _STANDARD_OUTPUT):
+            _check_target_file(Path(target))
+    for name in options.target_folders:
+        folder = getattr(options, name)
+        if folder is not None:
+            check_target_folder(folder)
+
+
+def check_target_folder(folder: Path) -> None:
+    """Refuse a folder that no file can be written into; a missing one is accepted if it can be created.
+
+    Raises:
+        ValueError: the sentence says why it cannot be written.
+    """
+    try:
+        existing = next(path for path in (folder, *folder.parents) if path.exists())
+        # A file without a name, gone at once: permissions do not tell that a disk is read-only.
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        raise ValueError(f"{folder} cannot be written: {error.strerror}.") from error
+
+
+def _check_target_file(file: Path) -> None:
+    if file.is_dir():
+        raise ValueError(f"{file} cannot be written: it is a folder.")
+    check_target_folder(file.parent)
+
+
+def write_result(result: object, target: str | None, summary: str) -> None:
+    """Print a result's summary, or write the result as JSON where that was asked for.
+
+    Args:
+        result: what JSON can hold.
+        target: a file, "-" for standard output, or None for the summary.
+        summary: for people to read.
+    """
     if target is None:
         print(summary)
-    elif target == "-":
+    elif target == _STANDARD_OUTPUT:
         print(json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False))
     else:
         from cxr_core.system.files import write_json
@@ -17,27 +75,33 @@ def write_result(result, target, summary):
         write_json(target, result)
 
 
-def progress_bar(description):
+def progress_bar(description: str) -> Progress:
+    """Start a progress bar on standard error; the returned callable updates it."""
     bar = tqdm(desc=description, disable=None, leave=False)
 
-    def report(done, total):
+    def report(done: int, total: int) -> None:
         bar.total, bar.n = total, done
         bar.refresh()
 
     return report
 
 
-def open_dataset(options):
-    """Return a data set and what was decided about it."""
+def open_dataset(options: argparse.Namespace) -> "tuple[Dataset, Curation]":
+    """Return the data set of `options.folders`, and its stored curation."""
     from cxr_core.data.dataset import scan_dataset
     from cxr_core.splits.curation import curation_path, load_curation
 
-    dataset = scan_dataset(*options.folders, progress=progress_bar("Looking through the images"))
+    dataset = scan_dataset(*options.folders, progress=progress_bar("Listing the images"))
     return dataset, load_curation(curation_path(dataset.roots))
 
 
-def read_curation(path):
-    """Return a file's decisions, or None where none was named."""
+def read_curation(path: Path | None) -> "Curation | None":
+    """Return the curation in a file; None if no file was named.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file holds something else.
+    """
     from cxr_core.splits.curation import load_curation
 
     if path is None:

@@ -1,40 +1,43 @@
-"""The command line: results on standard output, progress and errors on standard error.
+"""What can be typed? Results go to standard output, progress and errors to standard error.
 
-Each command imports what it needs when it runs, so that `predict` never loads TensorFlow,
-nor even pandas.
+Each command imports what it needs when it runs, so that `predict` never loads TensorFlow, nor even pandas.
 """
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from cxr_core.cli import app_commands, data_commands, model_commands, predict_commands, training_commands
+from cxr_core.cli.io import check_targets
 from cxr_core.config import NOTICE
 
 WRONG_USAGE = 2
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Args:
-        arguments: list of str, by default the process's own.
+        arguments: by default the process's own.
 
     Returns:
-        int, the exit code: 0 done, 1 failed with a sentence on standard error, 2 wrong usage.
+        The exit code: 0 for success, 1 for a failure with one sentence on standard error, 2 for wrong usage.
     """
     options = build_parser().parse_args(arguments)
     try:
+        check_targets(options)
         return options.command(options) or 0
     except (ValueError, OSError) as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1
 
 
-def build_parser():
-    """Return the argparse.ArgumentParser of all commands; what it parses names the function to call as `command`."""
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands; what it parses holds the function to call as `command`."""
     name = "cxr-lab" if Path(sys.argv[0]).stem == "cxr-lab" else "python -m cxr_core"
     parser = argparse.ArgumentParser(prog=name, description=f"CXR Lab. {NOTICE}")
+    parser.set_defaults(target_files=(), target_folders=())
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for module in (app_commands, data_commands, training_commands, model_commands, predict_commands):
         module.add_commands(commands)

@@ -1,14 +1,15 @@
-"""Commands about a trained model."""
+"""Which commands are there about a trained classifier?"""
 
+import argparse
 import json
 import sys
 from pathlib import Path
 
-from cxr_core.cli.arguments import add_command, add_folders, add_json
-from cxr_core.cli.io import open_dataset, progress_bar, write_result
+from cxr_core.cli.arguments import Commands, add_command, add_folders, add_json, add_target_folder
+from cxr_core.cli.io import check_target_folder, open_dataset, progress_bar, write_result
 
 
-def _publish(options):
+def _publish(options: argparse.Namespace) -> None:
     from cxr_core.reporting.publishing import publish_run
     from cxr_core.runs.run import Run
 
@@ -18,7 +19,7 @@ def _publish(options):
     print(options.folder)
 
 
-def _operating_point(options):
+def _operating_point(options: argparse.Namespace) -> None:
     from cxr_core.evaluation.operating_point import choose_on_validation
     from cxr_core.runs.run import Run
 
@@ -34,28 +35,33 @@ def _operating_point(options):
     write_result(chosen, options.json, "\n".join(f"{key}: {value}" for key, value in chosen.items()))
 
 
-def _gate(options):
+def _gate(options: argparse.Namespace) -> None:
     from cxr_core.robustness.gate_fitting import fit_gate
 
     measured = fit_gate(options.model, options.folders, others=options.external, seed=options.seed, phase=progress_bar)
-    rows = [(name, measured[name]) for name in ("test", "strange", "altered")] + [*measured["elsewhere"].items()]
+    rows = [
+        ("Test images", measured["test"]),
+        ("Negative images", measured["strange"]),
+        ("Altered radiographs", measured["altered"]),
+        *measured["elsewhere"].items(),
+    ]
     summary = "\n".join(f"{name}: {row['refused']} of {row['n']} refused" for name, row in rows)
     write_result(measured, options.json, summary)
 
 
-def _evaluate(options):
+def _evaluate(options: argparse.Namespace) -> None:
     from cxr_core.evaluation.metrics import report_table
     from cxr_core.evaluation.scoring import score_folders
     from cxr_core.inference.classifier import load_classifier
 
     result, _ = score_folders(load_classifier(options.model), *options.folders, progress=progress_bar)
     ends = result["ci95"]["accuracy"]
-    between = f" (95 %: {ends[0]:.4f} to {ends[1]:.4f})" if ends else ""
+    between = f" (95 % CI {ends[0]:.4f} to {ends[1]:.4f})" if ends else ""
     summary = f"{result['n']} images, accuracy {result['accuracy']:.4f}{between}\n{report_table(result).to_string()}"
     write_result(result, options.json, summary)
 
 
-def _shortcuts(options):
+def _shortcuts(options: argparse.Namespace) -> None:
     from cxr_core.inference.classifier import load_classifier
     from cxr_core.robustness.held_out_images import held_out_table
     from cxr_core.robustness.shortcut_results import keep_shortcut_result
@@ -63,9 +69,13 @@ def _shortcuts(options):
     from cxr_core.runs.run import Run
     from cxr_core.splits.groups import group_images
 
+    run = Run(options.model.resolve())
+    if (run.path / "config.json").exists():
+        # The result is kept in a run's folder.
+        check_target_folder(run.path)
     dataset, curation = open_dataset(options)
     _, table, groups = group_images(dataset.table, curation, phase=progress_bar).taking_part(curation)
-    table, groups, sides, note = held_out_table(table, groups, Run(options.model.resolve()))
+    table, groups, sides, note = held_out_table(table, groups, run)
     result = run_shortcut_test(
         load_classifier(options.model), table, groups, sides,
         external=options.external, limit=options.limit or MAX_IMAGES, phase=progress_bar,
@@ -76,14 +86,16 @@ def _shortcuts(options):
     write_result(result, options.json, shortcut_summary(result))
 
 
-def _report(options):
+def _report(options: argparse.Namespace) -> None:
     from cxr_core.reporting.model_report import write_report
 
-    for path in write_report(options.model, options.folder or options.model / "report"):
+    folder = options.folder or options.model / "report"
+    check_target_folder(folder)
+    for path in write_report(options.model, folder):
         print(path)
 
 
-def _export_mlflow(options):
+def _export_mlflow(options: argparse.Namespace) -> None:
     from cxr_core.runs.run import Run
 
     try:
@@ -93,8 +105,8 @@ def _export_mlflow(options):
     print(export_to_mlflow(Run(options.run_folder.resolve()), options.uri, experiment=options.experiment))
 
 
-def add_commands(commands):
-    """Add the commands about a trained model to a parser."""
+def add_commands(commands: Commands) -> None:
+    """Add the commands about a trained classifier to a parser."""
     _add_publish(commands)
     _add_operating_point(commands)
     _add_gate(commands)
@@ -104,78 +116,81 @@ def add_commands(commands):
     _add_export_mlflow(commands)
 
 
-def _add_publish(commands):
-    publish = add_command(commands, "publish", _publish, "Copy a run's classifier, without paths, to ship it.")
+def _add_publish(commands: Commands) -> None:
+    publish = add_command(
+        commands, "publish", _publish, "Copy a run's classifier, without paths, into a folder to be shared."
+    )
     publish.add_argument("run_folder", metavar="RUN", type=Path)
-    publish.add_argument("folder", metavar="FOLDER", type=Path, help="its ABOUT.md becomes the head of its CARD.md")
+    add_target_folder(
+        publish, "folder", metavar="FOLDER", type=Path, help="its ABOUT.md becomes the beginning of its CARD.md"
+    )
     publish.add_argument(
-        "--external", nargs="*", default=[], type=Path, metavar="DIR", help="data sets from elsewhere to score it on"
+        "--external", nargs="*", default=[], type=Path, metavar="DIR", help="external data sets to evaluate it on"
     )
-    publish.add_argument("--shortcuts", type=Path, metavar="FILE", help="what `shortcuts RUN DIR --json FILE` wrote")
+    publish.add_argument("--shortcuts", type=Path, metavar="FILE", help="result of `shortcuts RUN DIR --json FILE`")
 
 
-def _add_operating_point(commands):
+def _add_operating_point(commands: Commands) -> None:
     point = add_command(
-        commands, "operating-point", _operating_point, "Choose on a run's validation images when it calls a class."
-    )
-    point.add_argument("run_folder", metavar="RUN", type=Path)
-    point.add_argument("--class", dest="class_name", metavar="CLASS", help="class that an alarm is for")
-    point.add_argument("--specificity", type=float, default=0.9, help="share of the others without an alarm (0.9)")
+        commands, "operating-point", _operating_point,
+        "Choose a classifier's threshold for a class, or when it abstains, on the run's validation images.",
+    )  # fmt: skip
+    add_target_folder(point, "run_folder", metavar="RUN", type=Path)
+    point.add_argument("--class", dest="class_name", metavar="CLASS", help="class that raises an alarm")
+    point.add_argument("--specificity", type=float, default=0.9, help="least specificity of the alarm (default: 0.9)")
     point.add_argument(
-        "--abstain-accuracy", type=float, metavar="SHARE", help='say "not sure" until the answers are this accurate'
+        "--abstain-accuracy", type=float, metavar="SHARE", help="abstain so that the answers are this accurate"
     )
-    point.add_argument("--abstain-below", type=float, metavar="SHARE", help='say "not sure" when less sure than this')
+    point.add_argument("--abstain-below", type=float, metavar="SHARE", help="abstain below this confidence")
     add_json(point)
 
 
-def _add_gate(commands):
+def _add_gate(commands: Commands) -> None:
     gate = add_command(
-        commands, "gate", _gate, "Fit what a model refuses to answer, from the images it was trained on."
-    )
-    gate.add_argument("model", metavar="MODEL_OR_RUN", type=Path)
+        commands, "gate", _gate,
+        "Fit the input gate, which refuses what is not like the training images, on the data set of a model.",
+    )  # fmt: skip
+    add_target_folder(gate, "model", metavar="MODEL_OR_RUN", type=Path)
     add_folders(gate)
     gate.add_argument(
-        "--external", nargs="*", default=[], type=Path, metavar="DIR", help="data sets from elsewhere to count on"
+        "--external", nargs="*", default=[], type=Path, metavar="DIR", help="external data sets to count refusals on"
     )
-    gate.add_argument("--seed", type=int, default=0)
+    gate.add_argument("--seed", type=int, default=0, help="seed of all random choices (default: 0)")
     add_json(gate)
 
 
-def _add_evaluate(commands):
-    evaluate = add_command(commands, "evaluate", _evaluate, "Score a classifier on a data set.")
+def _add_evaluate(commands: Commands) -> None:
+    evaluate = add_command(commands, "evaluate", _evaluate, "Evaluate a classifier on a data set.")
     evaluate.add_argument("model", metavar="MODEL_OR_RUN", type=Path)
     add_folders(evaluate)
     add_json(evaluate)
 
 
-def _add_shortcuts(commands):
+def _add_shortcuts(commands: Commands) -> None:
     shortcuts = add_command(
-        commands, "shortcuts", _shortcuts, "Find out whether a classifier needs the lungs, or reads something else."
+        commands, "shortcuts", _shortcuts, "Test whether a classifier needs the lungs, or relies on something else."
     )
     shortcuts.add_argument("model", metavar="MODEL_OR_RUN", type=Path)
     add_folders(shortcuts)
     shortcuts.add_argument(
-        "--external",
-        nargs="*",
-        default=[],
-        type=Path,
-        metavar="EXTERNAL",
-        help="data sets from elsewhere to score it on",
+        "--external", nargs="*", default=[], type=Path, metavar="EXTERNAL", help="external data sets to evaluate it on"
     )
-    shortcuts.add_argument("--limit", type=int, help="about how many images to use (default: 1,000)")
+    shortcuts.add_argument("--limit", type=int, help="approximate number of images to use (default: 1,000)")
     add_json(shortcuts)
 
 
-def _add_report(commands):
-    report = add_command(commands, "report", _report, "Write a report that opens anywhere: HTML, Markdown, model card.")
+def _add_report(commands: Commands) -> None:
+    report = add_command(
+        commands, "report", _report, "Write a report of a classifier as HTML and Markdown, and its model card."
+    )
     report.add_argument("model", metavar="RUN", type=Path)
-    report.add_argument("--folder", type=Path, help="where to (default: report/ in the run's folder)")
+    add_target_folder(report, "--folder", type=Path, help="where to write it (default: report/ in the run's folder)")
 
 
-def _add_export_mlflow(commands):
+def _add_export_mlflow(commands: Commands) -> None:
     mlflow = add_command(
         commands, "export-mlflow", _export_mlflow, "Copy a run's settings, curves, scores and files to MLflow."
     )
     mlflow.add_argument("run_folder", metavar="RUN", type=Path)
     mlflow.add_argument("--uri", required=True, help="tracking server, or file:FOLDER (requirements-extra.txt)")
-    mlflow.add_argument("--experiment", default="CXR Lab", help="made where it is missing (default: CXR Lab)")
+    mlflow.add_argument("--experiment", default="CXR Lab", help="created if missing (default: CXR Lab)")

@@ -1,16 +1,29 @@
-"""Commands that answer images."""
+"""Which commands classify images?"""
 
+import argparse
 import sys
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from cxr_core.cli.arguments import add_command, add_json
+from cxr_core.cli.arguments import Commands, add_command, add_json, add_target_file, add_target_folder
 from cxr_core.cli.io import progress_bar, write_result
 from cxr_core.config import NOTICE, SHIPPED_MODEL_DIR
 from cxr_core.system.text import printable_name
 
+if TYPE_CHECKING:
+    from cxr_core.inference.classifier import Classifier
+    from cxr_core.inference.image_sources import Source
+    from cxr_core.inference.prediction_rows import PredictionRow
+    from cxr_core.inference.selective_prediction import Answer
 
-def _predict(options):
+_MODEL_HELP = "model or run folder (default: the built-in classifier)"
+# Given a file's number, counted from 1, and its answer: the contents of a file to write, or None for no file.
+_Maker = Callable[[int, "Answer"], bytes | None]
+
+
+def _predict(options: argparse.Namespace) -> int:
     from cxr_core.inference.batch_prediction import predict_batch
     from cxr_core.inference.classifier import load_classifier
     from cxr_core.inference.image_sources import path_sources
@@ -21,7 +34,7 @@ def _predict(options):
     sources = [source for path in options.files for source in path_sources(path)]
     writers = _answer_writers(options, classifier, sources)
 
-    def keep(number, answer):
+    def keep(number: int, answer: "Answer") -> None:
         for write in writers:
             write(number, answer)
 
@@ -35,14 +48,16 @@ def _predict(options):
     return int(any(row["status"] == "error" for row in rows))
 
 
-def _row_summary(row):
-    if row["status"] == "ok":
+def _row_summary(row: "PredictionRow") -> str:
+    if row["label"] is not None:
         return f"{row['label']} {row['probabilities'][row['label']]:.3f}"
     return row["error"] or f"no answer. {' '.join(row['reasons'])}"
 
 
-def _answer_writers(options, classifier, sources):
-    """Return what writes the files that were asked for of every answer: callables (number, answer)."""
+def _answer_writers(
+    options: argparse.Namespace, classifier: "Classifier", sources: "Sequence[Source]"
+) -> "list[Callable[[int, Answer], None]]":
+    """Return what writes the requested files of each answer; called with the file's number and the answer."""
     makers = (
         (options.cam_dir, ".png", _overlay_maker),
         (options.report_dir, ".html", _report_maker),
@@ -51,25 +66,25 @@ def _answer_writers(options, classifier, sources):
     return [_writer(folder, ending, maker(classifier, sources), sources) for folder, ending, maker in makers if folder]
 
 
-def _writer(folder, ending, make, sources):
+def _writer(folder: Path, ending: str, make: _Maker, sources: "Sequence[Source]") -> "Callable[[int, Answer], None]":
     from cxr_core.inference.batch_prediction import numbered_name
 
     folder.mkdir(parents=True, exist_ok=True)
 
-    def write(number, answer):
+    def write(number: int, answer: "Answer") -> None:
         if (content := make(number, answer)) is not None:
             (folder / numbered_name(number, sources[number - 1].name, ending)).write_bytes(content)
 
     return write
 
 
-def _overlay_maker(classifier, _sources):
+def _overlay_maker(classifier: "Classifier", _sources: "Sequence[Source]") -> _Maker:
     from cxr_core.imaging.display import png_bytes
 
     return lambda _number, answer: png_bytes(answer.overlay(classifier, answer.prediction.label))
 
 
-def _report_maker(classifier, sources):
+def _report_maker(classifier: "Classifier", sources: "Sequence[Source]") -> _Maker:
     from datetime import datetime
 
     from cxr_core.reporting.scan_report import model_facts, scan_report
@@ -78,16 +93,16 @@ def _report_maker(classifier, sources):
     return lambda number, answer: scan_report(sources[number - 1].name, answer, classifier, facts, made=made).encode()
 
 
-def _dicom_maker(classifier, _sources):
+def _dicom_maker(classifier: "Classifier", _sources: "Sequence[Source]") -> _Maker:
     from datetime import datetime
 
     from cxr_core.reporting.dicom_secondary_capture import overlay_dicom
 
     made = datetime.now().astimezone()
-    return lambda _number, answer: answer.label and overlay_dicom(answer, classifier, answer.label, made=made)
+    return lambda _number, answer: overlay_dicom(answer, classifier, answer.label, made=made) if answer.label else None
 
 
-def _serve(options):
+def _serve(options: argparse.Namespace) -> None:
     if any(find_spec(name) is None for name in ("fastapi", "fastapi_offline", "uvicorn")):
         raise ValueError("`serve` needs further packages: pip install -r requirements-extra.txt")
     from cxr_core.http_api import build_api, read_token, serve_api
@@ -95,39 +110,38 @@ def _serve(options):
 
     token = read_token(options.token_file)
     if token is None and options.host not in ("127.0.0.1", "::1", "localhost"):
-        print("No token is set: whoever can reach this computer can ask. See CXR_LAB_TOKEN.", file=sys.stderr)
+        print(
+            "No token is set: anyone who can reach this computer can classify images. See CXR_LAB_TOKEN.",
+            file=sys.stderr,
+        )
     serve_api(build_api(load_classifier(options.model), token=token), options.host, options.port)
 
 
-def add_commands(commands):
-    """Add the commands that answer images to a parser."""
+def add_commands(commands: Commands) -> None:
+    """Add the commands that classify images to a parser."""
     _add_predict(commands)
     _add_serve(commands)
 
 
-def _add_predict(commands):
+def _add_predict(commands: Commands) -> None:
     predict = add_command(commands, "predict", _predict, f"Classify images. {NOTICE}")
     predict.add_argument("files", metavar="FILE", nargs="+", type=Path, help="an image, a folder or a ZIP of images")
-    predict.add_argument(
-        "--model", type=Path, default=SHIPPED_MODEL_DIR, help="model or run folder (default: the shipped one)"
+    predict.add_argument("--model", type=Path, default=SHIPPED_MODEL_DIR, help=_MODEL_HELP)
+    add_target_folder(predict, "--cam-dir", type=Path, help="write one Grad-CAM overlay per file here, as PNG")
+    add_target_folder(predict, "--report-dir", type=Path, help="write one HTML page per file here, to print or keep")
+    add_target_folder(
+        predict, "--dicom-dir", type=Path, help="write one overlay per answer here, as DICOM without patient data"
     )
-    predict.add_argument("--cam-dir", type=Path, help="write one Grad-CAM overlay PNG per file here")
-    predict.add_argument("--report-dir", type=Path, help="write one HTML page per file here, to print or keep")
-    predict.add_argument(
-        "--dicom-dir", type=Path, help="write one overlay per answer here as DICOM, with a new header without a patient"
-    )
-    predict.add_argument("--csv", type=Path, metavar="FILE", help="write a table here, one line per file")
+    add_target_file(predict, "--csv", type=Path, metavar="FILE", help="write a table here, one row per file")
     add_json(predict)
 
 
-def _add_serve(commands):
-    serve = add_command(commands, "serve", _serve, f"Answer other programs over HTTP. {NOTICE}")
-    serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this computer alone)")
-    serve.add_argument("--port", type=int, default=8600)
-    serve.add_argument(
-        "--model", type=Path, default=SHIPPED_MODEL_DIR, help="model or run folder (default: the shipped one)"
-    )
+def _add_serve(commands: Commands) -> None:
+    serve = add_command(commands, "serve", _serve, f"Serve predictions over HTTP. {NOTICE}")
+    serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this computer only)")
+    serve.add_argument("--port", type=int, default=8600, help="port to listen on (default: 8600)")
+    serve.add_argument("--model", type=Path, default=SHIPPED_MODEL_DIR, help=_MODEL_HELP)
     serve.add_argument(
         "--token-file", type=Path, metavar="FILE",
-        help="holds the token that clients must send (default: what CXR_LAB_TOKEN says, else none)",
+        help="holds the token that clients must send (default: the value of CXR_LAB_TOKEN, else none)",
     )  # fmt: skip

@@ -138,7 +138,7 @@ class _Scheduler:
     def _prepare(self) -> None:
         """Prepare the images, unless they are cached: once to search for duplicates, once for the networks."""
         config, options = self._plan.config, {"progress": self._report, "share": self._workers.share}
-        dataset = scan_dataset(*config.roots, progress=partial(self._report, step="Looking through the images"))
+        dataset = scan_dataset(*config.roots, progress=partial(self._report, step="Listing the images"))
         table = prepare_images(dataset.table, Preprocessing(), **options).table
         taking_part = table[~excluded_rows(table, self._curation)].reset_index(drop=True)
         prepare_images(taking_part, config.preprocessing, **options)

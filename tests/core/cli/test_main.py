@@ -144,7 +144,7 @@ def test_split_of_an_unknown_kind_is_one_sentence(command, textures):
 
 def test_excluded_images_are_in_no_later_split_and_in_the_audit(command, textures):
     code, output, _ = command("exclude", textures, "--flag", "colour")
-    assert (code, output.strip()) == (0, "1 images are flagged colour; 1 of 25 are left out now.")
+    assert (code, output.strip()) == (0, "1 images are flagged colour; 1 of 25 are now excluded.")
     files = [row["file"] for row in json.loads(command("split", textures, "--json", "-")[1])["files"]]
     assert len(files) == 24
     assert "virus/3.png" not in files
