@@ -1,4 +1,4 @@
-"""The commands that judge a classifier, called as a program calls them."""
+"""The commands that evaluate a classifier, called as a program calls them."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""Rows of many files equal the single answers, whatever stands between them."""
+"""The rows of a batch equal the single answers, whatever other files are in it."""
 
 import csv
 import io

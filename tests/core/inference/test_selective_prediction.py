@@ -1,4 +1,4 @@
-"""When a label is given, when not, and what is said beside it."""
+"""When the classifier answers, when it abstains, and which notes go with it."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Who waits, who fits, one at a time."""
+"""Which training waits, which one fits into memory, and that only one runs at a time."""
 
 from dataclasses import replace
 

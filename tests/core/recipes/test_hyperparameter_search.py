@@ -1,4 +1,4 @@
-"""search.py: the ranges that a trial's settings come from, and that they reach the configuration."""
+"""The ranges that a trial's settings come from, and that they reach the configuration."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""labels.py, epoch_snapshots.py, training.py: runs side by side."""
+"""Names, notes and stars of runs, their differences, their snapshots, and how one is deleted."""
 
 import json
 from dataclasses import replace

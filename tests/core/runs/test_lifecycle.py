@@ -1,4 +1,4 @@
-"""Run folders, and processes that die, hang or were never there."""
+"""Run folders, and processes that end unexpectedly, hang or were never there."""
 
 import os
 import signal

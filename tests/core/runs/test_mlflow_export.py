@@ -1,4 +1,4 @@
-"""mlflow_export.py into a store of files."""
+"""A run is copied into an MLflow store of files."""
 
 import sys
 
