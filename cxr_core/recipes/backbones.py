@@ -1,31 +1,60 @@
-"""Which backbones there are, and where their weights come from."""
+"""Which backbones are there, and where do their weights come from?"""
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 STARTS = {
-    "imagenet": "As trained on ImageNet; downloaded once where it is missing, 9 MB for MobileNetV2.",
-    "shipped": "The backbone of the classifier that comes with CXR Lab; needs no network.",
+    "imagenet": "Trained on ImageNet; downloaded once if needed, 9 MB for MobileNetV2.",
+    "shipped": "The backbone of the built-in classifier; needs no network connection.",
 }
 
 
 @dataclass(frozen=True)
+class InputRange:
+    """What a backbone takes in: value * factor + offset for values in [0, 1], per colour channel."""
+
+    factors: tuple[float, float, float]
+    offsets: tuple[float, float, float]
+
+
+# Zero mean and unit variance over ImageNet, and [-1, 1].
+_MEAN, _SPREAD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+STANDARDISED = InputRange(
+    (1 / _SPREAD[0], 1 / _SPREAD[1], 1 / _SPREAD[2]),
+    (-_MEAN[0] / _SPREAD[0], -_MEAN[1] / _SPREAD[1], -_MEAN[2] / _SPREAD[2]),
+)
+MINUS_ONE_TO_ONE = InputRange((2.0, 2.0, 2.0), (-1.0, -1.0, -1.0))
+
+
+@dataclass(frozen=True, kw_only=True)
 class Backbone:
-    """A network of `keras.applications` to train on.
+    """A convolutional network to train on, without its own classification layers.
 
     Attributes:
-        label: str, what people call it.
-        note: str, one sentence: what it is and what it costs beside MobileNetV2.
-        file: str, its ImageNet weights as Keras names them.
-        folder: str, where Keras's weights server keeps that file.
-        later_half: str, the first layer of the half that a fine-tuning trains.
-        weights: int, how many it has.
-        activations: float, how much its layers give out per image, MobileNetV2 being 1.
+        label: what people call it.
+        note: one sentence: what it is and what it costs beside MobileNetV2.
+        builder: "module:function" that builds it, imported when a training begins. Called as the functions of
+            `keras.applications` are: `include_top=False`, `input_tensor` and `weights` ("imagenet" or None).
+        options: further arguments of the builder.
+        input_range: what it was trained on; None where it takes images as the preprocessing scales them.
+        map_layers: layers that CAM maps can be made from. The first is the default: the last activation before the
+            pooling.
+        file: its ImageNet weights as Keras names them.
+        folder: where Keras's weights server keeps that file.
+        later_half: the first layer of the half that a fine-tuning trains.
+        weights: how many it has.
+        activations: how many values its layers give out per image, MobileNetV2 being 1.
     """
 
     label: str
     note: str
+    builder: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    input_range: InputRange | None = None
+    map_layers: tuple[str, ...]
     file: str
     folder: str
     later_half: str
@@ -33,47 +62,62 @@ class Backbone:
     activations: float
 
 
+# A new backbone is one more entry; docs/extending.md shows how.
 BACKBONES = {
     "mobilenetv2": Backbone(
-        "MobileNetV2",
-        "The article's: 2.3 million weights, by far the fastest here.",
-        "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5",
-        "mobilenet_v2",
-        "block_8_expand",
-        2_257_984,
-        1.0,
+        label="MobileNetV2",
+        note="As in the article; 2.3 million weights; by far the fastest here.",
+        builder="keras.applications:MobileNetV2",
+        # The second is the article's.
+        map_layers=("out_relu", "block_16_depthwise"),
+        file="mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5",
+        folder="mobilenet_v2",
+        later_half="block_8_expand",
+        weights=2_257_984,
+        activations=1.0,
     ),
     "efficientnetv2b0": Backbone(
-        "EfficientNetV2-B0",
-        "5.9 million weights; more than twice the computing of MobileNetV2, often more accurate (Tan & Le 2021).",
-        "efficientnetv2-b0_notop.h5",
-        "efficientnet_v2",
-        "block5a_expand_conv",
-        5_919_312,
-        0.73,
+        label="EfficientNetV2-B0",
+        note="5.9 million weights; more than twice the computing of MobileNetV2, often more accurate (Tan & Le 2021).",
+        builder="keras.applications:EfficientNetV2B0",
+        # Its own normalisation has constants that the conversion to ONNX loses.
+        options={"include_preprocessing": False},
+        input_range=STANDARDISED,
+        map_layers=("top_activation",),
+        file="efficientnetv2-b0_notop.h5",
+        folder="efficientnet_v2",
+        later_half="block5a_expand_conv",
+        weights=5_919_312,
+        activations=0.73,
     ),
     "densenet121": Backbone(
-        "DenseNet121",
-        "7 million weights; about nine times the computing. The usual one for radiographs since CheXNet.",
-        "densenet121_weights_tf_dim_ordering_tf_kernels_notop.h5",
-        "densenet",
-        "conv4_block1_0_bn",
-        7_037_504,
-        2.29,
+        label="DenseNet121",
+        note="7 million weights; about nine times the computing. The usual one for radiographs since CheXNet.",
+        builder="keras.applications:DenseNet121",
+        input_range=STANDARDISED,
+        map_layers=("relu",),
+        file="densenet121_weights_tf_dim_ordering_tf_kernels_notop.h5",
+        folder="densenet",
+        later_half="conv4_block1_0_bn",
+        weights=7_037_504,
+        activations=2.29,
     ),
     "resnet50v2": Backbone(
-        "ResNet50V2",
-        "23.6 million weights; about eleven times the computing, and the most memory.",
-        "resnet50v2_weights_tf_dim_ordering_tf_kernels_notop.h5",
-        "resnet",
-        "conv4_block1_preact_bn",
-        23_564_800,
-        1.44,
+        label="ResNet50V2",
+        note="23.6 million weights; about eleven times the computing, and the most memory.",
+        builder="keras.applications:ResNet50V2",
+        input_range=MINUS_ONE_TO_ONE,
+        map_layers=("post_relu",),
+        file="resnet50v2_weights_tf_dim_ordering_tf_kernels_notop.h5",
+        folder="resnet",
+        later_half="conv4_block1_preact_bn",
+        weights=23_564_800,
+        activations=1.44,
     ),
 }
 
 
-def imagenet_weights_path(backbone="mobilenetv2"):
+def imagenet_weights_path(backbone: str = "mobilenetv2") -> Path:
     """Return where Keras keeps the ImageNet weights of a key of `BACKBONES`; the file may be missing."""
     home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
     return home / "models" / BACKBONES[backbone].file

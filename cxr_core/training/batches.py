@@ -1,61 +1,74 @@
-"""Batches for training: seeded, augmented, and prepared beside the network's own work."""
+"""How is a batch made? Seeded, augmented, and prepared while the network works on the one before."""
+
+from collections.abc import Callable, Iterator
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from cxr_core.data.prepared_images import read_images
+from cxr_core.imaging.preprocessing import Preprocessing
+from cxr_core.recipes.training_config import TrainingConfig
+from cxr_core.system.arrays import FloatArray, IntArray, UInt8Array
 
 PREFETCH = 4
 
+# What a network takes in, and the one-hot targets: (B, ...) and (B, C).
+Batch = tuple[FloatArray, FloatArray]
+
 
 class EpochClock(keras.callbacks.Callback):
-    """Knows the epoch that a training is in, for those who make its batches; one of its callbacks.
+    """The epoch that a training is in, for whoever makes its batches; one of the training's callbacks.
 
-    Counting the passes through the batches would not do: on several GPUs Keras takes a batch to look at beforehand.
+    Counting the passes through the batches would not do: on several GPUs Keras takes one batch beforehand to see its
+    shape.
 
     Args:
-        epoch: int >= 0, of the first pass.
+        epoch: number of the first epoch, from 0.
     """
 
-    def __init__(self, epoch=0):
+    def __init__(self, epoch: int = 0) -> None:
         super().__init__()
         self.epoch = epoch
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         self.epoch = epoch
 
 
-def image_batches(images_u8, rows, labels, config, clock):
+def image_batches(
+    images_u8: UInt8Array, rows: IntArray, labels: FloatArray, config: TrainingConfig, clock: EpochClock
+) -> tf.data.Dataset:
     """Build augmented training batches; see `_epochs` for the order.
 
     Args:
         images_u8: uint8 (M, size, size).
         rows: int (n,), positions in `images_u8` to train on, n >= batch size.
         labels: float32 (M, C), one-hot.
-        config: training_config.TrainingConfig.
-        clock: EpochClock, asked whenever a pass begins.
+        config: says how images are augmented and scaled, and how many make a batch.
+        clock: asked for the epoch whenever a pass begins.
 
     Returns:
-        tf.data.Dataset of (float32 (B, size, size, 3), float32 (B, C)).
+        Batches of float32 (B, size, size, 3) and float32 (B, C).
     """
 
-    def load(chosen, epoch):
+    def load(chosen: IntArray, epoch: int) -> FloatArray:
         return config.preprocessing.scaled(np.stack([augmented(images_u8, rows, row, config, epoch) for row in chosen]))
 
     size = config.preprocessing.size
     return _epochs(load, (size, size, 3), rows, labels, config, clock)
 
 
-def augmented(images_u8, rows, row, config, epoch):
+def augmented(images_u8: UInt8Array, rows: IntArray, row: int, config: TrainingConfig, epoch: int) -> UInt8Array:
     """Return the augmented copy, uint8 (size, size), of one training image in one epoch.
 
     It depends on seed, epoch and row alone, not on the image's place in a batch.
 
     Args:
-        images_u8, rows, config: as for `image_batches`; `rows` are those that may be borrowed from.
-        row: int, position in `images_u8`.
-        epoch: int >= 0, or the number of a copy.
+        images_u8: uint8 (M, size, size).
+        rows: int (n,), positions of the images whose histogram or sharpness may be taken over.
+        row: position of the image in `images_u8`.
+        config: its seed and augmentation decide the copy.
+        epoch: from 0; or the number of a cached copy.
     """
     rng = np.random.default_rng((config.seed, epoch, int(row)))
     wanted = [row, rng.choice(rows)] if config.augmentation.needs_second_image else [row]
@@ -63,44 +76,54 @@ def augmented(images_u8, rows, row, config, epoch):
     return config.augmentation.apply(image, rng, *others)
 
 
-def activation_batches(kept, labels, config, clock):
-    """Build training batches of what the frozen part of a network made of augmented copies.
+def activation_batches(
+    kept: FloatArray, labels: FloatArray, config: TrainingConfig, clock: EpochClock
+) -> tf.data.Dataset:
+    """Build training batches of activations that the frozen part of a network gave for augmented copies.
 
     Args:
         kept: float16 (copies, n, h, w, c); each epoch takes another copy of every image.
         labels: float32 (n, C), one-hot.
-        config, clock: as for `image_batches`.
+        config: as for `image_batches`.
+        clock: as for `image_batches`.
 
     Returns:
-        tf.data.Dataset of (float32 (B, h, w, c), float32 (B, C)).
+        Batches of float32 (B, h, w, c) and float32 (B, C).
     """
 
     copies, n = kept.shape[:2]
     flat = kept.reshape(copies * n, *kept.shape[2:])
 
-    def load(chosen, epoch):
+    def load(chosen: IntArray, epoch: int) -> FloatArray:
         return read_images(flat, (chosen + epoch) % copies * n + chosen).astype(np.float32)
 
     return _epochs(load, kept.shape[2:], np.arange(n), labels, config, clock)
 
 
-def feature_batches(features, rows, labels, config, clock):
+def feature_batches(
+    features: FloatArray, rows: IntArray, labels: FloatArray, config: TrainingConfig, clock: EpochClock
+) -> tf.data.Dataset:
     """Build training batches of features that were computed once.
 
     Args:
         features: float32 (M, F).
-        rows, labels, config, clock: as for `image_batches`.
+        rows: int (n,), positions in `features` to train on, n >= batch size.
+        labels: float32 (M, C), one-hot.
+        config: as for `image_batches`.
+        clock: as for `image_batches`.
 
     Returns:
-        tf.data.Dataset of (float32 (B, F), float32 (B, C)).
+        Batches of float32 (B, F) and float32 (B, C).
     """
     return _epochs(lambda chosen, _: features[chosen], features.shape[1:], rows, labels, config, clock)
 
 
-def validation_batches(images_u8, rows, labels, preprocessing, batch_size=16):
-    """Build batches of unchanged images in the order of `rows`, the last one as it comes.
+def validation_batches(
+    images_u8: UInt8Array, rows: IntArray, labels: FloatArray, preprocessing: Preprocessing, batch_size: int = 16
+) -> tf.data.Dataset:
+    """Build batches of unchanged images in the order of `rows`; the last one may be smaller.
 
-    Larger ones would be no faster, and take more memory than learning does.
+    Larger batches would be no faster, and take more memory than the training itself.
     """
     shape = (preprocessing.size, preprocessing.size, 3)
     return _one_pass(
@@ -108,33 +131,22 @@ def validation_batches(images_u8, rows, labels, preprocessing, batch_size=16):
     )
 
 
-def kept_validation_batches(kept, labels, batch_size=64):
-    """Build batches of kept activations, float16 (n, h, w, c), in their own order, the last one as it comes."""
+def kept_validation_batches(kept: FloatArray, labels: FloatArray, batch_size: int = 64) -> tf.data.Dataset:
+    """Build batches of kept activations, float16 (n, h, w, c), in their own order; the last one may be smaller."""
     rows = np.arange(len(kept))
     return _one_pass(
         lambda chosen: read_images(kept, chosen).astype(np.float32), kept.shape[1:], rows, labels, batch_size
     )
 
 
-def _one_pass(load, shape, rows, labels, batch_size):
-    n_batches = -(-len(rows) // batch_size)
-
-    def one_pass():
-        for i in range(n_batches):
-            chosen = rows[i * batch_size : (i + 1) * batch_size]
-            yield load(chosen), labels[chosen]
-
-    return _as_dataset(one_pass, n_batches, shape, labels.shape[1])
-
-
-def mix_up(values, targets, alpha, rng):
+def mix_up(values: FloatArray, targets: FloatArray, alpha: float, rng: np.random.Generator) -> Batch:
     """Blend a batch with itself in another order.
 
     Args:
-        values: float32 (B, ...), images or features.
+        values: float32 (B, ...), images, activations or features.
         targets: float32 (B, C), one-hot.
-        alpha: float > 0, of the Beta distribution that the share is drawn from, once per batch.
-        rng: numpy.random.Generator.
+        alpha: above 0, of the Beta distribution that the weight of the blend is drawn from, once per batch.
+        rng: draws the weight and the order.
 
     Returns:
         (values, targets) of the same shapes and dtypes.
@@ -142,19 +154,34 @@ def mix_up(values, targets, alpha, rng):
     Source:
         Zhang et al. 2018, arXiv:1710.09412.
     """
-    share = np.float32(rng.beta(alpha, alpha))
+    weight = np.float32(rng.beta(alpha, alpha))
     order = rng.permutation(len(values))
-    return tuple(share * part + (1 - share) * part[order] for part in (values, targets))
+
+    def blend(part: FloatArray) -> FloatArray:
+        return weight * part + (1 - weight) * part[order]
+
+    return blend(values), blend(targets)
 
 
-def _epochs(load, shape, rows, labels, config, clock):
-    """Every iteration is one epoch: all rows in a new order, whole batches only, as in the article.
+def _epochs(
+    load: Callable[[IntArray, int], FloatArray],
+    shape: tuple[int, ...],
+    rows: IntArray,
+    labels: FloatArray,
+    config: TrainingConfig,
+    clock: EpochClock,
+) -> tf.data.Dataset:
+    """Build batches of which every pass is one epoch: all rows in a new order, whole batches only, as in the article.
 
     The order depends on seed and epoch alone.
+
+    Args:
+        load: gives the values at some positions in an epoch, float32 (B, *shape).
+        shape: of one image's values.
     """
     n_batches = len(rows) // config.batch_size
 
-    def one_epoch():
+    def one_epoch() -> Iterator[Batch]:
         epoch = clock.epoch
         order = np.random.default_rng((config.seed, epoch)).permutation(rows)
         for i in range(n_batches):
@@ -169,7 +196,28 @@ def _epochs(load, shape, rows, labels, config, clock):
     return _as_dataset(one_epoch, n_batches, shape, labels.shape[1])
 
 
-def _as_dataset(generator, n_batches, shape, n_classes):
+def _one_pass(
+    load: Callable[[IntArray], FloatArray],
+    shape: tuple[int, ...],
+    rows: IntArray,
+    labels: FloatArray,
+    batch_size: int,
+) -> tf.data.Dataset:
+    """Build batches of all rows in their own order, each exactly once."""
+    n_batches = -(-len(rows) // batch_size)
+
+    def one_pass() -> Iterator[Batch]:
+        for i in range(n_batches):
+            chosen = rows[i * batch_size : (i + 1) * batch_size]
+            yield load(chosen), labels[chosen]
+
+    return _as_dataset(one_pass, n_batches, shape, labels.shape[1])
+
+
+def _as_dataset(
+    batches: Callable[[], Iterator[Batch]], n_batches: int, shape: tuple[int, ...], n_classes: int
+) -> tf.data.Dataset:
+    """Hand batches to TensorFlow, a few of them ahead of the network."""
     signature = (tf.TensorSpec((None, *shape), tf.float32), tf.TensorSpec((None, n_classes), tf.float32))
-    dataset = tf.data.Dataset.from_generator(generator, output_signature=signature)
+    dataset = tf.data.Dataset.from_generator(batches, output_signature=signature)
     return dataset.apply(tf.data.experimental.assert_cardinality(n_batches)).prefetch(PREFETCH)

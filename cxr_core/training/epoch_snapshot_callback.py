@@ -1,11 +1,17 @@
-"""What a network makes of the same few validation images after every epoch. Imports TensorFlow."""
+"""What is written of the same six validation images after each epoch?"""
+
+from collections.abc import Sequence
 
 import keras
 import numpy as np
+import pandas as pd
 import tensorflow as tf
 
-from cxr_core.data.prepared_images import read_images
+from cxr_core.data.prepared_images import PreparedImages, read_images
 from cxr_core.explain.overlay import scale_maps
+from cxr_core.imaging.preprocessing import Preprocessing
+from cxr_core.runs.run import Run
+from cxr_core.system.arrays import FloatArray, IntArray
 from cxr_core.system.files import atomic_path, write_json
 
 IMAGES = 6
@@ -15,19 +21,29 @@ class EpochSnapshotCallback:
     """Grad-CAM of six validation images, written once per epoch.
 
     Args:
-        run: run.Run.
-        model: keras.Model, the whole flat network; its layer `features` pools the last convolution.
-        frozen: bool, the backbone never changes, so its activations are computed once.
-        prepared: prepared_images.PreparedImages.
+        run: its folder takes the files.
+        model: the whole flat network; its layer `features` pools the last convolution.
+        frozen: the backbone never changes, so its activations are computed once.
+        prepared: all images of the run.
         rows: int (n,), positions of the validation images.
-        preprocessing: preprocessing.Preprocessing.
-        classes: list of str, in the order of the network's outputs.
+        preprocessing: scales the images for the network.
+        classes: in the order of the network's outputs.
 
     Source:
         Selvaraju et al. 2017, arXiv:1610.02391, equations 1 and 2, for the class with the highest score.
     """
 
-    def __init__(self, run, model, *, frozen, prepared, rows, preprocessing, classes):
+    def __init__(
+        self,
+        run: Run,
+        model: keras.Model,
+        *,
+        frozen: bool,
+        prepared: PreparedImages,
+        rows: IntArray,
+        preprocessing: Preprocessing,
+        classes: Sequence[str],
+    ) -> None:
         self._folder, self._classes = run.path / "watch", classes
         rows = choose_rows(prepared.table["class_name"], rows)
         images = read_images(prepared.images_u8, rows)
@@ -43,14 +59,14 @@ class EpochSnapshotCallback:
         self._input = tf.constant(preprocessing.scaled(images))
         self._activations = self._trunk(self._input, training=False) if frozen else None
 
-    def write(self, epoch, confusion):
+    def write(self, epoch: int, confusion: IntArray) -> None:
         """Write the maps of one epoch beside its confusion matrix.
 
         Args:
-            epoch: int, from 1.
+            epoch: from 1.
             confusion: int (C, C), validation images by true and predicted class.
         """
-        probabilities, maps = self._look()
+        probabilities, maps = self._explain()
         values = {
             "confusion": np.asarray(confusion).tolist(),
             "probabilities": np.round(probabilities, 4).tolist(),
@@ -58,7 +74,8 @@ class EpochSnapshotCallback:
         }
         write_json(self._folder / f"epoch-{epoch:04d}.json", values)
 
-    def _look(self):
+    def _explain(self) -> tuple[FloatArray, FloatArray]:
+        """Return probabilities (n, C), and Grad-CAM (n, h, w) in [0, 1] for each image's likeliest class."""
         activations = self._activations
         if activations is None:
             activations = self._trunk(self._input, training=False)
@@ -71,13 +88,13 @@ class EpochSnapshotCallback:
         return tf.nn.softmax(logits).numpy().astype(float), scale_maps(maps.numpy()).astype(float)
 
 
-def choose_rows(class_names, rows, n=IMAGES):
+def choose_rows(class_names: pd.Series, rows: IntArray, n: int = IMAGES) -> IntArray:
     """Take up to `n` of some rows, the classes by turns.
 
     Args:
-        class_names: Series of str (N,).
-        rows: int (m,), positions.
-        n: int.
+        class_names: of all N images.
+        rows: int (m,), positions to choose from.
+        n: how many.
 
     Returns:
         int (at most n,), sorted by class, then by position.

@@ -1,8 +1,10 @@
-"""How the best model of a run is exported, calibrated and scored."""
+"""How is the best model of a run exported, calibrated and scored?"""
 
 import contextlib
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -15,20 +17,25 @@ from cxr_core.evaluation.predictions import describe_predictions, rescale_predic
 from cxr_core.evaluation.scoring import classify_table, score_predictions
 from cxr_core.inference.classifier import Classifier
 from cxr_core.inference.model_card import Card, load_card, write_card
+from cxr_core.recipes.backbones import BACKBONES
+from cxr_core.recipes.training_config import TrainingConfig
+from cxr_core.runs.run import Run
 from cxr_core.splits.curation import CURATION_FILE, load_curation
 from cxr_core.splits.groups import group_images
 from cxr_core.splits.leakage import leakage_of, score_without_leaks
+from cxr_core.system.arrays import FloatArray
 from cxr_core.system.files import atomic_path, read_json, write_json
 from cxr_core.system.onnx_session import open_session
+from cxr_core.system.progress import Phase
 from cxr_core.training.fit import features_files
 from cxr_core.training.onnx_export import export_classifier, head_probabilities
 
 
-def export_run(run):
+def export_run(run: Run) -> None:
     """Export a run's best model and evaluate it on validation and test.
 
     Args:
-        run: run.Run with `model.keras`, `split.csv` and `environment.json`.
+        run: with `model.keras`, `split.csv` and `environment.json`.
 
     Raises:
         FileNotFoundError: the run has no model yet.
@@ -36,21 +43,13 @@ def export_run(run):
     path = run.path / "model.keras"
     if not path.exists():
         raise FileNotFoundError(f"The run {run.name} has no model: it ended before its first epoch did.")
-    config, environment = run.config(), read_json(run.path / "environment.json")
-    classes = tuple(environment["data"]["classes"])
+    config, data = run.config(), read_json(run.path / "environment.json")["data"]
+    classes = tuple(data["classes"])
     model = keras.saving.load_model(path, compile=False)
-    balance = run.path / "balance.json"
-    if config.balance_classes and not balance.exists():
-        shifts = _balance(model, run, config, classes)
-        with atomic_path(path) as temporary:
-            model.save(temporary)
-        write_json(balance, shifts)
+    balance = _balance_once(model, run, config, classes)
     graph = run.path / "model.onnx"
-    layers = export_classifier(model, graph)
-    training = config.to_dict() | {"data": environment["data"]}
-    if balance.exists():
-        training["balance"] = read_json(balance)
-    training["roots"] = [Path(r).name for r in config.roots]
+    layers = export_classifier(model, graph, BACKBONES[config.backbone].map_layers)
+    training = config.to_dict() | {"data": data} | balance | {"roots": [Path(r).name for r in config.roots]}
     card = Card(
         name=run.name,
         classes=classes,
@@ -64,17 +63,17 @@ def export_run(run):
     write_card(replace(card, metrics=metrics), run.path)
 
 
-def report_copies(run, *, phase, writing=None):
-    """Look for near copies among a run's images, and say again what its test side shares with training.
+def report_copies(run: Run, *, phase: Phase, writing: contextlib.AbstractContextManager[object] | None = None) -> None:
+    """Look for near copies among a run's images, and report anew what its test images share with training.
 
     A split by patient and image needs them before training. For any other they change nothing but
     this report, so the classifier does not wait for them.
 
     Args:
-        run: run.Run that was exported.
-        phase: callable(name) that returns a callable(done, total) to report to, or None.
-        writing: context manager that is entered once the search is over: `lifecycle.run_lock` for a process that
-            does not hold the run already. Whoever wants to resume the run need not wait for the search.
+        run: already exported.
+        phase: reports on each step.
+        writing: entered once the search is over: `lifecycle.run_lock` for a process that does not hold the run
+            already. Whoever wants to resume the run need not wait for the search.
     """
     if not run.config().copies_come_later:
         return
@@ -93,8 +92,19 @@ def report_copies(run, *, phase, writing=None):
         write_card(replace(load_card(run.path), metrics=metrics), run.path)
 
 
-def _balance(model, run, config, classes):
-    """Shift the class scores of a model so that validation finds all classes equally well; returns the shifts."""
+def _balance_once(model: keras.Model, run: Run, config: TrainingConfig, classes: Sequence[str]) -> dict[str, object]:
+    """Balance a model where its recipe asks for it and no earlier export did; returns what the card says of it."""
+    balance = run.path / "balance.json"
+    if config.balance_classes and not balance.exists():
+        shifts = _balance(model, run, config, classes)
+        with atomic_path(run.path / "model.keras") as temporary:
+            model.save(temporary)
+        write_json(balance, shifts)
+    return {"balance": read_json(balance)} if balance.exists() else {}
+
+
+def _balance(model: keras.Model, run: Run, config: TrainingConfig, classes: Sequence[str]) -> dict[str, float]:
+    """Shift a model's logits so that validation recognises all classes equally well; returns the shift per class."""
     split = pd.read_csv(run.path / "split.csv")
     prepared = prepare_images(split[split["split"] == config.validation_side], config.preprocessing)
     probabilities = model.predict(config.preprocessing.scaled(prepared.images_u8), batch_size=16, verbose=0)
@@ -104,29 +114,23 @@ def _balance(model, run, config, classes):
     return dict(zip(classes, shifts.tolist(), strict=True))
 
 
-def _kept_probabilities(classifier, model, config, split):
-    """Classify a split's images by the features that a training of the head alone kept: float32 (N, C), or None."""
+def _kept_probabilities(run: Run, model: keras.Model, config: TrainingConfig, split: pd.DataFrame) -> FloatArray | None:
+    """Classify a run's images by the features that a training of the head alone kept: float32 (N, C), or None."""
     if config.train_from != "head":
         return None
     prepared = prepare_images(split, config.preprocessing)
     path = features_files(model, config, prepared)[1]
     if not path.exists() or len(prepared.table) < len(split):
         return None
-    return head_probabilities(classifier.path, np.load(path, mmap_mode="r"))
+    return head_probabilities(run.path / "model.onnx", np.load(path, mmap_mode="r"))
 
 
-def _evaluate_run(run, config, classifier, model):
+def _evaluate_run(
+    run: Run, config: TrainingConfig, classifier: Classifier, model: keras.Model
+) -> tuple[Card, dict[str, Any]]:
     """Fit the temperature on validation, then score validation and test; returns (card, metrics)."""
     split = pd.read_csv(run.path / "split.csv")
-    probabilities = _kept_probabilities(classifier, model, config, split)
-
-    def classify(rows):
-        if probabilities is None:
-            return classify_table(classifier, rows)
-        return describe_predictions(rows, probabilities[rows.index], classifier.classes)
-
-    sides = {"validation": split[split["split"] == config.validation_side], "test": split[split["split"] == "test"]}
-    tables = {name: classify(rows) for name, rows in sides.items()}
+    tables = _classify_sides(run, config, classifier, model, split)
     before = score_predictions(tables["validation"], classifier.card)
     targets = tables["validation"]["true"].map(classifier.classes.index).to_numpy()
     temperature = fit_temperature(table_probabilities(tables["validation"], classifier.classes), targets)
@@ -134,7 +138,7 @@ def _evaluate_run(run, config, classifier, model):
     tables = {
         name: rescale_predictions(table, card.classes, temperature).assign(split=name) for name, table in tables.items()
     }
-    metrics = {name: score_predictions(table, card) for name, table in tables.items()}
+    metrics: dict[str, Any] = {name: score_predictions(table, card) for name, table in tables.items()}
     metrics["validation"] |= {"uncalibrated": {"ece": before["ece"], "brier": before["brier"]}}
     predictions = pd.concat(tables.values())
     with atomic_path(run.path / "predictions.csv") as temporary:
@@ -145,6 +149,22 @@ def _evaluate_run(run, config, classifier, model):
     return card, metrics | {"leakage": leakage}
 
 
-def _leakage(split, predictions):
+def _classify_sides(
+    run: Run, config: TrainingConfig, classifier: Classifier, model: keras.Model, split: pd.DataFrame
+) -> dict[str, pd.DataFrame]:
+    """Return the predictions for validation and test, before calibration."""
+    probabilities = _kept_probabilities(run, model, config, split)
+
+    def classify(rows: pd.DataFrame) -> pd.DataFrame:
+        if probabilities is None:
+            return classify_table(classifier, rows)
+        return describe_predictions(rows, probabilities[rows.index], classifier.classes)
+
+    sides = {"validation": split[split["split"] == config.validation_side], "test": split[split["split"] == "test"]}
+    return {name: classify(rows) for name, rows in sides.items()}
+
+
+def _leakage(split: pd.DataFrame, predictions: pd.DataFrame) -> dict[str, Any]:
+    """Say what the test images share with training, and how the others alone are scored."""
     leaks = leakage_of(split["split"], split, split["group"])
     return score_without_leaks(predictions, leaks.rows) | {"sentence": leaks.sentence}

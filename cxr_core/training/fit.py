@@ -1,21 +1,28 @@
-"""Which layers learn, from which batches, with which callbacks."""
+"""Which layers learn, from which batches, with which callbacks?"""
 
 import contextlib
 import hashlib
+from dataclasses import dataclass
+from pathlib import Path
 
 import keras
 import numpy as np
+import onnxruntime
 import tensorflow as tf
 
-from cxr_core.classes import order_classes
 from cxr_core.config import CACHE_DIR
-from cxr_core.data.dataset import scan_dataset
-from cxr_core.data.prepared_images import prepare_images, read_in_parts
+from cxr_core.data.prepared_images import PreparedImages, read_in_parts
+from cxr_core.imaging.preprocessing import Preprocessing
 from cxr_core.recipes.learning_rate import cosine_rate
+from cxr_core.recipes.training_config import TrainingConfig
+from cxr_core.runs.run import Run
+from cxr_core.system.arrays import FloatArray, IntArray, UInt8Array
 from cxr_core.system.files import atomic_path
 from cxr_core.system.memory import release_memory
 from cxr_core.system.onnx_session import open_session, run_graph
+from cxr_core.system.progress import Progress
 from cxr_core.training.batches import (
+    Batch,
     EpochClock,
     activation_batches,
     feature_batches,
@@ -29,8 +36,8 @@ from cxr_core.training.epoch_snapshot_callback import EpochSnapshotCallback
 from cxr_core.training.frozen_activations import keep_activations, split_network
 from cxr_core.training.network import build_model
 from cxr_core.training.onnx_export import kept_features_graph
-from cxr_core.training.progress_callback import ConfusionCounts
-from cxr_core.training.run_inputs import load_split, make_run_split
+from cxr_core.training.progress_callback import ConfusionCounts, ProgressCallback
+from cxr_core.training.run_inputs import RunInputs, read_inputs
 
 _HEAD_LEARNING_RATE = 1e-3
 _HEAD_EPOCHS = 40
@@ -38,72 +45,58 @@ _HEAD_EPOCHS = 40
 _SHARING_DEVICES = "GPU"
 
 
-def fit_network(run, recorder):
+@dataclass(frozen=True)
+class _Network:
+    """A network and the part of it that learns; both share their weights.
+
+    Attributes:
+        whole: from images to probabilities.
+        trained: the part that is trained, compiled.
+        trunk: the frozen part before it whose activations are kept, or None.
+        confusion: the metric that counts validation images by true and predicted class.
+    """
+
+    whole: keras.Model
+    trained: keras.Model
+    trunk: keras.Model | None
+    confusion: ConfusionCounts
+
+
+def fit_network(run: Run, recorder: ProgressCallback) -> None:
+    """Train a run's network, or go on after its last finished epoch.
+
+    Args:
+        run: its configuration says how; split, environment and state are written to its folder.
+        recorder: writes status, history and the best model.
+
+    Raises:
+        ValueError: the data or the configuration do not allow the training, or the loss is no number any more.
+        OSError: images, weights or the disk are not as they must be.
+        StopRequested: somebody asked the run to stop.
+        PauseRequested: somebody asked the run to pause.
+    """
     config = run.config()
     devices = _devices(config)
     keras.utils.set_random_seed(config.seed)
-    dataset = scan_dataset(*config.roots, progress=recorder.phase("Looking through the images"))
-    if (run.path / CHECKPOINT_FILE).exists():
-        table, split = load_split(run, config, dataset)
-    else:
-        table, split = make_run_split(run, config, dataset, recorder)
-    prepared = prepare_images(table, config.preprocessing, progress=recorder.phase("Preparing the images"))
-    if len(prepared.table) < len(table):
-        raise OSError("Images went away while the run began; start it again.")
+    inputs = read_inputs(run, config, phase=recorder.phase, resumed=(run.path / CHECKPOINT_FILE).exists())
     recorder.say("Building the network")
-    # Not the data set's: a class may be left out as a whole.
-    classes = list(order_classes(table["class_name"]))
-    head_only = config.train_from == "head"
     with devices:
-        model = build_model(config, len(classes))
-        if head_only:
-            trained = _head_of(model)
-        elif config.cached_augmentations:
-            trunk, trained = split_network(model, config.train_from)
-        else:
-            trained = keras.Model(model.input, model.output)
-        confusion = ConfusionCounts(len(classes))
-        loss = keras.losses.CategoricalCrossentropy(label_smoothing=config.label_smoothing)
-        trained.compile(_build_optimizer(config), loss, metrics=["accuracy", confusion])
+        network = _build_network(config, len(inputs.classes))
         callbacks = _callbacks(config, recorder)
         checkpoint = Checkpoint(run, recorder, callbacks)
-        checkpoint.load(trained)
-    first_epoch = checkpoint.first_epoch
-    clock = EpochClock(first_epoch)
-    targets = table["class_name"].map(classes.index).to_numpy()
-    labels = np.eye(len(classes), dtype=np.float32)[targets]
-    weights = _class_weights(targets[split.train]) if config.class_weights else None
-    features = None
-    if head_only or (config.head_first and not first_epoch):
-        features = _compute_features(model, config, prepared, recorder.phase("Computing features"))
-    if config.head_first and not head_only and not first_epoch:
-        recorder.say("Training the head alone")
-        _train_head(_head_of(model), features, labels, split, weights)
-    if head_only:
-        batches = feature_batches(features, split.train, labels, config, clock)
-        validation = (features[split.validation], labels[split.validation])
-    elif config.cached_augmentations:
-        batches, validation = _kept_batches(trunk, prepared, split, labels, config, recorder, clock)
-    else:
-        batches = image_batches(prepared.images_u8, split.train, labels, config, clock)
-        validation = validation_batches(prepared.images_u8, split.validation, labels, config.preprocessing)
-    strip = EpochSnapshotCallback(
-        run,
-        model,
-        frozen=head_only,
-        prepared=prepared,
-        rows=split.validation,
-        preprocessing=config.preprocessing,
-        classes=classes,
-    )
-    n_batches = len(split.train) // config.batch_size
-    recorder.begin(model, trained, confusion, strip, n_batches=n_batches, batch_size=config.batch_size)
+        checkpoint.load(network.trained)
+    clock = EpochClock(checkpoint.first_epoch)
+    weights = _class_weights(inputs.targets[inputs.split.train]) if config.class_weights else None
+    if config.head_first and config.train_from != "head" and not checkpoint.first_epoch:
+        _train_head(network.whole, inputs, config, recorder, weights)
+    batches, validation = _batches(network, inputs, config, recorder, clock)
+    _begin(run, network, inputs, config, recorder)
     if not checkpoint.is_done:
-        trained.fit(
+        network.trained.fit(
             batches,
             validation_data=validation,
             epochs=config.epochs,
-            initial_epoch=first_epoch,
+            initial_epoch=checkpoint.first_epoch,
             callbacks=[clock, *callbacks, checkpoint],
             class_weight=weights,
             shuffle=False,
@@ -112,8 +105,8 @@ def fit_network(run, recorder):
     recorder.save_best()
 
 
-def _devices(config):
-    """Return the context in which the network is made: on one device, or mirrored on several GPUs."""
+def _devices(config: TrainingConfig) -> contextlib.AbstractContextManager[object]:
+    """Return the context in which the network is built: on one device, or mirrored on several GPUs."""
     if config.gpus == 1:
         return contextlib.nullcontext()
     found = tf.config.list_logical_devices(_SHARING_DEVICES)
@@ -124,27 +117,37 @@ def _devices(config):
     return tf.distribute.MirroredStrategy([device.name for device in found[: config.gpus]]).scope()
 
 
-def _kept_batches(trunk, prepared, split, labels, config, recorder, clock):
-    """Return training and validation batches of what the frozen part of the network makes of the images."""
-    options = {"config": config, "key": prepared.key}
-    report = recorder.phase("Computing activations of augmented copies")
-    kept = keep_activations(
-        trunk, prepared.images_u8, split.train, copies=config.cached_augmentations, progress=report, **options
-    )
-    report = recorder.phase("Computing activations for validation")
-    plain = keep_activations(trunk, prepared.images_u8, split.validation, copies=0, progress=report, **options)
-    return (
-        activation_batches(kept, labels[split.train], config, clock),
-        kept_validation_batches(plain[0], labels[split.validation]),
-    )
+def _build_network(config: TrainingConfig, n_classes: int) -> _Network:
+    """Build the network, and compile the part of it that learns."""
+    whole, trunk = build_model(config, n_classes), None
+    if config.train_from == "head":
+        trained = _head_of(whole)
+    elif config.cached_augmentations:
+        trunk, trained = split_network(whole, config.train_from)
+    else:
+        trained = keras.Model(whole.input, whole.output)
+    confusion = ConfusionCounts(n_classes)
+    loss = keras.losses.CategoricalCrossentropy(label_smoothing=config.label_smoothing)
+    trained.compile(_build_optimizer(config), loss, metrics=["accuracy", confusion])
+    return _Network(whole, trained, trunk, confusion)
 
 
-def _head_of(model):
+def _head_of(model: keras.Model) -> keras.Model:
     """Return the layers after the pooled features as a model of their own; the weights are shared."""
     return keras.Model(model.get_layer("features").output, model.output)
 
 
-def _train_head(head, features, labels, split, weights):
+def _train_head(
+    model: keras.Model,
+    inputs: RunInputs,
+    config: TrainingConfig,
+    recorder: ProgressCallback,
+    weights: dict[int, float] | None,
+) -> None:
+    """Train the head alone on the features of the frozen backbone."""
+    features = _compute_features(model, config, inputs.prepared, recorder.phase("Computing features"))
+    recorder.say("Training the head alone")
+    head, labels, split = _head_of(model), inputs.labels, inputs.split
     head.compile(keras.optimizers.Adam(_HEAD_LEARNING_RATE), "categorical_crossentropy")
     early = keras.callbacks.EarlyStopping("val_loss", patience=5, restore_best_weights=True)
     head.fit(
@@ -158,7 +161,63 @@ def _train_head(head, features, labels, split, weights):
     )
 
 
-def _callbacks(config, recorder):
+def _batches(
+    network: _Network, inputs: RunInputs, config: TrainingConfig, recorder: ProgressCallback, clock: EpochClock
+) -> tuple[tf.data.Dataset, tf.data.Dataset | Batch]:
+    """Return what the trained part learns from, and what it is validated on: images, activations or features."""
+    prepared, split, labels = inputs.prepared, inputs.split, inputs.labels
+    if config.train_from == "head":
+        features = _compute_features(network.whole, config, prepared, recorder.phase("Computing features"))
+        validation = (features[split.validation], labels[split.validation])
+        return feature_batches(features, split.train, labels, config, clock), validation
+    if config.cached_augmentations:
+        return _kept_batches(network, inputs, config, recorder, clock)
+    return (
+        image_batches(prepared.images_u8, split.train, labels, config, clock),
+        validation_batches(prepared.images_u8, split.validation, labels, config.preprocessing),
+    )
+
+
+def _kept_batches(
+    network: _Network, inputs: RunInputs, config: TrainingConfig, recorder: ProgressCallback, clock: EpochClock
+) -> tuple[tf.data.Dataset, tf.data.Dataset]:
+    """Return training and validation batches of the activations that the frozen part of the network gives."""
+    images_u8, key, split, labels = inputs.prepared.images_u8, inputs.prepared.key, inputs.split, inputs.labels
+    report = recorder.phase("Computing activations of augmented copies")
+    kept = keep_activations(
+        network.trunk, images_u8, split.train, config, key=key, copies=config.cached_augmentations, progress=report
+    )
+    report = recorder.phase("Computing activations for validation")
+    plain = keep_activations(network.trunk, images_u8, split.validation, config, key=key, copies=0, progress=report)
+    return (
+        activation_batches(kept, labels[split.train], config, clock),
+        kept_validation_batches(plain[0], labels[split.validation]),
+    )
+
+
+def _begin(run: Run, network: _Network, inputs: RunInputs, config: TrainingConfig, recorder: ProgressCallback) -> None:
+    """Write the images of the epoch snapshots, and tell the recorder what it is to follow."""
+    snapshots = EpochSnapshotCallback(
+        run,
+        network.whole,
+        frozen=config.train_from == "head",
+        prepared=inputs.prepared,
+        rows=inputs.split.validation,
+        preprocessing=config.preprocessing,
+        classes=inputs.classes,
+    )
+    recorder.begin(
+        network.whole,
+        network.trained,
+        network.confusion,
+        snapshots,
+        n_batches=len(inputs.split.train) // config.batch_size,
+        batch_size=config.batch_size,
+    )
+
+
+def _callbacks(config: TrainingConfig, recorder: keras.callbacks.Callback) -> list[keras.callbacks.Callback]:
+    """Return the callbacks in the order in which each epoch ends."""
     if config.schedule == "cosine":
         schedule = keras.callbacks.LearningRateScheduler(lambda epoch: cosine_rate(config, epoch))
     else:
@@ -174,20 +233,22 @@ def _callbacks(config, recorder):
     return [*average, recorder, schedule, *early]
 
 
-def _build_optimizer(config):
+def _build_optimizer(config: TrainingConfig) -> keras.optimizers.Optimizer:
     if config.ema_momentum is None:
         return keras.optimizers.Adam(config.learning_rate)
     return keras.optimizers.Adam(config.learning_rate, use_ema=True, ema_momentum=config.ema_momentum)
 
 
-def _class_weights(targets):
-    """Weigh each class that occurs by the inverse of its share: {class: weight}, 1 on average over the images."""
+def _class_weights(targets: IntArray) -> dict[int, float]:
+    """Weigh each class that occurs by the inverse of its frequency; 1 on average over the images."""
     classes, counts = np.unique(targets, return_counts=True)
     return {int(i): len(targets) / (len(classes) * n) for i, n in zip(classes, counts, strict=True)}
 
 
-def _compute_features(model, config, prepared, progress):
-    """Run the frozen backbone once over all images, in ONNX Runtime, which is faster than Keras here."""
+def _compute_features(
+    model: keras.Model, config: TrainingConfig, prepared: PreparedImages, progress: Progress
+) -> FloatArray:
+    """Run the frozen backbone once over all images: float32 (N, F). ONNX Runtime is faster than Keras here."""
     graph, path = features_files(model, config, prepared)
     if path.exists():
         return np.load(path, mmap_mode="r")
@@ -197,16 +258,22 @@ def _compute_features(model, config, prepared, progress):
     return np.load(path, mmap_mode="r")
 
 
-def features_files(model, config, prepared):
-    """Return Paths of the frozen backbone's graph, and of its features of these images where they are kept."""
+def features_files(model: keras.Model, config: TrainingConfig, prepared: PreparedImages) -> tuple[Path, Path]:
+    """Return the frozen backbone's graph, and the file that its features of these images are kept in."""
     backbone = keras.Model(model.input, model.get_layer("features").output)
     graph, digest = kept_features_graph(backbone, config.preprocessing.size)
     settings = f"{digest}-{prepared.key}-{config.preprocessing.scaling}"
     return graph, CACHE_DIR / "features" / f"{hashlib.sha256(settings.encode()).hexdigest()[:32]}.npy"
 
 
-def _write_features(session, images_u8, preprocessing, path, progress):
-    """Part by part, so that memory does not grow with the data set."""
+def _write_features(
+    session: onnxruntime.InferenceSession,
+    images_u8: UInt8Array,
+    preprocessing: Preprocessing,
+    path: Path,
+    progress: Progress,
+) -> None:
+    """Compute features part by part, so that memory does not grow with the data set."""
     shape = (len(images_u8), session.get_outputs()[0].shape[1])
     values = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
     for rows, images in read_in_parts(images_u8):

@@ -1,55 +1,70 @@
-"""What the frozen part of a network makes of augmented copies, computed once and kept. Imports TensorFlow.
+"""Which activations does the frozen part of a network give for augmented copies?
 
-Training then runs the other part alone, many times faster; see `keep_activations`.
+They are computed once and kept; training then runs the other part alone, many times faster.
 """
 
 import hashlib
 import json
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from typing import BinaryIO
 
 import keras
 import numpy as np
+import onnxruntime
 
 from cxr_core.config import CACHE_DIR
 from cxr_core.data.prepared_images import read_images
+from cxr_core.recipes.training_config import TrainingConfig
+from cxr_core.system.arrays import FloatArray, IntArray, UInt8Array
 from cxr_core.system.files import atomic_path
 from cxr_core.system.onnx_session import open_session, run_graph
+from cxr_core.system.progress import Progress
 from cxr_core.training.batches import augmented
 from cxr_core.training.onnx_export import kept_features_graph
 
 _CHUNK = 64
 
 
-def split_network(model, first_layer):
-    """Part a network before a layer.
+def split_network(model: keras.Model, first_layer: str) -> tuple[keras.Model, keras.Model]:
+    """Cut a network in two before a layer.
 
     Args:
-        model: keras.Model, flat.
-        first_layer: name of the first layer of the second part; what it takes in must be all that part takes in.
+        model: flat.
+        first_layer: first layer of the second part; its input must be the only input of that part.
 
     Returns:
-        (trunk, rest): keras.Model from images to that layer's input, and from there to the model's output;
-        both share their weights with `model`.
+        (trunk, rest): from images to that layer's input, and from there to the model's output; both share their
+        weights with `model`.
 
     Raises:
-        ValueError: something else also crosses from one part to the other.
+        ValueError: a skip connection crosses the cut.
     """
     between = model.get_layer(first_layer).input
     return keras.Model(model.input, between), keras.Model(between, model.output)
 
 
-def keep_activations(trunk, images_u8, rows, config, *, key, copies, progress):
-    """Run the frozen part of a network over augmented copies of images, or open what was kept of that.
+def keep_activations(
+    trunk: keras.Model,
+    images_u8: UInt8Array,
+    rows: IntArray,
+    config: TrainingConfig,
+    *,
+    key: str,
+    copies: int,
+    progress: Progress,
+) -> FloatArray:
+    """Run the frozen part of a network over augmented copies of images, or open what an earlier training kept.
 
     Args:
-        trunk: keras.Model from float32 (N, size, size, 3) to (N, h, w, c); see `split_network`.
+        trunk: from float32 (N, size, size, 3) to (N, h, w, c); see `split_network`.
         images_u8: uint8 (M, size, size), prepared.
         rows: int (n,), positions in `images_u8`.
-        config: training_config.TrainingConfig; its seed and augmentation make the copies.
-        key: str that stands for the content of `images_u8`.
-        copies: int, how many augmented copies of each image; 0 for one unchanged one.
-        progress: callable(done, total).
+        config: its seed and augmentation make the copies.
+        key: digest of the content of `images_u8`.
+        copies: how many augmented copies of each image; 0 for the image itself.
+        progress: counts images and copies.
 
     Returns:
         float16 (max(1, copies), n, h, w, c), memory-mapped: it takes disk, not memory.
@@ -71,12 +86,21 @@ def keep_activations(trunk, images_u8, rows, config, *, key, copies, progress):
     return np.load(path, mmap_mode="r")
 
 
-def _report(progress, before, total, done):
+def _report(progress: Progress, before: int, total: int, done: int) -> None:
     progress(before + done, total)
 
 
-def _write_copy(file, session, images_u8, rows, config, copy, pool, report):
-    """Write what the network makes of one copy of every image, chunk by chunk; of the images themselves for None."""
+def _write_copy(
+    file: BinaryIO,
+    session: onnxruntime.InferenceSession,
+    images_u8: UInt8Array,
+    rows: IntArray,
+    config: TrainingConfig,
+    copy: int | None,
+    pool: ThreadPoolExecutor,
+    report: Callable[[int], None],
+) -> None:
+    """Write the activations of one augmented copy of every image, chunk by chunk; of the image itself for None."""
     for start in range(0, len(rows), _CHUNK):
         chosen = rows[start : start + _CHUNK]
         if copy is None:

@@ -1,49 +1,36 @@
-"""The network: a known backbone with a small head, as one flat graph. Imports TensorFlow."""
+"""How is the network built? A known backbone with a small head, as one flat graph."""
 
 import urllib.error
 import urllib.request
-from functools import partial
+from pkgutil import resolve_name
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 from cxr_core.config import SHIPPED_MODEL_DIR
 from cxr_core.recipes.backbones import BACKBONES, imagenet_weights_path
+from cxr_core.recipes.training_config import TrainingConfig
 
 _WEIGHTS_URL = "https://storage.googleapis.com/tensorflow/keras-applications"
-_MAKERS = {
-    "mobilenetv2": keras.applications.MobileNetV2,
-    # Without its own normalisation, whose constants the conversion to ONNX loses.
-    "efficientnetv2b0": partial(keras.applications.EfficientNetV2B0, include_preprocessing=False),
-    "densenet121": keras.applications.DenseNet121,
-    "resnet50v2": keras.applications.ResNet50V2,
-}
-# From [0, 1] to what each backbone was trained on: factor and offset per channel.
-_MEAN, _SPREAD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-_IMAGENET_RANGE = ([1 / s for s in _SPREAD], [-m / s for m, s in zip(_MEAN, _SPREAD, strict=True)])
-_INPUTS = {
-    "efficientnetv2b0": _IMAGENET_RANGE,
-    "densenet121": _IMAGENET_RANGE,
-    "resnet50v2": ([2.0] * 3, [-1.0] * 3),
-}
 
 
 class MissingWeights(OSError):
-    """The backbone's starting weights are neither on this machine nor to be downloaded."""
+    """The backbone's starting weights are neither on this computer nor to be downloaded."""
 
 
-def build_model(config, n_classes):
-    """Build the classifier a configuration asks for, with trained backbone weights.
+def build_model(config: TrainingConfig, n_classes: int) -> keras.Model:
+    """Build the classifier that a configuration asks for, with trained backbone weights.
 
     Args:
-        config: training_config.TrainingConfig.
-        n_classes: int >= 2.
+        config: says which backbone, which head, and which layers learn.
+        n_classes: 2 or more.
 
     Returns:
-        keras.Model from float32 (N, size, size, 3) to probabilities (N, n_classes); flat, the last
-        two layers are `logits` and `probabilities`. Layers that the configuration freezes are
-        not trainable. MobileNetV2 takes the images as the preprocessing scales them, as in the article;
-        any other backbone first brings them to the range it was trained on.
+        From float32 (N, size, size, 3) to probabilities (N, n_classes); flat, the last two layers are `logits` and
+        `probabilities`. Layers that the configuration freezes are not trainable. MobileNetV2 takes the images as the
+        preprocessing scales them, as in the article; any other backbone first brings them to the range it was
+        trained on.
 
     Raises:
         MissingWeights: the starting weights cannot be had; the sentence says what to do.
@@ -53,13 +40,24 @@ def build_model(config, n_classes):
     """
     size = config.preprocessing.size
     image = keras.Input((size, size, 3))
-    backbone = _MAKERS[config.backbone](
-        include_top=False, input_tensor=_scaled_input(image, config), weights=_starting_weights(config)
+    chosen = BACKBONES[config.backbone]
+    backbone = resolve_name(chosen.builder)(
+        include_top=False,
+        input_tensor=_scaled_input(image, config),
+        weights=_starting_weights(config),
+        **chosen.options,
     )
     if config.start == "shipped":
         _copy_shipped_weights(backbone)
     backbone_layers = list(backbone.layers)
-    x = keras.layers.GlobalAveragePooling2D(name="features")(backbone.output)
+    model = keras.Model(image, _add_head(backbone.output, config, n_classes))
+    _set_training(backbone_layers, config)
+    return model
+
+
+def _add_head(x: keras.KerasTensor, config: TrainingConfig, n_classes: int) -> keras.KerasTensor:
+    """Lay pooling, hidden layers and softmax over a backbone's output; returns the probabilities."""
+    x = keras.layers.GlobalAveragePooling2D(name="features")(x)
     dropouts = list(config.head_dropouts)
     if len(dropouts) > len(config.head_units):
         x = keras.layers.Dropout(dropouts.pop(0), name="head_dropout_0")(x)
@@ -67,24 +65,25 @@ def build_model(config, n_classes):
         x = keras.layers.Dense(units, activation="relu", name=f"head_{i}")(x)
         x = keras.layers.Dropout(dropout, name=f"head_dropout_{i}")(x)
     x = keras.layers.Dense(n_classes, name="logits")(x)
-    model = keras.Model(image, keras.layers.Softmax(name="probabilities")(x))
-    _set_training(backbone_layers, config)
-    return model
+    return keras.layers.Softmax(name="probabilities")(x)
 
 
-def _scaled_input(image, config):
-    if config.backbone not in _INPUTS:
+def _scaled_input(image: keras.KerasTensor, config: TrainingConfig) -> keras.KerasTensor:
+    """Bring images from the range of the preprocessing to the one that the backbone was trained on."""
+    wanted = BACKBONES[config.backbone].input_range
+    if wanted is None:
         return image
-    factors, offsets = _INPUTS[config.backbone]
+    factors, offsets = list(wanted.factors), list(wanted.offsets)
     if config.preprocessing.scaling == "-1..1":
         factors, offsets = [f / 2 for f in factors], [o + f / 2 for f, o in zip(factors, offsets, strict=True)]
     return keras.layers.Rescaling(factors, offsets, name="backbone_range")(image)
 
 
-def _starting_weights(config):
+def _starting_weights(config: TrainingConfig) -> str | None:
+    """Return the builder's argument `weights`, once they are at hand; None where they are copied in afterwards."""
     if config.start == "shipped":
         if not (SHIPPED_MODEL_DIR / "model.keras").exists():
-            raise MissingWeights(f"The shipped classifier's weights are missing from {SHIPPED_MODEL_DIR}.")
+            raise MissingWeights(f"The built-in classifier's weights are missing from {SHIPPED_MODEL_DIR}.")
         return None
     backbone, path = BACKBONES[config.backbone], imagenet_weights_path(config.backbone)
     if not path.exists():
@@ -93,13 +92,14 @@ def _starting_weights(config):
         except (urllib.error.URLError, TimeoutError) as error:
             raise MissingWeights(
                 f"{backbone.label}'s ImageNet weights are not in {path.parent} and cannot be downloaded "
-                f"({getattr(error, 'reason', error)}). Put {path.name} there, or start from the shipped "
+                f"({getattr(error, 'reason', error)}). Put {path.name} there, or start from the built-in "
                 "classifier's MobileNetV2: choose it in the form, or add --set start=shipped."
             ) from error
     return "imagenet"
 
 
-def _copy_shipped_weights(backbone):
+def _copy_shipped_weights(backbone: keras.Model) -> None:
+    """Start from the backbone of the built-in classifier."""
     shipped = keras.saving.load_model(SHIPPED_MODEL_DIR / "model.keras", compile=False)
     # Layers without weights, the input among them, may have other names in a process that built networks before.
     for layer in backbone.layers:
@@ -107,7 +107,8 @@ def _copy_shipped_weights(backbone):
             layer.set_weights(shipped.get_layer(layer.name).get_weights())
 
 
-def _set_training(backbone_layers, config):
+def _set_training(backbone_layers: list[keras.layers.Layer], config: TrainingConfig) -> None:
+    """Freeze what the configuration freezes, and set how the rest learns."""
     names = [layer.name for layer in backbone_layers]
     if config.train_from not in ("all", "head", *names):
         raise ValueError(f"train_from must be all, head or a layer of the backbone; received {config.train_from!r}.")
@@ -122,7 +123,7 @@ def _set_training(backbone_layers, config):
             _fuse(layer)
 
 
-def _fuse(layer):
+def _fuse(layer: keras.layers.BatchNormalization) -> None:
     """Have a batch normalisation learn in one of TensorFlow's kernels.
 
     Keras 3 composes it of eight operations that each pass over all values; fused, a training of all layers is half as
@@ -130,7 +131,7 @@ def _fuse(layer):
     """
     composed = layer.call
 
-    def call(inputs, training=None, mask=None):
+    def call(inputs: tf.Tensor, training: Any = None, mask: Any = None) -> tf.Tensor:
         if not (training and layer.trainable):
             return composed(inputs, training=training, mask=mask)
         outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(

@@ -1,11 +1,10 @@
-"""Turn a trained Keras model into one ONNX graph: probabilities, features and Grad-CAM maps.
-
-Imports TensorFlow; only the training process and the export command use it.
-"""
+"""How does a Keras model become an ONNX graph with probabilities, features and Grad-CAM maps?"""
 
 import gc
 import hashlib
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -16,17 +15,15 @@ from keras import layers as kl
 
 from cxr_core.config import CACHE_DIR
 from cxr_core.data.prepared_images import read_in_parts
+from cxr_core.recipes.backbones import BACKBONES
+from cxr_core.system.arrays import FloatArray
 from cxr_core.system.files import atomic_path
 from cxr_core.system.onnx_session import open_session
 
 OPSET = 17
-# MobileNetV2's last activation, and the article's layer.
-MAP_LAYERS = ("out_relu", "block_16_depthwise")
-# The last activations of EfficientNetV2, DenseNet and ResNetV2.
-FURTHER_MAP_LAYERS = ("top_activation", "relu", "post_relu")
 
 
-def export_classifier(model, path, map_layers=MAP_LAYERS + FURTHER_MAP_LAYERS):
+def export_classifier(model: keras.Model, path: str | Path, map_layers: Sequence[str] | None = None) -> tuple[str, ...]:
     """Write a classifier as ONNX.
 
     The graph takes `image` float32 (N, size, size, 3) and gives `probabilities` float32 (N, C),
@@ -34,12 +31,13 @@ def export_classifier(model, path, map_layers=MAP_LAYERS + FURTHER_MAP_LAYERS):
     `maps_<layer>` float32 (N, C, h, w): Grad-CAM for each class, before scaling to [0, 1].
 
     Args:
-        model: keras.Model, flat, whose layer `logits` feeds a softmax.
-        path: str or Path of the .onnx file, written atomically.
-        map_layers: names of layers that maps can be made from; those the model lacks are left out.
+        model: flat; its layer `logits` feeds a softmax.
+        path: the .onnx file, written atomically.
+        map_layers: layers to make maps from; those that the model lacks are left out. By default those of every
+            backbone in `BACKBONES`.
 
     Returns:
-        tuple of str, the layers that maps can be made from.
+        The layers that maps can be made from.
 
     Raises:
         ValueError: the layers after a map layer are no chain, or one of them has no known gradient.
@@ -48,15 +46,17 @@ def export_classifier(model, path, map_layers=MAP_LAYERS + FURTHER_MAP_LAYERS):
         Selvaraju et al. 2017, arXiv:1610.02391, equations 1 and 2: the class score is the value
         before the softmax.
     """
+    if map_layers is None:
+        map_layers = [name for backbone in BACKBONES.values() for name in backbone.map_layers]
     names = {layer.name for layer in model.layers}
-    chosen = tuple(name for name in map_layers if name in names)
+    chosen = tuple(name for name in dict.fromkeys(map_layers) if name in names)
     chains = {name: _layers_after(model, name) for name in chosen}
     tensors = {layer.name: layer.output for chain in chains.values() for layer in chain}
     tensors |= {name: model.get_layer(name).output for name in chosen}
     pooling = next(layer for layer in model.layers if isinstance(layer, kl.GlobalAveragePooling2D))
     trunk = keras.Model(model.input, tensors | {"probabilities": model.output, "features": pooling.output})
 
-    def forward(image):
+    def forward(image: tf.Tensor) -> dict[str, tf.Tensor]:
         values = trunk(image, training=False)
         maps = {f"maps_{name}": _grad_cam(name, chains[name], values) for name in chosen}
         return {"probabilities": values["probabilities"], "features": values["features"]} | maps
@@ -65,15 +65,15 @@ def export_classifier(model, path, map_layers=MAP_LAYERS + FURTHER_MAP_LAYERS):
     return chosen
 
 
-def kept_features_graph(network, size):
+def kept_features_graph(network: keras.Model, size: int) -> tuple[Path, str]:
     """Return a frozen network's ONNX graph, made once for these weights.
 
     Args:
-        network: keras.Model from images to features or activations.
-        size: int, side of its input in pixels.
+        network: from images to features or activations.
+        size: side of its input in pixels.
 
     Returns:
-        (path, digest): Path of the graph in the cache, and str that stands for the weights.
+        (path, digest): where the graph lies in the cache, and a digest of the weights.
     """
     digest = hashlib.sha256(b"".join(w.tobytes() for w in network.get_weights())).hexdigest()[:32]
     path = CACHE_DIR / "backbones" / f"{digest}-{size}.onnx"
@@ -82,19 +82,22 @@ def kept_features_graph(network, size):
     return path, digest
 
 
-def export_features(model, path):
+def export_features(model: keras.Model, path: str | Path) -> None:
     """Write a backbone as ONNX: `image` float32 (N, size, size, 3) to `features` float32 (N, F)."""
     _convert(lambda image: {"features": model(image, training=False)}, model.input.shape, path)
 
 
-def head_probabilities(path, features):
-    """Run the last part of an exported classifier: float32 (N, F), as its `features`, to float32 (N, C)."""
+def head_probabilities(path: Path, features: FloatArray) -> FloatArray:
+    """Run the head of an exported classifier: float32 (N, F), as its `features`, to probabilities, float32 (N, C)."""
     head = onnx.utils.Extractor(onnx.load(path)).extract_model(["features"], ["probabilities"])
     session = open_session(head.SerializeToString())
     return np.concatenate([session.run(["probabilities"], {"features": f})[0] for _, f in read_in_parts(features)])
 
 
-def _convert(forward, input_shape, path):
+def _convert(
+    forward: Callable[[tf.Tensor], dict[str, tf.Tensor]], input_shape: tuple[int | None, ...], path: str | Path
+) -> None:
+    """Write what TensorFlow computes of `image` as ONNX."""
     signature = [tf.TensorSpec(input_shape, tf.float32, name="image")]
     function = tf.function(forward, input_signature=signature)
     with atomic_path(path) as temporary, _frequent_collection():
@@ -102,7 +105,7 @@ def _convert(forward, input_shape, path):
 
 
 @contextmanager
-def _frequent_collection():
+def _frequent_collection() -> Iterator[None]:
     """Let Python collect garbage often.
 
     tf2onnx copies the whole graph for every pass over it, in circles of references that Python would
@@ -119,7 +122,7 @@ def _frequent_collection():
         gc.unfreeze()
 
 
-def _layers_after(model, name):
+def _layers_after(model: keras.Model, name: str) -> list[keras.layers.Layer]:
     """Return the layers from the one after `name` up to `logits`; they must form a chain."""
     names = [layer.name for layer in model.layers]
     chain = model.layers[names.index(name) : names.index("logits") + 1]
@@ -129,8 +132,14 @@ def _layers_after(model, name):
     return chain[1:]
 
 
-def _grad_cam(name, chain, values):
-    """Weigh the channels of layer `name` by their mean gradient: float32 (N, C, h, w)."""
+def _grad_cam(name: str, chain: list[keras.layers.Layer], values: dict[str, tf.Tensor]) -> tf.Tensor:
+    """Weigh the channels of layer `name` by their mean gradient: float32 (N, C, h, w).
+
+    Args:
+        name: the layer.
+        chain: the layers after it, up to `logits`.
+        values: what each of these layers gives out.
+    """
     logits = values["logits"]
     gradient = tf.eye(logits.shape[-1])[None]
     inputs = [name] + [layer.name for layer in chain[:-1]]
@@ -143,17 +152,19 @@ def _grad_cam(name, chain, values):
     return tf.nn.relu(tf.reshape(maps, [-1, logits.shape[-1], *activations.shape[1:3]]))
 
 
-def _pull_back(layer, gradient, x, y):
+def _pull_back(layer: keras.layers.Layer, gradient: tf.Tensor, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
     """Apply the chain rule to one layer.
 
     ONNX knows no gradients, so each is written as forward operations.
 
     Args:
-        layer: keras layer with input `x` and output `y`.
+        layer: with input `x` and output `y`.
         gradient: of the class scores with respect to `y`, (N or 1, C, ...).
+        x: the layer's input.
+        y: the layer's output.
 
     Returns:
-        gradient with respect to `x`, (N or 1, C, ...).
+        The gradient with respect to `x`, (N or 1, C, ...).
     """
     if isinstance(layer, kl.Dropout):
         return gradient

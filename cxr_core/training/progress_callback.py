@@ -1,8 +1,10 @@
-"""Write down what a training does as it happens, and look out for requests to stop or pause. Imports TensorFlow."""
+"""What is written while a training runs, and where does it heed a request to stop or pause?"""
 
 import logging
 import time
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import TypedDict
 
 import keras
 import numpy as np
@@ -10,9 +12,13 @@ import pandas as pd
 import psutil
 from tqdm import tqdm
 
+from cxr_core.runs.run import Run
+from cxr_core.system.arrays import FloatArray
 from cxr_core.system.files import atomic_path
 from cxr_core.system.memory import peak_memory
 from cxr_core.system.processes import process_facts
+from cxr_core.system.progress import Progress
+from cxr_core.training.epoch_snapshot_callback import EpochSnapshotCallback
 from cxr_core.training.tensorboard import EventWriter
 
 _SAVE_EVERY_SECONDS = 5.0
@@ -24,7 +30,7 @@ _log = logging.getLogger(__name__)
 
 
 class StopRequested(Exception):
-    """Raised wherever a run looks up and finds that somebody asked it to stop."""
+    """Raised wherever a run checks for requests and finds that somebody asked it to stop."""
 
 
 class PauseRequested(Exception):
@@ -34,51 +40,68 @@ class PauseRequested(Exception):
     """
 
 
+class RecorderState(TypedDict):
+    """What a resumed run must know of its history.
+
+    Attributes:
+        rows: one per finished epoch, as in `epochs.csv`.
+        best_loss: the lowest validation loss so far.
+    """
+
+    rows: list[dict[str, float]]
+    best_loss: float
+
+
 class ConfusionCounts(keras.metrics.Metric):
     """Count images by true and predicted class; its result is how many were right."""
 
-    def __init__(self, n_classes):
+    def __init__(self, n_classes: int) -> None:
         super().__init__(name="confusion")
         self._n_classes = n_classes
         self.counts = self.add_weight(shape=(n_classes, n_classes), initializer="zeros", name="counts")
 
-    def update_state(self, y_true, y_pred, sample_weight=None):
+    def update_state(
+        self, y_true: keras.KerasTensor, y_pred: keras.KerasTensor, sample_weight: keras.KerasTensor | None = None
+    ) -> None:
         true, predicted = (keras.ops.one_hot(keras.ops.argmax(y, axis=-1), self._n_classes) for y in (y_true, y_pred))
         self.counts.assign_add(keras.ops.matmul(keras.ops.transpose(true), predicted))
 
-    def result(self):
+    def result(self) -> keras.KerasTensor:
         return keras.ops.trace(self.counts)
 
 
 class ProgressCallback(keras.callbacks.Callback):
-    """Write status, history and best weights to the run folder, and look out for requests."""
+    """Write status, history and best weights to the run folder, and heed requests to stop or pause."""
 
-    def __init__(self, run):
+    def __init__(self, run: Run) -> None:
         super().__init__()
         self._run, self._process = run, psutil.Process()
         self._status = replace(run.status(), state="running", message="", lost=False, **process_facts())
-        self._epoch_rows, self._batch_rows = [], []
-        self._best_loss, self._best_weights, self._unsaved = float("inf"), None, False
+        self._epoch_rows: list[dict[str, float]] = []
+        # Epoch, batch, loss, accuracy, seconds since the epoch began.
+        self._batch_rows: list[tuple[int, int, float, float, float]] = []
+        self._best_loss, self._unsaved = float("inf"), False
+        self._best_weights: list[FloatArray] | None = None
         self._last_write = self._last_save = self._save_seconds = 0.0
-        self._bar = None
         self._events = EventWriter(run.path / "tensorboard")
 
     @property
-    def has_best(self):
+    def has_best(self) -> bool:
+        """True once an epoch has ended."""
         return bool(self._best_weights) or (self._run.path / "model.keras").exists()
 
-    def say(self, phase):
-        """Name what comes next; raises StopRequested or PauseRequested if nobody wants it now."""
-        self._look_out(for_pause=True)
+    def say(self, phase: str) -> None:
+        """Name what comes next; StopRequested or PauseRequested where somebody asked for that."""
+        self._check_requests(between_epochs=True)
         self.write_status("running", phase)
 
-    def phase(self, name):
-        """Name what comes next; returns a callable(done, total) that reports on it and looks out for requests."""
+    def phase(self, name: str) -> Progress:
+        """Name what comes next; returns what it reports to, which heeds requests, too."""
         self.say(name)
         bar = tqdm(desc=name, disable=None, leave=False)
 
-        def report(done, total):
-            self._look_out(for_pause=True)
+        def report(done: int, total: int) -> None:
+            self._check_requests(between_epochs=True)
             bar.total, bar.n = total, done
             bar.refresh()
             if done == total:
@@ -88,8 +111,15 @@ class ProgressCallback(keras.callbacks.Callback):
 
         return report
 
-    def write_status(self, state, phase="", message="", **counters):
-        """Write the status with what changed."""
+    def write_status(self, state: str, phase: str = "", message: str = "", **counters: float) -> None:
+        """Write the status with what changed.
+
+        Args:
+            state: as in RunStatus.
+            phase: what the run does, in words; "" for as before.
+            message: why it stopped or failed.
+            **counters: further fields of RunStatus.
+        """
         memory = self._process.memory_info().rss
         peak = max(memory, peak_memory(), self._status.peak_memory_bytes)
         self._status = replace(
@@ -104,33 +134,51 @@ class ProgressCallback(keras.callbacks.Callback):
         self._run.write_status(self._status)
         self._last_write = time.monotonic()
 
-    def begin(self, model, trained, confusion, strip, *, n_batches, batch_size):
+    def begin(
+        self,
+        model: keras.Model,
+        trained: keras.Model,
+        confusion: ConfusionCounts,
+        snapshots: EpochSnapshotCallback,
+        *,
+        n_batches: int,
+        batch_size: int,
+    ) -> None:
         """Say what training changes, before it begins.
 
         Args:
-            model: keras.Model, the whole network.
-            trained: keras.Model, the part of it that is trained.
-            confusion: ConfusionCounts that `trained` was compiled with.
-            strip: epoch_snapshot_callback.EpochSnapshotCallback.
-            n_batches, batch_size: int.
+            model: the whole network.
+            trained: the part of it that is trained.
+            confusion: the metric that `trained` was compiled with.
+            snapshots: written after each epoch.
+            n_batches: per epoch.
+            batch_size: images per batch.
         """
-        self._whole, self._trained, self._confusion, self._strip = model, trained, confusion, strip
+        self._whole, self._trained, self._confusion, self._snapshots = model, trained, confusion, snapshots
         self._batch_size = batch_size
         before, finished = self._status.seconds_spent, len(self._epoch_rows)
-        counters = {"epoch": finished, "first_epoch": finished, "batch": 0, "batches": n_batches}
-        self.write_status("running", "Training", started=time.time(), seconds_before=before, **counters)
+        self.write_status(
+            "running",
+            "Training",
+            started=time.time(),
+            seconds_before=before,
+            epoch=finished,
+            first_epoch=finished,
+            batch=0,
+            batches=n_batches,
+        )
 
-    def state(self):
-        """Return what a resumed run must know: a dict of plain values, and the best weights as a list of arrays."""
+    def state(self) -> tuple[RecorderState, list[FloatArray]]:
+        """Return what a resumed run must know: the history, and the best weights."""
         return {"rows": self._epoch_rows, "best_loss": self._best_loss}, self._best_weights or []
 
-    def restore(self, state, best_weights):
+    def restore(self, state: RecorderState, best_weights: list[FloatArray]) -> None:
         """Go on from what `state` returned, and write the history as it was then."""
         self._epoch_rows, self._best_loss = state["rows"], state["best_loss"]
         self._best_weights, self._unsaved = best_weights or None, bool(best_weights)
         self._write_history()
 
-    def save_best(self):
+    def save_best(self) -> None:
         """Write the best weights so far to `model.keras`, if they are not there yet."""
         if not self._unsaved:
             return
@@ -145,27 +193,28 @@ class ProgressCallback(keras.callbacks.Callback):
         self._unsaved, self._last_save = False, time.monotonic()
         self._save_seconds = self._last_save - start
 
-    def forget_models(self):
-        """Let go of the networks, after the best model was saved."""
-        self._whole = self._trained = self._confusion = self._strip = self._best_weights = None
+    def forget_models(self) -> None:
+        """Release the networks, after the best model was saved."""
+        del self._whole, self._trained, self._confusion, self._snapshots
+        self._best_weights = None
         self.set_model(None)
 
-    def end_epoch(self):
+    def end_epoch(self) -> None:
         """Pause here, where nothing is lost, if somebody asked for it."""
-        self._look_out(for_pause=True)
+        self._check_requests(between_epochs=True)
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         self._batch_rows = []
         self._epoch_start = self._train_end = time.monotonic()
         self._status = replace(self._status, epoch_started=time.time())
         self._bar = tqdm(total=self._status.batches, desc=f"epoch {epoch + 1}", disable=None, leave=False)
 
-    def _learning_rate(self):
+    def _learning_rate(self) -> float:
         # On several devices it is no number by itself.
         return float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
 
-    def on_train_batch_end(self, batch, logs=None):
-        self._look_out()
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, float]) -> None:
+        self._check_requests()
         self._train_end = time.monotonic()
         loss = float(logs["loss"])
         if not np.isfinite(loss):
@@ -180,10 +229,10 @@ class ProgressCallback(keras.callbacks.Callback):
         if self._train_end - self._last_write > _WRITE_EVERY_SECONDS:
             self._write_batches(batch + 1)
 
-    def on_test_batch_end(self, batch, logs=None):
-        self._look_out()
+    def on_test_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
+        self._check_requests()
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> None:
         self._bar.close()
         if logs["val_loss"] < self._best_loss:
             self._best_loss, self._unsaved = float(logs["val_loss"]), True
@@ -192,11 +241,11 @@ class ProgressCallback(keras.callbacks.Callback):
             self.save_best()
         names = ("loss", "accuracy", "val_loss", "val_accuracy")
         images = len(self._batch_rows) * self._batch_size
-        row = {"epoch": epoch + 1} | {name: float(logs[name]) for name in names}
+        row: dict[str, float] = {"epoch": epoch + 1} | {name: float(logs[name]) for name in names}
         row["learning_rate"] = self._learning_rate()
         row["epoch_seconds"] = time.monotonic() - self._epoch_start
         row["images_per_second"] = images / max(self._train_end - self._epoch_start, 1e-9)
-        self._strip.write(epoch + 1, self._confusion.counts.numpy().astype(int))
+        self._snapshots.write(epoch + 1, self._confusion.counts.numpy().astype(int))
         self._epoch_rows.append(row)
         self._write_history()
         self._events.write(row)
@@ -204,21 +253,23 @@ class ProgressCallback(keras.callbacks.Callback):
         self._write_batches(0)
         _log.info("  ".join(f"{k} {v:.4g}" for k, v in row.items()))
 
-    def _write_history(self):
+    def _write_history(self) -> None:
         with atomic_path(self._run.path / "epochs.csv") as temporary:
             pd.DataFrame(self._epoch_rows).to_csv(temporary, index=False)
 
-    def _write_batches(self, batch):
+    def _write_batches(self, batch: int) -> None:
+        """Write the curve of the current epoch, and how far it is."""
         epoch = self._batch_rows[0][0] if self._batch_rows else 0
         columns = ["epoch", "batch", "loss", "accuracy", "seconds"]
         with atomic_path(self._run.path / "batches" / f"epoch-{epoch:04d}.csv") as temporary:
             pd.DataFrame(self._batch_rows, columns=columns).to_csv(temporary, index=False)
         self.write_status("running", "Training", batch=batch)
 
-    def _look_out(self, *, for_pause=False):
+    def _check_requests(self, *, between_epochs: bool = False) -> None:
+        """Raise StopRequested or PauseRequested where somebody asked for that; a pause with a reason comes at once."""
         if self._run.stop_requested:
             raise StopRequested
         if self._run.pause_requested:
             reason = self._run.pause_reason
-            if for_pause or reason:
+            if between_epochs or reason:
                 raise PauseRequested(reason or _PAUSED)

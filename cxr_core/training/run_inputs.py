@@ -1,28 +1,84 @@
-"""Which images, which split and which environment a run begins with."""
+"""Which images, which split and which environment does a run begin with?"""
 
 import importlib.metadata
 import os
 import platform
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from cxr_core.classes import order_classes
 from cxr_core.config import PROJECT_DIR
-from cxr_core.recipes.training_config import command_for
+from cxr_core.data.dataset import Dataset, scan_dataset
+from cxr_core.data.prepared_images import PreparedImages, prepare_images
+from cxr_core.recipes.training_config import TrainingConfig, command_for
+from cxr_core.runs.run import Run
 from cxr_core.splits.curation import CURATION_FILE, Curation, load_curation
 from cxr_core.splits.groups import group_images
 from cxr_core.splits.split import Split, make_split, split_table
+from cxr_core.system.arrays import FloatArray, IntArray
 from cxr_core.system.files import atomic_path, read_json, write_json
+from cxr_core.system.progress import Phase
 
 _PACKAGES = ("tensorflow", "tensorflow-cpu", "keras", "numpy", "opencv-python-headless", "onnxruntime", "scikit-learn")
 
 
-def make_run_split(run, config, dataset, recorder):
-    """Split the data set, and write down how; returns the table of what takes part and its Split."""
+@dataclass(frozen=True)
+class RunInputs:
+    """What a run trains on.
+
+    Attributes:
+        prepared: the N images that take part, prepared, and their table.
+        split: positions of the images that train, validate and test.
+        classes: in the order of the network's outputs. Of the images that take part, not of the whole data set: a
+            class may be excluded altogether.
+    """
+
+    prepared: PreparedImages
+    split: Split
+    classes: tuple[str, ...]
+
+    @property
+    def targets(self) -> IntArray:
+        """Each image's position in `classes`, int (N,)."""
+        return self.prepared.table["class_name"].map(self.classes.index).to_numpy()
+
+    @property
+    def labels(self) -> FloatArray:
+        """One-hot targets, float32 (N, C)."""
+        return np.eye(len(self.classes), dtype=np.float32)[self.targets]
+
+
+def read_inputs(run: Run, config: TrainingConfig, *, phase: Phase, resumed: bool) -> RunInputs:
+    """Scan, split and prepare a run's images.
+
+    Args:
+        run: the split and the environment are written to its folder.
+        config: names the data set, and how it is split and prepared.
+        phase: reports on each step.
+        resumed: whether the run goes on with the split that it began with.
+
+    Raises:
+        OSError: an image went away meanwhile.
+        ValueError: the images do not allow the split, or are others than the resumed run began with.
+    """
+    dataset = scan_dataset(*config.roots, progress=phase("Looking through the images"))
+    if resumed:
+        table, split = load_split(run, config, dataset)
+    else:
+        table, split = make_run_split(run, config, dataset, phase=phase)
+    prepared = prepare_images(table, config.preprocessing, progress=phase("Preparing the images"))
+    if len(prepared.table) < len(table):
+        raise OSError("Images went away while the run began; start it again.")
+    return RunInputs(prepared, split, order_classes(table["class_name"]))
+
+
+def make_run_split(run: Run, config: TrainingConfig, dataset: Dataset, *, phase: Phase) -> tuple[pd.DataFrame, Split]:
+    """Split the data set and write down how; returns the table of the images that take part and their split."""
     curation = load_curation(run.path / CURATION_FILE)
     find_copies = not config.copies_come_later
-    grouping = group_images(dataset.table, curation, phase=recorder.phase, find_copies=find_copies)
+    grouping = group_images(dataset.table, curation, phase=phase, find_copies=find_copies)
     _, table, groups = grouping.taking_part(curation)
     split = make_split(
         table,
@@ -41,8 +97,8 @@ def make_run_split(run, config, dataset, recorder):
     return table, split
 
 
-def load_split(run, config, dataset):
-    """Return the table and the Split that an interrupted run began with."""
+def load_split(run: Run, config: TrainingConfig, dataset: Dataset) -> tuple[pd.DataFrame, Split]:
+    """Return the table and the split that an interrupted run began with."""
     if dataset.fingerprint != read_json(run.path / "environment.json")["data"]["fingerprint"]:
         raise ValueError(
             "The images have changed since this run began, so it cannot go on as it was; "
@@ -53,7 +109,7 @@ def load_split(run, config, dataset):
     return table, Split(**{name: np.flatnonzero(table["split"] == side) for name, side in sides.items()})
 
 
-def _check_split(table, config, split):
+def _check_split(table: pd.DataFrame, config: TrainingConfig, split: Split) -> None:
     """Say before anything is computed what training or validation would lack."""
     if len(split.train) < config.batch_size:
         raise ValueError(
@@ -68,17 +124,10 @@ def _check_split(table, config, split):
             )
 
 
-def _write_environment(run, config, dataset, table, split, curation):
-    counts = {
-        name: {c: int(n) for c, n in table["class_name"].iloc[getattr(split, name)].value_counts().items()}
-        for name in ("train", "validation", "test")
-    }
-    versions = {}
-    for package in _PACKAGES:
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
+def _write_environment(
+    run: Run, config: TrainingConfig, dataset: Dataset, table: pd.DataFrame, split: Split, curation: Curation
+) -> None:
+    """Write what a person needs to repeat the run."""
     command = ["python", *command_for(config, run.path)]
     if curation != Curation():
         command += ["--decisions", str(run.path / CURATION_FILE)]
@@ -89,13 +138,32 @@ def _write_environment(run, config, dataset, table, split, curation):
         "platform": platform.platform(),
         # Losses are the same to the last digit only on as many threads: sums are taken in another order.
         "threads": int(os.environ.get("TF_NUM_INTRAOP_THREADS") or os.cpu_count() or 1),
-        "packages": versions,
+        "packages": _package_versions(),
         "data": {
             "classes": list(order_classes(table["class_name"])),
-            "images": counts,
+            "images": _class_counts(table, split),
             "unreadable": len(dataset.unreadable),
             "excluded": curation.reasons(),
             "fingerprint": dataset.fingerprint,
         },
     }
     write_json(run.path / "environment.json", values)
+
+
+def _class_counts(table: pd.DataFrame, split: Split) -> dict[str, dict[str, int]]:
+    """Count the images per side and class."""
+    return {
+        side: {c: int(n) for c, n in table["class_name"].iloc[getattr(split, side)].value_counts().items()}
+        for side in ("train", "validation", "test")
+    }
+
+
+def _package_versions() -> dict[str, str]:
+    """Return the versions of those packages that decide a training's numbers, where installed."""
+    versions = {}
+    for package in _PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions

@@ -1,14 +1,16 @@
-"""One training run from images to an evaluated, exported classifier. Imports TensorFlow."""
+"""What happens to a run from its first to its last moment: images, training, export, evaluation."""
 
 import contextlib
 import errno
 import logging
 import signal
+from typing import Literal
 
 import keras
 import tensorflow as tf
 
 from cxr_core.runs.lifecycle import check_begins, run_lock, start_export
+from cxr_core.runs.run import Run
 from cxr_core.system.files import remove_leftovers
 from cxr_core.system.memory import release_memory
 from cxr_core.training.checkpoint import FILE as CHECKPOINT_FILE
@@ -21,8 +23,11 @@ _log = logging.getLogger(__name__)
 _LOCK_PATIENCE_SECONDS = 10.0
 _TRAINED_FILE = "trained"
 
+# How a run ends here; "trained" where the export is still to come.
+End = Literal["finished", "stopped", "paused", "trained"]
 
-def train_run(run, *, export_here=True):
+
+def train_run(run: Run, *, export_here: bool = True) -> End:
     """Carry out the run that a folder's configuration describes, or what is left of it.
 
     Progress, history and the best model are written as they come, and the whole state after every
@@ -31,17 +36,18 @@ def train_run(run, *, export_here=True):
     at once. A request to pause is heeded between epochs, or at once where it gives a reason.
 
     Args:
-        run: run.Run with a `config.json`.
-        export_here: bool, export in this process. TensorFlow keeps what learning took, more than a gigabyte where
+        run: with a `config.json`.
+        export_here: export in this process. TensorFlow keeps the memory that training took, more than a gigabyte where
             layers of the backbone learn; a fresh process, which calls this again, exports in a third of the memory.
 
     Returns:
-        str, the final state: "finished", "stopped" or "paused"; or "trained" where the export is still to come.
+        The final state; "trained" where the export is still to come.
 
     Raises:
         lifecycle.RunTaken: another process writes to this run, or did since this one was started; it is left alone.
-        ValueError, OSError: the data, the disk, the configuration or the weights
-            do not allow the run. The run is marked as failed with the same sentence first.
+        ValueError: the data or the configuration do not allow the run. The run is marked as failed with the same
+            sentence first.
+        OSError: the disk, the memory or the weights do not allow it; marked likewise.
     """
     with run_lock(run, patience_seconds=_LOCK_PATIENCE_SECONDS):
         check_begins(run)
@@ -62,7 +68,8 @@ def train_run(run, *, export_here=True):
             raise OSError(sentence) from error
 
 
-def _run_to_its_end(run, recorder, export_here):
+def _run_to_its_end(run: Run, recorder: ProgressCallback, export_here: bool) -> End:
+    """Train where that is still to be done, then export, and write how it ended."""
     trained = run.path / _TRAINED_FILE
     try:
         if not trained.exists():
@@ -92,14 +99,15 @@ def _run_to_its_end(run, recorder, export_here):
     return _end_finished(run, recorder)
 
 
-def _end_finished(run, recorder, message=""):
+def _end_finished(run: Run, recorder: ProgressCallback, message: str = "") -> End:
     for name in (CHECKPOINT_FILE, _TRAINED_FILE):
         (run.path / name).unlink(missing_ok=True)
     recorder.write_status("finished", "Finished", message=message)
     return "finished"
 
 
-def _sentence(error):
+def _sentence(error: ValueError | OSError | tf.errors.OpError) -> str:
+    """Say why a run failed, and what helps where that is known."""
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return "The disk is full. Make room, then resume the run: it goes on after its last finished epoch."
     if isinstance(error, tf.errors.ResourceExhaustedError):
@@ -107,7 +115,7 @@ def _sentence(error):
     return error.message if isinstance(error, tf.errors.OpError) else str(error)
 
 
-def _end_stopped(run, recorder):
+def _end_stopped(run: Run, recorder: ProgressCallback) -> End:
     if recorder.has_best:
         recorder.save_best()
         start_export(run)

@@ -67,12 +67,10 @@ def test_the_later_half_of_a_backbone_learns_and_its_earlier_half_does_not(build
 
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_maps_can_be_made_from_the_last_layer_before_the_pooling(build, backbone):
-    from cxr_core.training.onnx_export import FURTHER_MAP_LAYERS, MAP_LAYERS
-
     network = build(config_of(backbone, trained_half(backbone)), 3)
     names = [layer.name for layer in network.layers]
     last = names[names.index("features") - 1]
-    assert last in MAP_LAYERS + FURTHER_MAP_LAYERS
+    assert last == BACKBONES[backbone].map_layers[0]
     assert network.get_layer(last).output is network.get_layer("features").input
 
 

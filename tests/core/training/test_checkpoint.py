@@ -147,7 +147,7 @@ def test_dropout_draws_on_where_it_was(few, uninterrupted, train_here, tmp_path,
 
     def forgetful(path):
         kept = original(path)
-        kept["model"] = [np.zeros_like(v) if v.dtype.kind in "iu" else v for v in kept["model"]]
+        kept.model = [np.zeros_like(v) if v.dtype.kind in "iu" else v for v in kept.model]
         return kept
 
     acquire_run(run)
@@ -270,7 +270,7 @@ def test_a_run_that_another_process_writes_to_is_refused_and_left_alone(tmp_path
     run = create_run(make_config("quick", roots=("/data",)), tmp_path / "run")
     before = read_json(run.path / "status.json")
     with FileLock(run.path / ".lock"):
-        with pytest.raises(RunTaken, match="one run folder takes one at a time"), run_lock(run):
+        with pytest.raises(RunTaken, match="only one can use a run folder at a time"), run_lock(run):
             pass
         with pytest.raises(RunTaken):
             acquire_run(run)
@@ -304,7 +304,7 @@ def test_a_second_process_that_gets_the_lock_later_leaves_the_run_alone(few, tra
     # What holds a running one is alive, and another process: it puts its exporting program in its place.
     run.write_status(RunStatus(state, **process_facts(os.getppid())))
     before = read_json(run.path / "status.json")
-    with pytest.raises(RunTaken, match=f"is {state}; one run folder takes one at a time"):
+    with pytest.raises(RunTaken, match=f"is {state}; only one can use a run folder at a time"):
         train_here(run, monkeypatch)
     assert read_json(run.path / "status.json") == before
     assert not (run.path / "split.csv").exists()

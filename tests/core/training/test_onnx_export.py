@@ -9,11 +9,14 @@ import pytest
 from cxr_core.config import SHIPPED_MODEL_DIR
 from cxr_core.imaging.reader import read_image
 from cxr_core.inference.model_card import load_card
+from cxr_core.recipes.backbones import BACKBONES
 
 keras = pytest.importorskip("keras", reason="training needs TensorFlow, which is not installed")
 import tensorflow as tf  # noqa: E402
 
-from cxr_core.training.onnx_export import MAP_LAYERS, export_classifier, export_features  # noqa: E402
+from cxr_core.training.onnx_export import export_classifier, export_features  # noqa: E402
+
+MAP_LAYERS = BACKBONES["mobilenetv2"].map_layers
 
 
 def in_float64(model):
