@@ -7,7 +7,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp
 
 from cxr_core.inference.temperature_scaling import logits_of
-from cxr_core.system.arrays import FloatArray, IntArray
+from cxr_core.system.arrays import BoolArray, FloatArray, IntArray
 
 BINS = 15
 _TEMPERATURES = (0.1, 10.0)
@@ -39,6 +39,11 @@ def reliability_bins(right: npt.ArrayLike, confidence: npt.ArrayLike, bins: int 
 def bin_numbers(confidence: npt.ArrayLike, bins: int = BINS) -> IntArray:
     """Return int (N,), the bin of `reliability_bins` that each confidence falls into, counted from 0."""
     return np.clip(np.ceil(np.asarray(confidence, float) * bins).astype(int) - 1, 0, bins - 1)
+
+
+def in_confidence_bin(confidence: npt.ArrayLike, low: float, high: float, bins: int = BINS) -> BoolArray:
+    """Return bool (N,): which confidences fall into the bin of `reliability_bins` with these ends."""
+    return bin_numbers(confidence, bins) == bin_numbers([(low + high) / 2], bins)[0]
 
 
 def calibration_error(right: npt.ArrayLike, confidence: npt.ArrayLike, bins: int = BINS) -> float:

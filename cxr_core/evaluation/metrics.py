@@ -59,6 +59,13 @@ class CalibrationErrors(TypedDict):
     brier: float
 
 
+class ConfusionCounts(TypedDict):
+    """The counts of a confusion matrix, rows true, columns predicted, and its classes in order."""
+
+    classes: list[str]
+    confusion_matrix: list[list[int]]
+
+
 class Metrics(TypedDict):
     """How good a classifier is on one set of images; stored as JSON in run folders and cards.
 
@@ -221,6 +228,13 @@ def class_curves(predictions: pd.DataFrame, classes: Sequence[str]) -> dict[str,
                 "average_precision": float(average_precision_score(is_class, scores)),
             }
     return found
+
+
+def lowest_recall(metrics: Metrics) -> tuple[str, float]:
+    """Return the class that is missed most often, and its recall; classes without images have none."""
+    recalls = [(row["recall"], name) for name, row in metrics["per_class"].items()]
+    recall, name = min((recall, name) for recall, name in recalls if recall is not None)
+    return name, recall
 
 
 def report_table(metrics: Metrics) -> pd.DataFrame:

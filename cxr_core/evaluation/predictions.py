@@ -14,7 +14,7 @@ from cxr_core.data.patient_ids import patient_of
 from cxr_core.evaluation.confidence_intervals import Difference, compare_accuracy
 from cxr_core.inference.temperature_scaling import apply_temperature
 from cxr_core.splits.split import image_groups
-from cxr_core.system.arrays import FloatArray, IntArray
+from cxr_core.system.arrays import BoolArray, FloatArray, IntArray
 
 
 def describe_predictions(rows: pd.DataFrame, probabilities: FloatArray, classes: Sequence[str]) -> pd.DataFrame:
@@ -84,6 +84,22 @@ def sample_predictions(predictions: pd.DataFrame, n: int, rng: np.random.Generat
 def most_confident_mistakes(predictions: pd.DataFrame, n: int) -> pd.DataFrame:
     """Return the `n` wrong predictions with the highest confidence, most confident first."""
     return predictions[~predictions["right"]].nlargest(n, "confidence")
+
+
+def confused_rows(predictions: pd.DataFrame, true: str, predicted: str) -> pd.DataFrame:
+    """Return the rows of one cell of the confusion matrix."""
+    return predictions[(predictions["true"] == true) & (predictions["predicted"] == predicted)]
+
+
+def misjudged_rows(predictions: pd.DataFrame, class_name: str, threshold: float) -> pd.DataFrame:
+    """Return the false negatives and false positives of a class whose alarm begins at a probability of `threshold`."""
+    is_class, scores = one_against_rest(predictions, class_name)
+    return predictions[is_class != (scores >= threshold)]
+
+
+def one_against_rest(predictions: pd.DataFrame, class_name: str) -> tuple[BoolArray, FloatArray]:
+    """Return bool (N,), which images are of a class, and float (N,), the probability of that class."""
+    return (predictions["true"] == class_name).to_numpy(), predictions[f"p_{class_name}"].to_numpy()
 
 
 def table_probabilities(predictions: pd.DataFrame, classes: Sequence[str]) -> FloatArray:

@@ -63,6 +63,20 @@ def coverage_curve(right: npt.ArrayLike, confidence: npt.ArrayLike) -> pd.DataFr
     )
 
 
+def coverage_and_accuracy(
+    right: npt.ArrayLike, confidence: npt.ArrayLike, abstain_below: float
+) -> tuple[float, float | None]:
+    """Return the proportion of images answered, and the accuracy of the answers; None where there is none.
+
+    Args:
+        right: bool (N,), whether each prediction was right.
+        confidence: float (N,), the highest probability.
+        abstain_below: in [0, 1]; an image of lower confidence gets no answer.
+    """
+    right, answered = checked(right, confidence), np.asarray(confidence, float) >= abstain_below
+    return float(answered.mean()), float(right[answered].mean()) if answered.any() else None
+
+
 def abstention_for_accuracy(right: npt.ArrayLike, confidence: npt.ArrayLike, accuracy: float) -> float | None:
     """Return the lowest confidence at which the answers reach an accuracy, or None where they never do."""
     curve = coverage_curve(right, confidence)

@@ -9,11 +9,13 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 from filelock import FileLock, Timeout
 
 from cxr_core.config import RUNS_DIR
 from cxr_core.recipes.memory_estimate import check_memory
 from cxr_core.recipes.training_config import TrainingConfig
+from cxr_core.runs.labels import display_name
 from cxr_core.runs.lifecycle import check_resumable, create_run, resume_run, run_lock, spawn_detached
 from cxr_core.runs.run import Run, list_runs, new_run_path
 from cxr_core.splits.curation import Curation
@@ -66,6 +68,15 @@ def queued_runs(runs: Iterable[Run]) -> list[Run]:
     """Return the waiting ones of some runs, the next one first."""
     waiting = [(run.status().started, run.name, run) for run in runs if run.status().state == "queued"]
     return [run for _, _, run in sorted(waiting, key=lambda one: one[:2])]
+
+
+def queue_table(waiting: Iterable[Run]) -> pd.DataFrame:
+    """Return a table for people: one row per waiting run, in order, and since when it waits."""
+    rows = []
+    for position, run in enumerate(waiting, start=1):
+        config, since = run.config(), pd.Timestamp(run.status().started, unit="s", tz="UTC")
+        rows.append((position, display_name(run), config.recipe, config.epochs, since))
+    return pd.DataFrame(rows, columns=["position", "run", "recipe", "epochs", "since"])
 
 
 def ensure_worker(runs_dir: str | Path | None = None) -> None:

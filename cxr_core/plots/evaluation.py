@@ -7,14 +7,14 @@ import plotly.graph_objects as go
 
 from cxr_core.classes import class_colours, class_label
 from cxr_core.evaluation.confidence_intervals import Band
-from cxr_core.evaluation.metrics import ClassCurves, Curve, Metrics
+from cxr_core.evaluation.metrics import ClassCurves, ConfusionCounts, Curve
 from cxr_core.evaluation.operating_point import OperatingPoint
 from cxr_core.plots.style import CHANCE_COLOUR, FIRST_COLOUR, SECOND_COLOUR, finish_figure
 
 _AVERAGES = {"micro": ("Micro average", "#CC79A7", "dot"), "macro": ("Macro average", "#999999", "dash")}
 
 
-def confusion_figure(metrics: Metrics, *, shares: bool = False) -> go.Figure:
+def confusion_figure(metrics: ConfusionCounts, *, shares: bool = False) -> go.Figure:
     """Draw a confusion matrix.
 
     Args:
@@ -46,7 +46,7 @@ def confusion_figure(metrics: Metrics, *, shares: bool = False) -> go.Figure:
     return finish_figure(figure, title, "Predicted class", "True class")
 
 
-def _add_clickable_cells(figure: go.Figure, metrics: Metrics, percent: list[list[float]]) -> None:
+def _add_clickable_cells(figure: go.Figure, metrics: ConfusionCounts, percent: list[list[float]]) -> None:
     """Lay invisible markers over the cells: unlike a heat map they can be clicked in Streamlit.
 
     Args:

@@ -43,7 +43,7 @@ from cxr_core.robustness.shortcut_results import (
     ShortcutResult,
     VariantScores,
 )
-from cxr_core.robustness.shortcut_verdict import LEVELS, verdict_of
+from cxr_core.robustness.shortcut_verdict import LEVELS, healthy_called_ill, verdict_of
 from cxr_core.system.arrays import BoolArray, FloatArray, IntArray, ObjectArray, UInt8Array
 from cxr_core.system.files import read_json, write_json
 from cxr_core.system.progress import Phase, Progress
@@ -141,6 +141,20 @@ def variants_table(result: ShortcutResult) -> pd.DataFrame:
                 "retrained, to": retrained_high,
             }
         )
+    return pd.DataFrame(rows)
+
+
+def external_table(result: ShortcutResult) -> pd.DataFrame:
+    """Return a table for people: each external data set with images, accuracy and false alarms of healthy people."""
+    rows = [
+        {
+            "data set": name,
+            "images": metrics["n"],
+            "accuracy": metrics["accuracy"],
+            "healthy classified as ill": healthy_called_ill(metrics),
+        }
+        for name, metrics in result["external"].items()
+    ]
     return pd.DataFrame(rows)
 
 

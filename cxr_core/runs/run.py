@@ -80,6 +80,12 @@ class RunStatus:
         return None if done <= 0 or spent <= 0 else max(0.0, left * spent / done)
 
     @property
+    def share_done(self) -> float:
+        """Proportion of the planned epochs that is done, in [0, 1]; the current one counts in part."""
+        epochs = self.epoch + (self.batch / self.batches if self.batches else 0)
+        return min(1.0, epochs / self.epochs) if self.epochs else 0.0
+
+    @property
     def epoch_eta_seconds(self) -> float | None:
         """Seconds until the current epoch's batches are done; None between epochs."""
         spent = self.updated - self.epoch_started

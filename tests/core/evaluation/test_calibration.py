@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from cxr_core.evaluation.calibration import calibration_error, fit_temperature, reliability_bins
+from cxr_core.evaluation.calibration import calibration_error, fit_temperature, in_confidence_bin, reliability_bins
 from cxr_core.inference.temperature_scaling import apply_temperature
 
 
@@ -91,3 +91,12 @@ def test_certainty_stays_finite():
 def test_a_temperature_that_is_not_above_zero_is_refused(temperature):
     with pytest.raises(ValueError, match="must be above 0"):
         apply_temperature(np.float32([[0.2, 0.8]]), temperature)
+
+
+def test_a_bar_of_the_reliability_diagram_stands_for_the_images_that_it_counts():
+    confidence = np.random.default_rng(0).random(500)
+    bins = reliability_bins(confidence > 0.5, confidence)
+    for row in bins.itertuples():
+        inside = in_confidence_bin(confidence, row.low, row.high)
+        assert inside.sum() == row.images
+        assert ((confidence[inside] > row.low) & (confidence[inside] <= row.high)).all()

@@ -10,7 +10,7 @@ from sklearn import metrics as sk
 
 from cxr_core.config import SHIPPED_MODEL_DIR
 from cxr_core.data.dataset import scan_dataset
-from cxr_core.evaluation.metrics import evaluate_predictions, report_table, roc_curves
+from cxr_core.evaluation.metrics import evaluate_predictions, lowest_recall, report_table, roc_curves
 from cxr_core.evaluation.predictions import (
     prediction_groups,
     predictions_table,
@@ -229,3 +229,9 @@ def test_a_class_that_the_classifier_does_not_know_is_refused_before_anything_is
     table = scan_dataset(demo_data).table.iloc[:3].assign(class_name="asthma")
     with pytest.raises(ValueError, match="also has asthma"):
         classify_table(classifier, table)
+
+
+def test_the_lowest_recall_is_that_of_the_class_missed_most_among_those_with_images():
+    probabilities = np.array([[0.9, 0.1, 0], [0.2, 0.8, 0], [0.9, 0.1, 0], [0.6, 0.4, 0]])
+    metrics = evaluate_predictions(["normal", "covid", "covid", "normal"], probabilities, CLASSES)
+    assert lowest_recall(metrics) == ("covid", 0.5)

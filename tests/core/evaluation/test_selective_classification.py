@@ -15,7 +15,12 @@ from cxr_core.evaluation.operating_point import (
     save_operating_point,
     threshold_for_specificity,
 )
-from cxr_core.evaluation.selective_classification import abstention_for_accuracy, answer_shares, coverage_curve
+from cxr_core.evaluation.selective_classification import (
+    abstention_for_accuracy,
+    answer_shares,
+    coverage_and_accuracy,
+    coverage_curve,
+)
 from cxr_core.inference.model_card import load_card
 
 
@@ -162,3 +167,9 @@ def test_choosing_uses_validation_images_alone(model):
 def test_without_validation_predictions_nothing_can_be_chosen(model):
     with pytest.raises(ValueError, match="no predictions on validation"):
         choose_on_validation(model, pd.DataFrame(), class_name="covid")
+
+
+def test_coverage_and_accuracy_are_those_of_the_images_that_are_sure_enough():
+    right, confidence = [True, False, True, True], [0.9, 0.8, 0.8, 0.3]
+    assert coverage_and_accuracy(right, confidence, 0.8) == (0.75, pytest.approx(2 / 3))
+    assert coverage_and_accuracy(right, confidence, 0.95) == (0, None)

@@ -10,6 +10,7 @@ from cxr_core.jobs import training_queue
 from cxr_core.recipes import memory_estimate
 from cxr_core.recipes.memory_estimate import check_memory, estimated_memory
 from cxr_core.recipes.training_config import make_config
+from cxr_core.runs.labels import RunLabel, save_label
 from cxr_core.runs.lifecycle import create_run, stop_run
 from cxr_core.runs.run import RunStatus, list_runs
 from cxr_core.splits.curation import Curation
@@ -38,6 +39,15 @@ def test_trainings_wait_in_the_order_they_came(tmp_path, workers):
     runs = [put(tmp_path, seed) for seed in range(3)]
     assert training_queue.queued_runs(list_runs(tmp_path)) == runs
     assert workers[0] == ["-m", "cxr_core", "work-queue", str(tmp_path)]
+
+
+def test_the_queue_is_shown_by_place_with_the_names_that_people_gave(tmp_path, workers):
+    first, second = (put(tmp_path, seed) for seed in range(2))
+    save_label(second, RunLabel(name="Mine"))
+    table = training_queue.queue_table([first, second])
+    assert table["position"].tolist() == [1, 2]
+    assert table["run"].tolist() == [first.name, f"Mine ({second.name})"]
+    assert (table["since"].astype("int64") > 0).all()
 
 
 def test_the_queue_is_worked_off_one_at_a_time_in_its_order(tmp_path, workers, monkeypatch):

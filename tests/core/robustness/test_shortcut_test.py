@@ -16,7 +16,7 @@ from cxr_core.inference.classifier import load_classifier
 from cxr_core.robustness import saliency_checks
 from cxr_core.robustness.held_out_images import held_out_table
 from cxr_core.robustness.image_variants import VARIANTS, hidden_box, preview
-from cxr_core.robustness.shortcut_test import run_shortcut_test, shortcut_summary
+from cxr_core.robustness.shortcut_test import external_table, run_shortcut_test, shortcut_summary
 from cxr_core.runs.run import Run
 from cxr_core.splits.split import make_split
 
@@ -273,3 +273,16 @@ def test_a_burned_in_letter_is_painted_over():
     masked = VARIANTS["marks_masked"].make(lettered, lung_region(lettered))
     assert np.abs(lettered[5:25, 4:24].astype(int) - image[5:25, 4:24]).max() > 150
     assert np.abs(masked[5:25, 4:24].astype(int) - image[5:25, 4:24]).mean() < 20
+
+
+def test_the_table_of_external_data_tells_false_alarms_only_where_all_people_are_healthy():
+    healthy = {"normal": {"support": 100}, "covid": {"support": 0}}
+    mixed = {"normal": {"support": 5}, "covid": {"support": 4}}
+    external = {
+        "healthy": {"n": 100, "accuracy": 0.4, "per_class": healthy},
+        "mixed": {"n": 9, "accuracy": 0.4, "per_class": mixed},
+    }
+    table = external_table({"external": external}).set_index("data set")
+    assert table["images"].tolist() == [100, 9]
+    assert table.loc["healthy", "healthy classified as ill"] == pytest.approx(0.6)
+    assert np.isnan(table.loc["mixed", "healthy classified as ill"])

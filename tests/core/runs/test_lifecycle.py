@@ -206,6 +206,12 @@ def test_there_is_no_time_left_to_tell_before_the_first_batch():
     assert RunStatus("running", epochs=4, batches=10, started=100.0, updated=160.0).eta_seconds is None
 
 
+def test_the_current_epoch_counts_in_part():
+    assert RunStatus("running", epoch=1, epochs=4, batch=5, batches=10).share_done == pytest.approx(1.5 / 4)
+    assert RunStatus("running", epoch=4, epochs=4, batch=1, batches=10).share_done == 1
+    assert RunStatus("starting").share_done == 0
+
+
 # Stopping
 
 
