@@ -13,6 +13,7 @@ import psutil
 from tqdm import tqdm
 
 from cxr_core.runs.run import Run
+from cxr_core.runs.work_folder import RunState
 from cxr_core.system.arrays import FloatArray
 from cxr_core.system.files import atomic_path
 from cxr_core.system.memory import peak_memory
@@ -111,15 +112,8 @@ class ProgressCallback(keras.callbacks.Callback):
 
         return report
 
-    def write_status(self, state: str, phase: str = "", message: str = "", **counters: float) -> None:
-        """Write the status with what changed.
-
-        Args:
-            state: as in RunStatus.
-            phase: what the run does, in words; "" for as before.
-            message: why it stopped or failed.
-            **counters: further fields of RunStatus.
-        """
+    def write_status(self, state: RunState, phase: str = "", message: str = "") -> None:
+        """Write the status; an empty phase leaves the one before."""
         memory = self._process.memory_info().rss
         peak = max(memory, peak_memory(), self._status.peak_memory_bytes)
         self._status = replace(
@@ -129,7 +123,6 @@ class ProgressCallback(keras.callbacks.Callback):
             phase=phase or self._status.phase,
             memory_bytes=memory,
             peak_memory_bytes=peak,
-            **counters,
         )
         self._run.write_status(self._status)
         self._last_write = time.monotonic()
@@ -157,9 +150,8 @@ class ProgressCallback(keras.callbacks.Callback):
         self._whole, self._trained, self._confusion, self._snapshots = model, trained, confusion, snapshots
         self._batch_size = batch_size
         before, finished = self._status.seconds_spent, len(self._epoch_rows)
-        self.write_status(
-            "running",
-            "Training",
+        self._status = replace(
+            self._status,
             started=time.time(),
             seconds_before=before,
             epoch=finished,
@@ -167,6 +159,7 @@ class ProgressCallback(keras.callbacks.Callback):
             batch=0,
             batches=n_batches,
         )
+        self.write_status("running", "Training")
 
     def state(self) -> tuple[RecorderState, list[FloatArray]]:
         """Return what a resumed run must know: the history, and the best weights."""
@@ -263,7 +256,8 @@ class ProgressCallback(keras.callbacks.Callback):
         columns = ["epoch", "batch", "loss", "accuracy", "seconds"]
         with atomic_path(self._run.path / "batches" / f"epoch-{epoch:04d}.csv") as temporary:
             pd.DataFrame(self._batch_rows, columns=columns).to_csv(temporary, index=False)
-        self.write_status("running", "Training", batch=batch)
+        self._status = replace(self._status, batch=batch)
+        self.write_status("running", "Training")
 
     def _check_requests(self, *, between_epochs: bool = False) -> None:
         """Raise StopRequested or PauseRequested where somebody asked for that; a pause with a reason comes at once."""
