@@ -32,7 +32,7 @@ PAGES = sorted(path.stem for path in (PROJECT_DIR / "pages").glob("*.py"))
 UPLOADS_OPEN, SESSIONS, ROUNDS = 50, 10, 3
 SOAK_UPLOADS, SOAK_FIRST = 500, 100
 _IDLE = '[data-testid="stApp"][data-test-script-state="notRunning"]'
-_ANSWERED = re.compile("^(The classifier answers|No answer)")
+_ANSWERED = re.compile("^(Prediction: |No answer)")
 _MILLISECONDS = 1_000
 _PATIENCE = 300 * _MILLISECONDS
 
@@ -121,7 +121,7 @@ def _heading(answer):
     if answer.status != "ok":
         return "No answer"
     sure = answer.prediction.probabilities.max()
-    return f"The classifier answers {class_label(answer.label)}: {answer.in_words}, {sure:.1%}"
+    return f"Prediction: {class_label(answer.label)} ({answer.in_words}, {sure:.1%})"
 
 
 def _with_app(run):

@@ -1,4 +1,4 @@
-"""What is in a data set: counts, sizes, average images, samples."""
+"""What is in a data set?"""
 
 import numpy as np
 import pandas as pd
@@ -20,32 +20,35 @@ from ui.common.markdown import plain_name
 from ui.common.thumbnails import show_images
 
 MARKS, TABLE_ROWS = 5_000, 1_000
-page_header("Dataset", "What is in the images, and how the classes differ in ways that are no disease.")
+page_header("Dataset", "What is in the images, and how the classes differ in ways unrelated to disease.")
 dataset = choose_dataset()
 demo_note(dataset)
 table = dataset.table
 statistics = size_statistics(table)
 
 columns = st.columns(4)
-columns[0].metric("Images", f"{len(table):,}", border=True, help="Images that can be read.")
+columns[0].metric("Images", f"{len(table):,}", border=True, help="Readable images.")
 columns[1].metric("Classes", len(dataset.classes), border=True, help="One folder each.")
 columns[2].metric(
     "Known patients",
     f"{table['patient'].nunique():,}" if table["patient"].notna().any() else "none",
     border=True,
-    help="Patients or studies that file names tell of. A grouped split keeps each on one side.",
+    help="Patients or studies recognised from file names. A grouped split never separates a patient's images.",
 )
 columns[3].metric(
     "Unreadable files",
     len(dataset.unreadable),
     border=True,
-    help="Listed at the end of this page; all others still work.",
+    help="Listed at the end of this page; all other files work.",
 )
 
 may_look = may_analyse(dataset)
 if may_look:
     answer = correlations(dataset, grouping(dataset))
-    st.subheader("What gives the class away", help="A model that sees facts about the files, and no lungs at all.")
+    st.subheader(
+        "What gives the class away",
+        help="How well file properties alone predict the class: the model behind this sees no lungs.",
+    )
     left, right = st.columns([2, 3])
     with left:
         st.markdown("\n".join(f"- {sentence}" for sentence in answer.sentences))
@@ -60,16 +63,16 @@ with right:
     some = table.iloc[stratified_rows(table["class_name"], MARKS, np.random.default_rng(0))]
     show_figure(size_scatter_figure(some))
     if len(some) < len(table):
-        st.caption(f"{len(some):,} of {len(table):,} images, drawn so that every class keeps its share.")
+        st.caption(f"{len(some):,} of {len(table):,} images, sampled in proportion to class size.")
 
-st.subheader("Image sizes in pixels", help="Where one class has its own sizes, size alone gives it away.")
+st.subheader("Image sizes in pixels", help="If one class has sizes of its own, the size alone gives it away.")
 sizes = statistics.rename(index=class_label, columns=lambda c: c.replace("_", " ")).rename_axis("class")
 st.dataframe(sizes, width="stretch")
 
 st.subheader("Samples")
 if "sample_seed" not in st.session_state:
     st.session_state["sample_seed"] = 0
-if st.button("Show others", icon=":material/shuffle:", help="Draw six other images of each class."):
+if st.button("Show others", icon=":material/shuffle:", help="Draws six other images of each class."):
     st.session_state["sample_seed"] += 1
 chosen = sample_rows(table["class_name"], 6, np.random.default_rng(st.session_state["sample_seed"]))
 for name in dataset.classes:
@@ -79,7 +82,7 @@ for name in dataset.classes:
     show_images(rows["path"].tolist(), captions)
 
 if may_look:
-    st.subheader("Average image and grey values", help="After the article's preprocessing, 224 × 224 pixels.")
+    st.subheader("Average image and grey values", help="After the article's preprocessing, at 224 × 224 pixels.")
     averages, histograms = average_images(dataset, grouping(dataset))
     left, right = st.columns(2)
     with left:
@@ -93,8 +96,8 @@ shown = table[["file", "class_name", "width", "height", "format", "bytes", "pati
 shown = shown.rename(columns={"class_name": "class"})
 st.dataframe(shown.head(TABLE_ROWS), width="stretch", height=280, hide_index=True)
 if len(shown) > TABLE_ROWS:
-    st.caption(f"The first {TABLE_ROWS:,} of {len(shown):,}; the download holds all.")
-download_table("Download this table", shown, "images.csv")
+    st.caption(f"The first {TABLE_ROWS:,} of {len(shown):,} files; the download contains all of them.")
+download_table("All files (CSV)", shown, "images.csv")
 
 unreadable = dataset.unreadable
 if may_look:
@@ -103,4 +106,4 @@ if may_look:
 if len(unreadable):
     st.subheader("Unreadable files")
     st.dataframe(unreadable, width="stretch", hide_index=True)
-    download_table("Download this list", unreadable, "unreadable.csv")
+    download_table("Unreadable files (CSV)", unreadable, "unreadable.csv")

@@ -1,4 +1,4 @@
-"""Which images show the same radiograph, and what to do about them."""
+"""Which images show the same radiograph, and which of them take part?"""
 
 import pandas as pd
 import streamlit as st
@@ -11,10 +11,11 @@ from ui.common.curation import dataset_curation, decide, offer_undo
 from ui.common.dataset_analysis import grouping
 from ui.common.dataset_picker import choose_dataset, demo_note
 from ui.common.markdown import plain_name
+from ui.common.metrics import images_text
 from ui.data.gallery import image_gallery
 
 REASON = "duplicate"
-page_header("Duplicates", "One radiograph in several files teaches twice, and tests what was taught.")
+page_header("Duplicates", "A radiograph saved twice counts twice in training and can leak into the test set.")
 dataset = choose_dataset()
 demo_note(dataset)
 offer_undo(dataset)
@@ -23,35 +24,35 @@ table = found.table
 groups = group_table(found.duplicates(), table, found.pairs, excluded_rows(table, curation))
 
 columns = st.columns(4)
-columns[0].metric("Groups", f"{len(groups):,}", border=True, help="Images that show the same radiograph.")
-columns[1].metric("Images in them", f"{groups['images'].sum():,}", border=True, help="Of all that can be read.")
+columns[0].metric("Groups", f"{len(groups):,}", border=True, help="A group shows one radiograph in several files.")
+columns[1].metric("Images in groups", f"{groups['images'].sum():,}", border=True, help="Of all readable images.")
 columns[2].metric(
-    "Across classes",
+    "In two classes",
     f"{groups['across_classes'].sum():,}",
     border=True,
-    help="One radiograph, two answers: look here first.",
+    help="Same radiograph, conflicting labels: review these first.",
 )
 columns[3].metric(
-    "Still whole", f"{groups['whole'].sum():,}", border=True, help="Groups of which more than one image takes part."
+    "Not yet resolved", f"{groups['whole'].sum():,}", border=True, help="Groups with more than one included image."
 )
 if groups.empty:
-    st.success("No image shows the same radiograph as another.", icon=":material/check:")
+    st.success("No two images show the same radiograph.", icon=":material/check:")
     st.stop()
-st.caption("Whatever you decide, a grouped split keeps each group on one side.")
+st.caption("Whatever you decide, a grouped split never separates copies.")
 
 chosen = st.segmented_control(
-    "Show", ["all", "across classes", "still whole", "equal files"], default="all", help="Which groups to look at."
+    "Show", ["All", "In two classes", "Not yet resolved", "Identical files"], default="All", help="Groups to review."
 )
-filters = {"across classes": "across_classes", "still whole": "whole", "equal files": "equal"}
+filters = {"In two classes": "across_classes", "Not yet resolved": "whole", "Identical files": "equal"}
 shown = groups[groups[filters[chosen]]] if chosen in filters else groups
-with st.popover("Reduce all to their best image", icon=":material/filter_1:", disabled=not groups["whole"].any()):
+with st.popover("Keep one image per group", icon=":material/filter_1:", disabled=not groups["whole"].any()):
     st.write(
-        "Of each group the image with most pixels stays; the others are left out of every later split. "
+        "Keeps the image with the highest resolution of each group and excludes the others from all later splits. "
         "No file is deleted."
     )
-    if st.button("Reduce all groups", type="primary", help="Can be undone."):
+    if st.button("Exclude all other copies", type="primary", help="Can be undone."):
         others = pd.concat([spare_members(table.iloc[rows]) for rows in groups["rows"]])
-        decide(dataset, exclude(curation, others, REASON), f"{len(others):,} copies are left out.")
+        decide(dataset, exclude(curation, others, REASON), f"{images_text(len(others))} excluded.")
 
 for rows in one_page(shown["rows"].tolist(), 6, "duplicates_page"):
     group = table.iloc[rows]
@@ -65,17 +66,19 @@ for rows in one_page(shown["rows"].tolist(), 6, "duplicates_page"):
         ]
         image_gallery(dataset, group, captions, f"group_{rows[0]}")
         with st.container(horizontal=True):
-            if st.button("Keep only the best", key=f"best_{rows[0]}", help="The one with most pixels."):
+            if st.button("Keep the sharpest", key=f"best_{rows[0]}", help="The one with the highest resolution."):
                 others = spare_members(group)
-                decide(dataset, exclude(curation, others, REASON), f"{len(others)} of {len(rows)} images are left out.")
-            if st.button("Keep all", key=f"whole_{rows[0]}", help="Take every image of this group in again."):
-                decide(dataset, include(curation, group), f"All {len(rows)} images take part.")
+                decide(dataset, exclude(curation, others, REASON), f"{len(others)} of {len(rows)} images excluded.")
+            if st.button("Keep all", key=f"whole_{rows[0]}", help="Includes every image of this group again."):
+                decide(dataset, include(curation, group), f"All {len(rows)} images included.")
             if st.button(
-                "Not duplicates", key=f"distinct_{rows[0]}", help="They only look alike; later splits may part them."
+                "Not duplicates",
+                key=f"distinct_{rows[0]}",
+                help="They only look alike; later splits may separate them.",
             ):
-                decide(dataset, mark_distinct(curation, group), "Noted: these are different radiographs.")
+                decide(dataset, mark_distinct(curation, group), "Marked as different radiographs.")
 
 if curation.distinct:
-    st.caption(f"{len(curation.distinct)} groups are marked as different radiographs.")
-    if st.button("Forget these marks", help="Look-alikes are duplicates again."):
-        decide(dataset, unmark_distinct(curation, table), "The marks are gone.")
+    st.caption(f"Groups marked as different radiographs: {len(curation.distinct)}.")
+    if st.button("Clear these marks", help="Treats them as duplicates again."):
+        decide(dataset, unmark_distinct(curation, table), "Marks cleared.")

@@ -1,4 +1,4 @@
-"""How good a classifier is, how sure that is, and where it is wrong."""
+"""How good is a classifier, how certain is that, and where is it wrong?"""
 
 import json
 
@@ -14,18 +14,18 @@ from ui.evaluation.predictions import choose_predictions
 from ui.evaluation.summary import predictions_curves, show_headline, show_summary
 from ui.evaluation.threshold import show_threshold
 
-page_header("Evaluation", "How good a classifier is on images it did not learn from, and where it is wrong.")
-name, folder = choose_model("The shipped one, or any of your runs that has a model.")
+page_header("Evaluation", "How good a classifier is on images that it was not trained on, and where it is wrong.")
+folder = choose_model()
 metrics, predictions, title = choose_predictions(folder)
 curves = predictions_curves(predictions, metrics["classes"])
 show_headline(metrics, curves, title)
 
 view = st.segmented_control(
-    "Look at",
+    "View",
     ["Summary", "Confidence", "Threshold", "Errors"],
     default="Summary",
-    help="Summary: all figures. Confidence: calibration and abstention. Threshold: one class against the rest. "
-    "Errors: the images behind the figures.",
+    help="Summary: all metrics. Confidence: calibration and abstention. Threshold: one class against the rest. "
+    "Errors: the images behind the plots.",
 )
 if view == "Confidence":
     show_confidence(metrics, predictions, folder)
@@ -37,23 +37,23 @@ else:
     show_summary(metrics, predictions, curves, folder)
     history = model_history(folder)
     if len(history):
-        st.subheader("Learning history")
+        st.subheader("Training history")
         show_history(history)
 
-st.subheader("Take it with you")
+st.subheader("Downloads")
 left, middle, right = st.columns(3)
 with left:
-    download_table("Every prediction", predictions.drop(columns="path", errors="ignore"), "predictions.csv")
+    download_table("Predictions (CSV)", predictions.drop(columns="path", errors="ignore"), "predictions.csv")
 with middle:
     report_download(metrics)
 with right:
     offer_download(
-        "All figures as JSON",
+        "Metrics (JSON)",
         json.dumps(metrics, indent=2),
         "metrics.json",
         "application/json",
-        help="The same keys as the evaluate command gives.",
+        help="With the same keys as the output of the evaluate command.",
     )
 report_downloads(folder)
-with st.expander("How this classifier was made"):
+with st.expander("How this classifier was trained"):
     st.json(load_card(folder).training, expanded=1)

@@ -1,4 +1,4 @@
-"""All images laid out so that like lies near like."""
+"""Which images look alike to the network?"""
 
 import streamlit as st
 
@@ -13,7 +13,8 @@ from ui.data.gallery import image_gallery
 from ui.data.plot_hover import hovered_row
 
 page_header(
-    "Map", "Near means alike to the classifier's network. Islands of one class are often one hospital, not one disease."
+    "Map",
+    "Points close together look alike to the network. Islands of one class are often one hospital, not one disease.",
 )
 dataset = choose_dataset()
 demo_note(dataset)
@@ -21,7 +22,7 @@ offer_undo(dataset)
 table = grouping(dataset).table
 rows, xy = image_map(dataset, table)
 if len(rows) < len(table):
-    st.caption(f"{len(rows):,} of {len(table):,} images, drawn so that every class keeps its share.")
+    st.caption(f"{len(rows):,} of {len(table):,} images, sampled in proportion to class size.")
 left, right = st.columns([4, 1])
 event = left.plotly_chart(
     map_figure(xy, table.iloc[rows]),
@@ -34,10 +35,10 @@ event = left.plotly_chart(
 
 
 @st.fragment
-def show_hovered():
+def show_hovered() -> None:
     row = hovered_row("map")
     if row is None:
-        st.caption("Rest the mouse on a mark: its image appears here.")
+        st.caption("Hover over or tap a point to see its image here.")
     else:
         show_large(table.iloc[int(row)])
 
@@ -46,7 +47,7 @@ with right:
     show_hovered()
 selected = [point["customdata"] for point in event.selection.points]
 if not selected:
-    st.info("Click a mark to see its image, or draw around some to see them all.", icon=":material/lasso_select:")
+    st.info("Click a point to select its image, or draw around several points.", icon=":material/lasso_select:")
     st.stop()
 st.subheader(f"{len(selected):,} selected")
 page = one_page(table.iloc[selected], 24, "map_page")

@@ -1,4 +1,4 @@
-"""What CXR Lab is, what its classifier can and cannot do, and where to go."""
+"""What is CXR Lab, what can its built-in classifier do and not do, and where does one begin?"""
 
 import streamlit as st
 
@@ -8,29 +8,41 @@ from ui.common.model_picker import shipped_card, shipped_figures
 
 page_header(
     "CXR Lab",
-    "Train, judge and question classifiers of chest radiographs: Normal, COVID-19, viral pneumonia, "
-    "or any classes of your own.",
+    "Train, evaluate and stress-test classifiers of chest radiographs: Normal, COVID-19, viral pneumonia, "
+    "or classes of your own.",
 )
 research_notice()
 
-st.subheader("The classifier that comes with it", help="Trained by this very code; see the card below.")
+st.subheader("The built-in classifier", help="Trained with this code; see its model card below.")
 show_figures_row(shipped_figures())
 st.markdown(
-    "High figures on its own test split say little about patients from elsewhere: the classes come from different "
-    "hospitals, ages and file histories, and a classifier can read those instead of lungs. "
-    "That is why figures from other hospitals stand beside it."
+    "High scores on its own test set say little about patients from other hospitals: the classes differ in hospital, "
+    "age and file history, and a classifier can read those instead of the lungs. Results from other hospitals are "
+    "therefore shown next to them."
 )
 
 st.subheader("Where to go")
 steps = (
-    ("pages/dataset.py", "Dataset", "What is in the images, and how the classes differ in ways that are no disease."),
-    ("pages/duplicates.py", "Duplicates", "Copies of one radiograph; then quality and a map of all images."),
-    ("pages/splits.py", "Splits", "Which images teach and test, and what a careless split would leak."),
-    ("pages/preprocessing.py", "Preprocessing", "What the classifier sees, with every option live."),
-    ("pages/training.py", "Training", "Start a training, watch it, stop and resume it, compare runs."),
-    ("pages/evaluation.py", "Evaluation", "How good a classifier is, how sure, and where it is wrong."),
-    ("pages/shortcuts.py", "Shortcuts", "Whether it needs the lungs: it is asked again with them hidden."),
-    ("pages/predict.py", "Predict", "Upload a scan: a prediction, and where the classifier looked."),
+    ("pages/dataset.py", "Dataset", "What is in the images, and how the classes differ in ways unrelated to disease."),
+    (
+        "pages/duplicates.py",
+        "Duplicates",
+        "Find copies of the same radiograph; then check image quality and see all images on a map.",
+    ),
+    ("pages/splits.py", "Splits", "Training, validation and test images, and what a careless split would leak."),
+    ("pages/preprocessing.py", "Preprocessing", "What the classifier sees: adjust every option and see the result."),
+    ("pages/training.py", "Training", "Start, monitor, stop and resume training, and compare runs."),
+    (
+        "pages/evaluation.py",
+        "Evaluation",
+        "How good a classifier is, how well its confidence is calibrated, and where it is wrong.",
+    ),
+    (
+        "pages/shortcuts.py",
+        "Shortcuts",
+        "Does the classifier need the lungs? It is tested again with the lungs hidden.",
+    ),
+    ("pages/predict.py", "Predict", "Upload a scan: a prediction, and the regions that drove it."),
 )
 for start in (0, 4):
     for column, (page, label, text) in zip(st.columns(4), steps[start : start + 4], strict=True):
@@ -38,5 +50,5 @@ for start in (0, 4):
             st.page_link(page, label=f"**{label}**", icon=":material/arrow_forward:")
             st.caption(text)
 
-with st.expander("The shipped classifier's card"):
+with st.expander("Model card of the built-in classifier"):
     st.markdown(shipped_card())

@@ -1,4 +1,4 @@
-"""Upload a scan or many: an answer to each, and where the classifier looked."""
+"""What does a classifier answer to one scan or to many, and which regions drove the answer?"""
 
 import streamlit as st
 
@@ -21,9 +21,9 @@ from ui.predict.single_answer import (
     show_verdict,
 )
 
-page_header("Predict", "A classifier's answer to a scan, or to many, and where in the image it comes from.")
+page_header("Predict", "Classify one scan or many, and see which regions drove the answer.")
 research_notice()
-name, folder = choose_model("The shipped one, or any of your runs that has a model.")
+folder = choose_model()
 classifier = open_classifier(folder)
 
 left, right = st.columns([3, 2])
@@ -31,22 +31,24 @@ uploads = left.file_uploader(
     "Chest radiographs",
     accept_multiple_files=True,
     max_upload_size=MAX_UPLOAD_MEGABYTES,
-    help="One or many: JPEG, PNG, BMP, TIFF, WebP or DICOM, frontal view, or a ZIP of them. They are read in memory, "
-    "and neither kept nor logged.",
+    help="One or many: JPEG, PNG, BMP, TIFF, WebP or DICOM, frontal view, or a ZIP file of them. They are read in "
+    "memory, and neither stored nor logged.",
 )
 examples = example_images()
 example = right.selectbox(
-    "Or an example",
+    "Or choose an example",
     list(examples),
     index=None,
     placeholder="Choose a drawing",
-    help="Drawings, not radiographs: they show how the page works, not what the classifier is worth.",
+    help="Drawings, not radiographs: they show how the page works, not how good the classifier is.",
     disabled=bool(uploads),
 )
 directory = ask_for_folder(right, disabled=bool(uploads or example))
 if not (uploads or example or directory):
     forget_answers()
-    st.info("Upload a chest radiograph, several or a ZIP of them, or choose an example. The answer appears here.")
+    st.info(
+        "Upload one or more chest radiographs, or a ZIP file of them, or choose an example. The answer appears here."
+    )
     st.stop()
 
 layer, method, look = choose_maps(classifier)
@@ -54,14 +56,15 @@ if directory or len(uploads) > 1 or (uploads and is_zip(uploads[0].getvalue())):
     items = answer_given(classifier, uploads, directory)
     chosen = show_batch(items, classifier, layer, look)
     if chosen is None:
-        st.info("Tick a row at its left edge to see its whole answer here.", icon=":material/touch_app:")
+        st.info("Select a row to see the full result.", icon=":material/touch_app:")
         st.stop()
     source = chosen.source
     st.text(source.name)
 elif uploads:
     source = Source(uploads[0].name, uploads[0].getvalue)
-else:
-    source = Source(example, lambda: examples[example])
+elif example:
+    drawing = examples[example]
+    source = Source(example, lambda: drawing)
 try:
     data = read_source(source)
     answer, answer_again = answer_scan(classifier, data, layer, method)
@@ -71,7 +74,7 @@ except UnreadableImage as error:
 
 wanted = show_verdict(answer, classifier, folder)
 if example and not uploads:
-    st.caption("This is a drawing: whatever the classifier answers means nothing.")
+    st.caption("This is a drawing: the answer is meaningless.")
 if wanted:
     show_numbers(answer, classifier, look)
     show_neighbours(answer, classifier)
@@ -81,7 +84,9 @@ view_image(answer.prediction.image, key="original")
 
 figures = card_figures(classifier.card)
 if figures:
-    st.subheader("How far to believe it", help="A sure classifier is not a right one: these figures were measured.")
+    st.subheader(
+        "How much to trust it", help="A confident classifier is not necessarily right: these metrics were measured."
+    )
     show_figures_row(figures)
 with st.expander("What the classifier saw"):
     st.image(answer.prediction.image_u8, width=224, caption="After the preprocessing stored with the model")

@@ -1,4 +1,4 @@
-"""From an image to what the classifier sees, with every option live."""
+"""What does the classifier see of an image, and what does each option do to it?"""
 
 import numpy as np
 import pandas as pd
@@ -14,55 +14,63 @@ from cxr_core.plots.dataset import grey_histogram_figure
 from ui.common.components import page_header, show_figure
 from ui.common.dataset_picker import choose_dataset, demo_note
 from ui.common.markdown import plain_name
-from ui.common.settings_forms import ask_augmentation, ask_preprocessing
+from ui.common.settings_forms import SCALINGS, ask_augmentation, ask_preprocessing
 from ui.common.thumbnails import THUMBNAIL_PIXELS
 
-page_header("Preprocessing", "What the classifier sees, and what white balance, contrast and resizing do to it.")
+page_header(
+    "Preprocessing",
+    "What the classifier sees: adjust white balance, contrast, resizing and augmentation, and see the result.",
+)
 dataset = choose_dataset()
 demo_note(dataset)
 
 left, right = st.columns([1, 2])
-class_name = left.selectbox("Class", dataset.classes, format_func=class_label, help="Which class the image is from.")
+class_name = left.selectbox("Class", dataset.classes, format_func=class_label, help="Class that the image belongs to.")
 rows = dataset.table[dataset.table["class_name"] == class_name]
-file = right.selectbox("Image", rows["file"], help="Type to search.")
+file = right.selectbox("Image", rows["file"], help="Type to search by file name.")
 row = rows[rows["file"] == file].iloc[0]
 
-lender = dataset.table.sample(1, random_state=0).iloc[0]
+other = dataset.table.sample(1, random_state=0).iloc[0]
 
 preprocessing = ask_preprocessing(st.sidebar, Preprocessing())
 try:
-    image, lent = read_image(row["path"]), read_image(lender["path"])
+    image, other_image = read_image(row["path"]), read_image(other["path"])
 except (UnreadableImage, OSError) as error:
     st.error(f"{plain_name(file)}: {error} Choose another image.")
     st.stop()
-image_u8, lent_u8 = preprocessing.image_u8(image), preprocessing.image_u8(lent)
+image_u8, other_u8 = preprocessing.image_u8(image), preprocessing.image_u8(other_image)
 plain_u8 = Preprocessing(white_balance_percent=None, size=preprocessing.size).image_u8(image)
 
 left, middle, right = st.columns(3)
 original = shrink(display_rgb(image), SCREEN_SIDE)
 left.image(original, caption=f"The file: {row['width']} × {row['height']} pixels", width="stretch")
-middle.image(plain_u8, caption=f"Only made square, {preprocessing.size} × {preprocessing.size}", width="stretch")
-right.image(image_u8, caption=f"What the classifier sees, scaled to {preprocessing.scaling}", width="stretch")
+middle.image(plain_u8, caption=f"Resized only: {preprocessing.size} × {preprocessing.size} pixels", width="stretch")
+right.image(image_u8, caption=f"What the classifier sees, scaled to {SCALINGS[preprocessing.scaling]}", width="stretch")
 
 steps = grey_histograms(np.stack([plain_u8, image_u8]), ["before", "after"])
 show_figure(grey_histogram_figure(pd.DataFrame(steps), "Grey values before and after"))
 
-st.subheader("Augmentation", help="Random changes to training images, new in every epoch; never to validation or test.")
+st.subheader(
+    "Augmentation",
+    help="Random changes of the training images, new in every epoch; validation and test images stay as they are.",
+)
 augmentation = ask_augmentation(Augmentation())
-seed = st.number_input("Seed", 0, 9999, 0, help="The same seed draws the same 21 copies.")
+seed = st.number_input("Seed", 0, 9999, 0, help="The same seed gives the same 21 copies.")
 rng = np.random.default_rng(int(seed))
 if augmentation.needs_second_image:
-    lender_name = plain_name(lender["file"])
-    st.caption(f"Greys and sharpness are borrowed from {lender_name}; a training borrows from a new one each time.")
-copies = [augmentation.apply(image_u8, rng, lent_u8) for _ in range(21)]
+    st.caption(
+        f"Histogram and sharpness are taken from {plain_name(other['file'])}; training takes them from another image "
+        "each time."
+    )
+copies = [augmentation.apply(image_u8, rng, other_u8) for _ in range(21)]
 with st.container(horizontal=True, gap="small"):
     for copy in copies:
         st.image(copy, width=THUMBNAIL_PIXELS)
 
 with st.expander("How this works"):
     st.markdown(
-        "Each colour channel is stretched so that 0.05 % of its pixels become black and 0.05 % white; the channels are "
-        "merged to grey, copied to three equal channels and resized. The settings are stored with every trained model, "
-        "and nothing else is ever fed to it."
+        "Each colour channel is stretched so that 0.05 % of its pixels become black and 0.05 % white. The channels are "
+        "merged to greyscale, copied to three equal channels and resized. The settings are stored with every trained "
+        "classifier, which receives only images prepared in this way."
     )
     st.json(preprocessing.to_dict(), expanded=False)

@@ -1,4 +1,4 @@
-"""Images that a person should look at before a classifier learns from them."""
+"""Which images should a person review before a classifier is trained on them?"""
 
 import streamlit as st
 
@@ -10,9 +10,10 @@ from ui.common.curation import dataset_curation, decide, offer_undo
 from ui.common.dataset_analysis import flag_measures, grouping
 from ui.common.dataset_picker import choose_dataset, demo_note
 from ui.common.markdown import plain_name
+from ui.common.metrics import images_text
 from ui.data.gallery import image_gallery
 
-page_header("Quality", "Images that are worth a look before a classifier learns from them.")
+page_header("Quality", "Images to review before a classifier is trained on them.")
 dataset = choose_dataset()
 demo_note(dataset)
 offer_undo(dataset)
@@ -22,40 +23,39 @@ measured, curation = flag_measures(dataset, table), dataset_curation(dataset)
 flags = apply_rules(table, measured)
 counts = flags["flag"].value_counts()
 columns = st.columns(3)
-columns[0].metric("Flagged images", f"{flags['row'].nunique():,}", border=True, help="With one flag or more.")
-columns[1].metric("Left out", f"{len(curation.excluded):,}", border=True, help="Take no part in any later split.")
-columns[2].metric("Images in all", f"{len(table):,}", border=True, help="That can be read.")
+columns[0].metric("Flagged images", f"{flags['row'].nunique():,}", border=True, help="Images with at least one flag.")
+columns[1].metric("Excluded", f"{len(curation.excluded):,}", border=True, help="Not part of any later split.")
+columns[2].metric("Images in total", f"{len(table):,}", border=True, help="Readable images.")
 titles = {name: flag.title for name, flag in FLAGS.items() if counts.get(name, 0)}
 if not titles:
     st.success("No image is flagged.", icon=":material/check:")
     st.stop()
 show_figure(flag_counts_figure(flags.assign(class_name=table["class_name"].to_numpy()[flags["row"]]), titles))
 
-st.subheader("Look at them")
+st.subheader("Review")
 columns = st.columns(3, vertical_alignment="bottom")
 name = columns[0].selectbox(
-    "Flag", list(titles), format_func=lambda n: f"{titles[n]} ({counts[n]:,})", help="What to look for."
+    "Flag", list(titles), format_func=lambda n: f"{titles[n]} ({counts[n]:,})", help="The problem to look for."
 )
 flag = FLAGS[name]
 threshold = columns[1].number_input(
-    "Flagged from a value of" if flag.low is None else "Flagged up to a value of",
+    "Flag if at least" if flag.low is None else "Flag if at most",
     value=float(flag.threshold),
     key=f"threshold_{name}",
-    help="Change the rule and see what it catches. Runs are not touched.",
+    help="Change the limit and see which images it flags. Existing runs are not affected.",
 )
 order = columns[2].selectbox(
-    "Sort by", list(GALLERY_ORDERS), format_func=GALLERY_ORDERS.get, help="Which images come first below."
+    "Sort by", list(GALLERY_ORDERS), format_func=GALLERY_ORDERS.__getitem__, help="Which images come first."
 )
 st.caption(flag.help)
 caught = gallery_of_flag(table, measured, name, threshold, order)
 rows = table.iloc[caught["row"]]
 with st.container(horizontal=True):
-    if st.button(
-        f"Leave out all {len(rows):,}", disabled=rows.empty, help="Out of every later split; no file is deleted."
-    ):
-        decide(dataset, exclude(curation, rows, name), f"{len(rows):,} images are left out: {flag.title.lower()}.")
-    if st.button(f"Take in all {len(rows):,}", disabled=rows.empty, help="Back into every later split."):
-        decide(dataset, include(curation, rows), f"{len(rows):,} images are taken in again.")
+    these = "this image" if len(rows) == 1 else f"all {len(rows):,}"
+    if st.button(f"Exclude {these}", disabled=rows.empty, help="From all later splits; no file is deleted."):
+        decide(dataset, exclude(curation, rows, name), f"{images_text(len(rows))} excluded: {flag.title.lower()}.")
+    if st.button(f"Include {these}", disabled=rows.empty, help="Back into all later splits."):
+        decide(dataset, include(curation, rows), f"{images_text(len(rows))} included again.")
 values = dict(zip(caught["row"], caught["value"], strict=True))
 page = one_page(rows, 24, f"page_{name}")
 image_gallery(
@@ -65,4 +65,4 @@ image_gallery(
     name,
 )
 
-download_table("Download all flags", flags.drop(columns="row"), "flags.csv")
+download_table("All flags (CSV)", flags.drop(columns="row"), "flags.csv")

@@ -1,4 +1,4 @@
-"""What a split would leak, and the split itself."""
+"""Which images train, validate and test, and what does a split leak?"""
 
 import streamlit as st
 
@@ -11,7 +11,7 @@ from ui.common.dataset_analysis import grouping
 from ui.common.dataset_picker import choose_dataset, demo_note
 from ui.common.thumbnails import show_images
 
-page_header("Splits", "Which images teach, which choose, which test, and whether the test has been seen before.")
+page_header("Splits", "Training, validation and test images, and whether test images have leaked into training.")
 dataset = choose_dataset()
 demo_note(dataset)
 found = grouping(dataset)
@@ -20,13 +20,13 @@ _, table, groups = found.taking_part(dataset_curation(dataset))
 left, right = st.columns([3, 1])
 kinds = split_kinds(table)
 kind = left.segmented_control("Split", kinds, default="grouped", help=" ".join(f"{k}: {SPLIT_KINDS[k]}" for k in kinds))
-seed = right.number_input("Seed", 0, value=0, help="Another seed, another split; the same seed, the same split.")
+seed = right.number_input("Seed", 0, value=0, help="The same seed gives the same split.")
 kind = kind or "grouped"
 try:
     split = make_split(table, kind, seed=seed, groups=groups)
 except ValueError as error:
-    left_out = " Take images in again on the Quality or Duplicates page." if len(table) < len(found.table) else ""
-    st.error(f"{error}{left_out}")
+    hint = " Include images again on the Quality or Duplicates page." if len(table) < len(found.table) else ""
+    st.error(f"{error}{hint}")
     st.stop()
 leaks = leakage_of(split.names(len(table)), table, groups)
 (st.warning if leaks.count() else st.success)(leaks.sentence)
@@ -34,7 +34,9 @@ rows = split_table(table, groups, split)
 st.dataframe(split_counts(table, split).rename(index=class_label).rename_axis("class"), width="stretch")
 
 if leaks.count():
-    st.subheader("Seen before", help="A test image, and the training image that shares its patient or radiograph.")
+    st.subheader(
+        "Leaked into training", help="Test images, each with a training image of the same patient or radiograph."
+    )
     for row in leaks.rows[leaks.rows["split"] == "test"].head(4).itertuples():
         show_images([row.path, table["path"].iloc[row.train_row]], ["test", f"training: {row.cause}"])
 
@@ -43,10 +45,10 @@ comparison = compare_splits(table, groups, seed=seed)
 names = {
     "kind": "split",
     "test_images": "test images",
-    "share_with_train": "seen in training",
+    "share_with_train": "leaked into training",
     "validation_images": "validation images",
-    "validation_share_with_train": "validation seen in training",
-    "chose_the_epoch": "test images that choose the epoch",
+    "validation_share_with_train": "validation leaked into training",
+    "chose_the_epoch": "test images used to pick the epoch",
 }
 st.dataframe(comparison.rename(columns=names), width="stretch", hide_index=True)
-download_table("Download this split", rows.drop(columns="path"), "split.csv")
+download_table("This split (CSV)", rows.drop(columns="path"), "split.csv")

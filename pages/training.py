@@ -1,12 +1,12 @@
-"""Start a training, watch it, pause, stop or resume it, and compare it with earlier ones."""
+"""How is a classifier trained, monitored, paused, stopped, resumed and compared with earlier runs?"""
 
 import streamlit as st
 
-from cxr_core.jobs.job import list_jobs
+from cxr_core.jobs.job import Job, list_jobs
 from cxr_core.jobs.training_queue import queue_run
 from cxr_core.runs.lifecycle import resume_run
 from cxr_core.runs.overview import diagnose_history
-from cxr_core.runs.run import list_runs
+from cxr_core.runs.run import Run, list_runs
 from ui.common.components import page_header
 from ui.common.curation import dataset_curation, left_out_note
 from ui.common.dataset_picker import choose_dataset, demo_note
@@ -18,12 +18,13 @@ from ui.training.run_comparison import show_runs
 from ui.training.run_monitor import choose_run, monitor_run
 from ui.training.start import offer_start
 
-page_header("Training", "A training runs in its own process: change pages or close the browser, it goes on.")
+page_header("Training", "Training keeps running when you change pages or close the browser.")
 dataset = choose_dataset()
 demo_note(dataset)
 curation = dataset_curation(dataset)
 runs, jobs = list_runs(), list_jobs()
-active = next((one for one in [*jobs, *runs] if one.status().is_active), None)
+everything: list[Run | Job] = [*jobs, *runs]
+active = next((one for one in everything if one.status().is_active), None)
 
 shared, cloned = is_open_to_strangers(), cloned_config(runs)
 with st.expander("New training", expanded=shared or active is None or cloned is not None, icon=":material/add:"):
@@ -37,7 +38,7 @@ if choose_view(jobs, active) == "Jobs":
     show_jobs(jobs, others_active=active is not None)
     st.stop()
 if not runs:
-    st.info("No training yet. The curves of the first one will appear here.")
+    st.info("No runs yet. The curves of the first one will appear here.")
     st.stop()
 
 run = choose_run(runs)

@@ -15,7 +15,7 @@ def open_errors(page, address):
     page.get_by_role("radio", name="Another data set").click()
     expect(page.get_by_text("180", exact=True)).to_be_visible()
     page.get_by_role("radio", name="Errors").click()
-    expect(page.get_by_role("heading", name=re.compile("^All mistakes"))).to_be_visible()
+    expect(page.get_by_role("heading", name=re.compile("^Misclassified"))).to_be_visible()
     page.wait_for_selector(IDLE)
 
 
@@ -23,8 +23,10 @@ def test_a_confusion_cell_shows_its_images(app, page):
     open_errors(page, app[0])
     box = page.locator(".js-plotly-plot .nsewdrag").first.bounding_box()
     page.mouse.click(box["x"] + 0.5 * box["width"], box["y"] + box["height"] / 6)
-    expect(page.get_by_role("heading", name=re.compile(r"^Normal, called COVID-19: \d+ images"))).to_be_visible()
-    expect(page.get_by_text("called COVID-19").nth(1)).to_be_visible()
+    expect(
+        page.get_by_role("heading", name=re.compile(r"^True Normal, predicted COVID-19: \d+ images?"))
+    ).to_be_visible()
+    expect(page.get_by_text("predicted COVID-19").nth(1)).to_be_visible()
 
 
 def test_a_point_of_the_curve_and_a_bin_show_their_images(app, page):
@@ -35,11 +37,11 @@ def test_a_point_of_the_curve_and_a_bin_show_their_images(app, page):
     page.wait_for_selector(IDLE)
     box = point.bounding_box()
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    expect(page.get_by_role("heading", name=re.compile("^Missed or falsely called"))).to_be_visible()
+    expect(page.get_by_role("heading", name=re.compile("^Missed .* and false alarms"))).to_be_visible()
     page.get_by_role("radio", name="Reliability").click()
     bar = page.locator(".js-plotly-plot .barlayer .point path").nth(1)
     bar.wait_for(state="attached")
     page.wait_for_selector(IDLE)
     box = bar.bounding_box()
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    expect(page.get_by_role("heading", name=re.compile("^Sure to"))).to_be_visible()
+    expect(page.get_by_role("heading", name=re.compile("^Confidence between"))).to_be_visible()

@@ -14,7 +14,7 @@ def test_several_seeds_are_begun_stopped_resumed_and_summed_up(app, page):
     address, home = app
     page.goto(f"{address}/training")
     page.wait_for_selector(IDLE)
-    page.get_by_role("radio", name="The shipped classifier's backbone").click()
+    page.get_by_role("radio", name="The built-in classifier's backbone").click()
     page.wait_for_selector(IDLE)
     page.get_by_role("radio", name="Several seeds").click()
     seeds = page.get_by_role("spinbutton", name="Seeds")
@@ -22,7 +22,7 @@ def test_several_seeds_are_begun_stopped_resumed_and_summed_up(app, page):
     seeds.press("Enter")
     expect(page.get_by_text("From 0 to 1")).to_be_visible()
     page.get_by_role("button", name="Start training").click()
-    expect(page.get_by_text("Several seeds: 0 of 2 trainings done")).to_be_visible()
+    expect(page.get_by_text("Several seeds: 0 of 2 runs done")).to_be_visible()
     (job,) = list_jobs(home / "jobs")
     first, second = job.members()
     wait_until(lambda: first.run.status().epoch >= 1, "the first seed trains")
@@ -34,6 +34,6 @@ def test_several_seeds_are_begun_stopped_resumed_and_summed_up(app, page):
     page.get_by_role("button", name="Resume the job").click()
     wait_until(lambda: job.status().state == "finished", "both seeds are done", 240)
     expect(page.get_by_text(re.compile(r"test accuracy .*% on average"))).to_be_visible()
-    expect(page.get_by_text("Several seeds: 2 of 2 trainings done")).to_be_visible()
+    expect(page.get_by_text("Several seeds: 2 of 2 runs done")).to_be_visible()
     assert [member.state for member in (first, second)] == ["finished", "finished"]
     assert first.run.epochs()["epoch"].tolist() == list(range(1, len(first.run.epochs()) + 1))

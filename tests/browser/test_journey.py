@@ -56,15 +56,15 @@ def test_the_data_pages_find_copies_leave_images_out_and_take_them_in_again(app,
 
     open_from_sidebar(page, "Duplicates")
     expect(page.get_by_text("2 images, Normal")).to_be_visible()
-    page.get_by_role("button", name="Keep only the best").click()
-    expect(page.get_by_text("1 of 2 images are left out.")).to_be_visible()
-    expect(page.get_by_role("button", name="Take in")).to_have_count(1)
+    page.get_by_role("button", name="Keep the sharpest").click()
+    expect(page.get_by_text("1 of 2 images excluded.")).to_be_visible()
+    expect(page.get_by_role("button", name="Include")).to_have_count(1)
     page.get_by_role("button", name="Undo").click()
-    expect(page.get_by_role("button", name="Take in")).to_have_count(0)
+    expect(page.get_by_role("button", name="Include")).to_have_count(0)
 
     open_from_sidebar(page, "Quality")
-    page.get_by_role("button", name="Leave out all").click()
-    expect(page.get_by_text("left out:").first).to_be_visible()
+    page.get_by_role("button", name=re.compile("^Exclude (all|this image)")).click()
+    expect(page.get_by_text("excluded:").first).to_be_visible()
     page.get_by_role("button", name="Undo").click()
     expect(page.get_by_role("button", name="Undo")).to_have_count(0)
 
@@ -85,7 +85,7 @@ def test_the_data_pages_find_copies_leave_images_out_and_take_them_in_again(app,
             page.mouse.down()
     page.mouse.up()
     expect(page.get_by_role("heading", name="selected")).to_be_visible()
-    expect(page.get_by_role("button", name="Leave out").first).to_be_visible()
+    expect(page.get_by_role("button", name="Exclude").first).to_be_visible()
 
 
 def test_an_uploaded_scan_gets_a_prediction_and_an_overlay(app, page, scan):
@@ -93,7 +93,7 @@ def test_an_uploaded_scan_gets_a_prediction_and_an_overlay(app, page, scan):
     page.set_input_files('input[type="file"]', scan)
     expect(page.get_by_role("heading", name=ANSWERED_OR_NOT)).to_be_visible()
     page.wait_for_selector(IDLE)
-    numbers = page.get_by_text("Show the numbers all the same")
+    numbers = page.get_by_text("Show the numbers anyway")
     if numbers.count():
         numbers.click()
     expect(page.get_by_text("Where the classifier looked").first).to_be_visible()
@@ -116,7 +116,7 @@ def test_a_dicom_file_of_another_examination_gets_no_answer_and_its_numbers_on_r
     expect(page.get_by_text("this is not a radiograph")).to_be_visible()
     expect(page.get_by_role("button", name="Download the overlay")).to_have_count(0)
     expect(page.get_by_text("Zyxwv")).to_have_count(0)
-    page.get_by_text("Show the numbers all the same").click()
+    page.get_by_text("Show the numbers anyway").click()
     expect(page.get_by_role("button", name="Download the overlay", exact=True)).to_be_visible()
 
 
@@ -134,7 +134,7 @@ def test_a_training_starts_shows_a_growing_curve_and_stops(app, page):
     page.goto(f"{address}/training")
     page.wait_for_selector(IDLE)
     choose(page, "Recipe", "article")
-    page.get_by_role("radio", name="The shipped classifier's backbone").click()
+    page.get_by_role("radio", name="The built-in classifier's backbone").click()
     page.wait_for_selector(IDLE)
     page.get_by_role("button", name="Start training").click()
 
@@ -165,7 +165,7 @@ def rest_on_a_mark(page):
     page.mouse.move(*at, steps=4)
 
 
-ANSWERED_OR_NOT = re.compile("The classifier answers|No answer")
+ANSWERED_OR_NOT = re.compile("^(Prediction: |No answer)")
 POINTS = """(() => {
   const plot = document.querySelector('.js-plotly-plot');
   const line = plot && plot.data && plot.data.find(t => t.name === 'Per batch');

@@ -38,7 +38,7 @@ def test_two_watch_a_run_that_is_stopped_resumed_and_compared(app, page, browser
         watcher.goto(f"{app[0]}/training")
         watcher.wait_for_selector(IDLE)
         choose(watcher, "Run", running.name)
-        expect(watcher.get_by_text("Where the network looked after epoch")).to_be_visible()
+        expect(watcher.get_by_text("Grad-CAM after epoch")).to_be_visible()
     page.get_by_role("button", name="Stop training").click()
     page.get_by_role("button", name="Stop now").click()
     for watcher in (page, other):
@@ -62,5 +62,5 @@ def test_two_watch_a_run_that_is_stopped_resumed_and_compared(app, page, browser
     box = table.bounding_box()
     # The table is drawn, not made of elements: its first column holds the ticks.
     page.mouse.click(box["x"] + 40, box["y"] + 35 + 17)
-    expect(page.get_by_role("button", name="Clone its settings")).to_be_visible()
+    expect(page.get_by_role("button", name="Clone settings")).to_be_visible()
     expect(page.get_by_role("button", name="Delete this run")).to_be_visible()

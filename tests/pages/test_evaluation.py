@@ -55,7 +55,7 @@ def test_moving_the_threshold_moves_sensitivity_and_specificity():
 
 def test_one_click_goes_to_ninety_percent_specificity():
     app = open_view("Threshold")
-    next(b for b in app.button if b.label.startswith("The threshold with 90 %")).click().run()
+    next(b for b in app.button if b.label.startswith("Set to 90 %")).click().run()
     assert not app.exception
     assert 90 <= float(metric(app, "Specificity").rstrip("%")) < 92
 
@@ -70,18 +70,18 @@ def test_at_a_low_prevalence_fewer_alarms_are_true():
 def test_an_operating_point_is_kept_with_the_model(shipped_copy):
     app = open_view("Threshold")
     next(s for s in app.slider if s.label == "Threshold").set_value(0.3).run()
-    next(b for b in app.button if b.label == "Keep this operating point").click().run()
-    assert said(app.success) == "Kept: COVID-19 from 0.300 on."
+    next(b for b in app.button if b.label == "Save to model").click().run()
+    assert said(app.success) == "Saved: COVID-19 from 0.300."
     assert load_card(shipped_copy).operating_point["threshold"] == 0.3
 
 
 def test_a_kept_abstention_is_heeded_by_the_next_prediction(shipped_copy):
     app = open_view("Confidence")
-    next(s for s in app.slider if s.label.startswith("Not sure")).set_value(1.0).run()
-    next(b for b in app.button if b.label == "Keep this with the model").click().run()
+    next(s for s in app.slider if s.label.startswith("Abstain below")).set_value(1.0).run()
+    next(b for b in app.button if b.label == "Save to model").click().run()
     assert load_card(shipped_copy).abstain_below == 1
     app.switch_page("pages/predict.py").run()
-    example = next(s for s in app.selectbox if s.label == "Or an example")
+    example = next(s for s in app.selectbox if s.label == "Or choose an example")
     example.select(example.options[1]).run()
     assert any(w.value.startswith("The classifier is not sure.") for w in app.warning)
 
@@ -89,12 +89,12 @@ def test_a_kept_abstention_is_heeded_by_the_next_prediction(shipped_copy):
 def test_a_visitor_of_a_shared_installation_can_keep_nothing(monkeypatch, shipped_copy):
     monkeypatch.setenv("CXR_LAB_SHARED", "1")
     for name in ("Threshold", "Confidence"):
-        assert not [b for b in open_view(name).button if b.label.startswith("Keep")]
+        assert not [b for b in open_view(name).button if b.label.startswith("Save")]
 
 
 def test_abstaining_on_everything_leaves_no_accuracy():
     app = open_view("Confidence")
-    next(s for s in app.slider if s.label.startswith("Not sure")).set_value(1.0).run()
+    next(s for s in app.slider if s.label.startswith("Abstain below")).set_value(1.0).run()
     assert not app.exception
     assert float(metric(app, "Answered").rstrip("%")) < 100
 
@@ -103,7 +103,7 @@ def test_the_errors_begin_with_all_mistakes_and_name_the_slices():
     matrix = np.array(load_card(SHIPPED_MODEL_DIR).metrics["test"]["confusion_matrix"])
     app = open_view("Errors")
     headings = [s.value for s in app.subheader]
-    assert f"All mistakes: {matrix.sum() - matrix.trace()} of {matrix.sum()} images" in headings
+    assert f"Misclassified: {matrix.sum() - matrix.trace()} of {matrix.sum()} images" in headings
     assert "Slices" in headings
 
 

@@ -110,14 +110,14 @@ def test_a_shared_installation_queues_and_shows_the_queue(homes, monkeypatch):
     monkeypatch.setenv("CXR_LAB_ALLOW", "training")
     monkeypatch.setattr("cxr_core.recipes.memory_estimate.memory_limit", lambda: 64_000_000_000)
     app = open_page("training")
-    assert "wait for each other" in said(app.caption)
+    assert "runs are queued and train one at a time" in said(app.caption)
     button(app, "Queue this training").click().run()
     assert not app.exception
     (run,) = list_runs(homes[0])
     assert run.status().state == "queued"
-    queue = next(t.value for t in app.dataframe if "place" in t.value)
-    assert queue["training"].tolist() == [run.name]
-    button(app, "Take it out of the queue").click().run()
+    queue = next(t.value for t in app.dataframe if "position" in t.value)
+    assert queue["run"].tolist() == [run.name]
+    button(app, "Remove from the queue").click().run()
     assert run.status().state == "stopped"
     button(app, "Resume").click().run()
     assert run.status().state == "queued"

@@ -142,7 +142,7 @@ def test_a_bad_upload_gets_one_sentence_and_the_next_one_works(ungated):
     app.file_uploader[0].set_value(("scan.png", scan, "image/png")).run()
     assert not app.exception
     assert not app.error
-    assert said(app.subheader).startswith("The classifier answers")
+    assert said(app.subheader).startswith("Prediction: ")
 
 
 def test_a_truncated_upload_gets_one_sentence():
@@ -165,10 +165,10 @@ def test_an_image_of_too_many_pixels_is_refused_before_it_is_decoded():
 
 def test_an_example_shows_a_prediction_and_says_that_it_is_a_drawing(ungated):
     app = open_page("predict")
-    example = next(s for s in app.selectbox if s.label == "Or an example")
+    example = next(s for s in app.selectbox if s.label == "Or choose an example")
     example.select(example.options[1]).run()
     assert not app.exception
-    assert said(app.subheader).startswith("The classifier answers")
+    assert said(app.subheader).startswith("Prediction: ")
     assert "This is a drawing" in said(app.caption)
 
 
@@ -180,7 +180,7 @@ def test_an_image_without_an_answer_shows_the_reason_and_the_numbers_on_request(
     assert said(app.subheader).startswith("No answer")
     assert "this is not a radiograph" in said(app.warning)
     assert "Download the overlay" not in [button.proto.label for button in app.get("download_button")]
-    next(t for t in app.toggle if t.label == "Show the numbers all the same").set_value(True).run()
+    next(t for t in app.toggle if t.label == "Show the numbers anyway").set_value(True).run()
     assert not app.exception
     assert "Download the overlay" in [button.proto.label for button in app.get("download_button")]
 

@@ -112,10 +112,10 @@ def test_with_a_sign_in_owners_alone_are_allowed_everything():
 @pytest.mark.parametrize(
     ("secrets", "environment", "sentence"),
     [
-        ({"auth": {}}, {}, "must say who may come in"),
-        ({"auth": {}, "access": {"visitors": []}}, {}, "must say who may come in"),
+        ({"auth": {}}, {}, "must say who may sign in"),
+        ({"auth": {}, "access": {"visitors": []}}, {}, "must say who may sign in"),
         ({"access": LISTS}, {}, "without \\[auth\\]"),
-        ({"auth": {}, "access": {"owners": ["@example.org"]}}, {}, "whole e-mail address"),
+        ({"auth": {}, "access": {"owners": ["@example.org"]}}, {}, "complete e-mail address"),
         ({}, {"CXR_LAB_ALLOW": "everything"}, "must name some of .*; received everything"),
     ],
 )
@@ -185,7 +185,7 @@ def test_who_is_signed_in_is_named_and_may_do_what_they_may(monkeypatch, stopped
 def test_visitors_cannot_train_and_are_told_why(shared, stopped_run):
     app = open_page("training")
     assert not app.exception
-    assert "Training and other long work is off for visitors." in said(app.caption)
+    assert "Visitors cannot start training or other long computations here." in said(app.caption)
     assert {"Start training", "Queue this training", "Resume"}.isdisjoint(labels(app.button))
 
 
@@ -194,8 +194,8 @@ def test_visitors_whom_the_owner_allows_it_can_train_and_not_delete(shared, stop
     app = open_page("training", runs_editor={"edited_rows": {0: {"compare": True}}})
     assert not app.exception
     assert {"Queue this training", "Resume"} <= set(labels(app.button))
-    assert "Deleting runs is off for visitors." in said(app.caption)
-    assert "Delete for good" not in labels(app.button)
+    assert "Visitors cannot delete runs here." in said(app.caption)
+    assert "Delete permanently" not in labels(app.button)
 
 
 def test_what_a_browser_sends_into_a_locked_table_is_not_kept(shared, stopped_run):
@@ -214,20 +214,20 @@ def test_visitors_cannot_open_folders_from_elsewhere_or_the_lab(shared):
     app = open_page("shortcuts")
     assert not app.exception
     assert not app.text_area
-    assert "Open the lab" not in labels(app.button)
+    assert "Run the shortcut test" not in labels(app.button)
 
 
 def test_what_visitors_decide_about_images_is_theirs_alone(shared, hostile_data):
     app = open_page("duplicates", source_choice="zip", unpacked=hostile_data)
-    next(b for b in app.button if b.label == "Keep only the best").click().run()
+    next(b for b in app.button if b.label == "Keep the sharpest").click().run()
     assert not app.exception
-    assert "1 of 2 images are left out." in said(app.success)
+    assert "1 of 2 images excluded." in said(app.success)
     assert not curation_path(app.session_state["dataset"].roots).exists()
 
 
 def test_a_file_name_with_markup_and_control_characters_is_shown_letter_by_letter(shared, hostile_data):
     app = open_page("duplicates", source_choice="zip", unpacked=hostile_data)
-    next(b for b in app.button if b.label == "Leave out").click().run()
+    next(b for b in app.button if b.label == "Exclude").click().run()
     assert not app.exception
     shown = said(app.success)
     assert MARKDOWN_IMAGE not in shown
@@ -237,7 +237,7 @@ def test_a_file_name_with_markup_and_control_characters_is_shown_letter_by_lette
 def test_visitors_cannot_change_a_models_card(shared):
     app = open_page("evaluation")
     for view in ("Confidence", "Threshold"):
-        next(s for s in app.segmented_control if s.label == "Look at").select(view).run()
+        next(s for s in app.segmented_control if s.label == "View").select(view).run()
         assert not app.exception
-        assert "Changing what is kept for everyone is off for visitors." in said(app.caption)
-        assert not [label for label in labels(app.button) if label.startswith("Keep this")]
+        assert "Visitors cannot change what is saved for everyone here." in said(app.caption)
+        assert not [label for label in labels(app.button) if label.startswith("Save")]

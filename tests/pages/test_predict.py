@@ -44,7 +44,7 @@ def test_several_files_are_sorted_by_the_probability_that_was_asked_for():
 
 def test_a_single_file_goes_straight_to_its_answer():
     app = uploaded(("covid.png", SCANS["covid.png"]))
-    assert said(app.subheader).startswith("The classifier answers")
+    assert said(app.subheader).startswith("Prediction: ")
     assert not app.dataframe
 
 
@@ -87,7 +87,7 @@ def test_the_owner_may_name_a_folder_and_visitors_are_not_asked(tmp_path, monkey
 
 def test_the_overlays_of_many_are_made_when_asked_for_and_kept():
     app = uploaded(("scans.zip", zip_of(SCANS)))
-    next(b for b in app.button if b.label == "Make a ZIP of overlays").click().run()
+    next(b for b in app.button if b.label == "Make a ZIP file of overlays").click().run()
     assert not app.exception
     data = app.session_state["many"]["overlays"][1]
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -123,7 +123,7 @@ def test_another_method_makes_the_maps_and_where_it_cannot_the_page_says_why():
 
 def numbers_of(app):
     """Show the numbers of a scan that the gate refused."""
-    next(t for t in app.toggle if t.label == "Show the numbers all the same").set_value(True).run()
+    next(t for t in app.toggle if t.label == "Show the numbers anyway").set_value(True).run()
     assert not app.exception
     return app
 
@@ -140,15 +140,15 @@ def test_the_nearest_training_images_are_shown_where_they_are_found(gated, monke
         "ui.predict.single_answer.find_neighbours", lambda *_: [tmp_path / "near.png", None, None, None, None]
     )
     app = numbers_of(uploaded(("noise.png", NOISE)))
-    assert "4 more are no longer here" in said(app.caption)
+    assert "4 more could not be found" in said(app.caption)
 
 
 def test_where_training_images_are_not_here_their_classes_are_named(gated):
     app = numbers_of(uploaded(("normal.png", png(np.random.default_rng(2).integers(0, 255, (90, 90), np.uint8)))))
-    assert "do not come with the classifier; they show here once" in said(app.caption)
+    assert "not included with the classifier; open its data set" in said(app.caption)
 
 
 def test_visitors_of_a_shared_installation_see_no_training_images(gated, monkeypatch):
     monkeypatch.setenv("CXR_LAB_SHARED", "1")
     monkeypatch.setattr("ui.predict.single_answer.find_neighbours", lambda *_: pytest.fail("was looked for"))
-    assert "do not come with the classifier." in said(numbers_of(uploaded(("noise.png", NOISE))).caption)
+    assert "not included with the classifier." in said(numbers_of(uploaded(("noise.png", NOISE))).caption)

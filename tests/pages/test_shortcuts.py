@@ -21,7 +21,7 @@ def small_lab(monkeypatch, tmp_path):
 
 def open_on_own_images():
     app = open_page("shortcuts")
-    app.segmented_control[0].set_value("Images of yours").run(timeout=60)
+    app.segmented_control[0].set_value("Your own images").run(timeout=60)
     return app
 
 
@@ -30,29 +30,29 @@ def test_the_shipped_classifiers_verdict_is_there_at_once_without_any_image():
     card = load_card(SHIPPED_MODEL_DIR)
     assert all(sentence in said(app.error) for sentence in card.metrics["shortcuts"]["verdict"]["sentences"])
     assert not app.exception
-    assert "Open the lab" not in [b.label for b in app.button]
+    assert "Run the shortcut test" not in [b.label for b in app.button]
 
 
 def test_the_lab_begins_only_when_asked_and_then_shows_its_verdict(small_lab):
     app = open_on_own_images()
     assert DEMO_NOTE in said(app.info)
-    assert "The result is kept." in said(app.info)
+    assert "The result is saved." in said(app.info)
     assert not app.metric
-    next(b for b in app.button if b.label == "Open the lab").click().run(timeout=180)
+    next(b for b in app.button if b.label == "Run the shortcut test").click().run(timeout=180)
     assert not app.exception
     assert [m.label for m in app.metric][-1] == "Lungs found"
     verdict = said([*app.error, *app.warning, *app.success, *app.info])
     assert any(title in verdict for title in shortcut_test.LEVELS.values())
-    assert "Open the lab" not in [b.label for b in app.button]
+    assert "Run the shortcut test" not in [b.label for b in app.button]
     # The result is kept: a new visit shows it at once.
     assert [m.label for m in open_on_own_images().metric][-1] == "Lungs found"
 
 
 def test_a_folder_from_elsewhere_that_is_not_there_gets_one_sentence():
     app = open_on_own_images()
-    next(t for t in app.text_area if t.label == "Data sets from elsewhere").set_value("/nowhere").run()
+    next(t for t in app.text_area if t.label == "External data sets").set_value("/nowhere").run()
     assert not app.exception
-    assert said(app.error) == "There is no folder /nowhere. Correct it at the left."
+    assert said(app.error) == "There is no folder /nowhere. Correct it in the sidebar."
 
 
 def test_a_shared_installation_asks_for_no_folders(monkeypatch):

@@ -1,4 +1,4 @@
-"""The training page: resume, compare, clone, delete, further settings."""
+"""The training page: resume, compare, clone, delete, advanced settings."""
 
 import numpy as np
 import pandas as pd
@@ -67,15 +67,15 @@ def test_a_cloned_run_fills_the_form(run_folder):
     assert {n.label: n.value for n in app.number_input}["Epochs"] == 40
 
 
-def test_further_settings_can_all_be_changed(run_folder):
+def test_advanced_settings_can_all_be_changed(run_folder):
     app = open_page("training")
-    next(t for t in app.toggle if t.label == "Further settings").set_value(True).run()
+    next(t for t in app.toggle if t.label == "Advanced settings").set_value(True).run()
     next(s for s in app.slider if s.label == "MixUp").set_value(0.2)
     next(s for s in app.slider if s.label == "Label smoothing").set_value(0.1)
     app.run()
     assert not app.exception and not app.error
     next(t for t in app.toggle if t.label == "Class weights").set_value(True).run()
-    assert "class_weights must be off" in said(app.error)
+    assert "cannot be combined with class_weights" in said(app.error)
 
 
 def test_the_images_of_an_earlier_epoch_can_be_looked_at(run_folder):

@@ -1,39 +1,49 @@
-"""Blocks that several pages show: headings, notices, progress, downloads, figures."""
+"""Which blocks do several pages show: headings, notices, progress, downloads, figures, paging?"""
 
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
 
+import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from cxr_core.config import NOTICE
 from cxr_core.plots.training import history_figures
+from cxr_core.system.progress import Progress
 from ui.common.navigation import ensure_navigation
 
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
-def page_header(title, sentence):
-    """Show a page's title and the one sentence that says what it answers."""
+Items = TypeVar("Items", list, pd.DataFrame)
+
+
+def page_header(title: str, sentence: str) -> None:
+    """Show a page's title and one sentence: the question that the page answers."""
     ensure_navigation()
     st.title(title)
     st.markdown(sentence)
 
 
-def research_notice():
-    """Say that this is no medical device."""
+def research_notice() -> None:
+    """Say that this is not a medical device."""
     st.warning(NOTICE, icon=":material/science:")
 
 
 @contextmanager
-def progress_bars():
-    """Show one bar after the other for work that may take over a second; they vanish when it is done.
+def progress_bars() -> Iterator[Callable[[str], Progress]]:
+    """Show one progress bar after the other for work that may take over a second; they vanish when it is done.
 
     Yields:
-        callable(name) that starts a bar and returns a callable(done, total) to report to.
+        A `Phase`: called with the name of what begins, it starts a bar and returns what to report progress to.
     """
     place = st.empty()
 
-    def phase(name):
+    def phase(name: str) -> Progress:
         place.progress(0.0, name)
 
-        def report(done, total):
+        def report(done: int, total: int, /) -> None:
             place.progress(done / total, f"{name}: {done:,} of {total:,}")
 
         return report
@@ -45,63 +55,74 @@ def progress_bars():
 
 
 @contextmanager
-def progress_bar(name):
-    """Show one bar; yields the callable(done, total) to report to."""
+def progress_bar(name: str) -> Iterator[Progress]:
+    """Show one progress bar; yields what to report progress to."""
     with progress_bars() as phase:
         yield phase(name)
 
 
-def show_figure(figure, key=None):
+def show_figure(figure: "go.Figure", key: str | None = None) -> None:
     """Show a plotly figure at the page's width, in the page's theme."""
     st.plotly_chart(figure, width="stretch", key=key, config={"displaylogo": False})
 
 
-def show_history(epochs, batches=None):
-    """Show a learning history as three figures side by side, below each other on a narrow screen."""
+def show_history(epochs: pd.DataFrame, batches: pd.DataFrame | None = None) -> None:
+    """Show loss, accuracy and learning rate of a training side by side; on a narrow screen, one below the other."""
     for i, (column, figure) in enumerate(zip(st.columns(3), history_figures(epochs, batches), strict=True)):
         with column:
             show_figure(figure, key=f"history_{i}")
 
 
-def duration(seconds):
-    """Return seconds as minutes and seconds, from an hour on with hours; a dash for None."""
+def duration(seconds: float | None) -> str:
+    """Return "mm:ss", or "hh:mm:ss" from an hour on; a dash for None."""
     if seconds is None:
         return "–"
     minutes, rest = divmod(int(seconds), 60)
     return f"{minutes // 60:02d}:{minutes % 60:02d}:{rest:02d}" if minutes >= 60 else f"{minutes:02d}:{rest:02d}"
 
 
-def download_table(label, table, file_name, *, index=False):
-    """Offer a table as CSV, made when somebody asks for it."""
+def download_table(label: str, table: pd.DataFrame, file_name: str, *, index: bool = False) -> None:
+    """Offer a table as CSV, written when somebody clicks."""
     offer_download(
         label,
         lambda: table.to_csv(index=index).encode(),
         file_name,
         "text/csv",
-        help="Comma-separated values, for a spreadsheet or pandas.",
+        help="A CSV file, for a spreadsheet or pandas.",
     )
 
 
-def offer_download(label, data, file_name, mime, *, help, icon=":material/download:", place=st):
-    """Offer a file.
-
-    The page does not run again for it: that would take away what the click is still waiting for.
+def offer_download(
+    label: str,
+    data: str | bytes | Callable[[], str | bytes],
+    file_name: str,
+    mime: str,
+    *,
+    help: str,
+    icon: str = ":material/download:",
+    place: DeltaGenerator | None = None,
+) -> None:
+    """Offer a file; the page does not rerun for it, which would discard what the click is still waiting for.
 
     Args:
-        label, file_name, mime, help, icon: str.
-        data: str or bytes, or a callable that makes them when somebody clicks.
-        place: container to stand in.
+        label: of the button.
+        data: the file's content, or a callable that makes it when somebody clicks.
+        file_name: suggested to the browser.
+        mime: type of the content.
+        help: tooltip of the button.
+        icon: Streamlit's name of it.
+        place: container to stand in; the page itself by default.
     """
-    place.download_button(label, data, file_name, mime, icon=icon, help=help, on_click="ignore")
+    (place or st).download_button(label, data, file_name, mime, icon=icon, help=help, on_click="ignore")
 
 
-def one_page(items, per_page, key):
-    """Return the items of the page a person has turned to, with the control below the heading.
+def one_page(items: Items, per_page: int, key: str) -> Items:
+    """Show a page number to choose where there are several pages, and return the items of the chosen page.
 
     Args:
-        items: a sequence or DataFrame.
-        per_page: int.
-        key: str, of the control.
+        items: all of them.
+        per_page: how many a page holds.
+        key: of the control.
     """
     pages = max(1, -(-len(items) // per_page))
     number = 1
@@ -113,7 +134,7 @@ def one_page(items, per_page, key):
             1,
             key=key,
             width=180,
-            help=f"{per_page} at a time, {len(items):,} in all.",
+            help=f"{per_page} per page, {len(items):,} in total.",
         )
     start = (number - 1) * per_page
     return items[start : start + per_page]

@@ -1,49 +1,56 @@
-"""What was decided about a data set, and how that is undone."""
+"""What was decided about a data set, and how is that undone?"""
 
 import streamlit as st
 
 from cxr_core.audit.quality_flags import FLAGS
-from cxr_core.splits.curation import curation_path, load_curation, save_curation
+from cxr_core.data.dataset import Dataset
+from cxr_core.splits.curation import Curation, curation_path, load_curation, save_curation
 from ui.common.permissions import may
 
+# As it stands in stored decisions.
+BY_HAND = "left out by hand"
 
-def dataset_curation(dataset):
-    """Return what was decided about a data set; by a visitor who may not keep it, during this visit alone."""
+
+def dataset_curation(dataset: Dataset) -> Curation:
+    """Return the decisions about a data set; those of visitors who may not save them last as long as their visit."""
     of_visit = {} if may("keeping") else st.session_state.get("decisions", {})
     return of_visit.get(dataset.roots) or load_curation(curation_path(dataset.roots))
 
 
-def decide(dataset, curation, message):
-    """Keep new decisions, remember the ones before for "Undo", and run the page again."""
+def decide(dataset: Dataset, curation: Curation, message: str) -> None:
+    """Save new decisions, remember the earlier ones for "Undo", and rerun the page."""
     st.session_state["undo"] = (dataset.roots, dataset_curation(dataset), message)
-    _keep(dataset, curation)
+    _save(dataset, curation)
     st.rerun()
 
 
-def offer_undo(dataset):
-    """Say what was decided last, and offer to take it back."""
+def offer_undo(dataset: Dataset) -> None:
+    """Say what was decided last, and offer to undo it."""
     roots, before, message = st.session_state.get("undo", (None, None, None))
     if roots != dataset.roots:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         st.success(message, icon=":material/check:")
-        if st.button("Undo", icon=":material/undo:", help="Back to what was decided before."):
-            _keep(dataset, before)
+        if st.button("Undo", icon=":material/undo:", help="Restores the earlier decisions."):
+            _save(dataset, before)
             del st.session_state["undo"]
             st.rerun()
 
 
-def left_out_note(curation):
-    """Say how many images are left out, and why."""
-    reasons = [
-        f"{n:,} {FLAGS[reason].title.lower() if reason in FLAGS else reason}"
-        for reason, n in curation.reasons().items()
-    ]
+def left_out_note(curation: Curation) -> None:
+    """Say how many images are excluded, and why."""
+    reasons = [f"{n:,} {_reason_words(reason)}" for reason, n in curation.reasons().items()]
     if reasons:
-        st.caption(f"Left out: {', '.join(reasons)}. Change this on the Quality and Duplicates pages.")
+        st.caption(f"Excluded: {', '.join(reasons)}. Change this on the Quality and Duplicates pages.")
 
 
-def _keep(dataset, curation):
+def _reason_words(reason: str) -> str:
+    if reason in FLAGS:
+        return FLAGS[reason].title.lower()
+    return "excluded by hand" if reason == BY_HAND else reason
+
+
+def _save(dataset: Dataset, curation: Curation) -> None:
     if may("keeping"):
         save_curation(curation, curation_path(dataset.roots))
     else:

@@ -1,74 +1,79 @@
-"""What the data pages look at, computed once per data set and kept for the visit."""
+"""What has this visit computed about a data set? Each step is computed once and kept for the visit."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
+import pandas as pd
 import streamlit as st
 
-from cxr_core.audit.embeddings import dataset_embeddings
+from cxr_core.audit.embeddings import Embeddings, dataset_embeddings
 from cxr_core.audit.projection import project_embeddings
 from cxr_core.audit.quality_flags import flag_values
-from cxr_core.audit.spurious_correlations import find_spurious_correlations
+from cxr_core.audit.spurious_correlations import SpuriousCorrelations, find_spurious_correlations
 from cxr_core.config import CACHE_DIR
 from cxr_core.data.class_averages import grey_histograms, mean_images
+from cxr_core.data.dataset import Dataset
 from cxr_core.data.prepared_images import read_images
 from cxr_core.data.property_table import measure_images
 from cxr_core.data.sampling import stratified_rows
-from cxr_core.splits.groups import group_images
+from cxr_core.splits.groups import ImageGroups, group_images
+from cxr_core.system.arrays import FloatArray, IntArray, UInt8Array
 from cxr_core.system.memory import release_memory
+from cxr_core.system.progress import Progress
 from ui.common.components import progress_bars
 from ui.common.curation import dataset_curation
 
-# Above this many images nothing long starts unasked.
+Result = TypeVar("Result")
+# What `_once` hands to a computation; see `components.progress_bars`.
+ShownPhase = Callable[[str], Progress]
+# Above this many images no long computation starts unasked.
 MANY_IMAGES = 5_000
 _AVERAGED = 2_000
-# `python -m benchmarks.scale`: measuring, preparing and duplicates of 100,000 images on two busy cores.
+# From `python -m benchmarks.scale`: preparing 100,000 images, measuring them and finding copies, on two busy cores.
 SECONDS_PER_IMAGE = 0.02
 
 
-def grouping(dataset):
-    """Return the Grouping of a data set under its present decisions."""
+def grouping(dataset: Dataset) -> ImageGroups:
+    """Return which images of a data set belong together under the present decisions."""
     curation = dataset_curation(dataset)
     step = ("grouping", curation.distinct)
     return _once(dataset, step, lambda phase: group_images(dataset.table, curation, phase=phase))
 
 
-def measures(dataset, table):
-    """Return the measures of a Grouping's table."""
+def measures(dataset: Dataset, table: pd.DataFrame) -> pd.DataFrame:
+    """Return the image properties of the table of `grouping`; see `property_table.measure_images`."""
     return _once(dataset, ("measures",), lambda phase: measure_images(table, progress=phase("Measuring the images")))
 
 
-def features(dataset, table):
-    """Return the Features of a Grouping's table."""
+def features(dataset: Dataset, table: pd.DataFrame) -> Embeddings:
+    """Return the embeddings of the table of `grouping`."""
     return _once(dataset, ("features",), lambda phase: dataset_embeddings(table, phase=phase))
 
 
-def flag_measures(dataset, table):
-    """Return what the quality rules compare, for a Grouping's table; see `quality_flags.flag_values`."""
+def flag_measures(dataset: Dataset, table: pd.DataFrame) -> pd.DataFrame:
+    """Return what the quality rules compare, for the table of `grouping`; see `quality_flags.flag_values`."""
     measured, known = measures(dataset, table), features(dataset, table)
     return _once(dataset, ("flag values",), lambda phase: flag_values(table, measured, known.values))
 
 
-def correlations(dataset, group):
-    """Return the Giveaway of the images that are not left out.
-
-    Args:
-        dataset: dataset.Dataset.
-        group: its ImageGroups.
-    """
+def correlations(dataset: Dataset, group: ImageGroups) -> SpuriousCorrelations:
+    """Return how well file facts alone predict the class, over the images that are not excluded."""
     measured = measures(dataset, group.table)
     curation = dataset_curation(dataset)
 
-    def report(phase):
-        phase("Asking what gives the class away")
+    def find(phase: ShownPhase) -> SpuriousCorrelations:
+        phase("Testing what gives the class away")
         rows, table, groups = group.taking_part(curation)
         return find_spurious_correlations(table, measured.iloc[rows].reset_index(drop=True), groups)
 
-    return _once(dataset, ("giveaway", curation.distinct, tuple(curation.excluded)), report)
+    return _once(dataset, ("giveaway", curation.distinct, tuple(curation.excluded)), find)
 
 
-def average_images(dataset, group):
-    """Return (mean images, grey histograms) per class, of at most 2,000 images; see `appearance`."""
+def average_images(dataset: Dataset, group: ImageGroups) -> tuple[dict[str, UInt8Array], pd.DataFrame]:
+    """Return mean image and grey-value histogram per class, of at most 2,000 images; see `class_averages`."""
 
-    def average(phase):
+    def average(phase: ShownPhase) -> tuple[dict[str, UInt8Array], pd.DataFrame]:
         phase("Averaging the images")
         rows = stratified_rows(group.table["class_name"], _AVERAGED, np.random.default_rng(0))
         images, names = read_images(group.prepared.images_u8, rows), group.table["class_name"].iloc[rows]
@@ -77,35 +82,36 @@ def average_images(dataset, group):
     return _once(dataset, ("averages",), average)
 
 
-def image_map(dataset, table):
-    """Return (rows, xy) of the map of a Grouping's table; see `projection.project_embeddings`."""
+def image_map(dataset: Dataset, table: pd.DataFrame) -> tuple[IntArray, FloatArray]:
+    """Return (rows, xy) of the map of the table of `grouping`; see `projection.project_embeddings`."""
     known = features(dataset, table)
 
-    def lay_out(phase):
-        phase("Laying out the map")
+    def lay_out(phase: ShownPhase) -> tuple[IntArray, FloatArray]:
+        phase("Computing the map")
         path = CACHE_DIR / "maps" / f"{known.key}.npz"
         return project_embeddings(known.values, class_names=table["class_name"], cache_path=path)
 
     return _once(dataset, ("map",), lay_out)
 
 
-def may_analyse(dataset):
-    """Return True where the images may be looked at one by one; a large data set is asked about first."""
+def may_analyse(dataset: Dataset) -> bool:
+    """Return True where every image may be read; for a large data set the user is asked first."""
     if len(dataset.table) <= MANY_IMAGES or "begun" in _analysed():
         return True
     minutes = round(len(dataset.table) * SECONDS_PER_IMAGE / 60)
     st.info(
-        f"Duplicates, flags and the give-away need a look at all {len(dataset.table):,} images, once: about "
-        f"{minutes} minutes on two cores. What is found is kept; `python -m cxr_core audit` does the same."
+        f"To find duplicates, quality flags and what gives the class away, all {len(dataset.table):,} images must be "
+        f"read once: about {minutes} minutes on two cores. The results are saved; `python -m cxr_core audit` does the "
+        "same."
     )
-    begin = st.button("Look at all images", type="primary", help="Starts now; leave this page open until it is done.")
+    begin = st.button("Analyse all images", type="primary", help="Starts now; keep this page open until it is done.")
     if begin:
         _analysed()["begun"] = True
     return begin
 
 
-def _analysed():
-    """Return what this visit has found out about the open data set: a dict of step to result."""
+def _analysed() -> dict[Any, Any]:
+    """Return {step: result} of what this visit has computed about the open data set."""
     examined = st.session_state.get("examined", {})
     if examined.get("dataset") != st.session_state["dataset_key"]:
         examined = {"dataset": st.session_state["dataset_key"]}
@@ -113,8 +119,8 @@ def _analysed():
     return examined
 
 
-def _once(dataset, step, compute):
-    """Return what `compute(phase)` returns for a data set, computed once per visit."""
+def _once(dataset: Dataset, step: tuple[object, ...], compute: Callable[[ShownPhase], Result]) -> Result:
+    """Return what `compute` returns for a data set, computed once per visit."""
     examined = _analysed()
     if step not in examined:
         if not may_analyse(dataset):

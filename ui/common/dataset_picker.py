@@ -1,12 +1,13 @@
-"""Which data set a page works on, opened once and shared between reruns."""
+"""Which data set is open? It is opened once and shared between reruns."""
 
 import hashlib
+from pathlib import Path
 
 import streamlit as st
 
 from cxr_core.config import DATA_DIR
 from cxr_core.data import phantoms
-from cxr_core.data.dataset import folder_stamp, scan_dataset
+from cxr_core.data.dataset import Dataset, folder_stamp, scan_dataset
 from cxr_core.data.kaggle import DownloadFailed, find_kaggle, watch_download
 from cxr_core.imaging.zip_archive import RefusedArchive, unpack_zip
 from ui.common.components import progress_bar
@@ -15,28 +16,28 @@ from ui.common.permissions import is_open_to_strangers, may, show_refusal
 _SOURCES = {
     "demo": "Demo drawings",
     "kaggle": "COVID CXR images from Kaggle",
-    "zip": "A ZIP of yours",
+    "zip": "A ZIP file of yours",
     "folder": "A folder or CSV on this computer",
 }
 
 
-def choose_dataset():
+def choose_dataset() -> Dataset:
     """Let the user choose a data set in the sidebar and open it.
 
     Returns:
-        dataset.Dataset. The page stops with a sentence where there is none yet.
+        The data set; where there is none yet, the page stops with a sentence.
     """
     sources = [s for s in _SOURCES if s != "folder" or may("folders")]
     source = st.sidebar.selectbox(
         "Data set",
         sources,
-        format_func=_SOURCES.get,
+        format_func=_SOURCES.__getitem__,
         key=_remember("source", "demo"),
-        help="Demo drawings need nothing. Real radiographs come from Kaggle or from your own folder.",
+        help="Demo drawings need no download. Real radiographs come from Kaggle or from your own files.",
     )
     if source == "demo":
         st.sidebar.caption(phantoms.DEMO_NOTE)
-        roots = (str(_draw_demo()),)
+        roots: tuple[str, ...] = (str(_draw_demo()),)
     elif source == "kaggle":
         roots = (str(_fetch_kaggle()),)
     elif source == "zip":
@@ -52,13 +53,13 @@ def choose_dataset():
         st.stop()
 
 
-def demo_note(dataset):
-    """Say on the page that the data set is the drawn one, where it is."""
+def demo_note(dataset: Dataset) -> None:
+    """Say on the page that these are drawings, where the data set is the demo."""
     if dataset.roots == (str((DATA_DIR / "demo").resolve()),):
         st.info(phantoms.DEMO_NOTE, icon=":material/draw:")
 
 
-def _remember(name, default):
+def _remember(name: str, default: str) -> str:
     """Keep a sidebar choice across pages: Streamlit forgets a widget's value on a page that does not show it."""
     key, kept = f"{name}_choice", f"{name}_kept"
     value = st.session_state.get(key, st.session_state.get(kept, default))
@@ -66,49 +67,53 @@ def _remember(name, default):
     return key
 
 
-def _draw_demo():
+def _draw_demo() -> Path:
     folder = DATA_DIR / "demo"
     with progress_bar("Drawing the demo data set") as report:
         return phantoms.draw_demo_data(folder, progress=report)
 
 
-def _fetch_kaggle():
+def _fetch_kaggle() -> Path:
     found = find_kaggle()
     if found:
         return found
+    _offer_download()
+    st.stop()
+
+
+def _offer_download() -> None:
     st.info(
         "The article's data set (1,823 radiographs, about 1.2 GB) is not on this computer yet. "
-        "Kaggle may ask for a free account."
+        "Kaggle may require a free account."
     )
     if show_refusal("keeping"):
         st.stop()
     if st.button(
-        "Fetch it from Kaggle", type="primary", help="Downloads and unpacks once, into this project's folder."
+        "Download from Kaggle", type="primary", help="Downloads and unpacks it once, into this project's folder."
     ):
-        with st.status("Fetching the data set from Kaggle…") as status:
+        with st.status("Downloading the data set from Kaggle…") as status:
             try:
                 for line in watch_download():
-                    status.update(label=f"Fetching the data set from Kaggle… {line}")
+                    status.update(label=f"Downloading the data set from Kaggle… {line}")
             except DownloadFailed as error:
-                status.update(label="Not fetched", state="error")
+                status.update(label="Download failed", state="error")
                 st.error(str(error))
                 st.stop()
         st.rerun()
-    st.stop()
 
 
-def _unpack_upload():
+def _unpack_upload() -> Path:
     upload = st.sidebar.file_uploader(
         "ZIP",
         "zip",
         max_upload_size=200 if is_open_to_strangers() else 1_000,
-        help="One folder per class inside, each with its images. At most 2 GB unpacked.",
+        help="One folder per class, each with its images. At most 2 GB unpacked.",
     )
     if upload is None:
         unpacked = st.session_state.get("unpacked")
         if unpacked and unpacked.is_dir():
             return unpacked
-        st.info("Upload a ZIP at the left. It holds one folder per class: normal, covid, virus or any others.")
+        st.info("Upload a ZIP file in the sidebar, with one folder per class: normal, covid, virus or any others.")
         st.stop()
     folder = DATA_DIR / "uploads" / hashlib.sha256(upload.getbuffer()).hexdigest()[:16]
     if not folder.is_dir():
@@ -116,31 +121,31 @@ def _unpack_upload():
             try:
                 unpack_zip(upload, folder, progress=report)
             except RefusedArchive as error:
-                st.error(f"{error} Choose another file at the left.")
+                st.error(f"{error} Choose another file in the sidebar.")
                 st.stop()
     st.session_state["unpacked"] = folder
     return folder
 
 
-def _ask_for_folders():
+def _ask_for_folders() -> tuple[str, ...]:
     text = st.sidebar.text_area(
         "Folders",
         key=_remember("folders", ""),
         placeholder="/home/me/radiographs",
-        help="One per line: a folder with one sub-folder per class, or a CSV with the columns path and label, and "
-        "perhaps patient, split, view and age. Classes of the same name are joined.",
+        help="One per line: a folder with one sub-folder per class, or a CSV file with the columns path and label, and "
+        "optionally patient, split, view and age. Classes with the same name are merged.",
     )
     roots = tuple(line.strip() for line in text.splitlines() if line.strip())
     if not roots:
-        st.info("Name a folder at the left. It holds one sub-folder per class: normal, covid, virus or any others.")
+        st.info("Enter a folder in the sidebar, with one sub-folder per class: normal, covid, virus or any others.")
         st.stop()
     return roots
 
 
-def _open(roots):
+def _open(roots: tuple[str, ...]) -> Dataset:
     known = st.session_state.get("dataset")
     if known is None or st.session_state.get("dataset_key") != (roots, folder_stamp(*roots)):
-        with progress_bar("Looking through the images") as report:
+        with progress_bar("Reading the images") as report:
             known = scan_dataset(*roots, progress=report)
         st.session_state["dataset"] = known
         st.session_state["dataset_key"] = (roots, known.stamp)

@@ -1,4 +1,4 @@
-"""Words that come from strangers, file names above all, as a page may show them."""
+"""How is an untrusted name, of a file above all, shown letter by letter?"""
 
 import re
 
@@ -8,15 +8,15 @@ from cxr_core.system.text import printable_name
 _MARKUP = re.compile(r"([\\`*_{}\[\]()#+\-.!|~<>$:&@])")
 
 
-def plain_name(name, longest=60):
-    """Return a name so that Markdown shows it letter by letter.
+def plain_name(name: str, longest: int = 60) -> str:
+    """Escape a name so that Markdown shows it letter by letter.
 
     Args:
-        name: str, from anywhere.
-        longest: int, of a longer name the end is kept, which tells files apart.
+        name: from anywhere.
+        longest: in characters; of a longer name the end is kept, which tells files apart.
 
     Returns:
-        str; for what cannot be printed see `printable_name`.
+        Markdown; what cannot be printed is replaced as by `text.printable_name`.
     """
     shown = printable_name(name)
     return _MARKUP.sub(r"\\\1", shown if len(shown) <= longest else "…" + shown[-longest:])

@@ -1,10 +1,15 @@
-"""How a number is shown with its interval."""
+"""How is a number shown with its interval?"""
+
+from collections.abc import Sequence
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from cxr_core.evaluation.headline_metrics import HeadlineMetric
 
 
-def show_figures_row(figures):
-    """Show card figures as a row of metrics, each with its 95 % interval and the number of images behind it."""
+def show_figures_row(figures: Sequence[HeadlineMetric]) -> None:
+    """Show headline metrics side by side, each with its 95 % interval and the number of images behind it."""
     for column, figure in zip(st.columns(len(figures)), figures, strict=True):
         with column.container(border=True, height="stretch"):
             st.metric(
@@ -20,18 +25,23 @@ def show_figures_row(figures):
                 st.caption(interval_text(figure.interval))
     if any(figure.may_abstain for figure in figures):
         st.caption(
-            "On its own test split each image is called what is likeliest. Elsewhere images that it is not sure of "
-            "count as without an answer: neither found nor a false alarm."
+            "On its own test set it always names the likeliest class. On other hospitals' images it may abstain; "
+            "abstentions count neither as hits nor as false alarms."
         )
 
 
-def interval_text(ends):
-    """Return a 95 % interval of shares (low, high) in words, or "" for None."""
+def images_text(n: int) -> str:
+    """Return a number of images in words: "1 image", "1,234 images"."""
+    return f"{n:,} image" if n == 1 else f"{n:,} images"
+
+
+def interval_text(ends: Sequence[float] | None) -> str:
+    """Return a 95 % interval (low, high) of a proportion in [0, 1] in words, or "" for None."""
     return f"95 %: {100 * ends[0]:.1f} to {100 * ends[1]:.1f} %" if ends else ""
 
 
-def plain_metric(column, label, value, below="", *, help):
-    """Show one bordered metric with a grey line below it."""
+def plain_metric(column: DeltaGenerator, label: str, value: str, below: str = "", *, help: str) -> None:
+    """Show one metric in a border, with a grey line below the number."""
     column.metric(
         label, value, below or None, delta_color="off", delta_arrow="off", border=True, help=help, height="stretch"
     )

@@ -1,63 +1,60 @@
-"""Which classifier a page works with: the shipped one or a run's, opened once for all visitors."""
+"""Which classifier is open: the built-in one or that of a run, opened once for all visitors?"""
 
 from pathlib import Path
 
+import pandas as pd
 import streamlit as st
 
 from cxr_core.config import SHIPPED_MODEL_DIR
-from cxr_core.evaluation.headline_metrics import card_figures
-from cxr_core.inference.classifier import load_classifier
+from cxr_core.evaluation.headline_metrics import HeadlineMetric, card_figures
+from cxr_core.inference.classifier import Classifier, load_classifier
 from cxr_core.inference.model_card import load_card
 from cxr_core.runs.run import Run, list_runs
 from cxr_core.system.memory import release_memory
 
-_SHIPPED = "The shipped classifier"
+_SHIPPED = "The built-in classifier"
+_HELP = "The built-in classifier, or that of any of your runs."
 
 
-def choose_model(help_text):
-    """Let the user choose a classifier in the sidebar.
-
-    Returns:
-        (name, folder): str and Path. The shipped classifier is called as such.
-    """
+def choose_model() -> Path:
+    """Let the user choose a classifier in the sidebar; returns its folder."""
     folders = model_folders()
-    name = st.sidebar.selectbox("Classifier", list(folders), help=help_text)
-    return name, folders[name]
+    return folders[st.sidebar.selectbox("Classifier", list(folders), help=_HELP)]
 
 
-def model_folders():
-    """Return every model there is, a dict of name to Path, the shipped one first."""
+def model_folders() -> dict[str, Path]:
+    """Return {name: folder} of every classifier, the built-in one first."""
     return {_SHIPPED: SHIPPED_MODEL_DIR} | {run.name: run.path for run in list_runs() if run.has_model}
 
 
-def open_classifier(folder):
-    """Open a model folder; the page stops with a sentence where it cannot be opened."""
+def open_classifier(folder: Path) -> Classifier:
+    """Open a model folder; where that fails, the page stops with a sentence."""
     try:
-        # The card changes when an operating point is kept.
+        # The card changes when an operating point is saved.
         changed = tuple((folder / name).stat().st_mtime_ns for name in ("model.onnx", "card.json"))
         return _open_cached(str(folder), changed)
     except (FileNotFoundError, ValueError) as error:
-        st.error(f"This classifier cannot be opened: {error} Choose another one at the left.")
+        st.error(f"This classifier cannot be opened: {error} Choose another one in the sidebar.")
         st.stop()
 
 
 @st.cache_resource(max_entries=3, show_spinner="Opening the classifier…")
-def _open_cached(folder, changed):
+def _open_cached(folder: str, changed: tuple[int, ...]) -> Classifier:
     classifier = load_classifier(folder)
     release_memory()
     return classifier
 
 
-def model_history(folder):
-    """Return a model folder's learning history, DataFrame, empty where it has none."""
-    return Run(Path(folder)).epochs()
+def model_history(folder: Path) -> pd.DataFrame:
+    """Return the training history of a model folder as `Run.epochs` gives it; empty where it has none."""
+    return Run(folder).epochs()
 
 
-def shipped_figures():
-    """Return the shipped classifier's headline figures, list of headline_metrics.Figure."""
+def shipped_figures() -> list[HeadlineMetric]:
+    """Return the built-in classifier's headline metrics."""
     return card_figures(load_card(SHIPPED_MODEL_DIR))
 
 
-def shipped_card():
-    """Return the shipped classifier's card as Markdown."""
-    return Path(SHIPPED_MODEL_DIR / "CARD.md").read_text(encoding="utf-8")
+def shipped_card() -> str:
+    """Return the built-in classifier's model card as Markdown."""
+    return (SHIPPED_MODEL_DIR / "CARD.md").read_text(encoding="utf-8")

@@ -1,6 +1,7 @@
-"""The app's pages and its page config."""
+"""Which pages are there, and how does a visit begin?"""
 
 import streamlit as st
+from streamlit.navigation.page import StreamlitPage
 
 from cxr_core.system.memory import keep_memory_small, set_imports_aside
 from cxr_core.system.processes import tie_to_parent
@@ -27,15 +28,15 @@ _SECTIONS = {
 }
 
 
-def navigate():
+def navigate() -> StreamlitPage:
     """Set up the app for this visit.
 
     Returns:
-        The page that the visitor asked for, to be run. Who may not come in is told so, and the run ends.
+        The page that the visitor asked for, to be run. Whoever may not use the app is told so, and the run ends.
     """
     set_imports_aside()
     st.session_state["navigated"] = True
-    # A training goes on when a page changes or a browser closes, but not when this server ends.
+    # A training keeps running when a page changes or a browser closes, but not when this server ends.
     tie_to_parent()
     st.set_page_config(page_title="CXR Lab", page_icon=":material/radiology:", layout="wide")
     pages = {
@@ -52,8 +53,8 @@ def navigate():
     return chosen
 
 
-def ensure_navigation():
-    """Start the app properly where Streamlit ran a page on its own.
+def ensure_navigation() -> None:
+    """Set up the app where Streamlit ran a page on its own.
 
     The first visit after a server start follows Streamlit's older rule, by which a link to a page
     runs its file alone, without `streamlit_app.py`. No page is shown that way without the sign-in either.

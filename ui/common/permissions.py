@@ -1,12 +1,14 @@
-"""Who may come in and who may do what: the one place that decides, asked by every page that changes something.
+"""Who may use the app, and who may do what? Every page that changes something asks here.
 
-On one's own computer everything is allowed. In a shared installation a visitor may look, upload and ask; what takes the
-owner's machine, disk or work is for its owners alone, and for visitors as far as the owner's settings say.
+On one's own computer everything is allowed. In a shared installation a visitor may look, upload and predict; what uses
+the owner's computer, disk or work is for its owners, and for visitors as far as the owner's settings allow it.
 """
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 from streamlit.errors import StreamlitAuthError, StreamlitSecretNotFoundError
@@ -14,11 +16,12 @@ from streamlit.errors import StreamlitAuthError, StreamlitSecretNotFoundError
 from cxr_core.config import is_shared
 from ui.common.markdown import plain_name
 
+# What a visitor cannot do, in the words that follow "Visitors cannot".
 ACTIONS = {
-    "folders": "Opening folders of this computer",
-    "training": "Training and other long work",
-    "deletion": "Deleting runs",
-    "keeping": "Changing what is kept for everyone",
+    "folders": "open folders of this computer",
+    "training": "start training or other long computations",
+    "deletion": "delete runs",
+    "keeping": "change what is saved for everyone",
 }
 _ALLOW, _LISTS = "CXR_LAB_ALLOW", ("visitors", "owners")
 
@@ -28,45 +31,42 @@ class Access:
     """An owner's settings.
 
     Attributes:
-        shared: bool, strangers use this installation.
-        sign_in: bool, nobody is let in unnamed.
-        allowed: frozenset of `ACTIONS` that visitors may do.
-        visitors: frozenset of lower-case e-mail addresses, or "@example.org" for all of a domain.
-        owners: frozenset of lower-case e-mail addresses; they may do everything.
+        shared: people other than the owner use this installation.
+        sign_in: nobody is admitted without signing in.
+        allowed: the `ACTIONS` that visitors may do.
+        visitors: lower-case e-mail addresses, or "@example.org" for everybody of a domain.
+        owners: lower-case e-mail addresses; they may do everything.
     """
 
     shared: bool
     sign_in: bool = False
-    allowed: frozenset = frozenset()
-    visitors: frozenset = frozenset()
-    owners: frozenset = frozenset()
+    allowed: frozenset[str] = frozenset()
+    visitors: frozenset[str] = frozenset()
+    owners: frozenset[str] = frozenset()
 
-    def lets_in(self, email):
-        """Return True if the owner of an e-mail address, str or None, may use the app at all."""
+    def lets_in(self, email: str | None) -> bool:
+        """Return True if the owner of an e-mail address may use the app at all."""
         if not self.sign_in:
             return True
-        if "@" not in (email or ""):
+        if not email or "@" not in email:
             return False
         return bool({email.lower(), "@" + email.lower().rpartition("@")[2]} & (self.visitors | self.owners))
 
-    def allows(self, action, email=None):
-        """Return True if someone, known by an e-mail address or by none, may do one of the `ACTIONS`."""
-        return not self.shared or action in self.allowed or bool(email) and email.lower() in self.owners
+    def allows(self, action: str, email: str | None = None) -> bool:
+        """Return True if somebody, with an e-mail address or without one, may do one of the `ACTIONS`."""
+        return not self.shared or action in self.allowed or bool(email and email.lower() in self.owners)
 
 
-def read_access(secrets, environment, *, shared):
+def read_access(secrets: Mapping[str, Any], environment: Mapping[str, str], *, shared: bool) -> Access:
     """Read an owner's settings.
 
     Args:
-        secrets: mapping as `.streamlit/secrets.toml` holds it.
-        environment: mapping of environment variables; `CXR_LAB_ALLOW` names actions, with commas between.
-        shared: bool, as `config.is_shared` returns it; a sign-in makes an installation shared, too.
-
-    Returns:
-        Access.
+        secrets: what `.streamlit/secrets.toml` holds.
+        environment: environment variables; `CXR_LAB_ALLOW` lists actions, separated by commas.
+        shared: as `config.is_shared` returns it; a sign-in makes an installation shared, too.
 
     Raises:
-        ValueError: the settings contradict themselves, or name what is unknown.
+        ValueError: the settings contradict each other, or name an unknown action.
     """
     allowed = frozenset(word.strip() for word in environment.get(_ALLOW, "").split(",") if word.strip())
     if not allowed <= set(ACTIONS):
@@ -74,32 +74,31 @@ def read_access(secrets, environment, *, shared):
     sign_in, lists = "auth" in secrets, secrets.get("access", {})
     visitors, owners = (frozenset(str(email).lower() for email in lists.get(name, ())) for name in _LISTS)
     if sign_in and not visitors | owners:
-        raise ValueError("secrets.toml has an [auth] section: its [access] section must say who may come in.")
+        raise ValueError("secrets.toml has an [auth] section: its [access] section must say who may sign in.")
     if lists and not sign_in:
-        raise ValueError("secrets.toml has an [access] section: without [auth] nobody can be told apart.")
+        raise ValueError("secrets.toml has an [access] section: without [auth] nobody can be identified.")
     if any(email.startswith("@") for email in owners):
-        raise ValueError("An owner in secrets.toml must be a whole e-mail address.")
+        raise ValueError("An owner in secrets.toml must be a complete e-mail address.")
     return Access(shared or sign_in, sign_in, allowed, visitors, owners)
 
 
-def refusal(action):
-    """Return why a visitor may not do one of the `ACTIONS`, in a sentence; None where they may."""
+def refusal(action: str) -> str | None:
+    """Return a sentence on why a visitor may not do one of the `ACTIONS`; None where they may."""
     if _access().allows(action, _email()):
         return None
-    return f"{ACTIONS[action]} is off for visitors. The owner of this installation can allow it."
+    return f"Visitors cannot {ACTIONS[action]} here. The owner of this installation can allow it."
 
 
-def may(action):
+def may(action: str) -> bool:
     """Return True if the visitor may do one of the `ACTIONS`."""
     return refusal(action) is None
 
 
-def show_refusal(action):
+def show_refusal(action: str) -> bool:
     """Say why a visitor may not do one of the `ACTIONS`; nothing where they may.
 
     Returns:
-        bool, whether it was said. What follows is then not to be offered at all: a browser can press a button that
-        is only greyed out.
+        True if they may not. The action must then not be offered at all: a browser can press a disabled button.
     """
     sentence = refusal(action)
     if sentence:
@@ -107,21 +106,21 @@ def show_refusal(action):
     return sentence is not None
 
 
-def is_open_to_strangers():
-    """Return True where the installation is shared, whoever is looking."""
+def is_open_to_strangers() -> bool:
+    """Return True where the installation is shared, also for its owners."""
     return _access().shared
 
 
-def may_come_in():
-    """Return True if the visitor may use the app at all; not where the owner's settings cannot be understood."""
+def may_come_in() -> bool:
+    """Return True if the visitor may use the app at all; False where the owner's settings are invalid."""
     try:
         return _access().lets_in(_email())
     except ValueError:
         return False
 
 
-def require_sign_in():
-    """Stop the page with a sentence, or with a way to sign in, unless the visitor may come in."""
+def require_sign_in() -> None:
+    """Stop the page with a sentence, or with a way to sign in, unless the visitor may use the app."""
     try:
         access = _access()
     except ValueError as error:
@@ -133,42 +132,48 @@ def require_sign_in():
         st.stop()
 
 
-def show_who():
+def show_who() -> None:
     """Say in the sidebar who is signed in, and offer to sign out; nothing where there is no sign-in."""
     access, email = _access(), _email()
-    if access.sign_in:
+    if access.sign_in and email:
         role = " (owner)" if email.lower() in access.owners else ""
         st.sidebar.caption(f"Signed in as {plain_name(email)}{role}")
-        st.sidebar.button("Sign out", icon=":material/logout:", on_click=st.logout, help="Of this app alone.")
+        st.sidebar.button(
+            "Sign out", icon=":material/logout:", on_click=st.logout, help="Signs you out of this app only."
+        )
 
 
-def _ask_to_sign_in(email):
+def _ask_to_sign_in(email: str | None) -> None:
     st.title("CXR Lab")
     if not st.user.is_logged_in:
-        st.info("This installation is for people whom its owner has named. Sign in to go on.", icon=":material/login:")
-        if st.button("Sign in", type="primary", help="With the account that the owner of this installation knows."):
+        st.info(
+            "This installation is open to people whom its owner has listed. Sign in to continue.",
+            icon=":material/login:",
+        )
+        if st.button("Sign in", type="primary", help="Use the account that the owner of this installation has listed."):
             try:
                 st.login()
             except StreamlitAuthError:
-                st.error("The sign-in is not set up completely. Ask the owner of this installation.")
+                st.error("The sign-in is not fully set up. Please contact the owner of this installation.")
         return
     name = f"{plain_name(email)} is" if email else "An account without a confirmed e-mail address is"
-    st.error(f"{name} not on the list of this installation. Ask its owner, or sign in with another account.")
-    st.button("Sign out", icon=":material/logout:", on_click=st.logout, help="To sign in with another account.")
+    st.error(f"{name} not on the list of this installation. Contact its owner, or sign in with another account.")
+    st.button("Sign out", icon=":material/logout:", on_click=st.logout, help="Sign out to use another account.")
 
 
-def _access():
+def _access() -> Access:
     try:
         secrets = st.secrets.to_dict()
     except StreamlitSecretNotFoundError as error:
         if any(Path(path).exists() for path in st.get_option("secrets.files")):
-            # Whoever wrote the file meant to close the door.
+            # Whoever wrote the file meant to restrict access.
             raise ValueError("secrets.toml cannot be read.") from error
         secrets = {}
     return read_access(secrets, os.environ, shared=is_shared())
 
 
-def _email():
-    """Return the e-mail address of who is signed in; None for one that its provider says is unconfirmed, too."""
+def _email() -> str | None:
+    """Return the confirmed e-mail address of whoever is signed in; None where there is none."""
     user = st.user.to_dict()
-    return user.get("email") if user.get("is_logged_in") and user.get("email_verified") is not False else None
+    email = user.get("email") if user.get("is_logged_in") and user.get("email_verified") is not False else None
+    return None if email is None else str(email)

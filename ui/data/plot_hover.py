@@ -1,4 +1,4 @@
-"""Which mark of a plotly figure the mouse rests on: Streamlit itself tells only of clicks and selections."""
+"""Which point of a plotly figure does the mouse hover over? Streamlit itself reports only clicks and selections."""
 
 import streamlit as st
 
@@ -11,13 +11,13 @@ export default function ({ data, setStateValue }) {
     const row = event.points[0].customdata
     waiting = setTimeout(() => { if (row !== last) { last = row; setStateValue("row", row) } }, data.rest)
   }
-  // The figure may appear after this, and again whenever the page draws it anew.
+  // The figure may appear later than this code, and again whenever the page redraws it.
   const look = setInterval(() => {
     const found = document.querySelector(`.st-key-${data.key} .js-plotly-plot`)
     if (found && found !== plot && found.on) {
       plot = found
       plot.on("plotly_hover", rest)
-      // The mouse may rest on a mark already.
+      // The mouse may hover over a point already.
       if (plot._hoverdata && plot._hoverdata.length) rest({ points: plot._hoverdata })
     }
   }, 300)
@@ -31,10 +31,10 @@ export default function ({ data, setStateValue }) {
 _watch = st.components.v2.component("cxr_lab.hover", js=_JS)
 
 
-def hovered_row(key):
-    """Return the `customdata` of the mark that the mouse rested on last, or None; call it inside a fragment.
+def hovered_row(key: str) -> int | None:
+    """Return the `customdata` of the point that the mouse hovered over last, or None; call it inside a fragment.
 
     Args:
-        key: str, the key of a `st.plotly_chart` on the same page whose marks carry one number as `customdata`.
+        key: of a `st.plotly_chart` on the same page whose points carry one whole number each as `customdata`.
     """
     return _watch(key=f"hover_{key}", data={"key": key, "rest": _REST_MILLISECONDS}, on_row_change=lambda: None).row

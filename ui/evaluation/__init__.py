@@ -1,1 +1,1 @@
-"""What stands on the Evaluation page?"""
+"""What does the Evaluation page show?"""

@@ -1,28 +1,39 @@
-"""The error browser of the Evaluation page: click into a figure, see the images behind it; the weakest slices."""
+"""Where is the classifier wrong? Click into a figure to see the images behind it; then its weakest slices."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import pandas as pd
 import streamlit as st
 
 from cxr_core.classes import class_label
-from cxr_core.evaluation.calibration import bin_numbers, reliability_bins
+from cxr_core.evaluation.calibration import in_confidence_bin, reliability_bins
+from cxr_core.evaluation.metrics import Curve, Metrics
+from cxr_core.evaluation.predictions import confused_rows, misjudged_rows
 from cxr_core.evaluation.slices import SLICES, file_facts, slice_table, worst_slice
 from cxr_core.explain.overlay import overlay_map
 from cxr_core.imaging.display import shrink
 from cxr_core.imaging.reader import UnreadableImage
 from cxr_core.plots.evaluation import confusion_figure, reliability_figure, roc_figure
+from cxr_core.system.arrays import UInt8Array
 from ui.common.components import download_table, one_page
 from ui.common.markdown import plain_name
+from ui.common.metrics import images_text
 from ui.common.model_picker import open_classifier
+from ui.common.thumbnails import prediction_caption
 from ui.evaluation.predictions import show_predictions
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 _IMAGES_A_PAGE = 12
 _OVERLAY_SIDE = 224
 
 
-def show_errors(metrics, predictions, curves, folder):
+def show_errors(metrics: Metrics, predictions: pd.DataFrame, curves: Mapping[str, Curve], folder: Path) -> None:
     """Let the user click into a figure and show the images behind it; then the weakest slices."""
-    st.caption("Click a cell, a point of a curve or a bar: the images behind it appear below.")
+    st.caption("Click a cell, a point of a curve or a bar to see the images behind it below.")
     figure_of = st.segmented_control(
         "Pick from", ["Confusion matrix", "ROC", "Reliability"], default="Confusion matrix",
         help="Which figure to click into.",
@@ -38,41 +49,43 @@ def show_errors(metrics, predictions, curves, folder):
     _show_slices(predictions, metrics["accuracy"])
 
 
-def _picked(figure_of, metrics, predictions, curves):
-    """Return the rows behind what was clicked, and a sentence that names them."""
-    wrong = predictions[~predictions["right"].astype(bool)]
+def _picked(
+    figure_of: str, metrics: Metrics, predictions: pd.DataFrame, curves: Mapping[str, Curve]
+) -> tuple[pd.DataFrame, str]:
+    """Return the rows behind what was clicked, and a heading that names them."""
     if figure_of == "ROC" and curves:
-        points = _clicked(roc_figure(curves, clickable=True), "pick_roc")
-        if points:
-            name, threshold = points[0]
-            is_class, alarm = predictions["true"] == name, predictions[f"p_{name}"] >= threshold
-            label = class_label(name)
-            return predictions[is_class != alarm], f"Missed or falsely called {label} from {threshold:.3f} on"
+        point = _clicked(roc_figure(curves, clickable=True), "pick_roc")
+        if point:
+            name, threshold = point
+            heading = f"Missed {class_label(name)} and false alarms at a threshold of {threshold:.3f}"
+            return misjudged_rows(predictions, name, threshold), heading
     elif figure_of == "Reliability":
         bins = reliability_bins(predictions["right"], predictions["confidence"])
-        points = _clicked(reliability_figure(bins, "Reliability"), "pick_reliability")
-        if points:
-            low, high = bins.loc[int(points[0][0]), ["low", "high"]]
-            inside = bin_numbers(predictions["confidence"]) == bin_numbers([(low + high) / 2])[0]
-            return predictions[inside], f"Sure to {low:.0%} – {high:.0%}"
+        point = _clicked(reliability_figure(bins, "Reliability diagram"), "pick_reliability")
+        if point:
+            low, high = (float(bins[end].loc[int(point[0])]) for end in ("low", "high"))
+            rows = predictions[in_confidence_bin(predictions["confidence"], low, high)]
+            return rows, f"Confidence between {low:.0%} and {high:.0%}"
     else:
-        points = _clicked(confusion_figure(metrics), "pick_confusion")
-        if points:
-            true, called = points[0]
-            chosen = (predictions["true"] == true) & (predictions["predicted"] == called)
-            return predictions[chosen], f"{class_label(true)}, called {class_label(called)}: {chosen.sum()} images"
-    return wrong, f"All mistakes: {len(wrong)} of {len(predictions)} images"
+        point = _clicked(confusion_figure(metrics), "pick_confusion")
+        if point:
+            true, predicted = point
+            rows = confused_rows(predictions, true, predicted)
+            return rows, f"True {class_label(true)}, predicted {class_label(predicted)}: {images_text(len(rows))}"
+    wrong = predictions[~predictions["right"].astype(bool)]
+    return wrong, f"Misclassified: {len(wrong):,} of {images_text(len(predictions))}"
 
 
-def _clicked(figure, key):
+def _clicked(figure: "go.Figure", key: str) -> list[Any] | None:
+    """Show a figure and return the `customdata` of the point that was clicked, or None."""
     event = st.plotly_chart(
         figure, width="stretch", key=key, on_select="rerun", selection_mode="points", config={"displaylogo": False}
     )
-    return [point["customdata"] for point in event.selection.points if "customdata" in point]
+    return next((point["customdata"] for point in event.selection.points if "customdata" in point), None)
 
 
-def _show_with_maps(rows, classes, folder):
-    """Show images with Grad-CAM of the answer, its probabilities and what the file tells."""
+def _show_with_maps(rows: pd.DataFrame, classes: list[str], folder: Path) -> None:
+    """Show images with Grad-CAM of the predicted class, the probabilities, and what is known of the file."""
     open_classifier(folder)
     facts = file_facts(rows)
     with st.container(horizontal=True, gap="small"):
@@ -81,20 +94,19 @@ def _show_with_maps(rows, classes, folder):
                 path = Path(row["path"])
                 image = _overlay(str(folder), str(path), path.stat().st_mtime_ns if path.exists() else 0)
                 if image is None:
-                    st.caption("The file is gone.")
+                    st.caption("File not found.")
                 else:
                     st.image(image, width="stretch")
-                mark = ":material/check: right" if row["right"] else ":material/close: **wrong**"
-                st.markdown(f"{mark}: is {class_label(row['true'])}, called {class_label(row['predicted'])}")
+                st.markdown(prediction_caption(row["predicted"], row["true"], row["confidence"]))
                 st.caption("  \n".join(f"{class_label(c)} {row[f'p_{c}']:.1%}" for c in classes))
                 size = f"{fact['width']:.0f} × {fact['height']:.0f} {fact['format']}, " if fact.get("format") else ""
                 st.caption(f"{size}{plain_name(row['file'], 46)}")
-    st.caption("Over each image: where the classifier looked for the class it answered (Grad-CAM, jet: red is most).")
+    st.caption("Overlay: Grad-CAM of the predicted class (jet; red marks the strongest evidence).")
 
 
 @st.cache_data(max_entries=300, show_spinner=False)
-def _overlay(folder, path, mtime_ns):
-    """Return an image with the map of its answer, uint8 (h, w, 3) RGB, or None where the file is gone or broken."""
+def _overlay(folder: str, path: str, mtime_ns: int) -> UInt8Array | None:
+    """Return an image with Grad-CAM of its predicted class, uint8 (h, w, 3) RGB; None if it is missing or broken."""
     classifier = open_classifier(Path(folder))
     try:
         prediction = classifier.predict_image(Path(path).read_bytes())
@@ -105,26 +117,26 @@ def _overlay(folder, path, mtime_ns):
     return overlay_map(image, classifier.card.preprocessing.map_on_image(map_, image.shape))
 
 
-def _show_slices(predictions, accuracy):
-    st.subheader("Slices", help="Accuracy by what the files tell: where it is weakest, and whether by chance.")
-    table = _slices(predictions.drop(columns=[c for c in predictions if c.startswith("p_")]))
+def _show_slices(predictions: pd.DataFrame, accuracy: float) -> None:
+    st.subheader("Slices", help="Accuracy by file properties: where it is lowest, and whether that could be chance.")
+    table = _slices(predictions.drop(columns=[c for c in predictions.columns if c.startswith("p_")]))
     if table.empty:
-        st.info("All images are alike in source, size and format: there is nothing to slice by.")
+        st.info("All images have the same source, size and format, so there are no slices.")
         return
     worst = worst_slice(table, accuracy)
     if worst:
         st.warning(worst, icon=":material/trending_down:")
     else:
-        st.success("No slice of at least 10 images is clearly weaker than the whole.", icon=":material/check:")
+        st.success("No slice of at least 10 images is clearly below the overall accuracy.", icon=":material/check:")
     percent = st.column_config.NumberColumn(format="percent")
     st.dataframe(
         table.assign(by=table["by"].map(SLICES)).rename(columns={"low": "95 % from", "high": "95 % to"}),
         width="stretch", hide_index=True,
         column_config=dict.fromkeys(("accuracy", "95 % from", "95 % to"), percent),
     )  # fmt: skip
-    download_table("Download the slices", table, "slices.csv")
+    download_table("Slices (CSV)", table, "slices.csv")
 
 
-@st.cache_data(max_entries=8, show_spinner="Reading what the files tell…")
-def _slices(predictions):
+@st.cache_data(max_entries=8, show_spinner="Reading file properties…")
+def _slices(predictions: pd.DataFrame) -> pd.DataFrame:
     return slice_table(predictions, file_facts(predictions))

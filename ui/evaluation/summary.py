@@ -1,12 +1,24 @@
-"""The views of the Evaluation page that show figures: summary, confidence and threshold; and its report."""
+"""How good is the classifier in a few numbers and curves, and compared with other runs and classifiers?"""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import streamlit as st
 
 from cxr_core.classes import class_label
-from cxr_core.evaluation.metrics import class_curves, report_with_intervals, roc_curves
+from cxr_core.evaluation.confidence_intervals import Band
+from cxr_core.evaluation.metrics import (
+    ClassCurves,
+    Curve,
+    Metrics,
+    class_curves,
+    class_interval,
+    lowest_recall,
+    report_with_intervals,
+    roc_curves,
+)
 from cxr_core.evaluation.predictions import (
     compare_predictions,
     most_confident_mistakes,
@@ -14,11 +26,7 @@ from cxr_core.evaluation.predictions import (
     table_probabilities,
 )
 from cxr_core.evaluation.repeated_runs import repeated_runs
-from cxr_core.plots.evaluation import (
-    confusion_figure,
-    precision_recall_figure,
-    roc_figure,
-)
+from cxr_core.plots.evaluation import confusion_figure, precision_recall_figure, roc_figure
 from cxr_core.runs.run import Run, list_runs
 from ui.common.components import show_figure
 from ui.common.metrics import interval_text, plain_metric
@@ -27,86 +35,96 @@ from ui.common.repeated_runs import show_repeated_runs
 from ui.evaluation.predictions import own_predictions, show_predictions
 
 
-def show_headline(metrics, curves, title):
-    """Show the answer first: images, accuracy, the class missed most, and the AUC, each with its interval."""
-    ends = metrics.get("ci95") or {"accuracy": None, "per_class": {}}
+def show_headline(metrics: Metrics, curves: Mapping[str, Curve], title: str) -> None:
+    """Show the answer first: number of images, accuracy, the class missed most, and the AUC, with their intervals."""
+    name, recall = lowest_recall(metrics)
+    accuracy_ends = metrics["ci95"]["accuracy"] if "ci95" in metrics else None
     columns = st.columns(4)
     plain_metric(columns[0], "Images", f"{metrics['n']:,}", help=title)
     plain_metric(
-        columns[1], "Accuracy", f"{metrics['accuracy']:.1%}", interval_text(ends["accuracy"]),
-        help="Share of images that are called right, with its 95 % interval: patients drawn again 2,000 times.",
+        columns[1], "Accuracy", f"{metrics['accuracy']:.1%}", interval_text(accuracy_ends),
+        help="Proportion of images classified correctly, with its 95 % interval (2,000 bootstrap samples of patients).",
     )  # fmt: skip
-    recall, name = min((r["recall"], c) for c, r in metrics["per_class"].items() if r["recall"] is not None)
     plain_metric(
         columns[2], f"Lowest recall: {class_label(name)}", f"{recall:.1%}",
-        interval_text(ends["per_class"].get(name, {}).get("recall")), help="The class missed most.",
+        interval_text(class_interval(metrics, name, "recall")), help="The class that is missed most often.",
     )  # fmt: skip
     macro = f"{curves['macro']['auc']:.3f}" if curves else "–"
-    plain_metric(columns[3], "AUC, macro average", macro, help="1 is perfect, 0.5 is chance; needs two classes.")
+    plain_metric(
+        columns[3],
+        "AUC, macro average",
+        macro,
+        help="Area under the ROC curve: 1 is perfect, 0.5 is chance. It needs two classes.",
+    )
     st.caption(title)
 
 
-def show_summary(metrics, predictions, curves, folder):
-    """Show confusion matrix, curves with bands, the report per class and a comparison with another classifier."""
-    classes = metrics["classes"]
+def show_summary(metrics: Metrics, predictions: pd.DataFrame, curves: Mapping[str, Curve], folder: Path) -> None:
+    """Show confusion matrix, curves, metrics per class, comparisons, and images that are classified well or badly."""
+    _show_figures(metrics, predictions, curves)
+    st.subheader(
+        "Per class", help="Precision (PPV): how many alarms are true. Recall (sensitivity): how many images of the "
+        "class are found. F1: their harmonic mean. In brackets: 95 % interval.",
+    )  # fmt: skip
+    st.dataframe(report_with_intervals(metrics).rename(index=class_label), width="stretch")
+    _show_repeats(folder)
+    _show_comparison(predictions, folder)
+
+    st.subheader("Random sample", help="Twelve predictions drawn at random: ✓ marks right ones, ✗ wrong ones.")
+    if st.button("Show others", icon=":material/shuffle:", help="Draw twelve other predictions."):
+        st.session_state["prediction_seed"] = st.session_state.get("prediction_seed", 0) + 1
+    rng = np.random.default_rng(st.session_state.get("prediction_seed", 0))
+    show_predictions(sample_predictions(predictions, 12, rng))
+
+    st.subheader("Most confident errors", help="Where the classifier was wrong with the highest confidence.")
+    mistakes = most_confident_mistakes(predictions, 12)
+    if len(mistakes):
+        show_predictions(mistakes)
+    else:
+        st.success("No errors on these images.")
+
+
+def _show_figures(metrics: Metrics, predictions: pd.DataFrame, curves: Mapping[str, Curve]) -> None:
     left, right = st.columns(2)
     with left:
         unit = st.segmented_control(
-            "Cells", ["Images", "Shares"], default="Images", help="Counts, or shares of the true class."
+            "Cells", ["Images", "Proportions"], default="Images", help="Counts, or proportions of each true class."
         )
-        show_figure(confusion_figure(metrics, shares=unit == "Shares"))
+        show_figure(confusion_figure(metrics, shares=unit == "Proportions"))
     with right:
         kind = st.segmented_control(
-            "Curves", ["ROC", "Precision and recall"], default="ROC", help="Bands hold 95 % of the resampled curves."
-        )
-        of_classes = _class_curves(predictions, tuple(classes))
+            "Curves", ["ROC", "Precision and recall"], default="ROC",
+            help="The bands contain 95 % of the bootstrapped curves.",
+        )  # fmt: skip
+        of_classes = _class_curves(predictions, tuple(metrics["classes"]))
         if not curves:
             st.info("Curves need images of at least two classes.")
         elif kind == "Precision and recall":
             show_figure(precision_recall_figure(of_classes))
         else:
             show_figure(roc_figure(curves, _roc_bands(of_classes)))
-    st.subheader(
-        "Per class", help="Precision: how many alarms are true. Recall: how many are found. F1: their harmonic mean. "
-        "In brackets the 95 % interval.",
-    )  # fmt: skip
-    st.dataframe(report_with_intervals(metrics).rename(index=class_label), width="stretch")
-    _show_repeats(folder)
-    _show_comparison(predictions, folder)
-
-    st.subheader("Random sample", help="Twelve predictions at random; a mark and a word say which are right.")
-    if st.button("Show others", icon=":material/shuffle:", help="Draw twelve others."):
-        st.session_state["prediction_seed"] = st.session_state.get("prediction_seed", 0) + 1
-    rng = np.random.default_rng(st.session_state.get("prediction_seed", 0))
-    show_predictions(sample_predictions(predictions, 12, rng))
-
-    st.subheader("Most confident mistakes", help="Where the classifier was surest and wrong.")
-    mistakes = most_confident_mistakes(predictions, 12)
-    if len(mistakes):
-        show_predictions(mistakes)
-    else:
-        st.success("No mistakes on these images.")
 
 
-def _show_repeats(folder):
-    """Show the runs with the same settings, other folds and seeds, where there are any."""
-    runs = repeated_runs(Run(Path(folder)), list_runs())
+def _show_repeats(folder: Path) -> None:
+    """Show the runs with the same settings but other folds and seeds, where there are any."""
+    runs = repeated_runs(Run(folder), list_runs())
     if not runs:
         return
     st.subheader(
-        "Over folds and seeds", help="The same training with other test images, weights and order: how much is luck."
+        "Across folds and seeds",
+        help="The same training with other test images, initial weights and order: how much is due to chance.",
     )
     show_repeated_runs(runs)
 
 
-def _show_comparison(predictions, folder):
-    """Compare with another classifier on the images that both were asked, by paired bootstrap."""
-    others = {name: other for name, other in model_folders().items() if other != Path(folder)}
+def _show_comparison(predictions: pd.DataFrame, folder: Path) -> None:
+    """Compare with another classifier by a paired bootstrap on the images that both have predicted."""
+    others = {name: other for name, other in model_folders().items() if other != folder}
     if not others:
         return
-    st.subheader("Against another classifier", help="On the same images; patients are drawn again 2,000 times.")
+    st.subheader("Compare with another classifier", help="On the same images; 2,000 bootstrap samples of patients.")
     name = st.selectbox(
-        "Compare with", list(others), index=None, placeholder="None", help="Its own predictions are used."
+        "Other classifier", list(others), index=None, placeholder="None", help="Its stored predictions are used."
     )
     if name is None:
         return
@@ -115,23 +133,25 @@ def _show_comparison(predictions, folder):
     except (ValueError, OSError) as error:
         st.info(str(error))
         return
+    more = "more" if difference.value >= 0 else "less"
     verdict = "a clear difference" if difference.is_clear else "no clear difference"
     st.markdown(
-        f"On {shared} shared images this classifier is right in **{100 * difference.value:+.1f} points** more "
-        f"(95 %: {100 * difference.low:+.1f} to {100 * difference.high:+.1f}): {verdict}."
+        f"On {shared:,} shared images this classifier is **{100 * abs(difference.value):.1f} points {more} accurate** "
+        f"(95 % interval of the difference: {100 * difference.low:+.1f} to {100 * difference.high:+.1f} points): "
+        f"{verdict}."
     )
-    st.caption("Images that the other classifier learned from are not among its predictions.")
+    st.caption("Images that the other classifier was trained on are not among its predictions.")
 
 
-def _roc_bands(of_classes):
+def _roc_bands(of_classes: Mapping[str, ClassCurves]) -> dict[str, Band]:
     return {name: curve["bands"]["roc"] for name, curve in of_classes.items() if curve["bands"]}
 
 
-@st.cache_data(max_entries=8, show_spinner="Resampling the curves…")
-def _class_curves(predictions, classes):
+@st.cache_data(max_entries=8, show_spinner="Bootstrapping the curves…")
+def _class_curves(predictions: pd.DataFrame, classes: tuple[str, ...]) -> dict[str, ClassCurves]:
     return class_curves(predictions, classes)
 
 
-def predictions_curves(predictions, classes):
+def predictions_curves(predictions: pd.DataFrame, classes: list[str]) -> dict[str, Curve]:
     """Return the ROC curves of a predictions table; see `metrics.roc_curves`."""
     return roc_curves(predictions["true"], table_probabilities(predictions, classes), classes)

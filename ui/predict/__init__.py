@@ -1,1 +1,1 @@
-"""What stands on the Predict page?"""
+"""What does the Predict page show?"""

@@ -1,24 +1,39 @@
-"""Many images on the Predict page: what was given, a table of answers, and which of them to look at."""
+"""How are many images predicted at once: what was given, a table of the answers, and which one is looked at?"""
 
 import base64
 import io
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from cxr_core.classes import class_label
 from cxr_core.imaging.display import SCREEN_SIDE
 from cxr_core.imaging.zip_archive import RefusedArchive
-from cxr_core.inference.batch_prediction import MAX_FILES, image_thumbnail, predict_batch, sort_items, write_overlays
-from cxr_core.inference.image_sources import bytes_sources, failing_source, path_sources
+from cxr_core.inference.batch_prediction import (
+    MAX_FILES,
+    Item,
+    image_thumbnail,
+    predict_batch,
+    sort_items,
+    write_overlays,
+)
+from cxr_core.inference.classifier import Classifier
+from cxr_core.inference.image_sources import Source, bytes_sources, failing_source, path_sources
 from cxr_core.inference.prediction_rows import flat_row, rows_csv
+from cxr_core.inference.selective_prediction import Answer
 from ui.common.components import offer_download, progress_bar
+from ui.common.metrics import images_text
 from ui.common.permissions import may
+from ui.predict.single_answer import MapLook
 
 MAX_UPLOAD_MEGABYTES = 200
-# Twice the height of a row, so that it stays sharp on a dense screen.
+# Twice the height of a row, so that it stays sharp on a high-resolution screen.
 _THUMBNAIL_SIDE = 128
 _ROW_PIXELS = 64
 _TABLE_PIXELS = 520
@@ -26,59 +41,61 @@ _AS_GIVEN, _DOUBT = "given", "doubt"
 _MARKS = {"ok": "", "abstain": "no answer", "error": "unreadable"}
 
 
-def ask_for_folder(place, *, disabled):
-    """Let those who may open folders name one on this computer; others are not asked.
+def ask_for_folder(place: DeltaGenerator, *, disabled: bool) -> str:
+    """Let those who may open folders enter one on this computer; others are not asked.
 
     Args:
         place: container to ask in.
-        disabled: bool, something else was given, which comes first.
+        disabled: True where something else was given, which takes precedence.
 
     Returns:
-        str, empty where there is none.
+        Path of the folder; empty where none was entered.
     """
     if not may("folders"):
         return ""
-    with place.popover("Or a folder", icon=":material/folder_open:", disabled=disabled, help="On this computer."):
+    with place.popover(
+        "Or choose a folder", icon=":material/folder_open:", disabled=disabled, help="On this computer."
+    ):
         directory = st.text_input(
             "Folder or ZIP on this computer",
             placeholder="/home/me/scans",
-            help="All images in it and below it are answered. Nothing is changed there.",
+            help="All images in it and its sub-folders are classified. Nothing is changed there.",
         ).strip()
-        if st.button("Answer anew", disabled=not directory, help="Reads the files again, where they have changed."):
+        if st.button("Run again", disabled=not directory, help="Reads the files again, in case they have changed."):
             st.session_state.pop("many", None)
     return "" if disabled else directory
 
 
-def answer_given(classifier, uploads, directory):
-    """Answer many images, once per visit, with a progress bar.
+def answer_given(classifier: Classifier, uploads: Sequence[UploadedFile], directory: str) -> list[Item[bytes]]:
+    """Classify many images, once per visit, with a progress bar.
 
     Args:
-        classifier: classifier.Classifier.
-        uploads: list of streamlit's UploadedFile; ZIPs among them are looked into.
-        directory: str, a folder or ZIP on this computer, where there are no uploads.
+        classifier: predicts.
+        uploads: images, and ZIP files of images.
+        directory: a folder or ZIP on this computer, where there are no uploads.
 
     Returns:
-        list of batch_prediction.Item that keep a thumbnail each; the page stops with a sentence where a ZIP is refused, or
-        where they are too many.
+        Items that keep a thumbnail each; the page stops with a sentence where a ZIP is refused or there are too many
+        images.
     """
     key = (classifier, directory, tuple(upload.file_id for upload in uploads))
     known = st.session_state.get("many")
     if known is None or known["key"] != key:
         sources = _sources(uploads, directory)
-        with progress_bar("Answering") as report:
+        with progress_bar("Classifying") as report:
             items = predict_batch(classifier, sources, keep=_keep_thumbnail, progress=report)
         known = st.session_state["many"] = {"key": key, "items": items}
     return known["items"]
 
 
-def forget_answers():
-    """Let go of what was answered, and of the uploads behind it."""
+def forget_answers() -> None:
+    """Drop all answers of this visit, and with them the uploads that they came from."""
     for name in ("many", "maps"):
         st.session_state.pop(name, None)
 
 
-def _sources(uploads, directory):
-    sources = []
+def _sources(uploads: Sequence[UploadedFile], directory: str) -> list[Source]:
+    sources: list[Source] = []
     for upload in uploads:
         try:
             sources += bytes_sources(upload.name, upload.getvalue())
@@ -90,30 +107,30 @@ def _sources(uploads, directory):
     sources = sources or path_sources(Path(directory).expanduser())
     if len(sources) > MAX_FILES:
         st.error(
-            f"These are {len(sources):,} images; this page answers at most {MAX_FILES:,} at once. "
-            "`python -m cxr_core predict FOLDER --csv FILE` answers any number."
+            f"These are {len(sources):,} images; this page takes at most {MAX_FILES:,} at once. "
+            "`python -m cxr_core predict FOLDER --csv FILE` takes any number."
         )
         st.stop()
     return sources
 
 
-def _keep_thumbnail(_number, answer):
+def _keep_thumbnail(_number: int, answer: Answer) -> bytes:
     return image_thumbnail(answer, _THUMBNAIL_SIDE)
 
 
-def show_batch(items, classifier, layer, look):
-    """Show how many got which answer, the table, and its downloads.
+def show_batch(items: list[Item[bytes]], classifier: Classifier, layer: str, look: MapLook) -> Item[bytes] | None:
+    """Show how many images got which answer, the table of answers, and its downloads.
 
     Args:
-        items: list of batch_prediction.Item, at least one.
-        classifier: the classifier.Classifier that answered.
+        items: at least one.
+        classifier: the one that answered.
         layer: as for `batch_prediction.write_overlays`.
-        look: dict of alpha and colour_map, as for `overlay.overlay_map`.
+        look: how overlays look.
 
     Returns:
-        batch_prediction.Item whose row was clicked, or None.
+        The item whose row is selected, or None.
     """
-    st.subheader(f"{len(items):,} images: {_counted(items)}")
+    st.subheader(f"{images_text(len(items))}: {_counted(items)}")
     chosen = _show_table(items, classifier.classes)
     with st.container(horizontal=True):
         offer_download(
@@ -121,36 +138,22 @@ def show_batch(items, classifier, layer, look):
             lambda: rows_csv([item.row for item in items], classifier.classes).encode(),
             "answers.csv",
             "text/csv",
-            help="All rows with probabilities, reasons and notes, as comma-separated values.",
+            help="A CSV file: all rows with probabilities, reasons and notes.",
         )
-        _offer_overlays(items, classifier, {"layer": layer} | look)
+        _offer_overlays(items, classifier, layer, look)
     return chosen
 
 
-def _counted(items):
+def _counted(items: Sequence[Item[bytes]]) -> str:
     counts = Counter(item.row["label"] or item.row["status"] for item in items)
     words = {"abstain": "without an answer", "error": "unreadable"}
     order = sorted(counts, key=lambda name: (name in words, -counts[name]))
     return ", ".join(f"{counts[name]:,} {words.get(name) or class_label(name)}" for name in order)
 
 
-def _show_table(items, classes):
-    orders = {_AS_GIVEN: "as given", _DOUBT: "doubt, least sure first"}
-    orders |= {name: f"probability of {class_label(name)}, highest first" for name in classes}
-    order = st.selectbox(
-        "Order",
-        list(orders),
-        format_func=orders.get,
-        width=340,
-        help="Doubt is small where the highest probability is far above the second. Unreadable files come last.",
-    )
+def _show_table(items: list[Item[bytes]], classes: Sequence[str]) -> Item[bytes] | None:
+    order = _ask_order(classes)
     items = items if order == _AS_GIVEN else sort_items(items, order)
-    percent = {
-        f"p_{name}": st.column_config.ProgressColumn(
-            class_label(name), format="percent", min_value=0, max_value=1, width=105
-        )
-        for name in classes
-    }
     event = st.dataframe(
         pd.DataFrame([_table_row(item, classes) for item in items]),
         width="stretch",
@@ -159,53 +162,71 @@ def _show_table(items, classes):
         hide_index=True,
         on_select="rerun",
         selection_mode="single-row",
-        # Another order is another table: what was clicked in one is another row in the next.
+        # Another order is another table: a row selected in one is a different image in the next.
         key=f"many_{order}",
-        column_config={
-            "image": st.column_config.ImageColumn("", width="small"),
-            "answer": st.column_config.TextColumn("Answer", width=90),
-            "file": st.column_config.TextColumn("File", width=190),
-            **percent,
-            "margin": st.column_config.NumberColumn(
-                "Margin",
-                format="percent",
-                width=80,
-                help="Highest probability less the second: the smaller, the more doubt.",
-            ),
-            "why": st.column_config.TextColumn("Why not"),
-        },
+        column_config=_columns(classes),
     )
     rows = event.selection.rows
-    # A click may still belong to a table that was longer.
+    # A selection may still belong to a longer table.
     return items[rows[0]] if rows and rows[0] < len(items) else None
 
 
-def _table_row(item, classes):
-    flat = flat_row(item.row, classes)
+def _ask_order(classes: Sequence[str]) -> str:
+    orders = {_AS_GIVEN: "Original order", _DOUBT: "Least certain first"}
+    orders |= {name: f"Probability of {class_label(name)}, highest first" for name in classes}
+    return st.selectbox(
+        "Order", list(orders), format_func=orders.__getitem__, width=340,
+        help="An answer is less certain the closer its two highest probabilities are. Unreadable files come last.",
+    )  # fmt: skip
+
+
+def _columns(classes: Sequence[str]) -> dict[str, Any]:
+    percent = {
+        f"p_{name}": st.column_config.ProgressColumn(
+            class_label(name), format="percent", min_value=0, max_value=1, width=105
+        )
+        for name in classes
+    }
+    return {
+        "image": st.column_config.ImageColumn("", width="small"),
+        "answer": st.column_config.TextColumn("Answer", width=90),
+        "file": st.column_config.TextColumn("File", width=190),
+        **percent,
+        "margin": st.column_config.NumberColumn(
+            "Margin", format="percent", width=80,
+            help="Highest minus second-highest probability: the smaller, the less certain.",
+        ),
+        "why": st.column_config.TextColumn("Why no answer"),
+    }  # fmt: skip
+
+
+def _table_row(item: Item[bytes], classes: Sequence[str]) -> dict[str, Any]:
+    flat, label = flat_row(item.row, classes), item.row["label"]
     image = f"data:image/jpeg;base64,{base64.b64encode(item.kept).decode()}" if item.kept else None
-    answer = class_label(flat["label"]) if flat["label"] else _MARKS[flat["status"]]
+    answer = class_label(label) if label else _MARKS[item.row["status"]]
     numbers = {name: flat[name] for name in (*(f"p_{c}" for c in classes), "margin")}
     return (
         {"image": image, "answer": answer, "file": flat["file"]} | numbers | {"why": flat["error"] or flat["reasons"]}
     )
 
 
-def _offer_overlays(items, classifier, settings):
+def _offer_overlays(items: Sequence[Item[bytes]], classifier: Classifier, layer: str, look: MapLook) -> None:
+    settings = {"layer": layer, **look}
     answered = [item.source for item in items if item.row["label"]]
     made = st.session_state["many"].get("overlays")
     if made is None or made[0] != settings:
         pressed = st.button(
-            "Make a ZIP of overlays",
+            "Make a ZIP file of overlays",
             disabled=not answered,
             icon=":material/folder_zip:",
-            help=f"Where the classifier looked for its answer, for each of the {len(answered):,} images that have "
-            f"one: Grad-CAM, JPEG, at most {SCREEN_SIDE:,} pixels. It takes about as long as the answers.",
+            help=f"Grad-CAM overlays of the predicted class, for each of the {len(answered):,} images with an answer: "
+            f"JPEG, at most {SCREEN_SIDE:,} pixels. It takes about as long as the predictions.",
         )
         if not pressed:
             return
         stream = io.BytesIO()
         with progress_bar("Drawing overlays") as report:
-            write_overlays(stream, classifier, answered, side=SCREEN_SIDE, progress=report, **settings)
+            write_overlays(stream, classifier, answered, side=SCREEN_SIDE, progress=report, layer=layer, **look)
         st.session_state["many"]["overlays"] = (settings, stream.getvalue())
         st.rerun()
     offer_download(
@@ -213,5 +234,5 @@ def _offer_overlays(items, classifier, settings):
         made[1],
         "overlays.zip",
         "application/zip",
-        help=f"{len(answered):,} images, {len(made[1]) / 1e6:.1f} MB.",
+        help=f"{images_text(len(answered))}, {len(made[1]) / 1e6:.1f} MB.",
     )

@@ -1,17 +1,17 @@
-"""Example images for the Predict page: drawings, since radiographs are not ours to give away."""
+"""Which images can one try on the Predict page? Drawings, since radiographs are not ours to give away."""
 
-import cv2
 import numpy as np
 import streamlit as st
 
 from cxr_core.classes import KNOWN_CLASSES
 from cxr_core.data.phantoms import draw_phantom
+from cxr_core.imaging.display import png_bytes
 
 
 @st.cache_data(show_spinner=False)
-def example_images():
-    """Return a drawing per class: dict of name to PNG bytes."""
+def example_images() -> dict[str, bytes]:
+    """Return a drawing of each class: {its name: PNG file}."""
     return {
-        f"Drawing of {label}": cv2.imencode(".png", draw_phantom(name, np.random.default_rng(7)))[1].tobytes()
+        f"Drawing of {label}": png_bytes(draw_phantom(name, np.random.default_rng(7)))
         for name, label in KNOWN_CLASSES.items()
     }

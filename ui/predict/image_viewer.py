@@ -1,4 +1,4 @@
-"""An image to look at closely: zoom, pan, invert, window and level, all in the browser and at once."""
+"""How is an image looked at closely: zoom, pan, invert, window and level, at once and in the browser alone?"""
 
 import base64
 
@@ -6,6 +6,7 @@ import numpy as np
 import streamlit as st
 
 from cxr_core.imaging.display import display_rgb, png_bytes
+from cxr_core.system.arrays import ImageArray
 
 _HTML = """
 <div class="cxr-viewer">
@@ -13,13 +14,13 @@ _HTML = """
     <feComponentTransfer><feFuncR type="linear"/><feFuncG type="linear"/><feFuncB type="linear"/></feComponentTransfer>
   </filter></svg>
   <div class="cxr-controls">
-    <label title="The middle of the grey range that is shown.">Level <output></output>
+    <label title="Centre of the grey range that is shown.">Level <output></output>
       <input type="range" name="level" min="0" max="100" value="50" aria-label="Level in %"></label>
-    <label title="How much of the grey range is shown: less means more contrast.">Window <output></output>
+    <label title="Width of the grey range that is shown: the narrower, the more contrast.">Window <output></output>
       <input type="range" name="width" min="1" max="100" value="100" aria-label="Window in %"></label>
-    <label class="cxr-check" title="Swap black and white. The classifier saw the image as it is.">
+    <label class="cxr-check" title="Swaps black and white on the screen only; the classifier sees the image as it is.">
       <input type="checkbox" name="invert"> Invert</label>
-    <button type="button" title="Back to the whole image, as it is.">Reset</button>
+    <button type="button" title="Back to the whole image with its own grey values.">Reset</button>
   </div>
   <div class="cxr-stage" tabindex="0" role="img" aria-label="The image at its full size">
     <img alt="" draggable="false">
@@ -57,13 +58,13 @@ function make(root) {
     const w = stage.clientWidth, h = stage.clientHeight
     x = Math.min(0, Math.max(w - w * k, x)); y = Math.min(0, Math.max(h - h * k, y))
     img.style.transform = `translate(${x}px, ${y}px) scale(${k})`
-    // Pixels of the image are seen as such once they are larger than those of the screen.
+    // Once they are larger than those of the screen, the pixels of the image are shown as squares.
     const shown = (w * k) / size.width
     img.style.imageRendering = shown > 2 ? "pixelated" : "auto"
-    // A finger may scroll the page until there is something to move.
+    // Until the image is zoomed, a finger scrolls the page.
     stage.style.touchAction = k > 1 ? "none" : "pan-y"
     words.textContent = `${size.width} × ${size.height} pixels, shown at ${Math.round(100 * shown)} %. ` +
-      "Zoom with the wheel, two fingers or + and −; drag or use the arrows to move."
+      "Zoom with the wheel, two fingers or + and −; move it by dragging or with the arrow keys."
   }
   const zoom = (factor, at) => {
     const next = Math.min(CLOSEST * Math.max(1, size.width / stage.clientWidth), Math.max(1, k * factor))
@@ -134,19 +135,19 @@ export default function ({ data, parentElement }) {
   root.show(data)
 }
 """
-# Its filter is found by its id, which a shadow tree hides from some browsers.
+# The SVG filter is found by its id, which some browsers do not look up in a shadow tree.
 _view = st.components.v2.component("cxr_lab.viewer", html=_HTML, css=_CSS, js=_JS, isolate_styles=False)
 
 
-def view_image(image, key):
-    """Show an image at its full size, to zoom, pan, invert and window; nothing of that reruns the page.
+def view_image(image: ImageArray, key: str) -> None:
+    """Show an image at its full size, to zoom, pan, invert and window, none of which reruns the page.
 
     Args:
-        image: uint8 or uint16, (H, W) or (H, W, 3) BGR, as `reader.decode_image` gives.
-        key: str, unique in the app.
+        image: uint8 or uint16, (H, W) or (H, W, 3) BGR, as `reader.decode_image` gives it.
+        key: unique in the app.
     """
     shown = display_rgb(image)
-    # Grey needs one channel alone.
+    # One channel is enough for a grey image.
     pixels = np.ascontiguousarray(shown[..., 0]) if image.ndim == 2 else shown
     source = "data:image/png;base64," + base64.b64encode(png_bytes(pixels)).decode()
     _view(key=key, data={"source": source, "width": image.shape[1], "height": image.shape[0]})

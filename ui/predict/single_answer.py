@@ -1,8 +1,11 @@
-"""An answer on a page: the label or why there is none, what to mind, and where the classifier looked."""
+"""How is one answer shown: the predicted class or why there is none, what to bear in mind, and the Grad-CAM maps?"""
 
 import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
+from typing import TypedDict
 
 import streamlit as st
 
@@ -14,55 +17,59 @@ from cxr_core.inference.batch_prediction import safe_stem
 from cxr_core.inference.classifier import Classifier
 from cxr_core.inference.input_gate import Neighbour
 from cxr_core.inference.nearest_images import find_neighbours
-from cxr_core.inference.selective_prediction import answer_upload, operating_sentence
+from cxr_core.inference.selective_prediction import Answer, answer_upload, operating_sentence
 from cxr_core.inference.track_record import confidence_sentence, load_track_record
 from cxr_core.plots.prediction import colour_bar_figure, probability_figure
 from cxr_core.reporting.scan_report import model_facts, scan_report
+from cxr_core.system.arrays import FloatArray, UInt8Array
 from ui.common.components import offer_download, progress_bars, show_figure
 from ui.common.permissions import is_open_to_strangers
 from ui.common.thumbnails import show_images
 
 _METHOD_HELP = """
-- **Grad-CAM** weighs the layer's channels by their mean gradient. At once.
-- **Grad-CAM++** weighs every position of a channel, too, so that several spots are not averaged away. At once; only for
-  layers whose values are never below zero.
-- **Score-CAM** needs no gradient: it covers the image by each channel in turn and asks the network again. Up
-  to a thousand passes, several seconds.
+- **Grad-CAM** weights the layer's channels by their mean gradient. Immediate.
+- **Grad-CAM++** also weights the positions within a channel, so that several separate findings are not averaged away.
+  Immediate; only for layers whose activations are never negative.
+- **Score-CAM** needs no gradient: it masks the image with each channel in turn and runs the network again. Up to a
+  thousand passes, several seconds.
 """
 
 
-def choose_maps(classifier):
-    """Let the user choose in the sidebar how maps are made and look; returns (layer, method, look).
+class MapLook(TypedDict):
+    """How a map is laid over an image; see `overlay.overlay_map`."""
 
-    `look` are the keywords alpha and colour_map of `overlay.overlay_map`.
-    """
+    alpha: float
+    colour_map: str
+
+
+def choose_maps(classifier: Classifier) -> tuple[str, str, MapLook]:
+    """Let the user choose in the sidebar how maps are computed and look; returns (layer, method, look)."""
     method = st.sidebar.selectbox("Map", MAP_METHODS, help=_METHOD_HELP)
     layer = st.sidebar.selectbox(
         "Layer",
         classifier.card.map_layers,
-        help="Whose activations make the map. out_relu is the last convolution; the article takes block_16_depthwise.",
+        help="Layer whose activations make the map. out_relu follows the last convolution; the article uses "
+        "block_16_depthwise.",
     )
-    alpha = st.sidebar.slider(
-        "Strength of the map", 0.0, 1.0, 0.4, 0.05, help="0 shows the image alone, 1 the map alone."
-    )
+    alpha = st.sidebar.slider("Opacity of the map", 0.0, 1.0, 0.4, 0.05, help="0 shows only the image, 1 only the map.")
     colour_map = st.sidebar.segmented_control(
-        "Colours", list(COLOUR_MAPS), default="jet", help="jet as in the article; inferno is perceptually even."
+        "Colours", list(COLOUR_MAPS), default="jet", help="jet as in the article; inferno is perceptually uniform."
     )
-    return layer, method, {"alpha": alpha, "colour_map": colour_map or "jet"}
+    return layer, method, MapLook(alpha=alpha, colour_map=colour_map or "jet")
 
 
-def answer_scan(classifier, data, layer, method):
-    """Answer one file.
+def answer_scan(classifier: Classifier, data: bytes, layer: str, method: str) -> tuple[Answer, Callable[[], Answer]]:
+    """Classify one file.
 
     Args:
-        classifier: classifier.Classifier.
-        data: bytes of the file.
-        layer, method: as for `selective_prediction.answer_upload`. Where the method cannot be had, the page says why and
-            Grad-CAM takes its place.
+        classifier: predicts.
+        data: the file.
+        layer: as for `selective_prediction.answer_upload`.
+        method: of the maps; where it is unavailable, the page says why and shows Grad-CAM instead.
 
     Returns:
-        (answer, answer_again): selective_prediction.Answer, and a callable that returns it again. A download keeps the callable
-        until it is clicked, and with it the file's bytes, but no decoded image.
+        The answer, and a callable that computes it again. A download holds the callable until it is clicked, and with
+        it the file, but no decoded image.
 
     Raises:
         reader.UnreadableImage: as `selective_prediction.answer_upload`.
@@ -70,7 +77,7 @@ def answer_scan(classifier, data, layer, method):
     answer = answer_upload(classifier, data, layer)
     maps = None if method == "Grad-CAM" else _further_maps(classifier, data, answer.prediction.image_u8, layer, method)
 
-    def with_maps(plain):
+    def with_maps(plain: Answer) -> Answer:
         if maps is None:
             return plain
         return replace(plain, prediction=replace(plain.prediction, maps=maps, map_method=method))
@@ -78,15 +85,17 @@ def answer_scan(classifier, data, layer, method):
     return with_maps(answer), lambda: with_maps(answer_upload(classifier, data, layer))
 
 
-def _further_maps(classifier, data, image_u8, layer, method):
-    """Return the maps, kept until others are asked for; None, with a sentence on the page, where they cannot be had."""
+def _further_maps(
+    classifier: Classifier, data: bytes, image_u8: UInt8Array, layer: str, method: str
+) -> FloatArray | None:
+    """Return maps, kept until others are asked for; None, with a sentence on the page, where they are unavailable."""
     key = (classifier, hashlib.sha256(data).digest(), layer, method)
     known = st.session_state.get("maps")
     if known is None or known["key"] != key:
         known = {"key": key, "maps": None, "why_not": None}
         with progress_bars() as phase:
-            # Only Score-CAM takes long enough to be waited for.
-            report = phase("Covering the image, channel by channel") if method == "Score-CAM" else None
+            # Only Score-CAM takes long enough for a progress bar.
+            report = phase("Masking the image, channel by channel") if method == "Score-CAM" else None
             try:
                 known["maps"] = classifier.further_maps(image_u8, layer, method, progress=report)
             except MapUnavailable as error:
@@ -97,145 +106,160 @@ def _further_maps(classifier, data, image_u8, layer, method):
     return known["maps"]
 
 
-def show_verdict(answer, classifier, folder):
+def show_verdict(answer: Answer, classifier: Classifier, folder: Path) -> bool:
     """Show the answer, or why there is none.
 
     Args:
-        answer: selective_prediction.Answer.
-        classifier: the classifier.Classifier that answered.
-        folder: Path of the model folder, for its record on its own test images.
+        answer: of one image.
+        classifier: the one that answered.
+        folder: its model folder, for its track record on its own test images.
 
     Returns:
-        bool, whether the numbers behind it are to be shown.
+        True where the numbers behind the answer are to be shown.
     """
-    sure = float(answer.prediction.probabilities.max())
+    confidence = float(answer.prediction.probabilities.max())
     if answer.status == "ok":
-        st.subheader(f"The classifier answers {class_label(answer.label)}: {answer.in_words}, {sure:.1%}")
+        st.subheader(f"Prediction: {class_label(answer.prediction.label)} ({answer.in_words}, {confidence:.1%})")
         wanted = True
     else:
         st.subheader("No answer")
         st.warning(" ".join(answer.reasons), icon=":material/block:")
         wanted = st.toggle(
-            "Show the numbers all the same",
-            help="For an expert: what the classifier computed. It should not be believed.",
+            "Show the numbers anyway",
+            help="For experts: what the classifier computed. Do not rely on it.",
         )
     for note in answer.notes:
         st.info(note, icon=":material/info:")
-    record = confidence_sentence(sure, load_track_record(folder))
+    record = confidence_sentence(confidence, load_track_record(folder))
     for sentence in (record, operating_sentence(classifier.card, answer.prediction)):
         if wanted and sentence:
             st.caption(sentence)
     if answer.verdict is None:
-        st.caption("This model has no gate: it answers whatever image it is given, a chest radiograph or not.")
+        st.caption("This classifier has no input gate: it answers any image, whether a chest radiograph or not.")
     return wanted
 
 
-def show_numbers(answer, classifier, look):
-    """Show the probabilities, and the map of every class side by side; `look` as for `offer_downloads`."""
+def show_numbers(answer: Answer, classifier: Classifier, look: MapLook) -> None:
+    """Show the probabilities, and the maps of all classes side by side."""
     prediction = answer.prediction
     show_figure(probability_figure(prediction.classes, prediction.probabilities))
     st.markdown(f"**Where the classifier looked** ({prediction.map_method})")
     columns = st.columns(len(prediction.classes))
     for column, class_name, map_ in zip(columns, prediction.classes, prediction.maps, strict=True):
         overlay = answer.overlay(classifier, class_name, **look)
-        said = "" if map_.any() else " (nothing in this image speaks for it)"
-        column.image(shrink(overlay, SCREEN_SIDE), f"for {class_label(class_name)}{said}", width="stretch")
+        note = "" if map_.any() else " (no evidence in this image)"
+        column.image(shrink(overlay, SCREEN_SIDE), f"{class_label(class_name)}{note}", width="stretch")
     show_figure(colour_bar_figure(look["colour_map"]))
 
 
-def offer_downloads(name, data, answer_again, classifier, *, with_numbers, look):
-    """Offer what can be kept of an answer: the overlay, where numbers are wanted, and a report.
+def offer_downloads(
+    name: str,
+    data: bytes,
+    answer_again: Callable[[], Answer],
+    classifier: Classifier,
+    *,
+    with_numbers: bool,
+    look: MapLook,
+) -> None:
+    """Offer the overlay, where the numbers are shown, and a report.
 
     Args:
-        name, data: str and bytes, the file's.
-        answer_again: callable that returns the selective_prediction.Answer.
-        classifier: the classifier.Classifier that answered.
-        with_numbers: bool, whether probabilities and maps are shown.
-        look: dict of alpha and colour_map, as for `overlay.overlay_map`.
+        name: of the file.
+        data: the file.
+        answer_again: computes the answer again; see `answer_scan`.
+        classifier: the one that answered.
+        with_numbers: True where probabilities and maps are shown.
+        look: how the overlay looks.
     """
     with st.container(horizontal=True):
         if with_numbers:
-            offer_download(
-                "Download the overlay",
-                lambda: _overlay_bytes(answer_again(), classifier, look),
-                "overlay.png",
-                "image/png",
-                help="Of the likeliest class, at the image's own size.",
-            )
-        if with_numbers and is_dicom(data):
-            offer_download(
-                "Download the overlay as DICOM",
-                lambda: _dicom_bytes(answer_again(), classifier, look),
-                "overlay.dcm",
-                "application/dicom",
-                icon=":material/radiology:",
-                help="A Secondary Capture with a new header: it belongs to no patient and no study. Letters in the "
-                "image itself stay.",
-            )
+            _offer_overlay(answer_again, classifier, look, as_dicom=is_dicom(data))
         offer_download(
             "Download a report",
-            lambda: scan_report(
-                name,
-                answer_again(),
-                classifier,
-                model_facts(classifier),
-                made=_now(),
-                with_numbers=with_numbers,
-                **look,
-            ),
+            lambda: _report(name, answer_again(), classifier, with_numbers, look),
             f"{safe_stem(name)}.html",
             "text/html",
             icon=":material/description:",
-            help="One page to print or keep: the answer, why, by which classifier, and its limits.",
+            help="One page to print or keep: the answer, the reasons, the classifier and its limits.",
         )
 
 
-def _overlay_bytes(answer, classifier, look):
+def _offer_overlay(
+    answer_again: Callable[[], Answer], classifier: Classifier, look: MapLook, *, as_dicom: bool
+) -> None:
+    """Offer the overlay as PNG; for a DICOM file as DICOM, too."""
+    offer_download(
+        "Download the overlay",
+        lambda: _overlay_bytes(answer_again(), classifier, look),
+        "overlay.png",
+        "image/png",
+        help="Of the predicted class, at the size of the image.",
+    )
+    if as_dicom:
+        offer_download(
+            "Download the overlay as DICOM",
+            lambda: _dicom_bytes(answer_again(), classifier, look),
+            "overlay.dcm",
+            "application/dicom",
+            icon=":material/radiology:",
+            help="A Secondary Capture with a new header: it belongs to no patient and no study. "
+            "Burned-in text stays in the image.",
+        )
+
+
+def _report(name: str, answer: Answer, classifier: Classifier, with_numbers: bool, look: MapLook) -> str:
+    return scan_report(
+        name, answer, classifier, model_facts(classifier), made=_now(), with_numbers=with_numbers, **look
+    )
+
+
+def _overlay_bytes(answer: Answer, classifier: Classifier, look: MapLook) -> bytes:
     return png_bytes(answer.overlay(classifier, answer.prediction.label, **look))
 
 
-def _dicom_bytes(answer, classifier, look):
+def _dicom_bytes(answer: Answer, classifier: Classifier, look: MapLook) -> bytes:
     # pydicom takes a while to load, and most visitors never need it.
     from cxr_core.reporting.dicom_secondary_capture import overlay_dicom
 
     return overlay_dicom(answer, classifier, answer.prediction.label, made=_now(), **look)
 
 
-def _now():
+def _now() -> datetime:
     return datetime.now().astimezone()
 
 
-def show_neighbours(answer, classifier):
-    """Show the training images that are nearest by the network's features, or their classes where they are not here.
+def show_neighbours(answer: Answer, classifier: Classifier) -> None:
+    """Show the training images nearest by the network's features; where they are not on this computer, their classes.
 
-    They never come with a classifier, since their licences may forbid it; who trained it has them.
+    A classifier never includes them, since their licences may forbid it; whoever trained it has them.
     """
     if not answer.neighbours:
         return
-    st.markdown("**Nearest among the training images**")
+    st.markdown("**Nearest training images**")
     words = [f"{class_label(n.class_name)} ({n.similarity:.2f})" for n in answer.neighbours]
-    scale = "1 is the same image, 0 has nothing in common"
-    kept = is_open_to_strangers()
-    paths = [] if kept else _neighbour_paths(classifier, answer.neighbours, _training_roots(classifier))
+    scale = "1 means the same image, 0 nothing in common"
+    withheld = is_open_to_strangers()
+    paths = [] if withheld else _neighbour_paths(classifier, answer.neighbours, _training_roots(classifier))
     found = [(path, word) for path, word in zip(paths, words, strict=False) if path]
     if found:
         show_images(*zip(*found, strict=True))
         missing = len(words) - len(found)
-        st.caption(f"With class and similarity: {scale}." + (f" {missing} more are no longer here." if missing else ""))
+        st.caption(f"With class and similarity: {scale}." + (f" {missing} more could not be found." if missing else ""))
         return
     st.caption(
-        f"Nearest first, with their class and similarity: {', '.join(words)}. {scale}. The images themselves do not "
-        "come with the classifier"
-        + ("." if kept else "; they show here once you open its data set on the Dataset page.")
+        f"Nearest first, with class and similarity: {', '.join(words)}. {scale}. The images are not included with the "
+        "classifier" + ("." if withheld else "; open its data set on the Dataset page to see them here.")
     )
 
 
-def _training_roots(classifier):
-    """Return where training images may lie: the run's own folders, and the data set that is open in this visit."""
+def _training_roots(classifier: Classifier) -> tuple[str, ...]:
+    """Return where training images may be: the run's own folders, and the data set that is open in this visit."""
     opened = st.session_state.get("dataset")
     return (*classifier.card.training.get("roots", ()), *(opened.roots if opened else ()))
 
 
 @st.cache_data(max_entries=100, show_spinner=False, hash_funcs={Classifier: lambda c: str(c.path), Neighbour: repr})
-def _neighbour_paths(classifier, neighbours, roots):
+def _neighbour_paths(
+    classifier: Classifier, neighbours: Sequence[Neighbour], roots: tuple[str, ...]
+) -> list[Path | None]:
     return find_neighbours(classifier, neighbours, roots)

@@ -1,1 +1,1 @@
-"""What stands on the Shortcuts page?"""
+"""What does the Shortcuts page show?"""

@@ -1,1 +1,1 @@
-"""What stands on the Training page?"""
+"""What does the Training page show?"""

@@ -1,87 +1,98 @@
-"""Ask for, watch, pause, stop and resume jobs: several trainings that belong together."""
+"""How are several training runs that belong together asked for, monitored, paused, stopped and resumed as one job?"""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from cxr_core.evaluation.repeated_runs import LEAST_RUNS
+from cxr_core.jobs.job import Job, JobStatus
 from cxr_core.jobs.lifecycle import pause_job, resume_job, stop_job
-from cxr_core.jobs.plan import KINDS, JobPlan
+from cxr_core.jobs.plan import KINDS, JobKind, JobPlan
 from cxr_core.jobs.results import job_progress, job_results, members_table
 from cxr_core.recipes.hyperparameter_search import TUNABLE, tunable
+from cxr_core.recipes.training_config import TrainingConfig
+from cxr_core.runs.run import Run
 from ui.common.components import download_table, duration
 from ui.common.permissions import show_refusal
 from ui.common.repeated_runs import show_repeated_runs
 from ui.training.run_monitor import MARKS
 
 _ONCE = "Once"
-_KIND_LABELS = {"folds": "Cross-validation", "seeds": "Several seeds", "search": "Search"}
+_KIND_LABELS = {_ONCE: "Single run", "folds": "Cross-validation", "seeds": "Several seeds", "search": "Search"}
+_VIEW_LABELS = {"Trainings": "Runs", "Jobs": "Jobs"}
 _REFRESH_SECONDS = 1.0
 
 
-def ask_plan(config):
-    """Ask whether a training is to be done once or as a job of several.
+def ask_plan(config: TrainingConfig | None) -> JobPlan | None:
+    """Ask whether to train a single run, or a job of several.
 
     Args:
-        config: training_config.TrainingConfig, or None where the form above it is not right yet.
+        config: None where the form above it is not valid.
 
     Returns:
-        plan.JobPlan, or None for a single training.
+        The job; None for a single run.
     """
     kind = st.segmented_control(
         "Train",
         [_ONCE, *KINDS],
         default=_ONCE,
-        format_func=lambda kind: _KIND_LABELS.get(kind, kind),
+        format_func=_KIND_LABELS.__getitem__,
         key="job_kind",
-        help="Once, or several times as one job that can be paused, stopped and resumed as a whole.",
+        help="A single run, or several as one job that can be paused, stopped and resumed as a whole.",
     )
     if kind not in KINDS or config is None:
         return None
     st.caption(KINDS[kind])
     first, second, third = st.columns(3)
     at_once = third.number_input(
-        "At the same time", 1, 64, 1, key="job_at_once",
-        help="Trainings side by side. On few cores they only slow each other down; each needs about a gigabyte.",
+        "Runs in parallel", 1, 64, 1, key="job_at_once",
+        help="On few cores they only slow each other down; each needs about 1 GB of memory.",
     )  # fmt: skip
-    common = {"kind": kind, "config": config, "at_once": int(at_once)}
     try:
-        if kind == "folds":
-            count = first.number_input(
-                "Folds", 2, 50, 5, key="job_folds", help="Each is one training; 5 or 10 are usual."
-            )
-            if config.split != "grouped":
-                st.info("Folds keep patients together: the grouped split is taken.")
-            return JobPlan(count=int(count), **common | {"config": replace(config, split="grouped")})
-        if kind == "seeds":
-            count = first.number_input("Seeds", 2, 50, 5, key="job_seeds", help="Each is one training.")
-            seeds = tuple(range(config.seed, config.seed + int(count)))
-            second.markdown(f"From {seeds[0]} to {seeds[-1]}")
-            return JobPlan(seeds=seeds, **common)
-        count = first.number_input("Trials", 1, 500, 20, key="job_trials", help="Each is one training.")
-        tune = second.multiselect(
-            "Tune",
-            tunable(config),
-            default=tunable(config),
-            format_func=lambda key: key.replace("_", " ").capitalize(),
-            key=f"job_tune_{config.train_from}",
-            help=" ".join(f"{key}: {text}" for key, text in TUNABLE.items()),
-        )
-        return JobPlan(count=int(count), tune=tuple(tune), **common)
+        return _ask_details(kind, config, int(at_once), first, second)
     except ValueError as error:
         st.error(str(error))
         st.stop()
 
 
-def choose_view(jobs, active):
-    """Let the user look at single trainings or at jobs; whatever was just started, or is active, comes first.
+def _ask_details(
+    kind: JobKind, config: TrainingConfig, at_once: int, first: DeltaGenerator, second: DeltaGenerator
+) -> JobPlan:
+    """Ask for folds, seeds or trials; ValueError where they contradict a plan's rules."""
+    if kind == "folds":
+        folds = first.number_input("Folds", 2, 50, 5, key="job_folds", help="One run each; 5 or 10 are usual.")
+        if config.split != "grouped":
+            st.info("Folds keep patients together, so the grouped split is used.")
+        return JobPlan(kind=kind, config=replace(config, split="grouped"), count=int(folds), at_once=at_once)
+    if kind == "seeds":
+        count = first.number_input("Seeds", 2, 50, 5, key="job_seeds", help="One run each.")
+        seeds = tuple(range(config.seed, config.seed + int(count)))
+        second.markdown(f"From {seeds[0]} to {seeds[-1]}")
+        return JobPlan(kind=kind, config=config, seeds=seeds, at_once=at_once)
+    trials = first.number_input("Trials", 1, 500, 20, key="job_trials", help="One run each.")
+    tune = second.multiselect(
+        "Tune",
+        tunable(config),
+        default=tunable(config),
+        format_func=lambda key: key.replace("_", " ").capitalize(),
+        key=f"job_tune_{config.train_from}",
+        help=" ".join(f"{key}: {text}" for key, text in TUNABLE.items()),
+    )
+    return JobPlan(kind=kind, config=config, count=int(trials), tune=tuple(tune), at_once=at_once)
+
+
+def choose_view(jobs: Sequence[Job], active: Run | Job | None) -> str:
+    """Let the user look at single runs or at jobs; what was just started, or is active, comes first.
 
     Args:
-        jobs: list of job.Job.
-        active: the run.Run or job.Job that is active, or None.
+        jobs: all of them.
+        active: what is training now, if anything.
 
     Returns:
-        str, "Trainings" or "Jobs"; "Trainings" without asking where there is no job.
+        "Trainings" or "Jobs"; "Trainings" without asking where there is no job.
     """
     if not jobs:
         return "Trainings"
@@ -92,24 +103,20 @@ def choose_view(jobs, active):
     elif "training_view" not in st.session_state:
         st.session_state["training_view"] = "Jobs" if active in jobs else "Trainings"
     chosen = st.segmented_control(
-        "Look at", ["Trainings", "Jobs"], key="training_view",
-        help="Trainings: every single one, also those of a job. Jobs: folds, seeds and searches as a whole.",
+        "Show", list(_VIEW_LABELS), key="training_view", format_func=_VIEW_LABELS.__getitem__,
+        help="Runs: every single one, including those of a job. Jobs: folds, seeds and searches as a whole.",
     )  # fmt: skip
     return chosen or "Trainings"
 
 
-def show_jobs(jobs, *, others_active=False):
-    """Show one job, chosen among all: its state, its runs and what they found.
+def show_jobs(jobs: Sequence[Job], *, others_active: bool = False) -> None:
+    """Show one of the jobs: its state, its runs and what they found.
 
     Args:
-        jobs: list of job.Job, not empty.
-        others_active: bool, something else is training, so no job can be resumed now.
+        jobs: at least one.
+        others_active: True while something else is training, so that no job can be resumed.
     """
-    by_name = {job.name: job for job in jobs}
-    started = st.session_state.pop("watched_job", None)
-    if started in by_name:
-        st.session_state["job_choice"] = started
-    job = by_name[st.selectbox("Job", list(by_name), key="job_choice", help="The newest is on top.")]
+    job = _choose_job(jobs)
     try:
         plan = job.plan()
     except (FileNotFoundError, ValueError) as error:
@@ -118,14 +125,14 @@ def show_jobs(jobs, *, others_active=False):
     active = job.status().is_active
 
     @st.fragment(run_every=_REFRESH_SECONDS if active else None)
-    def view():
+    def view() -> None:
         status = job.status()
         if active and not status.is_active:
             st.rerun()
         done, total, eta = job_progress(job)
         st.markdown(f"{MARKS[status.state]} **{status.state.capitalize()}** {status.message}")
         left = f", about {duration(eta)} left" if eta is not None else ""
-        st.progress(min(1.0, done / total), f"{_KIND_LABELS[plan.kind]}: {int(done)} of {total} trainings done{left}")
+        st.progress(min(1.0, done / total), f"{_KIND_LABELS[plan.kind]}: {int(done)} of {total} runs done{left}")
         if status.state != "finished" and not show_refusal("training"):
             _show_actions(job, status, others_active)
         _show_members(job)
@@ -135,32 +142,31 @@ def show_jobs(jobs, *, others_active=False):
         _show_results(job, plan)
 
 
-def _show_members(job):
+def _choose_job(jobs: Sequence[Job]) -> Job:
+    """Let the user choose a job; one that was just started is chosen."""
+    by_name = {job.name: job for job in jobs}
+    started = st.session_state.pop("watched_job", None)
+    if started in by_name:
+        st.session_state["job_choice"] = started
+    return by_name[st.selectbox("Job", list(by_name), key="job_choice", help="Newest first.")]
+
+
+def _show_members(job: Job) -> None:
     table = members_table(job)
-    shares = {c: st.column_config.NumberColumn(format="percent") for c in table.columns if "accuracy" in c}
-    numbers = {c: st.column_config.NumberColumn(format="%.4g") for c in (*TUNABLE, "lowest validation loss")}
-    st.dataframe(table, width="stretch", hide_index=True, column_config=shares | numbers)
+    columns: dict[Any, Any] = {
+        c: st.column_config.NumberColumn(format="percent") for c in table if "accuracy" in str(c)
+    }
+    columns |= {c: st.column_config.NumberColumn(format="%.4g") for c in (*TUNABLE, "lowest validation loss")}
+    st.dataframe(table, width="stretch", hide_index=True, column_config=columns)
 
 
-def _show_actions(job, status, others_active):
+def _show_actions(job: Job, status: JobStatus, others_active: bool) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         if status.is_active:
-            pausing = job.pause_requested
-            if st.button(
-                "Pausing after this epoch" if pausing else "Pause the job", icon=":material/pause:", disabled=pausing,
-                help="Its trainings end after their current epochs; nothing is lost.",
-            ):  # fmt: skip
-                pause_job(job)
-                st.rerun()
-            with st.popover("Stop the job", icon=":material/stop:", help="Ends its trainings now."):
-                st.write("Finished trainings stay. Resume goes on with the others after their last finished epoch.")
-                if st.button("Stop it now", type="primary", key="stop_job_now", help="Takes a few seconds."):
-                    with st.spinner("Stopping…"):
-                        stop_job(job)
-                    st.rerun()
+            _offer_pause_and_stop(job)
         elif st.button(
             "Resume the job", type="primary", icon=":material/play_arrow:", disabled=others_active,
-            help="Goes on with what is not finished."
+            help="Continues with what is not finished."
             + (" Wait until the other training has ended." if others_active else ""),
         ):  # fmt: skip
             try:
@@ -171,15 +177,31 @@ def _show_actions(job, status, others_active):
                 st.rerun()
 
 
-def _show_results(job, plan):
+def _offer_pause_and_stop(job: Job) -> None:
+    pausing = job.pause_requested
+    if st.button(
+        "Pausing after this epoch" if pausing else "Pause the job", icon=":material/pause:", disabled=pausing,
+        help="Its runs end after their current epochs; nothing is lost.",
+    ):  # fmt: skip
+        pause_job(job)
+        st.rerun()
+    with st.popover("Stop the job", icon=":material/stop:", help="Ends its runs now."):
+        st.write("Finished runs are kept. Resuming continues the others after their last finished epoch.")
+        if st.button("Stop it now", type="primary", key="stop_job_now", help="Takes a few seconds."):
+            with st.spinner("Stopping…"):
+                stop_job(job)
+            st.rerun()
+
+
+def _show_results(job: Job, plan: JobPlan) -> None:
     if plan.kind == "search":
-        results = job_results(job)
-        if results["chosen"]:
-            st.markdown(f"Lowest validation loss: **{results['chosen']}**. Only this one met the test images.")
-        download_table("All trials", members_table(job), f"{job.name}.csv")
+        chosen = job_results(job)["chosen"]
+        if chosen:
+            st.markdown(f"Lowest validation loss: **{chosen}**. Only this run was evaluated on the test images.")
+        download_table("All trials (CSV)", members_table(job), f"{job.name}.csv")
         return
     tested = [member.run for member in job.members() if member.state == "finished" and member.run.metrics()]
     if len(tested) >= LEAST_RUNS:
         show_repeated_runs(tested)
     else:
-        st.info("Mean and spread appear here once two of its trainings are finished.")
+        st.info("Mean and spread appear here once two of its runs are finished.")

@@ -1,38 +1,28 @@
-"""The queue of an installation that many share: what waits, in which order."""
+"""What waits in the queue of a shared installation, and in which order?"""
 
-import pandas as pd
+from collections.abc import Iterable
+
 import streamlit as st
 
-from cxr_core.jobs.training_queue import MAX_WAITING, ensure_worker, queued_runs
-from cxr_core.runs.labels import display_name
+from cxr_core.jobs.training_queue import MAX_WAITING, ensure_worker, queue_table, queued_runs
+from cxr_core.runs.run import Run
 from cxr_core.system.memory import memory_limit
 
 
-def queue_note():
-    """Say how trainings are started on a shared installation."""
+def queue_note() -> None:
+    """Say how training is started on a shared installation."""
     st.caption(
-        f"This installation is shared: trainings wait for each other, one at a time, at most {MAX_WAITING}. Only those "
-        f"that fit its {memory_limit() / 1e9:.1f} GB of memory can be started."
+        f"This installation is shared: runs are queued and train one at a time; at most {MAX_WAITING} can wait. Only "
+        f"runs that fit into its {memory_limit() / 1e9:.1f} GB of memory can be started."
     )
 
 
-def show_queue(runs):
-    """Show what waits, the next one first; nothing where nobody waits. Sees to it that the queue is worked off.
-
-    Args:
-        runs: list of run.Run.
-    """
+def show_queue(runs: Iterable[Run]) -> None:
+    """Show which of all runs wait, the next one first, and make sure that they are worked through."""
     waiting = queued_runs(runs)
     if not waiting:
         return
     ensure_worker(waiting[0].path.parent)
-    st.subheader("Queue", help="First come, first served. Choose one below to take it out.")
-    rows = []
-    for place, run in enumerate(waiting, start=1):
-        config = run.config()
-        since = pd.Timestamp(run.status().started, unit="s", tz="UTC")
-        rows.append((place, display_name(run), config.recipe, config.epochs, since))
-    st.dataframe(
-        pd.DataFrame(rows, columns=["place", "training", "recipe", "epochs", "since"]), width="stretch",
-        hide_index=True, column_config={"since": st.column_config.DatetimeColumn(format="distance")},
-    )  # fmt: skip
+    st.subheader("Queue", help="First come, first served. Choose a run below to remove it.")
+    since = st.column_config.DatetimeColumn(format="distance")
+    st.dataframe(queue_table(waiting), width="stretch", hide_index=True, column_config={"since": since})

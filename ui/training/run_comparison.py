@@ -1,11 +1,16 @@
-"""Look at several runs at once: the table of all, their curves, their settings; clone or delete one."""
+"""How do several runs compare: all in a table, their curves and settings; and how is one cloned or deleted?"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pandas as pd
 import streamlit as st
 
 from cxr_core.plots.training import QUANTITIES, overlay_figure
+from cxr_core.recipes.training_config import TrainingConfig
 from cxr_core.runs.labels import RunLabel, delete_run, display_name, load_label, save_label
 from cxr_core.runs.overview import runs_table
+from cxr_core.runs.run import Run
 from cxr_core.runs.settings_diff import setting_differences
 from ui.common.components import download_table, show_figure
 from ui.common.markdown import plain_name
@@ -14,52 +19,49 @@ from ui.common.permissions import may, show_refusal
 _OWN = {"compare": False, "star": False, "name": "", "note": ""}
 
 
-def show_runs(runs):
-    """Show the table of all runs, and what can be done with those that are ticked.
-
-    Args:
-        runs: list of run.Run, not empty.
-    """
+def show_runs(runs: Sequence[Run]) -> None:
+    """Show the table of all runs, at least one, and what can be done with the ticked ones."""
     labels = {run.name: load_label(run) for run in runs}
     table = _labelled(runs_table(runs), labels)
     shown = _filtered(table)
     may_edit = may("keeping")
     editable = list(_OWN) if may_edit else ["compare"]
-    shares = {c: st.column_config.NumberColumn(format="percent") for c in shown.columns if "accuracy" in c}
     edited = st.data_editor(
         shown,
         width="stretch",
         hide_index=True,
         disabled=[c for c in shown.columns if c not in editable],
         key="runs_editor",
-        column_config=shares
-        | {
-            "compare": st.column_config.CheckboxColumn(
-                "compare", help="Tick runs to lay their curves over each other."
-            ),
-            "star": st.column_config.CheckboxColumn("star", help="Mark the runs that matter."),
-            "name": st.column_config.TextColumn(
-                "name", help="What you call it; its folder keeps its name.", max_chars=80
-            ),
-            "note": st.column_config.TextColumn("note", help="For you and others.", max_chars=500),
-        },
+        column_config=_columns(shown),
     )
-    # A browser can send changes of columns that are only greyed out.
+    # A browser can send changes of disabled columns.
     if may_edit:
         _keep_labels(edited, labels, runs)
-    st.caption("Click a column's head to sort" + ("; double-click a name or a note to change it." if may_edit else "."))
+    st.caption("Click a column header to sort" + ("; double-click a name or note to edit it." if may_edit else "."))
     download_table("Download this table", table.drop(columns="compare"), "runs.csv")
     ticked = edited.loc[edited["compare"], "run"].tolist()
     chosen = [run for run in runs if run.name in ticked]
     if not chosen:
-        st.info("Tick runs in the first column to compare their curves and settings, to clone or to delete one.")
+        st.info("Tick runs in the first column to compare their curves and settings, or to clone or delete a run.")
         return
     _show_curves(chosen)
     _show_settings(chosen)
     _offer_clone_and_delete(chosen)
 
 
-def _labelled(table, labels):
+def _columns(shown: pd.DataFrame) -> dict[str, Any]:
+    percent = {c: st.column_config.NumberColumn(format="percent") for c in shown.columns if "accuracy" in c}
+    return percent | {
+        "compare": st.column_config.CheckboxColumn("compare", help="Tick runs to show their curves in one plot."),
+        "star": st.column_config.CheckboxColumn("star", help="Mark important runs."),
+        "name": st.column_config.TextColumn(
+            "name", help="Your own name for the run; its folder keeps its name.", max_chars=80
+        ),
+        "note": st.column_config.TextColumn("note", help="Your own note.", max_chars=500),
+    }
+
+
+def _labelled(table: pd.DataFrame, labels: dict[str, RunLabel]) -> pd.DataFrame:
     own = [
         {"compare": False, "star": labels[name].star, "name": labels[name].name, "note": labels[name].note}
         for name in table["run"]
@@ -69,12 +71,12 @@ def _labelled(table, labels):
     return table[first + [c for c in table.columns if c not in first]]
 
 
-def _filtered(table):
+def _filtered(table: pd.DataFrame) -> pd.DataFrame:
     left, right = st.columns([3, 1], vertical_alignment="bottom")
     text = left.text_input(
-        "Filter", key="runs_filter", placeholder="quick, failed, a name…", help="Shows rows that hold these letters."
+        "Filter", key="runs_filter", placeholder="quick, failed, a name…", help="Shows the rows that contain this text."
     )
-    starred = right.toggle("Only starred", key="runs_starred", help="Shows the rows with a star.")
+    starred = right.toggle("Only starred", key="runs_starred", help="Shows only rows with a star.")
     rows = (
         table.drop(columns=["compare", "star"])
         .map(str)
@@ -84,39 +86,40 @@ def _filtered(table):
     return table[rows & (table["star"] if starred else True)].reset_index(drop=True)
 
 
-def _keep_labels(edited, labels, runs):
+def _keep_labels(edited: pd.DataFrame, labels: dict[str, RunLabel], runs: Sequence[Run]) -> None:
     by_name = {run.name: run for run in runs}
     changed = False
-    for row in edited.itertuples():
-        label = RunLabel(name=(row.name or "").strip(), note=(row.note or "").strip(), star=bool(row.star))
-        if label != labels[row.run]:
-            save_label(by_name[row.run], label)
+    for row in edited[["run", "name", "note", "star"]].to_dict("records"):
+        name, note = (row["name"] or "").strip(), (row["note"] or "").strip()
+        label = RunLabel(name=name, note=note, star=bool(row["star"]))
+        if label != labels[row["run"]]:
+            save_label(by_name[row["run"]], label)
             changed = True
     if changed:
         st.rerun()
 
 
-def _show_curves(runs):
-    st.subheader("Curves", help="Of the ticked runs, epoch by epoch.")
+def _show_curves(runs: Sequence[Run]) -> None:
+    st.subheader("Curves", help="Of the ticked runs, per epoch.")
     quantity = st.segmented_control(
         "Curve",
         list(QUANTITIES),
         default="val_accuracy",
         format_func=lambda name: QUANTITIES[name][0],
-        help="What to lay over each other.",
+        help="The metric to plot.",
     )
     histories = {display_name(run): run.epochs() for run in runs}
     if any(len(epochs) for epochs in histories.values()):
         show_figure(overlay_figure(histories, quantity or "val_accuracy"), key="overlaid_curves")
     else:
-        st.info("None of these runs has finished an epoch.")
+        st.info("None of these runs has finished an epoch yet.")
 
 
-def _show_settings(runs):
+def _show_settings(runs: Sequence[Run]) -> None:
     configs = {display_name(run): config for run, config in _readable(runs)}
     if len(configs) < 2:
         return
-    st.subheader("Settings that differ", help="All others are the same. Written as `--set` takes them.")
+    st.subheader("Settings that differ", help="All other settings are the same. Written as for `--set`.")
     table = setting_differences(configs)
     if len(table):
         st.dataframe(table.rename_axis("setting"), width="stretch")
@@ -124,7 +127,7 @@ def _show_settings(runs):
         st.success("These runs have the same settings.")
 
 
-def _readable(runs):
+def _readable(runs: Sequence[Run]) -> Iterator[tuple[Run, TrainingConfig]]:
     for run in runs:
         try:
             yield run, run.config()
@@ -132,24 +135,24 @@ def _readable(runs):
             continue
 
 
-def _offer_clone_and_delete(runs):
+def _offer_clone_and_delete(runs: Sequence[Run]) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         if len(runs) == 1 and st.button(
-            "Clone its settings", icon=":material/content_copy:", help="Fills the form for a new training with them."
+            "Clone settings", icon=":material/content_copy:", help="Fills in the form for a new training run."
         ):
             st.session_state["cloned_run"] = runs[0].name
             st.rerun()
         count = "this run" if len(runs) == 1 else f"these {len(runs)} runs"
         if show_refusal("deletion"):
             return
-        with st.popover(f"Delete {count}", icon=":material/delete:", help="Asks before anything is lost."):
+        with st.popover(f"Delete {count}", icon=":material/delete:", help="Asks for confirmation first."):
             names = ", ".join(plain_name(display_name(run)) for run in runs)
-            st.write(f"Deletes {names} with model and history, for good.")
-            if st.button("Delete for good", type="primary", help="This cannot be undone."):
+            st.write(f"This deletes {names} permanently, with model and history.")
+            if st.button("Delete permanently", type="primary", help="This cannot be undone."):
                 _delete(runs)
 
 
-def _delete(runs):
+def _delete(runs: Sequence[Run]) -> None:
     problems = []
     for run in runs:
         try:

@@ -1,18 +1,23 @@
-"""Watch one run: its state, curves, validation images and log, refreshed while it is active."""
+"""How is a run doing: its state, curves, validation images and log, refreshed while it is active?"""
 
+from collections.abc import Callable, Sequence
+
+import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
-from cxr_core.classes import class_label
+from cxr_core.evaluation.metrics import ConfusionCounts
 from cxr_core.explain.overlay import overlay_map
 from cxr_core.plots.evaluation import confusion_figure
 from cxr_core.plots.prediction import colour_bar_figure
-from cxr_core.runs.epoch_snapshots import load_snapshot, load_snapshots
+from cxr_core.runs.epoch_snapshots import EpochSnapshot, EpochSnapshots, load_snapshot, load_snapshots
 from cxr_core.runs.labels import display_name
 from cxr_core.runs.lifecycle import pause_run, resume_run, stop_run
+from cxr_core.runs.run import Run, RunStatus
 from cxr_core.runs.work_folder import ACTIVE
 from ui.common.components import download_table, duration, show_figure, show_history
 from ui.common.permissions import show_refusal
-from ui.common.thumbnails import THUMBNAIL_PIXELS
+from ui.common.thumbnails import THUMBNAIL_PIXELS, prediction_caption
 
 _REFRESH_SECONDS = 1.0
 MARKS = {
@@ -26,35 +31,34 @@ MARKS = {
 }
 
 
-def choose_run(runs):
-    """Let the user choose which run to watch; a run just started is chosen."""
-    names = [run.name for run in runs]
-    snapshots = st.session_state.pop("watched_run", None)
-    if snapshots in names:
-        st.session_state["run_choice"] = snapshots
-    by_name = dict(zip(names, runs, strict=True))
+def choose_run(runs: Sequence[Run]) -> Run:
+    """Let the user choose which run to monitor; one that was just started is chosen."""
+    by_name = {run.name: run for run in runs}
+    started = st.session_state.pop("watched_run", None)
+    if started in by_name:
+        st.session_state["run_choice"] = started
     name = st.selectbox(
         "Run",
-        names,
+        list(by_name),
         format_func=lambda name: display_name(by_name[name]),
         key="run_choice",
-        help="The newest is on top.",
+        help="Newest first.",
     )
     return by_name[name]
 
 
-def monitor_run(run, *, others_active=False, resume=resume_run):
+def monitor_run(run: Run, *, others_active: bool = False, resume: Callable[[Run], object] = resume_run) -> None:
     """Show a run's state, curves, validation images and log; while it waits or is active they refresh every second.
 
     Args:
-        run: run.Run.
-        others_active: bool, another training is running, so this one cannot be resumed now.
-        resume: callable(run) that lets it go on: `lifecycle.resume_run`, or `training_queue.queue_run` where many share one computer.
+        run: to show.
+        others_active: True while another run is training, so that this one cannot be resumed.
+        resume: continues it: `lifecycle.resume_run`, or `training_queue.queue_run` on a shared installation.
     """
     state, lively = run.status().state, (*ACTIVE, "queued")
 
     @st.fragment(run_every=_REFRESH_SECONDS if state in lively else None)
-    def view():
+    def view() -> None:
         status = run.status()
         if state in lively and (status.state not in lively or (state == "queued") != (status.state == "queued")):
             st.rerun()
@@ -67,7 +71,7 @@ def monitor_run(run, *, others_active=False, resume=resume_run):
         elif status.is_active:
             st.info("The curves appear with the first batches.")
         _show_snapshots(run)
-        wanted = st.toggle("Show the log", key="show_log", help="What the training process prints.")
+        wanted = st.toggle("Show the log", key="show_log", help="The output of the training process.")
         if wanted or status.state == "failed":
             st.code(run.log_tail() or "The log is empty.", language=None)
 
@@ -76,90 +80,103 @@ def monitor_run(run, *, others_active=False, resume=resume_run):
         download_table("Download the history", run.epochs(), f"{run.name}-epochs.csv")
 
 
-def _show_status(run, status, epochs):
-    said = status.message or (status.phase if status.is_active or status.state == "queued" else "")
-    st.markdown(f"{MARKS[status.state]} **{status.state.capitalize()}** {said}")
-    last = epochs.iloc[-1] if len(epochs) else None
+def _show_status(run: Run, status: RunStatus, epochs: pd.DataFrame) -> None:
+    phase = status.phase if status.is_active or status.state == "queued" else ""
+    st.markdown(f"{MARKS[status.state]} **{status.state.capitalize()}** {status.message or phase}")
     columns = st.columns(5)
-    columns[0].metric("Epoch", f"{status.epoch} of {status.epochs}", help="Finished epochs of those planned.")
-    accuracy = f"{epochs['val_accuracy'].max():.1%}" if last is not None else "–"
-    columns[1].metric("Best validation accuracy", accuracy, help="On images the training does not learn from.")
-    speed = f"{last['images_per_second']:,.0f}" if last is not None else "–"
-    columns[2].metric("Images per second", speed, help="Learned from, in the last epoch.")
+    columns[0].metric("Epoch", f"{status.epoch} of {status.epochs}", help="Finished of planned epochs.")
+    accuracy = f"{epochs['val_accuracy'].max():.1%}" if len(epochs) else "–"
+    columns[1].metric("Best validation accuracy", accuracy, help="On images that are not used for training.")
+    speed = f"{epochs['images_per_second'].iloc[-1]:,.0f}" if len(epochs) else "–"
+    columns[2].metric("Images per second", speed, help="Trained on, in the last epoch.")
+    _show_time(columns[3], status)
+    _show_memory(columns[4], status)
+    if status.is_active and status.batches:
+        eta = status.epoch_eta_seconds
+        left = f", {duration(eta)} left in this epoch" if eta is not None else ""
+        st.progress(status.share_done, f"Epoch {status.epoch + 1}, batch {status.batch} of {status.batches}{left}")
+    if status.state == "stopped" and run.needs_export:
+        st.info("The best model is being exported; it appears on the Evaluation page in about half a minute.")
+
+
+def _show_time(column: DeltaGenerator, status: RunStatus) -> None:
     if status.is_active:
-        left = f"{duration(status.epoch_eta_seconds)} of the epoch, then validation."
-        columns[3].metric(
+        epoch_left = f"{duration(status.epoch_eta_seconds)} left in this epoch, then validation."
+        column.metric(
             "Time left",
             duration(status.eta_seconds),
-            help=f"At the pace so far; early stopping may shorten it. {left}",
+            help=f"At the current pace; early stopping may shorten it. {epoch_left}",
         )
     else:
-        columns[3].metric("Time spent", duration(status.seconds_spent), help="Training, without getting ready.")
+        column.metric("Time spent", duration(status.seconds_spent), help="Training only, without preparation.")
+
+
+def _show_memory(column: DeltaGenerator, status: RunStatus) -> None:
     memory = status.memory_bytes if status.is_active else status.peak_memory_bytes
-    columns[4].metric(
+    column.metric(
         "Memory" if status.is_active else "Peak memory",
         f"{memory / 1e6:,.0f} MB" if memory else "–",
         help=f"Of the training process; at most {status.peak_memory_bytes / 1e6:,.0f} MB so far.",
     )
-    if status.is_active and status.batches:
-        share = (status.epoch + status.batch / status.batches) / status.epochs
-        left = f", {duration(status.epoch_eta_seconds)} left in it" if status.epoch_eta_seconds is not None else ""
-        st.progress(min(1.0, share), f"Epoch {status.epoch + 1}, batch {status.batch} of {status.batches}{left}")
-    if status.state == "stopped" and run.needs_export:
-        st.info("The best model is being exported; it appears under Evaluation in about half a minute.")
 
 
-def _show_actions(run, status, others_active, resume):
+def _show_actions(run: Run, status: RunStatus, others_active: bool, resume: Callable[[Run], object]) -> None:
     """Offer what can be done with a run in its state."""
     offers = status.is_active or status.state == "queued" or run.can_resume
     if not offers or show_refusal("training"):
         return
     if status.state == "queued":
         if st.button(
-            "Take it out of the queue", icon=":material/close:", help="It loses its place; its settings stay."
+            "Remove from the queue", icon=":material/close:", help="The run loses its place but keeps its settings."
         ):
             _try(stop_run, run)
-    elif status.is_active:
-        with st.container(horizontal=True, vertical_alignment="center"):
-            pausing = run.pause_requested
-            if st.button(
-                "Pausing after this epoch" if pausing else "Pause",
-                icon=":material/pause:",
-                disabled=pausing,
-                help="Ends the process after the current epoch; nothing is lost, and it can be resumed.",
-            ):
-                pause_run(run)
-                st.rerun()
-            with st.popover(
-                "Stop training", icon=":material/stop:", help="Ends the process; the best model so far stays."
-            ):
-                st.write("The best model so far stays and is exported. Resume goes on after the last finished epoch.")
-                if st.button("Stop now", type="primary", key="stop_now", help="Takes at most five seconds."):
-                    with st.spinner("Stopping…"):
-                        stop_run(run)
-                    st.rerun()
-    else:
-        with st.container(horizontal=True, vertical_alignment="center"):
-            if st.button(
-                "Resume",
-                type="primary",
-                icon=":material/play_arrow:",
-                disabled=others_active,
-                help="Goes on after the last finished epoch, as if it had never been interrupted."
-                + (" Wait until the other training has ended." if others_active else ""),
-            ):
-                _try(resume, run)
-            if status.state == "paused" and st.button(
-                "End here and export",
-                icon=":material/stop:",
-                help="Exports and evaluates the best model so far; it can still be resumed.",
-            ):
-                _try(stop_run, run)
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if status.is_active:
+            _offer_pause_and_stop(run)
+        else:
+            _offer_resume_and_export(run, status, others_active, resume)
 
 
-def _try(action, run):
+def _offer_pause_and_stop(run: Run) -> None:
+    pausing = run.pause_requested
+    if st.button(
+        "Pausing after this epoch" if pausing else "Pause",
+        icon=":material/pause:",
+        disabled=pausing,
+        help="Ends the process after the current epoch; nothing is lost, and the run can be resumed.",
+    ):
+        pause_run(run)
+        st.rerun()
+    with st.popover("Stop training", icon=":material/stop:", help="Ends the process; the best model so far is kept."):
+        st.write("The best model so far is kept and exported. Resuming continues after the last finished epoch.")
+        if st.button("Stop now", type="primary", key="stop_now", help="Takes at most five seconds."):
+            with st.spinner("Stopping…"):
+                stop_run(run)
+            st.rerun()
+
+
+def _offer_resume_and_export(run: Run, status: RunStatus, others_active: bool, resume: Callable[[Run], object]) -> None:
+    if st.button(
+        "Resume",
+        type="primary",
+        icon=":material/play_arrow:",
+        disabled=others_active,
+        help="Continues after the last finished epoch, as if the run had never been interrupted."
+        + (" Wait until the other training has ended." if others_active else ""),
+    ):
+        _try(resume, run)
+    if status.state == "paused" and st.button(
+        "End here and export",
+        icon=":material/stop:",
+        help="Exports and evaluates the best model so far; the run can still be resumed.",
+    ):
+        _try(stop_run, run)
+
+
+def _try(action: Callable[[Run], object], run: Run) -> None:
     try:
-        with st.spinner("Asking the run…"):
+        with st.spinner("Sending the request…"):
             action(run)
     except (ValueError, OSError) as error:
         st.error(str(error))
@@ -167,44 +184,47 @@ def _try(action, run):
         st.rerun()
 
 
-def _show_snapshots(run):
-    """Show the validation images as the network sees them after an epoch, and the confusion matrix."""
+def _show_snapshots(run: Run) -> None:
+    """Show the confusion matrix of the validation images after an epoch, and some of them with their maps."""
     snapshots = load_snapshots(run)
     if snapshots is None:
         return
     st.subheader(
         "After each epoch",
-        help="All validation images by true and predicted class, and six of them with their Grad-CAM: the same six "
-        "in every epoch.",
+        help="Confusion matrix of all validation images, and Grad-CAM of six of them: the same six in every epoch.",
     )
-    epoch = snapshots.epochs[-1]
-    if len(snapshots.epochs) > 1 and not st.toggle(
-        "Newest epoch", True, key="newest_epoch", help="Switch off to go back through the epochs."
-    ):
-        epoch = st.select_slider("Epoch", snapshots.epochs, epoch, help="Go through the epochs.", key="watched_epoch")
+    epoch = _choose_epoch(snapshots)
     try:
-        seen = load_snapshot(run, epoch)
+        snapshot = load_snapshot(run, epoch)
     except (FileNotFoundError, ValueError) as error:
         st.warning(str(error))
         return
     left, right = st.columns([2, 3])
     with left:
-        counts = {"classes": snapshots.classes, "confusion_matrix": seen.confusion.tolist()}
+        counts = ConfusionCounts(classes=list(snapshots.classes), confusion_matrix=snapshot.confusion.tolist())
         show_figure(confusion_figure(counts), key="watched_confusion")
     with right:
-        st.markdown(f"**Where the network looked after epoch {epoch}**")
+        st.markdown(f"**Grad-CAM after epoch {epoch}**")
         with st.container(horizontal=True, gap="small"):
-            for image, map_, probabilities, true in zip(
-                snapshots.images_u8, seen.maps, seen.probabilities, snapshots.true, strict=True
-            ):
-                _show_snapshot_image(run, image, map_, probabilities, true, snapshots.classes)
+            for number in range(len(snapshots.true)):
+                _show_snapshot_image(run, snapshots, snapshot, number)
         show_figure(colour_bar_figure("jet"), key="watched_colours")
 
 
-def _show_snapshot_image(run, image, map_, probabilities, true, classes):
-    said = classes[int(probabilities.argmax())]
-    mark = "right" if said == true else "wrong"
-    caption = f"{mark}: {class_label(said)} {probabilities.max():.0%}, is {class_label(true)}"
-    laid = run.config().preprocessing.map_on_image(map_, image.shape)
+def _choose_epoch(snapshots: EpochSnapshots) -> int:
+    """Let the user go back through the epochs; the newest one otherwise."""
+    newest = snapshots.epochs[-1]
+    if len(snapshots.epochs) == 1 or st.toggle(
+        "Newest epoch", True, key="newest_epoch", help="Switch off to go back through the epochs."
+    ):
+        return newest
+    return st.select_slider("Epoch", snapshots.epochs, newest, help="Go through the epochs.", key="watched_epoch")
+
+
+def _show_snapshot_image(run: Run, snapshots: EpochSnapshots, snapshot: EpochSnapshot, number: int) -> None:
+    image, probabilities = snapshots.images_u8[number], snapshot.probabilities[number]
+    predicted = snapshots.classes[int(probabilities.argmax())]
+    map_ = run.config().preprocessing.map_on_image(snapshot.maps[number], image.shape)
     with st.container(width=THUMBNAIL_PIXELS):
-        st.image(overlay_map(image, laid), caption=caption, width=THUMBNAIL_PIXELS)
+        caption = prediction_caption(predicted, snapshots.true[number], probabilities.max())
+        st.image(overlay_map(image, map_), caption=caption, width=THUMBNAIL_PIXELS)

@@ -1,23 +1,27 @@
-"""Start what the form describes: at once, as a job, or through the queue where many share one computer."""
+"""How is the training of the form started: at once, as a job, or through the queue of a shared installation?"""
 
 import streamlit as st
 
+from cxr_core.jobs.job import Job
 from cxr_core.jobs.lifecycle import start_job
 from cxr_core.jobs.training_queue import queue_training
 from cxr_core.recipes.memory_estimate import check_memory
+from cxr_core.recipes.training_config import TrainingConfig
 from cxr_core.runs.lifecycle import start_run
+from cxr_core.runs.run import Run
+from cxr_core.splits.curation import Curation
 from ui.common.permissions import is_open_to_strangers, show_refusal
 from ui.training.job_view import ask_plan
 from ui.training.queue_view import queue_note
 
 
-def offer_start(config, curation, active):
-    """Offer to start a training, or a job of several.
+def offer_start(config: TrainingConfig | None, curation: Curation, active: Run | Job | None) -> None:
+    """Offer to start a training run, or a job of several runs.
 
     Args:
-        config: training_config.TrainingConfig, or None where the form is not right yet.
-        decisions: curation.Curation about the data.
-        active: the run.Run or job.Job that is active, or None.
+        config: None where the form is not valid.
+        curation: the decisions about the data set.
+        active: what is training now, if anything.
     """
     if show_refusal("training"):
         return
@@ -26,34 +30,37 @@ def offer_start(config, curation, active):
         return
     plan = ask_plan(config)
     if active:
-        st.info(f"{active.name} is still running. One training at a time: stop it below or wait for it.")
+        st.info(f"{active.name} is still training. Stop it below or wait: only one can train at a time.")
     if not st.button(
         "Start training",
         type="primary",
         disabled=active is not None or config is None,
-        help="Starts a process of its own; its curves appear below. It goes on when the browser is closed, and pauses "
-        "when this app ends.",
+        help="Starts a separate process; its curves appear below. It keeps running when the browser is closed, and "
+        "pauses when this app ends.",
         icon=":material/play_arrow:",
     ):
         return
     if plan is not None:
         st.session_state["watched_job"] = start_job(plan, curation=curation).name
-    else:
+    elif config is not None:
         st.session_state["watched_run"] = start_run(config, curation=curation).name
     st.rerun()
 
 
-def _offer_queue(config, curation):
+def _offer_queue(config: TrainingConfig | None, curation: Curation) -> None:
     queue_note()
     problem = _memory_problem(config)
     if problem:
         st.warning(problem)
-    if st.button(
-        "Queue this training",
-        type="primary",
-        disabled=config is None or problem is not None,
-        help="It begins when its turn comes; its curves then appear below.",
-        icon=":material/schedule:",
+    if (
+        st.button(
+            "Queue this training",
+            type="primary",
+            disabled=config is None or problem is not None,
+            help="It starts when its turn comes; its curves then appear below.",
+            icon=":material/schedule:",
+        )
+        and config is not None
     ):
         try:
             st.session_state["watched_run"] = queue_training(config, curation=curation).name
@@ -63,7 +70,7 @@ def _offer_queue(config, curation):
             st.rerun()
 
 
-def _memory_problem(config):
+def _memory_problem(config: TrainingConfig | None) -> str | None:
     if config is None:
         return None
     try:
