@@ -3,7 +3,6 @@
 import numpy as np
 
 from cxr_core.explain.overlay import MapUnavailable, scale_maps
-from cxr_core.system.onnx_session import run_graph
 
 
 def plus_plus_maps(tensors, images_u8, preprocessing):
@@ -22,9 +21,7 @@ def plus_plus_maps(tensors, images_u8, preprocessing):
     """
     if not tensors.is_rectified:
         raise MapUnavailable("Grad-CAM++ needs a layer whose values are never below zero, such as one after a ReLU.")
-    names = [tensors.activations, *filter(None, (tensors.gradients,))]
-    activations, *gradients = run_graph(tensors.session, names, images_u8, preprocessing.scaled)
-    return scale_maps(weigh_plus_plus(activations, gradients[0] if gradients else tensors.fixed_gradients))
+    return scale_maps(weigh_plus_plus(*tensors.activations_and_gradients(images_u8, preprocessing)))
 
 
 def weigh_plus_plus(activations, gradients):

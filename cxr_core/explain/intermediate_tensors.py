@@ -12,7 +12,9 @@ import onnx
 import onnxruntime
 
 from cxr_core.explain.overlay import MapUnavailable
-from cxr_core.system.onnx_session import open_session
+from cxr_core.imaging.preprocessing import Preprocessing
+from cxr_core.system.arrays import FloatArray, UInt8Array
+from cxr_core.system.onnx_session import open_session, run_graph
 
 # What leaves nothing below zero behind.
 _RECTIFIERS = ("Relu", "Clip")
@@ -38,6 +40,14 @@ class IntermediateTensors:
     fixed_gradients: np.ndarray | None
     logits: str
     is_rectified: bool
+
+    def activations_and_gradients(
+        self, images_u8: UInt8Array, preprocessing: Preprocessing
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return both of prepared images, uint8 (N, size, size): (N, h, w, K) and (N or 1, C, h or 1, w or 1, K)."""
+        names = [name for name in (self.activations, self.gradients) if name]
+        activations, *gradients = run_graph(self.session, names, images_u8, preprocessing.scaled)
+        return activations, gradients[0] if self.fixed_gradients is None else self.fixed_gradients
 
 
 @lru_cache(maxsize=2)

@@ -5,7 +5,6 @@ import numpy as np
 
 from cxr_core.imaging.display import display_bgr
 
-MAP_METHODS = ("Grad-CAM", "Grad-CAM++", "Score-CAM")
 COLOUR_MAPS = {"jet": cv2.COLORMAP_JET, "inferno": cv2.COLORMAP_INFERNO}
 
 

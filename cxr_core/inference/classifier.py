@@ -6,7 +6,8 @@ from pathlib import Path
 
 import onnxruntime
 
-from cxr_core.explain.overlay import MAP_METHODS, scale_maps
+from cxr_core.explain.cam_methods import find_cam_method
+from cxr_core.explain.overlay import scale_maps
 from cxr_core.imaging.reader import DecodedImage, open_image
 from cxr_core.inference.input_gate import Gate, load_gate
 from cxr_core.inference.model_card import Card, load_card
@@ -29,7 +30,7 @@ class Prediction:
         features: float32 (F,), the input of the classification head.
         notes: sentences on the image, as in `reader.DecodedImage`.
         doubts: reasons to abstain, as in `reader.DecodedImage`.
-        map_method: one of `overlay.MAP_METHODS`, how the maps were computed.
+        map_method: one of `cam_methods.CAM_METHODS`, how the maps were computed.
     """
 
     classes: tuple[str, ...]
@@ -130,9 +131,9 @@ class Classifier:
         Args:
             data: contents of the file.
             layer: as for `maps`.
-            method: one of `overlay.MAP_METHODS`. Grad-CAM costs next to nothing, Grad-CAM++ one more pass, and
+            method: one of `cam_methods.CAM_METHODS`. Grad-CAM costs next to nothing, Grad-CAM++ one more pass, and
                 Score-CAM one per channel of the layer: seconds.
-            progress: called over the passes of Score-CAM.
+            progress: called over the passes of a slow method.
 
         Raises:
             reader.UnreadableImage: the file is not an image, too large or broken.
@@ -154,7 +155,7 @@ class Classifier:
         outputs = ["probabilities", "features", self._map_output(layer)]
         probabilities, features, maps = self._run(outputs, image_u8[None], None)
         maps = scale_maps(maps)[0]
-        if method != "Grad-CAM":
+        if find_cam_method(method).maps is not None:
             maps = self.further_maps(image_u8, layer, method, progress=progress)
         return Prediction(
             self.classes,
@@ -171,7 +172,7 @@ class Classifier:
     def further_maps(
         self, image_u8: UInt8Array, layer: str | None, method: str, *, progress: Progress | None = None
     ) -> FloatArray:
-        """Compute the maps of one prepared image by another method than Grad-CAM.
+        """Compute the maps of one prepared image by any method.
 
         Args:
             image_u8: uint8 (size, size).
@@ -186,18 +187,15 @@ class Classifier:
             overlay.MapUnavailable: as for `predict_image`.
             ValueError: likewise.
         """
-        # Late, since only these two methods need the package onnx.
-        from cxr_core.explain.grad_cam_plus_plus import plus_plus_maps
+        compute = find_cam_method(method).maps
+        if compute is None:
+            return self.maps(image_u8[None], layer)[0]
+        # Late, since it needs the package onnx.
         from cxr_core.explain.intermediate_tensors import open_intermediate_tensors
-        from cxr_core.explain.score_cam import score_maps
 
-        if method not in MAP_METHODS:
-            raise ValueError(f"method must be one of {', '.join(MAP_METHODS)}; received {method!r}.")
         graph = self._graph_file()
         tensors = open_intermediate_tensors(graph, layer or self.card.map_layers[0], graph.stat().st_mtime_ns)
-        if method == "Score-CAM":
-            return score_maps(tensors, image_u8, self.card.preprocessing, progress=progress)
-        return plus_plus_maps(tensors, image_u8[None], self.card.preprocessing)[0]
+        return compute(tensors, image_u8, self.card.preprocessing, progress=progress)
 
     def _graph_file(self) -> Path:
         if self.path is None:

@@ -10,7 +10,8 @@ from typing import TypedDict
 import streamlit as st
 
 from cxr_core.classes import class_label
-from cxr_core.explain.overlay import COLOUR_MAPS, MAP_METHODS, MapUnavailable
+from cxr_core.explain.cam_methods import CAM_METHODS
+from cxr_core.explain.overlay import COLOUR_MAPS, MapUnavailable
 from cxr_core.imaging.display import SCREEN_SIDE, png_bytes, shrink
 from cxr_core.imaging.reader import is_dicom
 from cxr_core.inference.batch_prediction import safe_stem
@@ -26,14 +27,6 @@ from ui.common.components import offer_download, progress_bars, show_figure
 from ui.common.permissions import is_open_to_strangers
 from ui.common.thumbnails import show_images
 
-_METHOD_HELP = """
-- **Grad-CAM** weights the layer's channels by their mean gradient. Immediate.
-- **Grad-CAM++** also weights the positions within a channel, so that several separate findings are not averaged away.
-  Immediate; only for layers whose activations are never negative.
-- **Score-CAM** needs no gradient: it masks the image with each channel in turn and runs the network again. Up to a
-  thousand passes, several seconds.
-"""
-
 
 class MapLook(TypedDict):
     """How a map is laid over an image; see `overlay.overlay_map`."""
@@ -44,7 +37,8 @@ class MapLook(TypedDict):
 
 def choose_maps(classifier: Classifier) -> tuple[str, str, MapLook]:
     """Let the user choose in the sidebar how maps are computed and look; returns (layer, method, look)."""
-    method = st.sidebar.selectbox("Map", MAP_METHODS, help=_METHOD_HELP)
+    explained = "\n".join(f"- **{name}** {method.help}" for name, method in CAM_METHODS.items())
+    method = st.sidebar.selectbox("Map", list(CAM_METHODS), help=explained)
     layer = st.sidebar.selectbox(
         "Layer",
         classifier.card.map_layers,
@@ -75,7 +69,11 @@ def answer_scan(classifier: Classifier, data: bytes, layer: str, method: str) ->
         reader.UnreadableImage: as `selective_prediction.answer_upload`.
     """
     answer = answer_upload(classifier, data, layer)
-    maps = None if method == "Grad-CAM" else _further_maps(classifier, data, answer.prediction.image_u8, layer, method)
+    maps = (
+        None
+        if CAM_METHODS[method].maps is None
+        else _further_maps(classifier, data, answer.prediction.image_u8, layer, method)
+    )
 
     def with_maps(plain: Answer) -> Answer:
         if maps is None:
@@ -94,8 +92,8 @@ def _further_maps(
     if known is None or known["key"] != key:
         known = {"key": key, "maps": None, "why_not": None}
         with progress_bars() as phase:
-            # Only Score-CAM takes long enough for a progress bar.
-            report = phase("Masking the image, channel by channel") if method == "Score-CAM" else None
+            slow = CAM_METHODS[method].progress_text
+            report = phase(slow) if slow else None
             try:
                 known["maps"] = classifier.further_maps(image_u8, layer, method, progress=report)
             except MapUnavailable as error:
