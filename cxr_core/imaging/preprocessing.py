@@ -6,6 +6,7 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 
+from cxr_core.imaging.preprocessing_steps import apply_further_steps, check_further_steps
 from cxr_core.system.arrays import AnyImage, FloatArray, ImageArray, IntArray, UInt8Array
 from cxr_core.system.validation import check_kinds, settings_from_dict
 
@@ -40,6 +41,8 @@ class Preprocessing:
         interpolation: how the image is resized.
         size: >= 32, side of the square image in pixels.
         scaling: range of the float image.
+        further_steps: name in `preprocessing_steps.PREPROCESSING_STEPS` and setting of whatever is done besides, in
+            order.
 
     Raises:
         ValueError: a value outside its range; the rule and the value are named.
@@ -60,6 +63,7 @@ class Preprocessing:
     interpolation: Interpolation = "linear"
     size: int = 224
     scaling: Scaling = "0..1"
+    further_steps: tuple[tuple[str, float], ...] = ()
 
     def __post_init__(self) -> None:
         check_kinds(self)
@@ -73,10 +77,17 @@ class Preprocessing:
             )
         if self.size < 32:
             raise ValueError(f"size must be at least 32 pixels; received {self.size}.")
+        check_further_steps(self.further_steps)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the settings as a plain dictionary, for a model card or a cache key."""
-        return asdict(self)
+        """Return the settings as a plain dictionary, for a model card or a cache key.
+
+        Without further steps it has no entry for them, as in the cards of versions that knew none.
+        """
+        values = asdict(self)
+        if not self.further_steps:
+            del values["further_steps"]
+        return values
 
     def image_u8(self, image: ImageArray) -> UInt8Array:
         """Prepare one image.
@@ -89,7 +100,7 @@ class Preprocessing:
 
         Source:
             The steps are those of the article that CXR Lab implements: decode, white balance per channel, convert to
-            grey, resize.
+            grey, resize. Further steps come last.
         """
         channels = _different_channels(image)
         if self.clahe == "before":
@@ -98,7 +109,7 @@ class Preprocessing:
         grey = balanced[0] if len(balanced) == 1 else cv2.cvtColor(cv2.merge(balanced), cv2.COLOR_BGR2GRAY)
         if self.clahe == "after":
             grey = self._equalize(grey)
-        return self._resize(grey)
+        return apply_further_steps(self._resize(grey), self.further_steps)
 
     def scaled(self, images_u8: UInt8Array) -> FloatArray:
         """Scale prepared images to a classifier's input.

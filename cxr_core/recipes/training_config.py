@@ -173,7 +173,7 @@ class TrainingConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the configuration as nested plain dictionaries, as `config.json` holds it."""
-        return asdict(self)
+        return asdict(self) | {"preprocessing": self.preprocessing.to_dict()}
 
 
 def make_config(recipe: str, *, settings: Iterable[str] = (), **values: Any) -> TrainingConfig:
@@ -220,8 +220,7 @@ def config_from_dict(values: object) -> TrainingConfig:
         "preprocessing": settings_from_dict(Preprocessing, settings.get("preprocessing", {})),
         "augmentation": settings_from_dict(Augmentation, settings.get("augmentation", {})),
     }
-    tuples = {key: tuple(value) for key, value in settings.items() if isinstance(value, list)}
-    return settings_from_dict(TrainingConfig, settings | nested | tuples)
+    return settings_from_dict(TrainingConfig, settings | nested)
 
 
 def alone(config: TrainingConfig) -> TrainingConfig:
@@ -234,7 +233,7 @@ def command_for(config: TrainingConfig, run_dir: str | Path) -> list[str]:
     words = ["-m", "cxr_core", "train", *config.roots, "--recipe", config.recipe]
     words += ["--split", config.split, "--seed", str(config.seed), "--run", str(run_dir)]
     base = make_config(config.recipe, roots=config.roots, split=config.split, seed=config.seed)
-    for key, value in _differences(base.to_dict(), config.to_dict()):
+    for key, value in _differences(asdict(base), asdict(config)):
         words += ["--set", f"{key}={json.dumps(value)}"]
     return words
 
@@ -265,7 +264,6 @@ def _parse_settings(settings: Iterable[str]) -> dict[str, Any]:
 
 def _parse_value(text: str) -> Any:
     try:
-        value = json.loads(text)
+        return json.loads(text)
     except json.JSONDecodeError:
-        value = text
-    return tuple(value) if isinstance(value, list) else value
+        return text

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from typing import Any
 
 import pandas as pd
@@ -19,7 +20,7 @@ def setting_differences(configs: Mapping[str, TrainingConfig]) -> pd.DataFrame:
         Texts, one row per setting that is not the same for all, one column per run; inner settings are written with a
         dot, as `--set` takes them.
     """
-    columns = {name: dict(flat_settings(config)) for name, config in configs.items()}
+    columns = {name: dict(_flat(asdict(config))) for name, config in configs.items()}
     table = pd.DataFrame(columns, dtype=object).map(json.dumps)
     return table[table.nunique(axis=1) > 1]
 

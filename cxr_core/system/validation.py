@@ -35,7 +35,8 @@ def settings_from_dict(kind: type[Settings], values: object) -> Settings:
 
     Args:
         kind: a dataclass.
-        values: dict of its fields; those left out keep their defaults.
+        values: dict of its fields; those left out keep their defaults. Lists, which JSON has in place of tuples,
+            become tuples.
 
     Raises:
         ValueError: not a dict, an unknown setting, or a value outside its range.
@@ -46,7 +47,11 @@ def settings_from_dict(kind: type[Settings], values: object) -> Settings:
     unknown = sorted(set(values) - set(known))
     if unknown:
         raise ValueError(f"Unknown setting {', '.join(unknown)}; known are {', '.join(known)}.")
-    return kind(**values)
+    return kind(**{name: _as_tuples(value) for name, value in values.items()})
+
+
+def _as_tuples(value: object) -> object:
+    return tuple(map(_as_tuples, value)) if isinstance(value, list) else value
 
 
 @cache

@@ -1,5 +1,6 @@
 """Every page runs on the demo data, and says one clear sentence where something is wrong."""
 
+import json
 import time
 import zlib
 
@@ -12,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 
 from cxr_core.config import NOTICE, PROJECT_DIR
 from cxr_core.data.phantoms import DEMO_NOTE, draw_phantom
+from cxr_core.imaging.preprocessing_steps import PREPROCESSING_STEPS, PreprocessingStep
 from cxr_core.recipes.training_config import make_config
 from cxr_core.runs.lifecycle import create_run
 from cxr_core.runs.run import RunStatus
@@ -131,6 +133,22 @@ def test_every_preprocessing_option_can_be_changed():
     app.run()
     assert not app.exception
     assert not app.error
+
+
+def test_a_registered_preprocessing_step_has_a_slider_that_works(monkeypatch):
+    shown = PreprocessingStep(
+        label="Darken",
+        help="Subtracts this.",
+        apply=lambda square, value: cv2.subtract(square, value),
+        low=0,
+        high=255,
+        off=0,
+    )
+    monkeypatch.setitem(PREPROCESSING_STEPS, "darken", shown)
+    app = open_page("preprocessing")
+    next(s for s in app.slider if s.label == "Darken").set_value(255.0).run()
+    assert not app.exception
+    assert json.loads(app.json[-1].value)["further_steps"] == [["darken", 255.0]]
 
 
 def test_a_bad_upload_gets_one_sentence_and_the_next_one_works(ungated):

@@ -7,6 +7,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from cxr_core.imaging.augmentation import Augmentation
 from cxr_core.imaging.preprocessing import Aspect, Clahe, Interpolation, Preprocessing, Scaling
+from cxr_core.imaging.preprocessing_steps import PREPROCESSING_STEPS
 
 _CLAHE: dict[Clahe, str] = {"off": "Off", "before": "Before", "after": "After"}
 _ASPECTS: list[Aspect] = ["stretch", "pad"]
@@ -84,6 +85,7 @@ def ask_preprocessing(place: DeltaGenerator, start: Preprocessing) -> Preprocess
         interpolation=interpolation or "linear",
         scaling=scaling or "0..1",
         size=start.size,
+        further_steps=_ask_further_steps(place, start),
     )
 
 
@@ -117,6 +119,18 @@ def _ask_clahe(place: DeltaGenerator, start: Preprocessing) -> tuple[Clahe, floa
     )
     tiles = place.slider("CLAHE tiles", 2, 16, start.clahe_tiles, help="Tiles per side; each is equalised on its own.")
     return when or "off", clip_limit, tiles
+
+
+def _ask_further_steps(place: DeltaGenerator, start: Preprocessing) -> tuple[tuple[str, float], ...]:
+    """Ask for the setting of every registered step; those that are off are left out."""
+    before = dict(start.further_steps)
+    values = {
+        name: place.slider(
+            step.label, float(step.low), float(step.high), float(before.get(name, step.off)), help=step.help
+        )
+        for name, step in PREPROCESSING_STEPS.items()
+    }
+    return tuple((name, value) for name, value in values.items() if value != PREPROCESSING_STEPS[name].off)
 
 
 def ask_augmentation(start: Augmentation, key: str = "augmentation") -> Augmentation:

@@ -3,6 +3,7 @@
 import pickle
 from dataclasses import fields, replace
 
+import cv2
 import numpy as np
 import pytest
 from image_files import undecodable_png
@@ -11,6 +12,7 @@ from PIL import Image
 from cxr_core.data.dataset import scan_dataset
 from cxr_core.data.prepared_images import prepare_images, read_in_parts
 from cxr_core.imaging.preprocessing import Preprocessing
+from cxr_core.imaging.preprocessing_steps import PREPROCESSING_STEPS, PreprocessingStep
 from cxr_core.imaging.reader import read_image
 
 SMALL = Preprocessing(size=48)
@@ -89,11 +91,15 @@ def test_a_changed_preprocessing_has_another_key(prepare):
 # One other value for every field that decides a prepared image's pixels.
 OTHERS = {
     "white_balance_percent": 1.0, "clahe": "after", "clahe_clip_limit": 3.0, "clahe_tiles": 4, "aspect": "pad",
-    "interpolation": "area", "size": 64,
+    "interpolation": "area", "size": 64, "further_steps": (("brighter", 9),),
 }  # fmt: skip
 
 
-def test_every_setting_that_changes_pixels_has_a_key_of_its_own(folder, prepare):
+def test_every_setting_that_changes_pixels_has_a_key_of_its_own(folder, prepare, monkeypatch):
+    brighter = PreprocessingStep(
+        label="Brighter", help="Adds a value.", apply=lambda square, value: cv2.add(square, value), low=0, high=9, off=0
+    )
+    monkeypatch.setitem(PREPROCESSING_STEPS, "brighter", brighter)
     # Scaling comes after what is kept. A new setting must be named here, and belong to the key.
     assert {*OTHERS, "scaling"} == {field.name for field in fields(Preprocessing)}
     changed = [replace(SMALL, **{name: value}) for name, value in OTHERS.items()]
