@@ -1,14 +1,16 @@
-"""Flag images that a person should look at: too dark, blurred, inverted, no chest, another disease and more."""
+"""Which images should a person look at? Too dark, blurred, inverted, no chest, another disease and more."""
 
-import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from typing import Literal, Protocol
 
 import numpy as np
 import pandas as pd
-from sklearn.decomposition import PCA
 
+from cxr_core.audit.chest_distance import chest_distance
+from cxr_core.audit.file_name_hints import other_disease, says_lateral
 from cxr_core.imaging.image_properties import COLOUR_SHARE, INVERTED_SCORE, TEXT_MARKS
+from cxr_core.system.arrays import FloatArray
 
 # Chosen by looking at montages of 2,523 radiographs: see `flag_images`.
 TWO_VALUED_SHARE = 0.8
@@ -23,10 +25,19 @@ CHEST_DISTANCE = 4.0
 LATERAL_MIDLINE = 1.0
 
 _COLUMNS = ["row", "file", "flag", "value", "threshold"]
-_COMPONENTS = 20
-_SMALLEST_CLASS = 40
-_LARGEST_FIT = 2_000
-_BLOCK = 8_192
+
+
+class FlagValues(Protocol):
+    """Computes what a flag compares, where `property_table.measure_images` does not measure it."""
+
+    def __call__(self, table: pd.DataFrame, measures: pd.DataFrame, features: FloatArray | None) -> FloatArray:
+        """Return one value per image, float (N,); NaN is never flagged.
+
+        Args:
+            table: as for `flag_images`.
+            measures: likewise, index 0…N-1.
+            features: likewise.
+        """
 
 
 @dataclass(frozen=True)
@@ -34,13 +45,14 @@ class Flag:
     """One rule. An image is flagged at or beyond the threshold.
 
     Attributes:
-        name: str, as in tables and on the command line.
-        title: str, what a person reads.
-        help: str, one sentence: why it matters.
-        measure: str, the column of `flag_values` that is compared.
-        low: float or None; flagged where the value is at most this.
-        high: float or None; flagged where the value is at least this. Exactly one of the two is set.
-        text: str, a format string for a value, such as "{:.0%} of the image".
+        name: as in tables and on the command line.
+        title: what a person reads.
+        help: one sentence: why it matters.
+        measure: the column of `flag_values` that is compared.
+        low: flagged where the value is at most this.
+        high: flagged where the value is at least this. Exactly one of the two is set.
+        text: a format string for a value, such as "{:.0%} of the image".
+        values: computes the column; None where it is one of the measures.
     """
 
     name: str
@@ -50,65 +62,93 @@ class Flag:
     low: float | None = None
     high: float | None = None
     text: str = "{:.2f}"
+    values: FlagValues | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if (self.low is None) == (self.high is None):
             raise ValueError(f"A flag has either a low or a high threshold; received {self.low} and {self.high}.")
 
     @property
-    def threshold(self):
+    def threshold(self) -> float:
         """The threshold, low or high."""
-        return self.high if self.low is None else self.low
+        threshold = self.high if self.low is None else self.low
+        assert threshold is not None
+        return threshold
 
-    def describe(self, value):
+    def describe(self, value: float) -> str:
         """Return a value as a person reads it."""
         return self.text.format(value)
 
 
+def _class_distances(table: pd.DataFrame, measures: pd.DataFrame, features: FloatArray | None) -> FloatArray:
+    return np.full(len(table), np.nan) if features is None else chest_distance(features, table["class_name"].tolist())
+
+
+def _mentions_other_disease(table: pd.DataFrame, measures: pd.DataFrame, features: FloatArray | None) -> FloatArray:
+    named = zip(_file_names(table), table["class_name"], strict=True)
+    return np.array([float(other_disease(name, class_name) is not None) for name, class_name in named])
+
+
+def _lateral_midlines(table: pd.DataFrame, measures: pd.DataFrame, features: FloatArray | None) -> FloatArray:
+    lateral = np.array([says_lateral(name) for name in _file_names(table)], bool)
+    return np.where(lateral, measures["midline"].to_numpy(float), np.nan)
+
+
+def _elongations(table: pd.DataFrame, measures: pd.DataFrame, features: FloatArray | None) -> FloatArray:
+    aspect = measures["aspect"].to_numpy(float)
+    return np.maximum(aspect, 1 / aspect)
+
+
+def _file_names(table: pd.DataFrame) -> list[str]:
+    return [file.rpartition("/")[2] for file in table["file"]]
+
+
+# A new flag is one more entry; docs/extending.md shows how.
 _ALL_FLAGS = (
     Flag(
         "not_chest", "Perhaps not a chest radiograph",
-        "It looks unlike the other images of its class; a CT slice, a photo or a page teaches nothing about chests.",
-        "chest_distance", high=CHEST_DISTANCE, text="{:.1f} spreads from its class",
+        "It looks unlike the other images of its class; a CT slice or a photo teaches nothing about chests.",
+        "chest_distance", high=CHEST_DISTANCE, text="{:.1f} robust SDs from its class", values=_class_distances,
     ),
     Flag(
-        "other_disease", "File name speaks of another disease",
-        "An image filed under the wrong disease teaches the wrong answer.",
-        "other_disease", high=1.0, text="another disease in the name",
+        "other_disease", "File name mentions another disease",
+        "An image filed under the wrong disease trains the classifier on a wrong label.",
+        "other_disease", high=1.0, text="another disease in the name", values=_mentions_other_disease,
     ),
     Flag(
-        "lateral", "Side view",
-        "A view from the side looks different for every disease; mix it with frontal views only on purpose.",
+        "lateral", "Lateral view",
+        "Every disease looks different in a lateral view; mix it with frontal views only on purpose.",
         "lateral_midline", low=LATERAL_MIDLINE, text="middle brighter than the sides by {:.1f}",
+        values=_lateral_midlines,
     ),
     Flag(
         "two_valued", "Almost only black and white",
-        "A thresholded copy has lost the greys in which the disease shows.",
+        "A thresholded copy has lost the grey values in which disease shows.",
         "two_valued", high=TWO_VALUED_SHARE, text="{:.0%} darkest or brightest",
     ),
     Flag(
-        "inverted", "Inverted: lungs white",
-        "Black and white are swapped, so the classifier sees the opposite of every other image.",
+        "inverted", "Inverted: white lungs",
+        "Black and white are swapped, so the classifier sees the negative of every other image.",
         "inverted", high=INVERTED_SCORE, text="{:.2f} like a negative",
     ),
     Flag(
         "too_dark", "Too dark",
-        "Detail in dark areas is lost, and darkness itself can give the source away.",
+        "Detail in dark areas is lost, and darkness itself can reveal the source.",
         "content_mean", low=DARK_MEAN, text="mean grey {:.0%}",
     ),
     Flag(
         "too_bright", "Too bright",
-        "Detail in bright areas is lost, and brightness itself can give the source away.",
+        "Detail in bright areas is lost, and brightness itself can reveal the source.",
         "content_mean", high=BRIGHT_MEAN, text="mean grey {:.0%}",
     ),
     Flag(
         "low_contrast", "Low contrast",
-        "All greys lie close together, so fine findings are hard to tell from noise.",
-        "content_std", low=LOW_CONTRAST_STD, text="grey spread {:.1%}",
+        "All grey values lie close together, so subtle findings are hard to tell from noise.",
+        "content_std", low=LOW_CONTRAST_STD, text="standard deviation {:.1%}",
     ),
     Flag(
         "blurred", "Blurred",
-        "Fine detail is gone: a shaky exposure, or a small image blown up.",
+        "Fine detail is gone: motion during the exposure, or a small image that was enlarged.",
         "sharpness", low=BLURRED_SHARPNESS, text="sharpness {:.2f}",
     ),
     Flag(
@@ -123,29 +163,41 @@ _ALL_FLAGS = (
     ),
     Flag(
         "black_frame", "Large black frame",
-        "The chest is smaller than in other images, and the frame itself can give the source away.",
+        "The chest is smaller than in other images, and the frame itself can reveal the source.",
         "black_frame", high=BLACK_FRAME_SHARE, text="{:.0%} of the image",
     ),
     Flag(
         "white_frame", "Large white frame",
-        "The chest is smaller than in other images, and the frame itself can give the source away.",
+        "The chest is smaller than in other images, and the frame itself can reveal the source.",
         "white_frame", high=WHITE_FRAME_SHARE, text="{:.0%} of the image",
     ),
     Flag(
         "aspect", "Unusually long or wide",
-        "Made square for the classifier, such an image is strongly distorted.",
-        "elongation", high=ELONGATION, text="{:.2f} times as long as wide",
+        "Resized to a square for the classifier, such an image is strongly distorted.",
+        "elongation", high=ELONGATION, text="{:.2f} times as long as wide", values=_elongations,
     ),
 )  # fmt: skip
 
 FLAGS = {flag.name: flag for flag in _ALL_FLAGS}
-GALLERY_ORDERS = {"worst": "Worst first", "mildest": "Mildest first", "class": "Class", "file": "File name"}
+GalleryOrder = Literal["worst", "mildest", "class", "file"]
+GALLERY_ORDERS: dict[GalleryOrder, str] = {
+    "worst": "Worst first",
+    "mildest": "Mildest first",
+    "class": "Class",
+    "file": "File name",
+}
 
 
-def flag_images(table, measures, features=None, *, thresholds=None):
+def flag_images(
+    table: pd.DataFrame,
+    measures: pd.DataFrame,
+    features: FloatArray | None = None,
+    *,
+    thresholds: Mapping[str, float] | None = None,
+) -> pd.DataFrame:
     """Apply every rule to every image.
 
-    The thresholds were chosen by looking at what they catch in six collections. Flagged there:
+    The thresholds were chosen by looking at what they flag in six collections. Flagged there:
 
     ============= ======== ======= ======= ====== ======== ====
                   children viral   COVID   adults Hannover NIH
@@ -167,38 +219,45 @@ def flag_images(table, measures, features=None, *, thresholds=None):
 
     None is thresholded or has a white frame. Of altered copies of all 2,523 are flagged: 2,523
     thresholded at the median and saved as JPEG, 2,518 inverted, 2,519 blurred by one pixel (of 224;
-    by 0.7: 1,909). The one image called inverted as it is, is a half-exposed plate.
+    by 0.7: 1,909). The one unaltered image that is called inverted is a half-exposed plate.
 
     Of 48 flagged for `text`, drawn at random, 46 hold words, dates or arrows. Of the 41 that are
     neither covid_cxr/covid nor virus, 35 do; side letters and a wire are the rest. Side letters are
-    meant to pass. Pale arrows, blurred letters and words of two letters are missed.
+    not to be flagged. Pale arrows, blurred letters and words of two letters are missed.
 
     Args:
-        table: DataFrame with `file` and `class_name`.
-        measures: DataFrame as `property_table.measure_images(table)` gives it.
-        features: float (N, F), aligned with the table's rows, none of them negative, or None: then
-            `not_chest` is not judged. A row that begins with a NaN is passed over.
-        thresholds: dict of flag name to threshold, in place of the rule's own.
+        table: N rows with `file` and `class_name`.
+        measures: as `property_table.measure_images(table)` returns it.
+        features: float (N, F), at least 0, in the order of the table; without them nothing is flagged as
+            `not_chest`. A row that begins with a NaN is passed over.
+        thresholds: {name of the flag: threshold}, in place of the rule's own.
 
     Returns:
-        DataFrame of `row` (position in the table), `file`, `flag`, `value`, `threshold`, sorted by
+        `row` (position in the table), `file`, `flag`, `value`, `threshold`, sorted by
         flag in the order of `FLAGS`, then from worst to mildest. An image that could not be
         measured is flagged by its name alone.
 
     Raises:
-        ValueError: lengths differ, or a threshold names no flag.
+        ValueError: lengths differ, or there is no flag of a threshold's name.
     """
     return apply_rules(table, flag_values(table, measures, features), thresholds=thresholds)
 
 
-def apply_rules(table, values, *, thresholds=None):
-    """Apply every rule to values that are known already: `flag_images` without measuring again.
+def apply_rules(
+    table: pd.DataFrame, values: pd.DataFrame, *, thresholds: Mapping[str, float] | None = None
+) -> pd.DataFrame:
+    """Apply every rule to known values: `flag_images` without measuring again.
 
     Args:
-        table, thresholds: as for `flag_images`.
-        values: DataFrame as `flag_values` gives it for the same table.
+        table: as for `flag_images`.
+        values: as `flag_values` returns them for the same table.
+        thresholds: as for `flag_images`.
 
-    Returns, Raises: as `flag_images`.
+    Returns:
+        As `flag_images`.
+
+    Raises:
+        ValueError: as `flag_images`.
     """
     thresholds = thresholds or {}
     unknown = sorted(set(thresholds) - set(FLAGS))
@@ -216,17 +275,20 @@ def apply_rules(table, values, *, thresholds=None):
     return pd.concat(found, ignore_index=True)
 
 
-def gallery_of_flag(table, values, name, threshold, order="worst"):
-    """Return the images one rule catches, in the order a person wants to look at them.
+def gallery_of_flag(
+    table: pd.DataFrame, values: pd.DataFrame, name: str, threshold: float, order: GalleryOrder = "worst"
+) -> pd.DataFrame:
+    """Return the images that one rule flags, in the order in which a person wants to review them.
 
     Args:
-        table, values: as for `apply_rules`.
-        name: str, one of `FLAGS`.
-        threshold: float, in place of the rule's own.
-        order: one of `GALLERY_ORDERS`. Within a class, and among equal names, the worst comes first.
+        table: as for `apply_rules`.
+        values: as for `apply_rules`.
+        name: one of `FLAGS`.
+        threshold: in place of the rule's own.
+        order: within a class, and among equal names, the worst comes first.
 
     Returns:
-        DataFrame as `apply_rules` gives it, of that flag alone, index 0…M-1.
+        As `apply_rules`, of that flag alone, index 0…M-1.
 
     Raises:
         ValueError: no such flag or order.
@@ -244,18 +306,20 @@ def gallery_of_flag(table, values, name, threshold, order="worst"):
     return found.reset_index(drop=True)
 
 
-def flag_values(table, measures, features=None):
-    """Return what the rules compare: the measures and what follows from names and features.
+def flag_values(table: pd.DataFrame, measures: pd.DataFrame, features: FloatArray | None = None) -> pd.DataFrame:
+    """Return what the rules compare: the measures, and what flags compute of names, sizes and features.
 
     Args:
-        table, measures, features: as for `flag_images`.
+        table: as for `flag_images`.
+        measures: as for `flag_images`.
+        features: as for `flag_images`.
 
     Returns:
-        DataFrame of N rows, index 0…N-1: the columns of `measures` and
+        N rows, index 0…N-1: the columns of `measures` and
         `elongation`: longer side / shorter side;
-        `other_disease`: 1.0 where the name speaks of another disease than the class, else 0.0;
-        `lateral_midline`: `midline` where the name speaks of a side view, else NaN;
-        `chest_distance`: see `chest_distance`; NaN without features.
+        `other_disease`: 1.0 where the name mentions another disease than the class, else 0.0;
+        `lateral_midline`: `midline` where the name mentions a lateral view, else NaN;
+        `chest_distance`: see there; NaN without features.
 
     Raises:
         ValueError: lengths differ; both are named.
@@ -263,168 +327,6 @@ def flag_values(table, measures, features=None):
     for name, length in (("measures", len(measures)), ("features", len(table if features is None else features))):
         if length != len(table):
             raise ValueError(f"{name} must have one row per image: {len(table)}; received {length}.")
-    names = [file.rpartition("/")[2] for file in table["file"]]
-    classes = table["class_name"].tolist()
-    lateral = np.array([says_lateral(name) for name in names], bool)
-    aspect = measures["aspect"].to_numpy(float)
-    return measures.reset_index(drop=True).assign(
-        elongation=np.maximum(aspect, 1 / aspect),
-        other_disease=[float(other_disease(n, c) is not None) for n, c in zip(names, classes, strict=True)],
-        lateral_midline=np.where(lateral, measures["midline"].to_numpy(float), np.nan),
-        chest_distance=np.nan if features is None else chest_distance(features, classes),
-    )
-
-
-def chest_distance(features, classes):
-    """Say how far each image lies from its class, in robust spreads.
-
-    The square roots of a class's features are split into two halves (every second image).
-    Each half is described by its mean and 20 principal components; the distance of an image is
-    what the other half's components cannot explain of it. So a strange image never helps to
-    describe itself. The logarithms of the distances are centred on the class's median and
-    divided by its median absolute deviation × 1.4826.
-
-    Measured with the shipped classifier's features: 16 images that are no chest (photos, crops
-    of them, a CT and an MR slice, a page, noise, drawings) and nine thresholded chests, put one by
-    one into each of six collections, all lie beyond 4.3; of the 2,523 radiographs 99 % lie below
-    3.1. Distances to the class's median, or within the components, do not tell them apart. Strange
-    images that resemble each other are missed where they are many: of the 16 at once, one or
-    two among 500 and seven among 107. A CT scout or half a radiograph is too much of a chest.
-
-    Args:
-        features: float (N, F), at least 0; a row that begins with a NaN gives NaN.
-        classes: sequence of N class names. A class of fewer than 40 images gives NaN.
-
-    Returns:
-        float64 (N,).
-    """
-    classes, distances = np.asarray(classes, object), np.full(len(classes), np.nan)
-    for name in dict.fromkeys(classes):
-        rows = np.flatnonzero(classes == name)
-        rows = rows[np.isfinite(features[rows, 0])]
-        if len(rows) >= _SMALLEST_CLASS:
-            own = np.empty(len(rows))
-            own[::2] = _unexplained(features, rows[1::2], rows[::2])
-            own[1::2] = _unexplained(features, rows[::2], rows[1::2])
-            distances[rows] = _robust_score(np.log(own + 1e-6))
-    return distances
-
-
-def _unexplained(features, described, judged):
-    """Fit on the rows `described` (at most 2,000 of them, evenly spread), return the residual of `judged`."""
-    fitted = described[np.linspace(0, len(described) - 1, min(len(described), _LARGEST_FIT)).astype(int)]
-    components = min(_COMPONENTS, len(fitted) // 4)
-    with np.errstate(invalid="ignore"):  # images that are all the same have no variance to share out
-        model = PCA(components, svd_solver="randomized", random_state=0).fit(_roots(features, fitted))
-    parts = []
-    for block in _blocks(judged):
-        centred = _roots(features, block) - model.mean_
-        # Pythagoras: what the components explain, taken from the whole.
-        explained = ((centred @ model.components_.T) ** 2).sum(axis=1)
-        parts.append(np.sqrt(np.maximum((centred**2).sum(axis=1) - explained, 0)))
-    return np.concatenate(parts)
-
-
-def _roots(features, rows):
-    return np.sqrt(np.maximum(np.asarray(features[rows], np.float32), 0))
-
-
-def _blocks(rows):
-    return [rows[start : start + _BLOCK] for start in range(0, len(rows), _BLOCK)]
-
-
-def _robust_score(values):
-    centred = values - np.median(values)
-    spread = 1.4826 * np.median(np.abs(centred))
-    return centred / spread if spread > 1e-6 else np.zeros_like(centred)
-
-
-_VIRAL, _BACTERIAL, _OTHER = "viral", "bacterial", "other"
-# Disease: (its kind, words in a file name). A word starts where no letter or digit stands before it.
-_DISEASES = {
-    "COVID-19": (_VIRAL, r"covid|sars[-_ .]?cov[-_ .]?2|n[-_ ]?cov(?![a-z])|coronavirus"),
-    "SARS": (_VIRAL, r"sars(?![-_ .]?cov[-_ .]?2)"),
-    "MERS": (_VIRAL, r"mers(?![a-z])"),
-    "influenza": (_VIRAL, r"influenza|h[1357]n[1-9](?![a-z0-9])|flu(?![a-z])"),
-    "varicella": (_VIRAL, r"varicella|chicken[-_ ]?pox"),
-    "measles": (_VIRAL, r"measles"),
-    "adenovirus": (_VIRAL, r"adenovir"),
-    "RSV": (_VIRAL, r"rsv(?![a-z])|respiratory[-_ ]syncytial"),
-    "viral pneumonia": (_VIRAL, r"viral|virus"),
-    "bacterial pneumonia": (_BACTERIAL, r"bacteria"),
-    "pneumococcus": (_BACTERIAL, r"pneumococc"),
-    "streptococcus": (_BACTERIAL, r"streptococc"),
-    "staphylococcus": (_BACTERIAL, r"staphylococc"),
-    "klebsiella": (_BACTERIAL, r"klebsiella"),
-    "legionella": (_BACTERIAL, r"legionell"),
-    "mycoplasma": (_BACTERIAL, r"mycoplasma"),
-    "chlamydophila": (_BACTERIAL, r"chlamyd"),
-    "E. coli": (_BACTERIAL, r"e[-_. ]{0,2}coli(?![a-z])|escherichia"),
-    "nocardia": (_BACTERIAL, r"nocardia"),
-    "tuberculosis": (_OTHER, r"tubercul|tb(?![a-z0-9])"),
-    "pneumocystis": (_OTHER, r"pneumocystis|pcp(?![a-z0-9])"),
-    "aspergillosis": (_OTHER, r"aspergill"),
-    "aspiration": (_OTHER, r"aspiration"),
-    "snake bite": (_OTHER, r"(?:[a-z]+[-_ ])?snake[-_ ]?bite"),
-    "ARDS": (_OTHER, r"acute[-_ ]respiratory[-_ ]distress|ards"),
-}  # fmt: skip
-
-
-def _word_pattern(words):
-    return re.compile(rf"(?<![a-z0-9])(?:{words})", re.IGNORECASE)
-
-
-_DISEASE_PATTERNS = {disease: _word_pattern(words) for disease, (_, words) in _DISEASES.items()}
-_ANY_DISEASE = _word_pattern("|".join(words for _, words in _DISEASES.values()))
-# Kinds of class by the folder's name: which diseases are its own.
-_CLASS_KINDS = (
-    (re.compile(r"vir(?:us|al)", re.IGNORECASE), _VIRAL),
-    (re.compile(r"bacteri", re.IGNORECASE), _BACTERIAL),
-)
-_HEALTHY = re.compile(r"^(?:normal|healthy|no[-_ ]?findings?|negative|control)", re.IGNORECASE)
-_LATERAL = re.compile(r"(?<![a-z])lat(?:eral)?(?![a-z])|[-_. ]L(?:\.[a-z]{3,5})*$", re.IGNORECASE)
-
-
-def other_disease(name, class_name):
-    """Return the disease a file name speaks of where it is another than its class's, or None.
-
-    A name that also speaks of the class's own disease is no contradiction (`covid-19-…-ards`), and
-    of a class whose disease is not known here nothing is said. In
-    covid_cxr/covid this finds the 43 such names that reading them all found, and no other.
-
-    Args:
-        name: str, a file name, with or without ending.
-        class_name: str, its class folder.
-
-    Returns:
-        str, such as "SARS", or None.
-    """
-    own = _own_diseases(class_name)
-    if own is None or not _ANY_DISEASE.search(name):
-        return None
-    named = [disease for disease, pattern in _DISEASE_PATTERNS.items() if pattern.search(name)]
-    return None if not named or own & set(named) else named[0]
-
-
-def says_lateral(name):
-    """Return True if a file name speaks of a side view: the word `lateral`, `lat`, or a final `-L`.
-
-    Pixels alone do not tell side views apart: in the six collections three images are side
-    views, all named so, and about fifteen frontal ones (whited-out lungs, turned patients) have as
-    faint a spine between two lungs. Such a name counts only together with a low `midline`, so that
-    a final `-L` on a frontal image is passed over; a side view with another name is not found.
-    """
-    return _LATERAL.search(name) is not None
-
-
-@lru_cache(maxsize=1024)
-def _own_diseases(class_name):
-    """Return the set of diseases that belong to a class; empty for healthy, None where unknown."""
-    if _HEALTHY.search(class_name):
-        return set()
-    own = {disease for disease, pattern in _DISEASE_PATTERNS.items() if pattern.search(class_name)}
-    for pattern, kind in _CLASS_KINDS:
-        # "Coronavirus" is one virus, "viral pneumonia" is all of them.
-        if pattern.search(class_name) and not own - {"viral pneumonia", "bacterial pneumonia"}:
-            own |= {disease for disease, (its_kind, _) in _DISEASES.items() if its_kind == kind}
-    return own or None
+    measures = measures.reset_index(drop=True)
+    computed = {flag.measure: flag.values(table, measures, features) for flag in FLAGS.values() if flag.values}
+    return measures.assign(**computed)

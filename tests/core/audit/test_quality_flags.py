@@ -7,16 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cxr_core.audit.quality_flags import (
-    FLAGS,
-    Flag,
-    chest_distance,
-    flag_images,
-    flag_values,
-    gallery_of_flag,
-    other_disease,
-    says_lateral,
-)
+from core.audit.test_chest_distance import class_features
+from cxr_core.audit.quality_flags import FLAGS, Flag, flag_images, flag_values, gallery_of_flag
 from cxr_core.data.phantoms import draw_phantom
 from cxr_core.imaging.image_properties import measure_image
 
@@ -184,88 +176,9 @@ def test_a_frontal_view_named_left_and_a_name_that_says_nothing_are_not_called_s
     assert "lateral" not in flags_of(image, files=[f"covid/{name}"])[0]
 
 
-@pytest.mark.parametrize("name", ["a-lateral.jpg", "lateral-view.png", "x-L.jpg", "x_l.JPG.jpg", "x-lat-1.png"])
-def test_these_names_speak_of_a_side_view(name):
-    assert says_lateral(name)
-
-
-@pytest.mark.parametrize(
-    "name", ["unilateral.jpg", "bilateral-2.jpg", "collateral.png", "wall.jpg", "plate.png", "gr2_lrg-a"]
-)
-def test_these_names_do_not_speak_of_a_side_view(name):
-    assert not says_lateral(name)
-
-
-@pytest.mark.parametrize(
-    ("name", "class_name", "disease"),
-    [
-        ("SARS-10.1148rg.242035193-g04mr34g0-Fig8a-day0.jpg", "covid", "SARS"),
-        ("MERS-CoV-1-s2.0.jpg", "COVID-19", "MERS"),
-        ("ards-secondary-to-tiger-snake-bite.jpg", "covid", "snake bite"),
-        ("ARDSSevere.jpg", "covid", "ARDS"),
-        ("acute-respiratory-distress-syndrome-ards-1.jpg", "covid", "ARDS"),
-        ("pneumocystis-jiroveci-pneumonia-4-L.jpg", "covid", "pneumocystis"),
-        ("X-ray_of_cyst_in_pneumocystis_pneumonia_1.jpg", "covid", "pneumocystis"),
-        ("streptococcus-pneumoniae-pneumonia-1.jpg", "covid", "streptococcus"),
-        ("e-coli-pneumonia.jpg", "covid", "E. coli"),
-        ("person1_bacteria_2.jpeg", "virus", "bacterial pneumonia"),
-        ("covid-19-caso-70.jpg", "normal", "COVID-19"),
-        ("covid_12.png", "Tuberculosis", "COVID-19"),
-    ],
-)
-def test_a_name_that_speaks_of_another_disease_than_its_class_is_told(name, class_name, disease):
-    assert other_disease(name, class_name) == disease
-
-
-@pytest.mark.parametrize(
-    ("name", "class_name"),
-    [
-        ("covid-19-rapidly-progressive-acute-respiratory-distress-syndrome-ards-day-1.jpg", "covid"),
-        ("SARS-CoV-2-and-influenza.jpg", "covid"),
-        ("nCoV-radiol.2020200269.fig1-day7.jpeg", "covid"),
-        ("auntminnie-2020_01_31_x-ray_coronavirus_US.jpg", "covid"),
-        ("covid-19-pneumonia-12.jpg", "covid"),
-        ("standards-1.jpg", "covid"),
-        ("summers-day.jpg", "covid"),
-        ("E63574A7-4188-4C8D-8D17-9D67A18A1AFA.jpeg", "covid"),
-        ("person1_virus_6.jpeg", "virus"),
-        ("influenza-3.jpeg", "Viral Pneumonia"),
-        ("NORMAL2-IM-0115-0001.jpeg", "normal"),
-        ("tb-3.jpg", "tuberculosis"),
-        ("SARS-1.jpg", "SARS"),
-        ("SARS-1.jpg", "sick"),
-    ],
-)
-def test_a_name_that_fits_its_class_or_says_nothing_is_left_alone(name, class_name):
-    assert other_disease(name, class_name) is None
-
-
 def test_the_name_of_another_disease_becomes_a_flag():
     flags = flags_of(CHEST, CHEST, files=["covid/legionella-1.jpg", "covid/covid-19-legionella-1.jpg"])
     assert flags == [{"other_disease"}, set()]
-
-
-def test_real_names_of_other_diseases_are_found_and_no_others():
-    from conftest import SHARED_DATA
-
-    folder = SHARED_DATA / "covid_cxr" / "covid"
-    if not folder.is_dir():
-        pytest.skip("needs ../shared/data")
-    words = (
-        "pneumocystis", "pneumococcal", "streptococcus", "klebsiella", "legionella", "aspiration", "snake",
-    )  # fmt: skip
-    starts = ("sars-", "mers-", "acute-respiratory-distress", "ardssevere")
-    names = sorted(p.name for p in folder.iterdir())
-    expected = [n for n in names if n.lower().startswith(starts) or any(w in n.lower() for w in words)]
-    assert len(expected) == 43
-    assert [n for n in names if other_disease(n, "covid")] == expected
-
-
-def class_features(n, rng, reach=1):
-    """Features of one class: ten hidden causes, a little noise, never negative."""
-    causes = np.random.default_rng(99).normal(size=(10, 300)) / 10
-    roots = 3 + reach * rng.normal(size=(n, 10)) @ causes + rng.normal(0, 0.1, (n, 300))
-    return np.square(roots).astype(np.float32)
 
 
 def test_an_image_unlike_its_class_is_flagged_and_an_extreme_member_of_it_is_not():
@@ -277,29 +190,6 @@ def test_an_image_unlike_its_class_is_flagged_and_an_extreme_member_of_it_is_not
     measures = pd.DataFrame([measure_image(CHEST) | {"aspect": 1.0, "error": None}] * 202)
     found = flag_images(table, measures, features)
     assert found["row"][found["flag"] == "not_chest"].tolist() == [7]
-
-
-def test_the_distance_is_taken_within_each_class():
-    rng = np.random.default_rng(0)
-    first, second = class_features(100, rng), class_features(100, rng)[:, ::-1]
-    mixed = chest_distance(np.vstack([first, second]), ["a"] * 100 + ["b"] * 100)
-    alone = np.r_[chest_distance(first, ["a"] * 100), chest_distance(second, ["a"] * 100)]
-    np.testing.assert_allclose(mixed, alone)
-    assert (chest_distance(np.vstack([second[:1], first]), ["a"] * 101) > 4)[0]
-
-
-def test_a_small_class_and_an_image_without_features_are_not_judged():
-    features = class_features(100, np.random.default_rng(0))
-    features[3] = np.nan
-    distance = chest_distance(features, ["few"] * 30 + ["many"] * 70)
-    assert np.isnan(distance[:30]).all()
-    assert np.isfinite(distance[30:]).all()
-    assert np.isnan(chest_distance(features, ["all"] * 100)[3])
-    assert np.isfinite(np.delete(chest_distance(features, ["all"] * 100), 3)).all()
-
-
-def test_identical_features_are_not_flagged():
-    assert (chest_distance(np.ones((60, 30), np.float16), ["a"] * 60) == 0).all()
 
 
 def test_flags_come_in_the_rules_order_and_the_worst_first():
@@ -355,6 +245,18 @@ def test_each_rule_says_what_it_is_and_why_it_matters(flag):
     assert "{" not in flag.describe(flag.threshold)
     with pytest.raises(dataclasses.FrozenInstanceError):
         flag.title = "other"
+
+
+def test_a_flag_may_compute_what_it_compares(monkeypatch):
+    def narrower(table, measures, features):
+        return table["width"].to_numpy(float) * measures["aspect"].to_numpy(float)
+
+    monkeypatch.setitem(FLAGS, "narrow", Flag("narrow", "Narrow", "Why.", "narrowness", low=10, values=narrower))
+    measures = pd.DataFrame([measure_image(CHEST) | {"aspect": aspect, "error": None} for aspect in (1.0, 1.1)])
+    table = pd.DataFrame({"file": ["a.png", "b.png"], "class_name": "covid", "width": 10})
+    # Rows are matched by their order, whatever their index.
+    found = flag_images(table, measures.set_axis([7, 3]))
+    assert found[["file", "flag", "value"]].to_numpy().tolist() == [["a.png", "narrow", 10.0]]
 
 
 def test_a_rule_has_one_threshold():
