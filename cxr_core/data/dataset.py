@@ -1,8 +1,6 @@
 """From folders or a list to a table: which images there are, of which class, size and patient."""
 
 import hashlib
-import os
-import stat
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,13 +12,15 @@ import pyarrow as pa
 
 from cxr_core.classes import order_classes
 from cxr_core.config import INDEX_DIR, MAX_FILE_BYTES
-from cxr_core.data.csv_listing import LISTED_COLUMNS, NOT_OPENED, csv_rows
 from cxr_core.data.file_index import INDEX_KEYS, INDEX_SCHEMA, index_folder, load_index, save_index
+from cxr_core.data.layouts.found_image import LISTED_COLUMNS, NOT_OPENED, VANISHED
+from cxr_core.data.layouts.registry import DataLayout, find_layout
 from cxr_core.data.patient_ids import patient_of
 from cxr_core.imaging.reader import IMAGE_ENDINGS, UnreadableImage, check_complete, is_image_file, read_header
+from cxr_core.system.text import as_text, is_text
 
 _COLUMNS = ["path", "file", "class_name", "width", "height", "format", "bytes", "patient", "digest", "mtime_ns"]
-# What listing the files tells before any is opened; `in_list` where a CSV file named it.
+# The fields of FoundImage, and which of the roots the file belongs to.
 _FOUND_SCHEMA = pa.schema(
     [
         ("file", pa.large_string()),
@@ -36,9 +36,6 @@ _FOUND_SCHEMA = pa.schema(
 )
 # So many files are read before their facts are gathered: it bounds what waits in memory.
 _BATCH = 512
-# In the order of `_FOUND_SCHEMA`: in no list, of no listed patient.
-_UNLISTED = (False, None, *[None] * len(LISTED_COLUMNS))
-_VANISHED = "This file vanished during the scan."
 
 
 @dataclass(frozen=True)
@@ -102,7 +99,8 @@ def scan_dataset(*roots, index_dir=INDEX_DIR, progress=None):
     Example:
         >>> from tempfile import mkdtemp
         >>> from cxr_core import draw_demo_data, scan_dataset
-        >>> scan_dataset(draw_demo_data(mkdtemp() + "/demo", images_per_class=2)).table["class_name"].value_counts().to_dict()
+        >>> table = scan_dataset(draw_demo_data(mkdtemp() + "/demo", images_per_class=2)).table
+        >>> table["class_name"].value_counts().to_dict()
         {'normal': 2, 'covid': 2, 'virus': 2}
     """
     roots = _find_roots(roots)
@@ -162,12 +160,19 @@ def _find_roots(roots):
     if not roots:
         raise ValueError("Name at least one folder of images.")
     for root in map(Path, roots):
-        is_list = root.suffix.lower() == ".csv"
-        if not (os.path.isdir(root) or (is_list and os.path.isfile(root))):
-            raise FileNotFoundError(f"There is no {'file' if is_list else 'folder'} {_as_text(str(root))}.")
-        if not _is_text(str(root.resolve())):
-            raise ValueError(f"The name of {_as_text(str(root))} is no readable text; rename it.")
+        _layout_of(root)
+        if not is_text(str(root.resolve())):
+            raise ValueError(f"The name of {as_text(str(root))} is no readable text; rename it.")
     return tuple(Path(root).resolve() for root in roots)
+
+
+def _layout_of(root: Path) -> DataLayout:
+    """Return the layout of a root, or say that it is not there."""
+    layout = find_layout(root)
+    if layout is None:
+        kind = "file" if root.suffix.lower() == ".csv" else "folder"
+        raise FileNotFoundError(f"There is no {kind} {as_text(str(root))}.")
+    return layout
 
 
 def _no_images(roots, unreadable):
@@ -190,55 +195,13 @@ def _list_files(roots):
     """
     rows, problems = [], []
     for number, root in enumerate(roots):
-        rows += _folder_rows(root, number, problems) if root.is_dir() else csv_rows(root, number, problems)
+        rows += [(*image, number) for image in _layout_of(root).images(root, problems)]
     return rows, problems
 
 
 def _stamp(rows, problems):
     # A sum does not depend on the order in which the system lists the files.
     return f"{(sum(map(hash, rows)) + sum(map(hash, problems))) % 2**64:016x}"
-
-
-def _folder_rows(root, number, problems):
-    waiting, class_names, filled = [("", str(root))], set(), set()
-    while waiting:
-        inside, folder = waiting.pop()
-        class_name = inside.partition("/")[0]
-        class_names.add(class_name)
-        for entry in _entries(folder, inside or root.name, problems):
-            # This runs once per file at every rerun of a page; what can be told from the name is told from it.
-            name = entry.name
-            file = f"{inside}/{name}" if inside else name
-            may_be_image = inside and ("." not in name or name.lower().endswith(IMAGE_ENDINGS))
-            try:
-                if name.startswith("."):
-                    continue
-                if not (name.isascii() or _is_text(name)):
-                    problems.append((_as_text(file), "This name is no readable text; rename it."))
-                elif entry.is_dir(follow_symlinks=False):
-                    waiting.append((file, entry.path))
-                elif may_be_image or entry.is_symlink():
-                    facts = entry.stat()
-                    if stat.S_ISDIR(facts.st_mode):
-                        problems.append((file, "This folder is a link to elsewhere; links are not followed."))
-                    elif may_be_image and stat.S_ISREG(facts.st_mode):
-                        filled.add(class_name)
-                        yield file, entry.path, class_name, facts.st_size, facts.st_mtime_ns, *_UNLISTED, number
-            except FileNotFoundError:
-                gone = "This is a link to a file that is not there." if entry.is_symlink() else _VANISHED
-                problems.append((file, gone))
-            except OSError:
-                problems.append((file, NOT_OPENED))
-    told = {file.partition("/")[0] for file, _ in problems}
-    problems += [(name, "This folder holds no images.") for name in class_names - filled - told - {""}]
-
-
-def _entries(folder, name, problems):
-    try:
-        with os.scandir(folder) as entries:
-            yield from entries
-    except OSError:
-        problems.append((name, "This folder cannot be opened."))
 
 
 def _read_facts(found, folder, progress):
@@ -296,7 +259,7 @@ def _describe_file(found):
     except UnreadableImage as error:
         return (*same, 0, 0, None, None, None, str(error)), None
     except FileNotFoundError:
-        return None, (found.file, _VANISHED)
+        return None, (found.file, VANISHED)
     except OSError:
         return None, (found.file, NOT_OPENED)
     digest = hashlib.sha256(data).hexdigest()
@@ -307,12 +270,3 @@ def _frame(rows, schema):
     columns = zip(*rows, strict=True) if rows else [[]] * len(schema)
     arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
     return pa.table(arrays, schema=schema).to_pandas()
-
-
-def _is_text(name):
-    """Return False for a name whose bytes are no UTF-8: it could not be written to any table."""
-    return name == _as_text(name)
-
-
-def _as_text(name):
-    return name.encode(errors="replace").decode()

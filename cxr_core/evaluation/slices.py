@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from cxr_core.classes import class_label
-from cxr_core.data.csv_listing import age_group
+from cxr_core.data.layouts.found_image import age_group
 from cxr_core.data.patient_ids import patient_of
 from cxr_core.evaluation.confidence_intervals import share_interval
 from cxr_core.evaluation.predictions import prediction_groups

@@ -8,7 +8,7 @@ import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 
 from cxr_core.classes import order_classes
-from cxr_core.data.csv_listing import SPLIT_WORDS
+from cxr_core.data.layouts.found_image import SPLIT_WORDS
 from cxr_core.data.patient_ids import image_stem
 from cxr_core.splits.connected_components import chain_equal, component_numbers
 

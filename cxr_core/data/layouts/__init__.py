@@ -1,0 +1,1 @@
+"""In which ways is a data set laid out on the disk?"""

@@ -1,0 +1,53 @@
+"""Which images does a root with one folder per class hold?"""
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from cxr_core.data.layouts.found_image import NOT_OPENED, VANISHED, FoundImage, Problem
+from cxr_core.imaging.reader import IMAGE_ENDINGS
+from cxr_core.system.text import as_text, is_text
+
+
+def folder_images(root: Path, problems: list[Problem]) -> Iterator[FoundImage]:
+    """Find every image below the class folders of a root; links to folders are not followed."""
+    waiting, class_names, filled = [("", str(root))], set(), set()
+    while waiting:
+        inside, folder = waiting.pop()
+        class_name = inside.partition("/")[0]
+        class_names.add(class_name)
+        for entry in _entries(folder, inside or root.name, problems):
+            # This runs once per file at every rerun of a page; what can be told from the name is told from it.
+            name = entry.name
+            file = f"{inside}/{name}" if inside else name
+            may_be_image = inside and ("." not in name or name.lower().endswith(IMAGE_ENDINGS))
+            try:
+                if name.startswith("."):
+                    continue
+                if not (name.isascii() or is_text(name)):
+                    problems.append((as_text(file), "This name is no readable text; rename it."))
+                elif entry.is_dir(follow_symlinks=False):
+                    waiting.append((file, entry.path))
+                elif may_be_image or entry.is_symlink():
+                    facts = entry.stat()
+                    if stat.S_ISDIR(facts.st_mode):
+                        problems.append((file, "This folder is a link to elsewhere; links are not followed."))
+                    elif may_be_image and stat.S_ISREG(facts.st_mode):
+                        filled.add(class_name)
+                        yield FoundImage(file, entry.path, class_name, facts.st_size, facts.st_mtime_ns)
+            except FileNotFoundError:
+                gone = "This is a link to a file that is not there." if entry.is_symlink() else VANISHED
+                problems.append((file, gone))
+            except OSError:
+                problems.append((file, NOT_OPENED))
+    told = {file.partition("/")[0] for file, _ in problems}
+    problems += [(name, "This folder holds no images.") for name in class_names - filled - told - {""}]
+
+
+def _entries(folder: str, name: str, problems: list[Problem]) -> Iterator[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            yield from entries
+    except OSError:
+        problems.append((name, "This folder cannot be opened."))

@@ -1,0 +1,44 @@
+"""Which layouts are recognised, and how is each read?"""
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from cxr_core.data.layouts.class_folders import folder_images
+from cxr_core.data.layouts.csv_listing import csv_images
+from cxr_core.data.layouts.found_image import FoundImage, Problem
+
+
+@dataclass(frozen=True)
+class DataLayout:
+    """One way in which a data set can be laid out.
+
+    Attributes:
+        label: what people call it.
+        recognises: whether a root, a folder or a file, is laid out in this way. Called at every rerun of a page, so it
+            looks at names or at the first line of a table, and opens no image.
+        images: finds the images below a root. What it has to leave out goes into the list, each with a sentence;
+            ValueError where nothing can be read.
+    """
+
+    label: str
+    recognises: Callable[[Path], bool]
+    images: Callable[[Path, list[Problem]], Iterator[FoundImage]]
+
+
+def _is_csv(root: Path) -> bool:
+    return root.suffix.lower() == ".csv" and os.path.isfile(root)
+
+
+# From the general to the particular: where several recognise a root, the last one reads it.
+# A new layout is one more entry; docs/extending.md shows how.
+LAYOUTS = {
+    "class_folders": DataLayout("One folder per class", os.path.isdir, folder_images),
+    "csv": DataLayout("CSV file with the columns path and label", _is_csv, csv_images),
+}
+
+
+def find_layout(root: Path) -> DataLayout | None:
+    """Return the layout that reads a root; None where none recognises it, or it is not there."""
+    return next((layout for layout in reversed(LAYOUTS.values()) if layout.recognises(root)), None)
