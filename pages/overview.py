@@ -42,7 +42,7 @@ steps = (
         "Shortcuts",
         "Does the classifier need the lungs? It is tested again with the lungs hidden.",
     ),
-    ("pages/predict.py", "Predict", "Upload a scan: a prediction, and the regions that drove it."),
+    ("pages/predict.py", "Predict", "Classify one scan or many, and see which regions drove the answer."),
 )
 for start in (0, 4):
     for column, (page, label, text) in zip(st.columns(4), steps[start : start + 4], strict=True):

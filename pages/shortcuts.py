@@ -21,7 +21,7 @@ variants = {variant["name"]: variant for variant in result["variants"]}
 show_verdict(result["verdict"])
 columns = st.columns(4)
 for column, key, label in zip(
-    columns, ("whole", "lungs_hidden", "frame_only"), ("Whole image", "Lungs hidden", "Only the frame"), strict=False
+    columns, ("whole", "lungs_hidden", "frame_only"), ("Whole image", "Lungs hidden", "Frame only"), strict=False
 ):
     plain_metric(
         column,

@@ -47,7 +47,7 @@ names = {
     "test_images": "test images",
     "share_with_train": "leaked into training",
     "validation_images": "validation images",
-    "validation_share_with_train": "validation leaked into training",
+    "validation_share_with_train": "validation leaked",
     "chose_the_epoch": "test images used to pick the epoch",
 }
 st.dataframe(comparison.rename(columns=names), width="stretch", hide_index=True)

@@ -44,10 +44,10 @@ _AUGMENTATION_SLIDERS = {
         "Probability that a uniform grey fills the border of a moved image, not its edge pixels.",
     ),
     "histogram_matching": _Slider(
-        "Histogram from another image", 0.0, 1.0, "How closely the grey values follow those of another training image."
+        "Histogram matching", 0.0, 1.0, "How closely the grey values follow those of another training image."
     ),
     "spectrum_matching": _Slider(
-        "Sharpness from another image", 0.0, 1.0, "How closely the sharpness follows that of another training image."
+        "Sharpness matching", 0.0, 1.0, "How closely the sharpness follows that of another training image."
     ),
     "brightness": _Slider("Brightness", 0.0, 0.5, "Maximum change, as a proportion of the grey range."),
     "contrast": _Slider("Contrast", 0.0, 0.9, "Stretched around the mean by a factor of up to 1 ± this value."),

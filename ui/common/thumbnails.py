@@ -28,7 +28,9 @@ def image_thumbnail(path: str, mtime_ns: int, side: int = 224) -> UInt8Array | N
 def prediction_caption(predicted: str, true: str, confidence: float) -> str:
     """Say whether a prediction is right, with its confidence in [0, 1]; both classes are named where it is wrong."""
     answer = f"{class_label(predicted)} ({confidence:.0%})"
-    return f"✓ {answer}" if predicted == true else f"✗ predicted {answer}, true {class_label(true)}"
+    if predicted == true:
+        return f":material/check: {answer}"
+    return f":material/close: predicted {answer}, true {class_label(true)}"
 
 
 def show_images(paths: Iterable[str | Path], captions: Iterable[str]) -> None:

@@ -38,7 +38,7 @@ def _show_calibration(
     columns = st.columns(4)
     plain_metric(
         columns[0], "Expected calibration error", f"{calibration_error(right, confidence):.3f}",
-        f"before temperature scaling {calibration_error(right, raw):.3f}" if scaled else "",
+        f"before scaling {calibration_error(right, raw):.3f}" if scaled else "",
         help="Mean gap between confidence and accuracy; 0 is perfect (Guo et al. 2017).",
     )  # fmt: skip
     plain_metric(
@@ -50,7 +50,7 @@ def _show_calibration(
         help="Where the confidence exceeds the accuracy, do not read it as the probability of being right.",
     )  # fmt: skip
     plain_metric(
-        columns[3], "Temperature", f"{temperature:.2f}", "fitted on the validation set" if scaled else "as exported",
+        columns[3], "Temperature", f"{temperature:.2f}", "fitted on validation" if scaled else "as exported",
         help="All logits are divided by it; above 1, the classifier was overconfident. Predictions do not change.",
     )  # fmt: skip
     views = [("Reliability diagram", confidence)]

@@ -70,7 +70,7 @@ def show_summary(metrics: Metrics, predictions: pd.DataFrame, curves: Mapping[st
     _show_repeats(folder)
     _show_comparison(predictions, folder)
 
-    st.subheader("Random sample", help="Twelve predictions drawn at random: ✓ marks right ones, ✗ wrong ones.")
+    st.subheader("Random sample", help="Twelve predictions drawn at random.")
     if st.button("Show others", icon=":material/shuffle:", help="Draw twelve other predictions."):
         st.session_state["prediction_seed"] = st.session_state.get("prediction_seed", 0) + 1
     rng = np.random.default_rng(st.session_state.get("prediction_seed", 0))

@@ -86,7 +86,9 @@ def _show_status(run: Run, status: RunStatus, epochs: pd.DataFrame) -> None:
     columns = st.columns(5)
     columns[0].metric("Epoch", f"{status.epoch} of {status.epochs}", help="Finished of planned epochs.")
     accuracy = f"{epochs['val_accuracy'].max():.1%}" if len(epochs) else "–"
-    columns[1].metric("Best validation accuracy", accuracy, help="On images that are not used for training.")
+    columns[1].metric(
+        "Validation accuracy", accuracy, help="The best so far, on images that are not used for training."
+    )
     speed = f"{epochs['images_per_second'].iloc[-1]:,.0f}" if len(epochs) else "–"
     columns[2].metric("Images per second", speed, help="Trained on, in the last epoch.")
     _show_time(columns[3], status)
