@@ -1,45 +1,48 @@
-"""Small, seeded changes to a training image, so that a classifier sees more than it was given."""
+"""How is a training image changed at random? Small, seeded changes, so that no epoch repeats the one before."""
 
 from dataclasses import asdict, dataclass
 from functools import lru_cache
+from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
+from cxr_core.system.arrays import FloatArray, IntArray, UInt8Array
 from cxr_core.system.validation import check_kinds
 
 
 @dataclass(frozen=True, kw_only=True)
 class Augmentation:
-    """What may happen to a training image. The defaults are the article's.
+    """The random changes to a training image. The defaults are the article's.
 
     Attributes:
-        p_image: float in (0, 1], how many of the images are changed at all. Turning smooths an image a
-            little; where some stay as they are, a network meets both.
-        p_transform: float in (0, 1], how often each change below, but for turning, mirroring, zoom and shift,
-            happens to an image that is changed.
-        rotation_degrees: float, turned by up to this much either way; edges repeat the nearest pixel.
-        horizontal_flip: bool, mirrored half of the time.
-        zoom: float in [0, 1), scaled by 1 ± this much.
-        shift: float in [0, 1), moved by up to this share of the side.
-        frame: float in [0, 1], how often what lies outside becomes one grey instead of the nearest pixel.
-        histogram_matching: float in [0, 1], takes over the mix of grey values of another training image, up to this far.
-        spectrum_matching: float in [0, 1], takes over how sharp another training image is, up to this far.
-        brightness: float in [0, 1], shifted by up to this share of the range either way.
-        contrast: float in [0, 1), spread around the mean by 1 ± this much.
-        blur: float >= 0, Gaussian blur with a sigma of up to this many pixels.
-        resolution: float in [0, 1), shrunk by up to this share and enlarged again.
-        jpeg_quality: int in [1, 100], re-compressed with a quality from here to 100; 100 is off.
-        gamma: float >= 0, greys raised to a power between exp(-gamma) and exp(gamma).
-        noise: float >= 0, noise with a spread of up to this many grey values.
-        text_overlay: float in [0, 1], how often one to three words are written into the image.
+        p_image: in [0.01, 1], probability that an image is changed at all. Rotation smooths an image slightly; if some
+            stay as they are, the network sees both.
+        p_transform: in [0.01, 1], probability of each change below in an image that is changed; rotation, flip, zoom
+            and shift always apply.
+        rotation_degrees: in [0, 180], maximum angle in either direction; the border repeats the edge pixels.
+        horizontal_flip: whether half of the images are mirrored.
+        zoom: in [0, 0.9], scaled by a factor of up to 1 ± this value.
+        shift: in [0, 0.9], maximum shift, as a proportion of the side.
+        frame: in [0, 1], probability that a uniform grey fills the border of a moved image, not its edge pixels.
+        histogram_matching: in [0, 1], how closely at most the grey values follow those of another training image.
+        spectrum_matching: in [0, 1], how closely at most the sharpness follows that of another training image.
+        brightness: in [0, 1], maximum change in either direction, as a proportion of the grey range.
+        contrast: in [0, 0.99], stretched around the mean by a factor of up to 1 ± this value.
+        blur: in [0, 20], maximum sigma of a Gaussian blur, in pixels.
+        resolution: in [0, 0.95], shrunk by up to this proportion and enlarged again.
+        jpeg_quality: in [1, 100], recompressed at a quality from here to 100; 100 is off.
+        gamma: in [0, 3], greys are raised to a power between exp(-gamma) and exp(gamma).
+        noise: in [0, 100], maximum standard deviation of the noise, in grey values.
+        text_overlay: in [0, 1], probability that one to three words are drawn into the image.
 
     Raises:
         ValueError: a value outside its range; the rule and the value are named.
 
     Source:
-        Borrowing follows Fourier domain adaptation (Yang & Soatto 2020, arXiv:2004.05498) and stylised training images
-        (Geirhos et al. 2019, arXiv:1811.12231): what tells the source of an image, but no disease, is traded
+        Matching follows Fourier domain adaptation (Yang & Soatto 2020, arXiv:2004.05498) and stylised training images
+        (Geirhos et al. 2019, arXiv:1811.12231): what reveals the source of an image, but no disease, is exchanged
         between the classes, so that it predicts nothing.
     """
 
@@ -61,7 +64,7 @@ class Augmentation:
     noise: float = 0.0
     text_overlay: float = 0.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_kinds(self)
         for name, low, high in (
             ("p_image", 0.01, 1),
@@ -84,22 +87,22 @@ class Augmentation:
             if not low <= getattr(self, name) <= high:
                 raise ValueError(f"{name} must lie between {low} and {high}; received {getattr(self, name)}.")
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """Return the settings as a plain dictionary."""
         return asdict(self)
 
     @property
-    def needs_second_image(self):
-        """True where a second image is needed."""
+    def needs_second_image(self) -> bool:
+        """Whether `apply` needs a second image, to match its histogram or spectrum."""
         return bool(self.histogram_matching or self.spectrum_matching)
 
-    def apply(self, image_u8, rng, other_u8=None):
+    def apply(self, image_u8: UInt8Array, rng: np.random.Generator, other_u8: UInt8Array | None = None) -> UInt8Array:
         """Return one augmented copy.
 
         Args:
             image_u8: uint8 (H, W), not changed.
-            rng: numpy.random.Generator; the same state gives the same copy.
-            other_u8: uint8 (H, W), another training image to borrow from, or None: nothing is borrowed then.
+            rng: the same state gives the same copy.
+            other_u8: uint8 (H, W), another training image to match; without it nothing is matched.
 
         Returns:
             uint8 (H, W).
@@ -108,7 +111,7 @@ class Augmentation:
             return image_u8.copy()
         image = self._warp(image_u8, rng)
         if other_u8 is not None:
-            image = self._borrow(image, other_u8, rng)
+            image = self._match(image, other_u8, rng)
         if self.resolution and self._happens(rng):
             image = _coarsen(image, 1 - rng.uniform(0, self.resolution))
         if self.blur and self._happens(rng):
@@ -122,15 +125,14 @@ class Augmentation:
             grain = rng.normal(0, rng.uniform(0, self.noise), image.shape)
             image = np.clip(image + grain, 0, 255).astype(np.uint8)
         if self.jpeg_quality < 100 and self._happens(rng):
-            quality = int(rng.integers(self.jpeg_quality, 101))
-            encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-            image = cv2.imdecode(encoded, cv2.IMREAD_GRAYSCALE)
+            image = _recompress(image, int(rng.integers(self.jpeg_quality, 101)))
         return image
 
-    def _happens(self, rng):
+    def _happens(self, rng: np.random.Generator) -> bool:
         return self.p_transform >= 1 or rng.random() < self.p_transform
 
-    def _warp(self, image, rng):
+    def _warp(self, image: UInt8Array, rng: np.random.Generator) -> UInt8Array:
+        """Rotate, flip, zoom and shift in one step."""
         height, width = image.shape
         angle = rng.uniform(-self.rotation_degrees, self.rotation_degrees)
         scale = 1 + rng.uniform(-self.zoom, self.zoom)
@@ -147,14 +149,15 @@ class Augmentation:
             image, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=border, borderValue=grey
         )
 
-    def _borrow(self, image, other, rng):
+    def _match(self, image: UInt8Array, other: UInt8Array, rng: np.random.Generator) -> UInt8Array:
         if self.spectrum_matching and self._happens(rng):
             image = match_spectrum(image, other, rng.uniform(0, self.spectrum_matching))
         if self.histogram_matching and self._happens(rng):
             image = match_histogram(image, other, rng.uniform(0, self.histogram_matching))
         return image
 
-    def _change_greys(self, image, rng):
+    def _change_greys(self, image: UInt8Array, rng: np.random.Generator) -> UInt8Array:
+        """Change gamma, contrast and brightness in one table of grey values."""
         greys = np.arange(256, dtype=float)
         if self.gamma and self._happens(rng):
             greys = 255 * (greys / 255) ** np.exp(rng.uniform(-self.gamma, self.gamma))
@@ -166,12 +169,13 @@ class Augmentation:
         return cv2.LUT(image, np.clip(greys, 0, 255).astype(np.uint8))
 
 
-def match_histogram(image_u8, other_u8, strength=1.0):
-    """Give an image the mix of grey values of another one.
+def match_histogram(image_u8: UInt8Array, other_u8: UInt8Array, strength: float = 1.0) -> UInt8Array:
+    """Histogram matching: give an image the distribution of grey values of another one.
 
     Args:
-        image_u8, other_u8: uint8 (H, W), not changed; sizes may differ.
-        strength: float in [0, 1], how far; 0 changes nothing.
+        image_u8: uint8 (H, W), not changed.
+        other_u8: uint8, of any size, not changed.
+        strength: in [0, 1], how closely; 0 changes nothing.
 
     Returns:
         uint8 (H, W).
@@ -185,15 +189,16 @@ def match_histogram(image_u8, other_u8, strength=1.0):
     return cv2.LUT(image_u8, np.round(table).astype(np.uint8))
 
 
-def match_spectrum(image_u8, other_u8, strength=1.0):
-    """Give an image's fine detail the strength that it has in another one.
+def match_spectrum(image_u8: UInt8Array, other_u8: UInt8Array, strength: float = 1.0) -> UInt8Array:
+    """Spectrum matching: give an image the sharpness of another one.
 
-    The amplitudes of each ring of equal frequency are brought to their mean in the other image; the coarsest
-    twelve rings, which hold the chest itself, are changed little or not at all.
+    The amplitudes of each ring of equal frequency are scaled to their mean in the other image. The twelve lowest
+    rings, which hold the chest itself, are changed little or not at all.
 
     Args:
-        image_u8, other_u8: uint8 (H, W) of one size, not changed.
-        strength: float in [0, 1], how far (of the logarithm); 0 changes nothing but rounding.
+        image_u8: uint8 (H, W), not changed.
+        other_u8: uint8 (H, W), not changed.
+        strength: in [0, 1], share of the change on a logarithmic scale; 0 changes nothing but rounding.
 
     Returns:
         uint8 (H, W).
@@ -202,7 +207,7 @@ def match_spectrum(image_u8, other_u8, strength=1.0):
         ValueError: the sizes differ.
     """
     if image_u8.shape != other_u8.shape:
-        raise ValueError(f"Both images must be of one size; received {image_u8.shape} and {other_u8.shape}.")
+        raise ValueError(f"Both images must have the same size; received {image_u8.shape} and {other_u8.shape}.")
     rings = _rings(image_u8.shape)
     mean = float(image_u8.mean())
     waves = np.fft.rfft2(image_u8.astype(np.float32) - mean)
@@ -213,34 +218,44 @@ def match_spectrum(image_u8, other_u8, strength=1.0):
     return np.clip(np.round(changed), 0, 255).astype(np.uint8)
 
 
-# Logarithms: detail is made up to twenty times weaker, but no more than 4.5 times stronger, which is mostly noise.
+# Logarithms: detail becomes up to twenty times weaker, but at most 4.5 times stronger, since most of that is noise.
 _LEAST_AND_MOST_GAIN = (-3.0, 1.5)
 _COARSE_RINGS = 12
 _WORDS = ("R", "L", "PA", "AP", "A", "B1", "2C", "portable", "erect", "supine", "mobile", "day 3")
 
 
 @lru_cache(maxsize=4)
-def _rings(shape):
-    """Return int (H, W // 2 + 1): each frequency's distance from zero, in waves per image."""
+def _rings(shape: tuple[int, int]) -> IntArray:
+    """Return int (H, W // 2 + 1): each frequency's distance from zero, in cycles per image."""
     height, width = shape
     down, across = np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None]
     return np.round(np.hypot(down, across) * max(shape)).astype(int)
 
 
-def _ring_levels(waves, rings):
+def _ring_levels(waves: npt.NDArray[np.complexfloating[Any, Any]], rings: IntArray) -> FloatArray:
     """Return float (rings,): the logarithm of the mean amplitude of each ring."""
     sums = np.bincount(rings.ravel(), np.abs(waves).ravel())
     return np.log(sums / np.maximum(np.bincount(rings.ravel()), 1) + 1e-3)
 
 
-def _coarsen(image, scale):
+def _coarsen(image: UInt8Array, scale: float) -> UInt8Array:
+    """Shrink an image by a factor and enlarge it again."""
     height, width = image.shape
     size = (max(1, int(width * scale)), max(1, int(height * scale)))
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     return cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
-def _write_text(image, rng):
+def _recompress(image: UInt8Array, quality: int) -> UInt8Array:
+    """Encode an image as JPEG and decode it again."""
+    encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    decoded = cv2.imdecode(encoded, cv2.IMREAD_GRAYSCALE)
+    assert decoded is not None  # OpenCV reads what it wrote
+    return decoded
+
+
+def _write_text(image: UInt8Array, rng: np.random.Generator) -> UInt8Array:
+    """Draw one to three words as they stand on radiographs."""
     image, (height, width) = image.copy(), image.shape
     for _ in range(rng.integers(1, 4)):
         place = (int(rng.integers(0, width)), int(rng.integers(0, height)))

@@ -1,12 +1,20 @@
-"""Where the lungs are: an estimate from grey values alone, which says so where it finds none."""
+"""Where are the lungs, as far as grey values tell?"""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-# Shares of width and height: left, top, right, bottom of the box where no lungs are found. Wide enough
-# to hold the lungs of nearly every frontal radiograph.
+from cxr_core.system.arrays import BoolArray, FloatArray, UInt8Array
+
+# A convex shape, uint8 (side, side), and how well it fits a lung, in [0, 1].
+Shape = tuple[UInt8Array, float]
+# Left, top, right and bottom in pixels; right and bottom are one past the last.
+Box = tuple[int, int, int, int]
+
+# The box that stands for the lungs where none are found: left, top, right and bottom as shares of width and height. It
+# holds the lungs of nearly every frontal radiograph.
 FALLBACK_BOX = (0.1, 0.08, 0.9, 0.82)
 
 _SIDE = 64
@@ -21,7 +29,7 @@ _AIR_LEVEL = 24
 _KEPT = 5
 
 _Y, _X = np.mgrid[0:_SIDE, 0:_SIDE]
-# One lung each: about where it lies in a frontal radiograph that shows the chest and little else.
+# Where each lung is expected in a frontal radiograph that shows little more than the chest.
 _EXPECTED = [
     (np.hypot(((_X + 0.5) / _SIDE - centre) / 0.18, ((_Y + 0.5) / _SIDE - 0.44) / 0.34) <= 1).astype(np.uint8)
     for centre in (0.28, 0.72)
@@ -36,38 +44,37 @@ class LungRegion:
     """Where the lungs of one image are estimated to lie.
 
     Attributes:
-        mask: bool (H, W), both lungs as convex shapes; the whole fallback box where none were found.
-        box: (left, top, right, bottom) in pixels, right and bottom one past the last, around the mask.
-        found: bool, False where the mask is the fallback box.
-        reason: str, why no lungs were found, in a sentence; else "".
+        mask: bool (H, W), both lungs as convex shapes; the whole fallback box if none were found.
+        box: around the mask.
+        found: False if the mask is the fallback box.
+        reason: why no lungs were found, in a sentence; else "".
     """
 
-    mask: np.ndarray
-    box: tuple
+    mask: BoolArray
+    box: Box
     found: bool
     reason: str
 
 
-def lung_region(image_u8):
+def lung_region(image_u8: UInt8Array) -> LungRegion:
     """Estimate where the lungs lie in a frontal chest radiograph.
 
-    On a copy of 64 × 64 pixels, equalised and freed of slow changes of brightness, the darkest parts
-    are taken at seven levels and smoothed at two. On either side of the brightest column near the
-    middle (the spine) each connected part becomes a convex shape. A shape is judged by its overlap with
-    where a lung usually lies, times the share of it that is dark; the pair that is best so and most
-    symmetric is taken. If that is poor, the black air beside the body is taken away and all is done
-    once more. No weights, no chance: the same image gives the same answer.
+    A copy of 64 × 64 pixels is equalised and high-pass filtered; its darkest parts are taken at seven thresholds and
+    smoothed at two scales. On either side of the spine, the brightest column near the middle, each connected part
+    becomes a convex shape. The fit of a shape is its overlap with the expected lung, times its dark share. The pair
+    with the best fit and symmetry is taken; if it fits poorly, the search is repeated without the black air beside the
+    body. Nothing is learned or random: the same image gives the same answer.
 
-    The shapes are convex and follow what is dark: a lung made white by disease loses its white part or is not
-    found, the heart's shadow is cut coarsely, and the parts of the lungs behind heart and
-    diaphragm are never in. It is an estimate for asking where a classifier looks, no segmentation.
+    This is an estimate for asking where a classifier looks, not a segmentation. The shapes are convex and follow what
+    is dark: a lung that disease has made white loses its white part or is not found, the heart's shadow is cut
+    coarsely, and the parts of the lungs behind heart and diaphragm are never included.
 
     Args:
-        image_u8: uint8 (H, W), grey, white bones, at least 32 pixels a side; not changed.
+        image_u8: uint8 (H, W), grey with white bones, at least 32 pixels a side; not changed.
 
     Returns:
-        LungRegion. Not found where a side has no dark shape of a lung's size, where the two stand at
-        different heights or differ in shape, or where they lie away from where lungs usually are.
+        The region. Lungs count as not found if one side has no dark shape of a lung's size, if the two shapes lie at
+        different heights or differ in shape, or if they lie away from the expected place.
 
     Raises:
         ValueError: the image is not grey, not uint8 or smaller than 32 pixels.
@@ -87,7 +94,7 @@ def lung_region(image_u8):
             without_air = _lung_shapes(np.where(air, level.max(), level), middle)
             both = [a + b for a, b in zip(shapes, without_air, strict=True)]
             pair, fit, reason = _best_pair(both, middle)
-    if reason:
+    if pair is None or reason:
         return _fallback(image_u8.shape, reason)
     height, width = image_u8.shape
     lungs = cv2.resize((pair[0] | pair[1]) * 255, (width, height), interpolation=cv2.INTER_LINEAR)
@@ -95,12 +102,12 @@ def lung_region(image_u8):
     return LungRegion(mask, _box(mask), True, "")
 
 
-def draw_outline(image_u8, region):
-    """Draw a region's outline over its image: a solid line around found lungs, a dashed box where none were.
+def draw_outline(image_u8: UInt8Array, region: LungRegion) -> UInt8Array:
+    """Draw a region's outline over its image: a solid line around the lungs, or a dashed box if none were found.
 
     Args:
         image_u8: uint8 (H, W); not changed.
-        region: LungRegion of that image.
+        region: of the same image.
 
     Returns:
         uint8 (H, W, 3) RGB.
@@ -118,7 +125,7 @@ def draw_outline(image_u8, region):
     return image
 
 
-def _midline(smooth):
+def _midline(smooth: FloatArray) -> int:
     """Return the column of the spine: the brightest near the middle at lung height."""
     profile = smooth[_SIDE // 5 : 3 * _SIDE // 4].mean(axis=0)
     profile = cv2.GaussianBlur(profile[None], (0, 0), 1.5)[0]
@@ -126,8 +133,8 @@ def _midline(smooth):
     return first + int(profile[first:last].argmax())
 
 
-def _air(small):
-    """Return bool (side, side): black that reaches the left or right edge, and what is next to it."""
+def _air(small: UInt8Array) -> BoolArray:
+    """Return bool (side, side): black areas that reach the left or right edge, with a margin."""
     black = (cv2.GaussianBlur(small, (3, 3), 0) < _AIR_LEVEL).astype(np.uint8)
     _, labels = cv2.connectedComponents(black, connectivity=4)
     edge = np.unique(labels[:, [0, -1]])
@@ -135,50 +142,55 @@ def _air(small):
     return cv2.dilate(outside, np.ones((5, 5), np.uint8)) > 0
 
 
-def _lung_shapes(level, middle):
-    """Return for left and right a list of (shape uint8 (side, side), fit in [0, 1])."""
-    found = ([], [])
+def _lung_shapes(level: FloatArray, middle: int) -> tuple[list[Shape], list[Shape]]:
+    """Return the shapes left and right of the spine, at every threshold and scale."""
+    found: tuple[list[Shape], list[Shape]] = ([], [])
     for limit in np.quantile(level[5:-5, 5:-5], _DARKEST_SHARES):
         dark = (level < limit).astype(np.uint8)
         dark[:, middle - 1 : middle + 1] = 0
         for kernel in _KERNELS:
-            opened = cv2.morphologyEx(dark, cv2.MORPH_OPEN, kernel)
-            count, labels, boxes, centres = cv2.connectedComponentsWithStats(opened, connectivity=4)
-            for i in range(1, count):
-                x, y, width, height, area = boxes[i]
-                if not _LEAST_AREA <= area / level.size <= _MOST_AREA or height < _LEAST_HEIGHT * _SIDE:
-                    continue
-                part = (labels[y : y + height, x : x + width] == i).view(np.uint8)
-                hull = np.zeros(level.shape, np.uint8)
-                cv2.fillConvexPoly(hull, cv2.convexHull(cv2.findNonZero(part)) + (x, y), 1)
-                full = cv2.countNonZero(hull)
-                on_rim = cv2.countNonZero(hull & _RIM)
-                if full > _MOST_HULL * level.size or on_rim > _MOST_ON_RIM * full or cv2.countNonZero(hull & _CORNERS):
-                    continue
-                side = int(centres[i, 0] > middle)
-                found[side].append((hull, _overlap(hull, _EXPECTED[side]) * area / full))
+            for side, shape in _shapes_of_a_lungs_size(cv2.morphologyEx(dark, cv2.MORPH_OPEN, kernel), middle):
+                found[side].append(shape)
     return found
 
 
-def _best_pair(shapes, middle):
-    """Return ((left, right) or None, fit of the worse one, reason or "")."""
+def _shapes_of_a_lungs_size(dark: UInt8Array, middle: int) -> Iterator[tuple[int, Shape]]:
+    """Yield each connected part of a mask that may be a lung, as a shape with its side: 0 left, 1 right."""
+    count, labels, boxes, centres = cv2.connectedComponentsWithStats(dark, connectivity=4)
+    for i in range(1, count):
+        x, y, width, height, area = boxes[i]
+        if not _LEAST_AREA <= area / dark.size <= _MOST_AREA or height < _LEAST_HEIGHT * _SIDE:
+            continue
+        part = (labels[y : y + height, x : x + width] == i).view(np.uint8)
+        hull = np.zeros(dark.shape, np.uint8)
+        cv2.fillConvexPoly(hull, cv2.convexHull(cv2.findNonZero(part)) + (x, y), 1)
+        full = cv2.countNonZero(hull)
+        on_rim = cv2.countNonZero(hull & _RIM)
+        if full > _MOST_HULL * dark.size or on_rim > _MOST_ON_RIM * full or cv2.countNonZero(hull & _CORNERS):
+            continue
+        side = int(centres[i, 0] > middle)
+        yield side, (hull, _overlap(hull, _EXPECTED[side]) * area / full)
+
+
+def _best_pair(shapes: Sequence[list[Shape]], middle: int) -> tuple[tuple[UInt8Array, UInt8Array] | None, float, str]:
+    """Return the best pair of lungs or None, the fit of the worse of the two, and why it is refused or ""."""
     left, right = (sorted(side, key=lambda s: -s[1])[:_KEPT] for side in shapes)
     if not left or not right:
         return None, 0.0, "No dark shape of a lung's size on one side of the spine."
-    mirror = np.float32([[-1, 0, 2 * middle - 1], [0, 1, 0]])
+    mirror = np.array([[-1, 0, 2 * middle - 1], [0, 1, 0]], np.float32)
     best, pair = -1.0, None
     for one, one_fit in left:
         mirrored = cv2.warpAffine(one, mirror, one.shape, flags=cv2.INTER_NEAREST)
         for other, other_fit in right:
-            if not _level(one, other):
+            if not _at_one_height(one, other):
                 continue
             symmetry = _overlap(mirrored, other)
             total = one_fit + other_fit + 0.5 * symmetry
             if total > best:
-                best, pair = total, (one, other, min(one_fit, other_fit), symmetry)
+                best, pair = total, ((one, other), min(one_fit, other_fit), symmetry)
     if pair is None:
-        return None, 0.0, "The dark shapes left and right of the spine stand at different heights."
-    *lungs, fit, symmetry = pair
+        return None, 0.0, "The dark shapes left and right of the spine lie at different heights."
+    lungs, fit, symmetry = pair
     if fit < _LEAST_FIT:
         return lungs, fit, "The dark shapes do not lie where lungs do."
     if fit < _GOOD_FIT and any(cv2.countNonZero(lung & _RIM) for lung in lungs):
@@ -188,26 +200,29 @@ def _best_pair(shapes, middle):
     return lungs, fit, ""
 
 
-def _level(one, other):
+def _at_one_height(one: UInt8Array, other: UInt8Array) -> bool:
+    """Return True if two shapes begin and end at about the same height."""
     (_, top, _, height), (_, other_top, _, other_height) = cv2.boundingRect(one), cv2.boundingRect(other)
     bottoms = top + height - other_top - other_height
     return abs(top - other_top) <= _TOPS_APART * _SIDE and abs(bottoms) <= _BOTTOMS_APART * _SIDE
 
 
-def _overlap(a, b):
+def _overlap(a: UInt8Array, b: UInt8Array) -> float:
     """Return intersection over union of two uint8 masks."""
     return cv2.countNonZero(a & b) / cv2.countNonZero(a | b)
 
 
-def _fallback(shape, reason):
+def _fallback(shape: tuple[int, int], reason: str) -> LungRegion:
+    """Return the fallback box of an image's shape (H, W) as a region."""
     height, width = shape
-    sides = (width, height, width, height)
-    box = tuple(round(share * side) for share, side in zip(FALLBACK_BOX, sides, strict=True))
+    left, right = (round(share * width) for share in FALLBACK_BOX[::2])
+    top, bottom = (round(share * height) for share in FALLBACK_BOX[1::2])
     mask = np.zeros(shape, bool)
-    mask[box[1] : box[3], box[0] : box[2]] = True
-    return LungRegion(mask, box, False, reason)
+    mask[top:bottom, left:right] = True
+    return LungRegion(mask, (left, top, right, bottom), False, reason)
 
 
-def _box(mask):
+def _box(mask: BoolArray) -> Box:
+    """Return the smallest box around a mask."""
     x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
     return x, y, x + width, y + height

@@ -160,7 +160,7 @@ def test_without_another_image_nothing_is_borrowed():
 
 
 def test_images_of_different_sizes_cannot_lend_sharpness():
-    with pytest.raises(ValueError, match="one size"):
+    with pytest.raises(ValueError, match="same size"):
         match_spectrum(IMAGE, IMAGE[:32])
 
 
