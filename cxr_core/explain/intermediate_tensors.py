@@ -1,13 +1,13 @@
-"""Two further answers to where a classifier looked: Grad-CAM++ and Score-CAM, from the same exported graph.
+"""How are activations, gradients and logits read out of an exported graph?
 
-The graph gives Grad-CAM alone. What the other two need, activations, gradients and logits, is computed inside
-it: a copy in memory names those tensors as outputs. Imported only where one of the two is asked for.
+The graph's own outputs are the maps of Grad-CAM. What other methods need is computed inside it: a copy in memory names
+those tensors as outputs. Imported only where such a method is used.
 """
 
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
-import numpy as np
 import onnx
 import onnxruntime
 
@@ -16,7 +16,7 @@ from cxr_core.imaging.preprocessing import Preprocessing
 from cxr_core.system.arrays import FloatArray, UInt8Array
 from cxr_core.system.onnx_session import open_session, run_graph
 
-# What leaves nothing below zero behind.
+# Operations whose outputs are never negative.
 _RECTIFIERS = ("Relu", "Clip")
 
 
@@ -25,19 +25,19 @@ class IntermediateTensors:
     """What a graph computes on its way to the maps of one layer.
 
     Attributes:
-        session: onnxruntime.InferenceSession with the further outputs.
-        activations: str, name of the layer's activations, float32 (N, h, w, K).
-        gradients: str, name of the gradients of every class's logit, (N or 1, C, h or 1, w or 1, K); or None
-            where they are the same for every image.
-        fixed_gradients: float32 (1, C, 1, 1, K) in that case, else None.
-        logits: str, name of the logits, float32 (N, C).
-        is_rectified: bool, whether activations are never below zero.
+        session: the graph with the further outputs.
+        activations: name of the layer's activations, float32 (N, h, w, K).
+        gradients: name of the gradients of every class's logit, float32 (N or 1, C, h or 1, w or 1, K); None if they
+            are the same for every image.
+        fixed_gradients: in that case the gradients, float32 (1, C, 1, 1, K); else None.
+        logits: name of the logits, float32 (N, C).
+        is_rectified: whether activations are never negative.
     """
 
     session: onnxruntime.InferenceSession
     activations: str
     gradients: str | None
-    fixed_gradients: np.ndarray | None
+    fixed_gradients: FloatArray | None
     logits: str
     is_rectified: bool
 
@@ -51,16 +51,13 @@ class IntermediateTensors:
 
 
 @lru_cache(maxsize=2)
-def open_intermediate_tensors(path, layer, mtime_ns):
+def open_intermediate_tensors(path: Path, layer: str, mtime_ns: int) -> IntermediateTensors:
     """Open an exported graph with the tensors that lead to the maps of a layer as further outputs.
 
     Args:
-        path: Path of the graph, as `onnx_export.export_classifier` writes it.
-        layer: str, one of its map layers.
-        mtime_ns: int, when the file was written; what was opened is kept for as long as it stays the same.
-
-    Returns:
-        IntermediateTensors.
+        path: the graph, as `onnx_export.export_classifier` writes it.
+        layer: one of its map layers.
+        mtime_ns: when the file was written; the opened graph is kept as long as this does not change.
 
     Raises:
         overlay.MapUnavailable: the graph has no such layer, or was not exported by this program.
@@ -69,12 +66,10 @@ def open_intermediate_tensors(path, layer, mtime_ns):
     graph = graph_file.graph
     makers = {output: node for node in graph.node for output in node.output}
 
-    def made_by(name, kind):
+    def made_by(name: str, kind: str) -> onnx.NodeProto:
         node = makers.get(name)
         if node is None or node.op_type != kind:
-            raise MapUnavailable(
-                f"Only Grad-CAM can be had of this model: its graph does not show {layer} as expected."
-            )
+            raise MapUnavailable(f"This model supports Grad-CAM only: its graph does not contain {layer} as expected.")
         return node
 
     product = made_by(made_by(made_by(f"maps_{layer}", "Relu").input[0], "Reshape").input[0], "MatMul")
@@ -85,7 +80,7 @@ def open_intermediate_tensors(path, layer, mtime_ns):
     gradients = None if fixed else made_by(weights, "ReduceMean").input[0]
     for name in filter(None, (activations, gradients, logits)):
         graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
-    # Activations come turned so that channels stand last.
+    # The activations are transposed so that channels come last.
     source = makers.get(made_by(activations, "Transpose").input[0])
     return IntermediateTensors(
         open_session(graph_file.SerializeToString()),

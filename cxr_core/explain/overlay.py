@@ -1,22 +1,23 @@
-"""Where a classifier looked: scale its maps and lay them over the image."""
+"""How is a map scaled and laid over the image?"""
 
 import cv2
 import numpy as np
 
 from cxr_core.imaging.display import display_bgr
+from cxr_core.system.arrays import FloatArray, ImageArray, UInt8Array
 
 COLOUR_MAPS = {"jet": cv2.COLORMAP_JET, "inferno": cv2.COLORMAP_INFERNO}
 
 
 class MapUnavailable(ValueError):
-    """A map that cannot be had of this layer or model; the message is one sentence for a person."""
+    """A map that this layer or model does not support; the message is one sentence for the user."""
 
 
-def scale_maps(maps):
+def scale_maps(maps: FloatArray) -> FloatArray:
     """Scale each map by its own maximum.
 
     Args:
-        maps: float32 (..., h, w), zero or above.
+        maps: float32 (..., h, w), not negative.
 
     Returns:
         float32 of the same shape in [0, 1]; a map without any positive value stays zero.
@@ -25,14 +26,14 @@ def scale_maps(maps):
     return np.divide(maps, highest, out=np.zeros_like(maps), where=highest > 0)
 
 
-def overlay_map(image, map_, *, alpha=0.4, colour_map="jet"):
+def overlay_map(image: ImageArray, map_: FloatArray, *, alpha: float = 0.4, colour_map: str = "jet") -> UInt8Array:
     """Blend a map into an image.
 
     Args:
         image: uint8 or uint16, (H, W) or (H, W, 3) BGR; not changed.
-        map_: float32 (H, W) in [0, 1], as `Preprocessing.map_on_image` lays it.
-        alpha: float in [0, 1], the map's share of the blend.
-        colour_map: "jet" or "inferno".
+        map_: float32 (H, W) in [0, 1], as `Preprocessing.map_on_image` returns it.
+        alpha: in [0, 1], the map's weight in the blend.
+        colour_map: a key of `COLOUR_MAPS`.
 
     Returns:
         uint8 (H, W, 3) RGB.
@@ -51,7 +52,7 @@ def overlay_map(image, map_, *, alpha=0.4, colour_map="jet"):
     return cv2.cvtColor(blend, cv2.COLOR_BGR2RGB)
 
 
-def colour_bar(colour_map):
-    """Return the colours of a map from 0 to 1, uint8 (1, 256, 3) RGB, to stand beside an overlay."""
+def colour_bar(colour_map: str) -> UInt8Array:
+    """Return a colour map's colours from 0 to 1, uint8 (1, 256, 3) RGB, as the legend of an overlay."""
     colours = cv2.applyColorMap(np.arange(256, dtype=np.uint8)[None], COLOUR_MAPS[colour_map])
     return cv2.cvtColor(colours, cv2.COLOR_BGR2RGB)

@@ -1,38 +1,75 @@
-"""Score-CAM: what the network answers where only one channel's region is left."""
+"""How are Score-CAM maps computed: what does the network answer if only one channel's region is visible?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
 from cxr_core.explain.overlay import scale_maps
+from cxr_core.imaging.preprocessing import Preprocessing
+from cxr_core.system.arrays import FloatArray, IntArray, UInt8Array
 from cxr_core.system.onnx_session import run_graph, run_scaled
+from cxr_core.system.progress import Progress
 
-# Larger ones are no faster, and the memory that a pass takes is never given back.
+if TYPE_CHECKING:
+    # It loads the package onnx, which Grad-CAM does not need.
+    from cxr_core.explain.intermediate_tensors import IntermediateTensors
+
+# Larger batches are no faster, and the memory that a pass takes is kept.
 _BATCH = 4
 
 
-def score_maps(tensors, image_u8, preprocessing, *, progress=None):
-    """Make Score-CAM maps for every class of one image: each channel counts by what the network says behind it.
+def score_maps(
+    tensors: IntermediateTensors,
+    image_u8: UInt8Array,
+    preprocessing: Preprocessing,
+    *,
+    progress: Progress | None = None,
+) -> FloatArray:
+    """Compute the Score-CAM maps of every class of one image: each channel is weighted by the score of its region.
 
-    The image is shown once per channel that is not flat, covered but for where the channel is active. A flat
-    channel covers nothing, and is left out.
+    The network sees the image once per channel, masked by the channel's activation. A flat channel masks nothing, and
+    is left out.
 
     Args:
-        inside: IntermediateTensors.
+        tensors: of the chosen layer.
         image_u8: uint8 (size, size).
-        preprocessing: preprocessing.Preprocessing it was prepared with.
-        progress: callable(done, total) over channels, or None.
+        preprocessing: the one it was prepared with.
+        progress: called after each batch, in channels.
 
     Returns:
         float32 (C, h, w) in [0, 1].
 
     Source:
-        Wang et al. 2020, arXiv:1910.01279, algorithm 1; the score is the logit, which the baseline does not
-        change after the softmax over channels. What is covered is 0 in the network's own input.
+        Wang et al. 2020, arXiv:1910.01279, algorithm 1. The score is the logit: subtracting the baseline's score would
+        not change the softmax over channels. A masked pixel is 0 in the network's input.
     """
-    activations = run_graph(tensors.session, [tensors.activations], image_u8[None], preprocessing.scaled)[0][0]
-    low, high = activations.min(axis=(0, 1)), activations.max(axis=(0, 1))
-    channels = np.flatnonzero(high > low)
-    scaled = preprocessing.scaled(image_u8)
+    activations, logits = (
+        values[0]
+        for values in run_graph(
+            tensors.session, [tensors.activations, tensors.logits], image_u8[None], preprocessing.scaled
+        )
+    )
+    channels = np.flatnonzero(activations.max(axis=(0, 1)) > activations.min(axis=(0, 1)))
+    if not len(channels):
+        return np.zeros((len(logits), *activations.shape[:2]), np.float32)
+    scores = _channel_scores(tensors, preprocessing.scaled(image_u8), activations, channels, progress)
+    weights = np.exp(scores - scores.max(axis=0))
+    weights /= weights.sum(axis=0)
+    maps = np.einsum("kc,hwk->chw", weights, activations[:, :, channels].astype(np.float64))
+    return scale_maps(np.maximum(maps, 0).astype(np.float32))
+
+
+def _channel_scores(
+    tensors: IntermediateTensors,
+    scaled: FloatArray,
+    activations: FloatArray,
+    channels: IntArray,
+    progress: Progress | None,
+) -> FloatArray:
+    """Return the logits of an image masked by each of some channels, float64 (channels, C)."""
     scores = []
     for start in range(0, len(channels), _BATCH):
         part = channels[start : start + _BATCH]
@@ -40,18 +77,11 @@ def score_maps(tensors, image_u8, preprocessing, *, progress=None):
         scores.append(run_scaled(tensors.session, [tensors.logits], batch)[0])
         if progress:
             progress(start + len(part), len(channels))
-    if not scores:
-        classes = run_graph(tensors.session, [tensors.logits], image_u8[None], preprocessing.scaled)[0].shape[1]
-        return np.zeros((classes, *activations.shape[:2]), np.float32)
-    scores = np.concatenate(scores).astype(np.float64)
-    weights = np.exp(scores - scores.max(axis=0))
-    weights /= weights.sum(axis=0)
-    maps = np.einsum("kc,hwk->chw", weights, activations[:, :, channels].astype(np.float64))
-    return scale_maps(np.maximum(maps, 0).astype(np.float32))
+    return np.concatenate(scores).astype(np.float64)
 
 
-def _mask(channel, shape):
-    """Return one channel laid over the input, float32 (size, size), stretched to [0, 1]."""
+def _mask(channel: FloatArray, shape: tuple[int, ...]) -> FloatArray:
+    """Return one channel enlarged to the input's shape and stretched to [0, 1], float32 (size, size)."""
     large = cv2.resize(channel, shape[::-1], interpolation=cv2.INTER_LINEAR)
     low, high = large.min(), large.max()
     return (large - low) / (high - low)
