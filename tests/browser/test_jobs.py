@@ -1,4 +1,4 @@
-"""A job of several trainings in a real Chromium: begun from the form, stopped, resumed, and summed up."""
+"""A job of several runs in a real Chromium: begun from the form, stopped, resumed, and summed up."""
 
 import re
 

@@ -76,7 +76,7 @@ def test_the_data_pages_find_copies_leave_images_out_and_take_them_in_again(app,
     expect(plot).to_be_visible()
     page.wait_for_selector(IDLE)
     box = plot.bounding_box()
-    rest_on_a_mark(page)
+    hover_over_a_point(page)
     expect(page.get_by_test_id("stImage").locator("img")).to_be_visible()
     corners = ((0.02, 0.02), (0.98, 0.02), (0.98, 0.98), (0.02, 0.98), (0.02, 0.1))
     for i, (x, y) in enumerate(corners):
@@ -153,8 +153,8 @@ def test_a_training_starts_shows_a_growing_curve_and_stops(app, page):
     wait_until(lambda: run.has_model and run.metrics(), "the stopped model is exported", 120)
 
 
-def rest_on_a_mark(page):
-    """Move the mouse to the first mark of the map, wherever plotly drew it."""
+def hover_over_a_point(page):
+    """Move the mouse to the first point of the map, wherever plotly drew it."""
     at = page.evaluate("""(() => {
       const plot = document.querySelector('.js-plotly-plot'), mark = plot.data[0], layout = plot._fullLayout
       const area = plot.querySelector('.nsewdrag').getBoundingClientRect()

@@ -15,7 +15,7 @@ VIEW = 1
 
 @pytest.fixture
 def shipped_copy(tmp_path, monkeypatch, ungated_model):
-    """A copy of the shipped classifier in its place, so that keeping something changes no file of the project."""
+    """A copy of the built-in classifier in its place, so that saving something changes no file of the project."""
     folder = shutil.copytree(ungated_model, tmp_path / "model")
     monkeypatch.setattr("ui.common.model_picker.SHIPPED_MODEL_DIR", folder)
     return folder

@@ -1,4 +1,4 @@
-"""The training page: jobs of several trainings, and the queue of a shared installation."""
+"""The training page: jobs of several runs, and the queue of a shared installation."""
 
 from dataclasses import replace
 

@@ -54,7 +54,7 @@ def run_folder(tmp_path, monkeypatch):
 
 @pytest.fixture
 def ungated(ungated_model, monkeypatch):
-    """The pages' shipped classifier has no gate, so that it answers drawings."""
+    """The pages' built-in classifier has no gate, so that it answers drawings."""
     monkeypatch.setattr("ui.common.model_picker.SHIPPED_MODEL_DIR", ungated_model)
 
 

@@ -210,7 +210,7 @@ def test_visitors_are_offered_no_folders_and_cannot_ask_for_them_either(shared, 
     assert str(demo_data) not in app.session_state["dataset"].roots
 
 
-def test_visitors_cannot_open_folders_from_elsewhere_or_the_lab(shared):
+def test_visitors_can_neither_name_external_folders_nor_run_the_shortcut_test(shared):
     app = open_page("shortcuts")
     assert not app.exception
     assert not app.text_area

@@ -130,7 +130,7 @@ def numbers_of(app):
 
 @pytest.fixture
 def gated(monkeypatch):
-    """The pages' shipped classifier as it is shipped, gate and all."""
+    """The pages' built-in classifier as it is, with its gate."""
     monkeypatch.setattr("ui.common.model_picker.SHIPPED_MODEL_DIR", SHIPPED_MODEL_DIR)
 
 

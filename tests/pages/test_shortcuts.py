@@ -11,8 +11,8 @@ from .test_pages import open_page, said
 
 
 @pytest.fixture
-def small_lab(monkeypatch, tmp_path):
-    """A lab of a few images and a cache of its own."""
+def small_test(monkeypatch, tmp_path):
+    """A shortcut test on a few images, with a cache of its own."""
     monkeypatch.setattr(saliency_checks, "CHECKED_IMAGES", 2)
     for function in (shortcut_test.run_shortcut_test, shortcut_test.result_path):
         defaults = function.__kwdefaults__ | {"limit": 18, "cache_dir": tmp_path}
@@ -25,7 +25,7 @@ def open_on_own_images():
     return app
 
 
-def test_the_shipped_classifiers_verdict_is_there_at_once_without_any_image():
+def test_the_built_in_classifiers_verdict_is_there_at_once_without_any_image():
     app = open_page("shortcuts")
     card = load_card(SHIPPED_MODEL_DIR)
     assert all(sentence in said(app.error) for sentence in card.metrics["shortcuts"]["verdict"]["sentences"])
@@ -33,7 +33,7 @@ def test_the_shipped_classifiers_verdict_is_there_at_once_without_any_image():
     assert "Run the shortcut test" not in [b.label for b in app.button]
 
 
-def test_the_lab_begins_only_when_asked_and_then_shows_its_verdict(small_lab):
+def test_the_test_begins_only_when_asked_and_then_shows_its_verdict(small_test):
     app = open_on_own_images()
     assert DEMO_NOTE in said(app.info)
     assert "The result is saved." in said(app.info)
@@ -48,7 +48,7 @@ def test_the_lab_begins_only_when_asked_and_then_shows_its_verdict(small_lab):
     assert [m.label for m in open_on_own_images().metric][-1] == "Lungs found"
 
 
-def test_a_folder_from_elsewhere_that_is_not_there_gets_one_sentence():
+def test_an_external_folder_that_is_not_there_gets_one_sentence():
     app = open_on_own_images()
     next(t for t in app.text_area if t.label == "External data sets").set_value("/nowhere").run()
     assert not app.exception
