@@ -1,6 +1,7 @@
-"""Answers for other programs over HTTP: the rows of `python -m cxr_core predict --json`, same limits, same gate.
+"""How do other programs ask over HTTP?
 
-Needs the packages of `requirements-extra.txt`. Nothing that is sent is written to disk or named in a log.
+They get the rows of `cxr-lab predict --json`, with the same limits and the same input gate. Needs the packages of
+`requirements-extra.txt`. Nothing that a client sends is written to disk or named in a log.
 """
 
 import base64
@@ -11,29 +12,35 @@ import secrets
 import socket
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import anyio
 import uvicorn
-from fastapi import Depends, HTTPException, Query, Request
+from fastapi import Depends, FastAPI, HTTPException, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cxr_core.config import MAX_FILE_BYTES, NOTICE
 from cxr_core.imaging.display import SCREEN_SIDE, png_bytes, shrink
 from cxr_core.inference.batch_prediction import predict_batch
+from cxr_core.inference.classifier import Classifier
 from cxr_core.inference.image_sources import Source
+from cxr_core.inference.selective_prediction import Answer
 
 MAX_FILES = 100
 MAX_REQUEST_BYTES = 2 * MAX_FILE_BYTES
 READ_SECONDS = 60
-# Requests whose files are in memory at a time; the others wait before they are read.
+# Requests whose files are in memory at the same time; others wait before they are read.
 AT_ONCE = min(4, os.cpu_count() or 1)
 TOKEN_VARIABLE = "CXR_LAB_TOKEN"
 _VERSION = "1.0.0"
@@ -50,14 +57,14 @@ log = logging.getLogger(__name__)
 
 
 class Nearest(BaseModel):
-    """A training image that is near by the network's features."""
+    """One of the nearest training images by the network's features."""
 
     class_name: str = Field(alias="class")
     similarity: float = Field(ge=-1.0001, le=1.0001, description="Cosine; 1 is the same image.")
 
 
 class Wanted(BaseModel):
-    """What a client may ask for beside the rows; a word that is not known is refused, so that a slip is noticed."""
+    """What a client may ask for besides the rows; an unknown parameter is refused, so that a typo is noticed."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -65,17 +72,17 @@ class Wanted(BaseModel):
 
 
 class Row(BaseModel):
-    """What is said of one file."""
+    """The answer to one file."""
 
-    # Whatever the command line says of a file more is passed on, too.
+    # Whatever the command line adds to a row is passed on, too.
     model_config = ConfigDict(extra="allow")
 
-    file: str = Field(description="The name as it was sent.")
+    file: str = Field(description="Name of the file as it was sent.")
     status: Literal["ok", "abstain", "error"]
-    label: str | None = Field(description="The class; null where the classifier abstains.")
+    label: str | None = Field(description="Predicted class; null for an abstention or an error.")
     probabilities: dict[str, float]
-    reasons: list[str] = Field(description="Why there is no answer.")
-    notes: list[str] = Field(description="What to mind all the same.")
+    reasons: list[str] = Field(description="Why the classifier abstains.")
+    notes: list[str] = Field(description="What a reader should mind in any case.")
     nearest: list[Nearest]
     error: str | None = Field(description="Why the file could not be read.")
     overlay_png: str | None = Field(
@@ -86,39 +93,40 @@ class Row(BaseModel):
 
 
 class Health(BaseModel):
-    """That the server answers, and with which classifier."""
+    """State of the server, and its classifier."""
 
     status: Literal["ok"]
     model: str
     classes: list[str]
-    gate: bool = Field(description="Whether images that are no chest radiograph are refused.")
+    gate: bool = Field(description="Whether the classifier abstains from images that are not chest radiographs.")
     notice: str
 
 
 class Problem(BaseModel):
-    """Why a request got no answer, in one sentence."""
+    """Why a request was refused, in one sentence."""
 
     detail: str
 
 
 class _InMemoryParser(MultiPartParser):
-    """Multipart form data that never lies on a disk."""
+    """A parser of multipart form data that never writes to disk."""
 
     spool_max_size = MAX_REQUEST_BYTES + 1
 
 
 class _Log:
-    """Logs method, route, status and time of every request, and nothing that a client chose freely."""
+    """Middleware that logs route, status and time of every request, and nothing that a client chose freely."""
 
-    def __init__(self, app):
+    def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
-    async def __call__(self, scope, receive, send):
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            return await self.app(scope, receive, send)
+            await self.app(scope, receive, send)
+            return
         start, status = time.perf_counter(), 500
 
-        async def send_noted(message):
+        async def send_noted(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -131,15 +139,12 @@ class _Log:
             log.info("%s: %d in %.0f ms", path, status, 1000 * (time.perf_counter() - start))
 
 
-def build_api(classifier, *, token=None):
-    """Make the HTTP interface of one classifier.
+def build_api(classifier: Classifier, *, token: str | None = None) -> FastAPI:
+    """Build the HTTP interface of one classifier.
 
     Args:
-        classifier: classifier.Classifier.
-        token: str that a client must send as a bearer token, or None where anyone may ask.
-
-    Returns:
-        fastapi.FastAPI.
+        classifier: answers the requests.
+        token: what a client must send as a bearer token; None lets anyone ask.
     """
     api = FastAPIOffline(
         title="CXR Lab",
@@ -148,17 +153,22 @@ def build_api(classifier, *, token=None):
         redoc_url=None,
         max_body_size=MAX_REQUEST_BYTES,
     )
-    slots = anyio.CapacityLimiter(AT_ONCE)
     api.add_middleware(_Log)
 
     @api.exception_handler(RequestValidationError)
-    def refuse(_request, error):
+    def refuse(_request: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
         return JSONResponse({"detail": f"{first['loc'][-1]}: {first['msg']}."}, 422)
 
+    _add_health(api, classifier)
+    _add_predict(api, classifier, token)
+    return api
+
+
+def _add_health(api: FastAPI, classifier: Classifier) -> None:
     @api.get("/health", tags=["health"])
     def health() -> Health:
-        """Say that the server answers, and with which classifier. Needs no token."""
+        """Report that the server runs, and with which classifier. Needs no token."""
         return Health(
             status="ok",
             model=classifier.card.name,
@@ -167,32 +177,32 @@ def build_api(classifier, *, token=None):
             notice=NOTICE,
         )
 
+
+def _add_predict(api: FastAPI, classifier: Classifier, token: str | None) -> None:
+    slots = anyio.CapacityLimiter(AT_ONCE)
+
     @api.post(
         "/predict",
         tags=["predict"],
+        response_model=list[Row],
         response_model_exclude_unset=True,
         dependencies=[Depends(_token_check(token))] if token else [],
         openapi_extra={"requestBody": _request_body()},
         responses=_problems(with_token=bool(token)),
     )
-    async def predict(
-        request: Request,
-        wanted: Annotated[Wanted, Query()],
-    ) -> list[Row]:
+    async def predict(request: Request, wanted: Annotated[Wanted, Query()]) -> list[dict[str, Any]]:
         """Classify images: one row per file, in the order sent. A file that cannot be read does not stop the rest."""
         async with slots:
             files = await _read_files(request)
             return [await anyio.to_thread.run_sync(_answer_file, classifier, *file, wanted.overlay) for file in files]
 
-    return api
 
-
-def read_token(file=None):
-    """Return the token that clients must send, or None where none was set.
+def read_token(file: Path | None = None) -> str | None:
+    """Return the token that clients must send, or None if none was set.
 
     Args:
-        file: Path of a file that holds it, or None for the environment's `CXR_LAB_TOKEN`. It is never an argument of
-            the command line, which every user of a machine can read.
+        file: holds the token; None reads the environment variable `CXR_LAB_TOKEN`. The token is never an argument of
+            the command line, which every user of a computer can read.
 
     Raises:
         ValueError: a token was set that is empty or short.
@@ -204,16 +214,16 @@ def read_token(file=None):
     return token
 
 
-def serve_api(api, host, port):
-    """Answer requests until the process is asked to end; returns nothing.
+def serve_api(api: FastAPI, host: str, port: int) -> None:
+    """Answer requests until the process is asked to end.
 
     Args:
         api: as `build_api` returns it.
-        host: str, the address to listen on.
-        port: int; 0 takes a free one.
+        host: the address to listen on.
+        port: 0 takes a free one.
 
     Raises:
-        OSError: nothing can listen there, because the port is taken, say.
+        OSError: nothing can listen there; the port is taken, say.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.create_server((host, port), family=family) as listening:
@@ -222,7 +232,7 @@ def serve_api(api, host, port):
         name = f"[{host}]" if ":" in host else host
         address = f"http://{name}:{listening.getsockname()[1]}"
         print(f"Answers at {address}/predict, explained at {address}/docs. {NOTICE}", file=sys.stderr, flush=True)
-        # Its own log of requests would hold whatever a client writes into an address.
+        # Uvicorn's own log of requests would quote whatever a client writes into an address.
         config = uvicorn.Config(
             api, log_level="warning", access_log=False, server_header=False, limit_concurrency=_MAX_CONNECTIONS
         )
@@ -230,24 +240,22 @@ def serve_api(api, host, port):
             uvicorn.Server(config).run(sockets=[listening])
 
 
-def _token_check(token):
+def _token_check(token: str) -> Callable[..., None]:
+    """Return a dependency that refuses a request without the token."""
     expected = token.encode()
 
-    def check(sent: Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))]):
+    def check(sent: Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))]) -> None:
         if sent is None or not secrets.compare_digest(sent.credentials.encode(), expected):
-            raise HTTPException(401, "Send the token of this server: Authorization: Bearer TOKEN.", _ASK_FOR_TOKEN)
+            raise HTTPException(401, "Send this server's token: Authorization: Bearer TOKEN.", _ASK_FOR_TOKEN)
 
     return check
 
 
-async def _read_files(request):
-    """Read the files of a request into memory.
-
-    Returns:
-        list of (name, bytes).
+async def _read_files(request: Request) -> list[tuple[str, bytes]]:
+    """Read the files of a request into memory, each with its name.
 
     Raises:
-        fastapi.HTTPException: the request is no form of files, or larger or slower than the limits.
+        fastapi.HTTPException: the request is not a form of files, or larger or slower than the limits.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "multipart/form-data":
@@ -259,36 +267,42 @@ async def _read_files(request):
     except TimeoutError as error:
         raise HTTPException(408, f"The request took longer than {READ_SECONDS} seconds to arrive.") from error
     except (MultiPartException, ClientDisconnect) as error:
-        raise HTTPException(422, f"The form cannot be read. {_LIMITS} Other fields are not known.") from error
-    files = [(part.filename, part.file.read()) for name, part in form.multi_items() if name == _FIELD]
+        raise HTTPException(422, f"The form cannot be read. {_LIMITS} Other fields are not accepted.") from error
+    files = [
+        (part.filename or "", part.file.read())
+        for name, part in form.multi_items()
+        if name == _FIELD and isinstance(part, UploadFile)
+    ]
     if not files or len(files) < len(form.multi_items()):
         raise HTTPException(422, f"Send at least one image, each as a file in a part named {_FIELD}.")
     return files
 
 
-def _answer_file(classifier, name, data, with_overlay):
-    """Return the row of one file, as the command line gives it, with an overlay where it is wanted."""
+def _answer_file(classifier: Classifier, name: str, data: bytes, with_overlay: bool) -> dict[str, Any]:
+    """Return the row of one file, as on the command line, with an overlay if wanted."""
 
-    def draw(_number, answer):
+    def draw(_number: int, answer: Answer) -> str:
         small = replace(answer.prediction, image=shrink(answer.prediction.image, SCREEN_SIDE))
         overlay = replace(answer, prediction=small).overlay(classifier, small.label)
         return base64.b64encode(png_bytes(overlay)).decode("ascii")
 
     (item,) = predict_batch(classifier, [Source(name, lambda: data)], keep=draw if with_overlay else None)
-    return item.row | ({"overlay_png": item.kept} if item.kept else {})
+    return {**item.row, **({"overlay_png": item.kept} if item.kept else {})}
 
 
-def _request_body():
+def _request_body() -> dict[str, Any]:
+    """Return the schema of the form for the OpenAPI description."""
     files = {"type": "array", "minItems": 1, "maxItems": MAX_FILES, "items": {"type": "string", "format": "binary"}}
     form = {"type": "object", "required": [_FIELD], "additionalProperties": False, "properties": {_FIELD: files}}
     return {"required": True, "content": {"multipart/form-data": {"schema": form}}}
 
 
-def _problems(*, with_token):
+def _problems(*, with_token: bool) -> dict[int | str, dict[str, Any]]:
+    """Return the error responses for the OpenAPI description."""
     told = {
         408: "The request took too long to arrive.",
         413: "The request is too large.",
-        415: "The request is no form.",
+        415: "The request is not a form.",
         422: "The form holds no files, too many, or something else.",
     } | ({401: "The token is missing or wrong."} if with_token else {})
     return {status: {"model": Problem, "description": text} for status, text in told.items()}
