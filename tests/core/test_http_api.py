@@ -80,7 +80,7 @@ def test_the_rows_are_those_of_the_command_line(client, tmp_path, capfd, demo_da
     assert "Zyxwv" not in answer.text
 
 
-def test_an_overlay_comes_where_it_is_asked_for(client):
+def test_an_overlay_comes_on_request(client):
     expected = load_classifier(SHIPPED_MODEL_DIR).predict_image(DRAWING)
     (row,) = post(client, ("a.png", DRAWING), params={"overlay": "true"}).json()
     overlay = cv2.imdecode(np.frombuffer(base64.b64decode(row["overlay_png"]), np.uint8), cv2.IMREAD_UNCHANGED)
@@ -115,7 +115,7 @@ def test_a_request_that_says_it_is_too_large_is_refused_before_it_is_read(shippe
     assert sent[0]["status"] == 413
 
 
-def test_a_request_that_does_not_say_how_large_it_is_is_cut_off_at_the_limit(ungated_model, monkeypatch):
+def test_a_request_of_unstated_size_is_cut_off_at_the_limit(ungated_model, monkeypatch):
     monkeypatch.setattr(api_module, "MAX_REQUEST_BYTES", 100_000)
     small = build_api(load_classifier(ungated_model))
 
@@ -163,7 +163,7 @@ def test_a_large_file_is_never_written_to_the_disk(client, monkeypatch):
     assert rolled == []
 
 
-def test_only_so_many_requests_are_read_and_answered_at_a_time(shipped, monkeypatch):
+def test_only_a_few_requests_are_read_and_answered_at_the_same_time(shipped, monkeypatch):
     running, most, lock = [0], [0], threading.Lock()
     answer_file = api_module._answer_file
 
@@ -245,7 +245,7 @@ def test_the_log_has_neither_file_names_nor_addresses(client, caplog):
     assert "Zyxwv" not in " ".join(own)
 
 
-def test_the_page_that_explains_it_loads_nothing_from_elsewhere(client):
+def test_the_documentation_page_loads_nothing_from_other_servers(client):
     page = client.get("/docs").text
     assert "SwaggerUIBundle" in page
     assert "http://" not in page and "https://" not in page

@@ -97,7 +97,7 @@ def test_powers_of_the_slope_are_the_higher_derivatives_of_the_exponential_score
     assert float(third.gradient(curve, step)) == pytest.approx(s * g**3)
 
 
-def test_a_class_that_nothing_speaks_for_has_an_empty_map():
+def test_a_class_without_positive_gradients_has_an_empty_map():
     slopes = np.full((1, 2, 1, 1, 3), -0.5, np.float32)
     slopes[:, 1] = 0
     assert not weigh_plus_plus(np.ones((1, 4, 4, 3), np.float32), slopes).any()
@@ -130,7 +130,7 @@ def test_score_cam_reports_every_channel_once(tensors):
 
 
 @pytest.mark.parametrize("layer", ["out_relu", "block_16_depthwise"])
-def test_the_tensors_inside_the_shipped_graph_make_its_own_grad_cam(shipped, layer):
+def test_the_tensors_of_the_built_in_graph_give_its_own_grad_cam(shipped, layer):
     tensors = open_intermediate_tensors(shipped.path, layer, 0)
     image = draw_phantom("covid", np.random.default_rng(0))
     images = shipped.card.preprocessing.image_u8(image)[None]
@@ -158,13 +158,13 @@ def test_an_answer_carries_the_maps_of_the_method_and_all_else_stays(network):
         assert replace(other, prediction=plain.prediction) == plain
 
 
-def test_where_activations_fall_below_zero_grad_cam_plus_plus_says_that_it_cannot(shipped):
+def test_grad_cam_plus_plus_refuses_a_layer_with_negative_activations(shipped):
     data = png(draw_phantom("covid", np.random.default_rng(0)))
     with pytest.raises(MapUnavailable, match="never negative"):
         shipped.predict_image(data, "block_16_depthwise", "Grad-CAM++")
 
 
-def test_a_graph_from_elsewhere_is_refused_in_a_sentence(tmp_path, network):
+def test_a_graph_of_another_program_is_refused_in_a_sentence(tmp_path, network):
     import onnx
 
     graph = onnx.load(network[1])

@@ -1,11 +1,10 @@
-"""overlay.py against numpy and OpenCV."""
+"""overlay.py against NumPy and OpenCV."""
 
 import cv2
 import numpy as np
 import pytest
 
 from cxr_core.explain.overlay import colour_bar, overlay_map, scale_maps
-from cxr_core.imaging.display import display_bgr, display_rgb, png_bytes, shrink
 
 RNG = np.random.default_rng(0)
 GREY = RNG.integers(0, 255, (40, 50), dtype=np.uint8)
@@ -47,7 +46,7 @@ def test_the_overlay_is_alpha_times_the_colours_and_the_rest_the_image(image, al
     np.testing.assert_allclose(overlay, alpha * colours + (1 - alpha) * rgb, atol=0.51)
 
 
-def test_an_overlay_is_jet_at_four_tenths_as_in_the_article_unless_told_otherwise():
+def test_by_default_an_overlay_is_jet_at_four_tenths_as_in_the_article():
     np.testing.assert_array_equal(overlay_map(GREY, MAP), overlay_map(GREY, MAP, alpha=0.4, colour_map="jet"))
 
 
@@ -78,58 +77,3 @@ def test_the_overlay_does_not_change_image_and_map():
 def test_a_wrong_argument_is_refused_with_the_rule_and_the_value(map_, options, message):
     with pytest.raises(ValueError, match=message):
         overlay_map(GREY, map_, **options)
-
-
-def test_a_16_bit_image_is_shown_over_its_own_range():
-    wide = np.array([[1000, 2000, 3000]], np.uint16)
-    assert display_bgr(wide)[0, :, 0].tolist() == [0, 127, 255]
-
-
-def test_two_neighbouring_values_of_16_bits_are_shown_as_black_and_white():
-    assert display_bgr(np.array([[1000, 1001]], np.uint16))[0, :, 0].tolist() == [0, 255]
-
-
-def test_a_flat_16_bit_image_is_shown():
-    assert not display_bgr(np.full((3, 3), 500, np.uint16)).any()
-
-
-def test_the_screen_gets_red_first():
-    np.testing.assert_array_equal(display_rgb(COLOUR), COLOUR[..., ::-1])
-
-
-def test_grey_becomes_three_equal_channels():
-    np.testing.assert_array_equal(display_rgb(GREY), np.dstack([GREY] * 3))
-
-
-@pytest.mark.parametrize("image", [COLOUR, GREY], ids=["colour", "grey"])
-def test_png_bytes_decode_to_the_image(image):
-    import io
-
-    from PIL import Image
-
-    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(png_bytes(image)))), image)
-
-
-@pytest.mark.parametrize(
-    ("shape", "side", "expected"),
-    [
-        ((400, 200), 100, (100, 50)),
-        ((200, 400), 100, (50, 100)),
-        ((150, 100), 101, (101, 67)),
-        ((3, 300), 30, (1, 30)),
-        ((300, 3), 30, (30, 1)),
-    ],
-)
-def test_a_large_image_is_shrunk_to_the_side_asked_for_and_keeps_its_aspect(shape, side, expected):
-    assert shrink(np.zeros(shape, np.uint8), side).shape == expected
-    assert shrink(np.zeros((*shape, 3), np.uint8), side).shape == (*expected, 3)
-
-
-@pytest.mark.parametrize(("image", "side"), [(COLOUR, 50), (COLOUR, 60), (COLOUR[:2, :2], 2)], ids=["=", "<", "tiny"])
-def test_an_image_that_is_small_enough_is_left_alone(image, side):
-    assert shrink(image, side) is image
-
-
-def test_shrinking_takes_the_mean_of_the_pixels_that_become_one():
-    means = GREY.reshape(8, 5, 10, 5).mean(axis=(1, 3))
-    np.testing.assert_allclose(shrink(GREY, 10), means, atol=0.51)

@@ -106,7 +106,7 @@ def test_a_compressed_image_of_another_size_than_its_header_says_is_refused():
 
     ],
 )  # fmt: skip
-def test_pydicoms_own_compressed_files_are_read_at_the_size_they_name(name):
+def test_pydicoms_own_compressed_files_are_read_at_the_size_in_their_header(name):
     header = pydicom.dcmread(DICOM_FILES / name, stop_before_pixels=True)
     assert read_image(DICOM_FILES / name).shape[:2] == (header.Rows, header.Columns)
 
@@ -134,7 +134,7 @@ def test_a_compressed_bomb_is_refused_before_it_takes_memory(small):
 # From stored values to shown ones
 
 
-def test_a_modality_table_comes_before_the_window():
+def test_a_modality_lut_is_applied_before_the_window():
     pixels = np.arange(100, dtype=np.uint8).reshape(10, 10)
     table = np.arange(100)[::-1] * 300
     data = dicom(
@@ -145,7 +145,7 @@ def test_a_modality_table_comes_before_the_window():
     np.testing.assert_allclose(decode_image(data).astype(int), expected, atol=2)
 
 
-def test_a_voi_table_is_entered_with_rescaled_values_and_goes_before_a_window():
+def test_a_voi_lut_is_indexed_with_rescaled_values_and_replaces_a_window():
     pixels = np.arange(100, dtype=np.uint8).reshape(10, 10)
     table = (np.arange(200) ** 2).astype(np.uint16)
     data = dicom(
@@ -169,7 +169,7 @@ def test_negative_stored_values_are_darkest():
 
 
 @pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
-def test_padding_is_black_and_has_no_part_in_the_range(photometric):
+def test_padding_is_black_and_does_not_count_towards_the_range(photometric):
     pixels = np.tile(np.arange(1000, 1064, dtype=np.uint16), (64, 1))
     pixels[:, :8] = 60_000
     shown = decode_image(dicom(pixels, photometric, PixelPaddingValue=60_000))
@@ -193,7 +193,7 @@ def test_a_file_without_preamble_is_read():
 # What is said and what is not
 
 
-def test_of_several_frames_it_is_said_that_this_is_the_first():
+def test_a_note_says_that_this_is_the_first_of_several_frames():
     frames = dicom(EIGHT_BITS, NumberOfFrames=3, PixelData=EIGHT_BITS.tobytes() * 3)
     assert open_image(frames).notes == ("The DICOM file holds 3 frames; this is the first.",)
 
@@ -206,7 +206,7 @@ def test_of_several_frames_it_is_said_that_this_is_the_first():
         ({"BodyPartExamined": "HAND"}, "not an image of the chest"),
     ],
 )
-def test_a_header_that_names_no_frontal_chest_is_a_doubt_that_does_not_quote_it(tags, word):
+def test_a_header_of_anything_but_a_frontal_chest_is_a_doubt_that_does_not_quote_it(tags, word):
     (doubt,) = open_image(dicom(EIGHT_BITS, **tags)).doubts
     assert word in doubt
     assert not any(value in doubt for value in tags.values())

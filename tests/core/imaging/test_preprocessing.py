@@ -92,7 +92,7 @@ def test_a_16_bit_image_prepares_like_its_8_bit_twin():
     np.testing.assert_allclose(wide.astype(int), Preprocessing().image_u8(image), atol=1)
 
 
-def test_without_white_balance_16_bits_become_8_by_their_share_of_the_range():
+def test_without_white_balance_16_bits_are_scaled_to_8():
     channel = np.array([[0, 257, 65535, 128 * 257]], np.uint16)
     assert balance_channel(channel, None).tolist() == [[0, 1, 255, 128]]
 
@@ -172,7 +172,7 @@ def test_padding_keeps_the_aspect_and_fills_with_black(shape):
 
 @pytest.mark.parametrize("aspect", ["stretch", "pad"])
 @pytest.mark.parametrize("shape", [(448, 224), (150, 300), (300, 301), (224, 224)], ids=str)
-def test_a_map_laid_back_on_the_image_lies_where_it_came_from(aspect, shape):
+def test_a_map_on_the_image_lies_where_it_came_from(aspect, shape):
     image = cv2.GaussianBlur(smooth_image(*shape), (0, 0), 9)
     preprocessing = Preprocessing(aspect=aspect, white_balance_percent=None)
     back = preprocessing.map_on_image(preprocessing.image_u8(image).astype(np.float32), shape)
@@ -205,7 +205,7 @@ def test_a_wrong_value_is_refused_with_the_rule_and_the_value(settings, rule, va
     assert value in received
 
 
-def test_settings_survive_the_way_through_a_dictionary():
+def test_settings_survive_a_dictionary():
     settings = Preprocessing(clahe="after", clahe_tiles=4, aspect="pad", white_balance_percent=None, size=160)
     assert preprocessing_from_dict(settings.to_dict()) == settings
 

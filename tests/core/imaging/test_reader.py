@@ -221,21 +221,21 @@ def test_cmyk_shows_as_pillow_shows_it(kind):
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_a_tiff_whose_zero_is_white_is_turned_over(dtype):
+def test_a_tiff_whose_zero_is_white_is_inverted(dtype):
     image = RAMP.astype(dtype)
     stream = io.BytesIO()
     tifffile.imwrite(stream, image, photometric="miniswhite")
     np.testing.assert_array_equal(decode_image(stream.getvalue()), np.iinfo(dtype).max - image)
 
 
-def test_of_several_pages_the_first_is_taken_and_said_to_be_the_first():
+def test_the_first_of_several_pages_is_read_with_a_note():
     first, second = Image.fromarray(RAMP), Image.fromarray(RAMP[::-1].copy())
     image = open_image(saved(first, "TIFF", save_all=True, append_images=[second]))
     np.testing.assert_array_equal(image.pixels, RAMP)
     assert image.notes == ("The file holds 2 images; this is the first.",)
 
 
-def test_an_image_from_a_camera_is_said_to_be_a_photograph():
+def test_a_note_says_that_a_camera_took_an_image():
     exif = Image.Exif()
     exif.get_ifd(0x8769)[0x829D] = 1.8
     for ending in ("JPEG", "PNG"):

@@ -49,7 +49,7 @@ def test_images_are_unpacked_byte_for_byte_into_their_class_folders(place):
 
 
 @pytest.mark.parametrize("kind", ["bytes", "path", "file"])
-def test_bytes_a_path_and_an_open_file_are_all_taken(place, tmp_path, kind):
+def test_bytes_a_path_and_an_open_file_are_all_accepted(place, tmp_path, kind):
     data = zip_of({"normal/a.png": png()})
     path = tmp_path / "a.zip"
     path.write_bytes(data)
@@ -105,7 +105,7 @@ def test_long_names_and_emoji_are_stored_and_scanned(place):
 
 
 @pytest.mark.parametrize("name", ["CON.png", "aux.x.png", 'a?b"c.png', "a\nb.png", "trailing. /a.png"])
-def test_a_name_that_some_file_system_does_not_hold_is_changed(place, name):
+def test_a_name_that_some_file_system_does_not_allow_is_replaced(place, name):
     unpack_zip(zip_of({f"normal/{name}": png(), "virus/a.png": png()}), place)
     stored, _ = unpacked(place)
     assert stored.startswith("normal/") and stored.endswith(".png")
@@ -139,12 +139,12 @@ def test_a_link_or_a_device_is_refused(place, mode, match):
 
 
 @pytest.mark.parametrize("name", ["more.zip", "normal/more.tar.gz", "normal/a.7z", "a.RAR", "normal/x.tgz"])
-def test_an_archive_within_is_refused_by_its_ending(place, name):
+def test_a_nested_archive_is_refused_by_its_ending(place, name):
     assert_refused(zip_of({"normal/a.png": png(), name: b"whatever"}), place, "another archive")
 
 
 @pytest.mark.parametrize("data", [zip_of({"a": b"x"}), b"7z\xbc\xaf\x27\x1c...", b"Rar!\x1a\x07", b"\x1f\x8b\x08..."])
-def test_an_archive_that_calls_itself_an_image_is_refused(place, data):
+def test_a_nested_archive_named_like_an_image_is_refused(place, data):
     assert_refused(zip_of({"normal/a.png": png(), "normal/b.png": data}), place, "another archive")
 
 
@@ -160,7 +160,7 @@ def test_an_encrypted_archive_is_refused(place):
     assert_refused(bytes(data), place, "password")
 
 
-def test_an_unusual_packing_is_refused(place):
+def test_an_unsupported_compression_is_refused(place):
     assert_refused(zip_of({"normal/a.png": png()}, zipfile.ZIP_LZMA), place, "plain ZIP")
 
 
@@ -175,7 +175,7 @@ def test_too_many_files_are_refused(place, monkeypatch):
     assert_refused(zip_of({f"normal/{i}.png": png() for i in range(6)}), place, "more than 5 files")
 
 
-def test_as_many_files_as_allowed_are_taken(place, monkeypatch):
+def test_as_many_files_as_allowed_are_accepted(place, monkeypatch):
     monkeypatch.setattr(zip_archive, "MAX_FILES", 5)
     assert len(unpacked(unpack_zip(zip_of({f"normal/{i}.png": png() for i in range(5)}), place))) == 5
 
@@ -288,7 +288,7 @@ def test_progress_ends_with_all_files(place):
     assert seen == [(50, 60), (60, 60)]
 
 
-def test_real_radiographs_survive_the_way(place, real_radiographs, tmp_path):
+def test_real_radiographs_survive_an_archive(place, real_radiographs, tmp_path):
     for path in real_radiographs:
         (tmp_path / "data" / path.parent.name).mkdir(parents=True, exist_ok=True)
         shutil.copy(path, tmp_path / "data" / path.parent.name)

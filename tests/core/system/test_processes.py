@@ -32,7 +32,7 @@ time.sleep(600)
 
 
 @pytest.mark.parametrize("manners", ["polite", "deaf"])
-def test_what_an_app_started_ends_once_the_app_was_killed(tmp_path, until, manners):
+def test_a_process_that_an_app_started_ends_after_the_app_was_killed(tmp_path, until, manners):
     said = tmp_path / "child"
     words = [sys.executable, "-c", OWNER, CHILD, str(said), "0.1", manners]
     owner = subprocess.Popen(words, cwd=PROJECT, stdout=subprocess.PIPE)
@@ -47,7 +47,7 @@ def test_what_an_app_started_ends_once_the_app_was_killed(tmp_path, until, manne
     assert said.with_suffix(".gone").exists()
 
 
-def test_a_process_that_nobody_owns_follows_nobody(monkeypatch):
+def test_a_process_without_an_owner_watches_nobody(monkeypatch):
     from cxr_core.system.processes import on_owner_exit
 
     monkeypatch.delenv("CXR_LAB_OWNER", raising=False)

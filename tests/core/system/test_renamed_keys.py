@@ -42,7 +42,7 @@ def test_a_count_of_the_operating_point_is_read_under_its_old_name(old, name, ca
 
 
 @pytest.mark.parametrize("old", [*TRAINING_SETTINGS, *(f"augmentation.{name}" for name in AUGMENTATION_SETTINGS)])
-def test_a_command_of_before_means_the_same(old):
+def test_an_older_command_means_the_same(old):
     outer, _, inner = old.rpartition(".")
     value = OLD_CONFIG[outer][inner] if outer else OLD_CONFIG[inner]
     name = f"augmentation.{AUGMENTATION_SETTINGS[inner]}" if outer else TRAINING_SETTINGS[inner]
