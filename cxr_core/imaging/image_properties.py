@@ -34,29 +34,31 @@ _HALF_CHEST = (
 def measure_image(pixels: ImageArray, *, with_text: bool = True) -> dict[str, float]:
     """Measure one image, on a copy whose longest side has at most 512 pixels.
 
+    The measures are:
+
+    - `grey_mean`, `grey_std`: of all grey values, in [0, 1].
+    - `content_mean`, `content_std`: the same without the black and white frame.
+    - `two_valued`: share of pixels in the lowest or highest tenth of the image's own grey range (1st to 99th
+      percentile); 1 for a thresholded copy, 0 for a flat image.
+    - `sharpness`: ratio of fine to coarser detail at a common size (longest side 224): mean absolute difference
+      between the image and its Gaussian blur of 1 pixel, divided by that between blurs of 1 and 3 pixels. It
+      does not depend on contrast and original size. 0 for a flat image.
+    - `colour`: share of pixels whose channels differ by more than 20 of 255.
+    - `black_frame`, `white_frame`: share of the area in rows and columns at the edges that are black (at most 16
+      of 255) or white (at least 245) in 97 % of their pixels.
+    - `inverted`: in [-1, 1], minus the correlation with a coarse frontal chest.
+    - `midline`: how much brighter the middle is than its left and its right at lung height, in standard
+      deviations of the image; low where no spine lies between two lungs.
+    - `text`: number of sharp, letter-sized marks in rows of three or more, plus three for each lone,
+      near-saturated mark inside the body, such as an arrow. A side marker alone gives 0.
+    - `hist_00` … `hist_31`: histogram of the grey values, sum 1.
+
     Args:
         pixels: uint8 or uint16, (H, W) or (H, W, 3) BGR; not changed.
         with_text: False leaves out `text`, which takes three quarters of the time.
 
     Returns:
-        The measures under the names of `PIXEL_COLUMNS`:
-
-        - `grey_mean`, `grey_std`: of all grey values, in [0, 1].
-        - `content_mean`, `content_std`: the same without the black and white frame.
-        - `two_valued`: share of pixels in the lowest or highest tenth of the image's own grey range (1st to 99th
-          percentile); 1 for a thresholded copy, 0 for a flat image.
-        - `sharpness`: ratio of fine to coarser detail at a common size (longest side 224): mean absolute difference
-          between the image and its Gaussian blur of 1 pixel, divided by that between blurs of 1 and 3 pixels. It
-          does not depend on contrast and original size. 0 for a flat image.
-        - `colour`: share of pixels whose channels differ by more than 20 of 255.
-        - `black_frame`, `white_frame`: share of the area in rows and columns at the edges that are black (at most 16
-          of 255) or white (at least 245) in 97 % of their pixels.
-        - `inverted`: in [-1, 1], minus the correlation with a coarse frontal chest.
-        - `midline`: how much brighter the middle is than its left and its right at lung height, in standard
-          deviations of the image; low where no spine lies between two lungs.
-        - `text`: number of sharp, letter-sized marks in rows of three or more, plus three for each lone,
-          near-saturated mark inside the body, such as an arrow. A side marker alone gives 0.
-        - `hist_00` … `hist_31`: histogram of the grey values, sum 1.
+        Every measure by its name in `PIXEL_COLUMNS`.
     """
     image = _as_u8(pixels)
     sample = _shrink(image, _SIDE, cv2.INTER_NEAREST)
