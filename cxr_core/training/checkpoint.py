@@ -101,7 +101,7 @@ class Checkpoint(keras.callbacks.Callback):
         kept = (self._kept.model, _variables(model)), (self._kept.optimizer, model.optimizer.variables)
         for values, variables in kept:
             if [v.shape for v in values] != [tuple(v.shape) for v in variables]:
-                raise ValueError("The kept state belongs to another network; start a new run with these settings.")
+                raise ValueError("The checkpoint belongs to another network; start a new run with these settings.")
             for variable, value in zip(variables, values, strict=True):
                 variable.assign(value)
         self._recorder.restore(self._kept.state["recorder"], self._kept.best)
@@ -157,7 +157,7 @@ def _read(path: Path) -> _Kept | None:
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path.name} is broken, so this run cannot be resumed; start a new one.") from error
     if state.get("version") != _VERSION:
-        raise ValueError("This run's kept state comes from another version; start a new run with its settings.")
+        raise ValueError("This run's checkpoint was written by another version; start a new run with its settings.")
     kept = _Kept(state)
     for name, value in arrays.items():
         getattr(kept, name.rsplit("_", 1)[0]).append(value)

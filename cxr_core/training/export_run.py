@@ -42,7 +42,7 @@ def export_run(run: Run) -> None:
     """
     path = run.path / "model.keras"
     if not path.exists():
-        raise FileNotFoundError(f"The run {run.name} has no model: it ended before its first epoch did.")
+        raise FileNotFoundError(f"The run {run.name} has no model: it ended before its first epoch was finished.")
     config, data = run.config(), read_json(run.path / "environment.json")["data"]
     classes = tuple(data["classes"])
     model = keras.saving.load_model(path, compile=False)
@@ -81,7 +81,7 @@ def report_copies(run: Run, *, phase: Phase, writing: contextlib.AbstractContext
     curation = load_curation(run.path / CURATION_FILE)
     groups = group_images(split, curation, phase=phase).groups
     if len(groups) < len(split):
-        raise OSError("Images went away while copies were looked for among them.")
+        raise OSError("Images disappeared during the search for near copies.")
     split = split.assign(group=groups)
     with writing or contextlib.nullcontext():
         with atomic_path(run.path / "split.csv") as temporary:
@@ -145,7 +145,7 @@ def _evaluate_run(
         predictions.to_csv(temporary, index=False)
     leakage = _leakage(split, predictions)
     if config.copies_come_later:
-        leakage["sentence"] += " Near copies are still to be looked for."
+        leakage["sentence"] += " The search for near copies is still to come."
     return card, metrics | {"leakage": leakage}
 
 

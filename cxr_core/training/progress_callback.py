@@ -26,7 +26,7 @@ _SAVE_EVERY_SECONDS = 5.0
 # Writing the whole network may take a second, and the checkpoint holds the best weights in any case.
 _SAVING_SHARE = 0.05
 _WRITE_EVERY_SECONDS = 1.0
-_PAUSED = "Paused after a finished epoch; resume it whenever you like."
+_PAUSED = "Paused after a finished epoch; it can be resumed at any time."
 _log = logging.getLogger(__name__)
 
 

@@ -60,17 +60,17 @@ def read_inputs(run: Run, config: TrainingConfig, *, phase: Phase, resumed: bool
         resumed: whether the run goes on with the split that it began with.
 
     Raises:
-        OSError: an image went away meanwhile.
+        OSError: an image disappeared meanwhile.
         ValueError: the images do not allow the split, or are others than the resumed run began with.
     """
-    dataset = scan_dataset(*config.roots, progress=phase("Looking through the images"))
+    dataset = scan_dataset(*config.roots, progress=phase("Reading the images"))
     if resumed:
         table, split = load_split(run, config, dataset)
     else:
         table, split = make_run_split(run, config, dataset, phase=phase)
     prepared = prepare_images(table, config.preprocessing, progress=phase("Preparing the images"))
     if len(prepared.table) < len(table):
-        raise OSError("Images went away while the run began; start it again.")
+        raise OSError("Images disappeared while the run began; start it again.")
     return RunInputs(prepared, split, order_classes(table["class_name"]))
 
 
@@ -120,7 +120,7 @@ def _check_split(table: pd.DataFrame, config: TrainingConfig, split: Split) -> N
         if missing:
             raise ValueError(
                 f"Every class needs an image in {side}; {missing[0]!r} has none there. "
-                "Take the stratified split, or another seed."
+                "Use the stratified split or another seed."
             )
 
 

@@ -75,7 +75,7 @@ def _run_to_its_end(run: Run, recorder: ProgressCallback, export_here: bool) -> 
         if not trained.exists():
             fit_network(run, recorder)
             if not run.config().export:
-                note = "Trained, and not tested: that is for the one that is chosen."
+                note = "Trained but not tested: only the trial that is chosen will be."
                 return _end_finished(run, recorder, message=note)
             trained.touch()
             if not export_here:
@@ -109,9 +109,9 @@ def _end_finished(run: Run, recorder: ProgressCallback, message: str = "") -> En
 def _sentence(error: ValueError | OSError | tf.errors.OpError) -> str:
     """Say why a run failed, and what helps where that is known."""
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return "The disk is full. Make room, then resume the run: it goes on after its last finished epoch."
+        return "The disk is full. Free some space, then resume the run: it continues after its last finished epoch."
     if isinstance(error, tf.errors.ResourceExhaustedError):
-        return "The memory does not suffice for these settings; lower batch_size, then start a new run."
+        return "There is not enough memory for these settings; lower batch_size, then start a new run."
     return error.message if isinstance(error, tf.errors.OpError) else str(error)
 
 

@@ -44,7 +44,7 @@ def test_two_watch_a_run_that_is_stopped_resumed_and_compared(app, page, browser
     for watcher in (page, other):
         expect(watcher.get_by_text("Stopped by request").first).to_be_visible()
     finished = running.status().epoch
-    pending = "Near copies are still to be looked for."
+    pending = "The search for near copies is still to come."
     wait_until(lambda: running.metrics() and pending not in str(running.metrics()), "the model is exported", 120)
 
     page.get_by_role("button", name="Resume").click()

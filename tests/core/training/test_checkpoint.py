@@ -351,8 +351,8 @@ def recorder(tmp_path):
     recorder = ProgressCallback(create_run(make_config("quick", roots=("/data",)), tmp_path / "run"))
     recorder.set_model(model)
     recorder.snapshots = []
-    strip = SimpleNamespace(write=lambda epoch, confusion: recorder.snapshots.append((epoch, confusion.tolist())))
-    recorder.begin(model, model, ConfusionCounts(2), strip, n_batches=3, batch_size=4)
+    snapshots = SimpleNamespace(write=lambda epoch, confusion: recorder.snapshots.append((epoch, confusion.tolist())))
+    recorder.begin(model, model, ConfusionCounts(2), snapshots, n_batches=3, batch_size=4)
     return recorder
 
 
