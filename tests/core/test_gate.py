@@ -2,21 +2,34 @@
 
 import json
 import shutil
-from dataclasses import replace
+from dataclasses import FrozenInstanceError, fields, replace
 
 import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics.pairwise import cosine_similarity
+from sklearn.preprocessing import StandardScaler
 
 from cxr_core import gate_fit
 from cxr_core.card import load_card
 from cxr_core.classifier import load_classifier
 from cxr_core.config import SHIPPED_MODEL_DIR
-from cxr_core.gate import MEASURES, NO_CHEST, UNLIKE, gate_measures, load_gate, save_gate
+from cxr_core.gate import (
+    MEASURES,
+    NO_CHEST,
+    UNLIKE,
+    Gate,
+    gate_inputs,
+    gate_measures,
+    load_gate,
+    save_gate,
+    unit_vectors,
+)
 from cxr_core.negatives import altered_radiographs, mild_copy, strange_pictures
 from cxr_core.phantoms import draw_phantom
+from cxr_core.picture_measures import COLOUR_SHARE, INVERTED_SCORE, measure_picture
 from cxr_core.publish import figures_markdown
 
 
@@ -196,6 +209,144 @@ def test_a_mild_copy_looks_alike_and_is_not_the_same():
     small = [cv2.resize(image, (32, 32), interpolation=cv2.INTER_AREA).astype(float) for image in (picture, copy)]
     mirrored = small[1][:, ::-1]
     assert max(np.corrcoef(small[0].ravel(), other.ravel())[0, 1] for other in (small[1], mirrored)) > 0.7
+
+
+# A gate whose numbers were made for it, and what fitting makes of made features
+
+
+@pytest.fixture(scope="module")
+def made():
+    """A gate over four features and seven known pictures, and features and measures of five pictures."""
+    rng = np.random.default_rng(5)
+    n, parts = 4, 3
+    size = n + len(MEASURES)
+    gate = Gate(
+        mean=rng.normal(size=size).astype(np.float32),
+        scale=rng.uniform(0.5, 2, size).astype(np.float32),
+        weights=rng.normal(size=size).astype(np.float32),
+        intercept=0.7,
+        chest_limit=-np.inf,
+        centre=rng.uniform(0, 1, n).astype(np.float32),
+        components=rng.normal(size=(n, parts)).astype(np.float16),
+        known=unit_vectors(rng.uniform(0, 3, (7, n)), np.zeros(n), rng.normal(size=(n, parts))).astype(np.float16),
+        known_class=np.array([0, 1, 0, 1, 0, 1, 0], np.int8),
+        files=tuple(f"{i}.png" for i in range(7)),
+        classes=("normal", "covid"),
+        distance_limit=np.inf,
+    )
+    features = rng.uniform(-0.5, 4, (5, n)).astype(np.float32)
+    return gate, features, rng.uniform(0, 0.001, (5, len(MEASURES))).astype(np.float32)
+
+
+def test_a_chest_score_is_the_logit_of_a_regression_on_standardised_roots_and_measures(made):
+    gate, features, measures = made
+    model = LogisticRegression()
+    model.classes_, model.coef_, model.intercept_ = np.array([0, 1]), gate.weights[None], np.array([gate.intercept])
+    scaler = StandardScaler()
+    scaler.mean_, scaler.scale_ = gate.mean, gate.scale
+    roots = np.sqrt(np.where(features > 0, features, 0))
+    expected = model.decision_function(scaler.transform(np.hstack([roots, measures])))
+    np.testing.assert_allclose(gate.chest_scores(features, measures), expected, rtol=1e-5)
+    assert gate_inputs(features.astype(np.float64), measures.astype(np.float64)).dtype == np.float32
+
+
+def test_a_verdict_names_the_five_nearest_pictures_and_their_mean_distance(made):
+    gate, features, measures = made
+    for picture, measured in zip(features, measures, strict=True):
+        parts = (np.sqrt(np.maximum(picture, 0)) - gate.centre) @ gate.components
+        cosines = cosine_similarity(parts[None], gate.known)[0]
+        nearest = sorted(range(7), key=lambda i, cosines=cosines: -cosines[i])[:5]
+        verdict = gate.judge(picture, measured)
+        assert [n.file for n in verdict.neighbours] == [f"{i}.png" for i in nearest]
+        assert [n.class_name for n in verdict.neighbours] == [("normal", "covid")[i % 2] for i in nearest]
+        np.testing.assert_allclose([n.similarity for n in verdict.neighbours], cosines[nearest], atol=1e-3)
+        assert verdict.distance == pytest.approx(1 - cosines[nearest].mean(), abs=1e-3)
+        assert verdict.chest == pytest.approx(gate.chest_scores(picture[None], measured[None])[0])
+
+
+def test_a_score_at_a_limit_passes_and_one_beyond_it_does_not(made):
+    gate, features, measures = made
+    seen = gate.judge(features[0], measures[0])
+
+    def reasons(chest_limit, distance_limit):
+        strict = replace(gate, chest_limit=chest_limit, distance_limit=distance_limit)
+        return strict.judge(features[0], measures[0]).reasons
+
+    assert reasons(seen.chest, seen.distance) == ()
+    assert reasons(np.nextafter(seen.chest, np.inf), seen.distance) == (NO_CHEST,)
+    assert reasons(seen.chest, np.nextafter(seen.distance, -np.inf)) == (UNLIKE,)
+    # One question at a time: what is no chest is not also said to be unlike the training images.
+    assert reasons(np.inf, -np.inf) == (NO_CHEST,)
+
+
+@pytest.mark.parametrize(
+    ("measured", "words"),
+    [
+        ({"colour": COLOUR_SHARE}, "in colour"),
+        ({"inverted": INVERTED_SCORE}, "swapped"),
+        ({"colour": 0.5, "inverted": 0.5}, "in colour"),
+        ({"colour": COLOUR_SHARE * 0.99, "inverted": INVERTED_SCORE * 0.99}, None),
+    ],
+)
+def test_no_chest_may_have_one_reason_more(made, measured, words):
+    gate, features, _ = made
+    measures = np.array([measured.get(name, 0.0) for name in MEASURES])
+    first, *more = replace(gate, chest_limit=np.inf).judge(features[0], measures).reasons
+    assert first == NO_CHEST
+    assert len(more) == (words is not None) and all(words in reason for reason in more)
+    assert gate.judge(features[0], measures).reasons == ()
+
+
+def test_features_at_the_centre_are_like_nothing(made):
+    assert not unit_vectors(np.zeros((1, 4)), np.zeros(4), made[0].components).any()
+
+
+def test_what_is_compared_is_of_length_one_however_long_it_was(made):
+    gate, features, _ = made
+    np.testing.assert_allclose(np.linalg.norm(gate.vectors(features), axis=1), 1, rtol=1e-5)
+    components = 1e-6 * gate.components.astype(np.float64)
+    np.testing.assert_allclose(unit_vectors(features, gate.centre, components), gate.vectors(features), rtol=1e-4)
+
+
+def test_halves_are_reckoned_with_in_single_precision(made):
+    gate, features, _ = made
+    assert gate.known_vectors.dtype == gate.vectors(features).dtype == gate.similarities(features).dtype == np.float32
+    np.testing.assert_array_equal(gate.known_vectors, gate.known)
+
+
+@pytest.mark.parametrize("shape", [(60, 90), (90, 60), (70, 70)], ids=str)
+def test_the_gates_measures_are_the_pictures_and_how_far_it_is_from_square(shape):
+    picture = cv2.resize(draw_phantom("normal", np.random.default_rng(0)), shape[::-1])
+    measured, expected = dict(zip(MEASURES, gate_measures(picture), strict=True)), measure_picture(picture)
+    assert measured.pop("aspect") == pytest.approx(np.log(max(shape) / min(shape)), abs=1e-6)
+    assert measured == pytest.approx({name: expected[name] for name in measured}, rel=1e-6)
+
+
+def test_a_made_gate_is_read_as_it_was_written(made, tmp_path):
+    gate = replace(made[0], chest_limit=-1.25, distance_limit=0.5)
+    save_gate(gate, tmp_path)
+    again = load_gate(tmp_path)
+    for field in fields(Gate):
+        np.testing.assert_array_equal(getattr(again, field.name), getattr(gate, field.name))
+    assert {type(number) for number in (again.intercept, again.chest_limit, again.distance_limit)} == {float}
+    assert (again.files, again.classes) == (gate.files, gate.classes)
+
+
+def test_arrays_that_would_run_code_when_they_are_read_are_refused(made, tmp_path):
+    save_gate(replace(made[0], chest_limit=0.0, distance_limit=1.0), tmp_path)
+    with np.load(tmp_path / "gate.npz") as arrays:
+        values = dict(arrays)
+    np.savez(tmp_path / "gate.npz", **values | {"known_class": np.array([0] * 7, object)})
+    with pytest.raises(ValueError, match="cannot be read; fit it again"):
+        load_gate(tmp_path)
+
+
+def test_a_gate_and_what_it_says_cannot_be_changed(made):
+    gate, features, measures = made
+    verdict = gate.judge(features[0], measures[0])
+    for fixed, name in ((gate, "chest_limit"), (verdict, "reasons"), (verdict.neighbours[0], "file")):
+        with pytest.raises(FrozenInstanceError):
+            setattr(fixed, name, None)
 
 
 def test_the_limit_is_no_stricter_than_turned_pictures_of_validation_ask_for():
