@@ -1,5 +1,7 @@
 """preprocessing.py against the article's own way, written with numpy and OpenCV alone."""
 
+from dataclasses import FrozenInstanceError
+
 import cv2
 import numpy as np
 import pytest
@@ -36,14 +38,16 @@ def test_an_image_is_prepared_bit_for_bit_as_in_the_article(tmp_path, ending, ch
     np.testing.assert_array_equal(np.dstack([prepared] * 3), article_image(path))
 
 
+@pytest.mark.parametrize("by", ["inverted", "one more"])
 @pytest.mark.parametrize("different", [None, 0, 1, 2], ids=["all equal", "blue", "green", "red"])
-def test_channels_that_are_equal_or_nearly_so_are_prepared_bit_for_bit_as_in_the_article(tmp_path, different):
-    image = np.dstack([smooth_image(300, 411)] * 3)
+def test_channels_that_are_equal_or_nearly_so_are_prepared_bit_for_bit_as_in_the_article(tmp_path, different, by):
+    picture = np.dstack([smooth_picture(300, 411)] * 3)
     if different is not None:
-        image[100:200, 100:200, different] = 255 - image[100:200, 100:200, different]
-    path = tmp_path / "image.png"
-    cv2.imwrite(str(path), image)
-    prepared = Preprocessing().image_u8(read_image(path))
+        part = picture[100:200, 100:200, different]
+        picture[100:200, 100:200, different] = 255 - part if by == "inverted" else part + 1
+    path = tmp_path / "picture.png"
+    cv2.imwrite(str(path), picture)
+    prepared = Preprocessing().image_u8(read_picture(path))
     np.testing.assert_array_equal(np.dstack([prepared] * 3), article_image(path))
 
 
@@ -69,6 +73,22 @@ def test_the_stretch_lies_between_numpys_percentiles_exactly(dtype, percent):
             np.testing.assert_array_equal(balance_channel(channel, percent), expected)
 
 
+@pytest.mark.parametrize("percent", [23.0, 26.5])
+def test_the_stretch_between_percentiles_of_three_values_agrees_to_the_last_bit(percent):
+    # Among so few values a stretched one often is whole, and the last bit of a percentile takes it below that.
+    for seed in range(1_000):
+        channel = np.random.default_rng(seed).integers(0, 256, (1, 3), dtype=np.uint8)
+        low, high = np.percentile(channel, [percent, 100 - percent])
+        if high > low:
+            np.testing.assert_array_equal(balance_channel(channel, percent), article_stretch(channel, percent))
+
+
+def test_a_value_in_more_pixels_than_float32_can_count_is_counted():
+    channel = np.full((1, 2**24 + 2), 90, np.uint8)
+    channel[0, 0] = 10
+    assert balance_channel(channel, 0)[0, [0, 1, -1]].tolist() == [0, 255, 255]
+
+
 def test_a_channel_too_large_for_opencvs_counts_is_still_exact():
     channel = np.random.default_rng(0).integers(3, 250, (4100, 4100), dtype=np.uint8)
     np.testing.assert_array_equal(balance_channel(channel, 0.05), article_stretch(channel))
@@ -83,7 +103,8 @@ def test_a_flat_image_prepares_to_zeros(dtype, shape):
 def test_values_above_two_equal_percentiles_become_white():
     channel = np.full((100, 100), 90, np.uint8)
     channel[0, :2] = (10, 200)
-    assert balance_channel(channel, 5)[0, :3].tolist() == [0, 255, 0]
+    with np.errstate(all="raise"):
+        assert balance_channel(channel, 5)[0, :3].tolist() == [0, 255, 0]
 
 
 def test_a_16_bit_image_prepares_like_its_8_bit_twin():
@@ -95,6 +116,8 @@ def test_a_16_bit_image_prepares_like_its_8_bit_twin():
 def test_without_white_balance_16_bits_are_scaled_to_8():
     channel = np.array([[0, 257, 65535, 128 * 257]], np.uint16)
     assert balance_channel(channel, None).tolist() == [[0, 1, 255, 128]]
+    every = np.arange(65536, dtype=np.uint16)
+    np.testing.assert_array_equal(balance_channel(every[None], None)[0], np.floor(every / 257))
 
 
 def test_without_white_balance_a_grey_image_is_only_resized():
@@ -170,6 +193,29 @@ def test_padding_keeps_the_aspect_and_fills_with_black(shape):
     assert set(np.unique(prepared)) <= {0, 200}
 
 
+@pytest.mark.parametrize("shape", [(900, 1), (1, 900)], ids=str)
+def test_the_narrowest_picture_keeps_one_line_when_padded(shape):
+    prepared = Preprocessing(aspect="pad", white_balance_percent=None).image_u8(np.full(shape, 200, np.uint8))
+    assert sorted((prepared.any(axis=0).sum(), prepared.any(axis=1).sum())) == [1, 224]
+
+
+@pytest.mark.parametrize(
+    ("name", "opencv"), [("linear", cv2.INTER_LINEAR), ("area", cv2.INTER_AREA), ("cubic", cv2.INTER_CUBIC)]
+)
+def test_a_padded_picture_is_resized_as_opencv_does(name, opencv):
+    picture = smooth_picture(448, 300)
+    prepared = Preprocessing(aspect="pad", interpolation=name, white_balance_percent=None).image_u8(picture)
+    np.testing.assert_array_equal(prepared[:, 37:187], cv2.resize(picture, (150, 224), interpolation=opencv))
+    assert not prepared[:, :37].any() and not prepared[:, 187:].any()
+
+
+@pytest.mark.parametrize("aspect", ["stretch", "pad"])
+def test_a_map_is_laid_on_a_picture_of_three_channels_like_on_a_grey_one(aspect):
+    map_, preprocessing = np.random.default_rng(0).random((7, 7), np.float32), Preprocessing(aspect=aspect)
+    expected = preprocessing.map_on_picture(map_, (40, 30))
+    np.testing.assert_array_equal(preprocessing.map_on_picture(map_, (40, 30, 3)), expected)
+
+
 @pytest.mark.parametrize("aspect", ["stretch", "pad"])
 @pytest.mark.parametrize("shape", [(448, 224), (150, 300), (300, 301), (224, 224)], ids=str)
 def test_a_map_on_the_image_lies_where_it_came_from(aspect, shape):
@@ -194,6 +240,8 @@ def test_a_map_on_the_image_lies_where_it_came_from(aspect, shape):
         ({"clahe_clip_limit": 0}, "clahe_clip_limit must be above 0", "0"),
         ({"clahe_tiles": 0}, "clahe_tiles at least 1", "0"),
         ({"size": 31}, "size must be at least 32", "31"),
+        ({"size": 64.0}, "size must be of kind int", "64.0"),
+        ({"clahe": None}, "clahe must be of kind str", "None"),
     ],
     ids=str,
 )
@@ -205,7 +253,25 @@ def test_a_wrong_value_is_refused_with_the_rule_and_the_value(settings, rule, va
     assert value in received
 
 
-def test_settings_survive_a_dictionary():
+def test_the_values_at_the_edge_of_a_range_are_allowed():
+    for percent in (0, 49.9):
+        assert Preprocessing(white_balance_percent=percent).white_balance_percent == percent
+    edge = Preprocessing(clahe_clip_limit=0.1, clahe_tiles=1, size=32)
+    assert (edge.clahe_clip_limit, edge.clahe_tiles, edge.size) == (0.1, 1, 32)
+
+
+def test_settings_are_named_and_cannot_be_changed():
+    with pytest.raises(TypeError):
+        Preprocessing(0.05)
+    with pytest.raises(FrozenInstanceError):
+        Preprocessing().size = 64
+
+
+def test_opencv_leaves_the_processor_to_the_threads_that_prepare_images():
+    assert cv2.getNumThreads() == 1
+
+
+def test_settings_survive_the_way_through_a_dictionary():
     settings = Preprocessing(clahe="after", clahe_tiles=4, aspect="pad", white_balance_percent=None, size=160)
     assert preprocessing_from_dict(settings.to_dict()) == settings
 
