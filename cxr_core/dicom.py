@@ -211,9 +211,9 @@ def _grey(pixels, dataset):
 
 def _stored_to_shown(stored, dataset):
     values = apply_modality_lut(stored, dataset)
-    if dataset.get("VOILUTSequence") and values.dtype.kind == "f" and (values == np.round(values)).all():
-        # A rescale gives floats, and a VOI LUT is entered with whole numbers.
-        values = values.astype(np.int64)
+    if dataset.get("VOILUTSequence") and values.dtype.kind == "f":
+        # A VOI LUT is entered with whole numbers, and a rescale gives floats such as 100 × 0.29 = 28.999999999999996.
+        values = np.round(values).astype(np.int64)
     return apply_voi_lut(values, dataset).astype(np.float64)
 
 
