@@ -121,6 +121,25 @@ def test_an_abstention_is_a_miss_and_no_false_alarm():
     assert result["per_class"]["covid"]["covid"]["share"] == 0.5
 
 
+def test_a_confidence_that_is_exactly_the_least_is_answered():
+    # 0.75 and 0.25 are exact in binary.
+    probabilities = np.array([[0.75, 0.25], [np.nextafter(0.75, 0), 0.25]])
+    result = answer_shares(["normal"] * 2, probabilities, ("normal", "covid"), [0, 1], abstain_below=0.75)
+    assert result["coverage"] == 0.5
+    assert result["per_class"]["normal"]["normal"]["share"] == 0.5
+    assert result["per_class"]["normal"]["not sure"]["share"] == 0.5
+
+
+def test_what_is_chosen_for_an_accuracy_answers_down_to_that_confidence_and_reaches_it():
+    right, confidence = np.array([True, True, True, False, False]), np.array([0.9, 0.8, 0.7, 0.7, 0.6])
+    least = abstention_for_accuracy(right, confidence, 0.75)
+    assert least == 0.7
+    probabilities = np.column_stack([confidence, 1 - confidence])
+    truth = np.where(right, "normal", "covid")
+    result = answer_shares(truth, probabilities, ("normal", "covid"), range(5), abstain_below=least)
+    assert (result["coverage"], result["accuracy"]) == (0.8, 0.75)
+
+
 def test_a_classifier_that_never_answers_has_no_accuracy():
     result = answer_shares(["normal"], np.array([[0.6, 0.4]]), ("normal", "covid"), [0], abstain_below=0.9)
     assert (result["coverage"], result["accuracy"]) == (0, None)

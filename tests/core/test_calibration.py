@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from cxr_core.calibration import calibration_error, fit_temperature, reliability_bins
+from cxr_core.calibration import bin_numbers, calibration_error, fit_temperature, reliability_bins
 from cxr_core.temperature import apply_temperature
 
 
@@ -13,6 +13,44 @@ def calibrated_case(n=6000, seed=0):
     rng = np.random.default_rng(seed)
     probabilities = softmax(rng.normal(0, 2, (n, 3)), axis=1)
     return probabilities, (probabilities.cumsum(axis=1) < rng.random((n, 1))).sum(axis=1)
+
+
+def guos_error(right, confidence, bins):
+    """Equation 3 of Guo et al. 2017 word by word: bin m of M holds confidences in ((m - 1) / M, m / M]."""
+    error = 0.0
+    for m in range(1, bins + 1):
+        rows = [i for i, c in enumerate(confidence) if (m - 1) / bins < c <= m / bins]
+        if rows:
+            gap = np.mean([right[i] for i in rows]) - np.mean([confidence[i] for i in rows])
+            error += len(rows) / len(right) * abs(gap)
+    return error
+
+
+@pytest.mark.parametrize("bins", [1, 4, 10])
+def test_the_error_is_guos_equation_in_any_number_of_bins(bins):
+    probabilities, targets = calibrated_case(300, seed=bins)
+    right, confidence = probabilities.argmax(axis=1) == targets, probabilities.max(axis=1) ** 2
+    assert calibration_error(right, confidence, bins) == pytest.approx(guos_error(right, confidence, bins), abs=1e-12)
+
+
+def test_the_error_is_guos_equation_in_15_bins_by_default():
+    probabilities, targets = calibrated_case(400, seed=1)
+    right, confidence = probabilities.argmax(axis=1) == targets, probabilities.max(axis=1)
+    assert calibration_error(right, confidence) == pytest.approx(guos_error(right, confidence, 15), abs=1e-12)
+
+
+def test_a_bin_holds_its_upper_edge_and_not_its_lower_one():
+    edges = np.array([0.25, 0.5, 0.75, 1.0])
+    assert bin_numbers(edges, 4).tolist() == [0, 1, 2, 3]
+    assert bin_numbers(np.nextafter(edges[:3], 1), 4).tolist() == [1, 2, 3]
+    assert bin_numbers(np.nextafter(edges, 0), 4).tolist() == [0, 1, 2, 3]
+
+
+def test_confidences_on_the_edges_have_the_error_of_the_bins_below():
+    # In quarters 0.5 shares a bin with 0.3, a gap of 0.1 for two; beside 0.7 it would leave 0.3 a gap of 0.7.
+    right, confidence = [True, False, True], [0.3, 0.5, 0.7]
+    assert calibration_error(right, confidence, 4) == pytest.approx((2 * abs(0.4 - 0.5) + 0.3) / 3)
+    assert calibration_error(right, confidence, 4) == pytest.approx(guos_error(right, confidence, 4))
 
 
 def test_labels_drawn_from_the_probabilities_have_nearly_no_error():
@@ -33,6 +71,7 @@ def test_a_bin_says_how_sure_and_how_often_right():
     table = reliability_bins([True, False, True], [0.55, 0.59, 0.95], bins=10)
     assert table["images"].tolist() == [2, 1]
     assert table["low"].tolist() == [0.5, 0.9]
+    assert table["high"].tolist() == [0.6, 1.0]
     assert table["confidence"].tolist() == pytest.approx([0.57, 0.95])
     assert table["accuracy"].tolist() == [0.5, 1]
 

@@ -13,6 +13,7 @@ from cxr_core.config import SHIPPED_MODEL_DIR
 from cxr_core.dataset import scan_dataset
 from cxr_core.evaluate import (
     classify_table,
+    compare_predictions,
     evaluate_predictions,
     prediction_groups,
     predictions_table,
@@ -175,6 +176,17 @@ def test_the_brier_score_is_the_mean_of_summed_squares(case):
     assert evaluate_predictions(*case, CLASSES)["brier"] == pytest.approx(expected, abs=1e-9)
 
 
+def test_the_calibration_error_is_that_of_the_likeliest_class_in_15_bins(case):
+    right, confidence = case[0] == predicted(case[1]), case[1].max(axis=1)
+    edges = np.linspace(0, 1, 16)
+    gaps = [
+        here.sum() * abs(right[here].mean() - confidence[here].mean())
+        for here in ((low < confidence) & (confidence <= high) for low, high in zip(edges[:-1], edges[1:], strict=True))
+        if here.any()
+    ]
+    assert evaluate_predictions(*case, CLASSES)["ece"] == pytest.approx(sum(gaps) / len(right), abs=1e-12)
+
+
 def test_every_interval_holds_its_figure(case):
     result = evaluate_predictions(*case, CLASSES)
     low, high = result["ci95"]["accuracy"]
@@ -214,6 +226,48 @@ def test_groups_come_from_the_table_or_from_the_patients_in_file_names():
     table = pd.DataFrame({"file": files})
     assert prediction_groups(table).tolist() == [0, 0, 1]
     assert prediction_groups(table.assign(group=[4, 5, 6])).tolist() == [4, 5, 6]
+
+
+# Two classifiers on the same images
+
+
+def answers_to(files, truth, right):
+    return pd.DataFrame({"file": files, "true": truth, "right": right})
+
+
+def test_two_classifiers_are_compared_on_the_images_that_both_were_asked():
+    ours = answers_to(list("abcd"), ["normal"] * 4, [True, True, False, True])
+    theirs = answers_to(list("edcb"), ["normal"] * 4, [False, False, False, True])
+    difference, shared = compare_predictions(ours, theirs)
+    assert shared == 3
+    # Both were asked b, c and d: two of three against one of three.
+    assert difference.value == pytest.approx(1 / 3)
+
+
+def test_a_file_name_of_another_class_is_another_image():
+    ours = answers_to(["1.png", "1.png", "2.png"], ["normal", "covid", "normal"], [True, True, True])
+    theirs = answers_to(["1.png", "2.png", "2.png"], ["normal", "normal", "covid"], [True, True, False])
+    difference, shared = compare_predictions(ours, theirs)
+    assert (shared, difference.value) == (2, 0)
+    with pytest.raises(ValueError, match="no picture in common"):
+        compare_predictions(ours[1:2], theirs)
+
+
+def test_an_image_that_the_other_was_asked_twice_counts_once():
+    ours = answers_to(["a", "b"], "normal", [True, True])
+    theirs = answers_to(["a", "a", "b"], "normal", [True, True, False])
+    difference, shared = compare_predictions(ours, theirs)
+    assert (shared, difference.value) == (2, 0.5)
+
+
+def test_the_comparison_draws_whole_groups():
+    files, rng = [str(i) for i in range(60)], np.random.default_rng(0)
+    ours = answers_to(files, "normal", np.repeat(rng.random(20) < 0.8, 3))
+    theirs = answers_to(files, "normal", np.repeat(rng.random(20) < 0.6, 3))
+    alone, _ = compare_predictions(ours, theirs)
+    grouped, _ = compare_predictions(ours.assign(group=np.repeat(np.arange(20), 3)), theirs)
+    assert alone.value == grouped.value
+    assert grouped.high - grouped.low > 1.4 * (alone.high - alone.low)
 
 
 def test_predictions_softened_afterwards_are_those_of_a_classifier_with_the_temperature(demo_data):
