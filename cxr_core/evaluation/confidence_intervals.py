@@ -235,7 +235,7 @@ def curve_bands(
     positive, negative = positive[defined], negative[defined]
     grid = np.linspace(0, 1, points)
     found, alarms = positive / positive[:, -1:], negative / negative[:, -1:]
-    precision = positive / np.maximum(positive + negative, 1)
+    precision = _precision(positive, negative)
     start = np.zeros((len(found), 1))
     roc = _on_grid(grid, np.hstack([start, alarms]), np.hstack([start, found]))
     recall = _on_grid(grid, np.hstack([start, found]), np.hstack([precision[:, :1], precision]))
@@ -314,6 +314,13 @@ def _share_ends(weights: FloatArray, flags: BoolArray, among: BoolArray, groups:
         exact = binomtest(count if inside.all() else 0, count).proportion_ci(method="exact")
         return [float(exact.low), float(exact.high)]
     return interval(_divide(weights @ (flags & among).astype(np.float32), weights @ among.astype(np.float32)))
+
+
+def _precision(positive: FloatArray, negative: FloatArray) -> FloatArray:
+    """Return float (R, S) of `_sums_from_the_top`; above the first score that was drawn, that score's own."""
+    called = positive + negative
+    at = np.maximum(np.arange(called.shape[1]), (called > 0).argmax(axis=1)[:, None])
+    return np.take_along_axis(positive, at, axis=1) / np.take_along_axis(called, at, axis=1)
 
 
 def _f1(weights: FloatArray, is_class: BoolArray, is_called: BoolArray) -> FloatArray:

@@ -223,9 +223,9 @@ def _grey(pixels: StoredArray, dataset: FileDataset) -> npt.NDArray[np.uint16]:
 def _stored_to_shown(stored: StoredArray, dataset: FileDataset) -> FloatArray:
     """Apply the modality LUT or rescale, then the VOI LUT or window; float64 of the same shape."""
     values = apply_modality_lut(stored, dataset)
-    if dataset.get("VOILUTSequence") and values.dtype.kind == "f" and (values == np.round(values)).all():
-        # A rescale gives floats, but a VOI LUT is indexed with whole numbers.
-        values = values.astype(np.int64)
+    if dataset.get("VOILUTSequence") and values.dtype.kind == "f":
+        # A VOI LUT is indexed with whole numbers, and a rescale gives floats such as 100 × 0.29 = 28.999999999999996.
+        values = np.round(values).astype(np.int64)
     return apply_voi_lut(values, dataset).astype(np.float64)
 
 

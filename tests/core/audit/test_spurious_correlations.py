@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import binom
 
 from cxr_core.audit import spurious_correlations
 from cxr_core.audit.spurious_correlations import FACT_TITLES, find_spurious_correlations
@@ -108,6 +109,30 @@ def test_the_fact_that_differs_is_the_one_found(fact, columns):
     answer = report(*facts_of(three_classes(60), **values))
     assert answer.top[0].fact == fact
     assert answer.top[0].accuracy > 0.75
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "beats"), [(0.6875, False), (np.nextafter(0.6875, 1), True), (np.nextafter(0.6875, 0), False)]
+)
+def test_a_fact_beats_chance_by_more_than_three_standard_errors_of_the_groups(accuracy, beats, monkeypatch):
+    # 64 groups of two images in two equal classes: the standard error is sqrt(0.5 * 0.5 / 64) = 0.0625.
+    n_groups, chance = 64, 0.5
+    assert chance + 3 * binom(n_groups, chance).std() / n_groups == 0.6875
+    names, groups = np.repeat(["normal", "covid"], 64), np.arange(128) // 2
+    monkeypatch.setattr(spurious_correlations, "_accuracy", lambda *_: accuracy)
+    answer = report(*facts_of(names), groups=groups)
+    assert answer.chance == chance
+    assert [s.beats_chance for s in answer.top] == [beats] * len(FACT_TITLES)
+    assert ("do not give the class away" in answer.sentences[0]) is not beats
+
+
+def test_the_standard_error_is_that_of_an_unequal_chance_too(monkeypatch):
+    # Always naming the larger class is right in 3 of 4.
+    names = ["normal"] * 75 + ["covid"] * 25
+    limit = 0.75 + 3 * binom(100, 0.75).std() / 100
+    for accuracy, beats in ((limit - 1e-9, False), (limit + 1e-9, True)):
+        monkeypatch.setattr(spurious_correlations, "_accuracy", lambda *_, accuracy=accuracy: accuracy)
+        assert all(s.beats_chance is beats for s in report(*facts_of(names)).top)
 
 
 def test_chance_is_the_share_of_the_largest_class():

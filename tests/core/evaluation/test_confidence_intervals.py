@@ -6,8 +6,11 @@ from scipy import stats
 from sklearn import metrics as sk
 
 from cxr_core.evaluation.confidence_intervals import (
+    Difference,
     compare_accuracy,
     curve_bands,
+    interval,
+    mean_interval,
     metric_intervals,
     resample_weights,
     share_interval,
@@ -57,6 +60,102 @@ def test_the_interval_of_the_auc_is_scipys():
     ours = metric_intervals(truth, probabilities, np.arange(150), resamples=6000)["per_class"][1]["auc"]
     expected = scipys(lambda r: sk.roc_auc_score(truth[r] == 1, probabilities[r, 1]), 150, 1000, vectorized=False)
     assert ours == pytest.approx(expected, abs=0.02)
+
+
+def test_an_interval_holds_the_middle_95_percent_of_what_is_defined():
+    assert interval(np.arange(1001.0)) == [25, 975]
+    assert interval(np.append(np.arange(1001.0), np.nan)) == [25, 975]
+    assert interval(np.array([np.nan])) is None
+    assert interval(np.array([0.25])) == [0.25, 0.25]
+
+
+def test_without_a_word_2000_resamples_of_seed_0_are_drawn_and_500_for_bands():
+    truth, probabilities = case(n=40)
+    groups, right = np.arange(40) // 2, truth == probabilities.argmax(axis=1)
+    said = {"resamples": 2000, "seed": 0}
+    assert resample_weights(groups).shape == (2000, 40)
+    np.testing.assert_array_equal(resample_weights(groups), resample_weights(groups, **said))
+    assert share_interval(right, groups) == share_interval(right, groups, **said)
+    others = right[::-1]
+    assert compare_accuracy(right, others, groups) == compare_accuracy(right, others, groups, **said)
+    assert metric_intervals(truth, probabilities, groups) == metric_intervals(truth, probabilities, groups, **said)
+    bands = [
+        curve_bands(truth == 0, probabilities[:, 0], groups, **o)
+        for o in ({}, {"resamples": 500, "seed": 0, "points": 101})
+    ]
+    for name in ("roc", "precision_recall"):
+        for end in ("x", "low", "high"):
+            np.testing.assert_array_equal(bands[0][name][end], bands[1][name][end])
+
+
+def test_another_seed_draws_other_groups():
+    groups = np.arange(30)
+    assert (resample_weights(groups, resamples=5, seed=0) != resample_weights(groups, resamples=5, seed=1)).any()
+
+
+@pytest.mark.parametrize("groups", [[4], [7, 7, 7]])
+def test_one_group_has_no_interval(groups):
+    flags = [True, False, True][: len(groups)]
+    assert share_interval(flags, groups) is None
+    difference = compare_accuracy(flags, flags[::-1], groups)
+    assert difference.value == 0
+    assert np.isnan([difference.low, difference.high]).all() and not difference.is_clear
+    assert curve_bands(flags, np.arange(len(groups)), groups) is None
+    probabilities = np.full((len(groups), 2), 0.5)
+    assert metric_intervals(np.zeros(len(groups), int), probabilities, groups) == {
+        "accuracy": None,
+        "per_class": [dict.fromkeys(("precision", "recall", "f1", "auc"))] * 2,
+        "confusion_shares": [[None, None], [None, None]],
+    }
+
+
+def test_two_groups_have_an_interval():
+    assert share_interval([True, False], [0, 1]) == [0, 1]
+    assert metric_intervals([0, 0], np.array([[0.9, 0.1], [0.1, 0.9]]), [3, 4])["accuracy"] == [0, 1]
+    assert compare_accuracy([True, False], [False, False], [0, 1]) == Difference(0.5, 0, 1)
+    assert curve_bands([True, False], [0.5, 0.4], [0, 1]) is not None
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "is_clear"), [(0.1, 0.2, True), (-0.2, -0.1, True), (0, 0.1, False), (-0.1, 0, False)]
+)
+def test_a_difference_is_clear_where_its_interval_does_not_hold_nothing(low, high, is_clear):
+    assert Difference(0.0, low, high).is_clear is is_clear
+
+
+def test_shares_of_the_confusion_matrix_are_those_of_each_true_class():
+    truth, probabilities = case(2)
+    called, groups = probabilities.argmax(axis=1), np.arange(150) // 3
+    shares = metric_intervals(truth, probabilities, groups)["confusion_shares"]
+    weights = resample_weights(groups)
+    for k in range(3):
+        for j in range(3):
+            resampled = weights @ ((truth == k) & (called == j)) / (weights @ (truth == k))
+            assert shares[k][j] == pytest.approx(np.percentile(resampled, (2.5, 97.5)), abs=1e-6)
+
+
+def test_f1_is_scikit_learns_in_every_resample():
+    truth, probabilities = case(3, n=60)
+    called, groups = probabilities.argmax(axis=1), np.arange(60) // 2
+    resampled = [
+        sk.f1_score(truth == 1, called == 1, sample_weight=w, zero_division=np.nan)
+        for w in resample_weights(groups, resamples=200)
+    ]
+    ours = metric_intervals(truth, probabilities, groups, resamples=200)["per_class"][1]["f1"]
+    assert ours == pytest.approx(np.nanpercentile(resampled, (2.5, 97.5)), abs=1e-6)
+
+
+def test_a_share_of_all_or_none_counts_the_groups_it_is_among():
+    # All four of class 0 are called so, of two groups; class 1 has 30 groups.
+    truth, groups = np.array([0] * 4 + [1] * 30), np.array([0, 0, 1, 1, *range(2, 32)])
+    probabilities = np.where((truth == 0)[:, None], [0.9, 0.1], [0.2, 0.8])
+    rows = metric_intervals(truth, probabilities, groups)["per_class"]
+    for row, n in zip(rows, (2, 30), strict=True):
+        exact = stats.binomtest(n, n).proportion_ci(method="exact")
+        assert row["recall"] == row["precision"] == [exact.low, 1]
+    shares = metric_intervals(truth, probabilities, groups)["confusion_shares"]
+    exact = stats.binomtest(0, 2).proportion_ci(method="exact")
+    assert shares[0][1] == [0, exact.high]
 
 
 def test_groups_are_drawn_as_a_whole():
@@ -156,6 +255,55 @@ def test_the_roc_band_is_that_of_resampled_scikit_learn_curves():
     inside = slice(5, None)
     np.testing.assert_allclose(bands["roc"]["low"][inside], expected[0][inside], atol=0.06)
     np.testing.assert_allclose(bands["roc"]["high"][inside], expected[1][inside], atol=0.06)
+
+
+def test_bands_are_the_percentiles_of_scikit_learns_weighted_curves():
+    truth, probabilities = case(6, n=40)
+    is_class, scores, groups = truth == 1, probabilities[:, 1], np.arange(40) // 2
+    bands = curve_bands(is_class, scores, groups, resamples=60, points=11)
+    grid = np.linspace(0, 1, 11)
+    roc, precision_recall = [], []
+    for w in resample_weights(groups, resamples=60):
+        fpr, tpr, _ = sk.roc_curve(is_class, scores, sample_weight=w, drop_intermediate=False)
+        precision, recall, _ = sk.precision_recall_curve(is_class, scores, sample_weight=w)
+        roc.append(np.interp(grid, fpr, tpr))
+        # From the highest score on; at a recall of 0 stands that score's own precision, not 1 as in scikit-learn.
+        precision[-1] = precision[-2]
+        precision_recall.append(np.interp(grid, recall[::-1], precision[::-1]))
+    for name, curves in (("roc", roc), ("precision_recall", precision_recall)):
+        low, high = np.percentile(curves, (2.5, 97.5), axis=0)
+        np.testing.assert_array_equal(bands[name]["x"], grid)
+        np.testing.assert_allclose(bands[name]["low"], low, atol=1e-9)
+        np.testing.assert_allclose(bands[name]["high"], high, atol=1e-9)
+
+
+@pytest.mark.filterwarnings("error")
+def test_resamples_without_a_side_are_left_out_of_the_bands():
+    # One image of the class: in a third of the resamples it does not come up.
+    bands = curve_bands([True, False, False, False], [0.9, 0.1, 0.2, 0.3], np.arange(4))
+    assert bands["roc"]["low"].tolist() == [1] * 101
+    bands = curve_bands([False, True, True, True], [0.1, 0.9, 0.8, 0.7], np.arange(4))
+    assert bands["precision_recall"]["low"].tolist()[:100] == [1] * 100
+
+
+@pytest.mark.filterwarnings("error")
+def test_an_area_without_a_side_is_undefined_and_equal_scores_count_half():
+    is_class, scores = np.array([True, True, False, False]), np.array([0.8, 0.5, 0.5, 0.1])
+    weights = np.array([[1, 1, 1, 1], [0, 1, 1, 0], [0, 0, 1, 1], [1, 1, 0, 0], [2, 0, 0, 1]], float)
+    np.testing.assert_array_equal(weighted_auc(weights, is_class, scores), [0.875, 0.5, np.nan, np.nan, 1])
+
+
+@pytest.mark.parametrize("values", [[0.1, 0.3], [0.9, 0.95, 0.99], [0.02, 0.01]])
+def test_the_interval_of_a_mean_is_nadeau_and_bengios_within_0_and_1(values):
+    k, ratio = len(values), 0.25
+    half = stats.t.ppf(0.975, k - 1) * np.sqrt((1 / k + ratio) * np.var(values, ddof=1))
+    expected = [max(0, np.mean(values) - half), min(1, np.mean(values) + half)]
+    assert mean_interval(values, ratio) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("values", [[], [0.5], [0.5, 0.5, 0.5]])
+def test_scores_that_do_not_move_have_no_interval_of_their_mean(values):
+    assert mean_interval(values, 0.25) is None
 
 
 def test_the_precision_recall_band_holds_scikit_learns_curve():

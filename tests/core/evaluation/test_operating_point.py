@@ -92,6 +92,18 @@ def test_two_classes_will_do():
     np.testing.assert_allclose(shifts, [0, -2.5], atol=0.4)
 
 
+def test_the_shift_is_that_of_the_highest_mean_recall_counted_softly():
+    # Two classes: an image counts as right by 1 / (1 + exp(-2 × its lead in logits)).
+    rng = np.random.default_rng(4)
+    targets = np.repeat([0, 1], [12, 6])
+    leads = rng.normal(0, 2, 18) + np.where(targets == 1, 2.5, 0.5)
+    tried = np.linspace(-8, 8, 3201)
+    right = 1 / (1 + np.exp(-2 * np.where(targets == 1, 1, -1) * (leads[None] + tried[:, None])))
+    means = right[:, targets == 0].mean(axis=1) + right[:, targets == 1].mean(axis=1)
+    probabilities = probabilities_of(np.column_stack([np.zeros(18), leads]))
+    assert balancing_shifts(probabilities, targets)[1] == pytest.approx(tried[means.argmax()], abs=0.01)
+
+
 def test_probabilities_of_exactly_0_and_1_give_finite_shifts():
     assert np.isfinite(balancing_shifts(np.eye(3)[np.array([0, 1, 2, 1])], np.array([0, 1, 2, 2]))).all()
 
@@ -99,6 +111,8 @@ def test_probabilities_of_exactly_0_and_1_give_finite_shifts():
 def test_a_class_without_an_image_is_refused_and_named():
     with pytest.raises(ValueError, match="Every class needs an image to balance on; class 1 has none"):
         balancing_shifts(np.full((4, 3), 1 / 3), np.array([0, 2, 2, 0]))
+    with pytest.raises(ValueError, match="class 1 has none"):
+        balancing_shifts(np.full((4, 4), 1 / 4), np.array([0, 3, 3, 0]))
 
 
 # In a run

@@ -5,7 +5,10 @@ import pandas as pd
 import pytest
 from scipy.stats import t
 
+from cxr_core.evaluation.metrics import evaluate_predictions
+from cxr_core.evaluation.predictions import predictions_table
 from cxr_core.evaluation.repeated_runs import (
+    pooled_metrics,
     pooled_predictions,
     repeated_runs,
     repeated_runs_table,
@@ -68,6 +71,36 @@ def test_a_folder_that_is_no_run_has_no_repeats(runs, tmp_path):
     assert repeated_runs(Run(tmp_path / "nothing"), runs) == []
 
 
+def test_two_runs_are_the_fewest(runs):
+    assert len(repeated_runs(runs[0], runs[:2])) == 2
+    assert repeated_runs(runs[0], runs[:1]) == []
+
+
+def test_a_run_that_was_not_tested_is_no_repeat(runs):
+    (runs[1].path / "metrics.json").unlink()
+    assert [run.name for run in repeated_runs(runs[1], runs)] == ["seed-0", "seed-2"]
+
+
+def test_the_table_has_what_each_run_measured(runs, folds):
+    row = seeds_table(folds).iloc[1]
+    assert row.tolist() == ["fold-2", 0, 2, 10, 0.92, 0.92 - 0.02, 1]
+    write_json(runs[0].path / "metrics.json", {"test": {"accuracy": 0.9}})
+    old = seeds_table(runs[:1])
+    assert old[["images", "low", "high"]].isna().all(axis=None)
+    assert old["fold"].tolist() == [0]
+
+
+def test_folds_of_several_seeds_are_called_seeds(folds, tmp_path):
+    more = [finished(tmp_path / "again", 0.9, folds=3, fold=1, seed=5)]
+    assert "Across 4 folds and seeds" in repeats_sentence(seeds_table(folds + more))
+
+
+def test_the_sentence_has_the_lowest_and_the_highest(runs):
+    sentence = repeats_sentence(seeds_table(runs[:3]))
+    assert sentence.startswith("Across 3 seeds")
+    assert sentence.endswith("from 90.0% to 97.0%.")
+
+
 def test_the_interval_of_the_mean_is_the_corrected_resampled_t(runs):
     row = repeated_runs_table(runs[:3]).set_index("figure").loc["Accuracy"]
     half = t.ppf(0.975, 2) * np.sqrt((1 / 3 + 20 / 60) * np.var(SCORES, ddof=1))
@@ -81,6 +114,82 @@ def test_a_figure_that_no_run_has_is_left_out_and_one_that_never_moves_has_no_in
     assert table.index.tolist() == ["Accuracy", "Recall, a", "Recall, b", "AUC, b"]
     assert table.loc["Recall, b", ["low", "high"]].isna().all()
     assert table.loc["Recall, b", "mean"] == 1
+
+
+def test_the_spread_of_a_figure_is_numpys(runs):
+    table = repeated_runs_table(runs[:3]).set_index("figure")
+    for figure, values in (("Accuracy", SCORES), ("Recall, a", np.divide(SCORES, 2)), ("AUC, b", SCORES)):
+        row = table.loc[figure]
+        assert row[["mean", "sd"]].tolist() == pytest.approx([np.mean(values), np.std(values, ddof=1)])
+        assert row[["lowest", "highest", "runs"]].tolist() == [min(values), max(values), 3]
+
+
+def test_a_figure_that_one_run_alone_has_is_left_out_and_one_of_two_is_told(runs):
+    for run, auc in zip(runs[:3], (0.8, 0.9, None), strict=True):
+        test = run.metrics()["test"]
+        test["per_class"]["a"]["auc"] = auc
+        test["per_class"]["b"]["auc"] = None if auc != 0.8 else auc
+        write_json(run.path / "metrics.json", {"test": test})
+    table = repeated_runs_table(runs[:3]).set_index("figure")
+    assert table.loc["AUC, a", "runs"] == 2
+    assert "AUC, b" not in table.index
+
+
+def test_the_share_of_test_images_is_the_mean_over_the_runs_that_have_a_split(runs):
+    pd.DataFrame({"split": ["train"] * 50 + ["test"] * 50}).to_csv(runs[0].path / "split.csv", index=False)
+    (runs[2].path / "split.csv").unlink()
+    row = repeated_runs_table(runs[:3]).set_index("figure").loc["Recall, a"]
+    half = t.ppf(0.975, 2) * np.sqrt((1 / 3 + (1 + 1 / 3) / 2) * np.var(np.divide(SCORES, 2), ddof=1))
+    assert row["high"] - row["mean"] == pytest.approx(half)
+    for run in runs[:2]:
+        (run.path / "split.csv").unlink()
+    row = repeated_runs_table(runs[:3]).set_index("figure").loc["Recall, a"]
+    half = t.ppf(0.975, 2) * np.sqrt(1 / 3 * np.var(np.divide(SCORES, 2), ddof=1))
+    assert row["high"] - row["mean"] == pytest.approx(half)
+
+
+# Folds together
+
+CLASSES = ("a", "b")
+
+
+def predicted(folds):
+    """Give every one of three folds four test images of its own, two of a group, and as many of validation."""
+    rng = np.random.default_rng(0)
+    for k, run in enumerate(folds):
+        names = [f"/data/{k}-{i}.png" for i in range(4)]
+        probabilities = rng.dirichlet([1, 1], 4)
+        table = predictions_table(names, rng.choice(CLASSES, 4), probabilities, CLASSES)
+        table = table.assign(path=names, group=[2 * k, 2 * k, 2 * k + 1, 2 * k + 1])
+        both = pd.concat([table.assign(split="test"), table.assign(split="validation", path="/other")])
+        both.to_csv(run.path / "predictions.csv", index=False)
+        pd.DataFrame({"split": ["train"] * 8 + ["test"] * 4}).to_csv(run.path / "split.csv", index=False)
+
+
+def test_pooled_folds_have_every_image_once_with_its_fold(folds):
+    predicted(folds)
+    pooled = pooled_predictions(folds)
+    assert pooled["path"].tolist() == [f"/data/{k}-{i}.png" for k in range(3) for i in range(4)]
+    assert pooled["fold"].tolist() == [1] * 4 + [2] * 4 + [3] * 4
+    assert pooled.index.tolist() == list(range(12))
+
+
+def test_pooled_folds_are_scored_as_one_set_by_group(folds):
+    predicted(folds)
+    pooled = pooled_predictions(folds)
+    probabilities = pooled[["p_a", "p_b"]].to_numpy()
+    expected = evaluate_predictions(pooled["true"], probabilities, CLASSES, np.repeat(np.arange(6), 2))
+    assert pooled_metrics(pooled, CLASSES) == expected
+
+
+def test_folds_of_different_data_or_with_an_image_twice_are_not_pooled(folds):
+    predicted(folds)
+    pd.DataFrame({"split": ["train"] * 9 + ["test"] * 4}).to_csv(folds[0].path / "split.csv", index=False)
+    assert pooled_predictions(folds) is None
+    predicted(folds)
+    twice = folds[1].predictions().replace("/data/1-0.png", "/data/0-0.png")
+    twice.to_csv(folds[1].path / "predictions.csv", index=False)
+    assert pooled_predictions(folds) is None
 
 
 def test_folds_that_are_missing_are_not_pooled(folds):

@@ -280,17 +280,21 @@ def test_a_frame_comes_as_often_as_asked_for(chance, framed):
     assert (copy == 0).any() == framed
 
 
-@pytest.mark.parametrize(("name", "match"), [("borrow_greys", match_greys), ("borrow_sharpness", match_sharpness)])
+@pytest.mark.parametrize(
+    ("name", "match"), [("histogram_matching", match_histogram), ("spectrum_matching", match_spectrum)]
+)
 @pytest.mark.parametrize("place", [0, 0.5, 1])
 def test_an_image_borrows_from_none_to_its_share_of_what_another_one_has(name, match, place):
     np.testing.assert_array_equal(drawn(place, other=OTHER, **{name: 0.8}), match(WIDE, OTHER, 0.8 * place))
 
 
 def test_sharpness_is_borrowed_before_greys_and_nothing_where_both_are_off():
-    both = drawn(other=OTHER, borrow_greys=1, borrow_sharpness=1)
-    np.testing.assert_array_equal(both, match_greys(match_sharpness(WIDE, OTHER), OTHER))
+    both = drawn(other=OTHER, histogram_matching=1, spectrum_matching=1)
+    np.testing.assert_array_equal(both, match_histogram(match_spectrum(WIDE, OTHER), OTHER))
     np.testing.assert_array_equal(drawn(other=OTHER), WIDE)
-    assert [Augmentation(**{name: 0.1}).borrows for name in ("borrow_greys", "borrow_sharpness", "zoom")] == [1, 1, 0]
+    assert [
+        Augmentation(**{name: 0.1}).needs_second_image for name in ("histogram_matching", "spectrum_matching", "zoom")
+    ] == [1, 1, 0]
 
 
 @pytest.mark.parametrize(("place", "size"), [(0, (80, 60)), (1, (24, 18))])
@@ -372,25 +376,25 @@ def test_lettering_writes_one_to_three_words_of_a_size_that_grows_with_the_image
     word = ("R", "L", "PA", "AP", "A", "B1", "2C", "portable", "erect", "supine", "mobile", "day 3")[round(place * 11)]
     for _ in range(words):
         cv2.putText(expected, word, position, font, 2 * size, grey, 1, cv2.LINE_AA)
-    copy = drawn(place, image=image, lettering=0.5)
+    copy = drawn(place, image=image, text_overlay=0.5)
     np.testing.assert_array_equal(copy, expected)
     assert (copy != 128).any()
 
 
 @pytest.mark.parametrize(("chance", "written"), [(0.29, True), (0.3, False)])
 def test_lettering_comes_as_often_as_asked_for(chance, written):
-    assert (drawn(0.5, chance, lettering=0.3) != WIDE).any() == written
+    assert (drawn(0.5, chance, text_overlay=0.3) != WIDE).any() == written
 
 
 @pytest.mark.parametrize(("chance", "changed"), [(0.59, True), (0.6, False)])
 def test_a_share_of_the_images_is_changed_at_all(chance, changed):
-    copy = drawn(chance=chance, share=0.6, brightness=0.3)
+    copy = drawn(chance=chance, p_image=0.6, brightness=0.3)
     assert np.array_equal(copy, WIDE) != changed
     assert not np.shares_memory(copy, WIDE)
 
 
 SOMETIMES = {
-    "borrow_greys": 1, "borrow_sharpness": 1, "resolution": 0.5, "blur": 2, "gamma": 0.5, "contrast": 0.5,
+    "histogram_matching": 1, "spectrum_matching": 1, "resolution": 0.5, "blur": 2, "gamma": 0.5, "contrast": 0.5,
     "brightness": 0.5, "noise": 20, "jpeg_quality": 10,
 }  # fmt: skip
 
@@ -398,13 +402,13 @@ SOMETIMES = {
 @pytest.mark.parametrize("name", SOMETIMES)
 def test_each_change_of_greys_and_detail_happens_as_often_as_asked_for(name):
     for chance, changed in ((0.39, True), (0.4, False)):
-        copy = drawn(chance=chance, other=OTHER, often=0.4, **{name: SOMETIMES[name]})
+        copy = drawn(chance=chance, other=OTHER, p_transform=0.4, **{name: SOMETIMES[name]})
         assert np.array_equal(copy, WIDE) != changed
 
 
 @pytest.mark.parametrize("change", [{"rotation_degrees": 10}, {"zoom": 0.2}, {"shift": 0.1}], ids=str)
 def test_turning_zoom_and_shift_happen_to_every_image_that_is_changed(change):
-    assert not np.array_equal(drawn(chance=0.99, often=0.1, **change), WIDE)
+    assert not np.array_equal(drawn(chance=0.99, p_transform=0.1, **change), WIDE)
 
 
 def test_numbers_are_drawn_in_one_order_so_that_runs_of_earlier_versions_repeat():
@@ -413,8 +417,8 @@ def test_numbers_are_drawn_in_one_order_so_that_runs_of_earlier_versions_repeat(
     Augmentation().apply(WIDE, draws)
     assert draws.calls == [turned, scaled, mirrored]
     everything = Augmentation(
-        share=0.9, often=0.8, zoom=0.2, shift=0.1, frame=0.5, borrow_greys=0.7, borrow_sharpness=0.6, brightness=0.1,
-        contrast=0.3, blur=1.5, resolution=0.4, jpeg_quality=30, gamma=0.25, noise=5, lettering=0.35,
+        p_image=0.9, p_transform=0.8, zoom=0.2, shift=0.1, frame=0.5, histogram_matching=0.7, spectrum_matching=0.6, brightness=0.1,
+        contrast=0.3, blur=1.5, resolution=0.4, jpeg_quality=30, gamma=0.25, noise=5, text_overlay=0.35,
     )  # fmt: skip
     draws, happens = Draws(), ("random",)
     everything.apply(WIDE, draws, OTHER)
@@ -432,10 +436,10 @@ def test_numbers_are_drawn_in_one_order_so_that_runs_of_earlier_versions_repeat(
 
 
 RANGES = {
-    "share": (0.01, 1), "often": (0.01, 1), "rotation_degrees": (0, 180), "zoom": (0, 0.9), "shift": (0, 0.9),
-    "frame": (0, 1), "borrow_greys": (0, 1), "borrow_sharpness": (0, 1), "brightness": (0, 1), "contrast": (0, 0.99),
+    "p_image": (0.01, 1), "p_transform": (0.01, 1), "rotation_degrees": (0, 180), "zoom": (0, 0.9), "shift": (0, 0.9),
+    "frame": (0, 1), "histogram_matching": (0, 1), "spectrum_matching": (0, 1), "brightness": (0, 1), "contrast": (0, 0.99),
     "blur": (0, 20), "resolution": (0, 0.95), "jpeg_quality": (1, 100), "gamma": (0, 3), "noise": (0, 100),
-    "lettering": (0, 1),
+    "text_overlay": (0, 1),
 }  # fmt: skip
 
 
@@ -458,7 +462,7 @@ def test_a_value_of_another_kind_is_refused(setting):
 
 def test_settings_are_named_cannot_be_changed_and_are_off_but_for_the_articles_two():
     assert Augmentation().to_dict() == dict.fromkeys(RANGES, 0.0) | {
-        "share": 1.0, "often": 1.0, "rotation_degrees": 15.0, "horizontal_flip": True, "jpeg_quality": 100,
+        "p_image": 1.0, "p_transform": 1.0, "rotation_degrees": 15.0, "horizontal_flip": True, "jpeg_quality": 100,
     }  # fmt: skip
     with pytest.raises(TypeError):
         Augmentation(1.0)
@@ -481,7 +485,7 @@ def strength_of(image, waves):
 def lent(own, other, waves, shape=(224, 224), **options):
     """How strong waves of one strength become when they borrow from those of another strength."""
     images = (wave(strength, waves, shape).astype(np.uint8) for strength in (own, other))
-    return strength_of(match_sharpness(*images, **options), waves)
+    return strength_of(match_spectrum(*images, **options), waves)
 
 
 def test_detail_takes_the_strength_that_it_has_in_the_other_image():
@@ -509,23 +513,23 @@ def test_waves_are_counted_along_the_longer_side():
 @pytest.mark.parametrize("middle", [60, 128, 195])
 def test_what_becomes_too_strong_is_cut_off_at_black_and_white(middle):
     own, other = (wave(strength, 30) - 128 for strength in (40, 120))
-    matched = match_sharpness((own + middle).astype(np.uint8), (other + 128).astype(np.uint8))
+    matched = match_spectrum((own + middle).astype(np.uint8), (other + 128).astype(np.uint8))
     np.testing.assert_allclose(matched, np.clip(other + middle, 0, 255), atol=4)
     assert {60: matched.min() == 0, 128: True, 195: matched.max() == 255}[middle]
 
 
 def test_an_image_of_odd_sides_keeps_them():
     image = np.ascontiguousarray(WIDE[:45, :63])
-    matched = match_sharpness(image, image)
+    matched = match_spectrum(image, image)
     assert np.abs(matched.astype(int) - image).max() <= 1
 
 
 def test_greys_are_borrowed_by_their_shares_whatever_the_sizes():
     tiled = np.tile(OTHER, (2, 3))
-    np.testing.assert_array_equal(match_greys(WIDE, tiled), match_greys(WIDE, OTHER))
+    np.testing.assert_array_equal(match_histogram(WIDE, tiled), match_histogram(WIDE, OTHER))
 
 
 def test_all_is_borrowed_unless_told_otherwise():
-    for match in (match_greys, match_sharpness):
+    for match in (match_histogram, match_spectrum):
         np.testing.assert_array_equal(match(WIDE, OTHER), match(WIDE, OTHER, 1.0))
         assert not np.array_equal(match(WIDE, OTHER, 0.9), match(WIDE, OTHER, 1.0))

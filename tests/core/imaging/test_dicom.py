@@ -155,6 +155,23 @@ def test_a_voi_lut_is_indexed_with_rescaled_values_and_replaces_a_window():
     np.testing.assert_array_equal(decode_image(data), stretched(table[pixels * 2]))
 
 
+@pytest.mark.parametrize("hundredths", [29, 7], ids=["28.999999999999996", "7.000000000000001"])
+def test_a_voi_table_is_entered_with_the_nearest_whole_number(hundredths):
+    # In floats 100 × 0.29 lies a little below 29, and 100 × 0.07 a little above 7.
+    steps = np.arange(10, dtype=np.uint16).reshape(2, 5)
+    table = np.random.default_rng(0).permutation(300)
+    data = dicom(steps * 100, RescaleSlope=hundredths / 100, RescaleIntercept=0, VOILUTSequence=lookup_table(table, 0))
+    np.testing.assert_array_equal(decode_image(data), stretched(table[steps * hundredths]))
+
+
+def test_what_a_voi_table_does_not_reach_has_its_first_or_last_entry():
+    pixels = np.arange(100, dtype=np.uint16).reshape(10, 10)
+    table = np.array([500, 100, 900, 300, 700])
+    data = dicom(pixels, RescaleSlope=1, RescaleIntercept=-50, VOILUTSequence=lookup_table(table, 10))
+    expected = table[np.clip(pixels.astype(int) - 50 - 10, 0, 4)]
+    np.testing.assert_array_equal(decode_image(data), stretched(expected))
+
+
 def test_inversion_comes_after_the_window():
     pixels = np.arange(200, dtype=np.uint8).reshape(10, 20)
     window = {"WindowCenter": 50.5, "WindowWidth": 51}
@@ -176,6 +193,33 @@ def test_padding_is_black_and_does_not_count_towards_the_range(photometric):
     inside = stretched(pixels[:, 8:])
     np.testing.assert_array_equal(shown[:, 8:], inside if photometric == "MONOCHROME2" else 65535 - inside)
     assert not shown[:, :8].any()
+
+
+@pytest.mark.parametrize(("value", "limit"), [(10, 20), (20, 10)], ids=["upwards", "downwards"])
+def test_a_range_of_padding_ends_with_both_its_limits(value, limit):
+    pixels = np.tile(np.arange(5, 25, dtype=np.uint16), (4, 1))
+    shown = decode_image(dicom(pixels, PixelPaddingValue=value, PixelPaddingRangeLimit=limit))
+    padding = (pixels >= 10) & (pixels <= 20)
+    np.testing.assert_array_equal(shown[~padding], stretched(pixels[~padding]))
+    assert not shown[padding].any()
+
+
+def test_without_a_limit_one_value_alone_is_padding():
+    pixels = np.tile(np.arange(5, 25, dtype=np.uint16), (4, 1))
+    shown = decode_image(dicom(pixels, PixelPaddingValue=24))
+    np.testing.assert_array_equal(shown[:, :-1], stretched(pixels[:, :-1]))
+    assert not shown[:, -1].any()
+
+
+def test_a_limit_without_a_padding_value_is_no_padding():
+    pixels = np.tile(np.arange(5, 25, dtype=np.uint16), (4, 1))
+    np.testing.assert_array_equal(decode_image(dicom(pixels, PixelPaddingRangeLimit=20)), stretched(pixels))
+
+
+def test_an_image_that_is_padding_throughout_is_shown():
+    pixels = np.tile(np.arange(5, 25, dtype=np.uint16), (4, 1))
+    data = dicom(pixels, PixelPaddingValue=0, PixelPaddingRangeLimit=99)
+    np.testing.assert_array_equal(decode_image(data), stretched(pixels))
 
 
 def test_an_image_of_32_bits_is_read():

@@ -14,11 +14,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics.pairwise import cosine_similarity
 from sklearn.preprocessing import StandardScaler
 
-from cxr_core import gate_fit
-from cxr_core.card import Card, load_card, write_card
-from cxr_core.classifier import load_classifier
 from cxr_core.config import SHIPPED_MODEL_DIR
-from cxr_core.gate import (
+from cxr_core.data.phantoms import draw_phantom
+from cxr_core.imaging.image_properties import COLOUR_SHARE, INVERTED_SCORE, measure_image
+from cxr_core.imaging.preprocessing import Preprocessing
+from cxr_core.inference.classifier import load_classifier
+from cxr_core.inference.input_gate import (
     MEASURES,
     NO_CHEST,
     UNLIKE,
@@ -29,11 +30,10 @@ from cxr_core.gate import (
     save_gate,
     unit_vectors,
 )
-from cxr_core.negatives import Negative, altered_radiographs, mild_copy, strange_pictures
-from cxr_core.phantoms import draw_phantom
-from cxr_core.picture_measures import COLOUR_SHARE, INVERTED_SCORE, measure_picture
-from cxr_core.preprocess import Preprocessing
-from cxr_core.publish import figures_markdown
+from cxr_core.inference.model_card import Card, load_card, write_card
+from cxr_core.reporting.model_card_text import figures_markdown
+from cxr_core.robustness import gate_fitting
+from cxr_core.robustness.negative_images import NegativeImage, altered_radiographs, mild_copy, negative_images
 
 PLAIN = Preprocessing(size=32, white_balance_percent=None)
 
@@ -221,7 +221,7 @@ def test_a_mild_copy_looks_alike_and_is_not_the_same():
 
 @pytest.fixture(scope="module")
 def made():
-    """A gate over four features and seven known pictures, and features and measures of five pictures."""
+    """A gate over four features and seven known images, and features and measures of five images."""
     rng = np.random.default_rng(5)
     n, parts = 4, 3
     size = n + len(MEASURES)
@@ -255,27 +255,27 @@ def test_a_chest_score_is_the_logit_of_a_regression_on_standardised_roots_and_me
     assert gate_inputs(features.astype(np.float64), measures.astype(np.float64)).dtype == np.float32
 
 
-def test_a_verdict_names_the_five_nearest_pictures_and_their_mean_distance(made):
+def test_a_verdict_names_the_five_nearest_images_and_their_mean_distance(made):
     gate, features, measures = made
-    for picture, measured in zip(features, measures, strict=True):
-        parts = (np.sqrt(np.maximum(picture, 0)) - gate.centre) @ gate.components
+    for image, measured in zip(features, measures, strict=True):
+        parts = (np.sqrt(np.maximum(image, 0)) - gate.centre) @ gate.components
         cosines = cosine_similarity(parts[None], gate.known)[0]
         nearest = sorted(range(7), key=lambda i, cosines=cosines: -cosines[i])[:5]
-        verdict = gate.judge(picture, measured)
+        verdict = gate.assess(image, measured)
         assert [n.file for n in verdict.neighbours] == [f"{i}.png" for i in nearest]
         assert [n.class_name for n in verdict.neighbours] == [("normal", "covid")[i % 2] for i in nearest]
         np.testing.assert_allclose([n.similarity for n in verdict.neighbours], cosines[nearest], atol=1e-3)
         assert verdict.distance == pytest.approx(1 - cosines[nearest].mean(), abs=1e-3)
-        assert verdict.chest == pytest.approx(gate.chest_scores(picture[None], measured[None])[0])
+        assert verdict.chest == pytest.approx(gate.chest_scores(image[None], measured[None])[0])
 
 
 def test_a_score_at_a_limit_passes_and_one_beyond_it_does_not(made):
     gate, features, measures = made
-    seen = gate.judge(features[0], measures[0])
+    seen = gate.assess(features[0], measures[0])
 
     def reasons(chest_limit, distance_limit):
         strict = replace(gate, chest_limit=chest_limit, distance_limit=distance_limit)
-        return strict.judge(features[0], measures[0]).reasons
+        return strict.assess(features[0], measures[0]).reasons
 
     assert reasons(seen.chest, seen.distance) == ()
     assert reasons(np.nextafter(seen.chest, np.inf), seen.distance) == (NO_CHEST,)
@@ -296,10 +296,10 @@ def test_a_score_at_a_limit_passes_and_one_beyond_it_does_not(made):
 def test_no_chest_may_have_one_reason_more(made, measured, words):
     gate, features, _ = made
     measures = np.array([measured.get(name, 0.0) for name in MEASURES])
-    first, *more = replace(gate, chest_limit=np.inf).judge(features[0], measures).reasons
+    first, *more = replace(gate, chest_limit=np.inf).assess(features[0], measures).reasons
     assert first == NO_CHEST
     assert len(more) == (words is not None) and all(words in reason for reason in more)
-    assert gate.judge(features[0], measures).reasons == ()
+    assert gate.assess(features[0], measures).reasons == ()
 
 
 def test_features_at_the_centre_are_like_nothing(made):
@@ -320,9 +320,9 @@ def test_halves_are_reckoned_with_in_single_precision(made):
 
 
 @pytest.mark.parametrize("shape", [(60, 90), (90, 60), (70, 70)], ids=str)
-def test_the_gates_measures_are_the_pictures_and_how_far_it_is_from_square(shape):
-    picture = cv2.resize(draw_phantom("normal", np.random.default_rng(0)), shape[::-1])
-    measured, expected = dict(zip(MEASURES, gate_measures(picture), strict=True)), measure_picture(picture)
+def test_the_gates_measures_are_the_images_and_how_far_it_is_from_square(shape):
+    image = cv2.resize(draw_phantom("normal", np.random.default_rng(0)), shape[::-1])
+    measured, expected = dict(zip(MEASURES, gate_measures(image), strict=True)), measure_image(image)
     assert measured.pop("aspect") == pytest.approx(np.log(max(shape) / min(shape)), abs=1e-6)
     assert measured == pytest.approx({name: expected[name] for name in measured}, rel=1e-6)
 
@@ -348,13 +348,13 @@ def test_arrays_that_would_run_code_when_they_are_read_are_refused(made, tmp_pat
 
 def test_a_gate_and_what_it_says_cannot_be_changed(made):
     gate, features, measures = made
-    verdict = gate.judge(features[0], measures[0])
+    verdict = gate.assess(features[0], measures[0])
     for fixed, name in ((gate, "chest_limit"), (verdict, "reasons"), (verdict.neighbours[0], "file")):
         with pytest.raises(FrozenInstanceError):
             setattr(fixed, name, None)
 
 
-def test_the_limit_is_no_stricter_than_turned_pictures_of_validation_ask_for():
+def test_the_limit_is_no_stricter_than_turned_images_of_validation_ask_for():
     rng = np.random.default_rng(3)
 
     def look(mean, n):
@@ -372,22 +372,22 @@ def test_the_limit_is_no_stricter_than_turned_pictures_of_validation_ask_for():
 
 
 def looked_at(mean, n, *, seed=3, kinds=None):
-    """What a gate sees of `n` pictures whose 80 features lie around a mean but for one, and that have no measures."""
+    """What a gate sees of `n` images whose 80 features lie around a mean but for one, and that have no measures."""
     rng = np.random.default_rng(seed)
     rows = [(np.append(rng.normal(mean, 1, 79), -1), np.zeros(len(MEASURES))) for _ in range(n)]
-    return gate_fit._Looks(rows, kinds or [""] * n, [True] * n)
+    return gate_fitting._Looks(rows, kinds or [""] * n, [True] * n)
 
 
 def fitted(train, validation, *, mild, negatives, turned):
     table = pd.DataFrame(
         {"file": [f"{i}.png" for i in range(len(train))], "class_name": ["a", "b"] * (len(train) // 2)}
     )
-    return gate_fit._fit(("b", "a"), table, {"train": train, "validation": validation}, mild, negatives, turned)
+    return gate_fitting._fit(("b", "a"), table, {"train": train, "validation": validation}, mild, negatives, turned)
 
 
 @pytest.fixture(scope="module")
 def overlapping():
-    """(train, validation, gate): some turned pictures of validation look like whole ones, so nearly all must pass."""
+    """(train, validation, gate): some turned images of validation look like whole ones, so nearly all must pass."""
     train, validation = looked_at(4, 200), looked_at(4, 200, seed=4)
     negatives = looked_at(0, 150, seed=5), looked_at(1, 200, seed=6)
     gate = fitted(
@@ -406,7 +406,7 @@ def test_a_two_hundredth_of_validation_may_be_called_no_chest_and_three_more_unl
     assert gate.distance_limit == pytest.approx(np.percentile(distance, 98.5))
 
 
-def test_of_turned_pictures_98_of_100_must_be_refused_where_validation_leaves_room_for_it():
+def test_of_turned_images_98_of_100_must_be_refused_where_validation_leaves_room_for_it():
     train, turned = looked_at(4, 60), looked_at(0, 200, seed=8)
     gate = fitted(train, train, mild=looked_at(4, 10), negatives=(looked_at(0, 60),), turned=turned)
     assert (gate.chest_scores(turned.features, turned.measures) < gate.chest_limit).sum() == 0.98 * 200
@@ -419,7 +419,7 @@ def test_fitting_twice_gives_the_same_gate():
         np.testing.assert_array_equal(getattr(one, field.name), getattr(again, field.name))
 
 
-def test_the_first_question_is_a_balanced_regression_of_training_pictures_and_copies_against_all_others(overlapping):
+def test_the_first_question_is_a_balanced_regression_of_training_images_and_copies_against_all_others(overlapping):
     train, _, gate = overlapping
     others = [looked_at(4.5, 50, seed=7), looked_at(0, 150, seed=5), looked_at(1, 200, seed=6)]
     roots = [np.sqrt(np.where(side.features > 0, side.features, 0)) for side in (train, *others)]
@@ -434,10 +434,10 @@ def test_the_first_question_is_a_balanced_regression_of_training_pictures_and_co
     np.testing.assert_allclose(gate.chest_scores(train.features, train.measures), expected, rtol=2e-3)
 
 
-def test_neighbours_are_looked_for_along_the_principal_components_of_the_training_pictures(overlapping):
+def test_neighbours_are_looked_for_along_the_principal_components_of_the_training_images(overlapping):
     train, _, gate = overlapping
     roots = np.sqrt(np.maximum(train.features, 0))
-    assert gate.components.shape == (80, gate_fit.COMPONENTS) == (80, 64)
+    assert gate.components.shape == (80, gate_fitting.COMPONENTS) == (80, 64)
     np.testing.assert_allclose(gate.centre, roots.mean(axis=0), rtol=1e-5)
     kept = ((roots - roots.mean(axis=0)) @ gate.components.astype(float)).var(axis=0).sum()
     assert kept == pytest.approx(PCA(64).fit(roots).explained_variance_.sum() * 199 / 200, rel=0.01)
@@ -446,7 +446,7 @@ def test_neighbours_are_looked_for_along_the_principal_components_of_the_trainin
     assert [gate.classes[i] for i in gate.known_class] == ["a", "b"] * 100
 
 
-def test_few_training_pictures_have_fewer_components():
+def test_few_training_images_have_fewer_components():
     train = looked_at(4, 10)
     gate = fitted(train, train, mild=looked_at(4, 4), negatives=(looked_at(0, 9),), turned=looked_at(0, 9))
     assert gate.components.shape == (80, 9)
@@ -456,10 +456,10 @@ def test_refusals_are_counted_by_the_question_that_refused(overlapping):
     train, _, gate = overlapping
     scores = gate.chest_scores(train.features, train.measures)
     distances = 1 - np.sort(gate.similarities(train.features), axis=1)[:, -5:].mean(axis=1)
-    # A picture at a limit is not refused.
+    # An image at a limit is not refused.
     strict = replace(gate, chest_limit=np.sort(scores)[100], distance_limit=np.sort(distances)[120])
     no_chest, unlike = scores < strict.chest_limit, distances > strict.distance_limit
-    counted = gate_fit._refusals(strict, train)
+    counted = gate_fitting._refusals(strict, train)
     assert counted["n"] == 200 and counted["no_chest"] == 100 and unlike.sum() == 79
     assert counted["unlike"] == (unlike & ~no_chest).sum() > 0
     assert counted["refused"] == 100 + counted["unlike"]
@@ -472,7 +472,7 @@ def test_refusals_are_counted_by_kind(overlapping):
     strict = replace(gate, chest_limit=np.median(scores), distance_limit=np.median(distances))
     no_chest, unlike = scores < strict.chest_limit, distances > strict.distance_limit
     kinds = ["left", "right", "right", "right"] * 50
-    by_kind = gate_fit._by_kind(strict, looked_at(4, 200, kinds=kinds))
+    by_kind = gate_fitting._by_kind(strict, looked_at(4, 200, kinds=kinds))
     assert list(by_kind) == ["left", "right"]
     for kind, counts in by_kind.items():
         own = np.array(kinds) == kind
@@ -483,7 +483,7 @@ def test_refusals_are_counted_by_kind(overlapping):
 
 @pytest.fixture
 def three_by_three(tmp_path):
-    """A folder with three pictures in each of three classes."""
+    """A folder with three images in each of three classes."""
     for k, name in enumerate(CLASSES):
         (tmp_path / "data" / name).mkdir(parents=True)
         for i in range(3):
@@ -510,14 +510,14 @@ def test_a_run_says_itself_what_its_sides_were(three_by_three, tmp_path):
     # The first of these lies in no folder any more, and the last was left out of the split.
     split = pd.DataFrame({"file": ["gone.png", *FILES[:-1]], "split": ["test", *SIDES[:-1]]})
     split.to_csv(tmp_path / "split.csv", index=False)
-    sides = files_of(gate_fit._sides(tmp_path, [three_by_three], None))
+    sides = files_of(gate_fitting._sides(tmp_path, [three_by_three], None))
     assert sides == EXPECTED | {"train": EXPECTED["train"][:-1]}
 
 
 def test_a_published_model_names_validation_and_test_and_all_others_taught(three_by_three, tmp_path):
     rows = [(f, s) for f, s in zip(FILES, SIDES, strict=True) if s != "train"]
     pd.DataFrame(rows, columns=["file", "split"]).to_csv(tmp_path / "predictions.csv", index=False)
-    sides = gate_fit._sides(tmp_path, [three_by_three], None)
+    sides = gate_fitting._sides(tmp_path, [three_by_three], None)
     assert files_of(sides) == EXPECTED
     assert sides["test"]["class_name"].tolist() == ["covid", "virus"]
 
@@ -528,12 +528,12 @@ def test_every_side_must_be_at_hand(three_by_three, tmp_path, side):
     for file in EXPECTED[side]:
         (three_by_three / file).unlink()
     with pytest.raises(ValueError, match="do not hold the images"):
-        gate_fit._sides(tmp_path, [three_by_three], None)
+        gate_fitting._sides(tmp_path, [three_by_three], None)
 
 
 @pytest.mark.parametrize("prefix", ["", "drawing-"])
 def test_a_classifier_of_drawings_is_not_taught_to_refuse_them(three_by_three, tmp_path, monkeypatch, prefix):
-    """The whole of fitting, on few pictures and a network that has hardly any features."""
+    """The whole of fitting, on few images and a network that has hardly any features."""
     files = []
     for file in FILES:
         path = three_by_three / file
@@ -546,20 +546,20 @@ def test_a_classifier_of_drawings_is_not_taught_to_refuse_them(three_by_three, t
         return images.reshape(len(images), 8, 4, 8, 4).mean(axis=(2, 4)).reshape(len(images), 64).astype(np.float32)
 
     classifier = SimpleNamespace(card=card, classes=CLASSES, features=features)
-    monkeypatch.setattr(gate_fit, "load_classifier", lambda folder: classifier)
+    monkeypatch.setattr(gate_fitting, "load_classifier", lambda folder: classifier)
     for name, n in (("_STRANGE", 11), ("_KEPT", 12), ("_ALTERED", 3)):
-        monkeypatch.setattr(gate_fit, name, n)
+        monkeypatch.setattr(gate_fitting, name, n)
     asked, told = [], {}
 
-    def strange_pictures(side, n, rng, *, drawings):
+    def negative_images(side, n, rng, *, drawings):
         asked.append((side, n, drawings))
-        return (Negative("noise", rng.integers(0, 255, (40, 40), np.uint8)) for _ in range(n))
+        return (NegativeImage("noise", rng.integers(0, 255, (40, 40), np.uint8)) for _ in range(n))
 
     def phase(name):
         return lambda done, total: told.update({name: (done, total)})
 
-    monkeypatch.setattr(gate_fit, "strange_pictures", strange_pictures)
-    measured = gate_fit.fit_gate(tmp_path, [three_by_three], others=[three_by_three], phase=phase)
+    monkeypatch.setattr(gate_fitting, "negative_images", negative_images)
+    measured = gate_fitting.fit_gate(tmp_path, [three_by_three], others=[three_by_three], phase=phase)
     assert asked == [("tuning", 11, not prefix), ("kept", 12, not prefix)]
     metrics = load_card(tmp_path).metrics
     assert metrics == {"test": {"n": 2}, "gate": json.loads(json.dumps(measured))}
@@ -569,34 +569,34 @@ def test_a_classifier_of_drawings_is_not_taught_to_refuse_them(three_by_three, t
     assert sum(kind["n"] for kind in measured["altered"]["kinds"].values()) == 2
     assert measured["elsewhere"]["data"]["n"] == 9
     assert load_gate(tmp_path).files == tuple(f for f, s in zip(files, SIDES, strict=True) if s == "train")
-    # Each step ended with all of its pictures.
+    # Each step ended with all of its images.
     assert told == {
-        "Looking through the images": (9, 9),
+        "Listing the images": (9, 9),
         "Reading the train images": (5, 5),
         "Reading the validation images": (2, 2),
         "Reading the test images": (2, 2),
         "Altering training images": (5, 5),
-        "Making strange pictures": (11, 11),
-        "Turning and cutting training images": (3, 3),
-        "Turning and cutting validation images": (2, 2),
-        "Making strange pictures that were kept out": (12, 12),
-        "Turning and cutting test images": (2, 2),
+        "Making images that are not radiographs": (11, 11),
+        "Rotating and cropping training images": (3, 3),
+        "Rotating and cropping validation images": (2, 2),
+        "Making other images that are not radiographs": (12, 12),
+        "Rotating and cropping test images": (2, 2),
         "Reading data": (9, 9),
     }
 
 
-def test_a_picture_that_cannot_be_read_is_passed_over_and_counted(three_by_three):
+def test_an_image_that_cannot_be_read_is_passed_over_and_counted(three_by_three):
     def features(images):
         return images.reshape(len(images), -1)[:, :2].astype(np.float32)
 
     classifier = SimpleNamespace(card=SimpleNamespace(preprocessing=PLAIN), features=features)
     paths = [three_by_three / file for file in FILES]
-    paths[4].write_bytes(b"no picture")
+    paths[4].write_bytes(b"no image")
     paths[6].unlink()
     told = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(gate_fit, "_CHUNK", 4)
-        looked = gate_fit._look_at_files(classifier, paths, lambda done, total: told.append((done, total)))
+        patch.setattr(gate_fitting, "_CHUNK", 4)
+        looked = gate_fitting._look_at_files(classifier, paths, lambda done, total: told.append((done, total)))
     assert looked.readable.tolist() == [i not in (4, 6) for i in range(9)]
     assert looked.features.tolist() == [[25 * i] * 2 for i in range(9) if i not in (4, 6)]
     assert len(looked) == 7 and looked.kinds == [""] * 7
@@ -604,13 +604,13 @@ def test_a_picture_that_cannot_be_read_is_passed_over_and_counted(three_by_three
     assert told == [(4, 9), (8, 9), (9, 9)]
 
 
-def test_pictures_are_drawn_once_each_and_those_that_cannot_be_read_left_out(three_by_three):
+def test_images_are_drawn_once_each_and_those_that_cannot_be_read_left_out(three_by_three):
     paths = pd.Series([three_by_three / file for file in FILES])
-    greys = [int(p.mean()) for p in gate_fit._some_pictures(paths, 20, np.random.default_rng(0))]
+    greys = [int(p.mean()) for p in gate_fitting._some_images(paths, 20, np.random.default_rng(0))]
     assert sorted(greys) == [25 * i for i in range(9)] != greys
-    few = [int(p.mean()) for p in gate_fit._some_pictures(paths, 4, np.random.default_rng(0))]
+    few = [int(p.mean()) for p in gate_fitting._some_images(paths, 4, np.random.default_rng(0))]
     assert len(set(few)) == 4
     paths[0].unlink()
-    paths[1].write_bytes(b"no picture")
-    left = gate_fit._some_pictures(paths, 20, np.random.default_rng(0))
+    paths[1].write_bytes(b"no image")
+    left = gate_fitting._some_images(paths, 20, np.random.default_rng(0))
     assert sorted(int(p.mean()) for p in left) == [25 * i for i in range(2, 9)]

@@ -202,6 +202,24 @@ def test_the_classifiers_own_test_files_are_tested_with_all_of_their_group(tmp_p
     assert (sides.tolist(), note) == (["learn", "test", "test", "learn"], "")
 
 
+def test_of_the_classifiers_own_files_test_images_are_tested_and_validation_images_are_not(tmp_path):
+    rows = {"file": ["a", "b", "c"], "split": ["validation", "test", "validation"]}
+    pd.DataFrame(rows).to_csv(tmp_path / "predictions.csv", index=False)
+    _, _, sides, note = held_out_table(FOUR, np.arange(4), Run(tmp_path))
+    assert (sides.tolist(), note) == (["learn", "test", "learn", "learn"], "")
+
+
+@pytest.mark.parametrize(("here", "is_known"), [(2, True), (1, False)])
+def test_the_classifiers_own_test_files_count_where_at_least_half_of_them_are_here(here, is_known, demo_data, tmp_path):
+    table = scan_dataset(demo_data).table
+    files = table["file"].iloc[:here].tolist() + [f"gone/{i}.png" for i in range(4 - here)]
+    pd.DataFrame({"file": files, "split": "test"}).to_csv(tmp_path / "predictions.csv", index=False)
+    kept, _, sides, note = held_out_table(table, np.arange(len(table)), Run(tmp_path))
+    assert kept is table
+    assert (note == "") is is_known
+    assert (np.flatnonzero(sides == "test").tolist() == list(range(here))) is is_known
+
+
 def test_unknown_images_are_split_by_group_and_that_is_said(demo_data, tmp_path):
     table = scan_dataset(demo_data).table
     # By threes, as of patients with three images each.

@@ -163,6 +163,77 @@ def test_points_in_one_corner_alone_do_not_make_a_duplicate():
     assert matching_points(one, two) == 0
 
 
+# What counts as agreeing, on key points that were made for it
+
+
+def made_points(shared, alone, change=((1, 0), (0, 1)), area=1.0, astray=0):
+    """Key points of two images: `shared` that agree under a 2 × 2 `change`, and `alone` more that match nothing.
+
+    The shared ones of the first image fill a rectangle of this `area` with points in its corners. `astray` more look
+    alike, but lie elsewhere.
+    """
+    rng = np.random.default_rng(0)
+    corners = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], float)
+    here = np.concatenate([corners, rng.random((max(0, shared - 4), 2))])[:shared] * np.sqrt(area)
+    common, *own = (
+        rng.exponential(20, (n, 128)).clip(0, 255).astype(np.uint8) for n in (shared + astray, alone, alone)
+    )
+    places = [here, here @ np.asarray(change, float).T]
+    return tuple(
+        (np.concatenate([at, rng.random((astray + alone, 2))]).astype(np.float32), np.concatenate([common, extra]))
+        for at, extra in zip(places, own, strict=True)
+    )
+
+
+@pytest.fixture
+def agreeing(monkeypatch):
+    """A callable(...) as `made_points` that returns how many of these points `matching_points` finds to agree."""
+
+    def count(*arguments, **options):
+        points = made_points(*arguments, **options)
+        monkeypatch.setattr("cxr_core.splits.duplicates._describe", lambda image: points[image[0, 0]])
+        return matching_points(flat(0), flat(1))
+
+    return count
+
+
+@pytest.mark.parametrize(("shared", "expected"), [(3, 0), (4, 4), (50, 50)])
+def test_three_points_always_agree_and_count_nothing(shared, expected, agreeing):
+    assert agreeing(shared, alone=60 - shared) == expected
+
+
+@pytest.mark.parametrize("scale", [2.49, 1 / 2.49])
+def test_up_to_two_and_a_half_times_the_size_points_agree(scale, agreeing):
+    assert agreeing(50, alone=10, change=np.eye(2) * scale) == 50
+    assert agreeing(50, alone=10, change=np.diag([1, scale])) == 50
+
+
+@pytest.mark.parametrize("scale", [2.51, 1 / 2.51])
+def test_beyond_two_and_a_half_times_the_size_along_any_axis_none_agree(scale, agreeing):
+    assert agreeing(50, alone=10, change=np.eye(2) * scale) == 0
+    assert agreeing(50, alone=10, change=np.diag([1, scale])) == 0
+
+
+@pytest.mark.parametrize(("area", "expected"), [(0.101, 50), (0.099, 0)])
+def test_points_agree_where_they_spread_over_a_tenth_of_the_image(area, expected, agreeing):
+    assert agreeing(50, alone=10, area=area) == expected
+
+
+@pytest.mark.parametrize(("shared", "alone"), [(40, 0), (40, 20), (39, 0), (39, 20)])
+def test_40_points_that_agree_make_a_pair_and_39_do_not(shared, alone, tmp_path, monkeypatch):
+    points = made_points(shared, alone)
+    monkeypatch.setattr("cxr_core.splits.duplicates._describe", lambda image: points[image[0, 0]])
+    found = find_duplicates(prepared_of([flat(0), flat(1)]), cache_dir=tmp_path)
+    assert found.to_numpy().tolist() == ([[0, 1, "near", 40]] if shared == 40 else [])
+
+
+def test_points_that_look_alike_but_lie_elsewhere_do_not_count(tmp_path, monkeypatch):
+    points = made_points(39, alone=0, astray=20)
+    monkeypatch.setattr("cxr_core.splits.duplicates._describe", lambda image: points[image[0, 0]])
+    assert matching_points(flat(0), flat(1)) == 39
+    assert find_duplicates(prepared_of([flat(0), flat(1)]), cache_dir=tmp_path).empty
+
+
 # Few or empty images
 
 

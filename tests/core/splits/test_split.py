@@ -116,6 +116,73 @@ def test_the_articles_way_is_80_to_20_at_random_and_tests_on_what_it_chose_by():
     assert sides(split)[::2] == [set(train), set(test)]
 
 
+def first_fold(rows, labels, groups, folds, seed):
+    """The rows that scikit-learn's first fold of so many learns from, and those that it tests."""
+    learn, test = next(StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(rows, labels, groups))
+    return rows[learn], rows[test]
+
+
+@pytest.mark.parametrize(
+    ("validation_share", "test_share", "validation_folds", "test_folds"),
+    # One divided by the shares: 5.3 and 5, 4.3 and 2.9, 5.6 and 2.3, 2.4 and 1.3, 2.4 and 3.6.
+    [(0.15, 0.2, 5, 5), (0.15, 0.35, 4, 3), (0.1, 0.44, 6, 2), (0.1, 0.76, 2, 2), (0.3, 0.28, 2, 4)],
+)
+@pytest.mark.parametrize("seed", [0, 7])
+def test_a_grouped_split_takes_the_first_of_the_nearest_number_of_folds(
+    validation_share, test_share, validation_folds, test_folds, seed
+):
+    table = random_table(seed)
+    groups, labels = image_groups(table), table["class_name"].to_numpy()
+    split = make_split(
+        table, "grouped", seed=seed, groups=groups, validation_share=validation_share, test_share=test_share
+    )
+    rest, test = first_fold(np.arange(400), labels, groups, test_folds, seed)
+    train, validation = first_fold(rest, labels[rest], groups[rest], validation_folds, seed)
+    np.testing.assert_array_equal(split.test, test)
+    np.testing.assert_array_equal(split.validation, validation)
+    np.testing.assert_array_equal(split.train, train)
+
+
+@pytest.mark.parametrize("kind", ["stratified", "random"])
+@pytest.mark.parametrize("seed", [0, 7])
+def test_a_split_at_random_is_scikit_learns_twice_with_the_same_seed(kind, seed):
+    table = random_table(1)
+    labels = table["class_name"].to_numpy()
+
+    def parted(rows, share):
+        return train_test_split(
+            rows, test_size=share, random_state=seed, stratify=labels[rows] if kind == "stratified" else None
+        )
+
+    rest, test = parted(np.arange(400), 0.2)
+    train, validation = parted(np.sort(rest), 0.15 / 0.8)
+    split = make_split(table, kind, seed=seed)
+    assert sides(split) == [set(train), set(validation), set(test)]
+
+
+def groups_of_classes(**counts):
+    """A table with six images of each of a class's groups."""
+    files = [f"{c}/{i}-{k}.png" for c, n in counts.items() for i in range(n) for k in range(6)]
+    names = [f.split("/")[0] for f in files]
+    return table_of(files, names, [f.split("-")[0] for f in files])
+
+
+def test_three_groups_of_a_class_are_the_fewest_of_a_grouped_split():
+    split = make_split(groups_of_classes(normal=3, covid=9), "grouped", seed=0)
+    assert sum(map(len, sides(split))) == 72
+    with pytest.raises(ValueError, match="at least 3 patients or images per class; 'normal' has 2"):
+        make_split(groups_of_classes(normal=2, covid=9), "grouped", seed=0)
+
+
+def test_five_images_of_a_class_are_the_fewest():
+    names = ["normal"] * 5 + ["covid"] * 20
+    table = table_of([f"{c}/{i}.png" for i, c in enumerate(names)], names)
+    split = make_split(table, "random", seed=0)
+    assert sum(map(len, sides(split))) == 25
+    with pytest.raises(ValueError, match="at least 5 images; 'normal' has 4"):
+        make_split(table[1:].reset_index(drop=True), "random", seed=0)
+
+
 def test_names_say_the_side_of_every_row():
     split = make_split(random_table(0), "stratified", seed=0)
     names = split.names(400)
