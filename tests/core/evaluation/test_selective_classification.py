@@ -93,7 +93,8 @@ def test_without_images_of_the_class_sensitivity_is_undefined_and_nothing_breaks
 
 
 @pytest.mark.parametrize(
-    ("flags", "scores", "message"), [([], [], "received 0 values for 0"), ([True, False], [0.1, 0.2, 0.3], "received 3 values for 2")]
+    ("flags", "scores", "message"),
+    [([], [], "received 0 values for 0"), ([True, False], [0.1, 0.2, 0.3], "received 3 values for 2")],
 )
 def test_flags_without_their_scores_are_refused(flags, scores, message):
     for function in (threshold_for_specificity, coverage_curve, decision_curve):

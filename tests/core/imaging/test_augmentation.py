@@ -417,8 +417,8 @@ def test_numbers_are_drawn_in_one_order_so_that_runs_of_earlier_versions_repeat(
     Augmentation().apply(WIDE, draws)
     assert draws.calls == [turned, scaled, mirrored]
     everything = Augmentation(
-        p_image=0.9, p_transform=0.8, zoom=0.2, shift=0.1, frame=0.5, histogram_matching=0.7, spectrum_matching=0.6, brightness=0.1,
-        contrast=0.3, blur=1.5, resolution=0.4, jpeg_quality=30, gamma=0.25, noise=5, text_overlay=0.35,
+        p_image=0.9, p_transform=0.8, zoom=0.2, shift=0.1, frame=0.5, histogram_matching=0.7, spectrum_matching=0.6,
+        brightness=0.1, contrast=0.3, blur=1.5, resolution=0.4, jpeg_quality=30, gamma=0.25, noise=5, text_overlay=0.35,
     )  # fmt: skip
     draws, happens = Draws(), ("random",)
     everything.apply(WIDE, draws, OTHER)
@@ -437,9 +437,9 @@ def test_numbers_are_drawn_in_one_order_so_that_runs_of_earlier_versions_repeat(
 
 RANGES = {
     "p_image": (0.01, 1), "p_transform": (0.01, 1), "rotation_degrees": (0, 180), "zoom": (0, 0.9), "shift": (0, 0.9),
-    "frame": (0, 1), "histogram_matching": (0, 1), "spectrum_matching": (0, 1), "brightness": (0, 1), "contrast": (0, 0.99),
-    "blur": (0, 20), "resolution": (0, 0.95), "jpeg_quality": (1, 100), "gamma": (0, 3), "noise": (0, 100),
-    "text_overlay": (0, 1),
+    "frame": (0, 1), "histogram_matching": (0, 1), "spectrum_matching": (0, 1), "brightness": (0, 1),
+    "contrast": (0, 0.99), "blur": (0, 20), "resolution": (0, 0.95), "jpeg_quality": (1, 100), "gamma": (0, 3), 
+    "noise": (0, 100), "text_overlay": (0, 1),
 }  # fmt: skip
 
 
