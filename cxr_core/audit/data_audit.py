@@ -1,4 +1,7 @@
-"""Everything that can be said about a data set before anybody trains on it, as plain values."""
+"""What can be said about a data set before training? Everything, as plain values."""
+
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -6,28 +9,30 @@ import pandas as pd
 from cxr_core.audit.embeddings import dataset_embeddings
 from cxr_core.audit.quality_flags import FLAGS, flag_images
 from cxr_core.audit.spurious_correlations import find_spurious_correlations
-from cxr_core.data.dataset import size_statistics
+from cxr_core.data.dataset import Dataset, size_statistics
 from cxr_core.data.prepared_images import prepare_images
 from cxr_core.data.property_table import measure_images
 from cxr_core.imaging.preprocessing import Preprocessing
+from cxr_core.splits.curation import Curation
 from cxr_core.splits.groups import group_images
 from cxr_core.splits.leakage import compare_splits
+from cxr_core.system.progress import Phase
 
 
-def audit_report(dataset, curation, *, phase):
+def audit_report(dataset: Dataset, curation: Curation, *, phase: Phase) -> dict[str, Any]:
     """Count, measure and question a data set.
 
     Args:
-        dataset: dataset.Dataset.
-        decisions: curation.Curation; excluded images are counted and flagged, but take no part
-            in `leakage` and `correlations`.
-        phase: callable(name) that returns a callable(done, total) to report to, or None.
+        dataset: as `scan_dataset` gives it.
+        curation: excluded images are counted and flagged, but take no part
+            in `leakage` and `giveaway`.
+        phase: called with the name of what begins.
 
     Returns:
         dict as `audit --json` prints it: `images`, `classes` (counts and sizes per class),
         `unreadable`, `excluded` (files), `duplicate_groups` (files), `flags` (files per flag, worst first),
-        `leakage` (per kind of split, what test shares with training) and `correlations`.
-        Files are relative to their root.
+        `leakage` (per kind of split, what test shares with training) and `giveaway`
+        (spurious correlations). Files are relative to their root.
     """
     grouping = group_images(dataset.table, curation, phase=phase)
     table = grouping.table
@@ -47,7 +52,7 @@ def audit_report(dataset, curation, *, phase):
     }
 
 
-def audit_summary(report):
+def audit_summary(report: Mapping[str, Any]) -> str:
     """Return what `audit` prints: the report in words and small tables."""
     duplicated = sum(map(len, report["duplicate_groups"]))
     lines = [
@@ -71,11 +76,11 @@ def audit_summary(report):
     return "\n".join(lines)
 
 
-def flag_dataset(dataset, *, phase):
+def flag_dataset(dataset: Dataset, *, phase: Phase) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Flag the images of a data set that a person should look at.
 
     Args:
-        dataset: dataset.Dataset.
+        dataset: as `scan_dataset` gives it.
         phase: as for `audit_report`.
 
     Returns:
@@ -85,19 +90,19 @@ def flag_dataset(dataset, *, phase):
     return table, _measure_and_flag(table, phase)[1]
 
 
-def _measure_and_flag(table, phase):
+def _measure_and_flag(table: pd.DataFrame, phase: Phase) -> tuple[pd.DataFrame, pd.DataFrame]:
     measures = measure_images(table, progress=phase("Measuring the images"))
     features = dataset_embeddings(table, phase=phase)
     return measures, flag_images(table, measures, features.values)
 
 
-def _class_sizes(table):
+def _class_sizes(table: pd.DataFrame) -> dict[str, dict[str, float]]:
     return {
-        name: {key: (float(v) if key.startswith("median") else int(v)) for key, v in row.items()}
+        str(name): {str(key): (float(v) if str(key).startswith("median") else int(v)) for key, v in row.items()}
         for name, row in size_statistics(table).to_dict("index").items()
     }
 
 
-def _split_leaks(splits):
+def _split_leaks(splits: pd.DataFrame) -> dict[str, dict[str, Any]]:
     rows = splits.astype(object).where(splits.notna(), None).to_dict("records")
-    return {row.pop("kind"): row for row in rows}
+    return {str(row["kind"]): {str(key): value for key, value in row.items() if key != "kind"} for row in rows}

@@ -1,14 +1,17 @@
-"""What the shipped classifier's backbone makes of every image of a data set, without TensorFlow."""
+"""Which embedding has each image of a data set: the features of the built-in classifier's backbone?"""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from cxr_core.config import CACHE_DIR, SHIPPED_MODEL_DIR
 from cxr_core.data.prepared_images import PreparedImages, prepare_images, read_in_parts
-from cxr_core.inference.classifier import load_classifier
+from cxr_core.inference.classifier import Classifier, load_classifier
+from cxr_core.system.arrays import FloatArray, UInt8Array
 from cxr_core.system.files import atomic_path
+from cxr_core.system.progress import Phase, Progress
 
 
 @dataclass(frozen=True)
@@ -21,12 +24,18 @@ class Embeddings:
         key: str, digest of content, preprocessing and network.
     """
 
-    values: np.ndarray
+    values: FloatArray
     prepared: PreparedImages
     key: str
 
 
-def dataset_embeddings(table, *, phase, model_dir=SHIPPED_MODEL_DIR, cache_dir=CACHE_DIR):
+def dataset_embeddings(
+    table: pd.DataFrame,
+    *,
+    phase: Phase,
+    model_dir: str | Path = SHIPPED_MODEL_DIR,
+    cache_dir: str | Path = CACHE_DIR,
+) -> Embeddings:
     """Compute the features of a data set's images, or open what was computed before.
 
     Two images of one chest have near features, whatever their size and format; so do two
@@ -34,12 +43,9 @@ def dataset_embeddings(table, *, phase, model_dir=SHIPPED_MODEL_DIR, cache_dir=C
 
     Args:
         table: DataFrame with `path`, `file` and `digest`.
-        phase: callable(name) that returns a callable(done, total) to report to, or None.
-        model_dir: str or Path, the model folder whose backbone and preprocessing are used.
-        cache_dir: str or Path.
-
-    Returns:
-        Features.
+        phase: called with the name of what begins.
+        model_dir: the model folder whose backbone and preprocessing are used.
+        cache_dir: where they are kept by content.
 
     Raises:
         ValueError: not one image could be decoded.
@@ -57,7 +63,7 @@ def dataset_embeddings(table, *, phase, model_dir=SHIPPED_MODEL_DIR, cache_dir=C
     return Embeddings(np.load(path, mmap_mode="r"), prepared, key)
 
 
-def _write_features(classifier, images_u8, path, report):
+def _write_features(classifier: Classifier, images_u8: UInt8Array, path: Path, report: Progress | None) -> None:
     width = classifier.features(images_u8[:1]).shape[1]
     values = np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=(len(images_u8), width))
     for rows, images in read_in_parts(images_u8):

@@ -1,12 +1,15 @@
-"""A map of a data set: features of many numbers laid out in two, so that like lies near like."""
+"""Where does each image stand on a two-dimensional map, so that similar images lie close together?"""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
 from cxr_core.data.sampling import stratified_rows
+from cxr_core.system.arrays import FloatArray, IntArray
 from cxr_core.system.files import atomic_path
 
 _COMPONENTS = 50
@@ -16,15 +19,22 @@ _STEPS = 500
 _FEWEST_FOR_TSNE = 5
 
 
-def project_embeddings(values, *, class_names=None, seed=0, limit=5000, cache_path=None):
-    """Lay out images by their features: near means alike, far means little.
+def project_embeddings(
+    values: FloatArray,
+    *,
+    class_names: Sequence[str] | pd.Series | None = None,
+    seed: int = 0,
+    limit: int = 5000,
+    cache_path: str | Path | None = None,
+) -> tuple[IntArray, FloatArray]:
+    """Lay out images by their embeddings: points close together look alike to the network; far apart says little.
 
     Args:
         values: float (N, F), such as `embeddings.Embeddings.values`.
-        class_names: sequence of str (N,) or None; a sample then keeps every class's share.
-        seed: int.
-        limit: int, above which that many rows are drawn.
-        cache_path: str or Path ending in `.npz`, or None. Opened where it exists, so its name must
+        class_names: (N,); a sample is then drawn in proportion to class size.
+        seed: of sample and layout.
+        limit: above which that many rows are drawn.
+        cache_path: ends in `.npz`. Opened where it exists, so its name must
             stand for the values, the seed and the limit.
 
     Returns:
@@ -51,7 +61,7 @@ def project_embeddings(values, *, class_names=None, seed=0, limit=5000, cache_pa
     return rows, xy
 
 
-def _layout(values, seed):
+def _layout(values: FloatArray, seed: int) -> FloatArray:
     if len(values) == 0 or (values == values[0]).all():
         return np.zeros((len(values), 2), np.float32)
     components = PCA(min(_COMPONENTS, *values.shape), random_state=seed).fit_transform(values)
@@ -61,10 +71,11 @@ def _layout(values, seed):
         return components[:, :2].astype(np.float32)
     perplexity = min(_PERPLEXITY, (len(values) - 1) / 3)
     tsne = TSNE(perplexity=perplexity, max_iter=_STEPS, init=_start(components), random_state=seed)
-    return tsne.fit_transform(components).astype(np.float32)
+    xy: FloatArray = tsne.fit_transform(components).astype(np.float32)
+    return xy
 
 
-def _start(components):
+def _start(components: FloatArray) -> FloatArray:
     """Return the first two components, as small as t-SNE wants its start to be."""
     start = components[:, :2]
     return (1e-4 * start / start[:, 0].std()).astype(np.float32)

@@ -1,6 +1,8 @@
-"""What gives the class away: how far facts about the files tell the classes apart, without any lungs."""
+"""How well do facts about the files alone predict the class, without any lungs?"""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,6 +11,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from cxr_core.classes import class_label, order_classes
 from cxr_core.data.sampling import stratified_rows
+from cxr_core.system.arrays import FloatArray, IntArray, ObjectArray
 
 MAX_IMAGES = 5_000
 FACT_TITLES = {
@@ -33,6 +36,8 @@ _FOLDS = 5
 _TREES = 30
 # A tree learns from at most this many images, so that the time grows slowly with the data set.
 _IMAGES_PER_TREE = 1_500
+# (learn, test) row positions of each fold.
+Parts = list[tuple[IntArray, IntArray]]
 
 
 @dataclass(frozen=True)
@@ -71,13 +76,13 @@ class SpuriousCorrelations:
     accuracy: float | None
     chance: float | None
     majority: str | None
-    top: tuple
-    sentences: tuple
-    notes: tuple
+    top: tuple[FactScore, ...]
+    sentences: tuple[str, ...]
+    notes: tuple[str, ...]
     images: int
     folds: int
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """Return `accuracy`, `chance`, `top`, `sentences` and `notes` as plain values for JSON."""
         return {
             "accuracy": self.accuracy,
@@ -88,7 +93,9 @@ class SpuriousCorrelations:
         }
 
 
-def find_spurious_correlations(table, measures, groups, *, seed=0):
+def find_spurious_correlations(
+    table: pd.DataFrame, measures: pd.DataFrame, groups: IntArray, *, seed: int = 0
+) -> SpuriousCorrelations:
     """Predict the class from facts about the files alone, and say in words which give it away.
 
     A random forest sees size, aspect, format, bytes per pixel, frame and grey histogram, all
@@ -101,32 +108,24 @@ def find_spurious_correlations(table, measures, groups, *, seed=0):
             `black_frame`, `white_frame` and `hist_00` … `hist_31`, as `property_table.measure_images`
             makes it; images without these values are left out.
         groups: int (N,), as `split.image_groups` makes it.
-        seed: int.
+        seed: of folds, forests and sample.
 
     Returns:
-        SpuriousCorrelations; the same for the same input and seed.
+        The same for the same input and seed.
 
     Raises:
         ValueError: the three differ in length.
     """
-    if not len(table) == len(measures) == len(groups):
-        raise ValueError(
-            "The table, the measures and the groups need one row per image; "
-            f"received {len(table)}, {len(measures)} and {len(groups)}."
-        )
-    frame = pd.DataFrame(
-        {"class_name": table["class_name"].to_numpy(), "group": np.asarray(groups)}
-        | {name: table[name].to_numpy() for name in ("width", "height", "format")}
-        | {name: measures[name].to_numpy() for name in _MEASURED}
-    )
+    frame = _joined(table, measures, groups)
     sayings = _class_sayings(frame)
     used, notes = _usable_images(frame, np.random.default_rng(seed))
     counts = used["class_name"].value_counts()
-    chance = float(counts.max() / len(used)) if len(used) else None
-    majority = str(counts.index[0]) if len(used) else None
     if len(counts) < 2:
+        chance_of_one = float(counts.max() / len(used)) if len(used) else None
+        majority_of_one = str(counts.index[0]) if len(used) else None
         sentences = (_why_undefined(frame), *sayings.values())
-        return SpuriousCorrelations(None, chance, majority, (), sentences, notes, len(used), 0)
+        return SpuriousCorrelations(None, chance_of_one, majority_of_one, (), sentences, notes, len(used), 0)
+    chance, majority = float(counts.max() / len(used)), str(counts.index[0])
     folds, parts = _folds(used, seed)
     facts = _fact_values(used)
     labels, n_groups = used["class_name"].to_numpy(), used["group"].nunique()
@@ -142,7 +141,21 @@ def find_spurious_correlations(table, measures, groups, *, seed=0):
     return SpuriousCorrelations(accuracy, chance, majority, top, sentences, notes, len(used), folds)
 
 
-def _usable_images(frame, rng):
+def _joined(table: pd.DataFrame, measures: pd.DataFrame, groups: IntArray) -> pd.DataFrame:
+    """Return class, group, file facts and measures of every image in one table."""
+    if not len(table) == len(measures) == len(groups):
+        raise ValueError(
+            "The table, the measures and the groups need one row per image; "
+            f"received {len(table)}, {len(measures)} and {len(groups)}."
+        )
+    return pd.DataFrame(
+        {"class_name": table["class_name"].to_numpy(), "group": np.asarray(groups)}
+        | {name: table[name].to_numpy() for name in ("width", "height", "format")}
+        | {name: measures[name].to_numpy() for name in _MEASURED}
+    )
+
+
+def _usable_images(frame: pd.DataFrame, rng: np.random.Generator) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """Return the rows that a cross-validation can use, and notes on the others."""
     notes = []
     measured = frame[_MEASURED].notna().all(axis=1)
@@ -164,7 +177,7 @@ def _usable_images(frame, rng):
     return used.reset_index(drop=True), tuple(notes)
 
 
-def _folds(used, seed):
+def _folds(used: pd.DataFrame, seed: int) -> tuple[int, Parts]:
     """Return how many folds, and a list of (learn, test) row positions; every class has a group in most of them."""
     folds = min(_FOLDS, int(used.groupby("class_name")["group"].nunique().min()))
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
@@ -172,7 +185,7 @@ def _folds(used, seed):
     return folds, [(learn, test) for learn, test in parts if len(learn) and len(test)]
 
 
-def _fact_values(used):
+def _fact_values(used: pd.DataFrame) -> dict[str, FloatArray]:
     """Return a dict of fact to float32 (n, k)."""
     columns = {
         "size": used[["width", "height"]],
@@ -185,7 +198,7 @@ def _fact_values(used):
     return {fact: values.to_numpy(np.float32) for fact, values in columns.items()}
 
 
-def _accuracy(values, labels, parts, seed):
+def _accuracy(values: FloatArray, labels: ObjectArray, parts: Parts, seed: int) -> float:
     right = []
     for learn, test in parts:
         per_tree = min(len(learn), _IMAGES_PER_TREE)
@@ -194,24 +207,24 @@ def _accuracy(values, labels, parts, seed):
     return float(np.concatenate(right).mean())
 
 
-def _beats_chance(accuracy, chance, n_groups):
+def _beats_chance(accuracy: float, chance: float, n_groups: int) -> bool:
     # Images of one group are no independent witnesses, so groups are counted. Three errors, not
     # two: seven models are asked, and one of them would too often be lucky.
     return bool(accuracy > chance + 3 * np.sqrt(chance * (1 - chance) / n_groups))
 
 
-def _answer(accuracy, chance, majority, beats_chance):
-    odds = f"{_percent(accuracy)} of cases (chance, by always answering {class_label(majority)}: {_percent(chance)})"
+def _answer(accuracy: float, chance: float, majority: str, beats_chance: bool) -> str:
+    odds = f"{_percent(accuracy)} of the time (chance, by always answering {class_label(majority)}: {_percent(chance)})"
     if beats_chance:
         facts = "File facts and the mix of grey values alone, without any shape in the image,"
-        return f"{facts} predict the class in {odds}."
-    return f"File facts and the mix of grey values do not give the class away: they predict it in {odds}."
+        return f"{facts} predict the class correctly {odds}."
+    return f"File facts and the mix of grey values do not give the class away: they predict it correctly {odds}."
 
 
-def _fact_sentences(top, chance, sayings):
+def _fact_sentences(top: Sequence[FactScore], chance: float, sayings: Mapping[str, str]) -> list[str]:
     """Say which fact tells most, then what is typical of a class in size and format."""
     odds = {
-        s.fact: f"{_FACTS_IN_WORDS[s.fact]} alone predicts the class in {_percent(s.accuracy)} of cases "
+        s.fact: f"{_FACTS_IN_WORDS[s.fact]} alone predicts the class correctly {_percent(s.accuracy)} of the time "
         f"(chance {_percent(chance)})."
         for s in top
         if s.beats_chance
@@ -223,7 +236,7 @@ def _fact_sentences(top, chance, sayings):
     return sentences
 
 
-def _class_sayings(frame):
+def _class_sayings(frame: pd.DataFrame) -> dict[str, str]:
     """Return what is typical of some classes and not of others, a dict of "size" or "format" to a sentence."""
     size = frame["width"].astype(str) + " × " + frame["height"].astype(str)
     values = {"size": (size, " pixels"), "format": (frame["format"], " files")}
@@ -231,7 +244,7 @@ def _class_sayings(frame):
     return {fact: saying for fact, saying in sayings.items() if saying}
 
 
-def _typical(class_names, values, unit):
+def _typical(class_names: pd.Series, values: pd.Series, unit: str) -> str | None:
     """Name the value that parts the classes most, or None.
 
     For each class's most common value the classes are ordered by their share of it and cut at
@@ -240,8 +253,9 @@ def _typical(class_names, values, unit):
     """
     classes = order_classes(class_names)
     shares = pd.crosstab(values, class_names, normalize="columns")
-    best = (0.0, None, 0)
-    for value in dict.fromkeys(shares[name].idxmax() for name in classes):
+    best: tuple[float, Any, int] = (0.0, None, 0)
+    commonest: list[Any] = [shares[name].idxmax() for name in classes]
+    for value in dict.fromkeys(commonest):
         ordered = shares.loc[value].sort_values(ascending=False, kind="stable")
         steps = -np.diff(ordered.to_numpy())
         cut = int(np.argmax(steps)) + 1 if len(steps) else 0
@@ -255,7 +269,7 @@ def _typical(class_names, values, unit):
     return f"{_high_words(high)} {value}{unit}, but {_low_words(low)}."
 
 
-def _high_words(high):
+def _high_words(high: pd.Series) -> str:
     labels = {name: class_label(name) for name in order_classes(high.index)}
     if (high == 1).all():
         return f"All {_listed(list(labels.values()))} images are"
@@ -264,7 +278,7 @@ def _high_words(high):
     return _listed([f"{_percent(high[n])} of {label}" for n, label in labels.items()]) + " images are"
 
 
-def _low_words(low):
+def _low_words(low: pd.Series) -> str:
     most = low.max()
     if len(low) == 1:
         whose = class_label(low.index[0])
@@ -272,7 +286,7 @@ def _low_words(low):
     return "none of the others" if most == 0 else f"at most {_percent(most)} of each other class"
 
 
-def _why_undefined(frame):
+def _why_undefined(frame: pd.DataFrame) -> str:
     classes = order_classes(frame["class_name"])
     if not classes:
         return "There are no images, so nothing can give a class away."
@@ -284,7 +298,7 @@ def _why_undefined(frame):
     )
 
 
-def _percent(share):
+def _percent(share: float) -> str:
     """Write a share in whole percent without ever rounding to all or nothing."""
     if 0 < share < 0.01:
         return "under 1 %"
@@ -293,13 +307,13 @@ def _percent(share):
     return f"{100 * share:.0f} %"
 
 
-def _listed(words):
+def _listed(words: Sequence[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
-def _images(n):
+def _images(n: int) -> str:
     return "image" if n == 1 else "images"
 
 
-def _was(n):
+def _was(n: int) -> str:
     return "was" if n == 1 else "were"

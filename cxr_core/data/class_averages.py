@@ -1,18 +1,22 @@
-"""What the classes look like on average: mean images, grey histograms, samples and thumbnails."""
+"""What does the mean image of a class look like, and which grey values has it?"""
+
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
+from cxr_core.system.arrays import UInt8Array
 
-def mean_images(images_u8, class_names):
+
+def mean_images(images_u8: UInt8Array, class_names: Sequence[str] | pd.Series) -> dict[str, UInt8Array]:
     """Average the prepared images of each class.
 
     Args:
         images_u8: uint8 (N, size, size).
-        class_names: sequence of str (N,).
+        class_names: (N,).
 
     Returns:
-        dict of class name to uint8 (size, size).
+        uint8 (size, size) of every class.
     """
     names = np.asarray(class_names)
     return {
@@ -21,10 +25,12 @@ def mean_images(images_u8, class_names):
     }
 
 
-def grey_histograms(images_u8, class_names):
+def grey_histograms(images_u8: UInt8Array, class_names: Sequence[str] | pd.Series) -> pd.DataFrame:
     """Count grey values per class.
 
-    Args: as `mean_images`.
+    Args:
+        images_u8: as for `mean_images`.
+        class_names: as for `mean_images`.
 
     Returns:
         DataFrame (256 rows, one column per class): share of pixels with that grey value.
@@ -32,6 +38,7 @@ def grey_histograms(images_u8, class_names):
     names = np.asarray(class_names)
     shares = {}
     for name in pd.unique(names):
-        counts = sum(np.bincount(images_u8[i].ravel(), minlength=256) for i in np.flatnonzero(names == name))
+        rows = np.flatnonzero(names == name)
+        counts = np.sum([np.bincount(images_u8[i].ravel(), minlength=256) for i in rows], axis=0)
         shares[name] = counts / counts.sum()
     return pd.DataFrame(shares)

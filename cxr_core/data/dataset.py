@@ -1,11 +1,13 @@
-"""From folders or a list to a table: which images there are, of which class, size and patient."""
+"""Which images does a folder hold, and of which class, size and patient?"""
 
 import hashlib
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -13,10 +15,11 @@ import pyarrow as pa
 from cxr_core.classes import order_classes
 from cxr_core.config import INDEX_DIR, MAX_FILE_BYTES
 from cxr_core.data.file_index import INDEX_KEYS, INDEX_SCHEMA, index_folder, load_index, save_index
-from cxr_core.data.layouts.found_image import LISTED_COLUMNS, NOT_OPENED, VANISHED
+from cxr_core.data.layouts.found_image import LISTED_COLUMNS, NOT_OPENED, VANISHED, Problem
 from cxr_core.data.layouts.registry import DataLayout, find_layout
 from cxr_core.data.patient_ids import patient_of
 from cxr_core.imaging.reader import IMAGE_ENDINGS, UnreadableImage, check_complete, is_image_file, read_header
+from cxr_core.system.progress import Progress
 from cxr_core.system.text import as_text, is_text
 
 _COLUMNS = ["path", "file", "class_name", "width", "height", "format", "bytes", "patient", "digest", "mtime_ns"]
@@ -61,36 +64,36 @@ class Dataset:
         (('normal', 'covid', 'virus'), 6, 0)
     """
 
-    roots: tuple
-    classes: tuple
+    roots: tuple[str, ...]
+    classes: tuple[str, ...]
     table: pd.DataFrame
     unreadable: pd.DataFrame
     stamp: str = ""
 
     @cached_property
-    def fingerprint(self):
+    def fingerprint(self) -> str:
         """SHA-256 over every file's class and content: equal exactly when the data are."""
         rows = (self.table["class_name"] + ":" + self.table["digest"]).sort_values()
         return hashlib.sha256("\n".join(rows).encode()).hexdigest()
 
 
-def scan_dataset(*roots, index_dir=INDEX_DIR, progress=None):
+def scan_dataset(*roots: str | Path, index_dir: str | Path = INDEX_DIR, progress: Progress | None = None) -> Dataset:
     """Look at every image under `root/<class>/…` without decoding it.
 
     A file whose name, size and time are those of the last scan is not opened again: what was
     seen then comes from the index. A scan that was stopped goes on where it stopped.
 
     Args:
-        *roots: str or Path, one folder or more, each with one sub-folder per class. Classes of
+        *roots: one folder or more, each with one sub-folder per class. Classes of
             the same name in several roots are one class. In place of a folder a CSV file may
             stand, with the columns `path` and `label` and, if wanted, `patient`, `split`, `view` (PA, say)
             and `age` (in years; only its group is kept): paths absolute or relative to the CSV file's
             folder, UTF-8, separated by commas.
-        index_dir: str or Path, where indexes are kept, see `file_index.index_folder`.
-        progress: callable(done, total) or None.
+        index_dir: where indexes are kept, see `file_index.index_folder`.
+        progress: counts the files.
 
     Returns:
-        Dataset. Unreadable files are listed, never raised.
+        Unreadable files are listed, never raised.
 
     Raises:
         FileNotFoundError: a root is missing or no folder.
@@ -103,26 +106,26 @@ def scan_dataset(*roots, index_dir=INDEX_DIR, progress=None):
         >>> table["class_name"].value_counts().to_dict()
         {'normal': 2, 'covid': 2, 'virus': 2}
     """
-    roots = _find_roots(roots)
-    rows, problems = _list_files(roots)
+    found = _find_roots(roots)
+    rows, problems = _list_files(found)
     stamp = _stamp(rows, problems)
-    facts, unread = _read_facts(_frame(rows, _FOUND_SCHEMA), index_folder(roots, index_dir), progress)
+    facts, unread = _read_facts(_frame(rows, _FOUND_SCHEMA), index_folder(found, index_dir), progress)
     broken = facts[facts["error"].notna() & (facts["error"] != "")]
     problems += [*unread, *zip(broken["file"], broken["error"], strict=True)]
     unreadable = pd.DataFrame(sorted(problems), columns=["file", "error"], dtype="str")
     facts = facts[facts["error"].isna()]
     if facts.empty:
-        raise ValueError(_no_images(roots, unreadable))
+        raise ValueError(_no_images(found, unreadable))
     classes = order_classes(facts["class_name"].unique())
     patients = facts["listed_patient"].fillna(facts["patient"])
     order = pd.Categorical(facts["class_name"], categories=classes).codes
     table = facts.assign(patient=patients, _order=order).sort_values("path")
     table = table.sort_values("_order", kind="stable", ignore_index=True)
     names = _COLUMNS + [name for name in LISTED_COLUMNS if table[name].notna().any()]
-    return Dataset(tuple(map(str, roots)), classes, table[names].copy(), unreadable, stamp)
+    return Dataset(tuple(map(str, found)), classes, table[names].copy(), unreadable, stamp)
 
 
-def folder_stamp(*roots):
+def folder_stamp(*roots: str | Path) -> str:
     """Return a short text that changes when an image file is added, removed or changed.
 
     No image is opened: it costs little more than the system takes to tell names, sizes and
@@ -137,7 +140,7 @@ def folder_stamp(*roots):
     return _stamp(*_list_files(_find_roots(roots)))
 
 
-def size_statistics(table):
+def size_statistics(table: pd.DataFrame) -> pd.DataFrame:
     """Summarise image sizes per class.
 
     Args:
@@ -155,7 +158,7 @@ def size_statistics(table):
     return statistics.loc[list(order_classes(table["class_name"]))]
 
 
-def _find_roots(roots):
+def _find_roots(roots: Sequence[str | Path]) -> tuple[Path, ...]:
     """Return the roots as absolute Paths, or say which one is not there."""
     if not roots:
         raise ValueError("Name at least one folder of images.")
@@ -175,7 +178,7 @@ def _layout_of(root: Path) -> DataLayout:
     return layout
 
 
-def _no_images(roots, unreadable):
+def _no_images(roots: Sequence[Path], unreadable: pd.DataFrame) -> str:
     sentence = (
         f"No images were found under {', '.join(map(str, roots))}. "
         f"Put one folder per class in it, each with its images ({' '.join(IMAGE_ENDINGS)})."
@@ -186,25 +189,26 @@ def _no_images(roots, unreadable):
     return sentence
 
 
-def _list_files(roots):
+def _list_files(roots: Sequence[Path]) -> tuple[list[tuple[Any, ...]], list[Problem]]:
     """List the files of all roots with their sizes and times, opening none.
 
     Returns:
         (rows, problems): a list of tuples in the order of `_FOUND_SCHEMA`, in no order of their
         own, and a list of (file, sentence).
     """
-    rows, problems = [], []
+    rows: list[tuple[Any, ...]] = []
+    problems: list[Problem] = []
     for number, root in enumerate(roots):
         rows += [(*image, number) for image in _layout_of(root).images(root, problems)]
     return rows, problems
 
 
-def _stamp(rows, problems):
+def _stamp(rows: Sequence[tuple[Any, ...]], problems: Sequence[Problem]) -> str:
     # A sum does not depend on the order in which the system lists the files.
     return f"{(sum(map(hash, rows)) + sum(map(hash, problems))) % 2**64:016x}"
 
 
-def _read_facts(found, folder, progress):
+def _read_facts(found: pd.DataFrame, folder: Path, progress: Progress | None) -> tuple[pd.DataFrame, list[Problem]]:
     """Join what was found with what is known of it, opening the files that are new or changed.
 
     Returns:
@@ -215,7 +219,8 @@ def _read_facts(found, folder, progress):
     stored = load_index(folder)
     files = found.merge(stored, on=keys)
     done, total = len(files), len(found)
-    read, problems = [], []
+    read: list[tuple[Any, ...]] = []
+    problems: list[Problem] = []
     try:
         new = found if done < total else found[:0]
         if 0 < done < total:
@@ -242,8 +247,8 @@ def _read_facts(found, folder, progress):
     return files, problems
 
 
-def _describe_file(found):
-    """Open one file: ((values in the order of `INDEX_SCHEMA`), None) or (None, (file, sentence))."""
+def _describe_file(found: Any) -> tuple[tuple[Any, ...] | None, Problem | None]:
+    """Open a file of `_FOUND_SCHEMA`: (values in the order of `INDEX_SCHEMA`, None) or (None, its problem)."""
     same = (found.root, found.file, found.bytes, found.mtime_ns)
     try:
         if not (found.in_list or is_image_file(found.path)):
@@ -266,7 +271,8 @@ def _describe_file(found):
     return (*same, header.width, header.height, header.format, patient_of(found.file), digest, None), None
 
 
-def _frame(rows, schema):
+def _frame(rows: Sequence[tuple[Any, ...]], schema: pa.Schema) -> pd.DataFrame:
     columns = zip(*rows, strict=True) if rows else [[]] * len(schema)
     arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
-    return pa.table(arrays, schema=schema).to_pandas()
+    frame: pd.DataFrame = pa.table(arrays, schema=schema).to_pandas()
+    return frame

@@ -1,4 +1,4 @@
-"""Fetch the article's data set from Kaggle, through Kaggle's own library."""
+"""How is the article's data set fetched? From Kaggle, through Kaggle's own library."""
 
 import os
 import re
@@ -6,7 +6,9 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from cxr_core.config import DATA_DIR, PROJECT_DIR
 
@@ -22,14 +24,14 @@ class DownloadFailed(OSError):
     """The data set could not be fetched; the message says why and what to do."""
 
 
-def download_kaggle(folder=KAGGLE_DIR):
+def download_kaggle(folder: str | Path = KAGGLE_DIR) -> Path:
     """Fetch and unpack the data set, unless it is there already.
 
     Args:
-        folder: str or Path to unpack into.
+        folder: to unpack into.
 
     Returns:
-        Path of the folder whose sub-folders are the classes.
+        The folder whose sub-folders are the classes.
 
     Raises:
         DownloadFailed: no network, no account, or a broken archive; nothing half-unpacked counts.
@@ -68,17 +70,17 @@ def download_kaggle(folder=KAGGLE_DIR):
     return found
 
 
-def find_kaggle(folder=KAGGLE_DIR):
+def find_kaggle(folder: str | Path = KAGGLE_DIR) -> Path | None:
     """Return the unpacked data set's folder of classes, or None where it has not been fetched."""
     classes = (p for p in Path(folder).rglob("*") if p.is_dir() and p.name.lower() == "covid")
     return next((p.parent for p in classes), None)
 
 
-def watch_download():
+def watch_download() -> Iterator[str]:
     """Fetch the data set in a process of its own and report on it.
 
     Yields:
-        str, what to show: the downloader's own progress line.
+        What to show: the downloader's own progress line.
 
     Raises:
         DownloadFailed: with the downloader's sentence.
@@ -89,6 +91,7 @@ def watch_download():
     )  # fmt: skip
     last = ""
     try:
+        assert process.stderr is not None
         for line in _lines(process.stderr):
             last = line
             yield line
@@ -99,7 +102,7 @@ def watch_download():
         process.wait()
 
 
-def _lines(stream):
+def _lines(stream: IO[str]) -> Iterator[str]:
     """Split a stream at line ends and at the carriage returns of a progress bar."""
     text = ""
     while block := stream.read(64):

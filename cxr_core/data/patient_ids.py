@@ -1,4 +1,4 @@
-"""Which patient a file name tells of."""
+"""Which patient does a file name tell of?"""
 
 import os
 import re
@@ -14,14 +14,14 @@ _PATIENT_PATTERNS = (
 )
 
 
-def patient_of(name):
+def patient_of(name: str) -> str | None:
     """Return the patient or study a file name tells of, or None.
 
     Args:
-        name: str, a file name with or without ending.
+        name: a file name with or without ending.
 
     Returns:
-        str such as "person23", "IM-0115" or "00002659", or None.
+        Such as "person23", "IM-0115" or "00002659".
     """
     stem = image_stem(name)
     for pattern in _PATIENT_PATTERNS:
@@ -31,7 +31,7 @@ def patient_of(name):
     return None
 
 
-def image_stem(name):
+def image_stem(name: str) -> str:
     """Return a file name without any image endings: `x.jpeg.jpg` and `x.PNG` both give `x`."""
     name = os.path.basename(name)
     stem, ending = os.path.splitext(name)

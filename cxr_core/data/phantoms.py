@@ -1,4 +1,4 @@
-"""Draw a demo data set: shapes that stand for chest radiographs where no real ones are at hand.
+"""How is the demo data set drawn: shapes that stand for chest radiographs where no real ones are at hand?
 
 They are drawings. A classifier trained on them has learned to tell drawings apart, no more.
 """
@@ -8,23 +8,30 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from cxr_core.system.arrays import FloatArray, UInt8Array
+from cxr_core.system.progress import Progress
+
 DEMO_NOTE = "Drawings, not radiographs: made so that every page can be tried without a data set."
 IMAGES_PER_CLASS = 60
 _CLASSES = ("normal", "covid", "virus")
 _DRAW_SIZE = 320
+# Across and down, in shares of the side.
+Pair = tuple[float, float]
 
 
-def draw_demo_data(folder, *, images_per_class=IMAGES_PER_CLASS, seed=0, progress=None):
+def draw_demo_data(
+    folder: str | Path, *, images_per_class: int = IMAGES_PER_CLASS, seed: int = 0, progress: Progress | None = None
+) -> Path:
     """Draw the demo data set into a folder, unless it is there already.
 
     Args:
-        folder: str or Path; gets the sub-folders normal, covid and virus.
-        images_per_class: int.
-        seed: int; the same seed draws the same images.
-        progress: callable(done, total) or None.
+        folder: gets the sub-folders normal, covid and virus.
+        images_per_class: how many drawings of each.
+        seed: the same seed draws the same images.
+        progress: counts the drawings.
 
     Returns:
-        Path of the folder.
+        The folder.
 
     Example:
         >>> from tempfile import mkdtemp
@@ -46,13 +53,13 @@ def draw_demo_data(folder, *, images_per_class=IMAGES_PER_CLASS, seed=0, progres
     return folder
 
 
-def draw_phantom(class_name, rng):
+def draw_phantom(class_name: str, rng: np.random.Generator) -> UInt8Array:
     """Draw one chest.
 
     Args:
         class_name: "normal" (clear lungs), "covid" (soft patches at the outer, lower lungs) or
             "virus" (fine streaks through both lungs).
-        rng: numpy.random.Generator.
+        rng: of everything that differs between two drawings.
 
     Returns:
         uint8 (H, W), longest side 240 to 900 pixels.
@@ -89,24 +96,24 @@ def draw_phantom(class_name, rng):
     image += rng.normal(0, 9, image.shape)
     image = np.clip(image * rng.uniform(0.85, 1.1), 0, 255).astype(np.uint8)
     height, width = rng.integers(240, 901), rng.integers(240, 901)
-    width = int(np.clip(width, 0.75 * height, 1.3 * height))
-    return cv2.resize(image, (width, int(height)), interpolation=cv2.INTER_CUBIC)
+    size_xy = (int(np.clip(width, 0.75 * height, 1.3 * height)), int(height))
+    return cv2.resize(image, size_xy, interpolation=cv2.INTER_CUBIC)
 
 
-def _ellipse(size, centre, radii, softness):
+def _ellipse(size: int, centre: Pair, radii: Pair, softness: float) -> FloatArray:
     """Return float32 (size, size) in [0, 1]: an ellipse with a soft edge, in shares of the side."""
     y, x = np.mgrid[0:size, 0:size].astype(np.float32) / size
     distance = np.hypot((x - centre[0]) / radii[0], (y - centre[1]) / radii[1])
     return np.clip((1 - distance) / (softness / min(radii)) + 0.5, 0, 1)
 
 
-def _texture(size, sigma, rng):
+def _texture(size: int, sigma: float, rng: np.random.Generator) -> FloatArray:
     """Return float32 (size, size), smooth noise of spread 1."""
     noise = cv2.GaussianBlur(rng.normal(0, 1, (size, size)).astype(np.float32), (0, 0), sigma)
     return noise / noise.std()
 
 
-def _ribs(size, rng):
+def _ribs(size: int, rng: np.random.Generator) -> FloatArray:
     canvas = np.zeros((size, size), np.float32)
     first, bend = rng.uniform(0.15, 0.24), rng.uniform(0.09, 0.16)
     for height in np.linspace(first, rng.uniform(0.72, 0.82), rng.integers(7, 10)) + rng.normal(0, 0.008):
@@ -116,16 +123,17 @@ def _ribs(size, rng):
     return cv2.GaussianBlur(canvas, (0, 0), 1.5)
 
 
-def _patches(size, lung, rng):
+def _patches(size: int, lung: FloatArray, rng: np.random.Generator) -> FloatArray:
     canvas = np.zeros((size, size), np.float32)
     for _ in range(rng.integers(4, 8)):
         side = rng.choice([-1, 1])
         centre = (0.5 + side * rng.uniform(0.22, 0.32), rng.uniform(0.45, 0.75))
-        canvas = np.maximum(canvas, _ellipse(size, centre, rng.uniform(0.04, 0.09, 2), 0.05) * rng.uniform(0.5, 1))
+        radii = (rng.uniform(0.04, 0.09), rng.uniform(0.04, 0.09))
+        canvas = np.maximum(canvas, _ellipse(size, centre, radii, 0.05) * rng.uniform(0.5, 1))
     return canvas * lung
 
 
-def _streaks(size, lung, rng):
+def _streaks(size: int, lung: FloatArray, rng: np.random.Generator) -> FloatArray:
     canvas = np.zeros((size, size), np.float32)
     for _ in range(90):
         start = rng.uniform(0.12, 0.88, 2) * size

@@ -1,22 +1,34 @@
-"""Prepared images on disk: made once per content and preprocessing, then memory-mapped."""
+"""Where are the prepared images? On disk, made once per content and preprocessing, then memory-mapped."""
 
 import hashlib
 import json
 import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import IO, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from cxr_core.config import CACHE_DIR
+from cxr_core.imaging.preprocessing import Preprocessing
 from cxr_core.imaging.reader import UnreadableImage, read_image
+from cxr_core.system.arrays import IntArray, UInt8Array
 from cxr_core.system.files import atomic_path, read_json, write_json
+from cxr_core.system.progress import Progress
 
 _CHUNK = 25
 _ROWS_AT_ONCE = 128
+
+# An image, or one sentence why there is none.
+Prepared = tuple[UInt8Array, None] | tuple[None, str]
+# Carries out a function over chunks of paths, here or elsewhere, in order.
+Share = Callable[[Callable[[list[str]], list[Prepared]], Sequence[list[str]]], Iterable[list[Prepared]]]
+Pixel = TypeVar("Pixel", bound=np.generic)
 
 
 @dataclass(frozen=True)
@@ -30,13 +42,20 @@ class PreparedImages:
         key: str, digest of content and preprocessing.
     """
 
-    images_u8: np.ndarray
+    images_u8: UInt8Array
     table: pd.DataFrame
-    errors: dict
+    errors: dict[str, str]
     key: str
 
 
-def prepare_images(table, preprocessing, *, cache_dir=CACHE_DIR, progress=None, share=None):
+def prepare_images(
+    table: pd.DataFrame,
+    preprocessing: Preprocessing,
+    *,
+    cache_dir: str | Path = CACHE_DIR,
+    progress: Progress | None = None,
+    share: Share | None = None,
+) -> PreparedImages:
     """Prepare every image of a data set table, or open what was prepared before.
 
     The cache is keyed by the files' content and the preprocessing, never by name or time. An
@@ -45,14 +64,11 @@ def prepare_images(table, preprocessing, *, cache_dir=CACHE_DIR, progress=None, 
 
     Args:
         table: DataFrame with `path`, `file` and `digest`, as `dataset.scan_dataset` makes it.
-        preprocessing: preprocessing.Preprocessing.
-        cache_dir: str or Path.
-        progress: callable(done, total) or None.
-        share: callable(function, chunks) that gives function(chunk) for every chunk, in order, for example from
+        preprocessing: what is done to each image.
+        cache_dir: where arrays are kept.
+        progress: counts the images.
+        share: (function, chunks) → function(chunk) for every chunk; gives them in order, for example from
             other computers that see the same files; threads of this process by default.
-
-    Returns:
-        PreparedImages.
 
     Raises:
         ValueError: not one image could be decoded.
@@ -75,19 +91,19 @@ def prepare_images(table, preprocessing, *, cache_dir=CACHE_DIR, progress=None, 
     return PreparedImages(np.load(array_path, mmap_mode="r"), table[good].reset_index(drop=True), errors, key)
 
 
-def _cache_key(table, preprocessing):
+def _cache_key(table: pd.DataFrame, preprocessing: Preprocessing) -> str:
     # The number changes when the file's layout does. Scaling comes later, so it makes no other pixels.
     steps = {name: value for name, value in preprocessing.to_dict().items() if name != "scaling"}
     settings = f"3 {json.dumps(steps, sort_keys=True)}"
     return hashlib.sha256("\n".join([settings, *table["digest"]]).encode()).hexdigest()[:32]
 
 
-def read_images(images_u8, rows):
+def read_images(images_u8: npt.NDArray[Pixel], rows: Sequence[int] | IntArray | range) -> npt.NDArray[Pixel]:
     """Copy some prepared images, without leaving the rest in memory as a memory map does.
 
     Args:
         images_u8: uint8 (N, size, size), memory-mapped or not; or rows of any other shape and dtype.
-        rows: sequence of int, positions.
+        rows: positions.
 
     Returns:
         uint8 (n, size, size), or rows as they are.
@@ -95,6 +111,7 @@ def read_images(images_u8, rows):
     if not isinstance(images_u8, np.memmap):
         return images_u8[rows]
     images = np.empty((len(rows), *images_u8.shape[1:]), images_u8.dtype)
+    assert images_u8.filename is not None
     with open(images_u8.filename, "rb") as file:
         for image, row in zip(images, rows, strict=True):
             file.seek(images_u8.offset + int(row) * image.nbytes)
@@ -102,20 +119,20 @@ def read_images(images_u8, rows):
     return images
 
 
-def read_in_parts(images_u8):
+def read_in_parts(images_u8: npt.NDArray[Pixel]) -> Iterator[tuple[range, npt.NDArray[Pixel]]]:
     """Yield (range of rows, images) from the first to the last, 128 at a time, each as `read_images` gives it."""
     for start in range(0, len(images_u8), _ROWS_AT_ONCE):
         rows = range(start, min(start + _ROWS_AT_ONCE, len(images_u8)))
         yield rows, read_images(images_u8, rows)
 
 
-def prepare_files(paths, preprocessing):
+def prepare_files(paths: Sequence[str], preprocessing: Preprocessing) -> list[Prepared]:
     """Prepare images, one after the other.
 
     Returns:
-        list of (uint8 (size, size), None), or of (None, sentence) where an image cannot be decoded.
+        (uint8 (size, size), None) each, or (None, sentence) where an image cannot be decoded.
     """
-    prepared = []
+    prepared: list[Prepared] = []
     for path in paths:
         try:
             prepared.append((preprocessing.image_u8(read_image(path)), None))
@@ -124,22 +141,32 @@ def prepare_files(paths, preprocessing):
     return prepared
 
 
-def _in_threads(function, chunks):
+def _in_threads(
+    function: Callable[[list[str]], list[Prepared]], chunks: Sequence[list[str]]
+) -> Iterator[list[Prepared]]:
     # Three threads on two cores: one of them is often waiting for the disk.
     with ThreadPoolExecutor(3) as pool:
         yield from pool.map(function, chunks)
 
 
-def _write_images(table, preprocessing, array_path, errors_path, progress, share):
+def _write_images(
+    table: pd.DataFrame,
+    preprocessing: Preprocessing,
+    array_path: Path,
+    errors_path: Path,
+    progress: Progress | None,
+    share: Share,
+) -> None:
     paths = table["path"].tolist()
     chunks = [paths[start : start + _CHUNK] for start in range(0, len(paths), _CHUNK)]
-    failed, position, side = {}, 0, preprocessing.size
+    failed: dict[str, str] = {}
+    position, side = 0, preprocessing.size
     with atomic_path(array_path) as temporary, temporary.open("wb") as file:
         _write_header(file, (len(table), side, side))
         for prepared in share(partial(prepare_files, preprocessing=preprocessing), chunks):
             for image, error in prepared:
-                if error:
-                    failed[str(position)] = error
+                if image is None:
+                    failed[str(position)] = error or ""
                 else:
                     file.write(image.tobytes())
                 position += 1
@@ -150,5 +177,5 @@ def _write_images(table, preprocessing, array_path, errors_path, progress, share
         write_json(errors_path, failed)
 
 
-def _write_header(file, shape):
+def _write_header(file: IO[bytes], shape: tuple[int, int, int]) -> None:
     np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})

@@ -1,6 +1,7 @@
-"""Measure every image of a data set once: brightness, sharpness, frame, colour, burned-in text and more."""
+"""What are the properties of every image of a data set: brightness, sharpness, frame, colour, burned-in text?"""
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from cxr_core.config import CACHE_DIR
 from cxr_core.imaging.image_properties import PIXEL_COLUMNS, measure_image
 from cxr_core.imaging.reader import UnreadableImage, read_image
 from cxr_core.system.files import atomic_path
+from cxr_core.system.progress import Progress
 
 COLUMNS = (*PIXEL_COLUMNS, "aspect", "bytes_per_pixel", "error")
 
@@ -18,9 +20,13 @@ COLUMNS = (*PIXEL_COLUMNS, "aspect", "bytes_per_pixel", "error")
 _METHOD = 1
 _CHUNK = 2_000
 _SAVE_EVERY = 10_000
+# Digest, measures and error of an image; one of the latter two is None.
+Measured = tuple[str, tuple[float, ...] | None, str | None]
 
 
-def measure_images(table, *, cache_dir=CACHE_DIR, progress=None):
+def measure_images(
+    table: pd.DataFrame, *, cache_dir: str | Path = CACHE_DIR, progress: Progress | None = None
+) -> pd.DataFrame:
     """Measure every image of a data set table, or read what was measured before.
 
     What was measured is kept by content: only images whose digest is new are decoded. It is
@@ -28,8 +34,8 @@ def measure_images(table, *, cache_dir=CACHE_DIR, progress=None):
 
     Args:
         table: DataFrame with `path`, `digest`, `width`, `height` (pixels) and `bytes`.
-        cache_dir: str or Path; the measures lie in `measures/` below it.
-        progress: callable(done, total) or None; counts the table's images.
+        cache_dir: the measures lie in `measures/` below it.
+        progress: counts the table's images.
 
     Returns:
         DataFrame of `len(table)` rows in the table's order, index 0…N-1, float32 but for `error`:
@@ -40,23 +46,24 @@ def measure_images(table, *, cache_dir=CACHE_DIR, progress=None):
     known = _read_cache(path)
     wanted = table.drop_duplicates("digest")
     wanted = wanted[~wanted["digest"].isin(known.index)]
-    done, total, passing, unsaved = len(table) - len(wanted), len(table), {}, 0
+    passing: dict[str, str | None] = {}
+    done, total, unsaved = len(table) - len(wanted), len(table), 0
     if progress and not len(wanted):
         progress(total, total)
     # Three threads on two cores: one of them is often waiting for the disk.
     with ThreadPoolExecutor(3) as pool:
         for start in range(0, len(wanted), _CHUNK):
-            chunk, rows, broken = wanted.iloc[start : start + _CHUNK], [], []
+            chunk = wanted.iloc[start : start + _CHUNK]
+            rows: list[Measured] = []
             for row in zip(chunk["digest"], pool.map(_measure_file, chunk["path"]), strict=True):
                 digest, (values, error, lasting) = row
                 if lasting:
                     rows.append((digest, values, error))
                 else:
-                    broken.append((digest, error))
+                    passing[digest] = error
                 done += 1
                 if progress and (done % 50 == 0 or done == total):
                     progress(done, total)
-            passing |= dict(broken)
             known = pd.concat([known, _frame(rows)])
             unsaved += len(rows)
             if unsaved >= _SAVE_EVERY or (unsaved and start + _CHUNK >= len(wanted)):
@@ -65,7 +72,7 @@ def measure_images(table, *, cache_dir=CACHE_DIR, progress=None):
     return _in_table_order(table, known, passing)
 
 
-def _measure_file(path):
+def _measure_file(path: str) -> tuple[tuple[float, ...] | None, str | None, bool]:
     """Return (values or None, error or None, whether this will be so at the next look, too)."""
     try:
         return tuple(measure_image(read_image(path)).values()), None, True
@@ -77,18 +84,18 @@ def _measure_file(path):
         return None, "This file cannot be opened.", False
 
 
-def _cache_version():
+def _cache_version() -> str:
     return hashlib.sha256(f"{_METHOD}:{','.join(PIXEL_COLUMNS)}".encode()).hexdigest()[:12]
 
 
-def _frame(rows):
+def _frame(rows: Sequence[Measured]) -> pd.DataFrame:
     nothing = (np.nan,) * len(PIXEL_COLUMNS)
     values = np.array([values or nothing for _, values, _ in rows], np.float32).reshape(-1, len(PIXEL_COLUMNS))
     frame = pd.DataFrame(values, columns=PIXEL_COLUMNS, index=pd.Index([d for d, _, _ in rows], dtype=object))
     return frame.assign(error=np.array([error for _, _, error in rows], object))
 
 
-def _read_cache(path):
+def _read_cache(path: Path) -> pd.DataFrame:
     try:
         cache = pd.read_parquet(path)
     except (OSError, ValueError):  # not there yet, or no Parquet: measured again
@@ -96,12 +103,12 @@ def _read_cache(path):
     return cache.astype({"error": object}).set_index(cache["digest"].astype(object)).drop(columns="digest")
 
 
-def _write_cache(known, path):
+def _write_cache(known: pd.DataFrame, path: Path) -> None:
     with atomic_path(path) as temporary:
         known.rename_axis("digest").reset_index().astype({"digest": str}).to_parquet(temporary, index=False)
 
 
-def _in_table_order(table, known, passing):
+def _in_table_order(table: pd.DataFrame, known: pd.DataFrame, passing: Mapping[str, str | None]) -> pd.DataFrame:
     measures = known.reindex(table["digest"]).reset_index(drop=True)
     error = measures.pop("error").astype(object)
     error = error.where(error.notna(), table["digest"].map(passing).astype(object).to_numpy())

@@ -1,17 +1,20 @@
-"""Draw fewer rows where a method would take too long on all of them."""
+"""Which rows are drawn when all would take too long?"""
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
+
+from cxr_core.system.arrays import IntArray
 
 
-def stratified_rows(class_names, limit, rng):
-    """Draw row positions so that every class keeps its share.
+def stratified_rows(class_names: ArrayLike, limit: int, rng: np.random.Generator) -> IntArray:
+    """Draw row positions in proportion to class size.
 
     Args:
-        class_names: sequence of str (N,).
-        limit: int, about how many rows; each class keeps at least one, so many tiny classes may
+        class_names: str (N,).
+        limit: about how many rows; each class keeps at least one, so many tiny classes may
             give a few more.
-        rng: numpy.random.Generator.
+        rng: of the drawing.
 
     Returns:
         int64 (n,), sorted; all rows where there are at most `limit`.
@@ -26,16 +29,16 @@ def stratified_rows(class_names, limit, rng):
     return np.sort(np.concatenate(drawn))
 
 
-def sample_rows(class_names, per_class, rng):
+def sample_rows(class_names: ArrayLike, per_class: int, rng: np.random.Generator) -> dict[str, IntArray]:
     """Draw row positions per class.
 
     Args:
-        class_names: sequence of str (N,).
-        per_class: int, how many of each class at most.
-        rng: numpy.random.Generator.
+        class_names: str (N,).
+        per_class: how many of each class at most.
+        rng: of the drawing.
 
     Returns:
-        dict of class name to int array of positions.
+        Positions per class name.
     """
     names = np.asarray(class_names)
     rows = {name: np.flatnonzero(names == name) for name in pd.unique(names)}

@@ -137,11 +137,12 @@ class _Scheduler:
 
     def _prepare(self) -> None:
         """Prepare the images, unless they are cached: once to search for duplicates, once for the networks."""
-        config, options = self._plan.config, {"progress": self._report, "share": self._workers.share}
+        config = self._plan.config
+        prepare = partial(prepare_images, progress=self._report, share=self._workers.share)
         dataset = scan_dataset(*config.roots, progress=partial(self._report, step="Listing the images"))
-        table = prepare_images(dataset.table, Preprocessing(), **options).table
+        table = prepare(dataset.table, Preprocessing()).table
         taking_part = table[~excluded_rows(table, self._curation)].reset_index(drop=True)
-        prepare_images(taking_part, config.preprocessing, **options)
+        prepare(taking_part, config.preprocessing)
 
     def _report(self, done: int, total: int, step: str = "Preparing the images") -> None:
         if self._job.stop_requested or self._job.pause_requested:

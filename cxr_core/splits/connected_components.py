@@ -1,11 +1,13 @@
-"""Rows that are tied to each other, directly or through others."""
+"""Which rows are tied, directly or through others?"""
 
 import numpy as np
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
+from cxr_core.system.arrays import IntArray
 
-def chain_equal(codes):
+
+def chain_equal(codes: IntArray) -> IntArray:
     """Tie each row to the next one of the same code.
 
     Args:
@@ -19,7 +21,7 @@ def chain_equal(codes):
     return np.column_stack([order[:-1][same], order[1:][same]])
 
 
-def component_numbers(ties, n):
+def component_numbers(ties: IntArray, n: int) -> IntArray:
     """Number the connected components of a graph.
 
     Args:
@@ -31,4 +33,5 @@ def component_numbers(ties, n):
     """
     a, b = np.asarray(ties, int).reshape(-1, 2).T
     graph = coo_matrix((np.ones(len(a)), (a, b)), shape=(n, n))
-    return connected_components(graph, directed=False)[1]
+    numbers: IntArray = connected_components(graph, directed=False)[1]
+    return numbers

@@ -1,6 +1,7 @@
-"""Which images of a data set show the same radiograph: copies, resized, cropped, mirrored."""
+"""Which files show the same radiograph: copied, resized, cropped, mirrored?"""
 
 import tempfile
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import combinations
 from pathlib import Path
@@ -13,13 +14,15 @@ from sklearn.cluster import MiniBatchKMeans
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfTransformer
 from threadpoolctl import threadpool_limits
-from usearch.index import Index
+from usearch.index import BatchMatches, Index
 
 from cxr_core.classes import class_label
 from cxr_core.config import CACHE_DIR
-from cxr_core.data.prepared_images import read_images
+from cxr_core.data.prepared_images import PreparedImages, read_images
 from cxr_core.splits.connected_components import chain_equal, component_numbers
+from cxr_core.system.arrays import BoolArray, FloatArray, IntArray, UInt8Array
 from cxr_core.system.files import atomic_path
+from cxr_core.system.progress import Progress
 
 # Chosen by `python -m benchmarks.duplicates`; see `find_duplicates`.
 MIN_POINTS = 40
@@ -41,8 +44,16 @@ _CHUNK = 512
 # Part of a cached result's name: a change of the method makes every result a new one.
 _VERSION = "3"
 
+# Places float32 (K, 2) in [0, 1], and descriptors uint8 (K, 128).
+KeyPoints = tuple[FloatArray, UInt8Array]
+# Two rows, and "near" or "mirrored"; scored, "equal" too, with the number of key points that agree.
+Candidate = tuple[int, int, str]
+ScoredPair = tuple[int, int, str, int]
 
-def find_duplicates(prepared, *, cache_dir=CACHE_DIR, progress=None):
+
+def find_duplicates(
+    prepared: PreparedImages, *, cache_dir: str | Path = CACHE_DIR, progress: Progress | None = None
+) -> pd.DataFrame:
     """Find pairs of images that show the same radiograph.
 
     Equal files are known by their content. The others are described by SIFT key points; images
@@ -55,9 +66,9 @@ def find_duplicates(prepared, *, cache_dir=CACHE_DIR, progress=None):
     The neighbours come from an approximate graph, so the cost grows like N log N, not N².
 
     Args:
-        prepared: prepared_images.PreparedImages of N images.
-        cache_dir: str or Path; the result is kept by content.
-        progress: callable(done, total) or None; runs twice, over images and over pairs.
+        prepared: N images.
+        cache_dir: the result is kept there by content.
+        progress: runs twice, over images and over pairs.
 
     Returns:
         DataFrame of `a` and `b` (int, row positions, a < b), `kind` ("equal", "near" or
@@ -78,15 +89,15 @@ def find_duplicates(prepared, *, cache_dir=CACHE_DIR, progress=None):
     return pairs.sort_values(["a", "b"], kind="stable", ignore_index=True)
 
 
-def duplicate_groups(pairs, n):
+def duplicate_groups(pairs: pd.DataFrame, n: int) -> list[IntArray]:
     """Join pairs into groups.
 
     Args:
         pairs: DataFrame with `a` and `b`, row positions.
-        n: int, number of rows.
+        n: number of rows.
 
     Returns:
-        list of int arrays: the sorted row positions of each group of two or more, by their first row.
+        The sorted row positions of each group of two or more, by their first row.
     """
     numbers = component_numbers(pairs[["a", "b"]].to_numpy(), n)
     order = np.argsort(numbers, kind="stable")
@@ -94,18 +105,20 @@ def duplicate_groups(pairs, n):
     return sorted((g for g in groups if len(g) > 1), key=lambda g: g[0])
 
 
-def group_table(groups, table, pairs, excluded):
+def group_table(
+    groups: Sequence[IntArray], table: pd.DataFrame, pairs: pd.DataFrame, excluded: BoolArray
+) -> pd.DataFrame:
     """Describe groups of duplicates, those across classes first, then by size.
 
     Args:
-        groups: list of int arrays, as `duplicate_groups` gives them.
+        groups: row positions per group, as `duplicate_groups` gives them.
         table: DataFrame with `class_name`.
         pairs: DataFrame with `a` and `kind`.
-        excluded: bool (N,), True for rows that are left out.
+        excluded: bool (N,), True for rows that are excluded.
 
     Returns:
-        DataFrame of `rows` (list of int), `images`, `across_classes`, `equal` (holds files of
-        equal content) and `whole` (more than one image takes part).
+        DataFrame of `rows` (list of int), `images`, `across_classes`, `equal` (holds
+        identical files) and `whole` (more than one image takes part).
     """
     classes = table["class_name"].to_numpy()
     equal = set(pairs.loc[pairs["kind"] == "equal", "a"])
@@ -118,14 +131,11 @@ def group_table(groups, table, pairs, excluded):
     return frame.astype(kinds).sort_values(["across_classes", "images"], ascending=False, kind="stable")
 
 
-def best_member(rows):
+def best_member(rows: pd.DataFrame) -> int:
     """Return the position, within some table rows, of the image to keep: most pixels, then most bytes.
 
     Args:
         rows: DataFrame with `width`, `height` (pixels), `bytes` and `file`.
-
-    Returns:
-        int.
     """
     return min(
         range(len(rows)),
@@ -133,7 +143,7 @@ def best_member(rows):
     )
 
 
-def spare_members(rows):
+def spare_members(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of a group of duplicates without its best one.
 
     Args:
@@ -142,7 +152,7 @@ def spare_members(rows):
     return rows.drop(index=rows.index[best_member(rows)])
 
 
-def differences(rows, pairs):
+def differences(rows: pd.DataFrame, pairs: pd.DataFrame) -> list[str]:
     """Say in words how each image of a group differs from its best one.
 
     Args:
@@ -151,14 +161,14 @@ def differences(rows, pairs):
         pairs: DataFrame of `a`, `b` and `kind`.
 
     Returns:
-        list of str, one per row; the best one's is "best: most pixels".
+        One text per row; the best one's is "highest resolution".
     """
     best = rows.iloc[best_member(rows)]
     mirrored = {frozenset(pair) for pair in pairs.loc[pairs["kind"] == "mirrored", ["a", "b"]].to_numpy().tolist()}
     texts = []
     for position, row in rows.iterrows():
         if position == best.name:
-            texts.append("best: most pixels")
+            texts.append("highest resolution")
             continue
         scale = row["width"] / best["width"]
         shape = scale * best["height"] / row["height"]
@@ -170,53 +180,54 @@ def differences(rows, pairs):
             (frozenset((position, best.name)) in mirrored, "mirrored"),
             (row["format"] != best["format"], f"saved as {row['format']}"),
         )
-        texts.append(", ".join(text for holds, text in facts if holds) or "saved again")
+        texts.append(", ".join(text for holds, text in facts if holds) or "re-saved")
     return texts
 
 
-def matching_points(image_u8, other_u8):
+def matching_points(image_u8: UInt8Array, other_u8: UInt8Array) -> int:
     """Count the key points of two images that agree under one affine change.
 
     Args:
-        image_u8, other_u8: uint8 (H, W), of any sizes.
+        image_u8: uint8 (H, W), of any size.
+        other_u8: uint8 (H, W), of any other.
 
     Returns:
-        int, 0 where they spread over less than `MIN_SPREAD` of the first image.
+        0 where they spread over less than `MIN_SPREAD` of the first image.
     """
     return _agreeing(_describe(image_u8), _describe(other_u8), at_least=0)
 
 
-def _equal_pairs(digests):
+def _equal_pairs(digests: pd.Series) -> pd.DataFrame:
     chained = chain_equal(pd.factorize(digests.to_numpy())[0])
     return _as_pairs([(a, b, "equal", -1) for a, b in chained.tolist()])
 
 
-def _as_pairs(rows):
+def _as_pairs(rows: pd.DataFrame | Sequence[ScoredPair]) -> pd.DataFrame:
     pairs = pd.DataFrame(rows, columns=["a", "b", "kind", "score"])
     return pairs.astype({"a": int, "b": int, "kind": object, "score": int})
 
 
-def _near_pairs(prepared, progress):
+def _near_pairs(prepared: PreparedImages, progress: Progress | None) -> pd.DataFrame:
     # One image per content: many equal files would be each other's neighbours, and hide a near copy.
     rows = np.flatnonzero(~prepared.table["digest"].duplicated())
     # The matrices of one pair are so small that threads inside a product only wait for each other.
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor() as pool, threadpool_limits(1):
         points = _PointFile(Path(folder, "points"), prepared.images_u8, rows, pool, progress)
-        candidates = [(a, b, "near") for a, b in _alike_pairs(points)]
-        candidates += [(a, b, "mirrored") for a, b in _mirrored_pairs(points)]
-        found = []
+        candidates: list[Candidate] = [(a, b, "near") for a, b in _alike_pairs(points).tolist()]
+        candidates += [(a, b, "mirrored") for a, b in _mirrored_pairs(points).tolist()]
+        found: list[ScoredPair] = []
         # By chunks: a waiting task costs more memory than the pair that it is about.
         chunks = [candidates[start : start + _CHUNK] for start in range(0, len(candidates), _CHUNK)]
         for done, near in enumerate(pool.map(points.compare, chunks), start=1):
             found += near
             if progress:
                 progress(min(done * _CHUNK, len(candidates)), len(candidates))
-    found = [(rows[a], rows[b], kind, agreeing) for a, b, kind, agreeing in found]
-    pairs = _as_pairs(found).sort_values("score", ascending=False, kind="stable")
+    scored = [(int(rows[a]), int(rows[b]), kind, agreeing) for a, b, kind, agreeing in found]
+    pairs = _as_pairs(scored).sort_values("score", ascending=False, kind="stable")
     return pairs.drop_duplicates(["a", "b"]).sort_values(["a", "b"])
 
 
-def _alike_pairs(points):
+def _alike_pairs(points: "_PointFile") -> IntArray:
     """Return int (M, 2), pairs of images whose key points are of the same kinds."""
     n = len(points)
     fitted = np.sort(np.random.default_rng(0).permutation(n)[:_FIT_IMAGES])
@@ -231,14 +242,14 @@ def _alike_pairs(points):
     return _nearest_pairs(TruncatedSVD(min(_DIMENSIONS, n), random_state=0).fit_transform(bags), _NEIGHBOURS)
 
 
-def _count_words(points, words, rows):
+def _count_words(points: "_PointFile", words: MiniBatchKMeans, rows: range) -> csr_matrix:
     descriptors = [points.descriptors(row) for row in rows]
     owners = np.repeat(np.arange(len(rows)), [len(d) for d in descriptors])
     found = words.predict(_hellinger(np.concatenate(descriptors)))
     return csr_matrix((np.ones(len(found), np.float32), (owners, found)), shape=(len(rows), _WORDS))
 
 
-def _mirrored_pairs(points):
+def _mirrored_pairs(points: "_PointFile") -> IntArray:
     """Return int (M, 2), pairs of images that are alike when the second is mirrored."""
     tiny = points.tiny.astype(np.float32)
     pairs = _nearest_pairs(tiny.reshape(len(tiny), -1), 1, tiny[:, :, ::-1].reshape(len(tiny), -1))
@@ -246,7 +257,7 @@ def _mirrored_pairs(points):
     return pairs[alike >= _MIN_MIRRORED]
 
 
-def _nearest_pairs(vectors, neighbours, questions=None):
+def _nearest_pairs(vectors: FloatArray, neighbours: int, questions: FloatArray | None = None) -> IntArray:
     """Return int (M, 2), a < b and each once: every row, or question, with its nearest other rows."""
     n = len(vectors)
     if n < 2:
@@ -256,6 +267,7 @@ def _nearest_pairs(vectors, neighbours, questions=None):
     graph.add(np.arange(n), vectors.astype(np.float32), threads=1)
     questions = vectors if questions is None else questions
     answers = graph.search(questions.astype(np.float32), min(neighbours + 1, n), threads=1)
+    assert isinstance(answers, BatchMatches)
     keys = answers.keys.astype(np.int64).reshape(n, -1)
     pairs = np.column_stack([np.repeat(np.arange(n), keys.shape[1]), keys.ravel()])
     # A graph may find fewer than asked for; what then fills the rest is no key.
@@ -263,11 +275,11 @@ def _nearest_pairs(vectors, neighbours, questions=None):
     return np.unique(np.sort(pairs[pairs[:, 0] != pairs[:, 1]], axis=1), axis=0)
 
 
-def _describe(image_u8):
+def _describe(image_u8: UInt8Array) -> KeyPoints:
     """Return an image's key points: places float32 (K, 2) in [0, 1] and descriptors uint8 (K, 128)."""
     small = cv2.resize(image_u8, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
     # A detector holds state: one per call, so that threads do not share it.
-    sift = cv2.SIFT_create(nfeatures=_KEYPOINTS, contrastThreshold=0.02)
+    sift = cv2.SIFT.create(nfeatures=_KEYPOINTS, contrastThreshold=0.02)
     found, descriptors = sift.detectAndCompute(small, None)
     if descriptors is None:
         return np.zeros((0, 2), np.float32), np.zeros((0, _DESCRIPTOR_BYTES), np.uint8)
@@ -275,7 +287,7 @@ def _describe(image_u8):
     return places, descriptors[:_KEYPOINTS].astype(np.uint8)
 
 
-def _mirror(places, descriptors):
+def _mirror(places: FloatArray, descriptors: UInt8Array) -> KeyPoints:
     """Return the key points as `_describe` would find them in the mirrored image, without looking for them again.
 
     A descriptor is 4 × 4 places of 8 directions, seen along the key point's own direction: in a mirror
@@ -286,7 +298,7 @@ def _mirror(places, descriptors):
     return np.column_stack([width - places[:, 0], places[:, 1]]), parts.reshape(-1, _DESCRIPTOR_BYTES)
 
 
-def _agreeing(points, others, at_least):
+def _agreeing(points: KeyPoints, others: KeyPoints, at_least: int) -> int:
     """Count the points that agree under one affine change; 0 for fewer than `at_least`, or too close together."""
     (places, descriptors), (other_places, other_descriptors) = points, others
     # Three points give an affine change, and any three agree.
@@ -312,15 +324,18 @@ def _agreeing(points, others, at_least):
     return len(agreeing) if width * height >= MIN_SPREAD else 0
 
 
-def _hellinger(descriptors_u8):
+def _hellinger(descriptors_u8: UInt8Array) -> FloatArray:
     values = descriptors_u8.astype(np.float32)
-    return np.sqrt(values / np.maximum(values.sum(axis=1, keepdims=True), 1))
+    rooted: FloatArray = np.sqrt(values / np.maximum(values.sum(axis=1, keepdims=True), 1))
+    return rooted
 
 
 class _PointFile:
     """The key points of some rows' images, in a file so that memory does not grow with the data set."""
 
-    def __init__(self, path, images, rows, pool, progress):
+    def __init__(
+        self, path: Path, images: UInt8Array, rows: IntArray, pool: ThreadPoolExecutor, progress: Progress | None
+    ) -> None:
         self._path = path
         n = len(rows)
         self._counts = np.zeros(n, np.int16)
@@ -337,16 +352,16 @@ class _PointFile:
                     if progress and ((row + 1) % 50 == 0 or row + 1 == n):
                         progress(row + 1, n)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._counts)
 
-    def descriptors(self, row):
+    def descriptors(self, row: int) -> UInt8Array:
         """Return uint8 (K, 128)."""
         count, start = int(self._counts[row]), int(row) * _KEYPOINTS * _DESCRIPTOR_BYTES
         values = np.fromfile(self._path, np.uint8, count * _DESCRIPTOR_BYTES, offset=start)
         return values.reshape(-1, _DESCRIPTOR_BYTES)
 
-    def compare(self, candidates):
+    def compare(self, candidates: Sequence[Candidate]) -> list[ScoredPair]:
         """Return those of (a, b, "near" or "mirrored") that show one radiograph, each with its score."""
         found = []
         for a, b, kind in candidates:
@@ -356,11 +371,11 @@ class _PointFile:
                 found.append((a, b, kind, agreeing))
         return found
 
-    def _points(self, row):
+    def _points(self, row: int) -> KeyPoints:
         return self._places[row, : self._counts[row]].astype(np.float32), self.descriptors(row)
 
     @staticmethod
-    def _measure(image_u8):
+    def _measure(image_u8: UInt8Array) -> tuple[KeyPoints, FloatArray]:
         tiny = cv2.resize(image_u8, (_TINY, _TINY), interpolation=cv2.INTER_AREA).astype(np.float32)
         tiny -= tiny.mean()
         return _describe(image_u8), tiny / max(float(np.linalg.norm(tiny)), 1e-6)

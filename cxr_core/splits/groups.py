@@ -1,4 +1,4 @@
-"""Which images of a data set belong together: one patient's, and copies of one image."""
+"""Which images must not be separated: one patient's, and copies of one image?"""
 
 from dataclasses import dataclass
 
@@ -7,9 +7,11 @@ import pandas as pd
 
 from cxr_core.data.prepared_images import PreparedImages, prepare_images
 from cxr_core.imaging.preprocessing import Preprocessing
-from cxr_core.splits.curation import excluded_rows, without_distinct
+from cxr_core.splits.curation import Curation, excluded_rows, without_distinct
 from cxr_core.splits.duplicates import duplicate_groups, find_duplicates
 from cxr_core.splits.split import image_groups
+from cxr_core.system.arrays import IntArray
+from cxr_core.system.progress import Phase
 
 
 @dataclass(frozen=True)
@@ -25,22 +27,22 @@ class ImageGroups:
 
     prepared: PreparedImages
     pairs: pd.DataFrame
-    groups: np.ndarray
+    groups: IntArray
 
     @property
-    def table(self):
+    def table(self) -> pd.DataFrame:
         """The table of the N images."""
         return self.prepared.table
 
-    def duplicates(self):
-        """Return the groups of duplicates as a list of int arrays of row positions."""
+    def duplicates(self) -> list[IntArray]:
+        """Return the groups of duplicates as row positions."""
         return duplicate_groups(self.pairs, len(self.table))
 
-    def taking_part(self, curation):
+    def taking_part(self, curation: Curation) -> tuple[IntArray, pd.DataFrame, IntArray]:
         """Leave out what was excluded.
 
         Args:
-            decisions: curation.Curation.
+            curation: what was decided.
 
         Returns:
             (rows, table, groups): int (n,), positions of the images that take part, and for these
@@ -50,18 +52,15 @@ class ImageGroups:
         return rows, self.table.iloc[rows].reset_index(drop=True), self.groups[rows]
 
 
-def group_images(table, curation, *, phase, find_copies=True):
+def group_images(table: pd.DataFrame, curation: Curation, *, phase: Phase, find_copies: bool = True) -> ImageGroups:
     """Find out which images belong together.
 
     Args:
         table: DataFrame as `dataset.scan_dataset` makes it; images that cannot be decoded are left out.
-        decisions: curation.Curation; pairs marked as distinct are dropped.
-        phase: callable(name) that returns a callable(done, total) to report to, or None.
-        find_copies: bool, compare the images themselves, which takes by far the most time. Without it
+        curation: what was decided; pairs marked as distinct are dropped.
+        phase: called with the name of what begins.
+        find_copies: compare the images themselves, which takes by far the most time. Without it
             only patients, names and files of equal content tie images.
-
-    Returns:
-        ImageGroups.
     """
     prepared = prepare_images(table, Preprocessing(), progress=phase("Preparing the images"))
     if find_copies:

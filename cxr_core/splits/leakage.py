@@ -1,12 +1,16 @@
-"""Which images are tested although training has seen their patient or a copy of them."""
+"""Which test images has training seen in another form: their patient, or a copy of them?"""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from cxr_core.data.patient_ids import patient_of
 from cxr_core.splits.split import make_split, split_kinds
+from cxr_core.system.arrays import IntArray, ObjectArray
 
 CAUSES = {
     "copy": "a file of equal content",
@@ -28,20 +32,20 @@ class Leakage:
             holds), `train_row` and `train_file` (one training image it shares that with).
     """
 
-    images: dict
+    images: dict[str, int]
     rows: pd.DataFrame
 
-    def count(self, side="test"):
+    def count(self, side: str = "test") -> int:
         """Return how many images of a side share their group with a training image."""
         return int((self.rows["split"] == side).sum())
 
-    def causes(self, side="test"):
+    def causes(self, side: str = "test") -> dict[str, int]:
         """Return a dict of every key of `CAUSES` to a count of images."""
         counts = self.rows.loc[self.rows["split"] == side, "cause"].value_counts()
         return {cause: int(counts.get(cause, 0)) for cause in CAUSES}
 
     @property
-    def sentence(self):
+    def sentence(self) -> str:
         """The answer for the test side in one sentence."""
         leaking, total = self.count(), self.images["test"]
         if not total:
@@ -53,7 +57,7 @@ class Leakage:
         verb = "shares" if leaking == 1 else "share"
         return f"{leaking:,} of {total:,} test images {verb} a patient or a duplicate with training."
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, dict[str, Any]]:
         """Return, for "test" and "validation", the counts and the files as plain values for JSON."""
         return {
             side: {
@@ -66,7 +70,7 @@ class Leakage:
         }
 
 
-def leakage_of(sides, table, groups):
+def leakage_of(sides: Sequence[str] | ObjectArray | pd.Series, table: pd.DataFrame, groups: ArrayLike) -> Leakage:
     """Find the test and validation images whose patient or duplicate is in training.
 
     Args:
@@ -115,7 +119,7 @@ def leakage_of(sides, table, groups):
     return Leakage({side: int((sides == side).sum()) for side in _SIDES}, leaks[order].reset_index(drop=True))
 
 
-def compare_splits(table, groups, *, seed=0, **options):
+def compare_splits(table: pd.DataFrame, groups: ArrayLike, *, seed: int = 0, **options: Any) -> pd.DataFrame:
     """Count what every kind of split would leak on one data set.
 
     Args:
@@ -130,7 +134,8 @@ def compare_splits(table, groups, *, seed=0, **options):
         `validation_share_with_train`, `chose_the_epoch` (how many test images also choose the best
         epoch) and `note`: "" or, with all numbers missing, why this kind is impossible here.
     """
-    groups, rows = np.asarray(groups), []
+    groups = np.asarray(groups)
+    rows: list[dict[str, Any]] = []
     for kind in split_kinds(table):
         try:
             split = make_split(table, kind, seed=seed, groups=groups, **options)
@@ -154,7 +159,7 @@ def compare_splits(table, groups, *, seed=0, **options):
     return frame.astype(dict.fromkeys(counts, "Int64"))
 
 
-def score_without_leaks(predictions, leaks, *, side="test"):
+def score_without_leaks(predictions: pd.DataFrame, leaks: pd.DataFrame, *, side: str = "test") -> dict[str, Any]:
     """Score a classifier with and without the images that share something with training.
 
     Images are joined by path where both tables have one, else by file and class. Two roots may
@@ -189,7 +194,7 @@ def score_without_leaks(predictions, leaks, *, side="test"):
     }
 
 
-def leakage_sentence(score):
+def leakage_sentence(score: Mapping[str, Any]) -> str:
     """Say what `score_without_leaks`, with the `sentence` of its Leakage, found; for a run's `metrics.json`."""
     sentence = score["sentence"]
     if score["n_without"] < score["n_all"] and score["without"] is not None:
@@ -197,16 +202,16 @@ def leakage_sentence(score):
     return sentence
 
 
-def _train_partner(keys, train):
+def _train_partner(keys: pd.Series, train: IntArray) -> pd.Series:
     """Return for every row the first training row of the same key as a float Series; NaN where there is none."""
     known = keys.iloc[train].dropna().drop_duplicates()
     first = pd.Series(known.index.to_numpy(float), index=known.to_numpy())
     return keys.map(first).astype(float)
 
 
-def _keys(table, columns):
+def _keys(table: pd.DataFrame, columns: list[str]) -> pd.Series:
     return pd.Series(list(table[columns].itertuples(index=False, name=None)), index=table.index, dtype=object)
 
 
-def _mean(right):
+def _mean(right: pd.Series) -> float | None:
     return float(right.mean()) if len(right) else None

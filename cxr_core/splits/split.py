@@ -1,4 +1,4 @@
-"""Which image teaches, which one chooses, and which one is looked at once."""
+"""Which image trains, which validates, which tests?"""
 
 from dataclasses import dataclass
 from itertools import islice
@@ -11,9 +11,10 @@ from cxr_core.classes import order_classes
 from cxr_core.data.layouts.found_image import SPLIT_WORDS
 from cxr_core.data.patient_ids import image_stem
 from cxr_core.splits.connected_components import chain_equal, component_numbers
+from cxr_core.system.arrays import IntArray, ObjectArray
 
 SPLIT_KINDS = {
-    "grouped": "By patient and image: all images of one patient, and all copies of one image, stay on one side.",
+    "grouped": "Grouped by patient and by copies; a group is never split.",
     "stratified": "At random with the same share of every class on each side.",
     "random": "At random, as in the article (80:20), but with a validation part of its own.",
     "article": "The article's way: 80:20 at random, and the test images also choose the best epoch.",
@@ -21,7 +22,7 @@ SPLIT_KINDS = {
 }
 
 
-def split_kinds(table):
+def split_kinds(table: pd.DataFrame) -> list[str]:
     """Return the keys of `SPLIT_KINDS` that fit a data set table: "given" only where a CSV brought a split."""
     return [kind for kind in SPLIT_KINDS if kind != "given" or "split" in table]
 
@@ -33,11 +34,11 @@ class Split:
     In the article's way `validation` and `test` are the same rows; otherwise all three are apart.
     """
 
-    train: np.ndarray
-    validation: np.ndarray
-    test: np.ndarray
+    train: IntArray
+    validation: IntArray
+    test: IntArray
 
-    def names(self, n):
+    def names(self, n: int) -> ObjectArray:
         """Return an object array (n,) of "train", "validation" or "test" per row."""
         names = np.full(n, "", object)
         for name in ("validation", "train", "test"):
@@ -45,22 +46,29 @@ class Split:
         return names
 
 
-def make_split(table, kind, *, seed, groups=None, validation_share=0.15, test_share=0.2, folds=0, fold=0):
+def make_split(
+    table: pd.DataFrame,
+    kind: str,
+    *,
+    seed: int,
+    groups: IntArray | None = None,
+    validation_share: float = 0.15,
+    test_share: float = 0.2,
+    folds: int = 0,
+    fold: int = 0,
+) -> Split:
     """Split a data set table into train, validation and test.
 
     Args:
         table: DataFrame with `class_name`, `file`, `patient` and `digest`.
         kind: a key of `SPLIT_KINDS`.
-        seed: int.
+        seed: of the drawing.
         groups: int (N,), as `image_groups` makes it with near duplicates; without them by default.
-        validation_share: float, share of all images that choose the best epoch.
-        test_share: float, share of all images kept for the end. A grouped split takes the nearest 1/k.
-        folds: int, 0 or into how many parts of about equal size a grouped split cuts the images; each is the
+        validation_share: share of all images that choose the best epoch.
+        test_share: share of all images kept for the end. A grouped split takes the nearest 1/k.
+        folds: 0, or into how many parts of about equal size a grouped split cuts the images; each is the
             test side once, and `test_share` does not count then.
-        fold: int from 1 to `folds`, which of them is the test side here.
-
-    Returns:
-        Split.
+        fold: from 1 to `folds`, which of them is the test side here.
 
     Raises:
         ValueError: unknown kind, fewer than two classes, shares outside (0, 1), or a class with
@@ -88,13 +96,8 @@ def make_split(table, kind, *, seed, groups=None, validation_share=0.15, test_sh
             "The validation and test shares must be above 0 and together below 1; "
             f"received {validation_share} and {test_share}."
         )
-    labels = table["class_name"].to_numpy()
-    counts = pd.Series(labels).value_counts()
-    if len(counts) < 2:
-        raise ValueError(f"A classifier needs at least two classes; this data set has {len(counts)}.")
-    if counts.min() < 5:
-        raise ValueError(f"Each class needs at least 5 images; {counts.idxmin()!r} has {counts.min()}.")
-    rows = np.arange(len(table))
+    _check_classes(table["class_name"])
+    labels, rows = table["class_name"].to_numpy(), np.arange(len(table))
     if kind == "given":
         return _given_split(table)
     if kind == "grouped":
@@ -108,7 +111,15 @@ def make_split(table, kind, *, seed, groups=None, validation_share=0.15, test_sh
     return Split(train, validation, test)
 
 
-def check_folds(kind, folds, fold):
+def _check_classes(class_names: pd.Series) -> None:
+    counts = class_names.value_counts()
+    if len(counts) < 2:
+        raise ValueError(f"A classifier needs at least two classes; this data set has {len(counts)}.")
+    if counts.min() < 5:
+        raise ValueError(f"Each class needs at least 5 images; {counts.idxmin()!r} has {counts.min()}.")
+
+
+def check_folds(kind: str, folds: int, fold: int) -> None:
     """Raise ValueError unless `fold` is one of `folds` of a grouped split, or both are 0; see `make_split`."""
     if (folds, fold) == (0, 0):
         return
@@ -120,7 +131,7 @@ def check_folds(kind, folds, fold):
         )
 
 
-def split_table(table, groups, split):
+def split_table(table: pd.DataFrame, groups: IntArray, split: Split) -> pd.DataFrame:
     """Return a split as a table for people and files.
 
     Args:
@@ -137,7 +148,7 @@ def split_table(table, groups, split):
     return columns.assign(group=groups, split=split.names(len(table)))
 
 
-def split_counts(table, split):
+def split_counts(table: pd.DataFrame, split: Split) -> pd.DataFrame:
     """Count the images of every class on every side.
 
     Args:
@@ -154,7 +165,7 @@ def split_counts(table, split):
     return counts.set_axis(counts.index.astype(object)).rename_axis("class_name")
 
 
-def image_groups(table, pairs=None):
+def image_groups(table: pd.DataFrame, pairs: pd.DataFrame | None = None) -> IntArray:
     """Number the groups of images that must not be parted.
 
     Two images belong together if they share a patient or a content, if they share a class and a
@@ -176,7 +187,7 @@ def image_groups(table, pairs=None):
     return component_numbers(np.concatenate(ties), len(table))
 
 
-def _given_split(table):
+def _given_split(table: pd.DataFrame) -> Split:
     if "split" not in table:
         raise ValueError("This data set brings no split of its own; a CSV with a column `split` does.")
     sides = table["split"].to_numpy(object)
@@ -192,14 +203,22 @@ def _given_split(table):
     return Split(**rows)
 
 
-def _part(rows, labels, share, seed, *, stratify):
+def _part(rows: IntArray, labels: ObjectArray, share: float, seed: int, *, stratify: bool) -> tuple[IntArray, IntArray]:
     kept, taken = train_test_split(
         rows, test_size=share, random_state=seed, stratify=labels[rows] if stratify else None
     )
     return np.sort(kept), np.sort(taken)
 
 
-def _grouped_split(rows, labels, groups, seed, validation_share, test_share, fold):
+def _grouped_split(
+    rows: IntArray,
+    labels: ObjectArray,
+    groups: IntArray,
+    seed: int,
+    validation_share: float,
+    test_share: float,
+    fold: int,
+) -> Split:
     per_class = pd.DataFrame({"label": labels, "group": groups}).groupby("label")["group"].nunique()
     if per_class.min() < 3:
         raise ValueError(
@@ -211,7 +230,9 @@ def _grouped_split(rows, labels, groups, seed, validation_share, test_share, fol
     return Split(train, validation, test)
 
 
-def _group_part(rows, labels, groups, share, seed, fold=1):
+def _group_part(
+    rows: IntArray, labels: ObjectArray, groups: IntArray, share: float, seed: int, fold: int = 1
+) -> tuple[IntArray, IntArray]:
     folds = max(2, round(1 / share))
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     kept, taken = next(islice(splitter.split(rows, labels[rows], groups[rows]), fold - 1, None))

@@ -168,7 +168,7 @@ def test_the_sentence_says_what_is_typical_of_a_class_and_what_it_gives_away():
     widths = [512] * 48 + [300, 301] + [512] * 10 + list(range(600, 640))
     answer = report(*facts_of(names, width=widths, height=widths))
     size = score(answer, "size").accuracy
-    said = f"image size alone predicts the class in {100 * size:.0f} % of cases (chance 50 %)."
+    said = f"image size alone predicts the class correctly {100 * size:.0f} % of the time (chance 50 %)."
     assert f"96 % of Viral images are 512 × 512 pixels, but 20 % of COVID-19; {said}" in answer.sentences
 
 

@@ -375,7 +375,7 @@ def test_between_equals_the_first_name_is_the_best_whatever_the_order():
     [
         ({"width": 200, "height": 150}, "50% of the width"),
         ({"width": 380, "height": 200}, "95% of the width, cropped or stretched"),
-        ({"bytes": 400, "digest": "other"}, "saved again"),
+        ({"bytes": 400, "digest": "other"}, "re-saved"),
         ({"file": "x.png"}, "same content"),
         ({"bytes": 400, "digest": "other", "format": "JPEG"}, "saved as JPEG"),
         ({"class_name": "covid", "file": "x.png"}, "other class: COVID-19, same content"),
@@ -387,13 +387,13 @@ def test_a_copys_difference_is_said_in_words(changes, words):
     if "width" in changes:
         row["digest"] = "other"
     rows = pd.concat([members(WIDE), pd.DataFrame([row])], ignore_index=True)
-    assert differences(rows, as_pairs()) == ["best: most pixels", words]
+    assert differences(rows, as_pairs()) == ["highest resolution", words]
 
 
 def test_a_mirrored_copy_is_called_so_by_its_position_in_the_table():
     rows = members(WIDE, ("d.png", "normal", 400, 300, "PNG", 400, "d"), index=[17, 41])
-    assert differences(rows, as_pairs((17, 41, "mirrored", 90))) == ["best: most pixels", "mirrored"]
-    assert differences(rows, as_pairs((17, 41, "near", 90))) == ["best: most pixels", "saved again"]
+    assert differences(rows, as_pairs((17, 41, "mirrored", 90))) == ["highest resolution", "mirrored"]
+    assert differences(rows, as_pairs((17, 41, "near", 90))) == ["highest resolution", "re-saved"]
 
 
 # Real radiographs
