@@ -25,7 +25,7 @@ if str(PROJECT) not in sys.path:
 
 
 # Fixtures that train for over five seconds: a test that asks for one is slow, and nobody has to remember to say so.
-TRAINING_FIXTURES = {"tiny_run", "article_run", "train_here"}
+TRAINING_FIXTURES = {"tiny_run", "article_run", "train_here", "decided_run"}
 
 
 def pytest_collection_modifyitems(items):
@@ -137,7 +137,7 @@ def tiny_run(demo_data, until):
 
 @pytest.fixture(scope="session")
 def ungated_model(tmp_path_factory):
-    """The shipped classifier without its gate, which would refuse drawings, and sure of whatever it answers."""
+    """The built-in classifier without its gate, which would refuse drawings, and sure of whatever it answers."""
     from cxr_core.config import SHIPPED_MODEL_DIR
     from cxr_core.evaluation.operating_point import save_operating_point
     from cxr_core.inference.input_gate import GATE_FILES

@@ -1,4 +1,4 @@
-"""How is the network built? A known backbone with a small head, as one flat graph."""
+"""How is the network built? A known backbone with a new classification head, as one flat graph."""
 
 import urllib.error
 import urllib.request

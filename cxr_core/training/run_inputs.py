@@ -63,7 +63,7 @@ def read_inputs(run: Run, config: TrainingConfig, *, phase: Phase, resumed: bool
         OSError: an image disappeared meanwhile.
         ValueError: the images do not allow the split, or are others than the resumed run began with.
     """
-    dataset = scan_dataset(*config.roots, progress=phase("Reading the images"))
+    dataset = scan_dataset(*config.roots, progress=phase("Listing the images"))
     if resumed:
         table, split = load_split(run, config, dataset)
     else:

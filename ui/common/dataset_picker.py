@@ -145,7 +145,7 @@ def _ask_for_folders() -> tuple[str, ...]:
 def _open(roots: tuple[str, ...]) -> Dataset:
     known = st.session_state.get("dataset")
     if known is None or st.session_state.get("dataset_key") != (roots, folder_stamp(*roots)):
-        with progress_bar("Reading the images") as report:
+        with progress_bar("Listing the images") as report:
             known = scan_dataset(*roots, progress=report)
         st.session_state["dataset"] = known
         st.session_state["dataset_key"] = (roots, known.stamp)

@@ -169,7 +169,7 @@ def test_folders_of_other_images_than_the_models_own_are_refused(tiny_run, tmp_p
         gate_fitting.fit_gate(tiny_run.path, [tmp_path])
 
 
-@pytest.mark.skipif(not (SHIPPED_MODEL_DIR / "gate.npz").exists(), reason="the shipped classifier has no gate")
+@pytest.mark.skipif(not (SHIPPED_MODEL_DIR / "gate.npz").exists(), reason="the built-in classifier has no gate")
 def test_the_shipped_gate_meets_its_targets():
     measured = load_card(SHIPPED_MODEL_DIR).metrics["gate"]
     assert measured["strange"]["refused"] >= 0.99 * measured["strange"]["n"]

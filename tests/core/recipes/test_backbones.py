@@ -1,5 +1,7 @@
 """network.py with every backbone: own scaling, one flat graph, maps that can be exported."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 
@@ -11,13 +13,22 @@ OTHERS = [name for name in BACKBONES if name != "mobilenetv2"]
 IMAGES_U8 = np.random.default_rng(0).integers(0, 256, (2, 64, 64), dtype=np.uint8)
 
 
-@pytest.fixture
-def build(monkeypatch):
-    """build_model with random weights: the real ones need a network, and their values do not matter here."""
+def build(config):
+    """A network with random weights: the real ones need a network connection, and their values do not matter here."""
     from cxr_core.training import network
 
-    monkeypatch.setattr(network, "_starting_weights", lambda config: None)
-    return network.build_model
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(network, "_starting_weights", lambda config: None)
+        return network.build_model(config, 3)
+
+
+@cache
+def half_trained(backbone, scaling):
+    """A network whose later half learns; built once, for building takes seconds."""
+    import keras
+
+    keras.backend.clear_session()
+    return build(config_of(backbone, trained_half(backbone), f"preprocessing.scaling={scaling}"))
 
 
 def config_of(backbone, *settings):
@@ -41,23 +52,20 @@ def expected_range(backbone, pixels):
 
 @pytest.mark.parametrize("scaling", ["0..1", "-1..1"])
 @pytest.mark.parametrize("backbone", OTHERS)
-def test_a_backbone_sees_what_its_own_preprocessing_would_give_it(build, backbone, scaling):
+def test_a_backbone_sees_what_its_own_preprocessing_would_give_it(backbone, scaling):
     import keras
 
-    keras.backend.clear_session()
-    config = config_of(backbone, trained_half(backbone), f"preprocessing.scaling={scaling}")
-    network = build(config, 3)
-    seen = keras.Model(network.input, network.get_layer("backbone_range").output)(
-        config.preprocessing.scaled(IMAGES_U8)
-    )
+    preprocessing = config_of(backbone, f"preprocessing.scaling={scaling}").preprocessing
+    network = half_trained(backbone, scaling)
+    seen = keras.Model(network.input, network.get_layer("backbone_range").output)(preprocessing.scaled(IMAGES_U8))
     pixels = np.repeat(IMAGES_U8[..., None], 3, axis=-1).astype(np.float32)
     keras.backend.clear_session()
     np.testing.assert_allclose(np.asarray(seen), expected_range(backbone, pixels), atol=2e-5)
 
 
 @pytest.mark.parametrize("backbone", OTHERS)
-def test_the_later_half_of_a_backbone_learns_and_its_earlier_half_does_not(build, backbone):
-    network = build(config_of(backbone, trained_half(backbone)), 3)
+def test_the_later_half_of_a_backbone_learns_and_its_earlier_half_does_not(backbone):
+    network = half_trained(backbone, "-1..1")
     names = [layer.name for layer in network.layers]
     first = names.index(BACKBONES[backbone].later_half)
     assert not any(layer.trainable_weights for layer in network.layers[:first])
@@ -66,20 +74,21 @@ def test_the_later_half_of_a_backbone_learns_and_its_earlier_half_does_not(build
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
-def test_maps_can_be_made_from_the_last_layer_before_the_pooling(build, backbone):
-    network = build(config_of(backbone, trained_half(backbone)), 3)
+def test_maps_can_be_made_from_the_last_layer_before_the_pooling(backbone):
+    network = half_trained(backbone, "-1..1")
     names = [layer.name for layer in network.layers]
     last = names[names.index("features") - 1]
     assert last == BACKBONES[backbone].map_layers[0]
     assert network.get_layer(last).output is network.get_layer("features").input
 
 
-def test_an_exported_backbone_gives_the_same_probabilities_and_a_map_per_class(build, tmp_path):
+@pytest.mark.slow
+def test_an_exported_backbone_gives_the_same_probabilities_and_a_map_per_class(tmp_path):
     from cxr_core.training.onnx_export import export_classifier
 
     backbone = "efficientnetv2b0"
     config = config_of(backbone, trained_half(backbone))
-    network = build(config, 3)
+    network = build(config)
     expected = network.predict(config.preprocessing.scaled(IMAGES_U8), verbose=0)
     (layer,) = export_classifier(network, tmp_path / "model.onnx")
     session = open_session(tmp_path / "model.onnx")

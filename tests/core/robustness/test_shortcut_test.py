@@ -20,7 +20,7 @@ from cxr_core.robustness.shortcut_test import external_table, run_shortcut_test,
 from cxr_core.runs.run import Run
 from cxr_core.splits.split import make_split
 
-PER_CLASS = 40
+PER_CLASS = 24
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -146,7 +146,7 @@ def test_the_lungs_are_counted_per_class(framed):
 
 def test_a_sample_says_that_it_is_one_and_its_result_is_plain_json_and_kept(tmp_path, classifier, monkeypatch):
     first = result_of(tmp_path / "data", written_in_the_frame, classifier, limit=12)
-    assert first["notes"][0] == "Measured on 12 of 80 images, sampled in proportion to class size."
+    assert first["notes"][0] == "Measured on 12 of 48 images, sampled in proportion to class size."
     assert [v["name"] for v in first["variants"]] == list(VARIANTS)
     assert json.loads(json.dumps(first, allow_nan=False)) == first
     table = scan_dataset(tmp_path / "data").table

@@ -401,9 +401,11 @@ def test_a_mirrored_copy_is_called_so_by_its_position_in_the_table():
 
 @pytest.fixture(scope="module")
 def real_pairs(real_folders, tmp_path_factory):
-    """The table of the shared radiographs, and for each the number of its duplicate group."""
+    """The table of shared radiographs, one in four where no copies are, and for each the number of its group."""
     cache = tmp_path_factory.mktemp("real")
-    prepared = prepare_images(scan_dataset(*real_folders).table, Preprocessing(), cache_dir=cache)
+    table = scan_dataset(*real_folders).table
+    table = table[(table["class_name"] == "covid") | (table.index % 4 == 0)].reset_index(drop=True)
+    prepared = prepare_images(table, Preprocessing(), cache_dir=cache)
     numbers = np.arange(len(prepared.table))
     for group in duplicate_groups(find_duplicates(prepared, cache_dir=cache), len(numbers)):
         numbers[group] = group[0]
