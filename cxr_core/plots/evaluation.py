@@ -41,7 +41,9 @@ def confusion_figure(metrics: ConfusionCounts, *, shares: bool = False) -> go.Fi
         )
     )
     _add_clickable_cells(figure, metrics, part)
-    figure.update_yaxes(autorange="reversed")
+    # The cells fill the plot; left to itself, Plotly makes room for the markers' full size and shrinks them.
+    figure.update_xaxes(range=[-0.5, len(labels) - 0.5])
+    figure.update_yaxes(range=[len(labels) - 0.5, -0.5])
     title = "Confusion matrix, proportion of each true class" if shares else "Confusion matrix, images"
     return finish_figure(figure, title, "Predicted class", "True class")
 

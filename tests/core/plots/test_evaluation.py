@@ -79,6 +79,12 @@ def test_abstaining_from_all_marks_nothing():
     assert len(figure.data[1].x) == 0
 
 
+def test_the_cells_of_a_confusion_matrix_fill_its_axes_with_the_first_class_on_top():
+    layout = confusion_figure(evaluate_predictions(TRUE, PROBABILITIES, CLASSES)).layout
+    assert tuple(layout.xaxis.range) == (-0.5, len(CLASSES) - 0.5)
+    assert tuple(layout.yaxis.range) == (len(CLASSES) - 0.5, -0.5)
+
+
 def test_every_confusion_cell_can_be_clicked_and_says_which_it_is():
     from cxr_core.evaluation.metrics import evaluate_predictions
 
