@@ -80,6 +80,8 @@ def test_abstaining_from_all_marks_nothing():
 
 
 def test_the_cells_of_a_confusion_matrix_fill_its_axes_with_the_first_class_on_top():
+    from cxr_core.evaluation.metrics import evaluate_predictions
+
     layout = confusion_figure(evaluate_predictions(TRUE, PROBABILITIES, CLASSES)).layout
     assert tuple(layout.xaxis.range) == (-0.5, len(CLASSES) - 0.5)
     assert tuple(layout.yaxis.range) == (len(CLASSES) - 0.5, -0.5)
