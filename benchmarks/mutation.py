@@ -151,6 +151,10 @@ def _count(module, mutants, survived):
     return {"killed": killed, "equivalent": equivalent, "share": share, "survivors": survivors}
 
 
+def _known(result_file):
+    return read_json(result_file)["modules"] if result_file.exists() else {}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("modules", nargs="*", choices=[[], *MODULES], metavar="MODULE", help="all by default")
@@ -158,10 +162,10 @@ def main():
     arguments = parser.parse_args()
     result_file = RESULTS_DIR / "mutation.json"
     for module in arguments.modules or MODULES:
-        known = read_json(result_file)["modules"] if result_file.exists() else {}
+        last = _known(result_file)[module] if arguments.again else None
         with tempfile.TemporaryDirectory(prefix="mutation-") as folder:
-            figures = run_module(module, Path(folder), known[module] if arguments.again else None)
-        write_result("mutation", {"modules": known | {module: figures}})
+            figures = run_module(module, Path(folder), last)
+        write_result("mutation", {"modules": _known(result_file) | {module: figures}})
         for survivor in figures["survivors"]:
             print(f"survived: {survivor['before']}\n      as: {survivor['after']}")
             print(f" because: {survivor['equivalent']}" if "equivalent" in survivor else "")

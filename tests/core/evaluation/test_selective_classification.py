@@ -140,9 +140,10 @@ def test_the_threshold_lies_just_above_the_last_that_must_stay_quiet(wanted, qui
 
 
 def test_the_threshold_has_a_specificity_of_nine_tenths_by_default():
-    # 18 of 20 others stay without an alarm.
-    is_class, scores = np.arange(21) == 20, np.append(np.arange(20) / 40, 0.99)
-    assert threshold_for_specificity(is_class, scores) == np.nextafter(17 / 40, 1)
+    # Of 20 others 18 stay without an alarm, of five all.
+    for others, last in ((20, 17), (5, 4)):
+        is_class, scores = np.arange(others + 1) == others, np.append(np.arange(others) / 40, 0.99)
+        assert threshold_for_specificity(is_class, scores) == np.nextafter(last / 40, 1)
 
 
 def test_a_threshold_stays_within_0_and_1():
