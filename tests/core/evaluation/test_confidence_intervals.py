@@ -350,3 +350,10 @@ def test_the_share_of_a_class_called_itself_is_its_recall():
     result = metric_intervals(*case(), np.arange(150))
     for k, row in enumerate(result["confusion_shares"]):
         assert row[k] == pytest.approx(result["per_class"][k]["recall"])
+
+
+def test_the_interval_of_accuracy_is_that_of_the_share_called_right():
+    truth, probabilities = case()
+    groups = np.arange(150) // 2
+    right = truth == probabilities.argmax(axis=1)
+    assert metric_intervals(truth, probabilities, groups)["accuracy"] == share_interval(right, groups)
