@@ -174,11 +174,18 @@ def _pull_back(layer: keras.layers.Layer, gradient: tf.Tensor, x: tf.Tensor, y: 
         return tf.matmul(gradient, layer.kernel, transpose_b=True)
     if isinstance(layer, kl.GlobalAveragePooling2D):
         return gradient[:, :, None, None] / (x.shape[1] * x.shape[2])
-    if isinstance(layer, kl.ReLU):
+    if isinstance(layer, kl.ReLU) and layer.negative_slope == layer.threshold == 0:
         inside = (x > 0) if layer.max_value is None else (x > 0) & (x < layer.max_value)
         return gradient * tf.cast(inside, tf.float32)[:, None]
-    if isinstance(layer, kl.BatchNormalization):
-        return gradient * (layer.gamma / tf.sqrt(layer.moving_variance + layer.epsilon))
-    if isinstance(layer, kl.Conv2D) and layer.kernel_size == (1, 1) and layer.strides == (1, 1):
+    if isinstance(layer, kl.BatchNormalization) and layer.axis in (-1, len(x.shape) - 1):
+        gamma = layer.gamma if layer.scale else 1.0
+        return gradient * (gamma / tf.sqrt(layer.moving_variance + layer.epsilon))
+    if isinstance(layer, kl.Conv2D) and _is_pointwise(layer):
         return tf.matmul(gradient, layer.kernel[0, 0], transpose_b=True)
     raise ValueError(f"No gradient is known for layer {layer.name} ({type(layer).__name__}).")
+
+
+def _is_pointwise(layer: kl.Conv2D) -> bool:
+    """Whether a convolution is one linear map of the channels at each position."""
+    is_linear = layer.activation is keras.activations.linear
+    return layer.kernel_size == (1, 1) and layer.strides == (1, 1) and layer.groups == 1 and is_linear

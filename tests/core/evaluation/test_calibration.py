@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from scipy.special import softmax
+from scipy.special import logsumexp, softmax
 
+from cxr_core.evaluation import calibration
 from cxr_core.evaluation.calibration import (
     bin_numbers,
     calibration_error,
@@ -132,6 +133,13 @@ def test_no_temperature_lies_beyond_a_tenth_or_ten(answers, confidence, bound):
     called = np.broadcast_to(np.asarray(answers) % 3, targets.shape)
     probabilities = np.where(np.eye(3, dtype=bool)[called], confidence, (1 - confidence) / 2)
     assert fit_temperature(probabilities, targets) == pytest.approx(bound, rel=1e-3)
+
+
+def test_a_temperature_is_found_in_a_few_dozen_steps(monkeypatch):
+    asked = []
+    monkeypatch.setattr(calibration, "logsumexp", lambda *args, **kwargs: asked.append(1) or logsumexp(*args, **kwargs))
+    fit_temperature(*calibrated_case(50))
+    assert len(asked) < 50
 
 
 def test_a_classifier_of_one_class_has_a_temperature_too():

@@ -1,5 +1,7 @@
 """confidence_intervals.py against scipy's bootstrap and scikit-learn's weighted figures."""
 
+from dataclasses import FrozenInstanceError
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -132,6 +134,18 @@ def test_shares_of_the_confusion_matrix_are_those_of_each_true_class():
         for j in range(3):
             resampled = weights @ ((truth == k) & (called == j)) / (weights @ (truth == k))
             assert shares[k][j] == pytest.approx(np.percentile(resampled, (2.5, 97.5)), abs=1e-6)
+
+
+@pytest.mark.filterwarnings("error")
+def test_resamples_that_draw_one_image_of_a_class_count_and_those_that_draw_none_do_not():
+    truth, called, n = np.array([0, 0, 1, 1, 1]), np.array([0, 1, 1, 1, 1]), 12
+    weights = resample_weights(np.arange(5), resamples=n)
+    drawn = weights[:, :2].sum(axis=1)
+    assert {0, 1, 2} <= set(drawn)
+    recalls = weights[drawn > 0, 0] / drawn[drawn > 0]
+    ours = metric_intervals(truth, np.eye(2)[called], np.arange(5), resamples=n)["per_class"][0]["recall"]
+    assert ours == pytest.approx(np.percentile(recalls, (2.5, 97.5)))
+    assert np.percentile(recalls, 2.5) != np.percentile(recalls[drawn[drawn > 0] > 1], 2.5)
 
 
 def test_f1_is_scikit_learns_in_every_resample():
@@ -315,11 +329,31 @@ def test_the_precision_recall_band_holds_scikit_learns_curve():
     assert held.mean() > 0.95
 
 
-def test_a_class_without_images_has_no_band():
-    assert curve_bands([False] * 4, np.linspace(0, 1, 4), np.arange(4)) is None
+@pytest.mark.parametrize("is_class", [False, True])
+def test_images_that_are_all_or_none_of_the_class_have_no_band(is_class):
+    assert curve_bands([is_class] * 4, np.linspace(0, 1, 4), np.arange(4)) is None
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_class_whose_only_image_has_the_lowest_score_has_a_band_along_the_bottom():
+    bands = curve_bands([False, True], [0.9, 0.1], [0, 1], points=3)
+    assert bands["roc"]["low"].tolist()[:2] == bands["roc"]["high"].tolist()[:2] == [0, 0]
+    assert bands["precision_recall"]["low"].tolist() == bands["precision_recall"]["high"].tolist() == [0, 0.25, 0.5]
+
+
+def test_a_difference_cannot_be_changed():
+    with pytest.raises(FrozenInstanceError):
+        Difference(0.0, -0.1, 0.1).low = 0.05
 
 
 def test_the_share_of_a_class_called_itself_is_its_recall():
     result = metric_intervals(*case(), np.arange(150))
     for k, row in enumerate(result["confusion_shares"]):
         assert row[k] == pytest.approx(result["per_class"][k]["recall"])
+
+
+def test_the_interval_of_accuracy_is_that_of_the_share_called_right():
+    truth, probabilities = case()
+    groups = np.arange(150) // 2
+    right = truth == probabilities.argmax(axis=1)
+    assert metric_intervals(truth, probabilities, groups)["accuracy"] == share_interval(right, groups)

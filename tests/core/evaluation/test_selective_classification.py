@@ -1,6 +1,7 @@
 """Thresholds, decision curves and abstention against scikit-learn and numbers done by hand."""
 
 import shutil
+from dataclasses import FrozenInstanceError
 
 import numpy as np
 import pandas as pd
@@ -56,6 +57,11 @@ def test_at_the_images_own_prevalence_ppv_and_npv_are_the_counts(case):
     point = operating_point("covid", *case, 0.5)
     assert point.ppv == pytest.approx(sk.precision_score(case[0], case[1] >= 0.5))
     assert point.npv == pytest.approx(sk.precision_score(~case[0], case[1] < 0.5))
+
+
+def test_an_operating_point_cannot_be_changed(case):
+    with pytest.raises(FrozenInstanceError):
+        operating_point("covid", *case, 0.5).threshold = 0.4
 
 
 def test_ppv_at_another_prevalence_is_bayes_by_hand():
@@ -134,8 +140,10 @@ def test_the_threshold_lies_just_above_the_last_that_must_stay_quiet(wanted, qui
 
 
 def test_the_threshold_has_a_specificity_of_nine_tenths_by_default():
-    is_class, scores = np.arange(11) == 10, np.append(np.linspace(0.05, 0.5, 10), 0.99)
-    assert threshold_for_specificity(is_class, scores) == threshold_for_specificity(is_class, scores, 0.9)
+    # Of 20 others 18 stay without an alarm, of five all.
+    for others, last in ((20, 17), (5, 4)):
+        is_class, scores = np.arange(others + 1) == others, np.append(np.arange(others) / 40, 0.99)
+        assert threshold_for_specificity(is_class, scores) == np.nextafter(last / 40, 1)
 
 
 def test_a_threshold_stays_within_0_and_1():

@@ -77,3 +77,8 @@ def test_the_overlay_does_not_change_image_and_map():
 def test_a_wrong_argument_is_refused_with_the_rule_and_the_value(map_, options, message):
     with pytest.raises(ValueError, match=message):
         overlay_map(GREY, map_, **options)
+
+
+def test_a_map_for_an_image_in_colour_must_have_its_height_and_width():
+    with pytest.raises(ValueError, match=r"size \(40, 50\); received \(40, 50, 3\)"):
+        overlay_map(COLOUR, np.dstack([MAP] * 3))

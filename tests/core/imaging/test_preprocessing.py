@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from cxr_core.imaging import preprocessing
 from cxr_core.imaging.preprocessing import Preprocessing, balance_channel, preprocessing_from_dict
 from cxr_core.imaging.reader import read_image
 
@@ -136,6 +137,44 @@ def test_the_image_handed_in_is_not_changed(clahe, channels, dtype):
     np.testing.assert_array_equal(image, before)
 
 
+def test_without_white_balance_8_bits_are_not_copied():
+    channel = smooth_image(20, 30)
+    assert np.shares_memory(balance_channel(channel, None), channel)
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """The names of the functions, of those that only make it faster, in the order in which they are called."""
+    made = []
+
+    def watch(module, name):
+        real = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *args, **kwargs: made.append(name) or real(*args, **kwargs))
+
+    watch(cv2, "LUT")
+    watch(cv2, "calcHist")
+    watch(preprocessing, "balance_channel")
+    return made
+
+
+def test_three_equal_channels_are_balanced_once(calls):
+    image = smooth_image(20, 30)
+    Preprocessing(white_balance_percent=None).image_u8(np.dstack([image] * 3))
+    assert calls == ["balance_channel"]
+
+
+def test_opencv_counts_and_looks_up_the_values_of_an_8_bit_channel(calls):
+    balance_channel(smooth_image(20, 30), 0.05)
+    assert calls == ["calcHist", "LUT"]
+
+
+@pytest.mark.parametrize(("pixels", "by_opencv"), [(2**24 - 1, ["calcHist"]), (2**24, [])])
+def test_opencv_counts_as_long_as_float32_can(calls, pixels, by_opencv):
+    counts = preprocessing._histogram(np.zeros((1, pixels), np.uint8), 256)
+    assert calls == by_opencv
+    assert (counts[0], counts[1:].any()) == (pixels, False)
+
+
 def test_clahe_after_is_opencvs_on_the_balanced_image():
     image = smooth_image(300, 260)
     expected = cv2.createCLAHE(3.0, (4, 4)).apply(article_stretch(image))
@@ -211,17 +250,17 @@ def test_a_padded_image_is_resized_as_opencv_does(name, opencv):
 
 @pytest.mark.parametrize("aspect", ["stretch", "pad"])
 def test_a_map_is_laid_on_an_image_of_three_channels_like_on_a_grey_one(aspect):
-    map_, preprocessing = np.random.default_rng(0).random((7, 7), np.float32), Preprocessing(aspect=aspect)
-    expected = preprocessing.map_on_image(map_, (40, 30))
-    np.testing.assert_array_equal(preprocessing.map_on_image(map_, (40, 30, 3)), expected)
+    map_, settings = np.random.default_rng(0).random((7, 7), np.float32), Preprocessing(aspect=aspect)
+    expected = settings.map_on_image(map_, (40, 30))
+    np.testing.assert_array_equal(settings.map_on_image(map_, (40, 30, 3)), expected)
 
 
 @pytest.mark.parametrize("aspect", ["stretch", "pad"])
 @pytest.mark.parametrize("shape", [(448, 224), (150, 300), (300, 301), (224, 224)], ids=str)
 def test_a_map_on_the_image_lies_where_it_came_from(aspect, shape):
     image = cv2.GaussianBlur(smooth_image(*shape), (0, 0), 9)
-    preprocessing = Preprocessing(aspect=aspect, white_balance_percent=None)
-    back = preprocessing.map_on_image(preprocessing.image_u8(image).astype(np.float32), shape)
+    settings = Preprocessing(aspect=aspect, white_balance_percent=None)
+    back = settings.map_on_image(settings.image_u8(image).astype(np.float32), shape)
     assert back.shape == shape
     inner = (slice(6, -6), slice(6, -6))
     np.testing.assert_allclose(back[inner], image[inner], atol=6)

@@ -18,6 +18,7 @@ from cxr_core.config import SHIPPED_MODEL_DIR
 from cxr_core.data.phantoms import draw_phantom
 from cxr_core.imaging.image_properties import COLOUR_SHARE, INVERTED_SCORE, measure_image
 from cxr_core.imaging.preprocessing import Preprocessing
+from cxr_core.inference import input_gate
 from cxr_core.inference.classifier import load_classifier
 from cxr_core.inference.input_gate import (
     MEASURES,
@@ -325,6 +326,14 @@ def test_the_gates_measures_are_the_images_and_how_far_it_is_from_square(shape):
     measured, expected = dict(zip(MEASURES, gate_measures(image), strict=True)), measure_image(image)
     assert measured.pop("aspect") == pytest.approx(np.log(max(shape) / min(shape)), abs=1e-6)
     assert measured == pytest.approx({name: expected[name] for name in measured}, rel=1e-6)
+
+
+def test_text_is_not_looked_for_because_no_measure_of_the_gate_is_of_it(monkeypatch):
+    asked = []
+    real = input_gate.measure_image
+    monkeypatch.setattr(input_gate, "measure_image", lambda image, **how: asked.append(how) or real(image, **how))
+    gate_measures(draw_phantom("normal", np.random.default_rng(0)))
+    assert asked == [{"with_text": False}]
 
 
 def test_a_made_gate_is_read_as_it_was_written(made, tmp_path):

@@ -1,5 +1,6 @@
 """Patients and copies stay together in a grouped split, until somebody says otherwise."""
 
+from dataclasses import FrozenInstanceError
 from itertools import combinations
 
 import cv2
@@ -9,7 +10,7 @@ from conftest import draw_texture, silent
 from image_files import undecodable_png
 
 from cxr_core.data.dataset import scan_dataset
-from cxr_core.splits.curation import Curation, exclude, excluded_rows, mark_distinct
+from cxr_core.splits.curation import Curation, exclude, mark_distinct
 from cxr_core.splits.groups import group_images
 from cxr_core.splits.split import make_split
 
@@ -127,13 +128,27 @@ def test_images_of_one_patient_stay_together_even_where_a_copy_is_marked_as_dist
 
 def test_a_split_of_what_is_left_holds_no_excluded_image(grouping):
     curation = exclude(Curation(), grouping.table.iloc[[0, 5, 20]], "by hand")
-    kept = ~excluded_rows(grouping.table, curation)
-    table = grouping.table[kept].reset_index(drop=True)
-    names = make_split(table, "grouped", seed=0, groups=grouping.groups[kept]).names(len(table))
+    _, table, groups = grouping.taking_part(curation)
+    names = make_split(table, "grouped", seed=0, groups=groups).names(len(table))
     assert len(names) == 33
     assert not set(grouping.table["file"].iloc[[0, 5, 20]]) & set(table["file"])
     for a, b in tied(patients(table)):
         assert names[a] == names[b]
+
+
+def test_what_takes_part_are_the_rows_that_were_not_excluded_counted_anew(grouping):
+    curation = exclude(Curation(), grouping.table.iloc[[0, 5, 20]], "by hand")
+    rows, table, groups = grouping.taking_part(curation)
+    expected = [row for row in range(36) if row not in (0, 5, 20)]
+    assert rows.tolist() == expected
+    assert table["file"].tolist() == grouping.table["file"].iloc[expected].tolist()
+    assert list(table) == list(grouping.table) and table.index.tolist() == list(range(33))
+    np.testing.assert_array_equal(groups, grouping.groups[expected])
+
+
+def test_groups_cannot_be_changed(grouping):
+    with pytest.raises(FrozenInstanceError):
+        grouping.groups = None
 
 
 def test_progress_is_told_by_phase(dataset):

@@ -1,5 +1,7 @@
 """Who stands where, over many seeds."""
 
+from dataclasses import FrozenInstanceError
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -210,6 +212,11 @@ def test_names_that_differ_by_further_endings_are_one_group():
     assert groups[0] == groups[1] != groups[2]
 
 
+def test_equal_names_of_one_class_are_one_group_wherever_they_lie():
+    groups = image_groups(table_of(["one/normal/a.png", "two/normal/a.png", "two/normal/b.png"]))
+    assert groups[0] == groups[1] != groups[2]
+
+
 def test_equal_names_of_two_classes_are_two_groups():
     groups = image_groups(table_of(["normal/a.png", "covid/a.png"], ["normal", "covid"]))
     assert groups[0] != groups[1]
@@ -316,6 +323,13 @@ def test_a_class_that_a_side_lacks_counts_nothing_there():
     assert counts.to_numpy().tolist() == [[1, 0, 0], [0, 1, 1]]
 
 
+def test_classes_are_counted_in_display_order_however_frequent_they_are():
+    table = pd.DataFrame({"class_name": ["virus", "virus", "virus", "covid", "covid", "normal"] * 3})
+    counts = split_counts(table, Split(*np.arange(18).reshape(3, 6)))
+    assert counts.index.tolist() == ["normal", "covid", "virus"]
+    assert counts.to_numpy().tolist() == [[1] * 3, [2] * 3, [3] * 3]
+
+
 def test_groups_do_not_depend_on_the_tables_index():
     table = random_table(0)
     np.testing.assert_array_equal(image_groups(table), image_groups(table.set_axis(range(1000, 1400))))
@@ -360,6 +374,8 @@ def test_a_given_split_that_is_not_whole_is_refused(table, message):
         ("kfold", {}, random_table(0), "split must be one of.*'kfold'"),
         ("random", {"test_share": 0}, random_table(0), "received 0.15 and 0"),
         ("random", {"test_share": 0.9}, random_table(0), "received 0.15 and 0.9"),
+        ("random", {"validation_share": 0}, random_table(0), "received 0 and 0.2"),
+        ("random", {"validation_share": 0.5, "test_share": 0.5}, random_table(0), "received 0.5 and 0.5"),
         ("random", {}, random_table(0).query("class_name == 'covid'"), "at least two classes.*has 1"),
         (
             "random",
@@ -376,11 +392,23 @@ def test_a_given_split_that_is_not_whole_is_refused(table, message):
             "at least 3 patients.*'rare' has 1",
         ),
     ],
-    ids=["kind", "no test", "shares above one", "one class", "four images", "one patient"],
+    ids=["kind", "no test", "shares above one", "no validation", "no train", "one class", "four images", "one patient"],
 )
 def test_what_cannot_be_split_is_refused_with_the_rule_and_the_value(kind, shares, table, message):
     with pytest.raises(ValueError, match=message):
         make_split(table.reset_index(drop=True), kind, seed=0, **shares)
+
+
+def test_of_several_classes_that_a_given_side_lacks_the_first_is_named():
+    files = [f"{c}/{i}.png" for c in ("normal", "covid", "virus") for i in range(5)]
+    table = table_of(files, [f.split("/")[0] for f in files]).assign(split="train")
+    with pytest.raises(ValueError, match="no image of class 'covid' in validation"):
+        make_split(table, "given", seed=0)
+
+
+def test_a_split_cannot_be_changed():
+    with pytest.raises(FrozenInstanceError):
+        make_split(random_table(0), "random", seed=0).test = np.arange(3)
 
 
 # Folds

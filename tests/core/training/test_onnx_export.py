@@ -1,8 +1,11 @@
 """The ONNX graph against Keras and TensorFlow's own gradients."""
 
+import gc
+import hashlib
 import json
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 
@@ -14,7 +17,13 @@ from cxr_core.recipes.backbones import BACKBONES
 keras = pytest.importorskip("keras", reason="training needs TensorFlow, which is not installed")
 import tensorflow as tf  # noqa: E402
 
-from cxr_core.training.onnx_export import export_classifier, export_features  # noqa: E402
+from cxr_core.training import onnx_export  # noqa: E402
+from cxr_core.training.onnx_export import (  # noqa: E402
+    export_classifier,
+    export_features,
+    head_probabilities,
+    kept_features_graph,
+)
 
 MAP_LAYERS = BACKBONES["mobilenetv2"].map_layers
 
@@ -193,6 +202,46 @@ def test_a_backbone_is_exported_as_keras_computes_it(small, tmp_path):
     np.testing.assert_allclose(features, backbone.predict(images, verbose=0), atol=1e-5)
 
 
+def test_a_graph_is_of_opset_17_and_its_head_makes_probabilities_of_features(small, tmp_path):
+    path, (_, _, outputs, _) = tmp_path / "m.onnx", small
+    export_classifier(small[0], path, ())
+    assert {entry.domain: entry.version for entry in onnx.load(path).opset_import}[""] == 17
+    many, expected = (np.tile(outputs[name], (40, 1)) for name in ("features", "probabilities"))
+    np.testing.assert_allclose(head_probabilities(path, many), expected, atol=1e-6)
+
+
+def test_a_frozen_network_is_exported_once_for_its_weights_and_size(small, tmp_path, monkeypatch):
+    monkeypatch.setattr(onnx_export, "CACHE_DIR", tmp_path)
+    model = small[0]
+    backbone = keras.Model(model.input, model.get_layer("out_relu").output)
+    path, digest = kept_features_graph(backbone, 32)
+    weights = b"".join(values.tobytes() for values in backbone.get_weights())
+    assert digest == hashlib.sha256(weights).hexdigest()[:32]
+    assert path == tmp_path / "backbones" / f"{digest}-32.onnx"
+    np.testing.assert_allclose(
+        run_graph(path, small[3])["features"], backbone.predict(small[3], verbose=0), rtol=1e-4, atol=1e-5
+    )
+    path.write_bytes(b"kept")
+    assert kept_features_graph(backbone, 32) == (path, digest)
+    assert path.read_bytes() == b"kept"
+
+
+def test_an_export_looks_through_all_garbage_more_often_and_leaves_python_as_it_was(small, tmp_path, monkeypatch):
+    before, seen = gc.get_threshold(), []
+
+    def convert(*args, **kwargs):
+        seen.append((gc.get_threshold(), gc.get_freeze_count() > 0))
+        raise OSError("no space left")
+
+    monkeypatch.setattr(onnx_export.tf2onnx.convert, "from_function", convert)
+    with pytest.raises(OSError, match="no space left"):
+        export_features(small[0], tmp_path / "m.onnx")
+    [(during, is_frozen)] = seen
+    # All generations are looked through once in the product of the three numbers of new objects.
+    assert is_frozen and np.prod(during) < np.prod(before) / 3
+    assert (gc.get_threshold(), gc.get_freeze_count()) == (before, 0)
+
+
 def test_layers_that_are_no_chain_are_refused(tmp_path):
     image = keras.Input((32, 32, 3))
     x = keras.layers.Conv2D(4, 3, name="out_relu")(image)
@@ -200,18 +249,65 @@ def test_layers_that_are_no_chain_are_refused(tmp_path):
     x = keras.layers.GlobalAveragePooling2D(name="features")(x)
     x = keras.layers.Dense(2, name="logits")(x)
     model = keras.Model(image, keras.layers.Softmax()(x))
-    with pytest.raises(ValueError, match="chain"):
+    with pytest.raises(ValueError, match="^Maps need a chain of layers; .* does not follow"):
         export_classifier(model, tmp_path / "m.onnx")
     assert not list(tmp_path.iterdir())
 
 
-def test_a_layer_without_a_known_gradient_is_refused(tmp_path):
-    image = keras.Input((32, 32, 3))
-    x = keras.layers.Conv2D(4, 3, name="out_relu")(image)
-    x = keras.layers.Activation("gelu", name="odd")(x)
-    x = keras.layers.GlobalAveragePooling2D(name="features")(x)
-    x = keras.layers.Dense(2, name="logits")(x)
+def export_with(tmp_path, *between):
+    """Export a network with these layers between the one that maps are made from and the pooling; return its graph.
+
+    Its images are wider than high, so that neither takes the other's place.
+    """
+    image = keras.Input((2, 3, 2))
+    x = keras.layers.DepthwiseConv2D(1, depthwise_initializer="ones", name="out_relu")(image)
+    for layer in (*between, keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(2, name="logits")):
+        x = layer(x)
     model = keras.Model(image, keras.layers.Softmax()(x))
+    # The first class is the first channel, the second the first minus the second.
+    model.get_layer("logits").set_weights([np.float32([[1, 1], [0, -1]]), np.zeros(2, np.float32)])
+    export_classifier(model, tmp_path / "m.onnx")
+    return tmp_path / "m.onnx"
+
+
+@pytest.mark.parametrize(("highest", "passing"), [(None, (3, 2)), (6.0, (1, 1))])
+def test_a_relu_passes_no_gradient_at_its_edges(tmp_path, highest, passing):
+    first = np.float32([[-1, 0, 0.5], [6, 7, 0]])
+    second = np.float32([[-2, 0, 0], [0.5, 6, -1]])
+    graph = export_with(tmp_path, keras.layers.ReLU(highest))
+    maps = run_graph(graph, np.stack([first, second], axis=-1)[None])["maps_out_relu"][0]
+    # Grad-CAM's weights: of six positions those that pass, each a sixth of the pooling's mean.
+    a, b = np.array(passing) / 36
+    expected = np.maximum([a * first, a * first - b * second], 0)
+    np.testing.assert_allclose(maps, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("axis", [-1, 3])
+def test_a_normalisation_without_a_scale_of_its_own_passes_the_gradient_divided_by_its_deviation(tmp_path, axis):
+    layer = keras.layers.BatchNormalization(
+        axis, scale=False, center=False, epsilon=0.25, moving_variance_initializer=keras.initializers.Constant(3.75)
+    )
+    image = np.arange(12, dtype=np.float32).reshape(1, 2, 3, 2)
+    maps = run_graph(export_with(tmp_path, layer), image)["maps_out_relu"]
+    np.testing.assert_allclose(maps[0, 0], image[0, ..., 0] / 6 / np.sqrt(4), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        keras.layers.Conv2D(2, 3, padding="same", name="odd"),
+        keras.layers.Conv2D(2, 1, strides=2, name="odd"),
+        keras.layers.Conv2D(2, 1, groups=2, name="odd"),
+        keras.layers.Conv2D(2, 1, activation="relu", name="odd"),
+        keras.layers.Dense(2, activation="tanh", name="odd"),
+        keras.layers.ReLU(negative_slope=0.1, name="odd"),
+        keras.layers.ReLU(threshold=0.5, name="odd"),
+        keras.layers.BatchNormalization(axis=1, name="odd"),
+        keras.layers.Activation("gelu", name="odd"),
+    ],
+    ids=["3 x 3", "stride", "groups", "convolution with activation", "tanh", "leaky", "threshold", "rows", "gelu"],
+)
+def test_a_layer_without_a_known_gradient_is_refused(tmp_path, layer):
     with pytest.raises(ValueError, match="No gradient is known for layer odd"):
-        export_classifier(model, tmp_path / "m.onnx")
+        export_with(tmp_path, layer)
     assert not list(tmp_path.iterdir())
