@@ -1,6 +1,7 @@
 """Which image trains, which validates, which tests?"""
 
 from dataclasses import dataclass
+from math import ceil
 
 import numpy as np
 import pandas as pd
@@ -206,6 +207,12 @@ def _given_split(table: pd.DataFrame) -> Split:
 
 
 def _part(rows: IntArray, labels: ObjectArray, share: float, seed: int, *, stratify: bool) -> tuple[IntArray, IntArray]:
+    n_classes, n_taken = len(np.unique(labels)), ceil(share * len(rows))
+    if stratify and min(n_taken, len(rows) - n_taken) < n_classes:
+        raise ValueError(
+            f"A stratified split needs an image of each of the {n_classes} classes on every side, but one side would "
+            f"have {min(n_taken, len(rows) - n_taken)} images. Choose other shares, or add images."
+        )
     kept, taken = train_test_split(
         rows, test_size=share, random_state=seed, stratify=labels[rows] if stratify else None
     )

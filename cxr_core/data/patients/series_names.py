@@ -1,8 +1,9 @@
 """Which file names of one folder tell of one patient's series: days, views, panels of a figure?
 
 Collections from publications name a patient's images alike: `covid-19-pneumonia-58-day-3` and `-day-7`, `-PA` and `-L`,
-`fig1-a` and `fig1-b`. Panels of one figure may show two patients. Of the figures of the covid-chestxray collection
-(Cohen et al. 2020, arXiv:2006.11988) that have several panels, most show one, and a series too many parts no patient.
+`fig1-a` and `fig1-b`. Panels of one figure may show two patients. In the covid-chestxray collection (Cohen et al. 2020,
+arXiv:2006.11988), which tells them, 25 of 34 figures with several panels show one patient, and so do 14 of 16 series
+with days, views or case numbers. A group too large costs little; one too small puts a patient on two sides.
 """
 
 import re

@@ -381,6 +381,15 @@ def test_few_patients_per_class_stand_on_every_side(patients, tmp_path):
         assert leakage_of(split.names(len(table)), table, image_groups(table)).count() == 0
 
 
+def test_too_few_images_for_a_stratified_side_are_one_sentence_of_our_own():
+    names = [f"class{c}" for c in range(6) for _ in range(5)]
+    table = table_of([f"{c}/{i}.png" for i, c in enumerate(names)], names)
+    counts = split_counts(table, make_split(table, "stratified", seed=0, validation_share=0.2))
+    assert counts["test"].tolist() == counts["validation"].tolist() == [1] * 6
+    with pytest.raises(ValueError, match="of each of the 6 classes on every side"):
+        make_split(table, "stratified", seed=0, validation_share=0.1)
+
+
 # Folds
 
 
