@@ -6,6 +6,7 @@ import streamlit as st
 
 from cxr_core.classes import class_label
 from cxr_core.data.dataset import size_statistics
+from cxr_core.data.patient_ids import patients_sentence
 from cxr_core.data.sampling import sample_rows, stratified_rows
 from cxr_core.plots.dataset import (
     class_count_figure,
@@ -33,7 +34,7 @@ columns[2].metric(
     "Known patients",
     f"{table['patient'].nunique():,}" if table["patient"].notna().any() else "none",
     border=True,
-    help="Patients or studies recognised from file names. A grouped split never separates a patient's images.",
+    help=f"{patients_sentence(table)} A grouped split never separates a known patient's images.",
 )
 columns[3].metric(
     "Unreadable files",

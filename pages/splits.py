@@ -3,6 +3,7 @@
 import streamlit as st
 
 from cxr_core.classes import class_label
+from cxr_core.data.patient_ids import patients_sentence
 from cxr_core.splits.leakage import compare_splits, leakage_of
 from cxr_core.splits.split import SPLIT_KINDS, make_split, split_counts, split_kinds, split_table
 from ui.common.components import download_table, page_header
@@ -29,7 +30,8 @@ except ValueError as error:
     st.error(f"{error}{hint}")
     st.stop()
 leaks = leakage_of(split.names(len(table)), table, groups)
-(st.warning if leaks.count() else st.success)(leaks.sentence)
+(st.warning if leaks.count() or leaks.unknown_patients else st.success)(leaks.sentence)
+st.caption(patients_sentence(table))
 rows = split_table(table, groups, split)
 st.dataframe(split_counts(table, split).rename(index=class_label).rename_axis("class"), width="stretch")
 

@@ -10,6 +10,7 @@ from cxr_core.audit.embeddings import dataset_embeddings
 from cxr_core.audit.quality_flags import FLAGS, flag_images
 from cxr_core.audit.spurious_correlations import find_spurious_correlations
 from cxr_core.data.dataset import Dataset, size_statistics
+from cxr_core.data.patient_ids import patients_sentence
 from cxr_core.data.prepared_images import prepare_images
 from cxr_core.data.property_table import measure_images
 from cxr_core.imaging.preprocessing import Preprocessing
@@ -31,6 +32,7 @@ def audit_report(dataset: Dataset, curation: Curation, *, phase: Phase) -> dict[
     Returns:
         dict as `audit --json` prints it: `images`, `classes` (counts and sizes per class),
         `unreadable`, `excluded` (files), `duplicate_groups` (files), `flags` (files per flag, worst first),
+        `patients` (for how many images they are known, and from what),
         `leakage` (per kind of split, what test shares with training) and `giveaway`
         (spurious correlations). Files are relative to their root.
     """
@@ -47,6 +49,7 @@ def audit_report(dataset: Dataset, curation: Curation, *, phase: Phase) -> dict[
         "excluded": np.delete(files, rows).tolist(),
         "duplicate_groups": [files[rows].tolist() for rows in grouping.duplicates()],
         "flags": {name: flags.loc[flags["flag"] == name, "file"].tolist() for name in FLAGS},
+        "patients": patients_sentence(dataset.table),
         "leakage": _split_leaks(compare_splits(kept, kept_groups)),
         "giveaway": correlations.to_dict(),
     }
@@ -65,6 +68,7 @@ def audit_summary(report: Mapping[str, Any]) -> str:
         "",
         *(f"{FLAGS[name].title}: {len(files)}" for name, files in report["flags"].items() if files),
         "",
+        report["patients"],
         *(
             f"Split {kind}: would test {row['test_images']} images; {row['share_with_train']} share a patient "
             "or a duplicate with training."

@@ -15,15 +15,24 @@ def _audit(options: argparse.Namespace) -> None:
 
 
 def _split(options: argparse.Namespace) -> None:
+    from cxr_core.data.patient_ids import patients_sentence
     from cxr_core.splits.groups import group_images
-    from cxr_core.splits.split import make_split, split_table
+    from cxr_core.splits.leakage import leakage_of
+    from cxr_core.splits.split import make_split, split_counts, split_table
 
     dataset, curation = open_dataset(options)
     _, table, groups = group_images(dataset.table, curation, phase=progress_bar).taking_part(curation)
-    rows = split_table(table, groups, make_split(table, options.kind, seed=options.seed, groups=groups))
-    summary = rows.groupby(["class_name", "split"]).size().unstack().to_string()
+    split = make_split(table, options.kind, seed=options.seed, groups=groups)
+    rows = split_table(table, groups, split)
+    leaks = leakage_of(rows["split"], rows, groups)
+    summary = f"{split_counts(table, split).to_string()}\n\n{leaks.sentence}\n{patients_sentence(table)}"
     columns = rows[["file", "class_name", "group", "split"]].rename(columns={"class_name": "class"})
-    result = {"split": options.kind, "seed": options.seed, "files": columns.to_dict("records")}
+    result = {
+        "split": options.kind,
+        "seed": options.seed,
+        "leakage": leaks.sentence,
+        "files": columns.to_dict("records"),
+    }
     write_result(result, options.json, summary)
 
 

@@ -1,11 +1,11 @@
 """Which images does a folder hold, and of which class, size and patient?"""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,15 @@ from cxr_core.config import INDEX_DIR, MAX_FILE_BYTES
 from cxr_core.data.file_index import INDEX_KEYS, INDEX_SCHEMA, index_folder, load_index, save_index
 from cxr_core.data.layouts.found_image import LISTED_COLUMNS, NOT_OPENED, VANISHED, Problem
 from cxr_core.data.layouts.registry import DataLayout, find_layout
-from cxr_core.data.patient_ids import patient_of
+from cxr_core.data.patient_ids import find_patients
+from cxr_core.data.patients.dicom_patients import HashedIdentity, hash_identity, patient_salt, salt_check
 from cxr_core.imaging.reader import IMAGE_ENDINGS, UnreadableImage, check_complete, is_image_file, read_header
 from cxr_core.system.progress import Progress
 from cxr_core.system.text import as_text, is_text
 
-_COLUMNS = ["path", "file", "class_name", "width", "height", "format", "bytes", "patient", "digest", "mtime_ns"]
+_COLUMNS = [
+    "path", "file", "class_name", "width", "height", "format", "bytes", "patient", "patient_from", "digest", "mtime_ns",
+]  # fmt: skip
 # The fields of FoundImage, and which of the roots the file belongs to.
 _FOUND_SCHEMA = pa.schema(
     [
@@ -37,6 +40,8 @@ _FOUND_SCHEMA = pa.schema(
         ("root", pa.int16()),
     ]
 )
+# The columns `dicom_…` of a file that is no DICOM.
+_NO_IDENTITY = (None, *HashedIdentity())
 # So many files are read before their facts are gathered: it bounds what waits in memory.
 _BATCH = 512
 
@@ -50,7 +55,8 @@ class Dataset:
         classes: tuple of str, class names in display order.
         table: DataFrame, one row per readable image, sorted by class and path: `path`
             (absolute), `file` (relative to its root), `class_name`, `width`, `height` (pixels),
-            `format`, `bytes`, `patient` (str or missing), `digest` (SHA-256 of the content) and
+            `format`, `bytes`, `patient` (str or missing), `patient_from` (a key of
+            `patient_ids.PATIENT_SOURCES`, or missing), `digest` (SHA-256 of the content) and
             `mtime_ns`; where a CSV file tells it, also `split` (of `SPLIT_WORDS`), `view` and `age_group`
             (of `AGE_GROUPS`), or missing.
         unreadable: DataFrame of `file` and `error` (one sentence), sorted by file.
@@ -109,7 +115,8 @@ def scan_dataset(*roots: str | Path, index_dir: str | Path = INDEX_DIR, progress
     found = _find_roots(roots)
     rows, problems = _list_files(found)
     stamp = _stamp(rows, problems)
-    facts, unread = _read_facts(_frame(rows, _FOUND_SCHEMA), index_folder(found, index_dir), progress)
+    salt = cache(partial(patient_salt, index_dir))
+    facts, unread = _read_facts(_frame(rows, _FOUND_SCHEMA), index_folder(found, index_dir), salt, progress)
     broken = facts[facts["error"].notna() & (facts["error"] != "")]
     problems += [*unread, *zip(broken["file"], broken["error"], strict=True)]
     unreadable = pd.DataFrame(sorted(problems), columns=["file", "error"], dtype="str")
@@ -117,9 +124,8 @@ def scan_dataset(*roots: str | Path, index_dir: str | Path = INDEX_DIR, progress
     if facts.empty:
         raise ValueError(_no_images(found, unreadable))
     classes = order_classes(facts["class_name"].unique())
-    patients = facts["listed_patient"].fillna(facts["patient"])
     order = pd.Categorical(facts["class_name"], categories=classes).codes
-    table = facts.assign(patient=patients, _order=order).sort_values("path")
+    table = facts.join(find_patients(facts).astype("str")).assign(_order=order).sort_values("path")
     table = table.sort_values("_order", kind="stable", ignore_index=True)
     names = _COLUMNS + [name for name in LISTED_COLUMNS if table[name].notna().any()]
     return Dataset(tuple(map(str, found)), classes, table[names].copy(), unreadable, stamp)
@@ -208,7 +214,9 @@ def _stamp(rows: Sequence[tuple[Any, ...]], problems: Sequence[Problem]) -> str:
     return f"{(sum(map(hash, rows)) + sum(map(hash, problems))) % 2**64:016x}"
 
 
-def _read_facts(found: pd.DataFrame, folder: Path, progress: Progress | None) -> tuple[pd.DataFrame, list[Problem]]:
+def _read_facts(
+    found: pd.DataFrame, folder: Path, salt: Callable[[], bytes], progress: Progress | None
+) -> tuple[pd.DataFrame, list[Problem]]:
     """Join what was found with what is known of it, opening the files that are new or changed.
 
     Returns:
@@ -217,6 +225,9 @@ def _read_facts(found: pd.DataFrame, folder: Path, progress: Progress | None) ->
     """
     keys = list(INDEX_KEYS)
     stored = load_index(folder)
+    if stored["dicom_key"].notna().any():
+        # Identifiers hashed with another key would make one patient two.
+        stored = stored[stored["dicom_key"].isna() | (stored["dicom_key"] == salt_check(salt()))]
     files = found.merge(stored, on=keys)
     done, total = len(files), len(found)
     read: list[tuple[Any, ...]] = []
@@ -229,7 +240,7 @@ def _read_facts(found: pd.DataFrame, folder: Path, progress: Progress | None) ->
         with ThreadPoolExecutor() as pool:
             for start in range(0, len(new), _BATCH):
                 batch = new.iloc[start : start + _BATCH]
-                for facts, problem in pool.map(_describe_file, batch.itertuples(index=False)):
+                for facts, problem in pool.map(partial(_describe_file, salt=salt), batch.itertuples(index=False)):
                     read += [facts] if facts else []
                     problems += [problem] if problem else []
                     done += 1
@@ -247,12 +258,12 @@ def _read_facts(found: pd.DataFrame, folder: Path, progress: Progress | None) ->
     return files, problems
 
 
-def _describe_file(found: Any) -> tuple[tuple[Any, ...] | None, Problem | None]:
+def _describe_file(found: Any, *, salt: Callable[[], bytes]) -> tuple[tuple[Any, ...] | None, Problem | None]:
     """Open a file of `_FOUND_SCHEMA`: (values in the order of `INDEX_SCHEMA`, None) or (None, its problem)."""
     same = (found.root, found.file, found.bytes, found.mtime_ns)
     try:
         if not (found.in_list or is_image_file(found.path)):
-            return (*same, 0, 0, None, None, None, ""), None
+            return (*same, 0, 0, None, *_NO_IDENTITY, None, ""), None
         if found.bytes > MAX_FILE_BYTES:
             raise UnreadableImage(
                 f"The file has {found.bytes / 1e6:.0f} MB; at most {MAX_FILE_BYTES / 1e6:.0f} MB are read."
@@ -262,13 +273,21 @@ def _describe_file(found: Any) -> tuple[tuple[Any, ...] | None, Problem | None]:
         if header.format != "DICOM":
             check_complete(data, header)
     except UnreadableImage as error:
-        return (*same, 0, 0, None, None, None, str(error)), None
+        return (*same, 0, 0, None, *_NO_IDENTITY, None, str(error)), None
     except FileNotFoundError:
         return None, (found.file, VANISHED)
     except OSError:
         return None, (found.file, NOT_OPENED)
     digest = hashlib.sha256(data).hexdigest()
-    return (*same, header.width, header.height, header.format, patient_of(found.file), digest, None), None
+    identity = _hashed_identity(data, salt) if header.format == "DICOM" else _NO_IDENTITY
+    return (*same, header.width, header.height, header.format, *identity, digest, None), None
+
+
+def _hashed_identity(data: bytes, salt: Callable[[], bytes]) -> tuple[str | None, ...]:
+    """Return the values of `dicom_key` and of a HashedIdentity for the index."""
+    from cxr_core.imaging.dicom import patient_identity
+
+    return salt_check(salt()), *hash_identity(*patient_identity(data), salt())
 
 
 def _frame(rows: Sequence[tuple[Any, ...]], schema: pa.Schema) -> pd.DataFrame:

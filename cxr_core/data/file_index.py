@@ -27,12 +27,15 @@ INDEX_SCHEMA = pa.schema(
         ("width", pa.int32()),
         ("height", pa.int32()),
         ("format", pa.large_string()),
-        ("patient", pa.large_string()),
+        ("dicom_key", pa.large_string()),
+        ("dicom_id", pa.large_string()),
+        ("dicom_issuer", pa.large_string()),
+        ("dicom_birth", pa.large_string()),
         ("digest", pa.large_string()),
         ("error", pa.large_string()),
     ],
     # Raise this number when a column means something else than before: older files are then made anew.
-    metadata={"cxr_lab_index": "1"},
+    metadata={"cxr_lab_index": "2"},
 )
 _FILE_NAME = "files.parquet"
 _NAME_BYTES = 100
@@ -64,7 +67,8 @@ def load_index(folder: str | Path) -> pd.DataFrame:
     Returns:
         DataFrame with the columns of `INDEX_SCHEMA`, one row per file: `root` (number of its root),
         `file` (as in `Dataset.table`), `bytes` and `mtime_ns` (when it was read), `width` and
-        `height` (pixels, 0 where it is no image), `format`, `patient`, `digest` (missing where
+        `height` (pixels, 0 where it is no image), `format`, `dicom_key` and the three fields of
+        `dicom_patients.HashedIdentity` (missing where it is no DICOM), `digest` (missing where
         unknown) and `error` (missing, a sentence, or "" for a file that is passed over). No rows
         where there is no index, or a broken or older one.
     """
@@ -95,6 +99,6 @@ def save_index(facts: pd.DataFrame, folder: str | Path) -> None:
             table.replace_schema_metadata(INDEX_SCHEMA.metadata),
             temporary,
             compression="zstd",
-            use_dictionary=["format", "error"],
+            use_dictionary=["format", "error", "dicom_key"],
             write_page_checksum=True,
         )

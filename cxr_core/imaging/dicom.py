@@ -62,6 +62,7 @@ _PIXEL_TAGS = [
 _KIND_TAGS = ["Modality", "ViewPosition", "BodyPartExamined"]
 _SIZE_TAGS = ["Rows", "Columns", "NumberOfFrames"]
 _SLICE_TAGS = ["ViewPosition", "PatientAge"]
+_PATIENT_TAGS = ["PatientID", "IssuerOfPatientID", "PatientBirthDate"]
 # DICOM PS3.5 6.2, Age String: a number of days, weeks, months or years.
 _AGE = re.compile(r"(\d{3})([DWMY])")
 _PER_YEAR = {"D": 365.25, "W": 52.18, "M": 12, "Y": 1}
@@ -126,6 +127,23 @@ def view_and_age(data: bytes) -> tuple[str | None, float | None]:
     years = int(found[1]) / _PER_YEAR[found[2]] if found else None
     view = view.strip().upper()
     return (view if view.isalnum() else None), (years if years is not None and years <= 130 else None)
+
+
+def patient_identity(data: bytes) -> tuple[str, str, str]:
+    """Read who the patient is. To be hashed at once: never shown, logged or kept.
+
+    Args:
+        data: the whole file, whose size was checked by `dicom_size`.
+
+    Returns:
+        PatientID, IssuerOfPatientID and PatientBirthDate; "" where the header is silent or broken.
+    """
+    try:
+        dataset = _read(data, _PATIENT_TAGS, stop_before_pixels=True)
+        patient_id, issuer, birth_date = (str(dataset.get(tag) or "") for tag in _PATIENT_TAGS)
+    except _ERRORS:
+        return "", "", ""
+    return patient_id, issuer, birth_date
 
 
 def decode_dicom(data: bytes) -> tuple[ImageArray, tuple[str, ...], tuple[str, ...]]:

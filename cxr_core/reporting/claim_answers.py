@@ -180,7 +180,7 @@ def _limits(record: ModelRecord) -> Iterator[str]:
         yield "Its confidence was not calibrated."
     if "leakage" in record.card.metrics:
         yield leakage_sentence(record.card.metrics["leakage"])
-    yield "Patients are known only where file names or a table tell them."
+    yield "Patients are known only where a table, a DICOM header, a folder or a file name tells them."
 
 
 def _partitions(record: ModelRecord) -> str:

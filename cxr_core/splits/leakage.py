@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from cxr_core.data.patient_ids import patient_of
+from cxr_core.data.patient_ids import find_patients
 from cxr_core.splits.split import make_split, split_kinds
 from cxr_core.system.arrays import IntArray, ObjectArray
 
@@ -30,10 +30,14 @@ class Leakage:
             image, sorted by row: `row` (position in the table), `file`, `class_name`, `path`
             (where the table has it), `split`, `group`, `cause` (a key of `CAUSES`: the first that
             holds), `train_row` and `train_file` (one training image it shares that with).
+        all_images: images on any side, training included.
+        unknown_patients: for how many of these nothing tells the patient, so that only a copy would be noticed.
     """
 
     images: dict[str, int]
     rows: pd.DataFrame
+    all_images: int
+    unknown_patients: int
 
     def count(self, side: str = "test") -> int:
         """Return how many images of a side share their group with a training image."""
@@ -46,16 +50,20 @@ class Leakage:
 
     @property
     def sentence(self) -> str:
-        """The answer for the test side in one sentence."""
-        leaking, total = self.count(), self.images["test"]
+        """The answer for the test side in one sentence, which says for how many images the patient is unknown."""
+        leaking, total, unknown = self.count(), self.images["test"], self.unknown_patients
         if not total:
             return "There are no test images."
-        if not leaking:
+        limit = f"; for {unknown:,} of {self.all_images:,} images nothing tells the patient" if unknown else ""
+        if leaking:
+            who = f"{leaking:,} of {total:,} test images" if total > 1 else "The one test image"
+            verb = "shares" if leaking == 1 else "share"
+            return f"{who} {verb} a patient or a duplicate with training{limit}."
+        if not unknown:
             return "No test image shares a patient or a duplicate with training."
-        if total == 1:
-            return "The one test image shares a patient or a duplicate with training."
-        verb = "shares" if leaking == 1 else "share"
-        return f"{leaking:,} of {total:,} test images {verb} a patient or a duplicate with training."
+        if unknown == self.all_images:
+            return f"No duplicate is shared{limit}."
+        return f"No known patient is shared, and no duplicate{limit}."
 
     def to_dict(self) -> dict[str, dict[str, Any]]:
         """Return, for "test" and "validation", the counts and the files as plain values for JSON."""
@@ -77,7 +85,7 @@ def leakage_of(sides: Sequence[str] | ObjectArray | pd.Series, table: pd.DataFra
         sides: sequence of str (N,), "train", "validation", "test" or anything else for none: as
             `Split.names` gives it, or the column `split` of a run's `split.csv`.
         table: DataFrame (N rows) with `file`, `class_name`, `digest`, and `patient` and `path` where known, such as
-            a run's `split.csv`. Without `patient` it is read from the file names.
+            a run's `split.csv`. Without `patient` it is read from folder and file names.
         groups: int (N,), as `split.image_groups` makes it, or the column `group` of `split.csv`.
 
     Returns:
@@ -93,10 +101,7 @@ def leakage_of(sides: Sequence[str] | ObjectArray | pd.Series, table: pd.DataFra
             f"received {len(sides)}, {len(table)} and {len(groups)}."
         )
     table = table.reset_index(drop=True)
-    if "patient" in table:
-        patients = table["patient"]
-    else:
-        patients = table["file"].map(lambda file: patient_of(file.rsplit("/", 1)[-1]))
+    patients = table["patient"] if "patient" in table else find_patients(table)["patient"]
     train = np.flatnonzero(sides == "train")
     rows = np.flatnonzero(np.isin(sides, _SIDES) & np.isin(groups, groups[train]))
     found = {
@@ -116,7 +121,13 @@ def leakage_of(sides: Sequence[str] | ObjectArray | pd.Series, table: pd.DataFra
         train_file=table["file"].to_numpy()[partners],
     )
     order = ["row", *kept, "split", "group", "cause", "train_row", "train_file"]
-    return Leakage({side: int((sides == side).sum()) for side in _SIDES}, leaks[order].reset_index(drop=True))
+    on_a_side = np.isin(sides, ("train", *_SIDES))
+    return Leakage(
+        images={side: int((sides == side).sum()) for side in _SIDES},
+        rows=leaks[order].reset_index(drop=True),
+        all_images=int(on_a_side.sum()),
+        unknown_patients=int(patients.isna().to_numpy()[on_a_side].sum()),
+    )
 
 
 def compare_splits(table: pd.DataFrame, groups: ArrayLike, *, seed: int = 0, **options: Any) -> pd.DataFrame:

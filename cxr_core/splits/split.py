@@ -1,16 +1,17 @@
 """Which image trains, which validates, which tests?"""
 
 from dataclasses import dataclass
-from itertools import islice
+from math import ceil
 
 import numpy as np
 import pandas as pd
-from sklearn.model_selection import StratifiedGroupKFold, train_test_split
+from sklearn.model_selection import train_test_split
 
 from cxr_core.classes import order_classes
 from cxr_core.data.layouts.found_image import SPLIT_WORDS
-from cxr_core.data.patient_ids import image_stem
+from cxr_core.data.patient_ids import image_folder, image_stem
 from cxr_core.splits.connected_components import chain_equal, component_numbers
+from cxr_core.splits.stable_draw import draw_parts
 from cxr_core.system.arrays import IntArray, ObjectArray
 
 SPLIT_KINDS = {
@@ -20,6 +21,7 @@ SPLIT_KINDS = {
     "article": "The article's way: 80:20 at random, and the test images also choose the best epoch.",
     "given": "As the column `split` of the data set's CSV says.",
 }
+_TRAIN, _VALIDATION, _TEST = range(3)
 
 
 def split_kinds(table: pd.DataFrame) -> list[str]:
@@ -65,7 +67,7 @@ def make_split(
         seed: of the drawing.
         groups: int (N,), as `image_groups` makes it with near duplicates; without them by default.
         validation_share: share of all images that choose the best epoch.
-        test_share: share of all images kept for the end. A grouped split takes the nearest 1/k.
+        test_share: share of all images kept for the end. A grouped split comes as near as its groups allow.
         folds: 0, or into how many parts of about equal size a grouped split cuts the images; each is the
             test side once, and `test_share` does not count then.
         fold: from 1 to `folds`, which of them is the test side here.
@@ -75,9 +77,9 @@ def make_split(
             too few images (or groups) to stand on every side; for "given", an image without a side; folds
             of another kind than "grouped", or a fold that is none of them.
 
-    Source:
-        Folds are scikit-learn's StratifiedGroupKFold: no group is in two of them, and each has about the same
-        share of every class.
+    A grouped split has every class on every side. Which side a group stands on hangs on its content and the seed, so
+    that an image more or less moves few others; see `stable_draw`. It was the first fold of
+    scikit-learn's StratifiedGroupKFold before; older runs keep the sides of their `split.csv`.
 
     Example:
         >>> from tempfile import mkdtemp
@@ -102,7 +104,7 @@ def make_split(
         return _given_split(table)
     if kind == "grouped":
         groups = image_groups(table) if groups is None else groups
-        return _grouped_split(rows, labels, groups, seed, validation_share, test_share, fold or 1)
+        return _grouped_split(table, groups, seed, validation_share, test_share, folds, fold)
     rest, test = _part(rows, labels, test_share, seed, stratify=kind == "stratified")
     if kind == "article":
         return Split(rest, test, test)
@@ -140,10 +142,10 @@ def split_table(table: pd.DataFrame, groups: IntArray, split: Split) -> pd.DataF
         split: Split of the N rows.
 
     Returns:
-        DataFrame of `file`, `class_name`, `path`, `patient`, `digest`, `group` and `split`, and of `view` and
-        `age_group` where the data set tells them.
+        DataFrame of `file`, `class_name`, `path`, `patient`, `digest`, `group` and `split`, and of
+        `patient_from`, `view` and `age_group` where the data set tells them.
     """
-    told = [name for name in ("view", "age_group") if name in table]
+    told = [name for name in ("patient_from", "view", "age_group") if name in table]
     columns = table[["file", "class_name", "path", "patient", "digest", *told]]
     return columns.assign(group=groups, split=split.names(len(table)))
 
@@ -168,18 +170,19 @@ def split_counts(table: pd.DataFrame, split: Split) -> pd.DataFrame:
 def image_groups(table: pd.DataFrame, pairs: pd.DataFrame | None = None) -> IntArray:
     """Number the groups of images that must not be parted.
 
-    Two images belong together if they share a patient or a content, if they share a class and a
+    Two images belong together if they share a patient or a content, if they share a class, a folder and a
     name that differs only by further endings, or if they are a pair of duplicates; groups are the
     connected components of that relation.
 
     Args:
-        table: DataFrame with `class_name`, `file`, `patient` and `digest`.
+        table: DataFrame with `class_name`, `file`, `patient` and `digest`, and `path` where there may be several roots.
         pairs: DataFrame of `a` and `b`, row positions, as `duplicates.find_duplicates` gives it, or None.
 
     Returns:
         int (N,), a group number per row.
     """
-    names = table["file"].map(lambda f: image_stem(f.rsplit("/", 1)[-1]))
+    files = table["path"] if "path" in table else table["file"]
+    names = files.map(lambda file: f"{image_folder(file)}/{image_stem(file)}")
     keys = (table["class_name"].str.cat(names, sep=":"), table["digest"], table["patient"])
     ties = [chain_equal(pd.factorize(key.to_numpy())[0]) for key in keys]
     if pairs is not None:
@@ -204,6 +207,12 @@ def _given_split(table: pd.DataFrame) -> Split:
 
 
 def _part(rows: IntArray, labels: ObjectArray, share: float, seed: int, *, stratify: bool) -> tuple[IntArray, IntArray]:
+    n_classes, n_taken = len(np.unique(labels)), ceil(share * len(rows))
+    if stratify and min(n_taken, len(rows) - n_taken) < n_classes:
+        raise ValueError(
+            f"A stratified split needs an image of each of the {n_classes} classes on every side, but one side would "
+            f"have {min(n_taken, len(rows) - n_taken)} images. Choose other shares, or add images."
+        )
     kept, taken = train_test_split(
         rows, test_size=share, random_state=seed, stratify=labels[rows] if stratify else None
     )
@@ -211,29 +220,39 @@ def _part(rows: IntArray, labels: ObjectArray, share: float, seed: int, *, strat
 
 
 def _grouped_split(
-    rows: IntArray,
-    labels: ObjectArray,
-    groups: IntArray,
-    seed: int,
-    validation_share: float,
-    test_share: float,
-    fold: int,
+    table: pd.DataFrame, groups: IntArray, seed: int, validation_share: float, test_share: float, folds: int, fold: int
 ) -> Split:
-    per_class = pd.DataFrame({"label": labels, "group": groups}).groupby("label")["group"].nunique()
-    if per_class.min() < 3:
+    numbers, _ = pd.factorize(np.asarray(groups))
+    counts = pd.crosstab(numbers, table["class_name"].to_numpy())
+    _check_groups((counts > 0).sum(), folds)
+    # What a group is called does not depend on which other images there are.
+    described = counts.assign(digest=table["digest"].astype(str).groupby(numbers).min())
+    try:
+        if folds:
+            # Of two folds each is half of what the other learns from: for training and for validation.
+            parts = draw_parts(described, [1 / folds] * folds, seed, purpose="folds", fewest=2 if folds == 2 else 1)
+            parts = np.where(parts == fold - 1, _TEST, _TRAIN)
+            rest, share = parts == _TRAIN, validation_share / (1 - test_share)
+            parts[rest] += draw_parts(described[rest], [1 - share, share], seed, purpose="validation")
+        else:
+            shares = [1 - validation_share - test_share, validation_share, test_share]
+            parts = draw_parts(described, shares, seed, purpose="sides")
+    except LookupError as error:
         raise ValueError(
-            "A grouped split needs at least 3 patients or images per class; "
-            f"{per_class.idxmin()!r} has {per_class.min()}. Choose the stratified split instead."
+            "Too many patients have images of several classes: no grouped split was found with every class on every "
+            "side. Choose the stratified split instead, or leave out the classes with the fewest patients."
+        ) from error
+    sides = parts[numbers]
+    return Split(*(np.flatnonzero(sides == part) for part in (_TRAIN, _VALIDATION, _TEST)))
+
+
+def _check_groups(per_class: pd.Series, folds: int) -> None:
+    """Raise ValueError where a class has too few groups to stand on every side."""
+    fewest = max(3, folds) if folds != 2 else 4
+    if per_class.min() < fewest:
+        kind = f"A split into {folds} folds" if folds else "A grouped split"
+        instead = "Choose fewer folds" if folds > 3 else "Choose the stratified split instead"
+        raise ValueError(
+            f"{kind} needs at least {fewest} patients or images per class; "
+            f"{per_class.idxmin()!r} has {per_class.min()}. {instead}."
         )
-    rest, test = _group_part(rows, labels, groups, test_share, seed, fold)
-    train, validation = _group_part(rest, labels, groups, validation_share / (1 - test_share), seed)
-    return Split(train, validation, test)
-
-
-def _group_part(
-    rows: IntArray, labels: ObjectArray, groups: IntArray, share: float, seed: int, fold: int = 1
-) -> tuple[IntArray, IntArray]:
-    folds = max(2, round(1 / share))
-    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-    kept, taken = next(islice(splitter.split(rows, labels[rows], groups[rows]), fold - 1, None))
-    return rows[kept], rows[taken]

@@ -69,7 +69,7 @@ def test_the_data_pages_find_copies_leave_images_out_and_take_them_in_again(app,
     expect(page.get_by_role("button", name="Undo")).to_have_count(0)
 
     open_from_sidebar(page, "Splits")
-    expect(page.get_by_text("No test image shares a patient or a duplicate with training.")).to_be_visible()
+    expect(page.get_by_text("No duplicate is shared; for")).to_be_visible()
 
     open_from_sidebar(page, "Map")
     plot = page.locator(".js-plotly-plot .nsewdrag").first

@@ -56,7 +56,17 @@ def test_the_report_is_plain_json_with_no_undefined_number(report):
 
 
 def test_it_has_the_keys_it_promises(report):
-    keys = {"images", "classes", "unreadable", "excluded", "duplicate_groups", "flags", "leakage", "giveaway"}
+    keys = {
+        "images",
+        "classes",
+        "unreadable",
+        "excluded",
+        "duplicate_groups",
+        "flags",
+        "patients",
+        "leakage",
+        "giveaway",
+    }
     assert set(report) == keys
     assert set(report["flags"]) == set(FLAGS)
     assert set(report["giveaway"]) >= {"accuracy", "chance", "top"}

@@ -132,8 +132,10 @@ def test_split_prints_the_same_twice(command, textures):
 def test_split_without_json_counts_each_side(command, textures):
     code, output, _ = command("split", textures, "--kind", "article")
     assert code == 0
-    table = pd.read_csv(io.StringIO(output), sep=r"\s+", skiprows=2, names=["class", "test", "train"])
-    assert table[["test", "train"]].sum().tolist() == [5, 20]
+    counts, sentences = output.split("\n\n")
+    table = pd.read_csv(io.StringIO(counts), sep=r"\s+", skiprows=2, names=["class", "train", "validation", "test"])
+    assert table[["train", "validation", "test"]].sum().tolist() == [20, 5, 5]
+    assert "nothing tells the patient" in sentences
 
 
 def test_split_of_an_unknown_kind_is_one_sentence(command, textures):

@@ -14,9 +14,9 @@ from cxr_core.data.file_index import INDEX_SCHEMA, index_folder, load_index, sav
 def facts():
     """Three files: an image, an unreadable one and one that is passed over."""
     rows = [
-        (0, "normal/a.png", 10, 2**62, 512, 400, "PNG", "person1", "ab" * 32, None),
-        (0, "normal/🫁.png", 0, 5, 0, 0, None, None, None, "The file is empty."),
-        (1, "virus/README", 3, -1, 0, 0, None, None, None, ""),
+        (0, "normal/a.dcm", 10, 2**62, 512, 400, "DICOM", "k", "i", None, "b", "ab" * 32, None),
+        (0, "normal/🫁.png", 0, 5, 0, 0, *[None] * 6, "The file is empty."),
+        (1, "virus/README", 3, -1, 0, 0, *[None] * 6, ""),
     ]
     return pd.DataFrame(rows, columns=INDEX_SCHEMA.names)
 
@@ -31,7 +31,8 @@ def test_what_is_saved_is_loaded_with_its_types(facts, tmp_path):
     assert values(loaded) == values(facts)
     assert loaded.dtypes.map(str).to_dict() == {
         "root": "int16", "file": "str", "bytes": "int64", "mtime_ns": "int64", "width": "int32", "height": "int32",
-        "format": "str", "patient": "str", "digest": "str", "error": "str",
+        "format": "str", "dicom_key": "str", "dicom_id": "str", "dicom_issuer": "str", "dicom_birth": "str",
+        "digest": "str", "error": "str",
     }  # fmt: skip
 
 

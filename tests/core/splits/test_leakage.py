@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cxr_core.data.patient_ids import find_patients
 from cxr_core.splits.leakage import CAUSES, compare_splits, leakage_of, score_without_leaks
 from cxr_core.splits.split import SPLIT_KINDS, image_groups, make_split
 
@@ -119,12 +120,17 @@ def test_the_index_of_the_table_does_not_matter():
     pd.testing.assert_frame_equal(leakage_of(SIDES, moved, GROUPS).rows, leakage_of(SIDES, TABLE, GROUPS).rows)
 
 
+LIMIT = "for 3 of 7 images nothing tells the patient"
+
+
 @pytest.mark.parametrize(
     ("sides", "sentence"),
     [
-        (SIDES, "2 of 3 test images share a patient or a duplicate with training."),
+        (SIDES, f"2 of 3 test images share a patient or a duplicate with training; {LIMIT}."),
         (["train", "test"] + [""] * 5, "The one test image shares a patient or a duplicate with training."),
-        (["train"] * 5 + ["test", "train"], "No test image shares a patient or a duplicate with training."),
+        (["train"] * 5 + ["test", "train"], f"No known patient is shared, and no duplicate; {LIMIT}."),
+        (["train", *[""] * 3, "test", "test", ""], "No test image shares a patient or a duplicate with training."),
+        (["", "", "train", "", "", "", "test"], "No duplicate is shared; for 2 of 2 images nothing tells the patient."),
         (["train"] * 7, "There are no test images."),
     ],
 )
@@ -229,3 +235,14 @@ def test_without_leaks_the_two_scores_are_equal():
     leaks = leakage_of(["train"] * 5 + ["test", "train"], TABLE, GROUPS).rows
     score = score_without_leaks(predictions_of([5], np.array([True])), leaks)
     assert (score["all"], score["without"], score["n_without"]) == (1.0, 1.0, 1)
+
+
+def test_a_random_split_of_patient_folders_leaks_and_a_grouped_one_does_not():
+    files = [f"{c}/patient{n}{i}/{k}.png" for c, n in (("normal", 1), ("covid", 2)) for i in range(9) for k in range(4)]
+    table = pd.DataFrame({"file": files, "class_name": [f.split("/")[0] for f in files]})
+    table = table.join(find_patients(table)).assign(digest=files)
+    patient = table["file"].str.rsplit("/", n=1).str[0]
+    counts = compare_splits(table, image_groups(table), seed=0).set_index("kind")["share_with_train"]
+    assert counts["grouped"] == 0
+    split = make_split(table, "random", seed=0)
+    assert counts["random"] == patient.iloc[split.test].isin(patient.iloc[split.train]).sum() > 0

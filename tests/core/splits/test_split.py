@@ -1,12 +1,15 @@
 """Who stands where, over many seeds."""
 
 from dataclasses import FrozenInstanceError
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.model_selection import StratifiedGroupKFold, train_test_split
+from sklearn.model_selection import train_test_split
 
+from cxr_core.data.dataset import scan_dataset
+from cxr_core.splits.leakage import leakage_of
 from cxr_core.splits.split import SPLIT_KINDS, Split, image_groups, make_split, split_counts, split_kinds, split_table
 
 pytestmark = pytest.mark.filterwarnings("ignore:The least populated class:UserWarning")
@@ -118,33 +121,6 @@ def test_the_articles_way_is_80_to_20_at_random_and_tests_on_what_it_chose_by():
     assert sides(split)[::2] == [set(train), set(test)]
 
 
-def first_fold(rows, labels, groups, folds, seed):
-    """The rows that scikit-learn's first fold of so many learns from, and those that it tests."""
-    learn, test = next(StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(rows, labels, groups))
-    return rows[learn], rows[test]
-
-
-@pytest.mark.parametrize(
-    ("validation_share", "test_share", "validation_folds", "test_folds"),
-    # One divided by the shares: 5.3 and 5, 4.3 and 2.9, 5.6 and 2.3, 2.4 and 1.3, 2.4 and 3.6.
-    [(0.15, 0.2, 5, 5), (0.15, 0.35, 4, 3), (0.1, 0.44, 6, 2), (0.1, 0.76, 2, 2), (0.3, 0.28, 2, 4)],
-)
-@pytest.mark.parametrize("seed", [0, 7])
-def test_a_grouped_split_takes_the_first_of_the_nearest_number_of_folds(
-    validation_share, test_share, validation_folds, test_folds, seed
-):
-    table = random_table(seed)
-    groups, labels = image_groups(table), table["class_name"].to_numpy()
-    split = make_split(
-        table, "grouped", seed=seed, groups=groups, validation_share=validation_share, test_share=test_share
-    )
-    rest, test = first_fold(np.arange(400), labels, groups, test_folds, seed)
-    train, validation = first_fold(rest, labels[rest], groups[rest], validation_folds, seed)
-    np.testing.assert_array_equal(split.test, test)
-    np.testing.assert_array_equal(split.validation, validation)
-    np.testing.assert_array_equal(split.train, train)
-
-
 @pytest.mark.parametrize("kind", ["stratified", "random"])
 @pytest.mark.parametrize("seed", [0, 7])
 def test_a_split_at_random_is_scikit_learns_twice_with_the_same_seed(kind, seed):
@@ -212,9 +188,11 @@ def test_names_that_differ_by_further_endings_are_one_group():
     assert groups[0] == groups[1] != groups[2]
 
 
-def test_equal_names_of_one_class_are_one_group_wherever_they_lie():
-    groups = image_groups(table_of(["one/normal/a.png", "two/normal/a.png", "two/normal/b.png"]))
-    assert groups[0] == groups[1] != groups[2]
+def test_equal_names_of_two_folders_are_two_groups():
+    groups = image_groups(table_of(["covid/anna/1.png", "covid/bert/1.png", "covid/anna/1.png.jpg"], "covid"))
+    assert groups[0] == groups[2] != groups[1]
+    roots = table_of(["covid/1.png"] * 2, "covid").assign(path=["/a/covid/1.png", "/b/covid/1.png"])
+    assert len(set(image_groups(roots))) == 2
 
 
 def test_equal_names_of_two_classes_are_two_groups():
@@ -411,6 +389,29 @@ def test_a_split_cannot_be_changed():
         make_split(random_table(0), "random", seed=0).test = np.arange(3)
 
 
+CASE = Path(__file__).resolve().parents[4] / "shared" / "cases" / "24-few-patients"
+
+
+@pytest.mark.skipif(not CASE.is_dir(), reason="needs ../shared/cases/24-few-patients")
+@pytest.mark.parametrize("patients", [3, 4, 6])
+def test_few_patients_per_class_stand_on_every_side(patients, tmp_path):
+    table = scan_dataset(CASE / f"patients{patients}.csv", index_dir=tmp_path).table
+    for seed in range(40):
+        split = make_split(table, "grouped", seed=seed)
+        assert (split_counts(table, split) >= 3).to_numpy().all()
+        assert pd.Series(split.names(len(table))).groupby(table["patient"]).nunique().max() == 1
+        assert leakage_of(split.names(len(table)), table, image_groups(table)).count() == 0
+
+
+def test_too_few_images_for_a_stratified_side_are_one_sentence_of_our_own():
+    names = [f"class{c}" for c in range(6) for _ in range(5)]
+    table = table_of([f"{c}/{i}.png" for i, c in enumerate(names)], names)
+    counts = split_counts(table, make_split(table, "stratified", seed=0, validation_share=0.2))
+    assert counts["test"].tolist() == counts["validation"].tolist() == [1] * 6
+    with pytest.raises(ValueError, match="of each of the 6 classes on every side"):
+        make_split(table, "stratified", seed=0, validation_share=0.1)
+
+
 # Folds
 
 
@@ -428,14 +429,6 @@ def test_over_all_folds_every_image_is_tested_once_and_never_beside_its_group(se
             assert not set(groups[list(one)]) & set(groups[list(other)])
         tested += split.test.tolist()
     assert sorted(tested) == list(range(400))
-
-
-def test_folds_are_scikit_learns(seed=3):
-    table = random_table(seed)
-    groups, labels = image_groups(table), table["class_name"].to_numpy()
-    splitter = StratifiedGroupKFold(4, shuffle=True, random_state=seed)
-    for fold, (_, test) in enumerate(splitter.split(labels, labels, groups), start=1):
-        assert (make_split(table, "grouped", seed=seed, folds=4, fold=fold).test == test).all()
 
 
 @pytest.mark.parametrize(
