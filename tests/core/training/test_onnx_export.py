@@ -64,9 +64,14 @@ def distance_from_edges(model, layer, images):
     model = in_float64(model)
     later = model.layers[model.layers.index(model.get_layer(layer)) + 1 :]
     inputs = [relu.input for relu in later if isinstance(relu, keras.layers.ReLU)]
-    values = keras.Model(model.input, inputs)(images.astype(np.float64), training=False) if inputs else []
-    distances = [np.minimum(np.abs(x), np.abs(x - 6)).min(axis=(1, 2, 3)) for x in map(np.asarray, values)]
-    return np.min([np.full(len(images), np.inf), *distances], axis=0)
+    if not inputs:
+        return np.full(len(images), np.inf)
+    seen = keras.Model(model.input, inputs)
+    return np.array([_distance_from_edges(seen(image[None].astype(np.float64), training=False)) for image in images])
+
+
+def _distance_from_edges(values):
+    return min(np.minimum(np.abs(x), np.abs(x - 6)).min() for x in map(np.asarray, values))
 
 
 def assert_maps_agree(maps, expected):
