@@ -70,7 +70,7 @@ def read_inputs(run: Run, config: TrainingConfig, *, phase: Phase, resumed: bool
         table, split = make_run_split(run, config, dataset, phase=phase)
     prepared = prepare_images(table, config.preprocessing, progress=phase("Preparing the images"))
     if len(prepared.table) < len(table):
-        raise OSError("Images disappeared while the run began; start it again.")
+        raise OSError("Images disappeared or changed while the run began; start it again.")
     return RunInputs(prepared, split, order_classes(table["class_name"]))
 
 
