@@ -237,7 +237,7 @@ def show_neighbours(answer: Answer, classifier: Classifier) -> None:
     words = [f"{class_label(n.class_name)} ({n.similarity:.2f})" for n in answer.neighbours]
     scale = "1 means the same image, 0 nothing in common"
     withheld = is_open_to_strangers()
-    paths = [] if withheld else _neighbour_paths(classifier, answer.neighbours, _training_roots(classifier))
+    paths = [] if withheld else _paths_of(classifier, answer.neighbours)
     found = [(path, word) for path, word in zip(paths, words, strict=False) if path]
     if found:
         show_images(*zip(*found, strict=True))
@@ -250,14 +250,21 @@ def show_neighbours(answer: Answer, classifier: Classifier) -> None:
     )
 
 
-def _training_roots(classifier: Classifier) -> tuple[str, ...]:
-    """Return where training images may be: the run's own folders, and the data set that is open in this visit."""
+def _paths_of(classifier: Classifier, neighbours: Sequence[Neighbour]) -> list[Path | None]:
+    """Look for neighbours in the run's own folders, and in the data set that is open in this visit."""
+    roots, listed = tuple(classifier.card.training.get("roots", ())), {}
     opened = st.session_state.get("dataset")
-    return (*classifier.card.training.get("roots", ()), *(opened.roots if opened else ()))
+    if opened:
+        rows = opened.table[opened.table["digest"].isin([n.digest for n in neighbours])]
+        roots, listed = (*roots, *opened.roots), dict(zip(rows["digest"], rows["path"], strict=True))
+    return _neighbour_paths(classifier, neighbours, roots, listed)
 
 
-@st.cache_data(max_entries=100, show_spinner=False, hash_funcs={Classifier: lambda c: str(c.path), Neighbour: repr})
+# A file may change or go meanwhile, so nothing is remembered for long.
+@st.cache_data(
+    max_entries=100, ttl=60, show_spinner=False, hash_funcs={Classifier: lambda c: str(c.path), Neighbour: repr}
+)
 def _neighbour_paths(
-    classifier: Classifier, neighbours: Sequence[Neighbour], roots: tuple[str, ...]
+    classifier: Classifier, neighbours: Sequence[Neighbour], roots: tuple[str, ...], listed: dict[str, str]
 ) -> list[Path | None]:
-    return find_neighbours(classifier, neighbours, roots)
+    return find_neighbours(classifier, neighbours, roots, listed)
