@@ -24,6 +24,7 @@ from cxr_core.plots.prediction import colour_bar_figure, probability_figure
 from cxr_core.reporting.scan_report import model_facts, scan_report
 from cxr_core.system.arrays import FloatArray, UInt8Array
 from ui.common.components import offer_download, progress_bars, show_figure
+from ui.common.navigation import keep_choice
 from ui.common.permissions import is_open_to_strangers
 from ui.common.thumbnails import show_images
 
@@ -38,16 +39,30 @@ class MapLook(TypedDict):
 def choose_maps(classifier: Classifier) -> tuple[str, str, MapLook]:
     """Let the user choose in the sidebar how maps are computed and look; returns (layer, method, look)."""
     explained = "\n".join(f"- **{name}** {method.help}" for name, method in CAM_METHODS.items())
-    method = st.sidebar.selectbox("Map", list(CAM_METHODS), help=explained)
+    layers = classifier.card.map_layers
+    method = st.sidebar.selectbox(
+        "Map", list(CAM_METHODS), key=keep_choice("map", next(iter(CAM_METHODS)), CAM_METHODS), help=explained
+    )
     layer = st.sidebar.selectbox(
         "Layer",
-        classifier.card.map_layers,
+        layers,
+        key=keep_choice("layer", layers[0], layers),
         help="Layer whose activations make the map. out_relu follows the last convolution; the article uses "
         "block_16_depthwise.",
     )
-    alpha = st.sidebar.slider("Opacity of the map", 0.0, 1.0, 0.4, 0.05, help="0 shows only the image, 1 only the map.")
+    alpha = st.sidebar.slider(
+        "Opacity of the map",
+        0.0,
+        1.0,
+        step=0.05,
+        key=keep_choice("opacity", 0.4),
+        help="0 shows only the image, 1 only the map.",
+    )
     colour_map = st.sidebar.segmented_control(
-        "Colours", list(COLOUR_MAPS), default="jet", help="jet as in the article; inferno is perceptually uniform."
+        "Colours",
+        list(COLOUR_MAPS),
+        key=keep_choice("colours", "jet", COLOUR_MAPS),
+        help="jet as in the article; inferno is perceptually uniform.",
     )
     return layer, method, MapLook(alpha=alpha, colour_map=colour_map or "jet")
 
@@ -124,6 +139,7 @@ def show_verdict(answer: Answer, classifier: Classifier, folder: Path) -> bool:
         st.warning(" ".join(answer.reasons), icon=":material/block:")
         wanted = st.toggle(
             "Show the numbers anyway",
+            key=keep_choice("numbers_anyway", False),
             help="For experts: what the classifier computed. Do not rely on it.",
         )
     for note in answer.notes:
