@@ -55,6 +55,14 @@ def silent(name):
     return None
 
 
+@pytest.fixture(autouse=True)
+def no_decisions():
+    """Forget what a test decided about images: a decision belongs to an image, and would hold in the next test, too."""
+    yield
+    for path in Path(_HOME.name, "index").glob("*/decisions.json"):
+        path.unlink()
+
+
 @pytest.fixture(scope="session")
 def demo_data(tmp_path_factory):
     """A folder with 72 drawings, 24 per class."""

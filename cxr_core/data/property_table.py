@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from cxr_core.config import CACHE_DIR
+from cxr_core.data.prepared_images import CHANGED
 from cxr_core.imaging.image_properties import PIXEL_COLUMNS, measure_image
-from cxr_core.imaging.reader import UnreadableImage, read_image
+from cxr_core.imaging.reader import UnreadableImage, decode_image
 from cxr_core.system.files import atomic_path
 from cxr_core.system.progress import Progress
 
@@ -55,8 +56,8 @@ def measure_images(
         for start in range(0, len(wanted), _CHUNK):
             chunk = wanted.iloc[start : start + _CHUNK]
             rows: list[Measured] = []
-            for row in zip(chunk["digest"], pool.map(_measure_file, chunk["path"]), strict=True):
-                digest, (values, error, lasting) = row
+            measured = pool.map(_measure_file, chunk["path"], chunk["digest"])
+            for digest, (values, error, lasting) in zip(chunk["digest"], measured, strict=True):
                 if lasting:
                     rows.append((digest, values, error))
                 else:
@@ -72,10 +73,13 @@ def measure_images(
     return _in_table_order(table, known, passing)
 
 
-def _measure_file(path: str) -> tuple[tuple[float, ...] | None, str | None, bool]:
+def _measure_file(path: str, digest: str) -> tuple[tuple[float, ...] | None, str | None, bool]:
     """Return (values or None, error or None, whether this will be so at the next look, too)."""
     try:
-        return tuple(measure_image(read_image(path)).values()), None, True
+        data = Path(path).read_bytes()
+        if hashlib.sha256(data).hexdigest() != digest:
+            return None, CHANGED, False
+        return tuple(measure_image(decode_image(data)).values()), None, True
     except UnreadableImage as error:
         return None, str(error), True
     except FileNotFoundError:

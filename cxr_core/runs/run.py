@@ -160,8 +160,17 @@ class Run(WorkFolder):
             return None
 
     def predictions(self) -> pd.DataFrame:
-        """Return the predictions table of the validation and test images; empty before they are made."""
-        return _read_table(self.path / "predictions.csv")
+        """Return the predictions table of the validation and test images; empty before they are made.
+
+        Runs of earlier versions did not write `digest`; it is taken from `split.csv`, where the paths tell it.
+        """
+        predictions = _read_table(self.path / "predictions.csv")
+        if "path" not in predictions or "digest" in predictions:
+            return predictions
+        split = self.split()
+        if not {"path", "digest"} <= set(split):
+            return predictions
+        return predictions.assign(digest=predictions["path"].map(split.groupby("path")["digest"].first()))
 
     def split(self) -> pd.DataFrame:
         """Return `split.csv`, as `split.split_table` made it; empty if there is none."""

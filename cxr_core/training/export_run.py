@@ -81,7 +81,7 @@ def report_copies(run: Run, *, phase: Phase, writing: contextlib.AbstractContext
     curation = load_curation(run.path / CURATION_FILE)
     groups = group_images(split, curation, phase=phase).groups
     if len(groups) < len(split):
-        raise OSError("Images disappeared during the search for near copies.")
+        raise OSError("Images disappeared or changed during the search for near copies.")
     split = split.assign(group=groups)
     with writing or contextlib.nullcontext():
         with atomic_path(run.path / "split.csv") as temporary:

@@ -13,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 
 from cxr_core.config import NOTICE, PROJECT_DIR
 from cxr_core.data.phantoms import DEMO_NOTE, draw_phantom
+from cxr_core.imaging import reader
 from cxr_core.imaging.preprocessing_steps import PREPROCESSING_STEPS, PreprocessingStep
 from cxr_core.recipes.training_config import make_config
 from cxr_core.runs.lifecycle import create_run
@@ -231,6 +232,22 @@ def test_training_and_validation_that_part_are_pointed_out(run_folder):
     app = open_page("training")
     assert not app.exception
     assert "have diverged: 95% vs 46%" in said(app.warning)
+
+
+def test_of_two_hospitals_with_equal_file_names_each_image_can_be_chosen(tmp_path, monkeypatch):
+    for number, hospital in enumerate(("north", "south")):
+        for name in ("normal", "covid"):
+            (tmp_path / hospital / name).mkdir(parents=True)
+            cv2.imwrite(str(tmp_path / hospital / name / "1.png"), np.full((50, 50), 60 + number, np.uint8))
+    opened, read = [], reader.read_image
+    monkeypatch.setattr(reader, "read_image", lambda path: opened.append(path) or read(path))
+    app = open_page("preprocessing", source_kept="folder", folders_kept=f"{tmp_path}/north\n{tmp_path}/south")
+    for hospital in ("south", "north"):
+        path = str((tmp_path / hospital).resolve() / "normal" / "1.png")
+        next(s for s in app.selectbox if s.label == "Image").select(path).run()
+        assert not app.exception
+        # The second is the one for comparison.
+        assert opened[-2] == path
 
 
 def test_the_chosen_data_set_is_still_chosen_after_a_page_that_needs_none():

@@ -11,6 +11,7 @@ from cxr_core.data.dataset import Dataset, folder_stamp, scan_dataset
 from cxr_core.data.kaggle import DownloadFailed, find_kaggle, watch_download
 from cxr_core.imaging.zip_archive import RefusedArchive, unpack_zip
 from ui.common.components import progress_bar
+from ui.common.navigation import keep_choice
 from ui.common.permissions import is_open_to_strangers, may, show_refusal
 
 _SOURCES = {
@@ -32,7 +33,7 @@ def choose_dataset() -> Dataset:
         "Data set",
         sources,
         format_func=_SOURCES.__getitem__,
-        key=_remember("source", "demo"),
+        key=keep_choice("source", "demo", sources),
         help="Demo drawings need no download. Real radiographs come from Kaggle or from your own files.",
     )
     if source == "demo":
@@ -57,14 +58,6 @@ def demo_note(dataset: Dataset) -> None:
     """Say on the page that these are drawings, where the data set is the demo."""
     if dataset.roots == (str((DATA_DIR / "demo").resolve()),):
         st.info(phantoms.DEMO_NOTE, icon=":material/draw:")
-
-
-def _remember(name: str, default: str) -> str:
-    """Keep a sidebar choice across pages: Streamlit forgets a widget's value on a page that does not show it."""
-    key, kept = f"{name}_choice", f"{name}_kept"
-    value = st.session_state.get(key, st.session_state.get(kept, default))
-    st.session_state[key] = st.session_state[kept] = value
-    return key
 
 
 def _draw_demo() -> Path:
@@ -130,7 +123,7 @@ def _unpack_upload() -> Path:
 def _ask_for_folders() -> tuple[str, ...]:
     text = st.sidebar.text_area(
         "Folders",
-        key=_remember("folders", ""),
+        key=keep_choice("folders", ""),
         placeholder="/home/me/radiographs",
         help="One per line: a folder with one sub-folder per class, or a CSV file with the columns path and label, and "
         "optionally patient, split, view and age. Classes with the same name are merged.",

@@ -1,4 +1,6 @@
-"""Which pages are there, and how does a visit begin?"""
+"""Which pages are there, how does a visit begin, and which of its choices are kept from page to page?"""
+
+from collections.abc import Collection, Hashable
 
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
@@ -63,3 +65,24 @@ def ensure_navigation() -> None:
         navigate()
         st.rerun()
     require_sign_in()
+
+
+def keep_choice(name: str, default: Hashable, options: Collection[Hashable] | None = None) -> str:
+    """Keep what is chosen in a widget for the whole visit.
+
+    Streamlit forgets a widget's value when a page is shown that has no such widget.
+
+    Args:
+        name: of the choice, the same on all pages that ask for it.
+        default: chosen at first, and again where what was chosen is no longer offered.
+        options: what is offered; None where anything can be entered.
+
+    Returns:
+        The widget's `key`. The widget itself must be given no default.
+    """
+    key, kept = f"{name}_choice", f"{name}_kept"
+    value = st.session_state.get(key, st.session_state.get(kept, default))
+    if options is not None and value not in options:
+        value = default
+    st.session_state[key] = st.session_state[kept] = value
+    return key

@@ -22,6 +22,7 @@ from cxr_core.evaluation.metrics import (
 )
 from cxr_core.evaluation.predictions import (
     compare_predictions,
+    known_by_name,
     most_confident_mistakes,
     prediction_groups,
     predictions_table,
@@ -395,6 +396,24 @@ def test_an_image_that_the_other_was_asked_twice_counts_once():
     theirs = answers_to(["a", "a", "b"], "normal", [True, True, False])
     difference, shared = compare_predictions(ours, theirs)
     assert (shared, difference.value) == (2, 0.5)
+
+
+def test_images_are_the_same_by_content_and_not_by_name():
+    files = [f"normal/{i}.png" for i in range(40)]
+    first = answers_to(files, "normal", [True] * 40).assign(digest=[f"first {i}" for i in range(40)])
+    second = answers_to(files, "normal", [False] * 40).assign(digest=[f"second {i}" for i in range(40)])
+    with pytest.raises(ValueError, match="no test images in common"):
+        compare_predictions(first, second)
+    renamed = first[:10].assign(file=[f"{i}.jpg" for i in range(10)], right=False)
+    difference, shared = compare_predictions(first, pd.concat([renamed, second]))
+    assert (shared, difference.value) == (10, 1)
+
+
+def test_a_table_of_an_earlier_version_is_compared_by_names_and_that_is_known():
+    ours = answers_to(["a", "b"], "normal", [True, True]).assign(digest=["1", "2"])
+    earlier = answers_to(["a", "b"], "normal", [True, False])
+    assert compare_predictions(ours, earlier)[1] == 2
+    assert known_by_name(ours, earlier) and not known_by_name(ours, ours)
 
 
 def test_the_comparison_draws_whole_groups():
