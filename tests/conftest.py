@@ -1,12 +1,14 @@
 """Shared fixtures: a drawn data set, real radiographs where they are at hand, and a home for what runs write."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -28,9 +30,19 @@ if str(PROJECT) not in sys.path:
 TRAINING_FIXTURES = {"tiny_run", "article_run", "train_here", "decided_run"}
 
 
+_LOADS_TENSORFLOW = re.compile(
+    r"^ *(import|from) (keras|tensorflow|cxr_core\.training)\b|importorskip\(.keras", re.MULTILINE
+)
+
+
 def pytest_collection_modifyitems(items):
-    """Mark what needs a browser by its folder, and what needs a training by its fixtures."""
+    """Mark what needs a browser by its folder, what needs a training by its fixtures, and who shares a worker.
+
+    A file's tests share a worker, and so do all that load TensorFlow: once loaded it keeps a gigabyte.
+    """
+    loads_tensorflow = cache(lambda path: _LOADS_TENSORFLOW.search(path.read_text()) is not None)
     for item in items:
+        item.add_marker(pytest.mark.xdist_group("tensorflow" if loads_tensorflow(item.path) else str(item.path)))
         if "browser" in item.path.relative_to(PROJECT).parts:
             item.add_marker(pytest.mark.browser)
         if TRAINING_FIXTURES & set(item.fixturenames):

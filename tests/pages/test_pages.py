@@ -44,21 +44,6 @@ def png(image):
     return cv2.imencode(".png", image)[1].tobytes()
 
 
-@pytest.fixture
-def run_folder(tmp_path, monkeypatch):
-    """An empty folder of runs that the pages look into."""
-    folder = tmp_path / "runs"
-    monkeypatch.setattr("cxr_core.runs.lifecycle.RUNS_DIR", folder)
-    monkeypatch.setattr("cxr_core.runs.run.list_runs.__defaults__", (folder,))
-    return folder
-
-
-@pytest.fixture
-def ungated(ungated_model, monkeypatch):
-    """The pages' built-in classifier has no gate, so that it answers drawings."""
-    monkeypatch.setattr("ui.common.model_picker.SHIPPED_MODEL_DIR", ungated_model)
-
-
 # The Shortcuts page begins with its verdict, in red; see test_shortcuts.py.
 @pytest.mark.parametrize("name", [name for name in PAGES if name != "shortcuts"])
 def test_a_page_opens_on_a_clean_machine_without_an_error(name):

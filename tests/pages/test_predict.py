@@ -14,7 +14,7 @@ from cxr_core.data.phantoms import draw_phantom
 from cxr_core.recipes.training_config import make_config
 from cxr_core.runs.lifecycle import create_run
 
-from .test_pages import open_page, png, run_folder, said, ungated  # noqa: F401
+from .test_pages import open_page, png, said
 
 pytestmark = pytest.mark.usefixtures("ungated")
 NOISE = png(np.random.default_rng(0).integers(0, 255, (300, 300), np.uint8))

@@ -12,14 +12,6 @@ from cxr_core.system.files import atomic_path, write_json
 from pages.test_pages import open_page, said
 
 
-@pytest.fixture
-def run_folder(tmp_path, monkeypatch):
-    """An empty folder of runs that the pages look into."""
-    folder = tmp_path / "runs"
-    monkeypatch.setattr("cxr_core.runs.run.list_runs.__defaults__", (folder,))
-    return folder
-
-
 def ended_run(folder, name, state="stopped", settings=()):
     run = create_run(make_config("quick", roots=("/data",), settings=settings), folder / name)
     run.write_status(RunStatus(state, epoch=2, epochs=9))
