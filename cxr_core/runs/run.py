@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from cxr_core.config import RUNS_DIR
@@ -128,10 +129,14 @@ class Run(WorkFolder):
     def epochs(self) -> pd.DataFrame:
         """Return one row per finished epoch; empty before the first, and if the file is broken.
 
-        Columns: `epoch`, `loss`, `accuracy`, `val_loss`, `val_accuracy` and further ones.
+        Columns: `epoch`, `loss`, `accuracy`, `val_loss`, `val_accuracy`, and `learning_rate`, `epoch_seconds` and
+        `images_per_second`, which are NaN where a run did not write them.
         """
         table = _read_table(self.path / "epochs.csv")
-        return table if {"epoch", "loss", "val_loss", "accuracy", "val_accuracy"} <= set(table) else pd.DataFrame()
+        if not {"epoch", "loss", "val_loss", "accuracy", "val_accuracy"} <= set(table):
+            return pd.DataFrame()
+        later = [name for name in ("learning_rate", "epoch_seconds", "images_per_second") if name not in table]
+        return table.assign(**dict.fromkeys(later, np.nan))
 
     def batches(self) -> pd.DataFrame:
         """Return one row per batch: `epoch`, `batch`, `loss`, `accuracy`, `seconds`; may be empty."""
