@@ -41,7 +41,7 @@ class PreparedImages:
     Attributes:
         images_u8: uint8 (N, size, size), memory-mapped and read-only.
         table: DataFrame of N rows: the images that could be decoded.
-        errors: dict of file to sentence: those that could not.
+        errors: dict of file to sentence: those that could not; of path to sentence where several have the same name.
         key: str, digest of content and preprocessing.
     """
 
@@ -79,13 +79,14 @@ def prepare_images(
         OSError: a file went away while it was read; nothing is cached then.
     """
     reachable = table["path"].map(lambda path: os.access(path, os.R_OK)).to_numpy(bool)
-    errors = dict.fromkeys(table["file"][~reachable], "This file cannot be opened.")
-    table = table[reachable].reset_index(drop=True)
+    names = table["file"].where(~table["file"].duplicated(keep=False), table["path"])
+    errors = dict.fromkeys(names[~reachable], "This file cannot be opened.")
+    table = table.assign(_name=names)[reachable].reset_index(drop=True)
     folder = Path(visit_cache(table["path"]) or cache_dir) / "prepared"
     key = _cache_key(table, preprocessing)
     if len(table) and not is_cached(*_files_of(folder, key)):
         unchanged = _write_images(table, preprocessing, folder, progress, share or _in_threads)
-        errors |= dict.fromkeys(table["file"][~unchanged], CHANGED)
+        errors |= dict.fromkeys(table["_name"][~unchanged], CHANGED)
         table = table[unchanged].reset_index(drop=True)
         key = _cache_key(table, preprocessing)
     array_path, errors_path = _files_of(folder, key)
@@ -95,8 +96,9 @@ def prepare_images(
     if not good.any():
         first = f" The first: {next(iter(errors.values()))}" if errors else ""
         raise ValueError(f"Not one image of this data set could be decoded.{first}")
-    errors |= {table["file"].iloc[int(position)]: reason for position, reason in failed.items()}
-    return PreparedImages(open_array(array_path), table[good].reset_index(drop=True), errors, key)
+    errors |= {table["_name"].iloc[int(position)]: reason for position, reason in failed.items()}
+    table = table[good].drop(columns="_name").reset_index(drop=True)
+    return PreparedImages(open_array(array_path), table, errors, key)
 
 
 def _files_of(folder: Path, key: str) -> tuple[Path, Path]:
