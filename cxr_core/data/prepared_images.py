@@ -18,8 +18,10 @@ from cxr_core.config import CACHE_DIR
 from cxr_core.imaging.preprocessing import Preprocessing
 from cxr_core.imaging.reader import UnreadableImage, decode_image
 from cxr_core.system.arrays import BoolArray, IntArray, UInt8Array
+from cxr_core.system.disk_cache import is_cached, open_array, shrink_cache
 from cxr_core.system.files import read_json, temporary_path, write_json
 from cxr_core.system.progress import Progress
+from cxr_core.system.visit_folders import visit_cache
 
 _CHUNK = 25
 _ROWS_AT_ONCE = 128
@@ -39,7 +41,7 @@ class PreparedImages:
     Attributes:
         images_u8: uint8 (N, size, size), memory-mapped and read-only.
         table: DataFrame of N rows: the images that could be decoded.
-        errors: dict of file to sentence: those that could not.
+        errors: dict of file to sentence: those that could not; of path to sentence where several have the same name.
         key: str, digest of content and preprocessing.
     """
 
@@ -67,7 +69,7 @@ def prepare_images(
     Args:
         table: DataFrame with `path`, `file` and `digest`, as `dataset.scan_dataset` makes it.
         preprocessing: what is done to each image.
-        cache_dir: where arrays are kept.
+        cache_dir: where arrays are kept; those of a visit's images are kept in its folder.
         progress: counts the images.
         share: (function, chunks) → function(chunk) for every chunk; gives them in order, for example from
             other computers that see the same files; threads of this process by default.
@@ -77,13 +79,14 @@ def prepare_images(
         OSError: a file went away while it was read; nothing is cached then.
     """
     reachable = table["path"].map(lambda path: os.access(path, os.R_OK)).to_numpy(bool)
-    errors = dict.fromkeys(table["file"][~reachable], "This file cannot be opened.")
-    table = table[reachable].reset_index(drop=True)
-    folder = Path(cache_dir) / "prepared"
+    names = table["file"].where(~table["file"].duplicated(keep=False), table["path"])
+    errors = dict.fromkeys(names[~reachable], "This file cannot be opened.")
+    table = table.assign(_name=names)[reachable].reset_index(drop=True)
+    folder = Path(visit_cache(table["path"]) or cache_dir) / "prepared"
     key = _cache_key(table, preprocessing)
-    if len(table) and not all(path.exists() for path in _files_of(folder, key)):
+    if len(table) and not is_cached(*_files_of(folder, key)):
         unchanged = _write_images(table, preprocessing, folder, progress, share or _in_threads)
-        errors |= dict.fromkeys(table["file"][~unchanged], CHANGED)
+        errors |= dict.fromkeys(table["_name"][~unchanged], CHANGED)
         table = table[unchanged].reset_index(drop=True)
         key = _cache_key(table, preprocessing)
     array_path, errors_path = _files_of(folder, key)
@@ -93,8 +96,9 @@ def prepare_images(
     if not good.any():
         first = f" The first: {next(iter(errors.values()))}" if errors else ""
         raise ValueError(f"Not one image of this data set could be decoded.{first}")
-    errors |= {table["file"].iloc[int(position)]: reason for position, reason in failed.items()}
-    return PreparedImages(np.load(array_path, mmap_mode="r"), table[good].reset_index(drop=True), errors, key)
+    errors |= {table["_name"].iloc[int(position)]: reason for position, reason in failed.items()}
+    table = table[good].drop(columns="_name").reset_index(drop=True)
+    return PreparedImages(open_array(array_path), table, errors, key)
 
 
 def _files_of(folder: Path, key: str) -> tuple[Path, Path]:
@@ -195,6 +199,7 @@ def _write_images(
         array_path, errors_path = _files_of(folder, _cache_key(table[unchanged], preprocessing))
         write_json(errors_path, failed)
         os.replace(temporary, array_path)
+        shrink_cache(folder.parent)
     finally:
         temporary.unlink(missing_ok=True)
     return np.array(unchanged, bool)

@@ -12,8 +12,9 @@ from cxr_core.config import CACHE_DIR
 from cxr_core.data.prepared_images import CHANGED
 from cxr_core.imaging.image_properties import PIXEL_COLUMNS, measure_image
 from cxr_core.imaging.reader import UnreadableImage, decode_image
-from cxr_core.system.files import atomic_path
+from cxr_core.system.disk_cache import is_cached, new_entry
 from cxr_core.system.progress import Progress
+from cxr_core.system.visit_folders import visit_cache
 
 COLUMNS = (*PIXEL_COLUMNS, "aspect", "bytes_per_pixel", "error")
 
@@ -35,7 +36,7 @@ def measure_images(
 
     Args:
         table: DataFrame with `path`, `digest`, `width`, `height` (pixels) and `bytes`.
-        cache_dir: the measures lie in `measures/` below it.
+        cache_dir: the measures lie in `measures/` below it; those of a visit's images in its folder.
         progress: counts the table's images.
 
     Returns:
@@ -43,8 +44,8 @@ def measure_images(
         what `measure_image` gives, `aspect` (width / height), `bytes_per_pixel`, and `error`
         (str, one sentence, or None). An image with an error has NaN everywhere else.
     """
-    path = Path(cache_dir) / "measures" / f"{_cache_version()}.parquet"
-    known = _read_cache(path)
+    path = Path(visit_cache(table["path"]) or cache_dir) / "measures" / f"{_cache_version()}.parquet"
+    known = _read_cache(path) if is_cached(path) else _frame([])
     wanted = table.drop_duplicates("digest")
     wanted = wanted[~wanted["digest"].isin(known.index)]
     passing: dict[str, str | None] = {}
@@ -108,7 +109,7 @@ def _read_cache(path: Path) -> pd.DataFrame:
 
 
 def _write_cache(known: pd.DataFrame, path: Path) -> None:
-    with atomic_path(path) as temporary:
+    with new_entry(path) as temporary:
         known.rename_axis("digest").reset_index().astype({"digest": str}).to_parquet(temporary, index=False)
 
 

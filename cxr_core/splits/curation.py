@@ -118,6 +118,8 @@ def stored_decisions(roots: Sequence[str | Path], index_dir: str | Path = INDEX_
 
 def decisions_about(curation: Curation, table: pd.DataFrame) -> Curation:
     """Return what concerns the images of a table, the excluded under the names that they have there."""
+    concerned = _digests(curation.excluded).union(*map(_digests, curation.distinct))
+    table = table[table["digest"].isin(concerned)]
     reasons = {image.digest: reason for image, reason in curation.excluded.items()}
     rows = images_of(table[excluded_rows(table, curation)])
     out, here = _digests(rows), frozenset(table["digest"])
@@ -206,15 +208,14 @@ def unmark_distinct(curation: Curation, rows: pd.DataFrame) -> Curation:
 
 def excluded_rows(table: pd.DataFrame, curation: Curation) -> BoolArray:
     """Return bool (N,), True for the rows that are excluded."""
-    out = table["digest"].isin(curation.whole).to_numpy(copy=True)
+    out = np.zeros(len(table), bool)
     named = np.flatnonzero(table["digest"].isin(_digests(curation.excluded)))
-    out[named] |= np.array([image in curation.excluded for image in images_of(table.iloc[named])], bool)
-    if not curation.one_stays:
-        return out
-    of_one = table["digest"].isin(curation.one_stays)
+    rows = table.iloc[named].reset_index(drop=True)
+    is_named = np.array([image in curation.excluded for image in images_of(rows)], bool)
+    is_out = pd.Series(is_named | rows["digest"].isin(curation.whole))
     # The last copy of a content takes part, whatever it is called here.
-    is_last = of_one & ~(~pd.Series(out, table.index) & of_one).groupby(table["digest"]).transform("any")
-    out[(is_last & ~table["digest"].duplicated()).to_numpy()] = False
+    has_lost_all = rows["digest"].isin(curation.one_stays) & is_out.groupby(rows["digest"]).transform("all")
+    out[named] = is_out & ~(has_lost_all & ~rows["digest"].duplicated())
     return out
 
 

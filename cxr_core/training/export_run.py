@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 import pandas as pd
 
 from cxr_core.data.prepared_images import prepare_images
@@ -24,9 +23,11 @@ from cxr_core.splits.curation import CURATION_FILE, load_curation
 from cxr_core.splits.groups import group_images
 from cxr_core.splits.leakage import leakage_of, score_without_leaks
 from cxr_core.system.arrays import FloatArray
+from cxr_core.system.disk_cache import is_cached, open_array
 from cxr_core.system.files import atomic_path, read_json, write_json
 from cxr_core.system.onnx_session import open_session
 from cxr_core.system.progress import Phase
+from cxr_core.system.visit_folders import keep_until_exit
 from cxr_core.training.fit import features_files
 from cxr_core.training.onnx_export import export_classifier, head_probabilities
 
@@ -44,6 +45,7 @@ def export_run(run: Run) -> None:
     if not path.exists():
         raise FileNotFoundError(f"The run {run.name} has no model: it ended before its first epoch was finished.")
     config, data = run.config(), read_json(run.path / "environment.json")["data"]
+    keep_until_exit(config.roots)
     classes = tuple(data["classes"])
     model = keras.saving.load_model(path, compile=False)
     balance = _balance_once(model, run, config, classes)
@@ -77,6 +79,7 @@ def report_copies(run: Run, *, phase: Phase, writing: contextlib.AbstractContext
     """
     if not run.config().copies_come_later:
         return
+    keep_until_exit(run.config().roots)
     split = pd.read_csv(run.path / "split.csv")
     curation = load_curation(run.path / CURATION_FILE)
     groups = group_images(split, curation, phase=phase).groups
@@ -120,9 +123,9 @@ def _kept_probabilities(run: Run, model: keras.Model, config: TrainingConfig, sp
         return None
     prepared = prepare_images(split, config.preprocessing)
     path = features_files(model, config, prepared)[1]
-    if not path.exists() or len(prepared.table) < len(split):
+    if not is_cached(path) or len(prepared.table) < len(split):
         return None
-    return head_probabilities(run.path / "model.onnx", np.load(path, mmap_mode="r"))
+    return head_probabilities(run.path / "model.onnx", open_array(path))
 
 
 def _evaluate_run(

@@ -20,6 +20,7 @@ from cxr_core.splits.split import Split, make_split, split_table
 from cxr_core.system.arrays import FloatArray, IntArray
 from cxr_core.system.files import atomic_path, read_json, write_json
 from cxr_core.system.progress import Phase
+from cxr_core.system.visit_folders import keep_until_exit
 
 _PACKAGES = ("tensorflow", "tensorflow-cpu", "keras", "numpy", "opencv-python-headless", "onnxruntime", "scikit-learn")
 
@@ -63,6 +64,7 @@ def read_inputs(run: Run, config: TrainingConfig, *, phase: Phase, resumed: bool
         OSError: an image disappeared meanwhile.
         ValueError: the images do not allow the split, or are others than the resumed run began with.
     """
+    keep_until_exit(config.roots)
     dataset = scan_dataset(*config.roots, progress=phase("Listing the images"))
     if resumed:
         table, split = load_split(run, config, dataset)

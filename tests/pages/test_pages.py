@@ -1,6 +1,7 @@
 """Every page runs on the demo data, and says one clear sentence where something is wrong."""
 
 import json
+import shutil
 import time
 import zlib
 
@@ -8,6 +9,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import draw_texture
 from image_files import dicom
 from streamlit.testing.v1 import AppTest
 
@@ -242,3 +244,22 @@ def test_the_chosen_data_set_is_still_chosen_after_a_page_that_needs_none():
     app.switch_page("pages/dataset.py").run()
     assert not app.exception
     assert app.selectbox(key="source_choice").value == "zip"
+
+
+@pytest.mark.parametrize("order", [("north",), ("north", "south"), ("south", "north")], ids=" ".join)
+def test_what_is_excluded_in_one_folder_is_excluded_wherever_that_folder_is_added(tmp_path, order):
+    for hospital in ("north", "south"):
+        for name in ("normal", "covid"):
+            (tmp_path / hospital / name).mkdir(parents=True)
+            for i in range(2):
+                image = draw_texture(i + 10 * len(name) + 100 * len(order) + 1_000 * (hospital == "south"))
+                cv2.imwrite(str(tmp_path / hospital / name / f"{i}.png"), image)
+    shutil.copy(tmp_path / "north" / "normal" / "0.png", tmp_path / "north" / "normal" / "copy.png")
+    app = open_page("duplicates", source_kept="folder", folders_kept=str(tmp_path / "north"))
+    next(b for b in app.button if b.label == "Keep the sharpest").click().run()
+    assert not app.exception
+    roots = "\n".join(str(tmp_path / hospital) for hospital in order)
+    again = open_page("quality", source_kept="folder", folders_kept=roots)
+    assert not again.exception
+    excluded = next(metric for metric in again.metric if metric.label == "Excluded")
+    assert excluded.value == "1"

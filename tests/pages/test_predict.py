@@ -220,8 +220,9 @@ def test_more_than_fits_into_the_memory_of_a_visit_is_refused_with_the_way_out(m
     assert "many" not in app.session_state
 
 
-def test_the_choices_of_the_page_are_still_made_after_another_page(run_folder, ungated_model):
-    run = create_run(make_config("quick", roots=("/data",)), run_folder / "20260101-000000-quick-other")
+@pytest.mark.usefixtures("run_folder")
+def test_the_choices_of_the_page_are_still_made_after_another_page(tmp_path, ungated_model):
+    run = create_run(make_config("quick", roots=("/data",)), tmp_path / "runs" / "20260101-000000-quick-other")
     shutil.copytree(ungated_model, run.path, dirs_exist_ok=True)
     app = uploaded(*SCANS.items())
     wanted = {

@@ -7,6 +7,7 @@ from streamlit.navigation.page import StreamlitPage
 
 from cxr_core.system.memory import keep_memory_small, set_imports_aside
 from cxr_core.system.processes import tie_to_parent
+from cxr_core.system.visit_folders import remove_abandoned
 from ui.common.permissions import may_come_in, require_sign_in, show_who
 
 keep_memory_small()
@@ -41,6 +42,7 @@ def navigate() -> StreamlitPage:
     # A training keeps running when a page changes or a browser closes, but not when this server ends.
     tie_to_parent()
     st.set_page_config(page_title="CXR Lab", page_icon=":material/radiology:", layout="wide")
+    _sweep()
     pages = {
         section: [
             st.Page(f"pages/{name}.py", title=title, icon=icon, default=name == "overview")
@@ -53,6 +55,12 @@ def navigate() -> StreamlitPage:
     require_sign_in()
     show_who()
     return chosen
+
+
+@st.cache_resource(show_spinner=False)
+def _sweep() -> None:
+    """Remove, once per server, the uploads that an earlier server could not remove."""
+    remove_abandoned()
 
 
 def ensure_navigation() -> None:

@@ -17,7 +17,8 @@ THUMBNAIL_PIXELS = 118
 LARGE_PIXELS = 448
 
 
-@st.cache_data(max_entries=600, show_spinner=False)
+# Of each visit its own, so that nothing of a visitor's images stays in memory when the visit has ended.
+@st.cache_data(scope="session", max_entries=200, show_spinner=False)
 def image_thumbnail(path: str, mtime_ns: int, side: int = 224) -> UInt8Array | None:
     """Return a thumbnail, uint8 (h, w, 3) RGB, or None if the file is missing or broken."""
     try:

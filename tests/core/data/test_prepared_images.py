@@ -1,6 +1,7 @@
 """Made once per content and preprocessing, never half."""
 
 import pickle
+import shutil
 from dataclasses import fields, replace
 
 import cv2
@@ -192,6 +193,16 @@ def test_a_file_that_changed_since_it_was_listed_is_left_out_and_never_kept_unde
     assert len(later.table) == len(table) - 1
     for image, path in zip(later.images_u8, later.table["path"], strict=True):
         np.testing.assert_array_equal(image, SMALL.image_u8(read_image(path)))
+
+
+def test_broken_files_of_two_hospitals_are_listed_each_even_where_their_names_are_equal(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "other")
+    for root in (folder, tmp_path / "other"):
+        spoil(root / "covid" / "1.png")
+    table = scan_dataset(folder, tmp_path / "other").table
+    prepared = prepare_images(table, SMALL, cache_dir=tmp_path / "cache")
+    assert set(prepared.errors) == {str(root / "covid" / "1.png") for root in (folder, tmp_path / "other")}
+    assert len(prepared.table) == 14 and list(prepared.table) == list(table)
 
 
 def test_where_every_file_changed_the_data_set_is_refused_with_the_reason(folder, tmp_path):
