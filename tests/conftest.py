@@ -35,6 +35,7 @@ _LOADS_TENSORFLOW = re.compile(
 )
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist, which reads the groups
 def pytest_collection_modifyitems(items):
     """Mark what needs a browser by its folder, what needs a training by its fixtures, and who shares a worker.
 

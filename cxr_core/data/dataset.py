@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from cxr_core.classes import order_classes
+from cxr_core.classes import merged_spellings, order_classes
 from cxr_core.config import INDEX_DIR, MAX_FILE_BYTES
 from cxr_core.data.file_index import INDEX_KEYS, INDEX_SCHEMA, index_folder, load_index, save_index
 from cxr_core.data.layouts.found_image import LISTED_COLUMNS, NOT_OPENED, VANISHED, Problem
@@ -90,11 +90,11 @@ def scan_dataset(*roots: str | Path, index_dir: str | Path = INDEX_DIR, progress
     seen then comes from the index. A scan that was stopped goes on where it stopped.
 
     Args:
-        *roots: one folder or more, each with one sub-folder per class. Classes of
-            the same name in several roots are one class. In place of a folder a CSV file may
-            stand, with the columns `path` and `label` and, if wanted, `patient`, `split`, `view` (PA, say)
-            and `age` (in years; only its group is kept): paths absolute or relative to the CSV file's
-            folder, UTF-8, separated by commas.
+        *roots: one folder or more, each with one sub-folder per class, or with train, validation and test that
+            hold such. Spellings of one class (`NORMAL` and `normal`, see `classes.class_key`) are one class.
+            In place of a folder a CSV file may stand, with the columns `path` and `label` and, if wanted,
+            `patient`, `split`, `view` (PA, say) and `age` (in years; only its group is kept): paths absolute
+            or relative to the CSV file's folder, UTF-8, separated by commas.
         index_dir: where indexes are kept, see `file_index.index_folder`.
         progress: counts the files.
 
@@ -123,6 +123,7 @@ def scan_dataset(*roots: str | Path, index_dir: str | Path = INDEX_DIR, progress
     facts = facts[facts["error"].isna()]
     if facts.empty:
         raise ValueError(_no_images(found, unreadable))
+    facts = facts.assign(class_name=facts["class_name"].map(merged_spellings(facts["class_name"])))
     classes = order_classes(facts["class_name"].unique())
     order = pd.Categorical(facts["class_name"], categories=classes).codes
     table = facts.join(find_patients(facts).astype("str")).assign(_order=order).sort_values("path")

@@ -11,6 +11,7 @@ import pandas as pd
 
 from cxr_core.config import RUNS_DIR
 from cxr_core.recipes.training_config import TrainingConfig, config_from_dict
+from cxr_core.runs.run_tables import read_run_table
 from cxr_core.runs.work_folder import ACTIVE, RESUMABLE, RunState, UnfinishedEnd, WorkFolder, stamped_name
 from cxr_core.system.files import read_json
 
@@ -217,6 +218,6 @@ def list_runs(runs_dir: str | Path = RUNS_DIR) -> list[Run]:
 
 def _read_table(path: Path) -> pd.DataFrame:
     try:
-        return pd.read_csv(path)
+        return read_run_table(path)
     except (FileNotFoundError, pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError):
         return pd.DataFrame()

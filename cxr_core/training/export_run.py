@@ -19,6 +19,7 @@ from cxr_core.inference.model_card import Card, load_card, write_card
 from cxr_core.recipes.backbones import BACKBONES
 from cxr_core.recipes.training_config import TrainingConfig
 from cxr_core.runs.run import Run
+from cxr_core.runs.run_tables import read_run_table
 from cxr_core.splits.curation import CURATION_FILE, load_curation
 from cxr_core.splits.groups import group_images
 from cxr_core.splits.leakage import leakage_of, score_without_leaks
@@ -80,7 +81,7 @@ def report_copies(run: Run, *, phase: Phase, writing: contextlib.AbstractContext
     if not run.config().copies_come_later:
         return
     keep_until_exit(run.config().roots)
-    split = pd.read_csv(run.path / "split.csv")
+    split = read_run_table(run.path / "split.csv")
     curation = load_curation(run.path / CURATION_FILE)
     groups = group_images(split, curation, phase=phase).groups
     if len(groups) < len(split):
@@ -108,7 +109,7 @@ def _balance_once(model: keras.Model, run: Run, config: TrainingConfig, classes:
 
 def _balance(model: keras.Model, run: Run, config: TrainingConfig, classes: Sequence[str]) -> dict[str, float]:
     """Shift a model's logits so that validation recognises all classes equally well; returns the shift per class."""
-    split = pd.read_csv(run.path / "split.csv")
+    split = read_run_table(run.path / "split.csv")
     prepared = prepare_images(split[split["split"] == config.validation_side], config.preprocessing)
     probabilities = model.predict(config.preprocessing.scaled(prepared.images_u8), batch_size=16, verbose=0)
     shifts = balancing_shifts(probabilities, prepared.table["class_name"].map(classes.index).to_numpy())
@@ -132,7 +133,7 @@ def _evaluate_run(
     run: Run, config: TrainingConfig, classifier: Classifier, model: keras.Model
 ) -> tuple[Card, dict[str, Any]]:
     """Fit the temperature on validation, then score validation and test; returns (card, metrics)."""
-    split = pd.read_csv(run.path / "split.csv")
+    split = read_run_table(run.path / "split.csv")
     tables = _classify_sides(run, config, classifier, model, split)
     before = score_predictions(tables["validation"], classifier.card)
     targets = tables["validation"]["true"].map(classifier.classes.index).to_numpy()

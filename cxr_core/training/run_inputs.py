@@ -14,6 +14,7 @@ from cxr_core.data.dataset import Dataset, scan_dataset
 from cxr_core.data.prepared_images import PreparedImages, prepare_images
 from cxr_core.recipes.training_config import TrainingConfig, command_for
 from cxr_core.runs.run import Run
+from cxr_core.runs.run_tables import read_run_table
 from cxr_core.splits.curation import CURATION_FILE, Curation, decisions_about, load_curation, save_curation
 from cxr_core.splits.groups import group_images
 from cxr_core.splits.split import Split, make_split, split_table
@@ -107,7 +108,7 @@ def load_split(run: Run, config: TrainingConfig, dataset: Dataset) -> tuple[pd.D
             "The images have changed since this run began, so it cannot go on as it was; "
             "start a new run with its settings."
         )
-    table = pd.read_csv(run.path / "split.csv", dtype={"patient": str})
+    table = read_run_table(run.path / "split.csv")
     sides = {"train": "train", "validation": config.validation_side, "test": "test"}
     return table, Split(**{name: np.flatnonzero(table["split"] == side) for name, side in sides.items()})
 

@@ -9,6 +9,9 @@ from cxr_core.data.layouts.found_image import NOT_OPENED, VANISHED, FoundImage, 
 from cxr_core.imaging.reader import IMAGE_ENDINGS
 from cxr_core.system.text import as_text, is_text
 
+# What public data sets call a folder of lung masks beside the images of a class, in small letters.
+MASK_FOLDERS = {"mask", "masks", "lung mask", "lung masks", "lung_masks", "lungmasks"}
+
 
 def folder_images(root: Path, problems: list[Problem]) -> Iterator[FoundImage]:
     """Find every image below the class folders of a root; links to folders are not followed."""
@@ -28,7 +31,10 @@ def folder_images(root: Path, problems: list[Problem]) -> Iterator[FoundImage]:
                 if not (name.isascii() or is_text(name)):
                     problems.append((as_text(file), "This name is no readable text; rename it."))
                 elif entry.is_dir(follow_symlinks=False):
-                    waiting.append((file, entry.path))
+                    if inside and name.lower() in MASK_FOLDERS:
+                        problems.append((file, "The name says that these are masks; they are not read as images."))
+                    else:
+                        waiting.append((file, entry.path))
                 elif may_be_image or entry.is_symlink():
                     facts = entry.stat()
                     if stat.S_ISDIR(facts.st_mode):

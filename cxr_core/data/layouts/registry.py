@@ -8,6 +8,7 @@ from pathlib import Path
 from cxr_core.data.layouts.class_folders import folder_images
 from cxr_core.data.layouts.csv_listing import csv_images
 from cxr_core.data.layouts.found_image import FoundImage, Problem
+from cxr_core.data.layouts.split_folders import is_split_root, split_images
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,9 @@ def _is_csv(root: Path) -> bool:
 # A new layout is one more entry; docs/extending.md shows how.
 LAYOUTS = {
     "class_folders": DataLayout("One folder per class", os.path.isdir, folder_images),
+    "split_folders": DataLayout(
+        "Folders train, validation and test, with one folder per class", is_split_root, split_images
+    ),
     "csv": DataLayout("CSV file with the columns path and label", _is_csv, csv_images),
 }
 

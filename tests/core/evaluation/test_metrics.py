@@ -1,6 +1,7 @@
 """metrics.py against scikit-learn."""
 
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -447,3 +448,13 @@ def test_the_lowest_recall_is_that_of_the_class_missed_most_among_those_with_ima
     probabilities = np.array([[0.9, 0.1, 0], [0.2, 0.8, 0], [0.9, 0.1, 0], [0.6, 0.4, 0]])
     metrics = evaluate_predictions(["normal", "covid", "covid", "normal"], probabilities, CLASSES)
     assert lowest_recall(metrics) == ("covid", 0.5)
+
+
+CLASS_CASE = Path(__file__).resolve().parents[4] / "shared" / "cases" / "13-class-case" / "one"
+
+
+@pytest.mark.skipif(not CLASS_CASE.is_dir(), reason="needs ../shared/cases/13-class-case")
+def test_folders_in_capitals_are_scored_as_the_classifiers_classes():
+    metrics, predictions = score_folders(load_classifier(SHIPPED_MODEL_DIR), CLASS_CASE)
+    assert metrics["n"] == 12
+    assert set(predictions["true"]) == {"normal", "covid"}
