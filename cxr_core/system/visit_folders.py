@@ -38,14 +38,7 @@ class VisitFolder:
     def __init__(self, visits_dir: str | Path = VISITS_DIR) -> None:
         remove_abandoned(visits_dir)
         _check_room(visits_dir)
-        name = secrets.token_hex(8)
-        self.path = Path(visits_dir) / name
-        # No other process finds it before it is held.
-        new = self.path.with_name(f".{name}-new")
-        new.mkdir(parents=True, mode=0o700)
-        (new / _HELD).touch()
-        self._held = hold(new / _HELD)
-        os.replace(new, self.path)
+        self.path, self._held = _new_folder(Path(visits_dir))
 
     def close(self) -> None:
         """Remove the folder with all that is in it; where a training still uses it, once that has ended."""
@@ -121,6 +114,19 @@ def _let_go() -> None:
         folder, held = _of_this_process.popitem()
         held.close()
         _remove(folder)
+
+
+def _new_folder(visits_dir: Path) -> tuple[Path, BinaryIO]:
+    """Make a folder and hold it; another process that removes abandoned ones finds it with its file to hold."""
+    while True:
+        path = visits_dir / secrets.token_hex(8)
+        new = path.with_name(f".{path.name}-new")
+        new.mkdir(parents=True, mode=0o700)
+        (new / _HELD).touch()
+        os.replace(new, path)
+        # It may have been taken for abandoned in between.
+        with suppress(FileNotFoundError):
+            return path, hold(path / _HELD)
 
 
 def _check_room(visits_dir: str | Path) -> None:

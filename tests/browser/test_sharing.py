@@ -11,7 +11,7 @@ import pytest
 from image_files import dicom, zip_of
 from playwright.sync_api import expect
 
-from browser.conftest import IDLE, free_port, needs_chromium, open_from_sidebar, running_app, wait_until
+from browser.conftest import IDLE, SECONDS, free_port, needs_chromium, open_from_sidebar, running_app, wait_until
 from cxr_core.data.phantoms import draw_phantom
 
 # The provider's own use of Authlib is deprecated there.
@@ -116,16 +116,17 @@ def test_of_an_uploaded_data_set_nothing_is_left_once_its_visit_has_ended(tmp_pa
         for i in range(3)
     }
     with running_app(tmp_path, free_port(), CXR_LAB_SHARED="1") as address:
-        page = browser.new_page()
+        page = browser.new_page(viewport={"width": 1400, "height": 1000})
+        page.set_default_timeout(60 * SECONDS)
         page.goto(f"{address}/duplicates")
         page.wait_for_selector(IDLE)
         page.get_by_test_id("stSidebar").get_by_role("combobox").first.click()
         page.get_by_role("option", name="A ZIP file of yours").click()
         payload = {"name": "mine.zip", "mimeType": "application/zip", "buffer": zip_of(images)}
         page.set_input_files('[data-testid=stSidebar] input[type="file"]', payload)
-        expect(page.get_by_text("No two images show the same radiograph.")).to_be_visible(timeout=60_000)
+        expect(page.get_by_text("No two images show the same radiograph.")).to_be_visible(timeout=60 * SECONDS)
         open_from_sidebar(page, "Quality")
-        expect(page.get_by_text("Images in total")).to_be_visible(timeout=60_000)
+        expect(page.get_by_text("Images in total")).to_be_visible(timeout=60 * SECONDS)
         kept = {path.suffix for path in files_of_visits(tmp_path)}
         assert {".png", ".parquet", ".npy"} <= kept
         page.close()
