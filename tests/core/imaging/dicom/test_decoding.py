@@ -1,4 +1,4 @@
-"""dicom.py and dicom_codecs.py on files of known pixels: order of transformations, compression, what headers say."""
+"""decoding.py and codecs.py on files of known pixels: order of transformations, compression, what headers say."""
 
 import logging
 import tracemalloc
