@@ -26,6 +26,8 @@ _LARGEST_TABLE = 1 << 17
 # left in the header of a radiograph, still reaches a few pixels.
 _LEAST_SHOWN = 0.002
 _WINDOW_BITS = 16
+# Padding is written in words of 16 bits, also where pixels take eight.
+_WORD = 16
 
 
 def shown_greys(cells: CellArray, dataset: FileDataset) -> tuple[npt.NDArray[np.uint16], tuple[str, ...]]:
@@ -125,6 +127,8 @@ def _padding_limit(dataset: FileDataset, keyword: str) -> int | None:
     if found is None:
         return None
     value, n_bits = found
+    if int(dataset.BitsAllocated) <= _WORD:
+        n_bits = _WORD
     unsigned = value % (1 << n_bits)
     if not int(dataset.PixelRepresentation):
         return unsigned
@@ -142,8 +146,7 @@ def _possible_values(dataset: FileDataset) -> tuple[int, int]:
 
 def _modality_values(stored: CellArray, counted: BoolArray, dataset: FileDataset) -> FloatArray | IntArray:
     """Apply the modality LUT, or else the rescale."""
-    signed = stored.dtype.kind == "i"
-    for table in _tables(dataset, "ModalityLUTSequence", signed):
+    for table in _tables(dataset, "ModalityLUTSequence", signed=stored.dtype.kind == "i"):
         return table.apply(stored, stored[counted])
     slope, intercept = _rescale(dataset)
     return stored.astype(np.float64) * slope + intercept
@@ -190,7 +193,7 @@ def _transforms(
     dataset: FileDataset, used: FloatArray | IntArray
 ) -> Iterator[Callable[[FloatArray | IntArray], FloatArray | IntArray]]:
     """Yield what the VOI LUT module offers: tables first, then windows, each in the order of the file."""
-    for table in _tables(dataset, "VOILUTSequence", _voi_input_is_signed(dataset)):
+    for table in _tables(dataset, "VOILUTSequence", signed=_voi_input_is_signed(dataset)):
         yield partial(table.apply, used=used)
     function = text_of(dataset, "VOILUTFunction")
     if function not in ("LINEAR_EXACT", "SIGMOID"):
@@ -205,6 +208,8 @@ def _voi_input_is_signed(dataset: FileDataset) -> bool:
     """Return whether what enters a VOI LUT can be negative, as PS3.3 C.11.2.1.1 asks."""
     if dataset.get("ModalityLUTSequence"):
         return False
+    if "BitsStored" not in dataset:
+        return True  # floats
     slope, intercept = _rescale(dataset)
     return min(slope * value + intercept for value in _possible_values(dataset)) < 0
 
@@ -223,7 +228,7 @@ def _apply_window(values: FloatArray | IntArray, window: Dataset) -> FloatArray:
         return apply_windowing(values, window)
 
 
-def _tables(dataset: FileDataset, keyword: str, signed: bool) -> Iterator[LookupTable]:
+def _tables(dataset: FileDataset, keyword: str, *, signed: bool) -> Iterator[LookupTable]:
     for item in dataset.get(keyword) or ():
         table = read_lookup_table(item, signed=signed)
         if table is not None:

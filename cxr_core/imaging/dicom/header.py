@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import cv2
 import pydicom
+from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
@@ -94,7 +95,7 @@ def numbers_of(dataset: Dataset, keyword: str) -> list[float]:
     element = dataset.get_item(keyword)
     if element is None:
         return []
-    if isinstance(element, RawDataElement) and element.VR in (*_FLOATS, *_INTEGERS):
+    if isinstance(element, RawDataElement) and _representation(element) in (*_FLOATS, *_INTEGERS):
         element = dataset[keyword]
     if isinstance(element, RawDataElement):
         values: list[object] = list((element.value or b"").decode("latin-1").split("\\"))
@@ -124,6 +125,11 @@ def integer_of(dataset: Dataset, keyword: str) -> tuple[int, int] | None:
     size = 4 if element.VR in ("UL", "SL", "OL") else 2
     order = "little" if element.is_little_endian else "big"
     return int.from_bytes(value[:size], order), 8 * len(value[:size])
+
+
+def _representation(element: RawDataElement) -> str:
+    """Return an element's value representation, the standard's where the file does not tell."""
+    return dictionary_VR(element.tag) if element.VR in (None, "UN") else str(element.VR)
 
 
 def _number(value: object) -> float:

@@ -39,14 +39,14 @@ class LookupTable:
         Source:
             DICOM PS3.3 C.11.1.1.1 and C.11.2.1.1.
         """
-        reached = [first for first in self.firsts if self._reaches(used, first)]
+        occurring = np.round(used.astype(np.float64))
+        reached = [
+            first for first in self.firsts if ((occurring >= first) & (occurring < first + len(self.entries))).any()
+        ]
         first = (reached or self.firsts)[0]
         # A rescale gives floats such as 100 × 0.29 = 28.999999999999996.
-        positions = np.clip(np.round(values) - first, 0, len(self.entries) - 1).astype(np.int64)
-        return self.entries[positions]
-
-    def _reaches(self, used: FloatArray | IntArray, first: int) -> bool:
-        return bool(((np.round(used) >= first) & (np.round(used) < first + len(self.entries))).any())
+        positions = np.round(values.astype(np.float64)) - first
+        return self.entries[np.clip(positions, 0, len(self.entries) - 1).astype(np.int64)]
 
 
 def read_lookup_table(item: Dataset, *, signed: bool) -> LookupTable | None:

@@ -32,7 +32,7 @@ def complete_header(dataset: FileDataset) -> tuple[str, ...]:
     before = {keyword: _known(dataset, keyword) for keyword in _TAKEN}
     for keyword, taken in _TAKEN.items():
         value = taken(dataset)
-        if value != before[keyword]:
+        if value is not None:
             setattr(dataset, keyword, value)
     changed = [
         dictionary_description(keyword) for keyword in _TAKEN if _known(dataset, keyword) not in (before[keyword], None)
