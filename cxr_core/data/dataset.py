@@ -286,7 +286,7 @@ def _describe_file(found: Any, *, salt: Callable[[], bytes]) -> tuple[tuple[Any,
 
 def _hashed_identity(data: bytes, salt: Callable[[], bytes]) -> tuple[str | None, ...]:
     """Return the values of `dicom_key` and of a HashedIdentity for the index."""
-    from cxr_core.imaging.dicom import patient_identity
+    from cxr_core.imaging.dicom.examination import patient_identity
 
     return salt_check(salt()), *hash_identity(*patient_identity(data), salt())
 

@@ -119,7 +119,7 @@ def _read(path: Path) -> tuple[ImageHeader | None, tuple[str | None, str | None]
     if header.format != "DICOM":
         return header, (None, None)
     # Slow to import, and few data sets hold any.
-    from cxr_core.imaging.dicom import view_and_age
+    from cxr_core.imaging.dicom.examination import view_and_age
 
     view, years = view_and_age(data)
     return header, (view, age_group(years) if years is not None else None)

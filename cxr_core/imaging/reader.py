@@ -110,7 +110,7 @@ def open_image(data: bytes) -> DecodedImage:
     """Decode a whole file, after checking its size.
 
     EXIF rotation is applied and transparency dropped; of several pages or frames the first is taken. For DICOM see
-    `dicom.decode_dicom`.
+    `dicom.decoding.decode_dicom`.
 
     Args:
         data: the whole file.
@@ -191,7 +191,8 @@ def _pil_header(data: bytes) -> ImageHeader:
 
 
 def _dicom_header(data: bytes) -> ImageHeader:
-    from cxr_core.imaging.dicom import UnreadableDicom, dicom_size
+    from cxr_core.imaging.dicom.decoding import dicom_size
+    from cxr_core.imaging.dicom.header import UnreadableDicom
 
     try:
         width, height, frames = dicom_size(data)
@@ -206,7 +207,8 @@ def _dicom_header(data: bytes) -> ImageHeader:
 
 
 def _decode_dicom(data: bytes) -> DecodedImage:
-    from cxr_core.imaging.dicom import UnreadableDicom, decode_dicom
+    from cxr_core.imaging.dicom.decoding import decode_dicom
+    from cxr_core.imaging.dicom.header import UnreadableDicom
 
     try:
         pixels, notes, doubts = decode_dicom(data)

@@ -11,14 +11,23 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 from pydicom import uid
-from pydicom.pixels.decoders.base import Decoder, DecodeRunner
+from pydicom.pixels import get_decoder
+from pydicom.pixels.decoders.base import DecodeRunner
 
+from cxr_core.imaging.dicom.header import UnreadableDicom
 from cxr_core.system.arrays import IntArray
 
 _LABEL = "imagecodecs"
+_UNCOMPRESSED = {
+    uid.ImplicitVRLittleEndian,
+    uid.ExplicitVRLittleEndian,
+    uid.ExplicitVRBigEndian,
+    uid.DeflatedExplicitVRLittleEndian,
+}
 _JPEG = {uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit, uid.JPEGLossless, uid.JPEGLosslessSV1}
 _JPEG_LS = {uid.JPEGLSLossless, uid.JPEGLSNearLossless}
-_JPEG_2000 = {uid.JPEG2000Lossless, uid.JPEG2000}
+# OpenJPEG decodes the high-throughput kinds, too.
+_JPEG_2000 = {uid.JPEG2000Lossless, uid.JPEG2000, uid.HTJ2KLossless, uid.HTJ2KLosslessRPCL, uid.HTJ2K}
 
 # The two names that pydicom asks a plugin for.
 DECODER_DEPENDENCIES = dict.fromkeys(_JPEG | _JPEG_LS | _JPEG_2000, ("numpy", "imagecodecs"))
@@ -29,25 +38,31 @@ def is_available(_uid: str) -> bool:
     return True
 
 
-def choose_plugins(decoder: Decoder, several_samples: bool) -> list[str]:
+def check_syntax(syntax: uid.UID) -> None:
+    """Raise UnreadableDicom, naming the compression, if there is no decoder for a transfer syntax."""
+    if syntax in _UNCOMPRESSED or syntax == uid.RLELossless or syntax in DECODER_DEPENDENCIES:
+        return
+    # A private syntax has a number, which says nothing to anybody.
+    name = f"as {syntax.name}" if not syntax.is_private else "in a way of its maker's own"
+    raise UnreadableDicom(
+        f"The pixels of this DICOM file are compressed {name}, which cannot be decoded; "
+        "export it uncompressed or as JPEG 2000."
+    )
+
+
+def choose_plugins(syntax: uid.UID, several_samples: bool) -> list[str]:
     """Return the plugins to decode with, at least one, in the order to try them.
 
     Args:
-        decoder: of a compressed transfer syntax.
+        syntax: a compressed transfer syntax that `check_syntax` lets pass, other than RLE.
         several_samples: whether the image is in colour. Pillow comes first for 8-bit colour, since it knows the many
             ways in which colour is stored; check the frame's size before.
-
-    Raises:
-        NotImplementedError: there is no plugin for this syntax.
     """
-    known = decoder.UID in DECODER_DEPENDENCIES
-    if known and _LABEL not in decoder.available_plugins:
+    decoder = get_decoder(syntax)
+    if _LABEL not in decoder.available_plugins:
         decoder.add_plugin(_LABEL, (__name__, "decode_frame"))
     wanted = ("pillow", _LABEL) if several_samples else (_LABEL,)
-    plugins = [name for name in wanted if name in decoder.available_plugins]
-    if not plugins:
-        raise NotImplementedError("There is no decoder for this transfer syntax.")
-    return plugins
+    return [name for name in wanted if name in decoder.available_plugins]
 
 
 def decode_frame(source: bytes, runner: DecodeRunner) -> bytearray:

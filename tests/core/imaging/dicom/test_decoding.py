@@ -1,4 +1,4 @@
-"""dicom.py and dicom_codecs.py on files of known pixels: order of transformations, compression, what headers say."""
+"""decoding.py and codecs.py on files of known pixels: order of transformations, compression, what headers say."""
 
 import logging
 import tracemalloc
@@ -9,11 +9,16 @@ import imagecodecs
 import numpy as np
 import pydicom
 import pytest
+from conftest import SHARED_DATA
 from image_files import dicom, stretched
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.pixels import get_encoder
 from pydicom.uid import (
+    HTJ2K,
+    MPEG2MPML,
+    HTJ2KLossless,
+    HTJ2KLosslessRPCL,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
     JPEGExtended12Bit,
@@ -67,6 +72,43 @@ def test_jpeg_2000_gives_the_pixels_that_were_stored(pixels):
     np.testing.assert_array_equal(decode_image(compressed(pixels, JPEG2000Lossless, frame)), stretched(pixels))
 
 
+@pytest.mark.parametrize("syntax", [HTJ2KLossless, HTJ2KLosslessRPCL, HTJ2K], ids=lambda s: s.name)
+@pytest.mark.parametrize("pixels", [EIGHT_BITS, TWELVE_BITS], ids=["8 bits", "12 bits"])
+def test_high_throughput_jpeg_2000_gives_the_pixels_that_were_stored(pixels, syntax):
+    frame = imagecodecs.htj2k_encode(pixels, reversible=True)
+    np.testing.assert_array_equal(decode_image(compressed(pixels, syntax, frame)), stretched(pixels))
+
+
+@pytest.mark.parametrize("name", ["htj2k_201", "htj2k_202", "htj2k_203"])
+def test_high_throughput_files_show_what_their_jpeg_2000_copy_shows(name):
+    folder = SHARED_DATA.parent / "cases" / "11-htj2k"
+    if not folder.is_dir():
+        pytest.skip("needs ../shared/cases/11-htj2k")
+    np.testing.assert_array_equal(read_image(folder / f"{name}.dcm"), read_image(folder / "control_j2k.dcm"))
+
+
+@pytest.mark.parametrize("encode", [imagecodecs.jpeg2k_encode, imagecodecs.htj2k_encode], ids=["JPEG 2000", "HTJ2K"])
+def test_jpeg_2000_keeps_negative_values(encode):
+    pixels = TWELVE_BITS.astype(np.int16) - 2000
+    options = {"level": 0, "codecformat": "J2K"} if encode is imagecodecs.jpeg2k_encode else {"reversible": True}
+    syntax = JPEG2000Lossless if "level" in options else HTJ2KLossless
+    frame = encode(pixels, **options)
+    data = compressed(pixels, syntax, frame, PixelRepresentation=1, BitsStored=16, HighBit=15)
+    np.testing.assert_array_equal(decode_image(data), stretched(pixels))
+
+
+@pytest.mark.parametrize("syntax", [MPEG2MPML, "1.2.840.10008.1.2.4.110", "1.3.46.670589.33.1.4.1"])
+def test_a_compression_that_is_not_read_is_a_sentence(syntax):
+    data = dicom(EIGHT_BITS, syntax=JPEGBaseline8Bit, PixelData=encapsulate([b"no pixels here."]))
+    old, new = (uid.encode() + b"\0" * (len(uid) % 2) for uid in (JPEGBaseline8Bit, syntax))
+    start = data.index(old)
+    # The length of the element, and that of its group.
+    group = int.from_bytes(data[140:144], "little") + len(new) - len(old)
+    changed = data[:140] + group.to_bytes(4, "little") + data[144 : start - 2] + len(new).to_bytes(2, "little") + new
+    with pytest.raises(UnreadableImage, match=r"compressed (as|in) .*export it uncompressed"):
+        open_image(changed + data[start + len(old) :])
+
+
 def test_rle_gives_the_pixels_that_were_stored():
     frame = get_encoder(RLELossless).encode(
         TWELVE_BITS, rows=48, columns=64, samples_per_pixel=1, bits_allocated=16, bits_stored=12,
@@ -116,13 +158,17 @@ def test_a_lossless_copy_shows_what_the_plain_file_shows(name):
     np.testing.assert_array_equal(read_image(DICOM_FILES / name), read_image(DICOM_FILES / "MR_small.dcm"))
 
 
+@pytest.mark.parametrize("syntax", [JPEG2000Lossless, HTJ2KLossless], ids=["JPEG 2000", "HTJ2K"])
 @pytest.mark.parametrize("small", [EIGHT_BITS, np.dstack([EIGHT_BITS] * 3)], ids=["grey", "colour"])
-def test_a_compressed_bomb_is_refused_before_it_takes_memory(small):
+def test_a_compressed_bomb_is_refused_before_it_takes_memory(small, syntax):
     large = np.zeros((9_000, 9_000) if small.ndim == 2 else (5_000, 5_000, 3), np.uint8)
-    bomb = imagecodecs.jpeg2k_encode(large, level=0, codecformat="J2K")
-    assert len(bomb) < 1_500
+    if syntax == HTJ2KLossless:
+        bomb = imagecodecs.htj2k_encode(large[:2000, :2000], reversible=True)
+    else:
+        bomb = imagecodecs.jpeg2k_encode(large, level=0, codecformat="J2K")
+    assert len(bomb) < 10_000
     kind = "MONOCHROME2" if small.ndim == 2 else "RGB"
-    data = dicom(small, kind, JPEG2000Lossless, PixelData=encapsulate([bomb]))
+    data = dicom(small, kind, syntax, PixelData=encapsulate([bomb]))
     tracemalloc.start()
     with pytest.raises(UnreadableImage):
         decode_image(data)

@@ -1,0 +1,135 @@
+"""What are the pixels of a DICOM file, and which warnings belong to them? Imported only where a file is DICOM."""
+
+import struct
+import zlib
+
+import cv2
+import numpy as np
+from pydicom.dataset import FileDataset
+from pydicom.encaps import get_frame
+from pydicom.pixels import apply_color_lut, pixel_array
+from pydicom.uid import RLELossless
+
+from cxr_core.config import MAX_PIXELS
+from cxr_core.imaging.dicom import codecs
+from cxr_core.imaging.dicom.examination import EXAMINATION_TAGS, doubts_of
+from cxr_core.imaging.dicom.grey_values import CellArray, shown_greys
+from cxr_core.imaging.dicom.header import DICOM_ERRORS, UnreadableDicom, read_dataset
+from cxr_core.imaging.dicom.missing_elements import complete_header
+from cxr_core.system.arrays import ImageArray, IntArray, UInt8Array
+
+# All that is read of a file besides the kind of examination: what its pixels need.
+_PIXEL_TAGS = [
+    "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration",
+    "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PixelData", "FloatPixelData",
+    "DoubleFloatPixelData", "ExtendedOffsetTable", "ExtendedOffsetTableLengths", "PixelPaddingValue",
+    "PixelPaddingRangeLimit", "FloatPixelPaddingValue", "FloatPixelPaddingRangeLimit", "DoubleFloatPixelPaddingValue",
+    "DoubleFloatPixelPaddingRangeLimit", "RescaleSlope", "RescaleIntercept", "ModalityLUTSequence", "WindowCenter",
+    "WindowWidth", "VOILUTFunction", "VOILUTSequence", "PresentationLUTShape", "RedPaletteColorLookupTableDescriptor",
+    "GreenPaletteColorLookupTableDescriptor", "BluePaletteColorLookupTableDescriptor",
+    "RedPaletteColorLookupTableData", "GreenPaletteColorLookupTableData", "BluePaletteColorLookupTableData",
+    "SegmentedRedPaletteColorLookupTableData", "SegmentedGreenPaletteColorLookupTableData",
+    "SegmentedBluePaletteColorLookupTableData",
+]  # fmt: skip
+_SIZE_TAGS = ["Rows", "Columns", "NumberOfFrames"]
+# A few kilobytes can inflate to gigabytes, and pydicom inflates a file before its size is known.
+_DEFLATED_SYNTAX = b"1.2.840.10008.1.2.1.99"
+_MAX_INFLATED_BYTES = 2 * MAX_PIXELS
+
+
+def dicom_size(data: bytes) -> tuple[int, int, int]:
+    """Read an image's size without decoding it.
+
+    Args:
+        data: the whole file.
+
+    Returns:
+        Width and height in pixels, and the number of frames.
+
+    Raises:
+        UnreadableDicom: the file holds no image, or inflates to far more than an image takes.
+    """
+    try:
+        if _DEFLATED_SYNTAX in data[:2048]:
+            _check_inflated_size(data)
+        dataset = read_dataset(data, _SIZE_TAGS, stop_before_pixels=True)
+        return int(dataset.Columns), int(dataset.Rows), max(1, int(dataset.get("NumberOfFrames") or 1))
+    except UnreadableDicom:
+        raise
+    except DICOM_ERRORS as error:
+        raise UnreadableDicom("This DICOM file holds no image.") from error
+
+
+def decode_dicom(data: bytes) -> tuple[ImageArray, tuple[str, ...], tuple[str, ...]]:
+    """Decode the first frame as a workstation shows it.
+
+    Args:
+        data: the whole file, whose size was checked by `dicom_size`.
+
+    Returns:
+        Pixels, notes and doubts as in `reader.DecodedImage`. Pixels are uint16 (H, W), stretched to the image's own
+        range as in `grey_values.shown_greys`, or uint8 (H, W, 3) BGR for a colour image.
+
+    Raises:
+        UnreadableDicom: the pixel data are broken, or encoded in a way that is not supported.
+    """
+    try:
+        dataset = read_dataset(data, [*_PIXEL_TAGS, *EXAMINATION_TAGS])
+        codecs.check_syntax(dataset.file_meta.TransferSyntaxUID)
+        notes = complete_header(dataset) if "PixelData" in dataset else ()
+        pixels, more_notes = _shown_pixels(_first_frame(dataset), dataset)
+        return pixels, (*_frame_notes(dataset), *notes, *more_notes), doubts_of(dataset)
+    except UnreadableDicom:
+        raise
+    except DICOM_ERRORS as error:
+        raise UnreadableDicom("The pixel data of this DICOM file cannot be decoded.") from error
+
+
+def _shown_pixels(stored: CellArray, dataset: FileDataset) -> tuple[ImageArray, tuple[str, ...]]:
+    """Turn the stored values of one frame into the pixels that `decode_dicom` returns."""
+    if dataset.get("PhotometricInterpretation") == "PALETTE COLOR":
+        return _bgr(apply_color_lut(stored, dataset), 16), ()
+    if stored.ndim == 3:
+        return _bgr(stored, int(dataset.BitsStored)), ()
+    return shown_greys(stored, dataset)
+
+
+def _first_frame(dataset: FileDataset) -> CellArray:
+    """Decode the stored values of the first frame, with decoders that are safe on untrusted files."""
+    syntax = dataset.file_meta.TransferSyntaxUID
+    several = int(dataset.get("SamplesPerPixel") or 1) > 1
+    if not syntax.is_compressed or syntax == RLELossless:
+        # The bits of grey pixels are taken apart with those of the high bit, which pydicom does not look at.
+        is_grey = not several and dataset.get("PhotometricInterpretation") != "PALETTE COLOR"
+        return pixel_array(dataset, index=0, correct_unused_bits=not is_grey)
+    plugins = codecs.choose_plugins(syntax, several)
+    frames = int(dataset.get("NumberOfFrames") or 1)
+    frame = get_frame(dataset.PixelData, 0, number_of_frames=frames)
+    codecs.check_frame_size(frame, int(dataset.Rows), int(dataset.Columns))
+    *first, last = plugins
+    for plugin in first:
+        try:
+            return pixel_array(dataset, index=0, decoding_plugin=plugin)
+        except RuntimeError:  # what pydicom raises where a plugin fails
+            continue
+    return pixel_array(dataset, index=0, decoding_plugin=last)
+
+
+def _frame_notes(dataset: FileDataset) -> tuple[str, ...]:
+    frames = int(dataset.get("NumberOfFrames") or 1)
+    return (f"The DICOM file holds {frames} frames; this is the first.",) if frames > 1 else ()
+
+
+def _check_inflated_size(data: bytes) -> None:
+    """Raise UnreadableDicom if a deflated file inflates to far more than an image takes."""
+    # The file meta information begins with its own length, a 4-byte number at offset 140.
+    start = 144 + struct.unpack_from("<I", data, 140)[0]
+    inflated = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data[start:], _MAX_INFLATED_BYTES + 1)
+    if len(inflated) > _MAX_INFLATED_BYTES:
+        raise UnreadableDicom(f"The DICOM file inflates to more than {_MAX_INFLATED_BYTES / 1e6:.0f} MB.")
+
+
+def _bgr(rgb: IntArray, bits: int) -> UInt8Array:
+    """Return colour pixels of `bits` significant bits as uint8 (H, W, 3) BGR."""
+    eight = (rgb >> (bits - 8)).astype(np.uint8) if rgb.dtype.itemsize > 1 else rgb
+    return cv2.cvtColor(np.ascontiguousarray(eight), cv2.COLOR_RGB2BGR)
