@@ -2,6 +2,7 @@
 
 import os
 from collections import defaultdict
+from collections.abc import Collection
 from pathlib import Path
 
 from cxr_core.imaging.reader import IMAGE_ENDINGS
@@ -41,6 +42,11 @@ class ImageSearch:
     def inside(self, folder_name: str) -> list[str]:
         """Return the absolute paths of the images that lie below a folder of this name, at any depth."""
         return [self._absolute(found) for found in self._by_folder.get(folder_name, [])]
+
+    def beside(self, paths: Collection[str]) -> int:
+        """Return how many files with the ending of an image are not among these absolute paths."""
+        files = {found for places in self._by_name.values() for found in places if "." in found[-1]}
+        return sum(self._absolute(found) not in paths for found in files)
 
     def _absolute(self, found: tuple[str, ...]) -> str:
         return os.path.join(self.folder, *found)

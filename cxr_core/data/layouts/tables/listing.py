@@ -56,6 +56,8 @@ def table_images(root: Path, problems: list[Problem]) -> Iterator[FoundImage]:
         if not table.rows and not table.odd:
             raise ValueError(f"{path.name} lists no images.")
         listing.add(table, _split_of(path) if len(paths) > 1 else "")
+    if folder == root:
+        listing.count_unlisted(root.name)
     yield from find_listed(listing.images(), folder, " and ".join(path.name for path in paths), problems)
 
 
@@ -94,6 +96,12 @@ class _Listing:
             name, line = where.split("\n")
             if path not in self._contradicted:
                 yield self._listed(path, told, name, line)
+
+    def count_unlisted(self, name: str) -> None:
+        """Say how many images lie in a folder of this name that was opened by its table, which gives them no class."""
+        count = self._search.beside(self._told.keys())
+        if count:
+            self._problems.append((name, f"Images here to which the label table gives no class: {count:,}."))
 
     def _paths(self, image: str) -> list[str]:
         """Return the files that a row means; where none is there, the one it names, so that it is missed."""

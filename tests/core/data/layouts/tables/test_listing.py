@@ -86,6 +86,7 @@ def test_mimic_tells_of_studies(tmp_path):
     assert sentences == [
         "Line 3 is passed over: it has no label.",
         "Line 4 is passed over: there is no folder s7 with images.",
+        "Images here to which the label table gives no class: 1.",
     ]
 
 
@@ -124,7 +125,17 @@ def test_an_equal_name_in_another_patients_folder_is_another_image(tmp_path):
     (tmp_path / "train.csv").write_text("Path,No Finding,Pneumonia\nX/train/patient1/study1/view1_frontal.jpg,1,\n")
     images, sentences = listed(tmp_path)
     assert images == {}
-    assert sentences == ["This file is listed in train.csv, but it is not there."]
+    assert sentences == [
+        "Images here to which the label table gives no class: 1.",
+        "This file is listed in train.csv, but it is not there.",
+    ]
+
+
+def test_images_that_a_folders_table_does_not_list_are_counted(tmp_path):
+    draw(tmp_path, "a.png", "sick/b.png", "sick/c.png")
+    (tmp_path / "list.csv").write_text("path,label\na.png,x\n")
+    assert listed(tmp_path)[1] == ["Images here to which the label table gives no class: 2."]
+    assert listed(tmp_path / "list.csv")[1] == []
 
 
 def test_which_of_several_plain_lists_counts_is_asked(tmp_path):
