@@ -3,7 +3,7 @@
 A predictions table has one row per image: `file`, `true` and `predicted` (classes), `right`, `confidence` (the highest
 probability) and one column `p_<class>` per class. Where they are known it also has `digest` (SHA-256 of the file's
 content, by which an image is known), `group` (images of one patient or radiograph share a number), `path`, `split`,
-`view` and `age_group`.
+`view`, `age_group`, `sex` and `source`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -27,12 +27,12 @@ def describe_predictions(rows: pd.DataFrame, probabilities: FloatArray, classes:
         classes: the C classes, in the order of the probabilities.
 
     Returns:
-        A predictions table with `digest`, `group` and `path`, and with `view` and `age_group` where the data set has
-        them.
+        A predictions table with `digest`, `group` and `path`, and with `view`, `age_group`, `sex` and `source` where
+        the data set has them.
     """
     groups = rows["group"].to_numpy() if "group" in rows else image_groups(rows)
     predictions = predictions_table(rows["file"], rows["class_name"], probabilities, classes)
-    told = {name: rows[name].to_numpy() for name in ("view", "age_group") if name in rows}
+    told = {name: rows[name].to_numpy() for name in ("view", "age_group", "sex", "source") if name in rows}
     return predictions.assign(digest=rows["digest"].to_numpy(), group=groups, path=rows["path"].to_numpy(), **told)
 
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cxr_core.data.layouts.class_folders import folder_images
-from cxr_core.data.layouts.csv_listing import csv_images
 from cxr_core.data.layouts.found_image import FoundImage, Problem
 from cxr_core.data.layouts.split_folders import is_split_root, split_images
+from cxr_core.data.layouts.tables.listing import has_table, table_images
 
 
 @dataclass(frozen=True)
@@ -28,10 +28,6 @@ class DataLayout:
     images: Callable[[Path, list[Problem]], Iterator[FoundImage]]
 
 
-def _is_csv(root: Path) -> bool:
-    return root.suffix.lower() == ".csv" and os.path.isfile(root)
-
-
 # From the general to the particular: where several recognise a root, the last one reads it.
 # A new layout is one more entry; docs/extending.md shows how.
 LAYOUTS = {
@@ -39,7 +35,7 @@ LAYOUTS = {
     "split_folders": DataLayout(
         "Folders train, validation and test, with one folder per class", is_split_root, split_images
     ),
-    "csv": DataLayout("CSV file with the columns path and label", _is_csv, csv_images),
+    "table": DataLayout("Label table", has_table, table_images),
 }
 
 
