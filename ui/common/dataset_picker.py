@@ -156,8 +156,9 @@ def _ask_for_folders() -> tuple[str, ...]:
         "Folders",
         key=keep_choice("folders", ""),
         placeholder="/home/me/radiographs",
-        help="One per line: a folder with one sub-folder per class, or a CSV file with the columns path and label, and "
-        "optionally patient, split, view and age. Classes with the same name are merged.",
+        help="One per line: a folder with one sub-folder per class, a public data set with its label table, or a table "
+        "with the columns path and label, and optionally patient, split, view, age, sex and source. Classes with the "
+        "same name are merged.",
     )
     roots = tuple(line.strip() for line in text.splitlines() if line.strip())
     if not roots:

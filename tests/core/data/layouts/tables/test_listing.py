@@ -3,6 +3,7 @@
 import csv
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -11,6 +12,8 @@ from PIL import Image
 
 from cxr_core.data.dataset import scan_dataset
 from cxr_core.data.layouts.tables.listing import table_images
+from cxr_core.evaluation.predictions import describe_predictions
+from cxr_core.splits.split import Split, split_table
 
 CASES = Path(__file__).parents[6] / "shared" / "cases"
 needs_cases = pytest.mark.skipif(not CASES.is_dir(), reason="needs ../shared/cases")
@@ -170,3 +173,18 @@ def test_no_odd_cell_costs_another_row(tmp_path, order, separator, encoding, lab
     assert (sound.class_name, sound.age_group, sound.split, sound.sex) == ("sound", "40 to 64", "train", "male")
     unknown = [images["a.png"].age_group is None and age.strip(), images["a.png"].split is None and split.strip()]
     assert len(sentences) == sum(map(bool, unknown))
+
+
+def test_sex_and_source_go_with_the_images_into_splits_and_predictions(tmp_path):
+    (tmp_path / "data").mkdir()
+    for i, name in enumerate(("a.png", "b.png")):
+        Image.new("L", (9, 8), i).save(tmp_path / "data" / name)
+    (tmp_path / "data" / "list.csv").write_text("path,label,sex,source\na.png,x,F,Padua\nb.png,y,,Linz\n")
+    table = scan_dataset(tmp_path / "data", index_dir=tmp_path / "index").table
+    split = Split(np.array([0]), np.array([1]), np.array([], dtype=int))
+    predictions = describe_predictions(table, np.full((2, 2), 0.5, np.float32), ("x", "y"))
+    for told in (table, split_table(table, np.arange(2), split), predictions):
+        told = told.set_index("file")
+        assert told["source"].to_dict() == {"a.png": "Padua", "b.png": "Linz"}
+        assert told.loc["a.png", "sex"] == "female"
+        assert pd.isna(told.loc["b.png", "sex"])
