@@ -8,12 +8,12 @@ import sys
 import tempfile
 import threading
 import time
-from functools import cache
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 PROJECT = Path(__file__).resolve().parents[1]
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -35,19 +35,25 @@ _LOADS_TENSORFLOW = re.compile(
 )
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist, which reads the groups
 def pytest_collection_modifyitems(items):
-    """Mark what needs a browser by its folder, what needs a training by its fixtures, and who shares a worker.
-
-    A file's tests share a worker, and so do all that load TensorFlow: once loaded it keeps a gigabyte.
-    """
-    loads_tensorflow = cache(lambda path: _LOADS_TENSORFLOW.search(path.read_text()) is not None)
+    """Mark what needs a browser by its folder, and what needs a training by its fixtures."""
     for item in items:
-        item.add_marker(pytest.mark.xdist_group("tensorflow" if loads_tensorflow(item.path) else str(item.path)))
         if "browser" in item.path.relative_to(PROJECT).parts:
             item.add_marker(pytest.mark.browser)
         if TRAINING_FIXTURES & set(item.fixturenames):
             item.add_marker(pytest.mark.slow)
+
+
+class TensorFlowInOneWorker(LoadFileScheduling):
+    """A file's tests share a worker, and so do all that load TensorFlow: once loaded it keeps a gigabyte."""
+
+    def _split_scope(self, nodeid):
+        file = super()._split_scope(nodeid)
+        return "tensorflow" if _LOADS_TENSORFLOW.search((PROJECT / file).read_text()) else file
+
+
+def pytest_xdist_make_scheduler(config, log):
+    return TensorFlowInOneWorker(config, log)
 
 
 TEXTURE_SIDE = 320
