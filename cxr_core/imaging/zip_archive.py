@@ -60,8 +60,8 @@ def unpack_zip(
 ) -> Path:
     """Unpack the images of a ZIP into a folder with one sub-folder per class.
 
-    A single folder around all class folders is dropped. Hidden files are left out, and so are files that are not
-    images by their ending (or, without one, not DICOM). A name that some file system does not allow is replaced by a
+    A single folder around all class folders is dropped. Hidden files are left out, and so are archives and files that
+    are not images by their ending (or, without one, not DICOM). A name that some file system does not allow is replaced by a
     safe one with the same beginning and ending.
 
     Args:
@@ -74,7 +74,7 @@ def unpack_zip(
 
     Raises:
         RefusedArchive: not a ZIP, broken, encrypted, too large, compressed too tightly to be honest, with links,
-            nested archives or names that lead elsewhere or clash, or without images.
+            archives that are named like images, or names that lead elsewhere or clash, or without images.
         FileExistsError: the folder exists.
         OSError: the disk is full, say.
     """
@@ -168,7 +168,7 @@ def _count_marks(file: BinaryIO) -> int:
 
 
 def _check_entries(archive: zipfile.ZipFile, archive_bytes: int) -> list[Entry]:
-    """Check every entry by what the table of contents says of it, and return the files."""
+    """Check every entry by what the table of contents says of it, and return the files; archives are passed over."""
     infos = archive.infolist()
     if len(infos) > MAX_FILES:
         raise RefusedArchive(f"The archive holds {len(infos):,} files; at most {MAX_FILES:,} are accepted.")
@@ -181,20 +181,36 @@ def _check_entries(archive: zipfile.ZipFile, archive_bytes: int) -> list[Entry]:
         )
     if total > _HARMLESS_BYTES and total > MAX_RATIO * archive_bytes:
         raise RefusedArchive("The archive is compressed far more than images can be; it may be a ZIP bomb.")
-    entries = []
+    entries, inner = [], []
     for info in infos:
         parts = _check_name(info)
         _check_kind(info)
-        if parts and not info.is_dir():
+        if not parts or _path_of(info).endswith("/"):
+            continue
+        if parts[-1].lower().endswith(_ARCHIVE_ENDINGS):
+            inner.append(info)
+        else:
             entries.append((info, parts))
+    if inner and not entries:
+        name = _shown(inner[0].filename)
+        raise RefusedArchive(
+            f"The archive holds nothing but another archive: {name}. Unpack that, and pack its images."
+        )
     return entries
+
+
+def _path_of(info: zipfile.ZipInfo) -> str:
+    """Return the path of an entry with "/", which some Windows programs write as a backslash.
+
+    zipfile cuts a name at its first NUL; the original is taken, so that it is checked whole.
+    """
+    return info.orig_filename.replace("\\", "/")
 
 
 def _check_name(info: zipfile.ZipInfo) -> list[str]:
     """Refuse a path that leads out of the archive; return its parts."""
-    # zipfile cuts a name at its first NUL; the original is checked.
-    name = info.orig_filename
-    if name.startswith(("/", "\\")) or re.match(r"[A-Za-z]:", name) or "\\" in name or "\0" in name:
+    name = _path_of(info)
+    if name.startswith("/") or re.match(r"[A-Za-z]:", name) or "\0" in name:
         raise RefusedArchive(f"The archive holds a file whose name leads out of it: {_shown(name)}.")
     parts = [part for part in name.split("/") if part not in ("", ".")]
     if ".." in parts:
@@ -205,7 +221,7 @@ def _check_name(info: zipfile.ZipInfo) -> list[str]:
 
 
 def _check_kind(info: zipfile.ZipInfo) -> None:
-    """Refuse links, encrypted files, nested archives, and compression that is unknown or too tight."""
+    """Refuse links, encrypted files, and compression that is unknown or too tight."""
     name = _shown(info.filename)
     mode = stat.S_IFMT(info.external_attr >> 16)
     if mode == stat.S_IFLNK:
@@ -214,8 +230,6 @@ def _check_kind(info: zipfile.ZipInfo) -> None:
         raise RefusedArchive(f"The archive holds something that is neither a file nor a folder: {name}.")
     if info.flag_bits & _ENCRYPTED:
         raise RefusedArchive(f"The archive is protected by a password: {name}.")
-    if info.filename.lower().endswith(_ARCHIVE_ENDINGS) and not info.is_dir():
-        raise RefusedArchive(f"The archive holds another archive: {name}.")
     if info.compress_type not in _METHODS:
         raise RefusedArchive(f"The archive is compressed in an unsupported way; save it as a plain ZIP: {name}.")
     if info.file_size > max(_HARMLESS_BYTES, MAX_RATIO * info.compress_size):

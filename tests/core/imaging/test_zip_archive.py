@@ -115,8 +115,9 @@ def test_a_name_that_some_file_system_does_not_allow_is_replaced(place, name):
 
 @pytest.mark.parametrize(
     "name",
-    ["../a.png", "normal/../../a.png", "/etc/a.png", "//server/a.png", "C:/a.png", "c:a.png", "normal\\a.png",
-     "..\\a.png", "normal/..", "normal/a.png\0.txt"],
+    ["../a.png", "normal/../../a.png", "/etc/a.png", "//server/a.png", "C:/a.png", "c:a.png", "C:\\a.png",
+     "..\\a.png", "normal\\..\\..\\a.png", "normal/..\\../a.png", "\\a.png", "\\\\server\\a.png", "normal/..",
+     "normal\\..", "normal/a.png\0.txt"],
 )  # fmt: skip
 def test_a_name_that_leads_out_is_refused(place, name):
     info = zipfile.ZipInfo("placeholder")
@@ -138,9 +139,44 @@ def test_a_link_or_a_device_is_refused(place, mode, match):
     assert_refused(zip_of([(info, b"/etc/passwd")]), place, match)
 
 
-@pytest.mark.parametrize("name", ["more.zip", "normal/more.tar.gz", "normal/a.7z", "a.RAR", "normal/x.tgz"])
-def test_a_nested_archive_is_refused_by_its_ending(place, name):
-    assert_refused(zip_of({"normal/a.png": png(), name: b"whatever"}), place, "another archive")
+@pytest.mark.parametrize("name", ["more.zip", "normal/more.tar.gz", "normal/a.7z", "a.RAR", "normal\\x.tgz"])
+def test_a_nested_archive_is_passed_over_by_its_ending(place, name):
+    unpack_zip(zip_of([("normal/a.png", png()), (windows_entry(name), b"whatever")]), place)
+    assert unpacked(place) == ["normal/a.png"]
+
+
+def test_an_archive_of_nothing_but_an_archive_is_refused(place):
+    assert_refused(zip_of({"inner.zip": b"x"}), place, "nothing but another archive: inner.zip")
+
+
+def windows_entry(name):
+    """An entry as Windows PowerShell 5 writes it: with backslashes, which ZipInfo would replace."""
+    info = zipfile.ZipInfo("placeholder")
+    info.filename = name
+    return info
+
+
+def test_backslashes_part_folders(place):
+    entries = [(windows_entry(f"set\\{c}\\deep\\{i}.png"), png()) for c in ("normal", "covid") for i in range(2)]
+    unpack_zip(zip_of([(windows_entry("set\\normal\\"), b""), *entries]), place)
+    assert unpacked(place) == [f"{c}/deep/{i}.png" for c in ("covid", "normal") for i in range(2)]
+
+
+def test_names_that_clash_once_backslashes_part_folders_are_refused(place):
+    entries = [(windows_entry(name), png()) for name in ("normal/a.png", "normal\\a.png")]
+    with pytest.raises(RefusedArchive):
+        unpack_zip(zip_of(entries), place)
+    assert not place.exists()
+
+
+CASE = Path(__file__).resolve().parents[4] / "shared" / "cases" / "17-windows-zip"
+
+
+@pytest.mark.skipif(not CASE.is_dir(), reason="needs ../shared/cases/17-windows-zip")
+@pytest.mark.parametrize("name", ["backslash.zip", "with_annotations_zip.zip"])
+def test_archives_that_people_have_open(place, name):
+    unpack_zip(CASE / name, place)
+    assert {path.split("/")[0].lower() for path in unpacked(place)} == {"covid", "normal"}
 
 
 @pytest.mark.parametrize("data", [zip_of({"a": b"x"}), b"7z\xbc\xaf\x27\x1c...", b"Rar!\x1a\x07", b"\x1f\x8b\x08..."])
