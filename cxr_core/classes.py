@@ -1,23 +1,64 @@
 """What is a class called, in which order and in which colour?"""
 
+import re
 from collections.abc import Iterable, Sequence
 
 # The article's order of labels: 0 Normal, 1 COVID-19, 2 Viral.
 KNOWN_CLASSES = {"normal": "Normal", "covid": "COVID-19", "virus": "Viral"}
+# Spellings of them in public data sets, in small letters and without separators.
+_SYNONYMS = {
+    "normal": "normal", "healthy": "normal", "nofinding": "normal", "nofindings": "normal",
+    "covid": "covid", "covid19": "covid", "sarscov2": "covid", "covid19pneumonia": "covid", "covidpneumonia": "covid",
+    "virus": "virus", "viral": "virus", "viralpneumonia": "virus", "pneumoniaviral": "virus", "viruspneumonia": "virus",
+}  # fmt: skip
+_SEPARATORS = re.compile(r"[\s_\-/]+")
 # Okabe and Ito's palette, which colour-blind readers can tell apart, too.
 CLASS_COLOURS = {"normal": "#009E73", "covid": "#D55E00", "virus": "#0072B2"}
 FURTHER_COLOURS = ("#E69F00", "#56B4E9", "#CC79A7", "#F0E442", "#999999")
 
 
+def class_key(name: str) -> str:
+    """Return what two spellings of one class share: a key of `KNOWN_CLASSES`, or else the name in small letters.
+
+    Example:
+        >>> class_key("COVID-19"), class_key("Viral Pneumonia"), class_key("PNEUMONIA")
+        ('covid', 'virus', 'pneumonia')
+    """
+    small = name.casefold()
+    return _SYNONYMS.get(_SEPARATORS.sub("", small), small)
+
+
+def matched_classes(names: Iterable[str], wanted: Iterable[str]) -> dict[str, str]:
+    """Return {name: the wanted class of the same spelling or else of the same `class_key`}, where there is one."""
+    spelt = list(wanted)
+    by_key = {class_key(name): name for name in reversed(spelt)}
+    return {n: n if n in spelt else by_key[class_key(n)] for n in set(names) if n in spelt or class_key(n) in by_key}
+
+
+def merged_spellings(names: Iterable[str]) -> dict[str, str]:
+    """Return {name: class}, one class for all spellings of a `class_key`: the first of them in the alphabet's order.
+
+    A class with one spelling keeps it. Of several spellings of a class of `KNOWN_CLASSES` the class is its key.
+    """
+    spellings: dict[str, list[str]] = {}
+    for name in sorted(set(names)):
+        spellings.setdefault(class_key(name), []).append(name)
+    merged: dict[str, str] = {}
+    for key, same in spellings.items():
+        chosen = key if len(same) > 1 and key in KNOWN_CLASSES else same[0]
+        merged |= dict.fromkeys(same, chosen)
+    return merged
+
+
 def class_label(name: str) -> str:
     """Return the label that a page shows for a class folder: `covid` becomes `COVID-19`."""
-    return KNOWN_CLASSES.get(name.lower(), name)
+    return KNOWN_CLASSES.get(class_key(name), name)
 
 
 def order_classes(names: Iterable[str]) -> tuple[str, ...]:
     """Return class folder names without repeats: in the article's order, then any others in alphabetical order."""
     known = list(KNOWN_CLASSES)
-    return tuple(sorted(set(names), key=lambda n: (known.index(n.lower()) if n.lower() in known else len(known), n)))
+    return tuple(sorted(set(names), key=lambda n: (known.index(k) if (k := class_key(n)) in known else len(known), n)))
 
 
 def class_colours(names: Sequence[str]) -> dict[str, str]:
@@ -29,5 +70,7 @@ def class_colours(names: Sequence[str]) -> dict[str, str]:
     Returns:
         "#RRGGBB" for each name.
     """
-    further = [n for n in names if n.lower() not in CLASS_COLOURS]
-    return {n: CLASS_COLOURS.get(n.lower()) or FURTHER_COLOURS[further.index(n) % len(FURTHER_COLOURS)] for n in names}
+    further = [n for n in names if class_key(n) not in CLASS_COLOURS]
+    return {
+        n: CLASS_COLOURS.get(class_key(n)) or FURTHER_COLOURS[further.index(n) % len(FURTHER_COLOURS)] for n in names
+    }

@@ -17,12 +17,33 @@ JOBS_DIR = HOME_DIR / "jobs"
 CACHE_DIR = HOME_DIR / "cache"
 INDEX_DIR = HOME_DIR / "index"
 DATA_DIR = HOME_DIR / "data"
+# Data sets that visitors of a shared installation upload, each with its caches, until their visit ends.
+VISITS_DIR = HOME_DIR / "visits"
 SHIPPED_MODEL_DIR = PROJECT_DIR / "models" / "cxr-mobilenetv2"
 
 NOTICE = "For research and teaching. Not a medical device, not for diagnosis."
 
 MAX_FILE_BYTES = 40_000_000
 MAX_PIXELS = 40_000_000
+_CACHE_GIGABYTES = 20.0
+# Of the data sets of all visits together.
+VISITS_LIMIT_BYTES = 10_000_000_000
+
+
+def cache_limit_bytes() -> int:
+    """Return how large the caches may become: 20 GB, or as the environment variable `CXR_LAB_CACHE_GB` says.
+
+    Raises:
+        ValueError: the variable holds no number above 0.
+    """
+    setting = os.environ.get("CXR_LAB_CACHE_GB", "").strip()
+    try:
+        gigabytes = float(setting or _CACHE_GIGABYTES)
+    except ValueError:
+        gigabytes = 0.0
+    if not 0 < gigabytes < float("inf"):
+        raise ValueError(f"CXR_LAB_CACHE_GB must be a number of gigabytes above 0; received {setting!r}.")
+    return int(gigabytes * 1e9)
 
 
 def is_shared() -> bool:

@@ -136,8 +136,8 @@ def audit(*folders: str | Path, progress: Phase | None = None) -> dict[str, Any]
     """
     from cxr_core.audit.data_audit import audit_report
     from cxr_core.data.dataset import scan_dataset
-    from cxr_core.splits.curation import curation_path, load_curation
+    from cxr_core.splits.curation import dataset_decisions
 
     phase = progress or (lambda _: None)
     dataset = scan_dataset(*folders, progress=phase("Listing the images"))
-    return audit_report(dataset, load_curation(curation_path(dataset.roots)), phase=phase)
+    return audit_report(dataset, dataset_decisions(dataset.table, dataset.roots), phase=phase)

@@ -4,7 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from cxr_core.classes import class_label
-from cxr_core.splits.curation import exclude, excluded_rows, include, mark_distinct, unmark_distinct
+from cxr_core.splits.curation import DUPLICATE, exclude, excluded_rows, include, mark_distinct, unmark_distinct
 from cxr_core.splits.duplicates import differences, group_table, spare_members
 from ui.common.components import one_page, page_header
 from ui.common.curation import dataset_curation, decide, offer_undo
@@ -14,7 +14,6 @@ from ui.common.markdown import plain_name
 from ui.common.metrics import images_text
 from ui.data.gallery import image_gallery
 
-REASON = "duplicate"
 page_header("Duplicates", "A radiograph saved twice counts twice in training and can leak into the test set.")
 dataset = choose_dataset()
 demo_note(dataset)
@@ -52,7 +51,7 @@ with st.popover("Keep one image per group", icon=":material/filter_1:", disabled
     )
     if st.button("Exclude all other copies", type="primary", help="Can be undone."):
         others = pd.concat([spare_members(table.iloc[rows]) for rows in groups["rows"]])
-        decide(dataset, exclude(curation, others, REASON), f"{images_text(len(others))} excluded.")
+        decide(dataset, exclude(curation, others, DUPLICATE, among=table), f"{images_text(len(others))} excluded.")
 
 for rows in one_page(shown["rows"].tolist(), 6, "duplicates_page"):
     group = table.iloc[rows]
@@ -68,7 +67,11 @@ for rows in one_page(shown["rows"].tolist(), 6, "duplicates_page"):
         with st.container(horizontal=True):
             if st.button("Keep the sharpest", key=f"best_{rows[0]}", help="The one with the highest resolution."):
                 others = spare_members(group)
-                decide(dataset, exclude(curation, others, REASON), f"{len(others)} of {len(rows)} images excluded.")
+                decide(
+                    dataset,
+                    exclude(curation, others, DUPLICATE, among=table),
+                    f"{len(others)} of {len(rows)} images excluded.",
+                )
             if st.button("Keep all", key=f"whole_{rows[0]}", help="Includes every image of this group again."):
                 decide(dataset, include(curation, group), f"All {len(rows)} images included.")
             if st.button(

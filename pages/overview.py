@@ -17,7 +17,7 @@ st.subheader("The built-in classifier", help="Trained with this code; see its mo
 show_figures_row(shipped_figures())
 st.markdown(
     "High scores on its own test set say little about patients from other hospitals: the classes differ in hospital, "
-    "age and file history, and a classifier can read those instead of the lungs. Results from other hospitals are "
+    "age and file history, and a classifier can read those instead of the lungs. Results on images from elsewhere are "
     "therefore shown next to them."
 )
 

@@ -9,7 +9,8 @@ from cxr_core.inference.image_sources import Source, read_source
 from ui.common.components import page_header, research_notice
 from ui.common.metrics import show_figures_row
 from ui.common.model_picker import choose_model, open_classifier
-from ui.predict.batch import MAX_UPLOAD_MEGABYTES, answer_given, ask_for_folder, forget_answers, show_batch
+from ui.common.navigation import keep_choice
+from ui.predict.batch import answer_given, ask_for_folder, forget_answers, show_batch
 from ui.predict.examples import example_images
 from ui.predict.image_viewer import view_image
 from ui.predict.single_answer import (
@@ -20,6 +21,7 @@ from ui.predict.single_answer import (
     show_numbers,
     show_verdict,
 )
+from ui.predict.uploads import ask_for_uploads
 
 page_header("Predict", "Classify one scan or many, and see which regions drove the answer.")
 research_notice()
@@ -27,17 +29,12 @@ folder = choose_model()
 classifier = open_classifier(folder)
 
 left, right = st.columns([3, 2])
-uploads = left.file_uploader(
-    "Chest radiographs",
-    accept_multiple_files=True,
-    max_upload_size=MAX_UPLOAD_MEGABYTES,
-    help="One or many: JPEG, PNG, BMP, TIFF, WebP or DICOM, frontal view, or a ZIP file of them. They are read in "
-    "memory, and neither stored nor logged.",
-)
+uploads = ask_for_uploads(left)
 examples = example_images()
 example = right.selectbox(
     "Or choose an example",
     list(examples),
+    key=keep_choice("example", None, (None, *examples)),
     index=None,
     placeholder="Choose a drawing",
     help="Drawings, not radiographs: they show how the page works, not how good the classifier is.",
@@ -52,7 +49,7 @@ if not (uploads or example or directory):
     st.stop()
 
 layer, method, look = choose_maps(classifier)
-if directory or len(uploads) > 1 or (uploads and is_zip(uploads[0].getvalue())):
+if directory or len(uploads) > 1 or (uploads and is_zip(uploads[0].data)):
     items = answer_given(classifier, uploads, directory)
     chosen = show_batch(items, classifier, layer, look)
     if chosen is None:
@@ -61,7 +58,8 @@ if directory or len(uploads) > 1 or (uploads and is_zip(uploads[0].getvalue())):
     source = chosen.source
     st.text(source.name)
 elif uploads:
-    source = Source(uploads[0].name, uploads[0].getvalue)
+    upload = uploads[0]
+    source = Source(upload.name, lambda: upload.data)
 elif example:
     drawing = examples[example]
     source = Source(example, lambda: drawing)

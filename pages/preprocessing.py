@@ -15,7 +15,7 @@ from ui.common.components import page_header, show_figure
 from ui.common.dataset_picker import choose_dataset, demo_note
 from ui.common.markdown import plain_name
 from ui.common.settings_forms import SCALINGS, ask_augmentation, ask_preprocessing
-from ui.common.thumbnails import THUMBNAIL_PIXELS
+from ui.common.thumbnails import THUMBNAIL_PIXELS, choose_image
 
 page_header(
     "Preprocessing",
@@ -27,16 +27,14 @@ demo_note(dataset)
 left, right = st.columns([1, 2])
 class_name = left.selectbox("Class", dataset.classes, format_func=class_label, help="Class that the image belongs to.")
 rows = dataset.table[dataset.table["class_name"] == class_name]
-file = right.selectbox("Image", rows["file"], help="Type to search by file name.")
-row = rows[rows["file"] == file].iloc[0]
-
+row = choose_image(right, rows)
 other = dataset.table.sample(1, random_state=0).iloc[0]
 
 preprocessing = ask_preprocessing(st.sidebar, Preprocessing())
 try:
     image, other_image = read_image(row["path"]), read_image(other["path"])
 except (UnreadableImage, OSError) as error:
-    st.error(f"{plain_name(file)}: {error} Choose another image.")
+    st.error(f"{plain_name(row['file'])}: {error} Choose another image.")
     st.stop()
 image_u8, other_u8 = preprocessing.image_u8(image), preprocessing.image_u8(other_image)
 plain_u8 = Preprocessing(white_balance_percent=None, size=preprocessing.size).image_u8(image)

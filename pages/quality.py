@@ -53,7 +53,11 @@ rows = table.iloc[caught["row"]]
 with st.container(horizontal=True):
     these = "this image" if len(rows) == 1 else f"all {len(rows):,}"
     if st.button(f"Exclude {these}", disabled=rows.empty, help="From all later splits; no file is deleted."):
-        decide(dataset, exclude(curation, rows, name), f"{images_text(len(rows))} excluded: {flag.title.lower()}.")
+        decide(
+            dataset,
+            exclude(curation, rows, name, among=table),
+            f"{images_text(len(rows))} excluded: {flag.title.lower()}.",
+        )
     if st.button(f"Include {these}", disabled=rows.empty, help="Back into all later splits."):
         decide(dataset, include(curation, rows), f"{images_text(len(rows))} included again.")
 values = dict(zip(caught["row"], caught["value"], strict=True))

@@ -1,6 +1,7 @@
 """Shared fixtures: a drawn data set, real radiographs where they are at hand, and a home for what runs write."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 PROJECT = Path(__file__).resolve().parents[1]
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -28,6 +30,11 @@ if str(PROJECT) not in sys.path:
 TRAINING_FIXTURES = {"tiny_run", "article_run", "train_here", "decided_run"}
 
 
+_LOADS_TENSORFLOW = re.compile(
+    r"^ *(import|from) (keras|tensorflow|cxr_core\.training)\b|importorskip\(.keras", re.MULTILINE
+)
+
+
 def pytest_collection_modifyitems(items):
     """Mark what needs a browser by its folder, and what needs a training by its fixtures."""
     for item in items:
@@ -35,6 +42,18 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.browser)
         if TRAINING_FIXTURES & set(item.fixturenames):
             item.add_marker(pytest.mark.slow)
+
+
+class TensorFlowInOneWorker(LoadFileScheduling):
+    """A file's tests share a worker, and so do all that load TensorFlow: once loaded it keeps a gigabyte."""
+
+    def _split_scope(self, nodeid):
+        file = super()._split_scope(nodeid)
+        return "tensorflow" if _LOADS_TENSORFLOW.search((PROJECT / file).read_text()) else file
+
+
+def pytest_xdist_make_scheduler(config, log):
+    return TensorFlowInOneWorker(config, log)
 
 
 TEXTURE_SIDE = 320
@@ -53,6 +72,14 @@ def draw_texture(seed):
 def silent(name):
     """A phase that nobody follows."""
     return None
+
+
+@pytest.fixture(autouse=True)
+def no_decisions():
+    """Forget what a test decided about images: a decision belongs to an image, and would hold in the next test, too."""
+    yield
+    for path in Path(_HOME.name, "index").glob("*/decisions.json"):
+        path.unlink()
 
 
 @pytest.fixture(scope="session")

@@ -10,8 +10,9 @@ from cxr_core.config import CACHE_DIR, SHIPPED_MODEL_DIR
 from cxr_core.data.prepared_images import PreparedImages, prepare_images, read_in_parts
 from cxr_core.inference.classifier import Classifier, load_classifier
 from cxr_core.system.arrays import FloatArray, UInt8Array
-from cxr_core.system.files import atomic_path
+from cxr_core.system.disk_cache import is_cached, new_entry, open_array
 from cxr_core.system.progress import Phase, Progress
+from cxr_core.system.visit_folders import visit_cache
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ def dataset_embeddings(
         table: DataFrame with `path`, `file` and `digest`.
         phase: called with the name of what begins.
         model_dir: the model folder whose backbone and preprocessing are used.
-        cache_dir: where they are kept by content.
+        cache_dir: where they are kept by content; those of a visit's images in its folder.
 
     Raises:
         ValueError: not one image could be decoded.
@@ -55,12 +56,12 @@ def dataset_embeddings(
     preprocessing, report = classifier.card.preprocessing, phase("Preparing the images for the network")
     prepared = prepare_images(table, preprocessing, cache_dir=cache_dir, progress=report)
     key = f"{prepared.key}-{classifier.digest()}"
-    path = Path(cache_dir) / "features" / f"{key}.npy"
-    if not path.exists():
+    path = Path(visit_cache(prepared.table["path"]) or cache_dir) / "features" / f"{key}.npy"
+    if not is_cached(path):
         report = phase("Computing features")
-        with atomic_path(path) as temporary:
+        with new_entry(path) as temporary:
             _write_features(classifier, prepared.images_u8, temporary, report)
-    return Embeddings(np.load(path, mmap_mode="r"), prepared, key)
+    return Embeddings(open_array(path), prepared, key)
 
 
 def _write_features(classifier: Classifier, images_u8: UInt8Array, path: Path, report: Progress | None) -> None:

@@ -10,6 +10,7 @@ from sklearn.manifold import TSNE
 
 from cxr_core.data.sampling import stratified_rows
 from cxr_core.system.arrays import FloatArray, IntArray
+from cxr_core.system.disk_cache import is_cached
 from cxr_core.system.files import atomic_path
 
 _COMPONENTS = 50
@@ -49,7 +50,7 @@ def project_embeddings(
     """
     if class_names is not None and len(class_names) != len(values):
         raise ValueError(f"One class name per row is needed; received {len(class_names)} for {len(values)}.")
-    if cache_path is not None and Path(cache_path).exists():
+    if cache_path is not None and is_cached(cache_path):
         with np.load(cache_path) as saved:
             return saved["rows"], saved["xy"]
     names = np.zeros(len(values), int) if class_names is None else class_names

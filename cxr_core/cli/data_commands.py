@@ -39,15 +39,15 @@ def _split(options: argparse.Namespace) -> None:
 def _exclude(options: argparse.Namespace) -> None:
     from cxr_core.audit.data_audit import flag_dataset
     from cxr_core.audit.quality_flags import FLAGS
-    from cxr_core.splits.curation import curation_path, exclude, include, save_curation
+    from cxr_core.splits.curation import exclude, include, save_decisions
 
     if options.flag not in FLAGS:
         raise ValueError(f"--flag must be one of {', '.join(FLAGS)}; received {options.flag!r}.")
     dataset, curation = open_dataset(options)
     table, flags = flag_dataset(dataset, phase=progress_bar)
     rows = table.iloc[flags.loc[flags["flag"] == options.flag, "row"]]
-    changed = include(curation, rows) if options.undo else exclude(curation, rows, options.flag)
-    save_curation(changed, curation_path(dataset.roots))
+    changed = include(curation, rows) if options.undo else exclude(curation, rows, options.flag, among=table)
+    save_decisions(changed, dataset.table, dataset.roots)
     print(f"{len(rows)} images are flagged {options.flag}; {len(changed.excluded)} of {len(table)} are now excluded.")
 
 

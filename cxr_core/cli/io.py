@@ -89,10 +89,10 @@ def progress_bar(description: str) -> Progress:
 def open_dataset(options: argparse.Namespace) -> "tuple[Dataset, Curation]":
     """Return the data set of `options.folders`, and its stored curation."""
     from cxr_core.data.dataset import scan_dataset
-    from cxr_core.splits.curation import curation_path, load_curation
+    from cxr_core.splits.curation import dataset_decisions
 
     dataset = scan_dataset(*options.folders, progress=progress_bar("Listing the images"))
-    return dataset, load_curation(curation_path(dataset.roots))
+    return dataset, dataset_decisions(dataset.table, dataset.roots)
 
 
 def read_curation(path: Path | None) -> "Curation | None":

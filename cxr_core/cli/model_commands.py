@@ -45,7 +45,13 @@ def _gate(options: argparse.Namespace) -> None:
         ("Altered radiographs", measured["altered"]),
         *measured["elsewhere"].items(),
     ]
-    summary = "\n".join(f"{name}: {row['refused']} of {row['n']} refused" for name, row in rows)
+    lines = [f"{name}: {row['refused']} of {row['n']} refused" for name, row in rows]
+    if "left_out" in measured:
+        lines.append(
+            f"{measured['left_out']} images were left out: the classifier names its images by their files alone, and "
+            "these files share their names. Train it again to know images by their content."
+        )
+    summary = "\n".join(lines)
     write_result(measured, options.json, summary)
 
 

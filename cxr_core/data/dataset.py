@@ -12,11 +12,12 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from cxr_core.classes import order_classes
+from cxr_core.classes import merged_spellings, order_classes
 from cxr_core.config import INDEX_DIR, MAX_FILE_BYTES
 from cxr_core.data.file_index import INDEX_KEYS, INDEX_SCHEMA, index_folder, load_index, save_index
 from cxr_core.data.layouts.found_image import LISTED_COLUMNS, NOT_OPENED, VANISHED, Problem
 from cxr_core.data.layouts.registry import DataLayout, find_layout
+from cxr_core.data.layouts.tables.table_file import TABLE_ENDINGS
 from cxr_core.data.patient_ids import find_patients
 from cxr_core.data.patients.dicom_patients import HashedIdentity, hash_identity, patient_salt, salt_check
 from cxr_core.imaging.reader import (
@@ -64,9 +65,10 @@ class Dataset:
             (absolute), `file` (relative to its root), `class_name`, `width`, `height` (pixels),
             `format`, `bytes`, `patient` (str or missing), `patient_from` (a key of
             `patient_ids.PATIENT_SOURCES`, or missing), `digest` (SHA-256 of the content) and
-            `mtime_ns`; where a CSV file tells it, also `split` (of `SPLIT_WORDS`), `view` and `age_group`
-            (of `AGE_GROUPS`), or missing.
-        unreadable: DataFrame of `file` and `error` (one sentence), sorted by file.
+            `mtime_ns`; where a table tells it, also `split` (of `SPLIT_WORDS`), `view`, `age_group`
+            (of `AGE_GROUPS`), `sex` and `source`, or missing.
+        unreadable: DataFrame of `file` and `error` (one sentence), sorted by file; also each row of a label table that
+            was passed over, and each value in it that was not understood, under the name of the table.
         stamp: str, what `folder_stamp` told of the roots when they were scanned.
 
     Example:
@@ -97,11 +99,12 @@ def scan_dataset(*roots: str | Path, index_dir: str | Path = INDEX_DIR, progress
     seen then comes from the index. A scan that was stopped goes on where it stopped.
 
     Args:
-        *roots: one folder or more, each with one sub-folder per class. Classes of
-            the same name in several roots are one class. In place of a folder a CSV file may
-            stand, with the columns `path` and `label` and, if wanted, `patient`, `split`, `view` (PA, say)
-            and `age` (in years; only its group is kept): paths absolute or relative to the CSV file's
-            folder, UTF-8, separated by commas.
+        *roots: one folder or more, each with one sub-folder per class, or with train, validation and test that
+            hold such. Spellings of one class (`NORMAL` and `normal`, see `classes.class_key`) are one class.
+            A label table (CSV, TSV or text) stands for its images, and so does a folder in which one lies: a table of
+            a public set (`layouts.tables.adapters`), or one with the columns `path` and `label` and, if wanted,
+            `patient`, `split`, `view` (PA, say), `age` (in years; only its group is kept), `sex` and `source`. Images
+            are looked for below the table's folder.
         index_dir: where indexes are kept, see `file_index.index_folder`.
         progress: counts the files.
 
@@ -110,7 +113,7 @@ def scan_dataset(*roots: str | Path, index_dir: str | Path = INDEX_DIR, progress
 
     Raises:
         FileNotFoundError: a root is missing or no folder.
-        ValueError: no root holds a class folder with a readable image, or a CSV file is not as above.
+        ValueError: no root holds a class folder with a readable image, or a table's columns are not known.
 
     Example:
         >>> from tempfile import mkdtemp
@@ -130,6 +133,7 @@ def scan_dataset(*roots: str | Path, index_dir: str | Path = INDEX_DIR, progress
     facts = facts[facts["error"].isna()]
     if facts.empty:
         raise ValueError(_no_images(found, unreadable))
+    facts = facts.assign(class_name=facts["class_name"].map(merged_spellings(facts["class_name"])))
     classes = order_classes(facts["class_name"].unique())
     order = pd.Categorical(facts["class_name"], categories=classes).codes
     table = facts.join(find_patients(facts).astype("str")).assign(_order=order).sort_values("path")
@@ -186,7 +190,7 @@ def _layout_of(root: Path) -> DataLayout:
     """Return the layout of a root, or say that it is not there."""
     layout = find_layout(root)
     if layout is None:
-        kind = "file" if root.suffix.lower() == ".csv" else "folder"
+        kind = "file" if root.suffix.lower() in TABLE_ENDINGS else "folder"
         raise FileNotFoundError(f"There is no {kind} {as_text(str(root))}.")
     return layout
 

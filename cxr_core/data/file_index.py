@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from cxr_core.config import INDEX_DIR
 from cxr_core.system.files import atomic_path
+from cxr_core.system.visit_folders import visit_index
 
 # What makes a file the same one as last time.
 INDEX_KEYS = ("root", "file", "bytes", "mtime_ns")
@@ -46,7 +47,7 @@ def index_folder(roots: Sequence[str | Path], index_dir: str | Path = INDEX_DIR)
 
     Args:
         roots: in the order they are scanned in; may be empty.
-        index_dir: the folder of all indexes.
+        index_dir: the folder of all indexes; that of a visit's data set lies in its own folder.
 
     Returns:
         A folder named after the first root and a digest of all of them.
@@ -55,7 +56,7 @@ def index_folder(roots: Sequence[str | Path], index_dir: str | Path = INDEX_DIR)
     digest = hashlib.sha256(b"\0".join(os.fsencode(path) for path in resolved)).hexdigest()[:16]
     # A file name holds 255 bytes, which is 63 emoji.
     name = os.fsencode(resolved[0].name if resolved else "")[:_NAME_BYTES].decode(errors="ignore")
-    return Path(index_dir) / f"{name}-{digest}"
+    return Path(visit_index(resolved) or index_dir) / f"{name}-{digest}"
 
 
 def load_index(folder: str | Path) -> pd.DataFrame:

@@ -16,16 +16,19 @@ import pandas as pd
 
 from cxr_core.config import CACHE_DIR
 from cxr_core.imaging.preprocessing import Preprocessing
-from cxr_core.imaging.reader import UnreadableImage, read_image
-from cxr_core.system.arrays import IntArray, UInt8Array
-from cxr_core.system.files import atomic_path, read_json, write_json
+from cxr_core.imaging.reader import UnreadableImage, decode_image
+from cxr_core.system.arrays import BoolArray, IntArray, UInt8Array
+from cxr_core.system.disk_cache import is_cached, open_array, shrink_cache
+from cxr_core.system.files import read_json, temporary_path, write_json
 from cxr_core.system.progress import Progress
+from cxr_core.system.visit_folders import visit_cache
 
 _CHUNK = 25
 _ROWS_AT_ONCE = 128
+CHANGED = "This file changed after it was listed; open the data set again."
 
-# An image, or one sentence why there is none.
-Prepared = tuple[UInt8Array, None] | tuple[None, str]
+# The SHA-256 of a file's content; and its image, or one sentence why there is none.
+Prepared = tuple[str, UInt8Array, None] | tuple[str, None, str]
 # Carries out a function over chunks of paths, here or elsewhere, in order.
 Share = Callable[[Callable[[list[str]], list[Prepared]], Sequence[list[str]]], Iterable[list[Prepared]]]
 Pixel = TypeVar("Pixel", bound=np.generic)
@@ -38,7 +41,7 @@ class PreparedImages:
     Attributes:
         images_u8: uint8 (N, size, size), memory-mapped and read-only.
         table: DataFrame of N rows: the images that could be decoded.
-        errors: dict of file to sentence: those that could not.
+        errors: dict of file to sentence: those that could not; of path to sentence where several have the same name.
         key: str, digest of content and preprocessing.
     """
 
@@ -60,12 +63,13 @@ def prepare_images(
 
     The cache is keyed by the files' content and the preprocessing, never by name or time. An
     array enters it by renaming, with its list of errors written first, so a half-written one
-    is never read.
+    is never read. A file that changed after it was listed is left out: its pixels are never kept
+    under the content that it had before.
 
     Args:
         table: DataFrame with `path`, `file` and `digest`, as `dataset.scan_dataset` makes it.
         preprocessing: what is done to each image.
-        cache_dir: where arrays are kept.
+        cache_dir: where arrays are kept; those of a visit's images are kept in its folder.
         progress: counts the images.
         share: (function, chunks) → function(chunk) for every chunk; gives them in order, for example from
             other computers that see the same files; threads of this process by default.
@@ -75,20 +79,31 @@ def prepare_images(
         OSError: a file went away while it was read; nothing is cached then.
     """
     reachable = table["path"].map(lambda path: os.access(path, os.R_OK)).to_numpy(bool)
-    errors = dict.fromkeys(table["file"][~reachable], "This file cannot be opened.")
-    table = table[reachable].reset_index(drop=True)
+    names = table["file"].where(~table["file"].duplicated(keep=False), table["path"])
+    errors = dict.fromkeys(names[~reachable], "This file cannot be opened.")
+    table = table.assign(_name=names)[reachable].reset_index(drop=True)
+    folder = Path(visit_cache(table["path"]) or cache_dir) / "prepared"
     key = _cache_key(table, preprocessing)
-    array_path = Path(cache_dir) / "prepared" / f"{key}.npy"
-    errors_path = array_path.with_suffix(".json")
-    if len(table) and not (array_path.exists() and errors_path.exists()):
-        _write_images(table, preprocessing, array_path, errors_path, progress, share or _in_threads)
+    if len(table) and not is_cached(*_files_of(folder, key)):
+        unchanged = _write_images(table, preprocessing, folder, progress, share or _in_threads)
+        errors |= dict.fromkeys(table["_name"][~unchanged], CHANGED)
+        table = table[unchanged].reset_index(drop=True)
+        key = _cache_key(table, preprocessing)
+    array_path, errors_path = _files_of(folder, key)
     failed = read_json(errors_path) if len(table) else {}
     good = np.ones(len(table), bool)
     good[[int(position) for position in failed]] = False
     if not good.any():
-        raise ValueError("Not one image of this data set could be decoded.")
-    errors |= {table["file"].iloc[int(position)]: reason for position, reason in failed.items()}
-    return PreparedImages(np.load(array_path, mmap_mode="r"), table[good].reset_index(drop=True), errors, key)
+        first = f" The first: {next(iter(errors.values()))}" if errors else ""
+        raise ValueError(f"Not one image of this data set could be decoded.{first}")
+    errors |= {table["_name"].iloc[int(position)]: reason for position, reason in failed.items()}
+    table = table[good].drop(columns="_name").reset_index(drop=True)
+    return PreparedImages(open_array(array_path), table, errors, key)
+
+
+def _files_of(folder: Path, key: str) -> tuple[Path, Path]:
+    """Return the array of a key, and its list of images that cannot be decoded."""
+    return folder / f"{key}.npy", folder / f"{key}.json"
 
 
 def _cache_key(table: pd.DataFrame, preprocessing: Preprocessing) -> str:
@@ -130,14 +145,17 @@ def prepare_files(paths: Sequence[str], preprocessing: Preprocessing) -> list[Pr
     """Prepare images, one after the other.
 
     Returns:
-        (uint8 (size, size), None) each, or (None, sentence) where an image cannot be decoded.
+        (SHA-256 of the content, uint8 (size, size), None) each, or (SHA-256, None, sentence) where an image cannot be
+        decoded.
     """
     prepared: list[Prepared] = []
     for path in paths:
+        data = Path(path).read_bytes()
+        digest = hashlib.sha256(data).hexdigest()
         try:
-            prepared.append((preprocessing.image_u8(read_image(path)), None))
+            prepared.append((digest, preprocessing.image_u8(decode_image(data)), None))
         except UnreadableImage as error:
-            prepared.append((None, str(error)))
+            prepared.append((digest, None, str(error)))
     return prepared
 
 
@@ -150,31 +168,41 @@ def _in_threads(
 
 
 def _write_images(
-    table: pd.DataFrame,
-    preprocessing: Preprocessing,
-    array_path: Path,
-    errors_path: Path,
-    progress: Progress | None,
-    share: Share,
-) -> None:
-    paths = table["path"].tolist()
+    table: pd.DataFrame, preprocessing: Preprocessing, folder: Path, progress: Progress | None, share: Share
+) -> BoolArray:
+    """Prepare the images of a table into the cache, under the key of those that have not changed.
+
+    Returns:
+        bool (N,), False where the file holds another content than the table says.
+    """
+    paths, side = table["path"].tolist(), preprocessing.size
     chunks = [paths[start : start + _CHUNK] for start in range(0, len(paths), _CHUNK)]
+    unchanged: list[bool] = []
     failed: dict[str, str] = {}
-    position, side = 0, preprocessing.size
-    with atomic_path(array_path) as temporary, temporary.open("wb") as file:
-        _write_header(file, (len(table), side, side))
-        for prepared in share(partial(prepare_files, preprocessing=preprocessing), chunks):
-            for image, error in prepared:
-                if image is None:
-                    failed[str(position)] = error or ""
-                else:
-                    file.write(image.tobytes())
-                position += 1
-            if progress:
-                progress(position, len(table))
-        file.seek(0)
-        _write_header(file, (len(table) - len(failed), side, side))
+    temporary = temporary_path(folder / "images.npy")
+    try:
+        with temporary.open("wb") as file:
+            _write_header(file, (len(table), side, side))
+            for prepared in share(partial(prepare_files, preprocessing=preprocessing), chunks):
+                for digest, image, error in prepared:
+                    is_listed = digest == table["digest"].iloc[len(unchanged)]
+                    if is_listed and image is not None:
+                        file.write(image.tobytes())
+                    elif is_listed:
+                        failed[str(sum(unchanged))] = error or ""
+                    unchanged.append(is_listed)
+                if progress:
+                    progress(len(unchanged), len(table))
+            file.seek(0)
+            _write_header(file, (sum(unchanged) - len(failed), side, side))
+        # The list first: whoever finds an array finds everything that belongs to it.
+        array_path, errors_path = _files_of(folder, _cache_key(table[unchanged], preprocessing))
         write_json(errors_path, failed)
+        os.replace(temporary, array_path)
+        shrink_cache(folder.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return np.array(unchanged, bool)
 
 
 def _write_header(file: IO[bytes], shape: tuple[int, int, int]) -> None:

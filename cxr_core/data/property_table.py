@@ -9,10 +9,12 @@ import numpy as np
 import pandas as pd
 
 from cxr_core.config import CACHE_DIR
+from cxr_core.data.prepared_images import CHANGED
 from cxr_core.imaging.image_properties import PIXEL_COLUMNS, measure_image
-from cxr_core.imaging.reader import UnreadableImage, read_image
-from cxr_core.system.files import atomic_path
+from cxr_core.imaging.reader import UnreadableImage, decode_image
+from cxr_core.system.disk_cache import is_cached, new_entry
 from cxr_core.system.progress import Progress
+from cxr_core.system.visit_folders import visit_cache
 
 COLUMNS = (*PIXEL_COLUMNS, "aspect", "bytes_per_pixel", "error")
 
@@ -34,7 +36,7 @@ def measure_images(
 
     Args:
         table: DataFrame with `path`, `digest`, `width`, `height` (pixels) and `bytes`.
-        cache_dir: the measures lie in `measures/` below it.
+        cache_dir: the measures lie in `measures/` below it; those of a visit's images in its folder.
         progress: counts the table's images.
 
     Returns:
@@ -42,8 +44,8 @@ def measure_images(
         what `measure_image` gives, `aspect` (width / height), `bytes_per_pixel`, and `error`
         (str, one sentence, or None). An image with an error has NaN everywhere else.
     """
-    path = Path(cache_dir) / "measures" / f"{_cache_version()}.parquet"
-    known = _read_cache(path)
+    path = Path(visit_cache(table["path"]) or cache_dir) / "measures" / f"{_cache_version()}.parquet"
+    known = _read_cache(path) if is_cached(path) else _frame([])
     wanted = table.drop_duplicates("digest")
     wanted = wanted[~wanted["digest"].isin(known.index)]
     passing: dict[str, str | None] = {}
@@ -55,8 +57,8 @@ def measure_images(
         for start in range(0, len(wanted), _CHUNK):
             chunk = wanted.iloc[start : start + _CHUNK]
             rows: list[Measured] = []
-            for row in zip(chunk["digest"], pool.map(_measure_file, chunk["path"]), strict=True):
-                digest, (values, error, lasting) = row
+            measured = pool.map(_measure_file, chunk["path"], chunk["digest"])
+            for digest, (values, error, lasting) in zip(chunk["digest"], measured, strict=True):
                 if lasting:
                     rows.append((digest, values, error))
                 else:
@@ -72,10 +74,13 @@ def measure_images(
     return _in_table_order(table, known, passing)
 
 
-def _measure_file(path: str) -> tuple[tuple[float, ...] | None, str | None, bool]:
+def _measure_file(path: str, digest: str) -> tuple[tuple[float, ...] | None, str | None, bool]:
     """Return (values or None, error or None, whether this will be so at the next look, too)."""
     try:
-        return tuple(measure_image(read_image(path)).values()), None, True
+        data = Path(path).read_bytes()
+        if hashlib.sha256(data).hexdigest() != digest:
+            return None, CHANGED, False
+        return tuple(measure_image(decode_image(data)).values()), None, True
     except UnreadableImage as error:
         return None, str(error), True
     except FileNotFoundError:
@@ -104,7 +109,7 @@ def _read_cache(path: Path) -> pd.DataFrame:
 
 
 def _write_cache(known: pd.DataFrame, path: Path) -> None:
-    with atomic_path(path) as temporary:
+    with new_entry(path) as temporary:
         known.rename_axis("digest").reset_index().astype({"digest": str}).to_parquet(temporary, index=False)
 
 

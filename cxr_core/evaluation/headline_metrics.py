@@ -86,7 +86,7 @@ def value_text(figure: HeadlineMetric) -> str:
 
 
 def _external_figure(name: str, metrics: Metrics) -> HeadlineMetric:
-    images, may_abstain = "Images from another hospital, never trained on.", "answers" in metrics
+    images, may_abstain = "Images of another collection, never trained on.", "answers" in metrics
     images_and_abstention = images
     if may_abstain:
         images_and_abstention += " It may abstain: abstentions count neither as hits nor as false alarms."

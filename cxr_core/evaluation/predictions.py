@@ -1,8 +1,9 @@
 """What is in a table of predictions?
 
 A predictions table has one row per image: `file`, `true` and `predicted` (classes), `right`, `confidence` (the highest
-probability) and one column `p_<class>` per class. Where they are known it also has `group` (images of one patient or
-radiograph share a number), `path`, `split`, `view` and `age_group`.
+probability) and one column `p_<class>` per class. Where they are known it also has `digest` (SHA-256 of the file's
+content, by which an image is known), `group` (images of one patient or radiograph share a number), `path`, `split`,
+`view`, `age_group`, `sex` and `source`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -26,12 +27,13 @@ def describe_predictions(rows: pd.DataFrame, probabilities: FloatArray, classes:
         classes: the C classes, in the order of the probabilities.
 
     Returns:
-        A predictions table with `group` and `path`, and with `view` and `age_group` where the data set has them.
+        A predictions table with `digest`, `group` and `path`, and with `view`, `age_group`, `sex` and `source` where
+        the data set has them.
     """
     groups = rows["group"].to_numpy() if "group" in rows else image_groups(rows)
     predictions = predictions_table(rows["file"], rows["class_name"], probabilities, classes)
-    told = {name: rows[name].to_numpy() for name in ("view", "age_group") if name in rows}
-    return predictions.assign(group=groups, path=rows["path"].to_numpy(), **told)
+    told = {name: rows[name].to_numpy() for name in ("view", "age_group", "sex", "source") if name in rows}
+    return predictions.assign(digest=rows["digest"].to_numpy(), group=groups, path=rows["path"].to_numpy(), **told)
 
 
 def rescale_predictions(predictions: pd.DataFrame, classes: Sequence[str], temperature: float) -> pd.DataFrame:
@@ -44,6 +46,8 @@ def rescale_predictions(predictions: pd.DataFrame, classes: Sequence[str], tempe
 def compare_predictions(predictions: pd.DataFrame, other: pd.DataFrame) -> tuple[Difference, int]:
     """Compare two classifiers by a paired bootstrap on the images that both have predicted.
 
+    Images are known by their content; by their names where one of the tables knows no contents, see `known_by_name`.
+
     Args:
         predictions: the first classifier's predictions table.
         other: the second classifier's.
@@ -54,13 +58,18 @@ def compare_predictions(predictions: pd.DataFrame, other: pd.DataFrame) -> tuple
     Raises:
         ValueError: they have no image in common.
     """
-    keys = ["file", "true"]
+    keys = ["file" if known_by_name(predictions, other) else "digest", "true"]
     both = predictions.assign(group_number=prediction_groups(predictions)).merge(
         other[[*keys, "right"]].drop_duplicates(keys), on=keys, suffixes=("", "_other")
     )
     if both.empty:
         raise ValueError("The two classifiers have no test images in common, so they cannot be compared.")
     return compare_accuracy(both["right"], both["right_other"], both["group_number"]), len(both)
+
+
+def known_by_name(*tables: pd.DataFrame) -> bool:
+    """Return True where one of several predictions tables names its images by their files alone, as earlier ones do."""
+    return not all("digest" in table and table["digest"].notna().all() for table in tables)
 
 
 def predictions_table(

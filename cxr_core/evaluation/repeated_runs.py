@@ -106,8 +106,10 @@ def pooled_predictions(runs: Sequence[Run]) -> pd.DataFrame | None:
         run.predictions().query("split == 'test'").assign(fold=fold) for run, fold in zip(runs, folds, strict=True)
     ]
     pooled = pd.concat(tables, ignore_index=True)
-    n_images = {len(run.split()) for run in runs}
-    return pooled if n_images == {len(pooled)} and pooled["path"].is_unique else None
+    splits = [run.split() for run in runs]
+    contents = {tuple(sorted(split["digest"])) if "digest" in split else len(split) for split in splits}
+    is_whole = len(contents) == 1 and len(splits[0]) == len(pooled)
+    return pooled if is_whole and pooled["path"].is_unique else None
 
 
 def pooled_metrics(predictions: pd.DataFrame, classes: Sequence[str]) -> Metrics:

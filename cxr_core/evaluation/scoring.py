@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from cxr_core.classes import matched_classes
 from cxr_core.data.dataset import scan_dataset
 from cxr_core.data.prepared_images import prepare_images
 from cxr_core.evaluation.metrics import Metrics, evaluate_predictions, truth_indices
@@ -48,6 +49,8 @@ def score_table(
 def classify_table(classifier: Classifier, table: pd.DataFrame, *, progress: Phase | None = None) -> pd.DataFrame:
     """Classify the images of a data set table; returns the predictions table of `score_folders`."""
     phase = progress or (lambda _: None)
+    names = table["class_name"]
+    table = table.assign(class_name=names.replace(matched_classes(names, classifier.classes)))
     prepared = prepare_images(table, classifier.card.preprocessing, progress=phase("Preparing the images"))
     truth_indices(prepared.table["class_name"], classifier.classes)
     probabilities = classifier.predict(prepared.images_u8, progress=phase("Classifying"))

@@ -38,11 +38,15 @@ class Neighbour:
         file: path inside its data set, such as "covid/a.png".
         class_name: its labelled class.
         similarity: cosine similarity of the two images' features, in [-1, 1].
+        digest: SHA-256 of its file's content; "" where the gate is of an earlier version, which kept names alone.
+        row: its position among the images that the gate knows; None where that is not known.
     """
 
     file: str
     class_name: str
     similarity: float
+    digest: str = ""
+    row: int | None = None
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,7 @@ class Gate:
         files: N paths inside the data set.
         classes: class names.
         distance_limit: images with a higher mean distance to their nearest neighbours are refused.
+        digests: SHA-256 of the content of each of the N files; empty for a gate of an earlier version.
     """
 
     mean: FloatArray
@@ -93,6 +98,7 @@ class Gate:
     files: tuple[str, ...]
     classes: tuple[str, ...]
     distance_limit: float
+    digests: tuple[str, ...] = ()
 
     def assess(self, features: FloatArray, measures: FloatArray) -> Verdict:
         """Decide whether one image may be answered.
@@ -107,11 +113,13 @@ class Gate:
         chest = float(self.chest_scores(features[None], measures[None])[0])
         similarity = self.similarities(features[None])[0]
         nearest = np.argsort(-similarity)[:NEAREST]
-        neighbours = tuple(
-            Neighbour(self.files[i], self.classes[self.known_class[i]], float(similarity[i])) for i in nearest
-        )
+        neighbours = tuple(self._neighbour(int(i), float(similarity[i])) for i in nearest)
         distance = float(1 - similarity[nearest].mean())
         return Verdict(self._reasons(chest, distance, measures), chest, distance, neighbours)
+
+    def _neighbour(self, row: int, similarity: float) -> Neighbour:
+        digest = self.digests[row] if self.digests else ""
+        return Neighbour(self.files[row], self.classes[self.known_class[row]], similarity, digest, row)
 
     def chest_scores(self, features: FloatArray, measures: FloatArray) -> FloatArray:
         """Return float (N,), log odds of a frontal chest radiograph.
@@ -193,7 +201,7 @@ def save_gate(gate: Gate, folder: str | Path) -> None:
     np.savez_compressed(stream, **{name: getattr(gate, name) for name in _ARRAYS})
     with atomic_path(folder / "gate.npz") as temporary:
         temporary.write_bytes(stream.getvalue())
-    numbers = ("intercept", "chest_limit", "distance_limit", "classes", "files")
+    numbers = ("intercept", "chest_limit", "distance_limit", "classes", "files", "digests")
     write_json(folder / "gate.json", {name: getattr(gate, name) for name in numbers})
 
 
@@ -217,6 +225,7 @@ def load_gate(folder: str | Path) -> Gate | None:
             distance_limit=float(numbers["distance_limit"]),
             classes=tuple(numbers["classes"]),
             files=tuple(numbers["files"]),
+            digests=tuple(numbers.get("digests", ())),
         )
     except (FileNotFoundError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"The gate in {folder} cannot be read; fit it again.") from error

@@ -22,7 +22,7 @@ from cxr_core.jobs.job import Job, JobStatus, count_done, first_members, save_me
 from cxr_core.jobs.plan import JobPlan
 from cxr_core.runs.lifecycle import run_lock, spawn_detached
 from cxr_core.runs.work_folder import RESUMABLE, acquire_folder, stamped_name
-from cxr_core.splits.curation import CURATION_FILE, Curation, curation_path, load_curation, save_curation
+from cxr_core.splits.curation import CURATION_FILE, Curation, save_curation, stored_decisions
 from cxr_core.system.files import write_json
 from cxr_core.system.processes import find_process, process_facts
 
@@ -35,7 +35,7 @@ def create_job(plan: JobPlan, path: str | Path | None = None, curation: Curation
     Args:
         plan: what the job is to do.
         path: the folder, which must not hold a job; a new one in `config.JOBS_DIR` by default.
-        curation: of the data set; by default the one stored beside its index.
+        curation: of the data set; by default all that is stored about images.
 
     Returns:
         A job that belongs to the calling process.
@@ -45,7 +45,7 @@ def create_job(plan: JobPlan, path: str | Path | None = None, curation: Curation
     """
     plan = replace(plan, prefix=stamped_name(plan.kind))
     job = Job(Path(path or JOBS_DIR / plan.prefix).resolve())
-    curation = load_curation(curation_path(plan.config.roots)) if curation is None else curation
+    curation = stored_decisions(plan.config.roots) if curation is None else curation
     acquire_folder(job.path, "job.json", "job")
     save_curation(curation, job.path / CURATION_FILE)
     save_members(job, first_members(plan))

@@ -27,6 +27,7 @@ from cxr_core.runs.work_folder import ACTIVE
 from cxr_core.splits.curation import CURATION_FILE, excluded_rows, load_curation
 from cxr_core.system.files import write_json
 from cxr_core.system.processes import tie_to_parent
+from cxr_core.system.visit_folders import keep_until_exit
 
 _POLL_SECONDS = 0.5
 # How often a run is tried whose process ends unexpectedly.
@@ -138,6 +139,7 @@ class _Scheduler:
     def _prepare(self) -> None:
         """Prepare the images, unless they are cached: once to search for duplicates, once for the networks."""
         config = self._plan.config
+        keep_until_exit(config.roots)
         prepare = partial(prepare_images, progress=self._report, share=self._workers.share)
         dataset = scan_dataset(*config.roots, progress=partial(self._report, step="Listing the images"))
         table = prepare(dataset.table, Preprocessing()).table

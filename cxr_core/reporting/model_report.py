@@ -37,6 +37,7 @@ from cxr_core.reporting.claim_checklist import ClaimItem, claim_items
 from cxr_core.reporting.rendering import render_template
 from cxr_core.robustness.shortcut_results import ShortcutSummary, load_shortcut_result
 from cxr_core.runs.run import Run, list_runs
+from cxr_core.runs.run_tables import read_run_table
 from cxr_core.system.files import read_json, write_text
 
 ReportKind = Literal["html", "markdown", "model card"]
@@ -210,7 +211,7 @@ def _predictions(folder: Path) -> pd.DataFrame:
     path = folder / "predictions.csv"
     if not path.exists():
         raise FileNotFoundError(f"There are no predictions in {folder}; a report needs a finished run.")
-    return pd.read_csv(path)
+    return read_run_table(path)
 
 
 def _model_record(folder: Path, card: Card, predictions: pd.DataFrame, slices: pd.DataFrame) -> ModelRecord:

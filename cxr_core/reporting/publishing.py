@@ -66,7 +66,7 @@ def _copy_files(run: Run, folder: Path) -> None:
         else:
             # A gate belongs to one classifier: that of an earlier one must not stand beside this one.
             (folder / name).unlink(missing_ok=True)
-    predictions = run.predictions().drop(columns=["path", "view", "age_group"], errors="ignore")
+    predictions = run.predictions().drop(columns=["path", "view", "age_group", "sex", "source"], errors="ignore")
     with atomic_path(folder / "predictions.csv") as temporary:
         predictions.to_csv(temporary, index=False, float_format="%.6g")
 

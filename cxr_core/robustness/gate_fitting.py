@@ -20,6 +20,7 @@ from cxr_core.imaging.reader import UnreadableImage, decode_image
 from cxr_core.inference.classifier import Classifier, load_classifier
 from cxr_core.inference.input_gate import NEAREST, Gate, gate_inputs, gate_measures, save_gate, unit_vectors
 from cxr_core.inference.model_card import load_card, write_card
+from cxr_core.robustness.held_out_images import UNCLEAR, known_sides
 from cxr_core.robustness.negative_images import (
     NegativeImage,
     Side,
@@ -28,6 +29,7 @@ from cxr_core.robustness.negative_images import (
     negative_images,
     small_grey,
 )
+from cxr_core.runs.run import Run
 from cxr_core.system.arrays import FloatArray, ImageArray, UInt8Array
 from cxr_core.system.progress import Phase, Progress
 
@@ -75,6 +77,8 @@ class GateMeasurements(TypedDict):
         strange: of images that are not radiographs, kept out of the tuning, rightly.
         altered: of rotated, inverted or cropped test images, rightly.
         elsewhere: {external data set: of its images}.
+        left_out: images that may or may not have been trained on, since the classifier is of an earlier version and
+            names its images by files alone; missing where there are none.
     """
 
     test: Refusals
@@ -82,6 +86,7 @@ class GateMeasurements(TypedDict):
     strange: Refusals
     altered: Refusals
     elsewhere: dict[str, Refusals]
+    left_out: NotRequired[int]
 
 
 class _Looks:
@@ -164,6 +169,7 @@ def fit_gate(
     folder, phase = Path(folder), phase or (lambda _: None)
     classifier = load_classifier(folder)
     sides = _sides(folder, roots, phase("Listing the images"))
+    unclear = sides.pop(UNCLEAR, ())
     seen = {
         side: _look_at_files(classifier, rows["path"], phase(f"Reading the {side} images"))
         for side, rows in sides.items()
@@ -174,27 +180,33 @@ def fit_gate(
     gate = _fit_on(material, learned, sides["validation"], seen)
     save_gate(gate, folder)
     measured = _measure(gate, material, sides["test"], seen, others)
+    if len(unclear):
+        measured["left_out"] = len(unclear)
     card = load_card(folder)
     write_card(replace(card, metrics=card.metrics | {"gate": measured}), folder)
     return measured
 
 
 def _sides(folder: Path, roots: Sequence[str | Path], progress: Progress | None) -> dict[str, pd.DataFrame]:
-    """Return {"train", "validation" and "test": data set table}, split as for the classifier's own training."""
+    """Return {"train", "validation" and "test": data set table}, split as for the classifier's own training.
+
+    Images whose side is unclear, see `held_out_images.known_sides`, stand under "unclear", where there are any.
+    """
     table = scan_dataset(*roots, progress=progress).table
-    if (folder / "split.csv").exists():
-        named = pd.read_csv(folder / "split.csv").set_index("file")["split"]
+    run = Run(folder)
+    if len(split := run.split()):
+        side = known_sides(table, split)
     else:
         # A published classifier names its validation and test images; it was trained on all others.
-        named = pd.read_csv(folder / "predictions.csv").set_index("file")["split"]
-        named = named.reindex(table["file"]).fillna("train")
-    side = table["file"].map(named[~named.index.duplicated()])
+        side = known_sides(table, run.predictions()).fillna("train")
     sides = {name: table[side == name].reset_index(drop=True) for name in ("train", "validation", "test")}
+    unclear = table[side == UNCLEAR].reset_index(drop=True)
     if not all(len(rows) for rows in sides.values()):
-        raise ValueError(
-            "These folders do not hold the images that this classifier was trained, validated and tested on."
-        )
-    return sides
+        sentence = "These folders do not hold the images that this classifier was trained, validated and tested on."
+        if len(unclear):
+            sentence += f" Its images are named by their files alone, and {len(unclear):,} of them share a name here."
+        raise ValueError(sentence)
+    return sides | ({UNCLEAR: unclear} if len(unclear) else {})
 
 
 def _look_at_files(classifier: Classifier, paths: pd.Series, progress: Progress | None) -> _Looks:
@@ -308,6 +320,7 @@ def _fit(
         known=known,
         known_class=np.array([classes.index(name) for name in table["class_name"]], np.int8),
         files=tuple(table["file"]),
+        digests=tuple(table["digest"]),
         classes=tuple(classes),
         distance_limit=np.inf,
     )

@@ -5,7 +5,11 @@ import pandas as pd
 
 from cxr_core.runs.run import Run
 from cxr_core.splits.split import make_split
-from cxr_core.system.arrays import IntArray, ObjectArray
+from cxr_core.system.arrays import BoolArray, IntArray, ObjectArray
+
+# The side of an image whose name alone is known, where several images have that name.
+UNCLEAR = "unclear"
+_SIDES = ("train", "validation", "test")
 
 
 def held_out_table(
@@ -35,11 +39,12 @@ def held_out_table(
     if len(split):
         return *_as_in_split(table, split), ""
     named = run.predictions()
-    tested = set(named.loc[named["split"] == "test", "file"]) if len(named) else set()
-    here = table["file"].isin(tested).to_numpy()
-    if tested and here.sum() >= len(tested) / 2:
-        sides = np.where(np.isin(groups, groups[here]), "test", "learn").astype(object)
-        return table, groups, sides, ""
+    if len(named):
+        named_side = known_sides(table, named)
+        here = (named_side == "test").to_numpy()
+        if here.any() and here.sum() >= (named["split"] == "test").sum() / 2:
+            sides = np.where(np.isin(groups, groups[here]), "test", "learn").astype(object)
+            return _without_unclear(table, groups, sides, (named_side == UNCLEAR).to_numpy())
     made = make_split(table, "grouped", seed=seed, groups=groups)
     sides = np.full(len(table), "learn", object)
     sides[made.test] = "test"
@@ -47,13 +52,52 @@ def held_out_table(
     return table, groups, sides, note
 
 
+def known_sides(table: pd.DataFrame, named: pd.DataFrame) -> pd.Series:
+    """Say on which side of a classifier's training each image stood.
+
+    Images are known by their content. Content that stands on several sides counts for the side that saw most of it:
+    training, then validation. Tables of earlier versions name files alone; there, images of one name cannot be told
+    apart where their contents or their sides differ.
+
+    Args:
+        table: N rows with `file` and `digest`.
+        named: rows with `split`, and with `digest` or, in tables of earlier versions, `file` alone.
+
+    Returns:
+        Series of str (N,), the index that of `table`: "train", "validation", "test", `UNCLEAR`, or missing where the
+        image is not named.
+    """
+    order = {side: number for number, side in enumerate(_SIDES)}
+    if "digest" in named and named["digest"].notna().all():
+        first = named.sort_values("split", key=lambda sides: sides.map(order)).drop_duplicates("digest")
+        return table["digest"].astype(str).map(dict(zip(first["digest"].astype(str), first["split"], strict=True)))
+    sides = named.groupby("file")["split"].agg(lambda sides: sides.iloc[0] if sides.nunique() == 1 else UNCLEAR)
+    contents = table.groupby("file")["digest"].transform("nunique")
+    side = table["file"].map(sides)
+    return side.mask(side.notna() & (contents > 1), UNCLEAR)
+
+
+def _without_unclear(
+    table: pd.DataFrame, groups: IntArray, sides: ObjectArray, unclear: BoolArray
+) -> tuple[pd.DataFrame, IntArray, ObjectArray, str]:
+    """Leave out the images that the classifier may or may not have been trained on, and say so."""
+    if not unclear.any():
+        return table, groups, sides, ""
+    note = (
+        f"{unclear.sum():,} images are left out: the classifier names its images by their files alone, and several of "
+        "these files have the same name."
+    )
+    return table[~unclear].reset_index(drop=True), groups[~unclear], sides[~unclear], note
+
+
 def _as_in_split(table: pd.DataFrame, split: pd.DataFrame) -> tuple[pd.DataFrame, IntArray, ObjectArray]:
     """Return the images that a run's `split.csv` knows, without validation, with its groups and sides."""
-    known = split.drop_duplicates("digest").set_index("digest")
-    here = table["digest"].isin(known.index[known["split"] != "validation"]).to_numpy()
-    table = table[here].reset_index(drop=True)
+    side = known_sides(table, split)
+    here = side.isin(["train", "test"]).to_numpy()
+    table, side = table[here].reset_index(drop=True), side[here]
     if not len(table):
         raise ValueError("None of these images is in the run's split; choose the data set that it was trained on.")
-    rows = known.loc[table["digest"]]
-    sides = np.where(rows["split"] == "test", "test", "learn").astype(object)
-    return table, rows["group"].to_numpy(), sides
+    key = "digest" if "digest" in split else "file"
+    group = split.astype({key: str}).drop_duplicates(key).set_index(key)["group"]
+    sides = np.where(side == "test", "test", "learn").astype(object)
+    return table, group.loc[table[key].astype(str)].to_numpy(), sides

@@ -45,8 +45,10 @@ from cxr_core.robustness.shortcut_results import (
 )
 from cxr_core.robustness.shortcut_verdict import LEVELS, healthy_called_ill, verdict_of
 from cxr_core.system.arrays import BoolArray, FloatArray, IntArray, ObjectArray, UInt8Array
+from cxr_core.system.disk_cache import is_cached
 from cxr_core.system.files import read_json, write_json
 from cxr_core.system.progress import Phase, Progress
+from cxr_core.system.visit_folders import visit_cache
 
 MAX_IMAGES = 1_000
 _CHUNK = 128
@@ -107,7 +109,7 @@ def run_shortcut_test(
     """
     phase = phase or (lambda _: None)
     path = result_path(classifier, table, groups, sides, external=external, limit=limit, seed=seed, cache_dir=cache_dir)
-    if path.exists():
+    if is_cached(path):
         return read_json(path)
     facts = _file_facts(table, groups, seed, cache_dir, phase)
     sample = _draw_sample(classifier, table.assign(group=groups, side=sides), limit, seed, cache_dir, phase)
@@ -201,7 +203,8 @@ def result_path(
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode())
     for values in (table["digest"], table["class_name"], sides, groups):
         digest.update("\n".join(map(str, values)).encode())
-    return Path(cache_dir) / "shortcuts" / f"{digest.hexdigest()[:32]}.json"
+    folder = Path(visit_cache(table.get("path", ())) or cache_dir)
+    return folder / "shortcuts" / f"{digest.hexdigest()[:32]}.json"
 
 
 def _model_digest(classifier: Classifier) -> str:

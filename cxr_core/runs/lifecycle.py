@@ -39,7 +39,7 @@ from cxr_core.config import PROJECT_DIR, RUNS_DIR
 from cxr_core.recipes.training_config import TrainingConfig, command_for
 from cxr_core.runs.run import Run, RunStatus, new_run_path
 from cxr_core.runs.work_folder import RESUMABLE, RunState, WorkFolder, WorkStatus, acquire_folder
-from cxr_core.splits.curation import CURATION_FILE, Curation, curation_path, load_curation, save_curation
+from cxr_core.splits.curation import CURATION_FILE, Curation, save_curation, stored_decisions
 from cxr_core.system.files import write_json, write_text
 from cxr_core.system.processes import find_process, process_facts, process_is_alive
 
@@ -64,7 +64,7 @@ def create_run(
     Args:
         config: decides the result.
         path: the folder; it may exist, but must not hold a run.
-        curation: of the data set; by default the one stored beside its index.
+        curation: of the data set; by default all that is stored about images.
         queued: wait until somebody starts the run with `resume_run`.
 
     Returns:
@@ -73,7 +73,7 @@ def create_run(
     Raises:
         ValueError: the folder already holds a run or cannot be written, or the stored curation cannot be read.
     """
-    curation = load_curation(curation_path(config.roots)) if curation is None else curation
+    curation = stored_decisions(config.roots) if curation is None else curation
     run = Run(Path(path).resolve())
     acquire_folder(run.path, "config.json", "run")
     write_json(run.path / "config.json", config.to_dict())

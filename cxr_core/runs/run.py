@@ -6,10 +6,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from cxr_core.config import RUNS_DIR
 from cxr_core.recipes.training_config import TrainingConfig, config_from_dict
+from cxr_core.runs.run_tables import read_run_table
 from cxr_core.runs.work_folder import ACTIVE, RESUMABLE, RunState, UnfinishedEnd, WorkFolder, stamped_name
 from cxr_core.system.files import read_json
 
@@ -128,10 +130,14 @@ class Run(WorkFolder):
     def epochs(self) -> pd.DataFrame:
         """Return one row per finished epoch; empty before the first, and if the file is broken.
 
-        Columns: `epoch`, `loss`, `accuracy`, `val_loss`, `val_accuracy` and further ones.
+        Columns: `epoch`, `loss`, `accuracy`, `val_loss`, `val_accuracy`, and `learning_rate`, `epoch_seconds` and
+        `images_per_second`, which are NaN where a run did not write them.
         """
         table = _read_table(self.path / "epochs.csv")
-        return table if {"epoch", "loss", "val_loss", "accuracy", "val_accuracy"} <= set(table) else pd.DataFrame()
+        if not {"epoch", "loss", "val_loss", "accuracy", "val_accuracy"} <= set(table):
+            return pd.DataFrame()
+        later = [name for name in ("learning_rate", "epoch_seconds", "images_per_second") if name not in table]
+        return table.assign(**dict.fromkeys(later, np.nan))
 
     def batches(self) -> pd.DataFrame:
         """Return one row per batch: `epoch`, `batch`, `loss`, `accuracy`, `seconds`; may be empty."""
@@ -160,8 +166,17 @@ class Run(WorkFolder):
             return None
 
     def predictions(self) -> pd.DataFrame:
-        """Return the predictions table of the validation and test images; empty before they are made."""
-        return _read_table(self.path / "predictions.csv")
+        """Return the predictions table of the validation and test images; empty before they are made.
+
+        Runs of earlier versions did not write `digest`; it is taken from `split.csv`, where the paths tell it.
+        """
+        predictions = _read_table(self.path / "predictions.csv")
+        if "path" not in predictions or "digest" in predictions:
+            return predictions
+        split = self.split()
+        if not {"path", "digest"} <= set(split):
+            return predictions
+        return predictions.assign(digest=predictions["path"].map(split.groupby("path")["digest"].first()))
 
     def split(self) -> pd.DataFrame:
         """Return `split.csv`, as `split.split_table` made it; empty if there is none."""
@@ -203,6 +218,6 @@ def list_runs(runs_dir: str | Path = RUNS_DIR) -> list[Run]:
 
 def _read_table(path: Path) -> pd.DataFrame:
     try:
-        return pd.read_csv(path)
+        return read_run_table(path)
     except (FileNotFoundError, pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError):
         return pd.DataFrame()

@@ -21,8 +21,9 @@ from cxr_core.config import CACHE_DIR
 from cxr_core.data.prepared_images import PreparedImages, read_images
 from cxr_core.splits.connected_components import chain_equal, component_numbers
 from cxr_core.system.arrays import BoolArray, FloatArray, IntArray, UInt8Array
-from cxr_core.system.files import atomic_path
+from cxr_core.system.disk_cache import is_cached, new_entry
 from cxr_core.system.progress import Progress
+from cxr_core.system.visit_folders import visit_cache
 
 # Chosen by `python -m benchmarks.duplicates`; see `find_duplicates`.
 MIN_POINTS = 40
@@ -67,7 +68,7 @@ def find_duplicates(
 
     Args:
         prepared: N images.
-        cache_dir: the result is kept there by content.
+        cache_dir: the result is kept there by content; that of a visit's images in its folder.
         progress: runs twice, over images and over pairs.
 
     Returns:
@@ -80,10 +81,11 @@ def find_duplicates(
         Zisserman 2012, doi:10.1109/CVPR.2012.6248018 (its Hellinger form); Sivic & Zisserman 2003,
         doi:10.1109/ICCV.2003.1238663 (visual words); Malkov & Yashunin 2016, arXiv:1603.09320 (graph).
     """
-    path = Path(cache_dir) / "duplicates" / f"{prepared.key}-{_VERSION}.csv"
-    if not path.exists():
+    folder = Path(visit_cache(prepared.table.get("path", ())) or cache_dir)
+    path = folder / "duplicates" / f"{prepared.key}-{_VERSION}.csv"
+    if not is_cached(path):
         pairs = _near_pairs(prepared, progress)
-        with atomic_path(path) as temporary:
+        with new_entry(path) as temporary:
             pairs.to_csv(temporary, index=False)
     pairs = _as_pairs(pd.concat([_equal_pairs(prepared.table["digest"]), pd.read_csv(path)], ignore_index=True))
     return pairs.sort_values(["a", "b"], kind="stable", ignore_index=True)

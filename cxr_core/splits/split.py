@@ -143,9 +143,9 @@ def split_table(table: pd.DataFrame, groups: IntArray, split: Split) -> pd.DataF
 
     Returns:
         DataFrame of `file`, `class_name`, `path`, `patient`, `digest`, `group` and `split`, and of
-        `patient_from`, `view` and `age_group` where the data set tells them.
+        `patient_from`, `view`, `age_group`, `sex` and `source` where the data set tells them.
     """
-    told = [name for name in ("patient_from", "view", "age_group") if name in table]
+    told = [name for name in ("patient_from", "view", "age_group", "sex", "source") if name in table]
     columns = table[["file", "class_name", "path", "patient", "digest", *told]]
     return columns.assign(group=groups, split=split.names(len(table)))
 

@@ -24,8 +24,7 @@ def atomic_path(path: str | Path, *, durable: bool = False) -> Iterator[Path]:
         A path with the same ending, to write to. It is removed if the block raises.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{secrets.token_hex(4)}-{path.name}")
+    temporary = temporary_path(path)
     try:
         yield temporary
         if durable:
@@ -34,6 +33,13 @@ def atomic_path(path: str | Path, *, durable: bool = False) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def temporary_path(path: str | Path) -> Path:
+    """Return a free path beside a file, with the same ending, which `remove_leftovers` knows; makes its folder."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.with_name(f".{secrets.token_hex(4)}-{path.name}")
 
 
 def remove_leftovers(folder: str | Path) -> None:

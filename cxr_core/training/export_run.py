@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 import pandas as pd
 
 from cxr_core.data.prepared_images import prepare_images
@@ -20,13 +19,16 @@ from cxr_core.inference.model_card import Card, load_card, write_card
 from cxr_core.recipes.backbones import BACKBONES
 from cxr_core.recipes.training_config import TrainingConfig
 from cxr_core.runs.run import Run
+from cxr_core.runs.run_tables import read_run_table
 from cxr_core.splits.curation import CURATION_FILE, load_curation
 from cxr_core.splits.groups import group_images
 from cxr_core.splits.leakage import leakage_of, score_without_leaks
 from cxr_core.system.arrays import FloatArray
+from cxr_core.system.disk_cache import is_cached, open_array
 from cxr_core.system.files import atomic_path, read_json, write_json
 from cxr_core.system.onnx_session import open_session
 from cxr_core.system.progress import Phase
+from cxr_core.system.visit_folders import keep_until_exit
 from cxr_core.training.fit import features_files
 from cxr_core.training.onnx_export import export_classifier, head_probabilities
 
@@ -44,6 +46,7 @@ def export_run(run: Run) -> None:
     if not path.exists():
         raise FileNotFoundError(f"The run {run.name} has no model: it ended before its first epoch was finished.")
     config, data = run.config(), read_json(run.path / "environment.json")["data"]
+    keep_until_exit(config.roots)
     classes = tuple(data["classes"])
     model = keras.saving.load_model(path, compile=False)
     balance = _balance_once(model, run, config, classes)
@@ -77,11 +80,12 @@ def report_copies(run: Run, *, phase: Phase, writing: contextlib.AbstractContext
     """
     if not run.config().copies_come_later:
         return
-    split = pd.read_csv(run.path / "split.csv")
+    keep_until_exit(run.config().roots)
+    split = read_run_table(run.path / "split.csv")
     curation = load_curation(run.path / CURATION_FILE)
     groups = group_images(split, curation, phase=phase).groups
     if len(groups) < len(split):
-        raise OSError("Images disappeared during the search for near copies.")
+        raise OSError("Images disappeared or changed during the search for near copies.")
     split = split.assign(group=groups)
     with writing or contextlib.nullcontext():
         with atomic_path(run.path / "split.csv") as temporary:
@@ -105,7 +109,7 @@ def _balance_once(model: keras.Model, run: Run, config: TrainingConfig, classes:
 
 def _balance(model: keras.Model, run: Run, config: TrainingConfig, classes: Sequence[str]) -> dict[str, float]:
     """Shift a model's logits so that validation recognises all classes equally well; returns the shift per class."""
-    split = pd.read_csv(run.path / "split.csv")
+    split = read_run_table(run.path / "split.csv")
     prepared = prepare_images(split[split["split"] == config.validation_side], config.preprocessing)
     probabilities = model.predict(config.preprocessing.scaled(prepared.images_u8), batch_size=16, verbose=0)
     shifts = balancing_shifts(probabilities, prepared.table["class_name"].map(classes.index).to_numpy())
@@ -120,16 +124,16 @@ def _kept_probabilities(run: Run, model: keras.Model, config: TrainingConfig, sp
         return None
     prepared = prepare_images(split, config.preprocessing)
     path = features_files(model, config, prepared)[1]
-    if not path.exists() or len(prepared.table) < len(split):
+    if not is_cached(path) or len(prepared.table) < len(split):
         return None
-    return head_probabilities(run.path / "model.onnx", np.load(path, mmap_mode="r"))
+    return head_probabilities(run.path / "model.onnx", open_array(path))
 
 
 def _evaluate_run(
     run: Run, config: TrainingConfig, classifier: Classifier, model: keras.Model
 ) -> tuple[Card, dict[str, Any]]:
     """Fit the temperature on validation, then score validation and test; returns (card, metrics)."""
-    split = pd.read_csv(run.path / "split.csv")
+    split = read_run_table(run.path / "split.csv")
     tables = _classify_sides(run, config, classifier, model, split)
     before = score_predictions(tables["validation"], classifier.card)
     targets = tables["validation"]["true"].map(classifier.classes.index).to_numpy()

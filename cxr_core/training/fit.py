@@ -17,10 +17,11 @@ from cxr_core.recipes.learning_rate import cosine_rate
 from cxr_core.recipes.training_config import TrainingConfig
 from cxr_core.runs.run import Run
 from cxr_core.system.arrays import FloatArray, IntArray, UInt8Array
-from cxr_core.system.files import atomic_path
+from cxr_core.system.disk_cache import is_cached, new_entry, open_array
 from cxr_core.system.memory import release_memory
 from cxr_core.system.onnx_session import open_session, run_graph
 from cxr_core.system.progress import Progress
+from cxr_core.system.visit_folders import visit_cache
 from cxr_core.training.batches import (
     Batch,
     EpochClock,
@@ -250,12 +251,12 @@ def _compute_features(
 ) -> FloatArray:
     """Run the frozen backbone once over all images: float32 (N, F). ONNX Runtime is faster than Keras here."""
     graph, path = features_files(model, config, prepared)
-    if path.exists():
-        return np.load(path, mmap_mode="r")
-    with atomic_path(path) as temporary:
+    if is_cached(path):
+        return open_array(path)
+    with new_entry(path) as temporary:
         release_memory()
         _write_features(open_session(graph), prepared.images_u8, config.preprocessing, temporary, progress)
-    return np.load(path, mmap_mode="r")
+    return open_array(path)
 
 
 def features_files(model: keras.Model, config: TrainingConfig, prepared: PreparedImages) -> tuple[Path, Path]:
@@ -263,7 +264,8 @@ def features_files(model: keras.Model, config: TrainingConfig, prepared: Prepare
     backbone = keras.Model(model.input, model.get_layer("features").output)
     graph, digest = kept_features_graph(backbone, config.preprocessing.size)
     settings = f"{digest}-{prepared.key}-{config.preprocessing.scaling}"
-    return graph, CACHE_DIR / "features" / f"{hashlib.sha256(settings.encode()).hexdigest()[:32]}.npy"
+    folder = visit_cache(prepared.table["path"]) or CACHE_DIR
+    return graph, folder / "features" / f"{hashlib.sha256(settings.encode()).hexdigest()[:32]}.npy"
 
 
 def _write_features(

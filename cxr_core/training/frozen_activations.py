@@ -18,9 +18,10 @@ from cxr_core.config import CACHE_DIR
 from cxr_core.data.prepared_images import read_images
 from cxr_core.recipes.training_config import TrainingConfig
 from cxr_core.system.arrays import FloatArray, IntArray, UInt8Array
-from cxr_core.system.files import atomic_path
+from cxr_core.system.disk_cache import is_cached, new_entry, open_array
 from cxr_core.system.onnx_session import open_session, run_graph
 from cxr_core.system.progress import Progress
+from cxr_core.system.visit_folders import visit_cache
 from cxr_core.training.batches import augmented
 from cxr_core.training.onnx_export import kept_features_graph
 
@@ -73,17 +74,19 @@ def keep_activations(
     changes = config.augmentation.to_dict() if copies else None
     settings = [digest, key, config.preprocessing.scaling, changes, config.seed, copies, np.asarray(rows).tolist()]
     name = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:32]
-    path = CACHE_DIR / "activations" / f"{name}.npy"
-    if not path.exists():
+    # Prepared images of a visit lie in its folder themselves.
+    visit = visit_cache([images_u8.filename or ""]) if isinstance(images_u8, np.memmap) else None
+    path = (visit or CACHE_DIR) / "activations" / f"{name}.npy"
+    if not is_cached(path):
         shape = (max(1, copies), len(rows), *trunk.output.shape[1:])
         header = {"descr": "<f2", "fortran_order": False, "shape": shape}
-        with atomic_path(path) as temporary, temporary.open("wb") as file, ThreadPoolExecutor() as pool:
+        with new_entry(path) as temporary, temporary.open("wb") as file, ThreadPoolExecutor() as pool:
             np.lib.format.write_array_header_1_0(file, header)
             session = open_session(graph)
             for copy in range(shape[0]):
                 report = partial(_report, progress, copy * len(rows), shape[0] * len(rows))
                 _write_copy(file, session, images_u8, np.asarray(rows), config, copy if copies else None, pool, report)
-    return np.load(path, mmap_mode="r")
+    return open_array(path)
 
 
 def _report(progress: Progress, before: int, total: int, done: int) -> None:

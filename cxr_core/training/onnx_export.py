@@ -17,6 +17,7 @@ from cxr_core.config import CACHE_DIR
 from cxr_core.data.prepared_images import read_in_parts
 from cxr_core.recipes.backbones import BACKBONES
 from cxr_core.system.arrays import FloatArray
+from cxr_core.system.disk_cache import is_cached
 from cxr_core.system.files import atomic_path
 from cxr_core.system.onnx_session import open_session
 
@@ -77,7 +78,7 @@ def kept_features_graph(network: keras.Model, size: int) -> tuple[Path, str]:
     """
     digest = hashlib.sha256(b"".join(w.tobytes() for w in network.get_weights())).hexdigest()[:32]
     path = CACHE_DIR / "backbones" / f"{digest}-{size}.onnx"
-    if not path.exists():
+    if not is_cached(path):
         export_features(network, path)
     return path, digest
 

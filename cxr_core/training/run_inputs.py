@@ -14,12 +14,14 @@ from cxr_core.data.dataset import Dataset, scan_dataset
 from cxr_core.data.prepared_images import PreparedImages, prepare_images
 from cxr_core.recipes.training_config import TrainingConfig, command_for
 from cxr_core.runs.run import Run
-from cxr_core.splits.curation import CURATION_FILE, Curation, load_curation
+from cxr_core.runs.run_tables import read_run_table
+from cxr_core.splits.curation import CURATION_FILE, Curation, decisions_about, load_curation, save_curation
 from cxr_core.splits.groups import group_images
 from cxr_core.splits.split import Split, make_split, split_table
 from cxr_core.system.arrays import FloatArray, IntArray
 from cxr_core.system.files import atomic_path, read_json, write_json
 from cxr_core.system.progress import Phase
+from cxr_core.system.visit_folders import keep_until_exit
 
 _PACKAGES = ("tensorflow", "tensorflow-cpu", "keras", "numpy", "opencv-python-headless", "onnxruntime", "scikit-learn")
 
@@ -63,6 +65,7 @@ def read_inputs(run: Run, config: TrainingConfig, *, phase: Phase, resumed: bool
         OSError: an image disappeared meanwhile.
         ValueError: the images do not allow the split, or are others than the resumed run began with.
     """
+    keep_until_exit(config.roots)
     dataset = scan_dataset(*config.roots, progress=phase("Listing the images"))
     if resumed:
         table, split = load_split(run, config, dataset)
@@ -70,13 +73,14 @@ def read_inputs(run: Run, config: TrainingConfig, *, phase: Phase, resumed: bool
         table, split = make_run_split(run, config, dataset, phase=phase)
     prepared = prepare_images(table, config.preprocessing, progress=phase("Preparing the images"))
     if len(prepared.table) < len(table):
-        raise OSError("Images disappeared while the run began; start it again.")
+        raise OSError("Images disappeared or changed while the run began; start it again.")
     return RunInputs(prepared, split, order_classes(table["class_name"]))
 
 
 def make_run_split(run: Run, config: TrainingConfig, dataset: Dataset, *, phase: Phase) -> tuple[pd.DataFrame, Split]:
     """Split the data set and write down how; returns the table of the images that take part and their split."""
-    curation = load_curation(run.path / CURATION_FILE)
+    curation = decisions_about(load_curation(run.path / CURATION_FILE), dataset.table)
+    save_curation(curation, run.path / CURATION_FILE)
     find_copies = not config.copies_come_later
     grouping = group_images(dataset.table, curation, phase=phase, find_copies=find_copies)
     _, table, groups = grouping.taking_part(curation)
@@ -104,7 +108,7 @@ def load_split(run: Run, config: TrainingConfig, dataset: Dataset) -> tuple[pd.D
             "The images have changed since this run began, so it cannot go on as it was; "
             "start a new run with its settings."
         )
-    table = pd.read_csv(run.path / "split.csv", dtype={"patient": str})
+    table = read_run_table(run.path / "split.csv")
     sides = {"train": "train", "validation": config.validation_side, "test": "test"}
     return table, Split(**{name: np.flatnonzero(table["split"] == side) for name, side in sides.items()})
 

@@ -1,15 +1,17 @@
 """A shared installation in a real Chromium: sign-in with a local provider, and what its log says of uploads."""
 
+import hashlib
 import re
 
+import cv2
 import httpx2
 import numpy as np
 import oidc_provider_mock
 import pytest
-from image_files import dicom
+from image_files import dicom, zip_of
 from playwright.sync_api import expect
 
-from browser.conftest import IDLE, free_port, needs_chromium, open_from_sidebar, running_app
+from browser.conftest import IDLE, SECONDS, free_port, needs_chromium, open_from_sidebar, running_app, wait_until
 from cxr_core.data.phantoms import draw_phantom
 
 # The provider's own use of Authlib is deprecated there.
@@ -101,3 +103,35 @@ def test_an_upload_leaves_neither_its_name_nor_its_patient_in_the_log_or_on_the_
     kept = [path for path in home.rglob("*") if path.is_file()]
     assert home / "streamlit.log" in kept
     assert [path for path in kept if b"Zyxwv" in path.read_bytes() or "Zyxwv" in path.name] == []
+
+
+def files_of_visits(home):
+    return [path for path in (home / "visits").rglob("*") if path.is_file()]
+
+
+def test_of_an_uploaded_data_set_nothing_is_left_once_its_visit_has_ended(tmp_path, browser):
+    images = {
+        f"{name}/Jane Doe {i}.png": cv2.imencode(".png", draw_phantom(name, np.random.default_rng(i)))[1].tobytes()
+        for name in ("normal", "covid")
+        for i in range(3)
+    }
+    with running_app(tmp_path, free_port(), CXR_LAB_SHARED="1") as address:
+        page = browser.new_page(viewport={"width": 1400, "height": 1000})
+        page.set_default_timeout(60 * SECONDS)
+        page.goto(f"{address}/duplicates")
+        page.wait_for_selector(IDLE)
+        page.get_by_test_id("stSidebar").get_by_role("combobox").first.click()
+        page.get_by_role("option", name="A ZIP file of yours").click()
+        payload = {"name": "mine.zip", "mimeType": "application/zip", "buffer": zip_of(images)}
+        page.set_input_files('[data-testid=stSidebar] input[type="file"]', payload)
+        expect(page.get_by_text("No two images show the same radiograph.")).to_be_visible(timeout=60 * SECONDS)
+        open_from_sidebar(page, "Quality")
+        expect(page.get_by_text("Images in total")).to_be_visible(timeout=60 * SECONDS)
+        kept = {path.suffix for path in files_of_visits(tmp_path)}
+        assert {".png", ".parquet", ".npy"} <= kept
+        page.close()
+        wait_until(lambda: not files_of_visits(tmp_path), "the visit's files are gone")
+    digests = [hashlib.sha256(data).hexdigest().encode() for data in images.values()]
+    left = b"".join(path.read_bytes() + bytes(path) for path in tmp_path.rglob("*") if path.is_file())
+    assert b"Jane Doe" not in left
+    assert not any(digest in left for digest in digests)

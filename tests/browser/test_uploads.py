@@ -75,6 +75,37 @@ def test_a_zip_becomes_a_table_whose_row_opens_its_answer_and_whose_overlays_com
     goes_on_working(predict)
 
 
+def go_to(page, title):
+    page.get_by_test_id("stSidebarNav").get_by_role("link", name=title, exact=True).click()
+    expect(page.get_by_role("heading", name=title, exact=True, level=1)).to_be_visible()
+    page.wait_for_selector(IDLE)
+
+
+def test_files_answers_and_choices_are_still_there_after_another_page(predict):
+    upload(predict, ("a.png", PNG), ("b.png", PNG[:500]))
+    heading = predict.get_by_role("heading", name=re.compile("^2 images: .*1 unreadable$"))
+    expect(heading).to_be_visible()
+    predict.wait_for_selector(IDLE)
+    box = predict.get_by_test_id("stDataFrame").locator("canvas").first.bounding_box()
+    predict.mouse.click(box["x"] + 18, box["y"] + 70)
+    answer = predict.get_by_role("heading", name=OUTCOME)
+    expect(answer).to_be_visible()
+    predict.get_by_text("inferno", exact=True).click()
+    predict.wait_for_selector(IDLE)
+    go_to(predict, "Evaluation")
+    go_to(predict, "Predict")
+    expect(heading).to_be_visible()
+    # The row is still selected, and its answer shown.
+    expect(answer).to_be_visible()
+    expect(predict.get_by_test_id("stText").get_by_text("a.png")).to_be_visible()
+    chosen = predict.locator("[data-testid=stButtonGroup] [aria-checked=true]").get_by_text("inferno")
+    expect(chosen).to_be_visible()
+    expect(predict.get_by_text("Kept from before: a.png, b.png.")).to_be_visible()
+    predict.get_by_role("button", name="Remove them").click()
+    expect(heading).to_have_count(0)
+    goes_on_working(predict)
+
+
 def test_a_cat_gets_no_answer(predict):
     data = pytest.importorskip("skimage.data", reason="needs scikit-image's cat")
     upload(predict, ("cat.png", cv2.imencode(".png", data.cat()[..., ::-1])[1].tobytes()))

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from cxr_core.classes import class_colours, class_label, order_classes
+from cxr_core.classes import class_colours, class_key, class_label, matched_classes, merged_spellings, order_classes
 
 
 @pytest.mark.parametrize(
@@ -29,3 +29,37 @@ def test_further_classes_differ_in_colour_from_the_known_ones_and_each_other():
     colours = class_colours(["normal", "covid", "virus", "a", "b", "c", "d"])
     assert len(set(colours.values())) == 7
     assert all(re.fullmatch("#[0-9A-F]{6}", c) for c in colours.values())
+
+
+@pytest.mark.parametrize(
+    ("key", "spellings"),
+    {
+        "normal": ["normal", "NORMAL", "Normal", "Healthy", "No Finding"],
+        "covid": ["covid", "COVID", "COVID-19", "Covid19", "covid_19", "SARS-CoV-2", "COVID-19 pneumonia"],
+        "virus": ["virus", "Viral", "Viral Pneumonia", "viral_pneumonia"],
+        "pneumonia": ["PNEUMONIA", "pneumonia"],
+        "0": ["0"],
+        "none": ["None"],
+    }.items(),
+)
+def test_spellings_of_one_class_share_a_key(key, spellings):
+    assert {class_key(name) for name in spellings} == {key}
+
+
+def test_spellings_in_one_data_set_are_merged_and_a_single_one_is_kept():
+    names = ["NORMAL", "normal", "COVID", "Asthma", "ASTHMA"]
+    assert merged_spellings(names) == {
+        "NORMAL": "normal", "normal": "normal", "COVID": "COVID", "Asthma": "ASTHMA", "ASTHMA": "ASTHMA",
+    }  # fmt: skip
+
+
+def test_a_classifiers_own_spelling_is_preferred_to_another_of_the_same_class():
+    assert matched_classes(["NORMAL", "COVID-19", "zoster"], ["normal", "covid"]) == {
+        "NORMAL": "normal", "COVID-19": "covid",
+    }  # fmt: skip
+    assert matched_classes(["normal", "Normal"], ["Normal", "normal"]) == {"normal": "normal", "Normal": "Normal"}
+
+
+def test_two_spellings_of_one_class_have_one_label():
+    assert class_label("COVID-19") == class_label("covid") == "COVID-19"
+    assert class_label("Viral Pneumonia") == "Viral"

@@ -1,6 +1,7 @@
 """Every page runs on the demo data, and says one clear sentence where something is wrong."""
 
 import json
+import shutil
 import time
 import zlib
 
@@ -8,11 +9,13 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import draw_texture
 from image_files import dicom
 from streamlit.testing.v1 import AppTest
 
 from cxr_core.config import NOTICE, PROJECT_DIR
 from cxr_core.data.phantoms import DEMO_NOTE, draw_phantom
+from cxr_core.imaging import reader
 from cxr_core.imaging.preprocessing_steps import PREPROCESSING_STEPS, PreprocessingStep
 from cxr_core.recipes.training_config import make_config
 from cxr_core.runs.lifecycle import create_run
@@ -41,21 +44,6 @@ def said(elements):
 
 def png(image):
     return cv2.imencode(".png", image)[1].tobytes()
-
-
-@pytest.fixture
-def run_folder(tmp_path, monkeypatch):
-    """An empty folder of runs that the pages look into."""
-    folder = tmp_path / "runs"
-    monkeypatch.setattr("cxr_core.runs.lifecycle.RUNS_DIR", folder)
-    monkeypatch.setattr("cxr_core.runs.run.list_runs.__defaults__", (folder,))
-    return folder
-
-
-@pytest.fixture
-def ungated(ungated_model, monkeypatch):
-    """The pages' built-in classifier has no gate, so that it answers drawings."""
-    monkeypatch.setattr("ui.common.model_picker.SHIPPED_MODEL_DIR", ungated_model)
 
 
 # The Shortcuts page begins with its verdict, in red; see test_shortcuts.py.
@@ -233,6 +221,22 @@ def test_training_and_validation_that_part_are_pointed_out(run_folder):
     assert "have diverged: 95% vs 46%" in said(app.warning)
 
 
+def test_of_two_hospitals_with_equal_file_names_each_image_can_be_chosen(tmp_path, monkeypatch):
+    for number, hospital in enumerate(("north", "south")):
+        for name in ("normal", "covid"):
+            (tmp_path / hospital / name).mkdir(parents=True)
+            cv2.imwrite(str(tmp_path / hospital / name / "1.png"), np.full((50, 50), 60 + number, np.uint8))
+    opened, read = [], reader.read_image
+    monkeypatch.setattr(reader, "read_image", lambda path: opened.append(path) or read(path))
+    app = open_page("preprocessing", source_kept="folder", folders_kept=f"{tmp_path}/north\n{tmp_path}/south")
+    for hospital in ("south", "north"):
+        path = str((tmp_path / hospital).resolve() / "normal" / "1.png")
+        next(s for s in app.selectbox if s.label == "Image").select(path).run()
+        assert not app.exception
+        # The second is the one for comparison.
+        assert opened[-2] == path
+
+
 def test_the_chosen_data_set_is_still_chosen_after_a_page_that_needs_none():
     app = open_page("dataset")
     app.selectbox(key="source_choice").select("zip").run()
@@ -240,3 +244,22 @@ def test_the_chosen_data_set_is_still_chosen_after_a_page_that_needs_none():
     app.switch_page("pages/dataset.py").run()
     assert not app.exception
     assert app.selectbox(key="source_choice").value == "zip"
+
+
+@pytest.mark.parametrize("order", [("north",), ("north", "south"), ("south", "north")], ids=" ".join)
+def test_what_is_excluded_in_one_folder_is_excluded_wherever_that_folder_is_added(tmp_path, order):
+    for hospital in ("north", "south"):
+        for name in ("normal", "covid"):
+            (tmp_path / hospital / name).mkdir(parents=True)
+            for i in range(2):
+                image = draw_texture(i + 10 * len(name) + 100 * len(order) + 1_000 * (hospital == "south"))
+                cv2.imwrite(str(tmp_path / hospital / name / f"{i}.png"), image)
+    shutil.copy(tmp_path / "north" / "normal" / "0.png", tmp_path / "north" / "normal" / "copy.png")
+    app = open_page("duplicates", source_kept="folder", folders_kept=str(tmp_path / "north"))
+    next(b for b in app.button if b.label == "Keep the sharpest").click().run()
+    assert not app.exception
+    roots = "\n".join(str(tmp_path / hospital) for hospital in order)
+    again = open_page("quality", source_kept="folder", folders_kept=roots)
+    assert not again.exception
+    excluded = next(metric for metric in again.metric if metric.label == "Excluded")
+    assert excluded.value == "1"

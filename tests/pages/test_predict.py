@@ -1,6 +1,7 @@
 """The Predict page with many images at once, and what it offers of an answer."""
 
 import io
+import shutil
 import zipfile
 
 import cv2
@@ -10,8 +11,10 @@ from image_files import dicom, zip_of
 
 from cxr_core.config import SHIPPED_MODEL_DIR
 from cxr_core.data.phantoms import draw_phantom
+from cxr_core.recipes.training_config import make_config
+from cxr_core.runs.lifecycle import create_run
 
-from .test_pages import open_page, png, said, ungated  # noqa: F401
+from .test_pages import open_page, png, said
 
 pytestmark = pytest.mark.usefixtures("ungated")
 NOISE = png(np.random.default_rng(0).integers(0, 255, (300, 300), np.uint8))
@@ -152,3 +155,103 @@ def test_visitors_of_a_shared_installation_see_no_training_images(gated, monkeyp
     monkeypatch.setenv("CXR_LAB_SHARED", "1")
     monkeypatch.setattr("ui.predict.single_answer.find_neighbours", lambda *_: pytest.fail("was looked for"))
     assert "not included with the classifier." in said(numbers_of(uploaded(("noise.png", NOISE))).caption)
+
+
+# After a visit to another page
+
+
+def back_from(app, page="evaluation"):
+    """Go to another page and come back."""
+    app.switch_page(f"pages/{page}.py").run()
+    assert not app.exception
+    app.switch_page("pages/predict.py").run()
+    assert not app.exception
+    return app
+
+
+def test_uploads_and_their_answers_are_still_there_after_another_page(monkeypatch):
+    app = uploaded(*SCANS.items())
+    before, answers = app.dataframe[0].value, app.session_state["many"]["items"]
+    back_from(app)
+    assert app.dataframe[0].value.equals(before)
+    # Nothing was classified again.
+    assert app.session_state["many"]["items"] is answers
+    assert f"Kept from before: {', '.join(SCANS)}" in said(app.caption).replace("\\", "")
+
+
+@pytest.mark.parametrize("page", ["evaluation", "dataset", "training"])
+def test_a_single_scan_and_its_answer_are_still_there_after_another_page(page):
+    app = uploaded(("covid.png", SCANS["covid.png"]))
+    before = said(app.subheader)
+    assert before.startswith("Prediction: ")
+    assert said(back_from(app, page).subheader) == before
+
+
+def test_files_that_are_added_after_another_page_stand_beside_those_from_before():
+    app = back_from(uploaded(("covid.png", SCANS["covid.png"])))
+    app.file_uploader[0].set_value([("virus.png", SCANS["virus.png"], "image/png")]).run()
+    assert app.dataframe[0].value["file"].tolist() == ["covid.png", "virus.png"]
+    back_from(app)
+    assert app.dataframe[0].value["file"].tolist() == ["covid.png", "virus.png"]
+    app.file_uploader[0].set_value([("normal.png", SCANS["normal.png"], "image/png")]).run()
+    assert app.dataframe[0].value["file"].tolist() == ["covid.png", "virus.png", "normal.png"]
+
+
+def test_nothing_is_left_of_files_from_before_once_they_are_removed():
+    app = back_from(uploaded(*SCANS.items()))
+    next(b for b in app.button if b.label == "Remove them").click().run()
+    assert not app.exception
+    assert "many" not in app.session_state
+    assert "The answer appears here." in said(app.info)
+    assert app.session_state["kept_scans"].earlier == app.session_state["kept_scans"].in_field == ()
+    assert "The answer appears here." in said(back_from(app).info)
+
+
+def test_a_file_that_was_taken_back_does_not_return_with_another_page():
+    app = uploaded(*SCANS.items())
+    app.file_uploader[0].clear().run()
+    assert "The answer appears here." in said(back_from(app).info)
+
+
+def test_more_than_fits_into_the_memory_of_a_visit_is_refused_with_the_way_out(monkeypatch):
+    monkeypatch.setattr("ui.predict.uploads.MAX_TOTAL_MEGABYTES", {False: 0.01, True: 0.01})
+    app = uploaded(*SCANS.items())
+    assert "together; this page keeps at most" in said(app.error)
+    assert "many" not in app.session_state
+
+
+@pytest.mark.usefixtures("run_folder")
+def test_the_choices_of_the_page_are_still_made_after_another_page(tmp_path, ungated_model):
+    run = create_run(make_config("quick", roots=("/data",)), tmp_path / "runs" / "20260101-000000-quick-other")
+    shutil.copytree(ungated_model, run.path, dirs_exist_ok=True)
+    app = uploaded(*SCANS.items())
+    wanted = {
+        "Classifier": run.name, "Map": "Grad-CAM++", "Layer": "block_16_depthwise", "Order": "virus",
+    }  # fmt: skip
+    for label, value in wanted.items():
+        next(s for s in app.selectbox if s.label == label).select(value).run()
+        assert not app.exception
+    next(s for s in app.slider if s.label == "Opacity of the map").set_value(0.7).run()
+    next(s for s in app.segmented_control if s.label == "Colours").select("inferno").run()
+    back_from(app, "overview")
+    assert {s.label: s.value for s in app.selectbox if s.label in wanted} == wanted
+    assert app.slider[0].value == 0.7
+    assert app.segmented_control[0].value == "inferno"
+
+
+def test_a_classifier_that_is_gone_gives_way_to_the_built_in_one():
+    app = open_page("predict", model_kept="a run that was deleted")
+    assert not app.exception
+    assert next(s for s in app.selectbox if s.label == "Classifier").value == "The built-in classifier"
+
+
+def test_an_example_and_a_folder_are_still_chosen_after_another_page(tmp_path):
+    (tmp_path / "a.png").write_bytes(SCANS["normal.png"])
+    app = open_page("predict")
+    example = next(s for s in app.selectbox if s.label == "Or choose an example")
+    example.select(example.options[1]).run()
+    before = said(app.subheader)
+    assert said(back_from(app).subheader) == before
+    next(s for s in app.selectbox if s.label == "Or choose an example").set_value(None).run()
+    next(t for t in app.text_input if t.label == "Folder or ZIP on this computer").set_value(str(tmp_path)).run()
+    assert back_from(app).dataframe[0].value["file"].tolist() == [str(tmp_path / "a.png")]

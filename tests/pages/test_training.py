@@ -12,14 +12,6 @@ from cxr_core.system.files import atomic_path, write_json
 from pages.test_pages import open_page, said
 
 
-@pytest.fixture
-def run_folder(tmp_path, monkeypatch):
-    """An empty folder of runs that the pages look into."""
-    folder = tmp_path / "runs"
-    monkeypatch.setattr("cxr_core.runs.run.list_runs.__defaults__", (folder,))
-    return folder
-
-
 def ended_run(folder, name, state="stopped", settings=()):
     run = create_run(make_config("quick", roots=("/data",), settings=settings), folder / name)
     run.write_status(RunStatus(state, epoch=2, epochs=9))
@@ -103,3 +95,13 @@ def test_a_broken_history_leaves_the_page_standing(run_folder):
     (run.path / "metrics.json").write_text("{")
     app = open_page("training")
     assert not app.exception
+
+
+def test_a_run_that_wrote_neither_rate_nor_speed_opens_all_the_same(run_folder):
+    run = ended_run(run_folder, "20260101-000000-a")
+    table = pd.read_csv(run.path / "epochs.csv")[["epoch", "loss", "accuracy", "val_loss", "val_accuracy"]]
+    with atomic_path(run.path / "epochs.csv") as path:
+        table.to_csv(path, index=False)
+    app = open_page("training")
+    assert not app.exception
+    assert next(metric.value for metric in app.metric if metric.label == "Images per second") == "–"

@@ -4,7 +4,14 @@ import streamlit as st
 
 from cxr_core.audit.quality_flags import FLAGS
 from cxr_core.data.dataset import Dataset
-from cxr_core.splits.curation import Curation, curation_path, load_curation, save_curation
+from cxr_core.splits.curation import (
+    Curation,
+    changed_decisions,
+    dataset_decisions,
+    decisions_about,
+    save_decisions,
+    stored_decisions,
+)
 from ui.common.permissions import may
 
 # As it stands in stored decisions.
@@ -13,8 +20,10 @@ BY_HAND = "left out by hand"
 
 def dataset_curation(dataset: Dataset) -> Curation:
     """Return the decisions about a data set; those of visitors who may not save them last as long as their visit."""
-    of_visit = {} if may("keeping") else st.session_state.get("decisions", {})
-    return of_visit.get(dataset.roots) or load_curation(curation_path(dataset.roots))
+    of_visit = None if may("keeping") else st.session_state.get("decisions")
+    if of_visit is None:
+        return dataset_decisions(dataset.table, dataset.roots)
+    return decisions_about(of_visit, dataset.table)
 
 
 def decide(dataset: Dataset, curation: Curation, message: str) -> None:
@@ -52,6 +61,7 @@ def _reason_words(reason: str) -> str:
 
 def _save(dataset: Dataset, curation: Curation) -> None:
     if may("keeping"):
-        save_curation(curation, curation_path(dataset.roots))
-    else:
-        st.session_state.setdefault("decisions", {})[dataset.roots] = curation
+        save_decisions(curation, dataset.table, dataset.roots)
+        return
+    known = st.session_state.get("decisions") or stored_decisions(dataset.roots)
+    st.session_state["decisions"] = changed_decisions(known, dataset_curation(dataset), curation)

@@ -21,6 +21,7 @@ from cxr_core.splits.groups import ImageGroups, group_images
 from cxr_core.system.arrays import FloatArray, IntArray, UInt8Array
 from cxr_core.system.memory import release_memory
 from cxr_core.system.progress import Progress
+from cxr_core.system.visit_folders import visit_cache
 from ui.common.components import progress_bars
 from ui.common.curation import dataset_curation
 
@@ -88,7 +89,7 @@ def image_map(dataset: Dataset, table: pd.DataFrame) -> tuple[IntArray, FloatArr
 
     def lay_out(phase: ShownPhase) -> tuple[IntArray, FloatArray]:
         phase("Computing the map")
-        path = CACHE_DIR / "maps" / f"{known.key}.npz"
+        path = (visit_cache(table["path"]) or CACHE_DIR) / "maps" / f"{known.key}.npz"
         return project_embeddings(known.values, class_names=table["class_name"], cache_path=path)
 
     return _once(dataset, ("map",), lay_out)

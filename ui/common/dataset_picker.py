@@ -2,6 +2,7 @@
 
 import hashlib
 from pathlib import Path
+from typing import BinaryIO
 
 import streamlit as st
 
@@ -10,7 +11,9 @@ from cxr_core.data import phantoms
 from cxr_core.data.dataset import Dataset, folder_stamp, scan_dataset
 from cxr_core.data.kaggle import DownloadFailed, find_kaggle, watch_download
 from cxr_core.imaging.zip_archive import RefusedArchive, unpack_zip
+from cxr_core.system.visit_folders import Visit, VisitFolder
 from ui.common.components import progress_bar
+from ui.common.navigation import keep_choice
 from ui.common.permissions import is_open_to_strangers, may, show_refusal
 
 _SOURCES = {
@@ -32,7 +35,7 @@ def choose_dataset() -> Dataset:
         "Data set",
         sources,
         format_func=_SOURCES.__getitem__,
-        key=_remember("source", "demo"),
+        key=keep_choice("source", "demo", sources),
         help="Demo drawings need no download. Real radiographs come from Kaggle or from your own files.",
     )
     if source == "demo":
@@ -57,14 +60,6 @@ def demo_note(dataset: Dataset) -> None:
     """Say on the page that these are drawings, where the data set is the demo."""
     if dataset.roots == (str((DATA_DIR / "demo").resolve()),):
         st.info(phantoms.DEMO_NOTE, icon=":material/draw:")
-
-
-def _remember(name: str, default: str) -> str:
-    """Keep a sidebar choice across pages: Streamlit forgets a widget's value on a page that does not show it."""
-    key, kept = f"{name}_choice", f"{name}_kept"
-    value = st.session_state.get(key, st.session_state.get(kept, default))
-    st.session_state[key] = st.session_state[kept] = value
-    return key
 
 
 def _draw_demo() -> Path:
@@ -107,7 +102,8 @@ def _unpack_upload() -> Path:
         "ZIP",
         "zip",
         max_upload_size=200 if is_open_to_strangers() else 1_000,
-        help="One folder per class, each with its images. At most 2 GB unpacked.",
+        help="One folder per class, each with its images. At most 2 GB unpacked."
+        + (" It is deleted when you close the page." if is_open_to_strangers() else ""),
     )
     if upload is None:
         unpacked = st.session_state.get("unpacked")
@@ -115,25 +111,54 @@ def _unpack_upload() -> Path:
             return unpacked
         st.info("Upload a ZIP file in the sidebar, with one folder per class: normal, covid, virus or any others.")
         st.stop()
-    folder = DATA_DIR / "uploads" / hashlib.sha256(upload.getbuffer()).hexdigest()[:16]
-    if not folder.is_dir():
-        with progress_bar("Unpacking") as report:
-            try:
-                unpack_zip(upload, folder, progress=report)
-            except RefusedArchive as error:
-                st.error(f"{error} Choose another file in the sidebar.")
-                st.stop()
+    name = hashlib.sha256(upload.getbuffer()).hexdigest()[:16]
+    try:
+        if is_open_to_strangers():
+            folder = _unpack_for_visit(upload, name)
+        else:
+            folder = _unpack(upload, DATA_DIR / "uploads" / name)
+    except ValueError as error:
+        st.error(f"{error} Choose another file in the sidebar.")
+        st.stop()
     st.session_state["unpacked"] = folder
     return folder
+
+
+def _unpack(upload: BinaryIO, folder: Path) -> Path:
+    if not folder.is_dir():
+        with progress_bar("Unpacking") as report:
+            unpack_zip(upload, folder, progress=report)
+    return folder
+
+
+def _unpack_for_visit(upload: BinaryIO, name: str) -> Path:
+    """Unpack a visitor's data set into a folder that goes when the visit ends, or with the next data set."""
+    unpacked: Path | None = st.session_state.get("unpacked")
+    if unpacked and unpacked.name == name and unpacked.is_dir():
+        return unpacked
+    visit, folder = _visit(), VisitFolder()
+    try:
+        path = _unpack(upload, folder.path / name)
+    except RefusedArchive:
+        folder.close()
+        raise
+    visit.take(folder)
+    return path
+
+
+@st.cache_resource(scope="session", on_release=Visit.end, show_spinner=False)
+def _visit() -> Visit:
+    return Visit()
 
 
 def _ask_for_folders() -> tuple[str, ...]:
     text = st.sidebar.text_area(
         "Folders",
-        key=_remember("folders", ""),
+        key=keep_choice("folders", ""),
         placeholder="/home/me/radiographs",
-        help="One per line: a folder with one sub-folder per class, or a CSV file with the columns path and label, and "
-        "optionally patient, split, view and age. Classes with the same name are merged.",
+        help="One per line: a folder with one sub-folder per class, a public data set with its label table, or a table "
+        "with the columns path and label, and optionally patient, split, view, age, sex and source. Classes with the "
+        "same name are merged.",
     )
     roots = tuple(line.strip() for line in text.splitlines() if line.strip())
     if not roots:

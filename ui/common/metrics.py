@@ -25,7 +25,7 @@ def show_figures_row(figures: Sequence[HeadlineMetric]) -> None:
                 st.caption(interval_text(figure.interval))
     if any(figure.may_abstain for figure in figures):
         st.caption(
-            "On its own test set it always names the likeliest class. On other hospitals' images it may abstain; "
+            "On its own test set it always names the likeliest class. On images from elsewhere it may abstain; "
             "abstentions count neither as hits nor as false alarms."
         )
 

@@ -11,6 +11,7 @@ from cxr_core.inference.classifier import Classifier, load_classifier
 from cxr_core.inference.model_card import load_card
 from cxr_core.runs.run import Run, list_runs
 from cxr_core.system.memory import release_memory
+from ui.common.navigation import keep_choice
 
 _SHIPPED = "The built-in classifier"
 _HELP = "The built-in classifier, or that of any of your runs."
@@ -19,7 +20,8 @@ _HELP = "The built-in classifier, or that of any of your runs."
 def choose_model() -> Path:
     """Let the user choose a classifier in the sidebar; returns its folder."""
     folders = model_folders()
-    return folders[st.sidebar.selectbox("Classifier", list(folders), help=_HELP)]
+    chosen = st.sidebar.selectbox("Classifier", list(folders), key=keep_choice("model", _SHIPPED, folders), help=_HELP)
+    return folders[chosen]
 
 
 def model_folders() -> dict[str, Path]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from cxr_core.classes import class_label
 from cxr_core.imaging.display import pad_to_square, thumbnail
@@ -16,7 +17,8 @@ THUMBNAIL_PIXELS = 118
 LARGE_PIXELS = 448
 
 
-@st.cache_data(max_entries=600, show_spinner=False)
+# Of each visit its own, so that nothing of a visitor's images stays in memory when the visit has ended.
+@st.cache_data(scope="session", max_entries=200, show_spinner=False)
 def image_thumbnail(path: str, mtime_ns: int, side: int = 224) -> UInt8Array | None:
     """Return a thumbnail, uint8 (h, w, 3) RGB, or None if the file is missing or broken."""
     try:
@@ -31,6 +33,22 @@ def prediction_caption(predicted: str, true: str, confidence: float) -> str:
     if predicted == true:
         return f":material/check: {answer}"
     return f":material/close: predicted {answer}, true {class_label(true)}"
+
+
+def choose_image(place: DeltaGenerator, rows: pd.DataFrame) -> pd.Series:
+    """Let the user choose an image of a data set by its file name.
+
+    Args:
+        place: container to ask in.
+        rows: at least one row of a data set's table.
+
+    Returns:
+        The row. Where several folders have a file of that name, the whole paths are shown, so that each can be chosen.
+    """
+    is_shared = rows["file"].duplicated(keep=False)
+    names: pd.Series = rows["file"].where(~is_shared, rows["path"])
+    name = place.selectbox("Image", names.tolist(), help="Type to search by file name.")
+    return rows[names == name].iloc[0]
 
 
 def show_images(paths: Iterable[str | Path], captions: Iterable[str]) -> None:

@@ -35,4 +35,7 @@ def image_gallery(dataset: Dataset, rows: pd.DataFrame, captions: Sequence[str],
                 elif st.button(
                     "Exclude", key=f"out_{key}_{row.index[0]}", help="From all later splits; the file stays."
                 ):
-                    decide(dataset, exclude(curation, row, BY_HAND), f"{name} is excluded.")
+                    # A gallery shows some rows, under an index of their own.
+                    by_path = row.set_index("path"), dataset.table.set_index("path")
+                    changed = exclude(curation, by_path[0], BY_HAND, among=by_path[1])
+                    decide(dataset, changed, f"{name} is excluded.")

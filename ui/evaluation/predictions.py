@@ -10,6 +10,7 @@ from cxr_core.evaluation.metrics import Metrics, evaluate_predictions
 from cxr_core.evaluation.predictions import prediction_groups, table_probabilities
 from cxr_core.evaluation.scoring import score_table
 from cxr_core.inference.model_card import Card, load_card
+from cxr_core.runs.run import Run
 from cxr_core.splits.leakage import leakage_sentence
 from ui.common.components import progress_bar
 from ui.common.dataset_picker import choose_dataset
@@ -65,7 +66,7 @@ def own_predictions(folder: Path) -> pd.DataFrame:
 
 @st.cache_data(max_entries=8, show_spinner=False)
 def _predictions_of(folder: str, mtime_ns: int) -> pd.DataFrame:
-    return pd.read_csv(Path(folder) / "predictions.csv")
+    return Run(Path(folder)).predictions()
 
 
 @st.cache_data(max_entries=8, show_spinner=False)

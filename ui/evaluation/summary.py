@@ -21,6 +21,7 @@ from cxr_core.evaluation.metrics import (
 )
 from cxr_core.evaluation.predictions import (
     compare_predictions,
+    known_by_name,
     most_confident_mistakes,
     sample_predictions,
     table_probabilities,
@@ -129,7 +130,8 @@ def _show_comparison(predictions: pd.DataFrame, folder: Path) -> None:
     if name is None:
         return
     try:
-        difference, shared = compare_predictions(predictions, own_predictions(others[name]))
+        other = own_predictions(others[name])
+        difference, shared = compare_predictions(predictions, other)
     except (ValueError, OSError) as error:
         st.info(str(error))
         return
@@ -141,6 +143,11 @@ def _show_comparison(predictions: pd.DataFrame, folder: Path) -> None:
         f"{verdict}."
     )
     st.caption("Images that the other classifier was trained on are not among its predictions.")
+    if known_by_name(predictions, other):
+        st.caption(
+            "One of the two classifiers comes from an earlier version, which named images by their files alone: images "
+            "of the same name and class are taken for the same."
+        )
 
 
 def _roc_bands(of_classes: Mapping[str, ClassCurves]) -> dict[str, Band]:

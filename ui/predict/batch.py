@@ -10,7 +10,6 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
-from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from cxr_core.classes import class_label
 from cxr_core.imaging.display import SCREEN_SIDE
@@ -29,10 +28,11 @@ from cxr_core.inference.prediction_rows import flat_row, rows_csv
 from cxr_core.inference.selective_prediction import Answer
 from ui.common.components import offer_download, progress_bar
 from ui.common.metrics import images_text
+from ui.common.navigation import keep_choice
 from ui.common.permissions import may
 from ui.predict.single_answer import MapLook
+from ui.predict.uploads import Upload
 
-MAX_UPLOAD_MEGABYTES = 200
 # Twice the height of a row, so that it stays sharp on a high-resolution screen.
 _THUMBNAIL_SIDE = 128
 _ROW_PIXELS = 64
@@ -58,6 +58,7 @@ def ask_for_folder(place: DeltaGenerator, *, disabled: bool) -> str:
     ):
         directory = st.text_input(
             "Folder or ZIP on this computer",
+            key=keep_choice("predicted_folder", ""),
             placeholder="/home/me/scans",
             help="All images in it and its sub-folders are classified. Nothing is changed there.",
         ).strip()
@@ -66,7 +67,7 @@ def ask_for_folder(place: DeltaGenerator, *, disabled: bool) -> str:
     return "" if disabled else directory
 
 
-def answer_given(classifier: Classifier, uploads: Sequence[UploadedFile], directory: str) -> list[Item[bytes]]:
+def answer_given(classifier: Classifier, uploads: Sequence[Upload], directory: str) -> list[Item[bytes]]:
     """Classify many images, once per visit, with a progress bar.
 
     Args:
@@ -94,11 +95,11 @@ def forget_answers() -> None:
         st.session_state.pop(name, None)
 
 
-def _sources(uploads: Sequence[UploadedFile], directory: str) -> list[Source]:
+def _sources(uploads: Sequence[Upload], directory: str) -> list[Source]:
     sources: list[Source] = []
     for upload in uploads:
         try:
-            sources += bytes_sources(upload.name, upload.getvalue())
+            sources += bytes_sources(upload.name, upload.data)
         except RefusedArchive as error:
             if len(uploads) == 1:
                 st.error(f"{error} Choose another file.", icon=":material/folder_zip:")
@@ -154,6 +155,8 @@ def _counted(items: Sequence[Item[bytes]]) -> str:
 def _show_table(items: list[Item[bytes]], classes: Sequence[str]) -> Item[bytes] | None:
     order = _ask_order(classes)
     items = items if order == _AS_GIVEN else sort_items(items, order)
+    # Streamlit forgets the selection, too, when another page is shown.
+    kept = st.session_state["many"].setdefault("rows", {})
     event = st.dataframe(
         pd.DataFrame([_table_row(item, classes) for item in items]),
         width="stretch",
@@ -162,11 +165,12 @@ def _show_table(items: list[Item[bytes]], classes: Sequence[str]) -> Item[bytes]
         hide_index=True,
         on_select="rerun",
         selection_mode="single-row",
+        selection_default={"selection": {"rows": kept.get(order, [])}},
         # Another order is another table: a row selected in one is a different image in the next.
         key=f"many_{order}",
         column_config=_columns(classes),
     )
-    rows = event.selection.rows
+    rows = kept[order] = event.selection.rows
     # A selection may still belong to a longer table.
     return items[rows[0]] if rows and rows[0] < len(items) else None
 
@@ -175,7 +179,7 @@ def _ask_order(classes: Sequence[str]) -> str:
     orders = {_AS_GIVEN: "Original order", _DOUBT: "Least certain first"}
     orders |= {name: f"Probability of {class_label(name)}, highest first" for name in classes}
     return st.selectbox(
-        "Order", list(orders), format_func=orders.__getitem__, width=340,
+        "Order", list(orders), key=keep_choice("order", _AS_GIVEN, orders), format_func=orders.__getitem__, width=340,
         help="An answer is less certain the closer its two highest probabilities are. Unreadable files come last.",
     )  # fmt: skip
 

@@ -24,6 +24,7 @@ from cxr_core.plots.prediction import colour_bar_figure, probability_figure
 from cxr_core.reporting.scan_report import model_facts, scan_report
 from cxr_core.system.arrays import FloatArray, UInt8Array
 from ui.common.components import offer_download, progress_bars, show_figure
+from ui.common.navigation import keep_choice
 from ui.common.permissions import is_open_to_strangers
 from ui.common.thumbnails import show_images
 
@@ -38,16 +39,30 @@ class MapLook(TypedDict):
 def choose_maps(classifier: Classifier) -> tuple[str, str, MapLook]:
     """Let the user choose in the sidebar how maps are computed and look; returns (layer, method, look)."""
     explained = "\n".join(f"- **{name}** {method.help}" for name, method in CAM_METHODS.items())
-    method = st.sidebar.selectbox("Map", list(CAM_METHODS), help=explained)
+    layers = classifier.card.map_layers
+    method = st.sidebar.selectbox(
+        "Map", list(CAM_METHODS), key=keep_choice("map", next(iter(CAM_METHODS)), CAM_METHODS), help=explained
+    )
     layer = st.sidebar.selectbox(
         "Layer",
-        classifier.card.map_layers,
+        layers,
+        key=keep_choice("layer", layers[0], layers),
         help="Layer whose activations make the map. out_relu follows the last convolution; the article uses "
         "block_16_depthwise.",
     )
-    alpha = st.sidebar.slider("Opacity of the map", 0.0, 1.0, 0.4, 0.05, help="0 shows only the image, 1 only the map.")
+    alpha = st.sidebar.slider(
+        "Opacity of the map",
+        0.0,
+        1.0,
+        step=0.05,
+        key=keep_choice("opacity", 0.4),
+        help="0 shows only the image, 1 only the map.",
+    )
     colour_map = st.sidebar.segmented_control(
-        "Colours", list(COLOUR_MAPS), default="jet", help="jet as in the article; inferno is perceptually uniform."
+        "Colours",
+        list(COLOUR_MAPS),
+        key=keep_choice("colours", "jet", COLOUR_MAPS),
+        help="jet as in the article; inferno is perceptually uniform.",
     )
     return layer, method, MapLook(alpha=alpha, colour_map=colour_map or "jet")
 
@@ -124,6 +139,7 @@ def show_verdict(answer: Answer, classifier: Classifier, folder: Path) -> bool:
         st.warning(" ".join(answer.reasons), icon=":material/block:")
         wanted = st.toggle(
             "Show the numbers anyway",
+            key=keep_choice("numbers_anyway", False),
             help="For experts: what the classifier computed. Do not rely on it.",
         )
     for note in answer.notes:
@@ -237,7 +253,7 @@ def show_neighbours(answer: Answer, classifier: Classifier) -> None:
     words = [f"{class_label(n.class_name)} ({n.similarity:.2f})" for n in answer.neighbours]
     scale = "1 means the same image, 0 nothing in common"
     withheld = is_open_to_strangers()
-    paths = [] if withheld else _neighbour_paths(classifier, answer.neighbours, _training_roots(classifier))
+    paths = [] if withheld else _paths_of(classifier, answer.neighbours)
     found = [(path, word) for path, word in zip(paths, words, strict=False) if path]
     if found:
         show_images(*zip(*found, strict=True))
@@ -250,14 +266,21 @@ def show_neighbours(answer: Answer, classifier: Classifier) -> None:
     )
 
 
-def _training_roots(classifier: Classifier) -> tuple[str, ...]:
-    """Return where training images may be: the run's own folders, and the data set that is open in this visit."""
+def _paths_of(classifier: Classifier, neighbours: Sequence[Neighbour]) -> list[Path | None]:
+    """Look for neighbours in the run's own folders, and in the data set that is open in this visit."""
+    roots, listed = tuple(classifier.card.training.get("roots", ())), {}
     opened = st.session_state.get("dataset")
-    return (*classifier.card.training.get("roots", ()), *(opened.roots if opened else ()))
+    if opened:
+        rows = opened.table[opened.table["digest"].isin([n.digest for n in neighbours])]
+        roots, listed = (*roots, *opened.roots), dict(zip(rows["digest"], rows["path"], strict=True))
+    return _neighbour_paths(classifier, neighbours, roots, listed)
 
 
-@st.cache_data(max_entries=100, show_spinner=False, hash_funcs={Classifier: lambda c: str(c.path), Neighbour: repr})
+# A file may change or go meanwhile, so nothing is remembered for long.
+@st.cache_data(
+    max_entries=100, ttl=60, show_spinner=False, hash_funcs={Classifier: lambda c: str(c.path), Neighbour: repr}
+)
 def _neighbour_paths(
-    classifier: Classifier, neighbours: Sequence[Neighbour], roots: tuple[str, ...]
+    classifier: Classifier, neighbours: Sequence[Neighbour], roots: tuple[str, ...], listed: dict[str, str]
 ) -> list[Path | None]:
-    return find_neighbours(classifier, neighbours, roots)
+    return find_neighbours(classifier, neighbours, roots, listed)

@@ -24,6 +24,7 @@ from ui.common.dataset_analysis import grouping
 from ui.common.dataset_picker import choose_dataset, demo_note
 from ui.common.markdown import plain_name
 from ui.common.permissions import may, show_refusal
+from ui.common.thumbnails import choose_image
 
 _SHOWN_AS = {"shortcut": st.error, "doubt": st.warning, "no sign": st.success, "unknown": st.info}
 _KEPT, _OWN = "Its own test images", "Your own images"
@@ -142,12 +143,11 @@ def show_preview(classifier: Classifier, table: pd.DataFrame) -> None:
     names = list(dict.fromkeys(table["class_name"]))
     class_name = left.selectbox("Class", names, format_func=class_label, help="Class that the image belongs to.")
     rows = table[table["class_name"] == class_name]
-    file = right.selectbox("Image", rows["file"], help="Type to search by file name.")
-    path = rows.loc[rows["file"] == file, "path"].iloc[0]
+    row = choose_image(right, rows)
     try:
-        image_u8 = classifier.card.preprocessing.image_u8(read_image(path))
+        image_u8 = classifier.card.preprocessing.image_u8(read_image(row["path"]))
     except (UnreadableImage, OSError) as error:
-        st.error(f"{plain_name(file)}: {error} Choose another image.")
+        st.error(f"{plain_name(row['file'])}: {error} Choose another image.")
         return
     region, variants = preview(image_u8)
     if not region.found:

@@ -89,7 +89,8 @@ def _show_status(run: Run, status: RunStatus, epochs: pd.DataFrame) -> None:
     columns[1].metric(
         "Validation accuracy", accuracy, help="The best so far, on images that are not used for training."
     )
-    speed = f"{epochs['images_per_second'].iloc[-1]:,.0f}" if len(epochs) else "–"
+    last = epochs["images_per_second"].iloc[-1] if len(epochs) else None
+    speed = "–" if pd.isna(last) else f"{last:,.0f}"
     columns[2].metric("Images per second", speed, help="Trained on, in the last epoch.")
     _show_time(columns[3], status)
     _show_memory(columns[4], status)

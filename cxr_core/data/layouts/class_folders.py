@@ -10,6 +10,8 @@ from cxr_core.system.text import as_text, is_text
 
 # Notes, tables and annotations, one for each image in some data sets, and what Windows leaves behind.
 _TEXT_ENDINGS = (".txt", ".csv", ".tsv", ".md", ".json", ".xml", ".html", ".log", ".ini", ".db")
+# What public data sets call a folder of lung masks beside the images of a class, in small letters.
+MASK_FOLDERS = {"mask", "masks", "lung mask", "lung masks", "lung_masks", "lungmasks"}
 
 
 def folder_images(root: Path, problems: list[Problem]) -> Iterator[FoundImage]:
@@ -31,7 +33,10 @@ def folder_images(root: Path, problems: list[Problem]) -> Iterator[FoundImage]:
                 if not (name.isascii() or is_text(name)):
                     problems.append((as_text(file), "This name is no readable text; rename it."))
                 elif entry.is_dir(follow_symlinks=False):
-                    waiting.append((file, entry.path))
+                    if inside and name.lower() in MASK_FOLDERS:
+                        problems.append((file, "The name says that these are masks; they are not read as images."))
+                    else:
+                        waiting.append((file, entry.path))
                 elif may_be_image or entry.is_symlink():
                     facts = entry.stat()
                     if stat.S_ISDIR(facts.st_mode):

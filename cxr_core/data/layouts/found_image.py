@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 SPLIT_WORDS = ("train", "validation", "test")
 # What only some layouts tell of an image; each a column of the table where it is told of any.
-LISTED_COLUMNS = ("split", "view", "age_group")
+LISTED_COLUMNS = ("split", "view", "age_group", "sex", "source")
 AGE_GROUPS = {18: "under 18 years", 40: "18 to 39", 65: "40 to 64", 131: "65 and over"}
 NOT_OPENED = "This file cannot be opened."
 VANISHED = "This file vanished during the scan."
@@ -27,6 +27,8 @@ class ListedImage(NamedTuple):
         split: one of `SPLIT_WORDS`, or None.
         view: PA, AP or lateral, say.
         age_group: of `AGE_GROUPS`; the age itself is not kept.
+        sex: male or female where it is told so.
+        source: the hospital or collection.
     """
 
     path: str
@@ -35,6 +37,8 @@ class ListedImage(NamedTuple):
     split: str | None = None
     view: str | None = None
     age_group: str | None = None
+    sex: str | None = None
+    source: str | None = None
 
 
 class FoundImage(NamedTuple):
@@ -60,6 +64,8 @@ class FoundImage(NamedTuple):
     split: str | None = None
     view: str | None = None
     age_group: str | None = None
+    sex: str | None = None
+    source: str | None = None
 
 
 def age_group(years: float) -> str:

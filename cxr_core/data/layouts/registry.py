@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cxr_core.data.layouts.class_folders import folder_images
-from cxr_core.data.layouts.csv_listing import csv_images
 from cxr_core.data.layouts.found_image import FoundImage, Problem
+from cxr_core.data.layouts.split_folders import is_split_root, split_images
+from cxr_core.data.layouts.tables.listing import has_table, table_images
 
 
 @dataclass(frozen=True)
@@ -27,15 +28,14 @@ class DataLayout:
     images: Callable[[Path, list[Problem]], Iterator[FoundImage]]
 
 
-def _is_csv(root: Path) -> bool:
-    return root.suffix.lower() == ".csv" and os.path.isfile(root)
-
-
 # From the general to the particular: where several recognise a root, the last one reads it.
 # A new layout is one more entry; docs/extending.md shows how.
 LAYOUTS = {
     "class_folders": DataLayout("One folder per class", os.path.isdir, folder_images),
-    "csv": DataLayout("CSV file with the columns path and label", _is_csv, csv_images),
+    "split_folders": DataLayout(
+        "Folders train, validation and test, with one folder per class", is_split_root, split_images
+    ),
+    "table": DataLayout("Label table", has_table, table_images),
 }
 
 

@@ -279,7 +279,7 @@ def test_a_removed_file_is_forgotten(folder, opened):
     (folder / "kept-aside").rename(path)
     opened.clear()
     scan_dataset(folder)
-    assert opened == [str(path)]
+    assert set(opened) == {str(path)}
 
 
 def test_two_roots_with_files_of_the_same_name_are_kept_apart(folder, tmp_path, opened):
@@ -554,7 +554,7 @@ def test_an_unchanged_list_opens_no_image_again(folder, write_list, opened):
     first = scan_dataset(path)
     opened.clear()
     pd.testing.assert_frame_equal(first.table, scan_dataset(path).table)
-    assert opened == [str(path)]
+    assert set(opened) == {str(path)}
 
 
 def test_what_a_list_names_wrongly_is_listed_and_the_rest_read(folder, write_list):
@@ -573,20 +573,12 @@ def test_what_a_list_names_wrongly_is_listed_and_the_rest_read(folder, write_lis
 @pytest.mark.parametrize(
     ("text", "match"),
     [
-        ("", "must begin with the column names path,label"),
+        ("", r"has the columns \(none\)"),
         ("path,label\n", "lists no images"),
-        ("file,class\na.png,v\n", "must begin with the column names path,label.*received 'file,class'"),
-        ("path;label\na.png;v\n", "separated by commas"),
-        ("virus/image-0.png,v\n", "must begin with"),
-        ("path,label,path\na,b,c\n", "must begin with"),
-        ("path,label,split\na.png,v,dev\n", "train, validation, test; line 2 of list.csv has 'dev'"),
-        ("path,label,age\na.png,v,131\n", "age must be years from 0 to 130; line 2 of list.csv has '131'"),
-        ("path,label,age\na.png,v,old\n", "age must be years from 0 to 130; line 2 of list.csv has 'old'"),
-        ("path,label\na.png,v\n./a.png,w\n", "line 3 of list.csv repeats"),
-        ("path,label\na.png\n", "line 2 of list.csv lacks one"),
-        ("path,label\n,v\n", "line 2 of list.csv lacks one"),
-        ("path,label\na,b.png,v\n", "Line 2 of list.csv has more values"),
-        ('path,label\n"a.png,v\n', "cannot be read as CSV"),
+        ("file,class\na.png,v\n", "has the columns file, class, .* Rename the column .* to path"),
+        ("virus/image-0.png,v\n", "which are those of no known label table"),
+        ("path,label,path\na,b,c\n", "once each"),
+        ('path,label\n"a.png,v\n', "cannot be read as a table"),
     ],
 )
 def test_a_list_that_is_none_is_refused_with_a_sentence(folder, text, match):
@@ -595,11 +587,14 @@ def test_a_list_that_is_none_is_refused_with_a_sentence(folder, text, match):
         scan_dataset(folder / "list.csv")
 
 
-@pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
-def test_a_list_in_another_encoding_is_refused(folder, encoding):
-    (folder / "list.csv").write_text("path,label\nvirus/image-0.png,Größe\n", encoding=encoding)
-    with pytest.raises(ValueError, match="UTF-8"):
-        scan_dataset(folder / "list.csv")
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16", "utf-16-le", "utf-16-be", "utf-8", "utf-8-sig"])
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+def test_a_list_is_read_in_any_encoding_and_with_any_separator(folder, encoding, separator):
+    lines = [("path", "label"), ("virus/image-0.png", "Größe"), ("virus/image-1.jpg", "NA")]
+    text = "\n\n".join(map(separator.join, lines))
+    (folder / "list.csv").write_text(text, encoding=encoding)
+    table = scan_dataset(folder / "list.csv").table
+    assert sorted(table["class_name"]) == ["Größe", "NA"]
 
 
 def test_a_list_as_a_spreadsheet_writes_it_is_read(folder):

@@ -1,6 +1,7 @@
 """Made once per content and preprocessing, never half."""
 
 import pickle
+import shutil
 from dataclasses import fields, replace
 
 import cv2
@@ -10,7 +11,7 @@ from image_files import undecodable_png
 from PIL import Image
 
 from cxr_core.data.dataset import scan_dataset
-from cxr_core.data.prepared_images import prepare_images, read_in_parts
+from cxr_core.data.prepared_images import CHANGED, prepare_images, read_in_parts
 from cxr_core.imaging.preprocessing import Preprocessing
 from cxr_core.imaging.preprocessing_steps import PREPROCESSING_STEPS, PreprocessingStep
 from cxr_core.imaging.reader import read_image
@@ -52,7 +53,7 @@ def test_every_row_holds_its_own_image(prepare):
 def test_the_second_time_gives_the_same_without_reading_an_image(prepare, monkeypatch):
     first = prepare()
     images = np.array(first.images_u8)
-    monkeypatch.setattr("cxr_core.data.prepared_images.read_image", None)
+    monkeypatch.setattr("cxr_core.data.prepared_images.decode_image", None)
     second = prepare()
     assert second.key == first.key
     np.testing.assert_array_equal(second.images_u8, images)
@@ -68,7 +69,7 @@ def test_a_half_written_array_is_never_read(prepare, monkeypatch, tmp_path):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("cxr_core.data.prepared_images.read_image", interrupted)
+        patch.setattr("cxr_core.data.prepared_images.decode_image", interrupted)
         with pytest.raises(KeyboardInterrupt):
             prepare()
     key = prepare().key
@@ -168,6 +169,48 @@ def test_a_data_set_without_one_decodable_image_is_refused(prepare, folder):
         spoil(path)
     with pytest.raises(ValueError, match="Not one image"):
         prepare()
+
+
+@pytest.mark.parametrize("changed", [["covid/0.png"], ["covid/1.png", "normal/3.png"]], ids=str)
+def test_a_file_that_changed_since_it_was_listed_is_left_out_and_never_kept_under_its_old_content(
+    folder, tmp_path, changed
+):
+    table = scan_dataset(folder).table
+    spoil(folder / "normal" / "0.png")
+    broken_too = scan_dataset(folder).table
+    kept = {file: (folder / file).read_bytes() for file in changed}
+    for file in changed:
+        Image.fromarray(np.zeros((50, 50), np.uint8)).save(folder / file)
+    now = prepare_images(broken_too, SMALL, cache_dir=tmp_path / "cache")
+    assert {file for file, sentence in now.errors.items() if sentence == CHANGED} == set(changed)
+    assert set(now.errors) == {*changed, "normal/0.png"}
+    for image, path in zip(now.images_u8, now.table["path"], strict=True):
+        np.testing.assert_array_equal(image, SMALL.image_u8(read_image(path)))
+    for file, data in kept.items():
+        (folder / file).write_bytes(data)
+    later = prepare_images(broken_too, SMALL, cache_dir=tmp_path / "cache")
+    assert set(later.errors) == {"normal/0.png"}
+    assert len(later.table) == len(table) - 1
+    for image, path in zip(later.images_u8, later.table["path"], strict=True):
+        np.testing.assert_array_equal(image, SMALL.image_u8(read_image(path)))
+
+
+def test_broken_files_of_two_hospitals_are_listed_each_even_where_their_names_are_equal(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "other")
+    for root in (folder, tmp_path / "other"):
+        spoil(root / "covid" / "1.png")
+    table = scan_dataset(folder, tmp_path / "other").table
+    prepared = prepare_images(table, SMALL, cache_dir=tmp_path / "cache")
+    assert set(prepared.errors) == {str(root / "covid" / "1.png") for root in (folder, tmp_path / "other")}
+    assert len(prepared.table) == 14 and list(prepared.table) == list(table)
+
+
+def test_where_every_file_changed_the_data_set_is_refused_with_the_reason(folder, tmp_path):
+    table = scan_dataset(folder).table
+    for path in folder.rglob("*.png"):
+        Image.fromarray(np.zeros((50, 50), np.uint8)).save(path)
+    with pytest.raises(ValueError, match="changed after it was listed"):
+        prepare_images(table, SMALL, cache_dir=tmp_path / "cache")
 
 
 def test_progress_ends_with_all_images(folder, tmp_path):

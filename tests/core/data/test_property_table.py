@@ -12,6 +12,7 @@ from image_files import undecodable_png
 from cxr_core.data import property_table as module
 from cxr_core.data.dataset import scan_dataset
 from cxr_core.data.phantoms import draw_phantom
+from cxr_core.data.prepared_images import CHANGED
 from cxr_core.data.property_table import COLUMNS, measure_images
 from cxr_core.imaging.image_properties import HISTOGRAM_COLUMNS, measure_image
 
@@ -157,7 +158,7 @@ def test_an_unchanged_image_is_not_decoded_again(folder, measured, monkeypatch):
     path = folder / "normal" / "b.png"
     path.write_bytes(undecodable_png(path.read_bytes()))
     _, before = measured(folder)
-    monkeypatch.setattr(module, "read_image", lambda path: pytest.fail(f"{path} was decoded again"))
+    monkeypatch.setattr(module, "decode_image", lambda data: pytest.fail("an image was decoded again"))
     _, after = measured(folder)
     pd.testing.assert_frame_equal(before, after)
 
@@ -166,18 +167,18 @@ def test_only_new_and_changed_images_are_decoded(folder, measured, monkeypatch, 
     table, before = measured(folder)
     save(folder / "normal" / "a.png", chest // 3)
     save(folder / "virus" / "new.png", chest // 2)
-    decoded, read = [], module.read_image
-    monkeypatch.setattr(module, "read_image", lambda path: decoded.append(path) or read(path))
+    decoded, decode = [], module.decode_image
+    monkeypatch.setattr(module, "decode_image", lambda data: decoded.append(data) or decode(data))
     table, after = measured(folder)
-    assert sorted(decoded) == sorted(str(folder.resolve() / f) for f in ("normal/a.png", "virus/new.png"))
+    assert sorted(decoded) == sorted((folder / f).read_bytes() for f in ("normal/a.png", "virus/new.png"))
     means = dict(zip(table["file"], after["grey_mean"], strict=True))
     assert means["normal/a.png"] == pytest.approx((chest // 3).mean() / 255)
 
 
 def test_equal_images_are_decoded_once(folder, measured, monkeypatch):
     shutil.copy(folder / "normal" / "a.png", folder / "virus" / "copy.png")
-    decoded, read = [], module.read_image
-    monkeypatch.setattr(module, "read_image", lambda path: decoded.append(path) or read(path))
+    decoded, decode = [], module.decode_image
+    monkeypatch.setattr(module, "decode_image", lambda data: decoded.append(data) or decode(data))
     table, measures = measured(folder)
     assert len(decoded) == len(table) - 1
     assert measures["error"].isna().all()
@@ -208,22 +209,34 @@ def test_a_file_that_vanished_is_tried_again_next_time(folder, tmp_path):
     assert measure_images(table, cache_dir=tmp_path / "cache")["error"].isna().all()
 
 
+def test_a_file_that_changed_since_it_was_listed_is_never_measured_as_what_it_was(folder, tmp_path, chest):
+    table, path = scan_dataset(folder).table, folder / "normal" / "a.png"
+    before = path.read_bytes()
+    save(path, chest // 3)
+    stale = measure_images(table, cache_dir=tmp_path / "cache")
+    assert stale["error"].tolist() == [CHANGED, None, None]
+    assert np.isnan(stale["grey_mean"].iloc[0])
+    path.write_bytes(before)
+    again = measure_images(table, cache_dir=tmp_path / "cache")
+    assert again["grey_mean"].iloc[0] == pytest.approx(measure_image(module.decode_image(before))["grey_mean"])
+
+
 def test_an_interrupted_pass_goes_on_where_it_was(folder, measured, monkeypatch):
     monkeypatch.setattr(module, "_CHUNK", 1)
     monkeypatch.setattr(module, "_SAVE_EVERY", 1)
-    read, decoded = module.read_image, []
+    decode, decoded = module.decode_image, []
 
-    def read_two(path):
+    def decode_two(data):
         if len(decoded) == 2:
             raise KeyboardInterrupt
-        decoded.append(path)
-        return read(path)
+        decoded.append(data)
+        return decode(data)
 
-    monkeypatch.setattr(module, "read_image", read_two)
+    monkeypatch.setattr(module, "decode_image", decode_two)
     with pytest.raises(KeyboardInterrupt):
         measured(folder)
     again = []
-    monkeypatch.setattr(module, "read_image", lambda path: again.append(path) or read(path))
+    monkeypatch.setattr(module, "decode_image", lambda data: again.append(data) or decode(data))
     measured(folder)
     assert len(again) == 1
 

@@ -1,6 +1,7 @@
 """metrics.py against scikit-learn."""
 
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -22,6 +23,7 @@ from cxr_core.evaluation.metrics import (
 )
 from cxr_core.evaluation.predictions import (
     compare_predictions,
+    known_by_name,
     most_confident_mistakes,
     prediction_groups,
     predictions_table,
@@ -397,6 +399,24 @@ def test_an_image_that_the_other_was_asked_twice_counts_once():
     assert (shared, difference.value) == (2, 0.5)
 
 
+def test_images_are_the_same_by_content_and_not_by_name():
+    files = [f"normal/{i}.png" for i in range(40)]
+    first = answers_to(files, "normal", [True] * 40).assign(digest=[f"first {i}" for i in range(40)])
+    second = answers_to(files, "normal", [False] * 40).assign(digest=[f"second {i}" for i in range(40)])
+    with pytest.raises(ValueError, match="no test images in common"):
+        compare_predictions(first, second)
+    renamed = first[:10].assign(file=[f"{i}.jpg" for i in range(10)], right=False)
+    difference, shared = compare_predictions(first, pd.concat([renamed, second]))
+    assert (shared, difference.value) == (10, 1)
+
+
+def test_a_table_of_an_earlier_version_is_compared_by_names_and_that_is_known():
+    ours = answers_to(["a", "b"], "normal", [True, True]).assign(digest=["1", "2"])
+    earlier = answers_to(["a", "b"], "normal", [True, False])
+    assert compare_predictions(ours, earlier)[1] == 2
+    assert known_by_name(ours, earlier) and not known_by_name(ours, ours)
+
+
 def test_the_comparison_draws_whole_groups():
     files, rng = [str(i) for i in range(60)], np.random.default_rng(0)
     ours = answers_to(files, "normal", np.repeat(rng.random(20) < 0.8, 3))
@@ -428,3 +448,13 @@ def test_the_lowest_recall_is_that_of_the_class_missed_most_among_those_with_ima
     probabilities = np.array([[0.9, 0.1, 0], [0.2, 0.8, 0], [0.9, 0.1, 0], [0.6, 0.4, 0]])
     metrics = evaluate_predictions(["normal", "covid", "covid", "normal"], probabilities, CLASSES)
     assert lowest_recall(metrics) == ("covid", 0.5)
+
+
+CLASS_CASE = Path(__file__).resolve().parents[4] / "shared" / "cases" / "13-class-case" / "one"
+
+
+@pytest.mark.skipif(not CLASS_CASE.is_dir(), reason="needs ../shared/cases/13-class-case")
+def test_folders_in_capitals_are_scored_as_the_classifiers_classes():
+    metrics, predictions = score_folders(load_classifier(SHIPPED_MODEL_DIR), CLASS_CASE)
+    assert metrics["n"] == 12
+    assert set(predictions["true"]) == {"normal", "covid"}

@@ -192,6 +192,28 @@ def test_folds_of_different_data_or_with_an_image_twice_are_not_pooled(folds):
     assert pooled_predictions(folds) is None
 
 
+def test_predictions_of_an_earlier_version_get_their_contents_from_the_runs_split(folds):
+    predicted(folds)
+    run = folds[0]
+    assert "digest" not in run.predictions()
+    paths = run.predictions()["path"].unique()
+    pd.DataFrame({"split": "test", "path": paths, "digest": [f"content of {p}" for p in paths]}).to_csv(
+        run.path / "split.csv", index=False
+    )
+    told = run.predictions()
+    assert (told["digest"] == "content of " + told["path"]).all()
+
+
+def test_folds_whose_images_changed_in_between_are_not_pooled(folds):
+    predicted(folds)
+    for k, run in enumerate(folds):
+        split = pd.DataFrame({"split": ["train"] * 8 + ["test"] * 4, "digest": [f"{i}" for i in range(12)]})
+        split.sample(frac=1, random_state=k).to_csv(run.path / "split.csv", index=False)
+    assert pooled_predictions(folds) is not None
+    split.assign(digest=split["digest"].replace("3", "other")).to_csv(folds[1].path / "split.csv", index=False)
+    assert pooled_predictions(folds) is None
+
+
 def test_folds_that_are_missing_are_not_pooled(folds):
     assert pooled_predictions(folds[:2]) is None
     assert pooled_predictions([]) is None

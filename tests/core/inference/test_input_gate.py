@@ -1,5 +1,6 @@
 """What a gate refuses, against scikit-learn and numpy; negative_images.py: what it is fitted on."""
 
+import hashlib
 import json
 import shutil
 from dataclasses import FrozenInstanceError, fields, replace
@@ -15,6 +16,7 @@ from sklearn.metrics.pairwise import cosine_similarity
 from sklearn.preprocessing import StandardScaler
 
 from cxr_core.config import SHIPPED_MODEL_DIR
+from cxr_core.data.dataset import scan_dataset
 from cxr_core.data.phantoms import draw_phantom
 from cxr_core.imaging.image_properties import COLOUR_SHARE, INVERTED_SCORE, measure_image
 from cxr_core.imaging.preprocessing import Preprocessing
@@ -140,6 +142,16 @@ def test_a_gate_is_read_as_it_was_written(gated, tmp_path):
     again = load_gate(tmp_path)
     for name, value in vars(gate).items():
         np.testing.assert_array_equal(value, getattr(again, name))
+
+
+def test_a_gate_of_an_earlier_version_knows_names_alone(gated, tmp_path):
+    save_gate(load_gate(gated[0]), tmp_path)
+    numbers = json.loads((tmp_path / "gate.json").read_text())
+    del numbers["digests"]
+    (tmp_path / "gate.json").write_text(json.dumps(numbers))
+    earlier = load_gate(tmp_path)
+    assert earlier.digests == ()
+    assert earlier._neighbour(0, 1.0).digest == ""
 
 
 def test_a_gate_holds_plain_arrays_only(gated):
@@ -371,7 +383,8 @@ def test_the_limit_is_no_stricter_than_turned_images_of_validation_ask_for():
         return gate_fitting._Looks(rows, [""] * n, [True] * n)
 
     seen = {"train": look(4, 200), "validation": look(4, 200)}
-    table = pd.DataFrame({"file": [f"{i}.png" for i in range(200)], "class_name": "a"})
+    names = [f"{i}.png" for i in range(200)]
+    table = pd.DataFrame({"file": names, "digest": names, "class_name": "a"})
     turned = look(0, 200)
     gate = gate_fitting._fit(("a",), table, seen, look(4, 50), (look(0, 200), look(0, 200)), turned)
     refused = gate.chest_scores(turned.features, turned.measures) < gate.chest_limit
@@ -389,7 +402,11 @@ def looked_at(mean, n, *, seed=3, kinds=None):
 
 def fitted(train, validation, *, mild, negatives, turned):
     table = pd.DataFrame(
-        {"file": [f"{i}.png" for i in range(len(train))], "class_name": ["a", "b"] * (len(train) // 2)}
+        {
+            "file": [f"{i}.png" for i in range(len(train))],
+            "digest": [f"{i:064x}" for i in range(len(train))],
+            "class_name": ["a", "b"] * (len(train) // 2),
+        }
     )
     return gate_fitting._fit(("b", "a"), table, {"train": train, "validation": validation}, mild, negatives, turned)
 
@@ -531,6 +548,66 @@ def test_a_published_model_names_validation_and_test_and_all_others_taught(three
     assert sides["test"]["class_name"].tolist() == ["covid", "virus"]
 
 
+@pytest.fixture
+def two_hospitals(three_by_three, tmp_path):
+    """A second folder with the same nine file names and other images."""
+    for number, file in enumerate(FILES):
+        (tmp_path / "other" / file).parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(tmp_path / "other" / file), np.full((50, 50), 25 * number + 7, np.uint8))
+    return [three_by_three, tmp_path / "other"]
+
+
+def split_of_hospitals(roots):
+    """The second hospital's images stand on other sides than the first one's of the same name."""
+    table = scan_dataset(*roots).table
+    side = dict(zip(FILES, SIDES, strict=True))
+    turned = {"train": "test", "test": "validation", "validation": "train"}
+    is_first = table["path"].str.startswith(str(roots[0].resolve())).to_numpy()
+    named = table["file"].map(side)
+    return table, named.where(is_first, named.map(turned))
+
+
+@pytest.mark.parametrize("in_order", [True, False], ids=["in the order of the run", "in another order"])
+def test_two_hospitals_with_equal_file_names_are_told_apart_by_content(two_hospitals, tmp_path, in_order):
+    table, sides = split_of_hospitals(two_hospitals)
+    table.assign(split=sides).to_csv(tmp_path / "split.csv", index=False)
+    found = gate_fitting._sides(tmp_path, two_hospitals if in_order else two_hospitals[::-1], None)
+    assert {side: set(rows["path"]) for side, rows in found.items()} == {
+        side: set(table.loc[sides == side, "path"]) for side in ("train", "validation", "test")
+    }
+
+
+def test_a_published_model_that_knows_contents_tells_two_hospitals_apart(two_hospitals, tmp_path):
+    table, sides = split_of_hospitals(two_hospitals)
+    table.assign(split=sides)[sides != "train"].to_csv(tmp_path / "predictions.csv", index=False)
+    found = gate_fitting._sides(tmp_path, two_hospitals, None)
+    assert set(found["train"]["path"]) == set(table.loc[sides == "train", "path"])
+
+
+def test_of_names_alone_no_image_that_may_be_a_test_image_counts_as_training(two_hospitals, tmp_path):
+    rows = [(f, s) for f, s in zip(FILES, SIDES, strict=True) if s != "train"]
+    pd.DataFrame(rows, columns=["file", "split"]).to_csv(tmp_path / "predictions.csv", index=False)
+    with pytest.raises(ValueError, match="named by their files alone, and 8 of them"):
+        gate_fitting._sides(tmp_path, two_hospitals, None)
+    # The second hospital has no images of these names, so the first one's are those that were named.
+    for file in ("covid/0.png", "normal/2.png"):
+        (two_hospitals[1] / file).unlink()
+    found = gate_fitting._sides(tmp_path, two_hospitals, None)
+    assert not {f for f, _ in rows} & set(found["train"]["file"])
+    assert found["test"]["file"].tolist() == ["covid/0.png"]
+    assert found["validation"]["file"].tolist() == ["normal/2.png"]
+    assert sorted(found["unclear"]["file"]) == ["virus/0.png"] * 2 + ["virus/1.png"] * 2
+
+
+def test_a_copy_of_a_training_image_is_no_test_image(three_by_three, tmp_path):
+    shutil.copy(three_by_three / "normal" / "0.png", three_by_three / "covid" / "0.png")
+    table = scan_dataset(three_by_three).table
+    table.assign(split=table["file"].map(dict(zip(FILES, SIDES, strict=True)))).to_csv(tmp_path / "split.csv")
+    found = files_of(gate_fitting._sides(tmp_path, [three_by_three], None))
+    assert found["test"] == ["virus/1.png"]
+    assert {"normal/0.png", "covid/0.png"} <= set(found["train"])
+
+
 @pytest.mark.parametrize("side", ["train", "validation", "test"])
 def test_every_side_must_be_at_hand(three_by_three, tmp_path, side):
     pd.DataFrame({"file": FILES, "split": SIDES}).to_csv(tmp_path / "split.csv", index=False)
@@ -577,7 +654,10 @@ def test_a_classifier_of_drawings_is_not_taught_to_refuse_them(three_by_three, t
     assert {name: kind["n"] for name, kind in measured["strange"]["kinds"].items()} == {"noise": 12}
     assert sum(kind["n"] for kind in measured["altered"]["kinds"].values()) == 2
     assert measured["elsewhere"]["data"]["n"] == 9
-    assert load_gate(tmp_path).files == tuple(f for f, s in zip(files, SIDES, strict=True) if s == "train")
+    gate = load_gate(tmp_path)
+    assert gate.files == tuple(f for f, s in zip(files, SIDES, strict=True) if s == "train")
+    contents = [hashlib.sha256((three_by_three / file).read_bytes()).hexdigest() for file in gate.files]
+    assert gate.digests == tuple(contents)
     # Each step ended with all of its images.
     assert told == {
         "Listing the images": (9, 9),

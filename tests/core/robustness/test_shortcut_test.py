@@ -209,6 +209,30 @@ def test_of_the_classifiers_own_files_test_images_are_tested_and_validation_imag
     assert (sides.tolist(), note) == (["learn", "test", "learn", "learn"], "")
 
 
+def test_the_classifiers_own_test_images_are_known_by_content_where_it_tells(tmp_path):
+    rows = {"file": ["b", "a"], "digest": ["2", "9"], "split": ["test", "validation"]}
+    pd.DataFrame(rows).to_csv(tmp_path / "predictions.csv", index=False)
+    table = FOUR.assign(file=["b", "renamed", "b", "a"])
+    _, _, sides, note = held_out_table(table, np.arange(4), Run(tmp_path))
+    assert (sides.tolist(), note) == (["learn", "test", "learn", "learn"], "")
+
+
+def test_of_names_alone_images_that_cannot_be_told_apart_are_left_out_and_that_is_said(tmp_path):
+    pd.DataFrame({"file": ["a", "b"], "split": ["test", "test"]}).to_csv(tmp_path / "predictions.csv", index=False)
+    table = FOUR.assign(file=["a", "b", "b", "c"])
+    kept, groups, sides, note = held_out_table(table, np.arange(4), Run(tmp_path))
+    assert kept["file"].tolist() == ["a", "c"] and groups.tolist() == [0, 3]
+    assert sides.tolist() == ["test", "learn"]
+    assert note.startswith("2 images are left out")
+
+
+def test_content_that_was_trained_on_under_another_name_is_not_tested(tmp_path):
+    split = pd.DataFrame({"file": ["t", "a", "d"], "digest": ["1", "1", "4"], "split": ["test", "train", "test"]})
+    split.assign(group=[0, 0, 1]).to_csv(tmp_path / "split.csv", index=False)
+    _, _, sides, _ = held_out_table(FOUR, np.arange(4), Run(tmp_path))
+    assert sides.tolist() == ["learn", "test"]
+
+
 @pytest.mark.parametrize(("here", "is_known"), [(2, True), (1, False)])
 def test_the_classifiers_own_test_files_count_where_at_least_half_of_them_are_here(here, is_known, demo_data, tmp_path):
     table = scan_dataset(demo_data).table

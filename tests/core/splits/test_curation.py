@@ -1,4 +1,4 @@
-"""What a person decided holds for one content of one file, and is never lost."""
+"""What a person decided holds for an image, known by its content, and is never lost."""
 
 import json
 
@@ -6,18 +6,24 @@ import pandas as pd
 import pytest
 
 from cxr_core.splits.curation import (
+    DUPLICATE,
     Curation,
     curation_path,
+    dataset_decisions,
+    decisions_about,
     exclude,
     excluded_rows,
     include,
     load_curation,
     mark_distinct,
     save_curation,
+    save_decisions,
+    stored_decisions,
     unmark_distinct,
     without_distinct,
 )
 from cxr_core.splits.split import image_groups
+from cxr_core.system.files import write_json
 
 
 def table_of(**digests):
@@ -180,3 +186,163 @@ def test_marks_come_back_from_disk_as_they_were(tmp_path):
     assert json.loads(path.read_text())["distinct"] == [
         [{"file": "normal/b.png", "digest": "2"}, {"file": "normal/c.png", "digest": "3"}]
     ]
+
+
+def test_a_copy_of_an_image_of_a_mark_stays_with_that_image():
+    twins = table_of(a="1", b="2", twin="1")
+    pairs = pd.DataFrame({"a": [0, 0], "b": [1, 2], "kind": ["near", "equal"], "score": [60, -1]})
+    assert pairs_left(mark_distinct(Curation(), twins[:2]), twins, pairs) == [[0, 2]]
+    # Unless the two were marked themselves.
+    assert pairs_left(mark_distinct(Curation(), twins), twins, pairs) == []
+
+
+def test_a_mark_holds_for_the_contents_under_any_name():
+    renamed = TABLE.assign(file=["x.png", "y.png", "z.png", "w.png"])
+    assert pairs_left(mark_distinct(Curation(), TABLE[1:3]), renamed) == [[0, 1], [2, 3]]
+
+
+# Decisions belong to the image
+
+
+NORTH = table_of(a="1", b="2", c="3")
+SOUTH = table_of(a="4", b="2", d="5")
+BOTH = pd.concat([NORTH, SOUTH], ignore_index=True)
+
+
+@pytest.fixture
+def keep(tmp_path):
+    """A callable(roots, table, change) that changes what is decided about a data set, and keeps it."""
+
+    def change(roots, table, function):
+        before = dataset_decisions(table, roots, tmp_path)
+        save_decisions(function(before), table, roots, tmp_path)
+
+    return change
+
+
+@pytest.fixture
+def excluded_in(tmp_path):
+    return lambda roots, table: excluded_rows(table, dataset_decisions(table, roots, tmp_path)).tolist()
+
+
+@pytest.mark.parametrize("roots", [["/north", "/south"], ["/south", "/north"]], ids=["added", "another order"])
+def test_a_second_folder_and_another_order_of_folders_keep_what_was_decided(keep, excluded_in, roots):
+    keep(["/north"], NORTH, lambda c: exclude(c, NORTH[:1], "blurred", among=NORTH))
+    table = BOTH if roots[0] == "/north" else pd.concat([SOUTH, NORTH], ignore_index=True)
+    assert excluded_in(roots, table) == (table["digest"] == "1").tolist()
+
+
+def test_what_was_decided_about_several_folders_holds_for_one_of_them(keep, excluded_in):
+    keep(["/north", "/south"], BOTH, lambda c: exclude(c, BOTH[3:4], "inverted", among=BOTH))
+    assert excluded_in(["/south"], SOUTH) == [True, False, False]
+    assert excluded_in(["/north"], NORTH) == [False, False, False]
+
+
+def test_marks_are_kept_when_a_folder_is_added(keep, tmp_path):
+    keep(["/north"], NORTH, lambda c: mark_distinct(c, NORTH[:2]))
+    found = dataset_decisions(BOTH, ["/north", "/south"], tmp_path)
+    assert pairs_left(found, BOTH, PAIRS[:1]) == []
+    keep(["/north", "/south"], BOTH, lambda c: unmark_distinct(c, BOTH))
+    assert dataset_decisions(NORTH, ["/north"], tmp_path) == Curation()
+
+
+def test_what_is_taken_back_in_one_data_set_is_taken_back_in_all(keep, excluded_in):
+    keep(["/north"], NORTH, lambda c: exclude(c, NORTH, "blurred", among=NORTH))
+    keep(["/north", "/south"], BOTH, lambda c: include(c, BOTH[:1]))
+    assert excluded_in(["/north"], NORTH) == [False, True, True]
+    assert excluded_in(["/north", "/south"], BOTH) == [False, True, True, False, True, False]
+
+
+def test_a_decision_about_one_data_set_leaves_those_about_other_images_alone(keep, excluded_in):
+    keep(["/north"], NORTH, lambda c: exclude(c, NORTH[:1], "blurred", among=NORTH))
+    keep(["/south"], SOUTH, lambda c: exclude(c, SOUTH[2:], "blurred", among=SOUTH))
+    keep(["/south"], SOUTH, lambda c: include(c, SOUTH))
+    assert excluded_in(["/north"], NORTH) == [True, False, False]
+
+
+def test_an_excluded_image_is_excluded_under_another_name_and_as_a_copy(keep, excluded_in):
+    keep(["/north"], NORTH, lambda c: exclude(c, NORTH[1:2], "blurred", among=NORTH))
+    renamed = NORTH.assign(file=["covid/x.png", "covid/y.png", "covid/z.png"])
+    assert excluded_in(["/renamed"], renamed) == [False, True, False]
+    assert excluded_in(["/north", "/south"], BOTH) == [False, True, False, False, True, False]
+
+
+@pytest.mark.parametrize("names", [("normal/b.png", "normal/b.png"), ("normal/b.png", "covid/x.png")], ids=str)
+def test_of_two_copies_one_always_takes_part(keep, excluded_in, names):
+    both = BOTH.copy()
+    both.loc[[1, 4], "file"] = names
+    keep(["/north", "/south"], both, lambda c: exclude(c, both[4:5], DUPLICATE, among=both))
+    excluded = excluded_in(["/north", "/south"], both)
+    assert (excluded[1], excluded[4]) in ((False, True), (True, False))
+    assert sum(excluded) == 1
+    # Each folder alone holds one copy only.
+    assert excluded_in(["/north"], both[:3]) == [False] * 3
+    assert excluded_in(["/south"], both[3:]) == [False] * 3
+
+
+def test_of_copies_in_two_classes_the_one_that_was_kept_takes_part(keep, excluded_in):
+    both = BOTH.copy()
+    both.loc[[1, 4], "file"] = ["covid/b.png", "normal/b.png"]
+    keep(["/north", "/south"], both, lambda c: exclude(c, both[1:2], DUPLICATE, among=both))
+    assert excluded_in(["/north", "/south"], both) == [False, True, False, False, False, False]
+    swapped = pd.concat([both[3:], both[:3]], ignore_index=True)
+    assert excluded_in(["/south", "/north"], swapped) == [False, False, False, False, True, False]
+
+
+def test_a_decision_about_one_folder_keeps_which_copy_was_excluded_elsewhere(keep, excluded_in):
+    both = BOTH.copy()
+    both.loc[[1, 4], "file"] = ["covid/b.png", "normal/b.png"]
+    keep(["/north", "/south"], both, lambda c: exclude(c, both[1:2], DUPLICATE, among=both))
+    keep(["/north"], both[:3], lambda c: exclude(c, both[:1], "blurred", among=both[:3]))
+    keep(["/north"], both[:3], lambda c: include(c, both[:1]))
+    assert excluded_in(["/north", "/south"], both) == [False, True, False, False, False, False]
+
+
+def test_excluding_the_last_copy_excludes_the_content(keep, excluded_in):
+    keep(["/north", "/south"], BOTH, lambda c: exclude(c, BOTH[4:5], DUPLICATE, among=BOTH))
+    keep(["/north", "/south"], BOTH, lambda c: exclude(c, BOTH[1:2], "blurred", among=BOTH))
+    assert excluded_in(["/north", "/south"], BOTH) == [False, True, False, False, True, False]
+    keep(["/north", "/south"], BOTH, lambda c: include(c, BOTH[1:2]))
+    assert excluded_in(["/north", "/south"], BOTH) == [False] * 6
+
+
+EARLIER = {
+    "excluded": [
+        {"file": "normal/a.png", "digest": "1", "reason": "blurred"},
+        {"file": "normal/b.png", "digest": "2", "reason": "duplicate"},
+    ],
+    "distinct": [[{"file": "normal/a.png", "digest": "1"}, {"file": "normal/c.png", "digest": "3"}]],
+}
+
+
+@pytest.mark.parametrize("roots", [["/north"], ["/north", "/south"], ["/south", "/north"]], ids=str)
+def test_decisions_of_an_earlier_version_hold_in_every_data_set_of_their_images(tmp_path, excluded_in, roots):
+    write_json(curation_path(["/north"], tmp_path), EARLIER)
+    assert excluded_in(roots, NORTH) == [True, True, False]
+    renamed = NORTH.assign(file=["x.png", "y.png", "z.png"])
+    # A duplicate may be a copy of which another one takes part: it is excluded under its name alone.
+    assert excluded_in(roots, renamed) == [True, False, False]
+    assert len(dataset_decisions(NORTH, roots, tmp_path).distinct) == 1
+
+
+def test_decisions_of_an_earlier_version_can_be_taken_back(tmp_path, keep, excluded_in):
+    write_json(curation_path(["/north"], tmp_path), EARLIER)
+    keep(["/north", "/south"], BOTH, lambda c: include(c, BOTH[:2]))
+    assert excluded_in(["/north"], NORTH) == [False] * 3
+
+
+def test_broken_decisions_about_another_data_set_are_passed_over_and_stay(tmp_path, keep, excluded_in):
+    other = curation_path(["/elsewhere"], tmp_path)
+    other.parent.mkdir()
+    other.write_text("{")
+    keep(["/north"], NORTH, lambda c: exclude(c, NORTH[:1], "blurred", among=NORTH))
+    assert excluded_in(["/north"], NORTH) == [True, False, False]
+    assert other.read_text() == "{"
+
+
+def test_a_run_copies_what_concerns_its_images_alone(keep, tmp_path):
+    keep(["/north"], NORTH, lambda c: exclude(c, NORTH[:1], "blurred", among=NORTH))
+    keep(["/south"], SOUTH, lambda c: exclude(c, SOUTH[2:], "inverted", among=SOUTH))
+    everything = stored_decisions(["/south"], tmp_path)
+    assert everything.reasons() == {"inverted": 1, "blurred": 1}
+    assert decisions_about(everything, SOUTH).reasons() == {"inverted": 1}

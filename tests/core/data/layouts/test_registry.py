@@ -40,11 +40,14 @@ def by_names(monkeypatch):
     return layout
 
 
-def test_folders_and_csv_files_are_recognised_and_nothing_else(folder):
-    assert find_layout(folder) is LAYOUTS["class_folders"]
-    assert find_layout(folder / "list.csv") is LAYOUTS["csv"]
-    for other in ("names.txt", "gone", "gone.csv"):
+def test_folders_and_tables_are_recognised_and_nothing_else(folder):
+    assert find_layout(folder) is LAYOUTS["table"]
+    for table in ("list.csv", "names.txt"):
+        assert find_layout(folder / table) is LAYOUTS["table"]
+    for other in ("sick/a.png", "gone", "gone.csv"):
         assert find_layout(folder / other) is None
+    (folder / "list.csv").unlink()
+    assert find_layout(folder) is LAYOUTS["class_folders"]
     (folder / "folder.csv").mkdir()
     assert find_layout(folder / "folder.csv") is LAYOUTS["class_folders"]
 

@@ -1,0 +1,43 @@
+"""Which class does an image with these findings belong to?"""
+
+from collections.abc import Mapping, Sequence
+
+# In the order in which they count: an image with several findings belongs to the first class that one of them names.
+DEFAULT_CLASSES = {
+    "covid-19": "covid",
+    "covid 19": "covid",
+    "covid": "covid",
+    "positive": "covid",
+    "typical appearance": "covid",
+    "viral pneumonia": "virus",
+    "viral": "virus",
+    "bacterial pneumonia": "bacteria",
+    "bacterial": "bacteria",
+    "pneumonia": "pneumonia",
+    "atypical appearance": "other",
+    "no lung opacity / not normal": "other",
+    "negative": "no covid",
+    "no finding": "normal",
+    "normal": "normal",
+    "negative for pneumonia": "normal",
+}
+_NORMAL = "normal"
+
+
+def class_of(findings: Sequence[str], classes: Mapping[str, str] = DEFAULT_CLASSES) -> str:
+    """Return the class of an image.
+
+    Args:
+        findings: at least one, as the table spells them.
+        classes: class by finding in small letters, in the order in which they count.
+
+    Returns:
+        The first class that a finding names; "normal" only where no other finding stands beside it. A single finding
+        that names none is a class of its own name, several are "other".
+    """
+    told = dict.fromkeys(finding.strip().lower() for finding in findings)
+    abnormal = [finding for finding in told if classes.get(finding) != _NORMAL]
+    if not abnormal:
+        return _NORMAL
+    named = next((name for finding, name in classes.items() if finding in abnormal), None)
+    return named or (abnormal[0] if len(abnormal) == 1 else "other")

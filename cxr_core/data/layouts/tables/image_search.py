@@ -1,0 +1,58 @@
+"""Where below a table's folder does an image that the table names lie?"""
+
+import os
+from collections import defaultdict
+from collections.abc import Collection
+from pathlib import Path
+
+from cxr_core.imaging.reader import IMAGE_ENDINGS
+
+
+class ImageSearch:
+    """The image files below a folder by name, listed once; links to folders are not followed."""
+
+    def __init__(self, folder: Path) -> None:
+        """List the files below `folder`."""
+        self.folder = folder
+        self._by_name: dict[str, list[tuple[str, ...]]] = defaultdict(list)
+        self._by_folder: dict[str, list[tuple[str, ...]]] = defaultdict(list)
+        for place, _, names in os.walk(folder):
+            inside = tuple(part for part in os.path.relpath(place, folder).split(os.sep) if part != ".")
+            for name in names:
+                stem, ending = os.path.splitext(name)
+                if ending and ending.lower() not in IMAGE_ENDINGS:
+                    continue
+                self._by_name[name].append((*inside, name))
+                if ending:
+                    self._by_name[stem].append((*inside, name))
+                for part in inside:
+                    self._by_folder[part].append((*inside, name))
+
+    def named(self, listed: str) -> list[str]:
+        """Return the absolute paths of the files that a listed path can mean.
+
+        One of the two paths, the listed one and the one below the folder, must end the other: an equal name in the
+        folder of another patient is another image.
+        """
+        parts = tuple(part for part in listed.replace("\\", "/").split("/") if part not in ("", "."))
+        if not parts:
+            return []
+        return [self._absolute(found) for found in self._by_name.get(parts[-1], []) if _agree(parts, found)]
+
+    def inside(self, folder_name: str) -> list[str]:
+        """Return the absolute paths of the images that lie below a folder of this name, at any depth."""
+        return [self._absolute(found) for found in self._by_folder.get(folder_name, [])]
+
+    def beside(self, paths: Collection[str]) -> int:
+        """Return how many files with the ending of an image are not among these absolute paths."""
+        files = {found for places in self._by_name.values() for found in places if "." in found[-1]}
+        return sum(self._absolute(found) not in paths for found in files)
+
+    def _absolute(self, found: tuple[str, ...]) -> str:
+        return os.path.join(self.folder, *found)
+
+
+def _agree(listed: tuple[str, ...], found: tuple[str, ...]) -> bool:
+    """Return whether the folders of one path end the folders of the other."""
+    count = min(len(listed), len(found)) - 1
+    return count == 0 or listed[-count - 1 : -1] == found[-count - 1 : -1]

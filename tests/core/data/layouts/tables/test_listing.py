@@ -1,0 +1,190 @@
+"""listing.py: tables as the public sets publish them, made up in miniature, and with odd cells."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from cxr_core.data.dataset import scan_dataset
+from cxr_core.data.layouts.tables.listing import table_images
+from cxr_core.evaluation.predictions import describe_predictions
+from cxr_core.splits.split import Split, split_table
+
+CASES = Path(__file__).parents[6] / "shared" / "cases"
+needs_cases = pytest.mark.skipif(not CASES.is_dir(), reason="needs ../shared/cases")
+
+
+def draw(folder, *names):
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (9, 8), 3).save(path)
+
+
+def listed(root):
+    """Return the images by file, and the sentences."""
+    problems = []
+    images = {image.file: image for image in table_images(root, problems)}
+    return images, [sentence for _, sentence in problems]
+
+
+@needs_cases
+@pytest.mark.parametrize(
+    ("name", "counts", "patients", "columns", "passed_over"),
+    [
+        ("nih", {"normal": 12, "infiltration": 6, "pneumonia": 6, "other": 6}, 15, {"view", "age_group", "sex"}, 7),
+        ("ieee8023", {"covid": 20, "bacteria": 8, "normal": 4}, 16, {"view", "age_group", "sex"}, 3),
+        ("rsna", {"pneumonia": 14, "normal": 7, "other": 7}, 28, set(), 0),
+        ("chexpert", {"normal": 14, "lung opacity": 7, "pneumonia": 7}, 14, {"view", "age_group", "sex"}, 0),
+        ("siim", {"normal": 14, "covid": 14}, 28, set(), 0),
+        ("bimcv", {"normal": 12, "covid": 12}, 12, {"view"}, 0),
+        ("covidx", {"covid": 10, "no covid": 10}, 10, {"source"}, 0),
+    ],
+)
+def test_public_sets_open_as_they_are(tmp_path, name, counts, patients, columns, passed_over):
+    dataset = scan_dataset(CASES / "03-public-label-lists" / name, index_dir=tmp_path)
+    assert dataset.table["class_name"].value_counts().to_dict() == counts
+    assert dataset.table["patient"].nunique() == patients
+    assert set(dataset.table) & {"split", "view", "age_group", "sex", "source"} == columns
+    assert len(dataset.unreadable) == passed_over
+
+
+@needs_cases
+@pytest.mark.parametrize(
+    ("name", "images", "sentence"),
+    [
+        ("plain", 11, None),
+        ("age411", 11, "Line 12: the age '411' is taken as unknown: an age lies from 0 to 130 years."),
+        ("age058Y", 11, None),
+        ("val", 11, None),
+        ("twice", 10, "Line 12 is passed over: it repeats normal4.png of line 6."),
+        ("empty_label", 10, "Line 12 is passed over: it has no label."),
+    ],
+)
+def test_one_odd_cell_costs_one_value_or_one_row(tmp_path, name, images, sentence):
+    dataset = scan_dataset(CASES / "04-one-odd-cell" / f"{name}.csv", index_dir=tmp_path)
+    assert len(dataset.table) == images
+    assert dataset.unreadable["error"].tolist() == ([sentence] if sentence else [])
+    last = dataset.table.set_index("file").reindex(["normal5.png"]).iloc[0]
+    if name == "val":
+        assert last["split"] == "validation"
+    if name == "age411":
+        assert pd.isna(last["age_group"])
+    if name == "age058Y":
+        assert last["age_group"] == "40 to 64"
+
+
+def test_mimic_tells_of_studies(tmp_path):
+    draw(tmp_path, "files/p10/p100/s5/a.png", "files/p10/p100/s5/b.png", "files/p10/p101/s6/c.png")
+    text = "subject_id,study_id,Edema,No Finding,Pneumonia\n100,5,,,1.0\n101,6,-1.0,,\n102,7,1,,\n"
+    (tmp_path / "mimic-cxr-2.0.0-chexpert.csv").write_text(text)
+    images, sentences = listed(tmp_path)
+    assert {(image.class_name, image.listed_patient) for image in images.values()} == {("pneumonia", "100")}
+    assert len(images) == 2
+    assert sentences == [
+        "Line 3 is passed over: it has no label.",
+        "Line 4 is passed over: there is no folder s7 with images.",
+        "Images here to which the label table gives no class: 1.",
+    ]
+
+
+def test_readers_and_boxes_of_one_vindr_image_add_up(tmp_path):
+    draw(tmp_path, "train/a.png", "train/b.png")
+    rows = "image_id,class_name,rad_id\na,Cardiomegaly,R1\na,Pneumonia,R2\nb,No finding,R1\nb,No finding,R2\n"
+    (tmp_path / "any name.csv").write_text(rows)
+    images, sentences = listed(tmp_path)
+    assert {file: image.class_name for file, image in images.items()} == {
+        "train/a.png": "pneumonia",
+        "train/b.png": "normal",
+    }
+    assert sentences == []
+
+
+def test_padchest_lists_its_labels_as_python_does(tmp_path):
+    draw(tmp_path, "0/a.png")
+    (tmp_path / "p.tsv").write_text("ImageID\tPatientID\tProjection\tLabels\na.png\tp1\tPA\t['COVID 19', 'nodule']\n")
+    image = listed(tmp_path)[0]["0/a.png"]
+    assert (image.class_name, image.listed_patient, image.view) == ("covid", "p1", "PA")
+
+
+def test_two_classes_for_one_image_leave_it_out(tmp_path):
+    draw(tmp_path, "a.png", "b.png")
+    (tmp_path / "list.csv").write_text("path,label\na.png,x\nb.png,y\n./a.png,y\na.png,x,z\n")
+    images, sentences = listed(tmp_path)
+    assert list(images) == ["b.png"]
+    assert sentences == [
+        "Line 5 has more values than there are columns.",
+        "./a.png is left out: line 2 and line 4 give it two classes.",
+    ]
+
+
+def test_an_equal_name_in_another_patients_folder_is_another_image(tmp_path):
+    draw(tmp_path, "train/patient2/study1/view1_frontal.jpg")
+    (tmp_path / "train.csv").write_text("Path,No Finding,Pneumonia\nX/train/patient1/study1/view1_frontal.jpg,1,\n")
+    images, sentences = listed(tmp_path)
+    assert images == {}
+    assert sentences == [
+        "Images here to which the label table gives no class: 1.",
+        "This file is listed in train.csv, but it is not there.",
+    ]
+
+
+def test_images_that_a_folders_table_does_not_list_are_counted(tmp_path):
+    draw(tmp_path, "a.png", "sick/b.png", "sick/c.png")
+    (tmp_path / "list.csv").write_text("path,label\na.png,x\n")
+    assert listed(tmp_path)[1] == ["Images here to which the label table gives no class: 2."]
+    assert listed(tmp_path / "list.csv")[1] == []
+
+
+def test_which_of_several_plain_lists_counts_is_asked(tmp_path):
+    for name in ("a.csv", "b.csv"):
+        (tmp_path / name).write_text("path,label\na.png,x\n")
+    with pytest.raises(ValueError, match=r"holds 2 tables of images \(a.csv, b.csv\); name the one to open"):
+        listed(tmp_path)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    order=st.permutations(["path", "label", "age", "split", "sex"]),
+    separator=st.sampled_from(",;\t|"),
+    encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"]),
+    label=st.sampled_from(["NA", "None", "1", "01", "True", "null", "Größe", "a, b; c"]),
+    age=st.text(st.characters(categories=("L", "N", "P", "Zs")), max_size=6),
+    split=st.text(st.characters(categories=("L", "N")), max_size=6),
+)
+def test_no_odd_cell_costs_another_row(tmp_path, order, separator, encoding, label, age, split):
+    draw(tmp_path, "a.png", "b.png")
+    rows = [
+        {"path": "a.png", "label": label, "age": age, "split": split, "sex": "F"},
+        {"path": "b.png", "label": "sound", "age": "45.0", "split": "Training", "sex": "M"},
+    ]
+    with (tmp_path / "list.csv").open("w", encoding=encoding, newline="") as stream:
+        writer = csv.DictWriter(stream, order, delimiter=separator)
+        writer.writeheader()
+        writer.writerows(rows)
+    images, sentences = listed(tmp_path / "list.csv")
+    assert images["a.png"].class_name == label
+    sound = images["b.png"]
+    assert (sound.class_name, sound.age_group, sound.split, sound.sex) == ("sound", "40 to 64", "train", "male")
+    unknown = [images["a.png"].age_group is None and age.strip(), images["a.png"].split is None and split.strip()]
+    assert len(sentences) == sum(map(bool, unknown))
+
+
+def test_sex_and_source_go_with_the_images_into_splits_and_predictions(tmp_path):
+    (tmp_path / "data").mkdir()
+    for i, name in enumerate(("a.png", "b.png")):
+        Image.new("L", (9, 8), i).save(tmp_path / "data" / name)
+    (tmp_path / "data" / "list.csv").write_text("path,label,sex,source\na.png,x,F,Padua\nb.png,y,,Linz\n")
+    table = scan_dataset(tmp_path / "data", index_dir=tmp_path / "index").table
+    split = Split(np.array([0]), np.array([1]), np.array([], dtype=int))
+    predictions = describe_predictions(table, np.full((2, 2), 0.5, np.float32), ("x", "y"))
+    for told in (table, split_table(table, np.arange(2), split), predictions):
+        told = told.set_index("file")
+        assert told["source"].to_dict() == {"a.png": "Padua", "b.png": "Linz"}
+        assert told.loc["a.png", "sex"] == "female"
+        assert pd.isna(told.loc["b.png", "sex"])

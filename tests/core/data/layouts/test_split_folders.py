@@ -1,0 +1,77 @@
+"""split_folders.py: folders that are sides of a split, on constructed trees and on a case from the public."""
+
+from itertools import product
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cxr_core.data.dataset import scan_dataset
+from cxr_core.data.layouts.split_folders import SIDE_FOLDERS
+from cxr_core.splits.split import make_split, split_counts
+
+CASES = Path(__file__).resolve().parents[5] / "shared" / "cases"
+PIXELS = np.random.default_rng(0).integers(0, 256, (8, 8), dtype=np.uint8)
+
+
+def fill(root, *folders, images=1):
+    for folder in folders:
+        (root / folder).mkdir(parents=True, exist_ok=True)
+        for i in range(images):
+            cv2.imwrite(str(root / folder / f"{i}.png"), PIXELS)
+    return root
+
+
+@pytest.mark.skipif(not CASES.is_dir(), reason="needs ../shared/cases")
+def test_kermanys_folders_are_sides_and_below_them_are_the_classes(tmp_path):
+    dataset = scan_dataset(CASES / "01-kermany-sides" / "chest_xray", index_dir=tmp_path)
+    assert dataset.classes == ("NORMAL", "PNEUMONIA")
+    counts = split_counts(dataset.table, make_split(dataset.table, "given", seed=0))
+    assert counts.loc["NORMAL"].tolist() == [4, 1, 2]
+    assert counts.loc["PNEUMONIA"].tolist() == [4, 1, 2]
+    assert dataset.unreadable.empty
+
+
+@given(spelt=st.permutations(list(SIDE_FOLDERS)), upper=st.sampled_from([str.lower, str.upper, str.title]))
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_every_spelling_of_a_side_is_the_side(tmp_path_factory, spelt, upper):
+    root, index = tmp_path_factory.mktemp("sides"), tmp_path_factory.mktemp("index")
+    names = {SIDE_FOLDERS[name]: upper(name) for name in spelt}
+    fill(root, *(f"{side}/{c}" for side, c in product(names.values(), ("normal", "other"))))
+    table = scan_dataset(root, index_dir=index).table
+    told = set(zip(table["file"].str.split("/").str[0], table["split"], strict=True))
+    assert told == {(name, side) for side, name in names.items()}
+    assert set(table["class_name"]) == {"normal", "other"}
+
+
+def test_what_lies_beside_the_sides_is_passed_over_with_a_sentence(tmp_path):
+    fill(tmp_path / "d", "train/normal", "train/covid", "test/normal", "test/covid", "extra/normal", "__MACOSX/train")
+    dataset = scan_dataset(tmp_path / "d", index_dir=tmp_path / "index")
+    assert len(dataset.table) == 4
+    assert dataset.unreadable.values.tolist() == [["extra", "This folder lies beside test, train and is passed over."]]
+
+
+def test_classes_that_are_called_test_and_train_stay_classes_where_images_lie_in_them(tmp_path):
+    fill(tmp_path / "d", "train", "test")
+    assert scan_dataset(tmp_path / "d", index_dir=tmp_path / "index").classes == ("test", "train")
+
+
+def test_one_side_alone_is_a_class(tmp_path):
+    fill(tmp_path / "d", "train/a", "normal/a")
+    assert set(scan_dataset(tmp_path / "d", index_dir=tmp_path / "index").classes) == {"normal", "train"}
+
+
+@pytest.mark.skipif(not CASES.is_dir(), reason="needs ../shared/cases")
+def test_masks_beside_the_images_of_a_class_are_listed_and_no_images(tmp_path):
+    dataset = scan_dataset(CASES / "02-radiography-masks" / "db", index_dir=tmp_path)
+    assert dataset.table["class_name"].value_counts().to_dict() == {"COVID": 6, "Normal": 6}
+    assert not dataset.table["file"].str.contains("masks").any()
+    assert dataset.unreadable["file"].tolist() == ["COVID/masks", "Normal/masks"]
+
+
+def test_a_class_may_be_called_masks(tmp_path):
+    fill(tmp_path / "d", "masks", "normal")
+    assert set(scan_dataset(tmp_path / "d", index_dir=tmp_path / "index").classes) == {"masks", "normal"}

@@ -1,0 +1,18 @@
+"""What several pages' tests need."""
+
+import pytest
+
+
+@pytest.fixture
+def run_folder(tmp_path, monkeypatch):
+    """An empty folder of runs that the pages look into."""
+    folder = tmp_path / "runs"
+    monkeypatch.setattr("cxr_core.runs.lifecycle.RUNS_DIR", folder)
+    monkeypatch.setattr("cxr_core.runs.run.list_runs.__defaults__", (folder,))
+    return folder
+
+
+@pytest.fixture
+def ungated(ungated_model, monkeypatch):
+    """The pages' built-in classifier has no gate, so that it answers drawings."""
+    monkeypatch.setattr("ui.common.model_picker.SHIPPED_MODEL_DIR", ungated_model)
