@@ -20,7 +20,14 @@ from cxr_core.data.layouts.registry import DataLayout, find_layout
 from cxr_core.data.layouts.tables.table_file import TABLE_ENDINGS
 from cxr_core.data.patient_ids import find_patients
 from cxr_core.data.patients.dicom_patients import HashedIdentity, hash_identity, patient_salt, salt_check
-from cxr_core.imaging.reader import IMAGE_ENDINGS, UnreadableImage, check_complete, is_image_file, read_header
+from cxr_core.imaging.reader import (
+    IMAGE_ENDINGS,
+    UnreadableImage,
+    check_complete,
+    is_image_file,
+    left_out_reason,
+    read_header,
+)
 from cxr_core.system.progress import Progress
 from cxr_core.system.text import as_text, is_text
 
@@ -267,15 +274,14 @@ def _describe_file(found: Any, *, salt: Callable[[], bytes]) -> tuple[tuple[Any,
     same = (found.root, found.file, found.bytes, found.mtime_ns)
     try:
         if not (found.in_list or is_image_file(found.path)):
-            return (*same, 0, 0, None, *_NO_IDENTITY, None, ""), None
+            return (*same, 0, 0, None, *_NO_IDENTITY, None, left_out_reason(found.path)), None
         if found.bytes > MAX_FILE_BYTES:
             raise UnreadableImage(
                 f"The file has {found.bytes / 1e6:.0f} MB; at most {MAX_FILE_BYTES / 1e6:.0f} MB are read."
             )
         data = Path(found.path).read_bytes()
         header = read_header(data)
-        if header.format != "DICOM":
-            check_complete(data, header)
+        check_complete(data, header)
     except UnreadableImage as error:
         return (*same, 0, 0, None, *_NO_IDENTITY, None, str(error)), None
     except FileNotFoundError:

@@ -36,7 +36,7 @@ INDEX_SCHEMA = pa.schema(
         ("error", pa.large_string()),
     ],
     # Raise this number when a column means something else than before: older files are then made anew.
-    metadata={"cxr_lab_index": "2"},
+    metadata={"cxr_lab_index": "3"},
 )
 _FILE_NAME = "files.parquet"
 _NAME_BYTES = 100

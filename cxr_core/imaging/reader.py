@@ -1,4 +1,4 @@
-"""How is an untrusted image file decoded? JPEG, PNG, BMP, TIFF, WebP and DICOM, to pixels."""
+"""How is an untrusted image file decoded to pixels? JPEG, PNG, BMP, TIFF, WebP, GIF, AVIF, JPEG 2000, PGM and DICOM."""
 
 import io
 import re
@@ -9,20 +9,23 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from cxr_core.config import MAX_FILE_BYTES, MAX_PIXELS
+from cxr_core.imaging.cut_short import PIL_ERRORS, is_filled, is_whole
+from cxr_core.imaging.file_kinds import HEAD_BYTES, begins_like_an_image, is_companion, is_dicom, why_not_read
 from cxr_core.system.arrays import ImageArray
 
-IMAGE_ENDINGS = (".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".tif", ".tiff", ".webp", ".dcm")
-_PIL_FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
-# What Pillow's decoders raise on broken data; UnidentifiedImageError is an OSError.
-_PIL_ERRORS = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error)
+# What the names of image files end with; none is believed, and none is needed.
+IMAGE_ENDINGS = (
+    ".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".avif", ".jp2", ".j2k", ".pgm", ".dcm",
+)  # fmt: skip
+_OPENCV_FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
+_PIL_FORMATS = (*_OPENCV_FORMATS, "GIF", "AVIF", "JPEG2000", "PPM")
 # A broken file is answered with a sentence; a decoder's own messages do not belong in the log.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-_END_MARKS = {"JPEG": b"\xff\xd9", "PNG": b"IEND"}
-# How a DICOM file without preamble begins: group 0002 or 0008, in either byte order.
-_HEADERLESS_DICOM = re.compile(rb"(?s)(\x02\0|\x08\0)[\0-\x20]\0([A-Z]{2}|.{2}\0\0)|\0(\x02|\x08)\0[\0-\x20][A-Z]{2}")
+# Where the stream of a JPEG 2000 file says its size: a marker, a length, two bytes, width, height and their offsets.
+_CODESTREAM_SIZE = re.compile(rb"(?s)\xff\x4f\xff\x51.{4}(.{16})")
 # Written by cameras: exposure time, f-number, ISO speed, focal length.
 _CAMERA_TAGS = (0x829A, 0x829D, 0x8827, 0x920A)
 _EXIF_DETAILS = 0x8769
@@ -61,18 +64,22 @@ class ImageHeader:
     format: str
 
 
-def is_dicom(data: bytes) -> bool:
-    """Return True if a file carries DICOM's mark after its 128-byte preamble, or begins like one without preamble."""
-    return data[128:132] == b"DICM" or _HEADERLESS_DICOM.match(data[:8]) is not None
-
-
 def is_image_file(path: str | Path) -> bool:
-    """Return True if a file belongs to a data set: by its ending, or as DICOM without one."""
+    """Return True if a file belongs to a data set: by its ending, or by its content whatever it is called."""
     path = Path(path)
-    if path.suffix:
-        return path.suffix.lower() in IMAGE_ENDINGS
+    return path.suffix.lower() in IMAGE_ENDINGS or begins_like_an_image(_head(path))
+
+
+def left_out_reason(path: str | Path) -> str:
+    """Return one sentence: why a file that is no image is left out. "" where that goes without saying, as for text."""
+    path = Path(path)
+    head = _head(path)
+    return "" if is_companion(path.name, head) else why_not_read(head)
+
+
+def _head(path: Path) -> bytes:
     with path.open("rb") as stream:
-        return is_dicom(stream.read(132))
+        return stream.read(HEAD_BYTES)
 
 
 def read_header(data: bytes) -> ImageHeader:
@@ -122,9 +129,13 @@ def open_image(data: bytes) -> DecodedImage:
     if header.format == "DICOM":
         return _decode_dicom(data)
     check_complete(data, header)
+    if header.format not in _OPENCV_FORMATS:
+        return _finish_image(data, header, _pillow_pixels(data, header.format))
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR)
     if pixels is None:
         raise UnreadableImage(f"The {header.format} data in this file is broken.")
+    if is_filled(pixels, header.format):
+        raise UnreadableImage(f"The {header.format} file is cut short: its end is filled with something else.")
     if pixels.dtype not in (np.uint8, np.uint16):
         raise UnreadableImage(f"Pixels of type {pixels.dtype} cannot be read; save the image with 8 or 16 bits.")
     return _finish_image(data, header, pixels)
@@ -136,21 +147,25 @@ def read_image(path: str | Path) -> ImageArray:
 
 
 def check_complete(data: bytes, header: ImageHeader) -> None:
-    """Raise UnreadableImage if the file was cut short.
+    """Raise UnreadableImage if the file was cut short, as far as that shows without decoding a JPEG or PNG."""
+    if header.format == "DICOM":
+        _check_dicom(data)
+    elif not is_whole(data, header.format, _PIL_FORMATS):
+        raise UnreadableImage(f"The {header.format} file is cut short or broken.")
 
-    JPEG and PNG end with a mark that cannot occur in their pixel data; only a file without it near its end, or of
-    another format, is decoded in full (by Pillow, which is strict). A PNG's chunks are checked in any case: OpenCV
-    allocates as much memory as a chunk claims to need.
-    """
-    mark = _END_MARKS.get(header.format)
-    ends = mark is not None and mark in data[-4096:]
-    if ends and header.format != "PNG":
-        return
+
+def _pillow_pixels(data: bytes, image_format: str) -> ImageArray:
+    """Decode what OpenCV is not trusted with: uint8 (H, W) or (H, W, 3) BGR, or uint16 (H, W)."""
     try:
-        with Image.open(io.BytesIO(data), formats=_PIL_FORMATS) as image:
-            image.verify() if ends else image.load()
-    except _PIL_ERRORS as error:
-        raise UnreadableImage(f"The {header.format} file is cut short or broken.") from error
+        with Image.open(io.BytesIO(data), formats=(image_format,)) as opened:
+            image = ImageOps.exif_transpose(opened)
+            if image.mode.startswith("I"):
+                return np.asarray(image).astype(np.uint16)
+            if image.mode in ("1", "L", "LA"):
+                return np.asarray(image.convert("L"))
+            return cv2.cvtColor(np.asarray(image.convert("RGB")), cv2.COLOR_RGB2BGR)
+    except PIL_ERRORS as error:
+        raise UnreadableImage(f"The {image_format} data in this file is broken.") from error
 
 
 def _finish_image(data: bytes, header: ImageHeader, pixels: ImageArray) -> DecodedImage:
@@ -168,7 +183,7 @@ def _finish_image(data: bytes, header: ImageHeader, pixels: ImageArray) -> Decod
             if header.format == "TIFF" and exif.get(_PHOTOMETRIC) == _WHITE_IS_ZERO and pixels.dtype == np.uint16:
                 # OpenCV inverts only 8-bit pixels.
                 pixels = 65535 - pixels
-    except (*_PIL_ERRORS, AttributeError, KeyError, TypeError, ZeroDivisionError):
+    except (*PIL_ERRORS, AttributeError, KeyError, TypeError, ZeroDivisionError):
         # The pixels are decoded; what a broken tag would have said is not needed.
         return DecodedImage(pixels)
     if pages > 1:
@@ -183,11 +198,30 @@ def _pil_header(data: bytes) -> ImageHeader:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(data), formats=_PIL_FORMATS) as image:
-                return ImageHeader(*image.size, str(image.format))
+                header = ImageHeader(*image.size, str(image.format))
     except Image.DecompressionBombError as error:
         raise UnreadableImage(f"The image is larger than {MAX_PIXELS / 1e6:.0f} million pixels.") from error
-    except _PIL_ERRORS as error:
-        raise UnreadableImage("This is not a JPEG, PNG, BMP, TIFF, WebP or DICOM image.") from error
+    except PIL_ERRORS as error:
+        raise UnreadableImage(_why_not_opened(data[:HEAD_BYTES])) from error
+    if header.format == "JPEG2000":
+        _check_codestream(data, header)
+    return header
+
+
+def _why_not_opened(head: bytes) -> str:
+    return (
+        "This is not a whole image; the file is cut short or broken."
+        if begins_like_an_image(head)
+        else why_not_read(head)
+    )
+
+
+def _check_codestream(data: bytes, header: ImageHeader) -> None:
+    """Refuse a JPEG 2000 file whose stream, which takes the memory, is larger than its header says."""
+    for found in _CODESTREAM_SIZE.finditer(data):
+        right, bottom, left, top = struct.unpack(">4I", found[1])
+        if (right - left) * (bottom - top) > header.width * header.height:
+            raise UnreadableImage("The JPEG 2000 stream in this file is larger than its header says.")
 
 
 def _dicom_header(data: bytes) -> ImageHeader:
@@ -213,5 +247,15 @@ def _decode_dicom(data: bytes) -> DecodedImage:
     try:
         pixels, notes, doubts = decode_dicom(data)
         return DecodedImage(pixels, notes, doubts)
+    except UnreadableDicom as error:
+        raise UnreadableImage(str(error)) from error
+
+
+def _check_dicom(data: bytes) -> None:
+    from cxr_core.imaging.dicom import decoding
+    from cxr_core.imaging.dicom.header import UnreadableDicom
+
+    try:
+        decoding.check_complete(data)
     except UnreadableDicom as error:
         raise UnreadableImage(str(error)) from error

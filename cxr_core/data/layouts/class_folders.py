@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cxr_core.data.layouts.found_image import NOT_OPENED, VANISHED, FoundImage, Problem
-from cxr_core.imaging.reader import IMAGE_ENDINGS
 from cxr_core.system.text import as_text, is_text
 
+# Notes, tables and annotations, one for each image in some data sets, and what Windows leaves behind.
+_TEXT_ENDINGS = (".txt", ".csv", ".tsv", ".md", ".json", ".xml", ".html", ".log", ".ini", ".db")
 # What public data sets call a folder of lung masks beside the images of a class, in small letters.
 MASK_FOLDERS = {"mask", "masks", "lung mask", "lung masks", "lung_masks", "lungmasks"}
 
@@ -24,7 +25,8 @@ def folder_images(root: Path, problems: list[Problem]) -> Iterator[FoundImage]:
             # This runs once per file at every rerun of a page; what can be told from the name is told from it.
             name = entry.name
             file = f"{inside}/{name}" if inside else name
-            may_be_image = inside and ("." not in name or name.lower().endswith(IMAGE_ENDINGS))
+            # What is not named like text is opened once, to be read or left out with a sentence.
+            may_be_image = inside and not name.lower().endswith(_TEXT_ENDINGS)
             try:
                 if name.startswith("."):
                     continue

@@ -11,6 +11,7 @@ from pydicom.pixels import apply_color_lut, pixel_array
 from pydicom.uid import RLELossless
 
 from cxr_core.config import MAX_PIXELS
+from cxr_core.imaging.cut_short import is_filled
 from cxr_core.imaging.dicom import codecs
 from cxr_core.imaging.dicom.examination import EXAMINATION_TAGS, doubts_of
 from cxr_core.imaging.dicom.grey_values import CellArray, shown_greys
@@ -85,6 +86,27 @@ def decode_dicom(data: bytes) -> tuple[ImageArray, tuple[str, ...], tuple[str, .
         raise UnreadableDicom("The pixel data of this DICOM file cannot be decoded.") from error
 
 
+def check_complete(data: bytes) -> None:
+    """Raise UnreadableDicom if the pixel data are shorter than the header says, or end as if they had been cut short.
+
+    Compressed pixel data are not looked at; whether they are whole shows when they are decoded.
+
+    Args:
+        data: the whole file, whose size was checked by `dicom_size`.
+    """
+    try:
+        dataset = read_dataset(data, _PIXEL_TAGS)
+        syntax = dataset.file_meta.TransferSyntaxUID
+        codecs.check_syntax(syntax)
+        if not syntax.is_compressed and "PixelData" in dataset:
+            complete_header(dataset)
+            _first_frame(dataset)
+    except UnreadableDicom:
+        raise
+    except DICOM_ERRORS as error:
+        raise UnreadableDicom("The DICOM file is cut short or broken.") from error
+
+
 def _shown_pixels(stored: CellArray, dataset: FileDataset) -> tuple[ImageArray, tuple[str, ...]]:
     """Turn the stored values of one frame into the pixels that `decode_dicom` returns."""
     if dataset.get("PhotometricInterpretation") == "PALETTE COLOR":
@@ -101,7 +123,12 @@ def _first_frame(dataset: FileDataset) -> CellArray:
     if not syntax.is_compressed or syntax == RLELossless:
         # The bits of grey pixels are taken apart with those of the high bit, which pydicom does not look at.
         is_grey = not several and dataset.get("PhotometricInterpretation") != "PALETTE COLOR"
-        return pixel_array(dataset, index=0, correct_unused_bits=not is_grey)
+        cells = pixel_array(dataset, index=0, correct_unused_bits=not is_grey)
+        if not syntax.is_compressed and is_filled(cells, "DICOM"):
+            raise UnreadableDicom(
+                "The DICOM file is cut short: the end of its pixel data is filled with something else."
+            )
+        return cells
     plugins = codecs.choose_plugins(syntax, several)
     frames = int(dataset.get("NumberOfFrames") or 1)
     frame = get_frame(dataset.PixelData, 0, number_of_frames=frames)
