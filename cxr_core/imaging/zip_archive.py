@@ -61,8 +61,8 @@ def unpack_zip(
     """Unpack the images of a ZIP into a folder with one sub-folder per class.
 
     A single folder around all class folders is dropped. Hidden files are left out, and so are archives and files that
-    are not images by their ending (or, without one, not DICOM). A name that some file system does not allow is replaced by a
-    safe one with the same beginning and ending.
+    are not images by their ending (or, without one, not DICOM). A name that some file system does not allow is
+    replaced by a safe one with the same beginning and ending.
 
     Args:
         file_or_bytes: the archive's bytes, its path, or a seekable binary file.
