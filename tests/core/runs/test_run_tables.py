@@ -20,7 +20,7 @@ def test_names_that_look_like_something_else_come_back_as_they_were(tmp_path, co
 @given(st.lists(st.text(st.characters(blacklist_categories=("Cs", "Cc")), min_size=1), min_size=1))
 def test_any_name_comes_back(tmp_path_factory, names):
     path = tmp_path_factory.mktemp("t") / "t.csv"
-    pd.DataFrame({"class_name": names}).to_csv(path, index=False)
+    pd.DataFrame({"class_name": names, "confidence": 0.5}).to_csv(path, index=False)
     assert read_run_table(path)["class_name"].tolist() == names
 
 
