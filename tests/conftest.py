@@ -53,7 +53,8 @@ class TensorFlowInOneWorker(LoadFileScheduling):
 
 
 def pytest_xdist_make_scheduler(config, log):
-    return TensorFlowInOneWorker(config, log)
+    """Keep TensorFlow in one worker where not all tests are about it; None leaves the choice to `--dist`."""
+    return TensorFlowInOneWorker(config, log) if "not slow" in config.option.markexpr else None
 
 
 TEXTURE_SIDE = 320
