@@ -113,7 +113,8 @@ class TrainingConfig:
         fold: which of them, from 1, is the test set; 0 for none.
         export: export the best model and test it. A search exports only the trial that it chooses, so that no other
             one sees the test images.
-        gpus: at least 1, number of this computer's GPUs that share each batch; `batch_size` is that of the whole batch.
+        gpus: at least 1, number of this computer's GPUs that share each batch; `batch_size` is that of the whole batch,
+            and a multiple of it.
         preprocessing: what every image goes through.
         augmentation: random changes to training images; not used with `train_from` "head".
 

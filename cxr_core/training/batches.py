@@ -119,24 +119,27 @@ def feature_batches(
 
 
 def validation_batches(
-    images_u8: UInt8Array, rows: IntArray, labels: FloatArray, preprocessing: Preprocessing, batch_size: int = 16
+    images_u8: UInt8Array, rows: IntArray, labels: FloatArray, preprocessing: Preprocessing, *, gpus: int
 ) -> tf.data.Dataset:
-    """Build batches of unchanged images in the order of `rows`; the last one may be smaller.
+    """Build batches of unchanged images in the order of `rows`; see `_one_pass`.
 
     Larger batches would be no faster, and take more memory than the training itself.
     """
     shape = (preprocessing.size, preprocessing.size, 3)
-    return _one_pass(
-        lambda chosen: preprocessing.scaled(read_images(images_u8, chosen)), shape, rows, labels, batch_size
-    )
+
+    def load(chosen: IntArray) -> FloatArray:
+        return preprocessing.scaled(read_images(images_u8, chosen))
+
+    return _one_pass(load, shape, rows, labels, batch_size=16, gpus=gpus)
 
 
-def kept_validation_batches(kept: FloatArray, labels: FloatArray, batch_size: int = 64) -> tf.data.Dataset:
-    """Build batches of kept activations, float16 (n, h, w, c), in their own order; the last one may be smaller."""
-    rows = np.arange(len(kept))
-    return _one_pass(
-        lambda chosen: read_images(kept, chosen).astype(np.float32), kept.shape[1:], rows, labels, batch_size
-    )
+def kept_validation_batches(kept: FloatArray, rows: IntArray, labels: FloatArray, *, gpus: int) -> tf.data.Dataset:
+    """Build batches of kept activations or features, (M, ...), in the order of `rows`; see `_one_pass`."""
+
+    def load(chosen: IntArray) -> FloatArray:
+        return read_images(kept, chosen).astype(np.float32)
+
+    return _one_pass(load, kept.shape[1:], rows, labels, batch_size=64, gpus=gpus)
 
 
 def mix_up(values: FloatArray, targets: FloatArray, alpha: float, rng: np.random.Generator) -> Batch:
@@ -201,17 +204,33 @@ def _one_pass(
     shape: tuple[int, ...],
     rows: IntArray,
     labels: FloatArray,
+    *,
     batch_size: int,
+    gpus: int,
 ) -> tf.data.Dataset:
-    """Build batches of all rows in their own order, each exactly once."""
-    n_batches = -(-len(rows) // batch_size)
+    """Build batches of all rows in their own order, each exactly once.
+
+    Each of several devices must get a part of every batch, and an equal part of the first one, whose parts Keras adds
+    up to learn the shape of the data. So the first batch is a multiple of their number; the last one may be smaller, or
+    larger by less than that number.
+
+    Raises:
+        ValueError: fewer than two rows for each of several devices.
+    """
+    n = len(rows)
+    if gpus > 1 and n < 2 * gpus:
+        raise ValueError(f"Validation needs two images for each of {gpus} GPUs; there are {n}.")
+    size = min(batch_size, n) // gpus * gpus
+    if 0 < n - size < gpus:
+        size -= gpus
+    starts = range(0, n - gpus + 1, size)
+    chunks = [rows[start:end] for start, end in zip(starts, [*starts[1:], n], strict=True)]
 
     def one_pass() -> Iterator[Batch]:
-        for i in range(n_batches):
-            chosen = rows[i * batch_size : (i + 1) * batch_size]
+        for chosen in chunks:
             yield load(chosen), labels[chosen]
 
-    return _as_dataset(one_pass, n_batches, shape, labels.shape[1])
+    return _as_dataset(one_pass, len(chunks), shape, labels.shape[1])
 
 
 def _as_dataset(

@@ -23,7 +23,6 @@ from cxr_core.system.onnx_session import open_session, run_graph
 from cxr_core.system.progress import Progress
 from cxr_core.system.visit_folders import visit_cache
 from cxr_core.training.batches import (
-    Batch,
     EpochClock,
     activation_batches,
     feature_batches,
@@ -115,6 +114,8 @@ def _devices(config: TrainingConfig) -> contextlib.AbstractContextManager[object
         raise ValueError(
             f"gpus={config.gpus} needs as many GPUs in this computer; TensorFlow finds {len(found)}. Leave it at 1."
         )
+    if config.batch_size % config.gpus:
+        raise ValueError(f"batch_size must be a multiple of gpus={config.gpus}; received {config.batch_size}.")
     return tf.distribute.MirroredStrategy([device.name for device in found[: config.gpus]]).scope()
 
 
@@ -164,18 +165,20 @@ def _train_head(
 
 def _batches(
     network: _Network, inputs: RunInputs, config: TrainingConfig, recorder: ProgressCallback, clock: EpochClock
-) -> tuple[tf.data.Dataset, tf.data.Dataset | Batch]:
+) -> tuple[tf.data.Dataset, tf.data.Dataset]:
     """Return what the trained part learns from, and what it is validated on: images, activations or features."""
     prepared, split, labels = inputs.prepared, inputs.split, inputs.labels
     if config.train_from == "head":
         features = _compute_features(network.whole, config, prepared, recorder.phase("Computing features"))
-        validation = (features[split.validation], labels[split.validation])
-        return feature_batches(features, split.train, labels, config, clock), validation
+        return (
+            feature_batches(features, split.train, labels, config, clock),
+            kept_validation_batches(features, split.validation, labels, gpus=config.gpus),
+        )
     if config.cached_augmentations:
         return _kept_batches(network, inputs, config, recorder, clock)
     return (
         image_batches(prepared.images_u8, split.train, labels, config, clock),
-        validation_batches(prepared.images_u8, split.validation, labels, config.preprocessing),
+        validation_batches(prepared.images_u8, split.validation, labels, config.preprocessing, gpus=config.gpus),
     )
 
 
@@ -192,7 +195,7 @@ def _kept_batches(
     plain = keep_activations(network.trunk, images_u8, split.validation, config, key=key, copies=0, progress=report)
     return (
         activation_batches(kept, labels[split.train], config, clock),
-        kept_validation_batches(plain[0], labels[split.validation]),
+        kept_validation_batches(plain[0], np.arange(len(split.validation)), labels[split.validation], gpus=config.gpus),
     )
 
 

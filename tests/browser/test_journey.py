@@ -125,7 +125,8 @@ def test_a_file_that_is_no_image_gets_a_sentence_and_no_traceback(app, page, tmp
     bad.write_text("no image")
     page.goto(f"{app[0]}/predict")
     page.set_input_files('input[type="file"]', bad)
-    expect(page.get_by_text("This is not a JPEG, PNG, BMP, TIFF, WebP, GIF, AVIF, ")).to_be_visible()
+    sentence = "This is not a JPEG, PNG, BMP, TIFF, WebP, GIF, AVIF, JPEG 2000, PGM or DICOM image."
+    expect(page.get_by_text(sentence)).to_be_visible()
     expect(page.get_by_test_id("stException")).to_have_count(0)
 
 

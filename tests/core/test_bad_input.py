@@ -1,5 +1,7 @@
 """Trainings that cannot be: a sentence before anything starts, or a readable failed run."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -65,6 +67,13 @@ def test_a_loss_that_is_no_number_ends_the_run_with_batch_and_cause(few, here, t
 def test_more_gpus_than_there_are_is_a_sentence():
     with pytest.raises(ValueError, match="gpus=99 needs as many GPUs in this computer; TensorFlow finds"):
         fit._devices(make_config("quick", gpus=99))
+
+
+def test_a_batch_that_the_gpus_cannot_share_evenly_is_a_sentence(monkeypatch):
+    devices = [SimpleNamespace(name=f"GPU:{i}") for i in range(3)]
+    monkeypatch.setattr(fit.tf.config, "list_logical_devices", lambda kind: devices)
+    with pytest.raises(ValueError, match="batch_size must be a multiple of gpus=3; received 64"):
+        fit._devices(make_config("quick", gpus=3))
 
 
 @pytest.mark.parametrize("words", [("resume",), ("stop",), ("pause",), ("export",)])

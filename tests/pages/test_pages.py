@@ -143,7 +143,8 @@ def test_a_bad_upload_gets_one_sentence_and_the_next_one_works(ungated):
     app = open_page("predict")
     app.file_uploader[0].set_value(("scan.png", b"this is text", "image/png")).run()
     assert not app.exception
-    assert said(app.error).startswith("This is not a JPEG, PNG, BMP, TIFF, WebP, GIF, AVIF, ")
+    sentence = "This is not a JPEG, PNG, BMP, TIFF, WebP, GIF, AVIF, JPEG 2000, PGM or DICOM image."
+    assert said(app.error).startswith(sentence)
     scan = png(draw_phantom("covid", np.random.default_rng(1)))
     app.file_uploader[0].set_value(("scan.png", scan, "image/png")).run()
     assert not app.exception

@@ -169,7 +169,7 @@ def test_training_batches_hold_the_augmented_copies_of_their_epoch_scaled(batche
 @pytest.mark.parametrize(("n", "sizes"), [(32, [16, 16]), (33, [16, 16, 1]), (5, [5])])
 def test_validation_batches_hold_every_image_once_unchanged_and_in_order(batches, n, sizes):
     rows, preprocessing = np.arange(n)[::-1] % 10, small_config().preprocessing
-    dataset = batches.validation_batches(IMAGES, rows, IMAGE_LABELS, preprocessing)
+    dataset = batches.validation_batches(IMAGES, rows, IMAGE_LABELS, preprocessing, gpus=1)
     found = [(x.numpy(), y.numpy()) for x, y in dataset]
     assert [len(x) for x, _ in found] == sizes
     assert len(dataset) == len(sizes)
@@ -179,7 +179,25 @@ def test_validation_batches_hold_every_image_once_unchanged_and_in_order(batches
 
 def test_kept_validation_batches_hold_every_row_once_and_in_order(batches):
     kept = np.arange(130, dtype=np.float16).reshape(130, 1, 1, 1)
-    found = [(x.numpy(), y.numpy()) for x, y in batches.kept_validation_batches(kept, np.eye(130, dtype=np.float32))]
+    dataset = batches.kept_validation_batches(kept, np.arange(130), np.eye(130, dtype=np.float32), gpus=1)
+    found = [(x.numpy(), y.numpy()) for x, y in dataset]
     assert [len(x) for x, _ in found] == [64, 64, 2]
     np.testing.assert_array_equal(np.concatenate([x.ravel() for x, _ in found]), np.arange(130))
     np.testing.assert_array_equal(np.concatenate([y.argmax(axis=1) for _, y in found]), np.arange(130))
+
+
+@pytest.mark.parametrize(
+    ("n", "gpus", "sizes"),
+    [(9, 2, [6, 3]), (8, 2, [8]), (7, 3, [3, 4]), (6, 3, [6]), (129, 2, [64, 65]), (130, 3, [63, 63, 4])],
+)
+def test_devices_share_the_first_validation_batch_evenly_and_each_has_a_part_of_every_one(batches, n, gpus, sizes):
+    kept = np.arange(n, dtype=np.float16).reshape(n, 1)
+    dataset = batches.kept_validation_batches(kept, np.arange(n), np.eye(n, dtype=np.float32), gpus=gpus)
+    found = [x.numpy() for x, _ in dataset]
+    assert [len(x) for x in found] == sizes
+    np.testing.assert_array_equal(np.concatenate(found).ravel(), np.arange(n))
+
+
+def test_fewer_validation_images_than_devices_are_a_sentence(batches):
+    with pytest.raises(ValueError, match="two images for each of 3 GPUs; there are 5"):
+        batches.kept_validation_batches(np.zeros((5, 1), np.float16), np.arange(5), np.eye(5, dtype=np.float32), gpus=3)

@@ -23,7 +23,6 @@ tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfigur
 fit._SHARING_DEVICES = "CPU"
 print(train_run.train_run(Run(Path(sys.argv[1]))))
 """
-# Two devices must share the last validation batch evenly, or TensorFlow adds what differs in size: 12 images, not 9.
 SETTINGS = {
     "quick": (
         "epochs=3",
@@ -31,7 +30,6 @@ SETTINGS = {
         "start=shipped",
         "head_dropouts=[0.0]",
         "preprocessing.size=64",
-        "validation_share=0.17",
     ),
     "finetune": (
         "epochs=2",
@@ -40,7 +38,6 @@ SETTINGS = {
         "cached_augmentations=2",
         "preprocessing.size=64",
         "train_from=block_16_expand",
-        "validation_share=0.17",
     ),
 }
 
