@@ -19,17 +19,19 @@ from ui.common.dataset_analysis import average_images, correlations, grouping, m
 from ui.common.dataset_picker import choose_dataset, demo_note
 from ui.common.markdown import plain_name
 from ui.common.thumbnails import show_images
+from ui.data.label_tables import ask_for_columns, show_layouts
 
 MARKS, TABLE_ROWS = 5_000, 1_000
 page_header("Dataset", "What is in the images, and how the classes differ in ways unrelated to disease.")
-dataset = choose_dataset()
+dataset = choose_dataset(ask_for_columns)
 demo_note(dataset)
+show_layouts(dataset)
 table = dataset.table
 statistics = size_statistics(table)
 
 columns = st.columns(4)
 columns[0].metric("Images", f"{len(table):,}", border=True, help="Readable images.")
-columns[1].metric("Classes", len(dataset.classes), border=True, help="One folder each.")
+columns[1].metric("Classes", len(dataset.classes), border=True, help="One folder each, or as the label table says.")
 columns[2].metric(
     "Known patients",
     f"{table['patient'].nunique():,}" if table["patient"].notna().any() else "none",

@@ -30,7 +30,8 @@ def audit_report(dataset: Dataset, curation: Curation, *, phase: Phase) -> dict[
         phase: called with the name of what begins.
 
     Returns:
-        dict as `audit --json` prints it: `images`, `classes` (counts and sizes per class),
+        dict as `audit --json` prints it: `layouts` (as what each root was read), `images`,
+        `classes` (counts and sizes per class),
         `unreadable`, `excluded` (files), `duplicate_groups` (files), `flags` (files per flag, worst first),
         `patients` (for how many images they are known, and from what),
         `leakage` (per kind of split, what test shares with training) and `giveaway`
@@ -43,6 +44,7 @@ def audit_report(dataset: Dataset, curation: Curation, *, phase: Phase) -> dict[
     rows, kept, kept_groups = grouping.taking_part(curation)
     correlations = find_spurious_correlations(kept, measures.iloc[rows].reset_index(drop=True), kept_groups)
     return {
+        "layouts": list(dataset.layouts),
         "images": len(dataset.table),
         "classes": _class_sizes(dataset.table),
         "unreadable": dataset.unreadable.to_dict("records"),
@@ -59,6 +61,8 @@ def audit_summary(report: Mapping[str, Any]) -> str:
     """Return what `audit` prints: the report in words and small tables."""
     duplicated = sum(map(len, report["duplicate_groups"]))
     lines = [
+        *report["layouts"],
+        "",
         pd.DataFrame(report["classes"]).T.to_string(),
         "",
         *report["giveaway"]["sentences"],

@@ -27,7 +27,19 @@ def add_command(commands: Commands, name: str, run: CommandFunction, help_text: 
 
 def add_folders(command: argparse.ArgumentParser) -> None:
     """Add the data set folders that a command reads."""
-    command.add_argument("folders", metavar="DIR", nargs="+", type=Path, help="folder with one subfolder per class")
+    command.add_argument(
+        "folders", metavar="DIR", nargs="+", type=Path,
+        help="folder with one subfolder per class, a public data set as it was unpacked, or a label table",
+    )  # fmt: skip
+    command.add_argument(
+        "--map", dest="columns", action="append", default=[], metavar="FIELD=COLUMN,...",
+        help="which columns of DIR's label table tell path, label, patient, split, view, age, sex, source or mask; "
+        "kept with the data set, and forgotten with --map none",
+    )  # fmt: skip
+    command.add_argument(
+        "--classes", action="append", default=[], metavar="FINDING=CLASS,...",
+        help="which findings of DIR's label table form which class; FINDING= leaves one out; kept with the data set",
+    )  # fmt: skip
 
 
 def add_training(command: argparse.ArgumentParser) -> None:

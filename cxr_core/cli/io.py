@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from cxr_core.splits.curation import Curation
 
 _STANDARD_OUTPUT = "-"
+# What `--map` takes to forget what was said before.
+_FORGET = "none"
 
 
 def check_targets(options: argparse.Namespace) -> None:
@@ -55,6 +57,29 @@ def _check_target_file(file: Path) -> None:
     if file.is_dir():
         raise ValueError(f"{file} cannot be written: it is a folder.")
     check_target_folder(file.parent)
+
+
+def keep_label_mapping(options: argparse.Namespace) -> None:
+    """Keep what `--map` and `--classes` say with the label tables of `options.folders`.
+
+    Raises:
+        ValueError: it is not written as it must be, or no table has such columns.
+    """
+    columns, classes = getattr(options, "columns", []), getattr(options, "classes", [])
+    if not (columns or classes):
+        return
+    from cxr_core.data.layouts.tables import label_mapping
+    from cxr_core.data.layouts.tables.root_tables import fits
+
+    forget = _FORGET in columns
+    change = label_mapping.parse_mapping([text for text in columns if text != _FORGET], classes)
+    fitting = [root for root in options.folders if forget or fits(root, change)]
+    if not fitting:
+        wanted = f"the columns {', '.join(change.columns.values())}" if change.columns else "findings"
+        raise ValueError(f"There is no label table with {wanted} in {', '.join(map(str, options.folders))}.")
+    for root in fitting:
+        before = label_mapping.LabelMapping() if forget else label_mapping.load_mapping(root)
+        label_mapping.save_mapping(label_mapping.changed_mapping(before, change), root)
 
 
 def write_result(result: object, target: str | None, summary: str) -> None:

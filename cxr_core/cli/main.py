@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cxr_core.cli import app_commands, data_commands, model_commands, predict_commands, training_commands
-from cxr_core.cli.io import check_targets
+from cxr_core.cli.io import check_targets, keep_label_mapping
 from cxr_core.config import NOTICE
 
 WRONG_USAGE = 2
@@ -27,6 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = build_parser().parse_args(arguments)
     try:
         check_targets(options)
+        keep_label_mapping(options)
         return options.command(options) or 0
     except (ValueError, OSError) as error:
         print(f"Error: {error}", file=sys.stderr)

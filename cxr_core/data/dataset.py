@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from cxr_core.classes import merged_spellings, order_classes
 from cxr_core.config import INDEX_DIR, MAX_FILE_BYTES
 from cxr_core.data.file_index import INDEX_KEYS, INDEX_SCHEMA, index_folder, load_index, save_index
 from cxr_core.data.layouts.found_image import LISTED_COLUMNS, NOT_OPENED, VANISHED, Problem
+from cxr_core.data.layouts.layout_sentence import layout_sentence
 from cxr_core.data.layouts.registry import DataLayout, find_layout
 from cxr_core.data.layouts.tables.table_file import TABLE_ENDINGS
 from cxr_core.data.patient_ids import find_patients
@@ -66,10 +68,11 @@ class Dataset:
             `format`, `bytes`, `patient` (str or missing), `patient_from` (a key of
             `patient_ids.PATIENT_SOURCES`, or missing), `digest` (SHA-256 of the content) and
             `mtime_ns`; where a table tells it, also `split` (of `SPLIT_WORDS`), `view`, `age_group`
-            (of `AGE_GROUPS`), `sex` and `source`, or missing.
+            (of `AGE_GROUPS`), `sex`, `source` and `mask` (absolute path), or missing.
         unreadable: DataFrame of `file` and `error` (one sentence), sorted by file; also each row of a label table that
             was passed over, and each value in it that was not understood, under the name of the table.
         stamp: str, what `folder_stamp` told of the roots when they were scanned.
+        layouts: one sentence per root: as what it was read, and what was passed over for which reasons.
 
     Example:
         >>> from tempfile import mkdtemp
@@ -84,6 +87,7 @@ class Dataset:
     table: pd.DataFrame
     unreadable: pd.DataFrame
     stamp: str = ""
+    layouts: tuple[str, ...] = ()
 
     @cached_property
     def fingerprint(self) -> str:
@@ -102,9 +106,9 @@ def scan_dataset(*roots: str | Path, index_dir: str | Path = INDEX_DIR, progress
         *roots: one folder or more, each with one sub-folder per class, or with train, validation and test that
             hold such. Spellings of one class (`NORMAL` and `normal`, see `classes.class_key`) are one class.
             A label table (CSV, TSV or text) stands for its images, and so does a folder in which one lies: a table of
-            a public set (`layouts.tables.adapters`), or one with the columns `path` and `label` and, if wanted,
-            `patient`, `split`, `view` (PA, say), `age` (in years; only its group is kept), `sex` and `source`. Images
-            are looked for below the table's folder.
+            a public set (`layouts.tables.adapters`), one whose columns were explained (`layouts.tables.label_mapping`),
+            or one with the columns `path` and `label` and, if wanted, `patient`, `split`, `view` (PA, say), `age` (in
+            years; only its group is kept), `sex`, `source` and `mask`. Images are looked for below the table's folder.
         index_dir: where indexes are kept, see `file_index.index_folder`.
         progress: counts the files.
 
@@ -123,7 +127,8 @@ def scan_dataset(*roots: str | Path, index_dir: str | Path = INDEX_DIR, progress
         {'normal': 2, 'covid': 2, 'virus': 2}
     """
     found = _find_roots(roots)
-    rows, problems = _list_files(found)
+    rows, problems_by_root = _list_files(found)
+    problems = list(chain.from_iterable(problems_by_root))
     stamp = _stamp(rows, problems)
     salt = cache(partial(patient_salt, index_dir))
     facts, unread = _read_facts(_frame(rows, _FOUND_SCHEMA), index_folder(found, index_dir), salt, progress)
@@ -139,7 +144,11 @@ def scan_dataset(*roots: str | Path, index_dir: str | Path = INDEX_DIR, progress
     table = facts.join(find_patients(facts).astype("str")).assign(_order=order).sort_values("path")
     table = table.sort_values("_order", kind="stable", ignore_index=True)
     names = _COLUMNS + [name for name in LISTED_COLUMNS if table[name].notna().any()]
-    return Dataset(tuple(map(str, found)), classes, table[names].copy(), unreadable, stamp)
+    sentences = (
+        layout_sentence(root.name, _layout_of(root).description(root), facts[facts["root"] == number], passed_over)
+        for number, (root, passed_over) in enumerate(zip(found, problems_by_root, strict=True))
+    )
+    return Dataset(tuple(map(str, found)), classes, table[names].copy(), unreadable, stamp, tuple(sentences))
 
 
 def folder_stamp(*roots: str | Path) -> str:
@@ -154,7 +163,8 @@ def folder_stamp(*roots: str | Path) -> str:
     Raises:
         FileNotFoundError, ValueError: as for `scan_dataset`.
     """
-    return _stamp(*_list_files(_find_roots(roots)))
+    rows, problems = _list_files(_find_roots(roots))
+    return _stamp(rows, list(chain.from_iterable(problems)))
 
 
 def size_statistics(table: pd.DataFrame) -> pd.DataFrame:
@@ -206,17 +216,17 @@ def _no_images(roots: Sequence[Path], unreadable: pd.DataFrame) -> str:
     return sentence
 
 
-def _list_files(roots: Sequence[Path]) -> tuple[list[tuple[Any, ...]], list[Problem]]:
+def _list_files(roots: Sequence[Path]) -> tuple[list[tuple[Any, ...]], list[list[Problem]]]:
     """List the files of all roots with their sizes and times, opening none.
 
     Returns:
         (rows, problems): a list of tuples in the order of `_FOUND_SCHEMA`, in no order of their
-        own, and a list of (file, sentence).
+        own, and for each root a list of (file, sentence).
     """
     rows: list[tuple[Any, ...]] = []
-    problems: list[Problem] = []
+    problems: list[list[Problem]] = [[] for _ in roots]
     for number, root in enumerate(roots):
-        rows += [(*image, number) for image in _layout_of(root).images(root, problems)]
+        rows += [(*image, number) for image in _layout_of(root).images(root, problems[number])]
     return rows, problems
 
 

@@ -4,6 +4,7 @@ import importlib.metadata
 import os
 import platform
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ import pandas as pd
 from cxr_core.classes import order_classes
 from cxr_core.config import PROJECT_DIR
 from cxr_core.data.dataset import Dataset, scan_dataset
+from cxr_core.data.layouts.tables.label_mapping import load_mapping, mapping_words
 from cxr_core.data.prepared_images import PreparedImages, prepare_images
 from cxr_core.recipes.training_config import TrainingConfig, command_for
 from cxr_core.runs.run import Run
@@ -133,6 +135,8 @@ def _write_environment(
 ) -> None:
     """Write what a person needs to repeat the run."""
     command = ["python", *command_for(config, run.path)]
+    mappings = dict.fromkeys(tuple(mapping_words(load_mapping(root))) for root in config.roots)
+    command += chain.from_iterable(mappings)
     if curation != Curation():
         command += ["--decisions", str(run.path / CURATION_FILE)]
     values = {

@@ -113,6 +113,40 @@ def test_an_unreadable_file_is_listed_and_the_page_goes_on(tmp_path):
     assert "covid/broken.jpg" in app.dataframe[-1].value["file"].tolist()
 
 
+@pytest.fixture
+def explained_set(demo_data, tmp_path, monkeypatch):
+    """A folder of drawings with a table of columns that nobody knows."""
+    monkeypatch.setattr("cxr_core.data.layouts.tables.label_mapping.INDEX_DIR", tmp_path / "index")
+    folder = tmp_path / "set"
+    folder.mkdir()
+    rows = ["picture file,outcome,remark"]
+    for path in sorted(demo_data.rglob("*.*"))[:30]:
+        name = f"{path.parent.name}-{path.name}"
+        (folder / name).write_bytes(path.read_bytes())
+        rows.append(f"{name},{path.parent.name} finding,x")
+    (folder / "list.csv").write_text("\n".join(rows))
+    return folder
+
+
+def test_the_columns_of_a_strange_table_are_asked_for_and_the_classes_can_be_changed(explained_set):
+    table = explained_set / "list.csv"
+    app = open_page("dataset", source_choice="folder", folders_choice=str(table))
+    assert "has the columns picture file, outcome, remark" in said(app.error)
+    assert app.selectbox(key=f"column {table} path").value == "picture file"
+    app.selectbox(key=f"column {table} label").select("outcome")
+    next(b for b in app.button if b.label == "Read the table").click().run()
+    assert not app.exception and not app.error
+    assert "30 images in 2 classes" in said(app.caption)
+    app.toggle(key=f"classes {table}").set_value(True).run()
+    assert not app.exception and not app.error
+
+
+def test_other_pages_lead_to_the_one_that_asks_for_columns(explained_set):
+    app = open_page("duplicates", source_choice="folder", folders_choice=str(explained_set / "list.csv"))
+    assert "has the columns picture file, outcome, remark" in said(app.error)
+    assert not app.exception
+
+
 def test_every_preprocessing_option_can_be_changed():
     app = open_page("preprocessing")
     next(t for t in app.toggle if t.label == "White balance").set_value(False)

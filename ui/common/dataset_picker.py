@@ -1,6 +1,7 @@
 """Which data set is open? It is opened once and shared between reruns."""
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -10,6 +11,7 @@ from cxr_core.config import DATA_DIR
 from cxr_core.data import phantoms
 from cxr_core.data.dataset import Dataset, folder_stamp, scan_dataset
 from cxr_core.data.kaggle import DownloadFailed, find_kaggle, watch_download
+from cxr_core.data.layouts.tables.root_tables import UnknownColumns
 from cxr_core.imaging.zip_archive import RefusedArchive, unpack_zip
 from cxr_core.system.visit_folders import Visit, VisitFolder
 from ui.common.components import progress_bar
@@ -24,8 +26,12 @@ _SOURCES = {
 }
 
 
-def choose_dataset() -> Dataset:
+def choose_dataset(ask_for_columns: Callable[[Path, tuple[str, ...]], None] | None = None) -> Dataset:
     """Let the user choose a data set in the sidebar and open it.
+
+    Args:
+        ask_for_columns: asks what the columns of a root's label table tell, where nobody knows them; by default a link
+            leads to the page that does.
 
     Returns:
         The data set; where there is none yet, the page stops with a sentence.
@@ -51,6 +57,13 @@ def choose_dataset() -> Dataset:
         roots = _ask_for_folders()
     try:
         return _open(roots)
+    except UnknownColumns as error:
+        st.error(str(error))
+        if ask_for_columns:
+            ask_for_columns(error.root, error.columns)
+        else:
+            st.page_link("pages/dataset.py", label="Say what its columns tell", icon=":material/table_edit:")
+        st.stop()
     except (FileNotFoundError, ValueError) as error:
         st.error(str(error))
         st.stop()
@@ -157,8 +170,8 @@ def _ask_for_folders() -> tuple[str, ...]:
         key=keep_choice("folders", ""),
         placeholder="/home/me/radiographs",
         help="One per line: a folder with one sub-folder per class, a public data set with its label table, or a table "
-        "with the columns path and label, and optionally patient, split, view, age, sex and source. Classes with the "
-        "same name are merged.",
+        "with the columns path and label, and optionally patient, split, view, age, sex, source and mask. Classes with "
+        "the same name are merged.",
     )
     roots = tuple(line.strip() for line in text.splitlines() if line.strip())
     if not roots:

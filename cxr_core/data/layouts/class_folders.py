@@ -2,12 +2,14 @@
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from cxr_core.data.layouts.found_image import NOT_OPENED, VANISHED, FoundImage, Problem
 from cxr_core.system.text import as_text, is_text
 
+LABEL = "One folder per class"
 # Notes, tables and annotations, one for each image in some data sets, and what Windows leaves behind.
 _TEXT_ENDINGS = (".txt", ".csv", ".tsv", ".md", ".json", ".xml", ".html", ".log", ".ini", ".db")
 # What public data sets call a folder of lung masks beside the images of a class, in small letters.
@@ -15,7 +17,18 @@ MASK_FOLDERS = {"mask", "masks", "lung mask", "lung masks", "lung_masks", "lungm
 
 
 def folder_images(root: Path, problems: list[Problem]) -> Iterator[FoundImage]:
-    """Find every image below the class folders of a root; links to folders are not followed."""
+    """Find every image below the class folders of a root, with its mask where a folder of masks lies beside it.
+
+    Links to folders are not followed.
+    """
+    mask_folders: dict[str, str] = {}
+    images = list(_walk(root, mask_folders, problems))
+    masks = {above: _files_by_stem(folder) for above, folder in mask_folders.items()}
+    yield from (_with_mask(image, masks) for image in images) if masks else images
+
+
+def _walk(root: Path, mask_folders: dict[str, str], problems: list[Problem]) -> Iterator[FoundImage]:
+    """Find every image; folders of masks go into `mask_folders`, by the folder above them."""
     waiting, class_names, filled = [("", str(root))], set(), set()
     while waiting:
         inside, folder = waiting.pop()
@@ -34,6 +47,7 @@ def folder_images(root: Path, problems: list[Problem]) -> Iterator[FoundImage]:
                     problems.append((as_text(file), "This name is no readable text; rename it."))
                 elif entry.is_dir(follow_symlinks=False):
                     if inside and name.lower() in MASK_FOLDERS:
+                        mask_folders[inside] = entry.path
                         problems.append((file, "The name says that these are masks; they are not read as images."))
                     else:
                         waiting.append((file, entry.path))
@@ -59,3 +73,20 @@ def _entries(folder: str, name: str, problems: list[Problem]) -> Iterator[os.Dir
             yield from entries
     except OSError:
         problems.append((name, "This folder cannot be opened."))
+
+
+def _files_by_stem(folder: str) -> dict[str, str]:
+    """Return {name without its ending: path} of the files in a folder."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        return {os.path.splitext(entry.name)[0]: entry.path for entry in entries if entry.is_file()}
+    return {}
+
+
+def _with_mask(image: FoundImage, masks: Mapping[str, Mapping[str, str]]) -> FoundImage:
+    """Add the mask of the same name from the nearest folder that has masks."""
+    stem = os.path.splitext(os.path.basename(image.file))[0]
+    above = image.file
+    while above := os.path.dirname(above):
+        if above in masks:
+            return image._replace(mask=masks[above].get(stem))
+    return image

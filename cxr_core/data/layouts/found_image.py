@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 SPLIT_WORDS = ("train", "validation", "test")
 # What only some layouts tell of an image; each a column of the table where it is told of any.
-LISTED_COLUMNS = ("split", "view", "age_group", "sex", "source")
+LISTED_COLUMNS = ("split", "view", "age_group", "sex", "source", "mask")
 AGE_GROUPS = {18: "under 18 years", 40: "18 to 39", 65: "40 to 64", 131: "65 and over"}
 NOT_OPENED = "This file cannot be opened."
 VANISHED = "This file vanished during the scan."
@@ -29,6 +29,7 @@ class ListedImage(NamedTuple):
         age_group: of `AGE_GROUPS`; the age itself is not kept.
         sex: male or female where it is told so.
         source: the hospital or collection.
+        mask: absolute path of the image's lung mask.
     """
 
     path: str
@@ -39,6 +40,7 @@ class ListedImage(NamedTuple):
     age_group: str | None = None
     sex: str | None = None
     source: str | None = None
+    mask: str | None = None
 
 
 class FoundImage(NamedTuple):
@@ -66,6 +68,7 @@ class FoundImage(NamedTuple):
     age_group: str | None = None
     sex: str | None = None
     source: str | None = None
+    mask: str | None = None
 
 
 def age_group(years: float) -> str:

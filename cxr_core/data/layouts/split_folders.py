@@ -7,6 +7,7 @@ from pathlib import Path
 from cxr_core.data.layouts.class_folders import folder_images
 from cxr_core.data.layouts.found_image import FoundImage, Problem
 
+LABEL = "Folders train, validation and test, with one folder per class"
 # What public data sets call a side, in small letters.
 SIDE_FOLDERS = {
     "train": "train", "training": "train", "training set": "train", "train_set": "train",
@@ -28,17 +29,17 @@ def split_images(root: Path, problems: list[Problem]) -> Iterator[FoundImage]:
         for image in folder_images(root / folder, found):
             yield image._replace(file=f"{folder}/{image.file}", split=side)
         problems += [(f"{folder}/{file}", sentence) for file, sentence in found]
-    others = sorted(set(_folders(root)) - set(sides))
+    others = sorted(set(visible_folders(root)) - set(sides))
     problems += [(name, f"This folder lies beside {', '.join(sorted(sides))} and is passed over.") for name in others]
 
 
 def _side_folders(root: Path) -> dict[str, str]:
     """Return {folder: side} of the folders that are called like a side and hold folders."""
-    named = {name: SIDE_FOLDERS[name.lower()] for name in _folders(root) if name.lower() in SIDE_FOLDERS}
-    return {name: side for name, side in named.items() if _folders(root / name)}
+    named = {name: SIDE_FOLDERS[name.lower()] for name in visible_folders(root) if name.lower() in SIDE_FOLDERS}
+    return {name: side for name, side in named.items() if visible_folders(root / name)}
 
 
-def _folders(folder: Path) -> list[str]:
+def visible_folders(folder: Path) -> list[str]:
     """Return the names of the visible folders in a folder; none where it cannot be opened."""
     try:
         with os.scandir(folder) as entries:

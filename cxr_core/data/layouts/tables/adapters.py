@@ -27,6 +27,7 @@ class Told(NamedTuple):
         image: path or name of the file, with or without its ending, or of a folder of images.
         findings: none where the label is empty.
         patient, view, age, sex, source, split: cells.
+        mask: path of the image's lung mask.
     """
 
     image: str
@@ -37,6 +38,7 @@ class Told(NamedTuple):
     sex: str = ""
     source: str = ""
     split: str = ""
+    mask: str = ""
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ class TableKind:
         read: what a row tells; PassedOver where it tells of no radiograph.
         of_folders: whether a row tells of all images in a folder.
         joins_rows: whether several rows of one image add up, rather than contradict each other.
+        literal_labels: whether a label is the class itself, and a path is one.
     """
 
     label: str
@@ -56,6 +59,7 @@ class TableKind:
     read: Callable[[Row], Told]
     of_folders: bool = field(default=False, kw_only=True)
     joins_rows: bool = field(default=False, kw_only=True)
+    literal_labels: bool = field(default=False, kw_only=True)
 
 
 def _nih(row: Row) -> Told:
@@ -124,7 +128,7 @@ def _vindr(row: Row) -> Told:
 
 
 def _plain(row: Row) -> Told:
-    rest = (row.get(name, "") for name in ("patient", "view", "age", "sex", "source", "split"))
+    rest = (row.get(name, "") for name in ("patient", "view", "age", "sex", "source", "split", "mask"))
     return Told(row["path"], (row["label"],) if row["label"] else (), *rest)
 
 
@@ -147,7 +151,8 @@ def _positive(row: Row, findings: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _kinds() -> Iterator[tuple[str, TableKind]]:
-    yield "plain", TableKind("Table with the columns path and label", frozenset({"path", "label"}), _plain)
+    columns = {"path", "label"}
+    yield "plain", TableKind("Table with the columns path and label", frozenset(columns), _plain, literal_labels=True)
     columns = {"image index", "finding labels", "patient id", "patient age"}
     yield "nih", TableKind("NIH ChestX-ray14", frozenset(columns), _nih)
     columns = {"patientid", "finding", "filename"}

@@ -24,6 +24,25 @@ DEFAULT_CLASSES = {
 _NORMAL = "normal"
 
 
+def chosen_class(findings: Sequence[str], own: Mapping[str, str], *, literal: bool) -> str | None:
+    """Return the class of an image where a person may have said which findings form which class.
+
+    Args:
+        findings: at least one, as the table spells them.
+        own: what was said, as `label_mapping.LabelMapping.classes` has it.
+        literal: whether a finding that nothing was said of is a class itself.
+
+    Returns:
+        None where every finding is to be left out.
+    """
+    kept = [finding for finding in findings if own.get(finding.strip().lower()) != ""]
+    if not kept:
+        return None
+    if literal and len(kept) == 1:
+        return own.get(kept[0].strip().lower(), kept[0])
+    return class_of(kept, {**own, **{name: usual for name, usual in DEFAULT_CLASSES.items() if name not in own}})
+
+
 def class_of(findings: Sequence[str], classes: Mapping[str, str] = DEFAULT_CLASSES) -> str:
     """Return the class of an image.
 

@@ -20,10 +20,12 @@ class ImageSearch:
             inside = tuple(part for part in os.path.relpath(place, folder).split(os.sep) if part != ".")
             for name in names:
                 stem, ending = os.path.splitext(name)
-                if ending and ending.lower() not in IMAGE_ENDINGS:
+                # A file called by a DICOM UID ends in a number.
+                is_uid = ending[1:].isdigit()
+                if ending and ending.lower() not in IMAGE_ENDINGS and not is_uid:
                     continue
                 self._by_name[name].append((*inside, name))
-                if ending:
+                if ending and not is_uid:
                     self._by_name[stem].append((*inside, name))
                 for part in inside:
                     self._by_folder[part].append((*inside, name))

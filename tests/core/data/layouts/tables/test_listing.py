@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from cxr_core.data.dataset import scan_dataset
-from cxr_core.data.layouts.tables.listing import table_images
+from cxr_core.data.layouts.tables.root_tables import table_images
 from cxr_core.evaluation.predictions import describe_predictions
 from cxr_core.splits.split import Split, split_table
 

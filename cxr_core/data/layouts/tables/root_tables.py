@@ -1,0 +1,183 @@
+"""Which label tables does a root hold, and which of them counts?"""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from cxr_core.data.layouts.found_image import FoundImage, Problem, find_listed
+from cxr_core.data.layouts.tables.adapters import TABLE_KINDS, TableKind, find_kind
+from cxr_core.data.layouts.tables.cells import read_split
+from cxr_core.data.layouts.tables.label_mapping import LabelMapping, load_mapping, mapped_kind
+from cxr_core.data.layouts.tables.listing import Listing
+from cxr_core.data.layouts.tables.table_file import TABLE_ENDINGS, decode, first_columns, read_table
+from cxr_core.imaging.reader import IMAGE_ENDINGS
+
+_PLAIN = TABLE_KINDS["plain"]
+# The column names stand within so many bytes.
+_HEAD = 65536
+# What looks like the name of a column, and not like a value, which may be a person's.
+_NAME = re.compile(r"[A-Za-z_][\w .,:()/#%-]{0,60}")
+
+
+class UnknownColumns(ValueError):
+    """A table whose columns are those of no known kind; a person can say what they tell.
+
+    Attributes:
+        root: that was to be opened.
+        columns: of the table, in small letters; none where its first line does not look like column names.
+    """
+
+    def __init__(self, root: Path, table: Path) -> None:
+        self.root, self.columns = root, column_names(table)
+        super().__init__(
+            f"{table.name} has the columns {', '.join(self.columns)[:200] or '(none)'}, which are those "
+            "of no known label table. Rename the column that names the image file to path, and the one that names its "
+            "class to label, once each (patient, split, view, age, sex, source and mask may follow), or say which they "
+            "are: --map path=COLUMN,label=COLUMN."
+        )
+
+
+def has_table(root: Path) -> bool:
+    """Return whether a root is a table, or a folder with a table in it that is of a known kind, or was explained."""
+    if os.path.isfile(root):
+        return root.suffix.lower() in TABLE_ENDINGS
+    return os.path.isdir(root) and bool(_known_tables(root, load_mapping(root)))
+
+
+def fits(root: Path, mapping: LabelMapping) -> bool:
+    """Return whether a root holds a table with all columns of a mapping; any table of a known kind, if it has none."""
+    if not mapping.columns:
+        return has_table(root)
+    paths = [root] if os.path.isfile(root) else _table_files(root)
+    return any(set(mapping.columns.values()) <= set(column_names(path)) for path in paths)
+
+
+def table_images(root: Path, problems: list[Problem]) -> Iterator[FoundImage]:
+    """Find the images that the label table of a root lists.
+
+    Args:
+        root: a table, or a folder with one or more tables of one kind in it. Of several kinds the most particular
+            counts, and one that a person explained before all others.
+        problems: takes each row that is passed over and each value that is not understood, with its line and why.
+
+    Raises:
+        UnknownColumns: the table has no columns that are known.
+        ValueError: it lists nothing, or it is open which of several counts.
+    """
+    listing = _read_tables(root, problems)
+    if listing.folder == root:
+        listing.count_unlisted(root.name)
+    yield from find_listed(listing.images(), listing.folder, listing.names, problems)
+
+
+def table_description(root: Path) -> str:
+    """Return what the tables of a root are, in words, and how they are called."""
+    _, paths, kind = _tables_of(root, load_mapping(root))
+    return f"{kind.label} ({' and '.join(path.name for path in paths)})"
+
+
+def finding_counts(root: Path) -> dict[str, tuple[int, str | None]]:
+    """Count the images with each finding that a root's tables tell of.
+
+    Returns:
+        {finding, as first spelt: (images, the class that an image with this finding alone belongs to; None where it is
+        left out)}, the most frequent first.
+
+    Raises:
+        ValueError: as for `table_images`.
+    """
+    return _read_tables(root, []).finding_counts()
+
+
+def unknown_tables(root: Path) -> dict[str, tuple[str, ...]]:
+    """Return {name: columns} of the tables in a folder that are of no known kind, and have column names."""
+    known = _known_tables(root, load_mapping(root))
+    named = {path.name: column_names(path) for path in _table_files(root) if path not in known}
+    return {name: columns for name, columns in named.items() if len(columns) > 1}
+
+
+def column_names(path: Path) -> tuple[str, ...]:
+    """Return a table's column names in small letters; none where its first line looks like anything else."""
+    try:
+        columns = _columns(path)
+    except OSError:
+        return ()
+    are_names = all(map(_NAME.fullmatch, columns)) and not any(name.endswith(IMAGE_ENDINGS) for name in columns)
+    return columns if are_names else ()
+
+
+def _read_tables(root: Path, problems: list[Problem]) -> Listing:
+    """Read all rows of a root's tables."""
+    mapping = load_mapping(root)
+    folder, paths, kind = _tables_of(root, mapping)
+    listing = Listing(folder, kind, mapping, " and ".join(path.name for path in paths), problems)
+    for path in paths:
+        try:
+            table = read_table(path.read_bytes(), path.name)
+        except OSError as error:
+            raise ValueError(f"The file {path.name} cannot be opened.") from error
+        if not table.rows and not table.odd:
+            raise ValueError(f"{path.name} lists no images.")
+        listing.add(table, _split_of(path) if len(paths) > 1 else "")
+    return listing
+
+
+def _tables_of(root: Path, mapping: LabelMapping) -> tuple[Path, list[Path], TableKind]:
+    """Return the folder that images are looked for in, and the tables of the kind that counts."""
+    if os.path.isfile(root):
+        kind = _kind_of(root, _explained(mapping))
+        if kind is None:
+            raise UnknownColumns(root, root)
+        return root.parent, [root], kind
+    tables = _known_tables(root, mapping)
+    order = list(TABLE_KINDS.values())
+    kind = max(tables.values(), key=lambda kind: order.index(kind) if kind in order else len(order))
+    paths = sorted(path for path, other in tables.items() if other is kind)
+    if kind is _PLAIN and len(paths) > 1:
+        names = ", ".join(path.name for path in paths[:5])
+        raise ValueError(f"{root.name} holds {len(paths)} tables of images ({names}); name the one to open.")
+    return root, paths, kind
+
+
+def _known_tables(folder: Path, mapping: LabelMapping) -> dict[Path, TableKind]:
+    """Return the tables that lie in a folder itself and are of a known kind, or were explained."""
+    explained = _explained(mapping)
+    kinds = {path: _kind_of(path, explained) for path in _table_files(folder)}
+    return {path: kind for path, kind in kinds.items() if kind is not None}
+
+
+def _table_files(folder: Path) -> list[Path]:
+    try:
+        paths = [folder / name for name in os.listdir(folder) if name.lower().endswith(TABLE_ENDINGS)]
+    except OSError:
+        return []
+    return [path for path in paths if not path.name.startswith(".") and path.is_file()]
+
+
+def _explained(mapping: LabelMapping) -> TableKind | None:
+    return mapped_kind(mapping.columns) if mapping.columns else None
+
+
+def _kind_of(path: Path, explained: TableKind | None) -> TableKind | None:
+    """Return the kind of a table; None where its columns, or a file that cannot be opened, tell none."""
+    try:
+        columns = _columns(path)
+    except OSError:
+        return None
+    return explained if explained and explained.columns <= set(columns) else find_kind(columns)
+
+
+def _columns(path: Path) -> tuple[str, ...]:
+    with path.open("rb") as stream:
+        return first_columns(decode(stream.read(_HEAD)))[0]
+
+
+def _split_of(path: Path) -> str:
+    """Return the split that a table's name tells, such as valid.csv or train_COVIDx9A.txt, or ""."""
+    for word in path.stem.lower().replace("-", "_").split("_"):
+        try:
+            return read_split(word)
+        except ValueError:
+            continue
+    return ""

@@ -1,0 +1,68 @@
+"""wrapped_folders.py, layout_sentence.py and masks: data sets as archives unpack them, and what is said of them."""
+
+import pytest
+from PIL import Image
+
+from cxr_core.data.dataset import scan_dataset
+
+
+def draw(folder, *names):
+    for number, name in enumerate(names):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (9, 8), number).save(path)
+
+
+def scan(root, tmp_path):
+    return scan_dataset(root, index_dir=tmp_path / "index")
+
+
+@pytest.mark.parametrize("above", ["archive", "archive/COVID-19_Radiography_Dataset"])
+def test_class_folders_below_folders_of_their_own_are_the_classes(tmp_path, above):
+    draw(tmp_path / "set", f"{above}/COVID/images/a.png", f"{above}/Normal/images/b.png", f"{above}/Lung_Opacity/c.png")
+    dataset = scan(tmp_path / "set", tmp_path)
+    assert dataset.classes == ("Normal", "COVID", "Lung_Opacity")
+    assert f"{above}/COVID/images/a.png" in set(dataset.table["file"])
+    assert dataset.layouts == (f"set: One folder per class, below {above}. 3 images in 3 classes.",)
+
+
+def test_sides_and_tables_are_found_below_a_folder_too(tmp_path):
+    draw(tmp_path / "sides", "chest_xray/train/NORMAL/a.png", "chest_xray/test/NORMAL/b.png")
+    assert sorted(scan(tmp_path / "sides", tmp_path).table["split"]) == ["test", "train"]
+    draw(tmp_path / "table", "set/images/a.png", "set/images/b.png")
+    (tmp_path / "table" / "set" / "list.csv").write_text("path,label\nimages/a.png,sick\nimages/b.png,well\n")
+    dataset = scan(tmp_path / "table", tmp_path)
+    assert dataset.classes == ("sick", "well")
+    assert "below set" in dataset.layouts[0] and "list.csv" in dataset.layouts[0]
+
+
+@pytest.mark.parametrize("names", [("covid/1/a.png", "covid/2/b.png"), ("covid/a.png", "covid/b.png")])
+def test_a_single_class_stays_a_class_whatever_folders_it_holds(tmp_path, names):
+    draw(tmp_path / "set", *names)
+    assert scan(tmp_path / "set", tmp_path).classes == ("covid",)
+
+
+def test_each_image_has_the_mask_of_its_name_from_the_nearest_folder_of_masks(tmp_path):
+    draw(tmp_path / "set", "COVID/images/a.png", "COVID/images/b.png", "COVID/masks/a.png", "Normal/images/a.png")
+    table = scan(tmp_path / "set", tmp_path).table.set_index("file")
+    assert table["mask"].dropna().to_dict() == {
+        "COVID/images/a.png": str(tmp_path / "set" / "COVID" / "masks" / "a.png")
+    }
+
+
+def test_a_table_may_name_masks(tmp_path):
+    draw(tmp_path / "set", "a.png", "m/a.png", "b.png")
+    (tmp_path / "set" / "list.csv").write_text("path,label,mask\na.png,sick,m/a.png\nb.png,well,\n")
+    table = scan(tmp_path / "set", tmp_path).table.set_index("file")
+    assert table["mask"].dropna().to_dict() == {"a.png": str(tmp_path / "set" / "m" / "a.png")}
+
+
+def test_what_was_passed_over_is_counted_by_its_reason(tmp_path):
+    names = [f"{n}.png" for n in range(6)]
+    draw(tmp_path / "set", *names)
+    rows = "".join(f"{name},{'' if n < 2 else 'well'}\n" for n, name in enumerate(names))
+    (tmp_path / "set" / "list.csv").write_text(f"path,label\n{rows}gone1.png,well\ngone2.png,well\ngone3.png,sick\n")
+    (sentence,) = scan(tmp_path / "set", tmp_path).layouts
+    assert "4 images in 1 class." in sentence
+    assert "3 × This file is listed in list.csv, but it is not there" in sentence
+    assert "2 × it has no label" in sentence

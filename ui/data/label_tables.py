@@ -1,0 +1,85 @@
+"""As what was a data set read, which columns does its label table have, and which finding forms which class?"""
+
+from pathlib import Path
+
+import pandas as pd
+import streamlit as st
+
+from cxr_core.data.dataset import Dataset
+from cxr_core.data.layouts.tables.label_mapping import (
+    COLUMN_FIELDS,
+    LabelMapping,
+    guess_columns,
+    load_mapping,
+    save_mapping,
+)
+from cxr_core.data.layouts.tables.root_tables import finding_counts, has_table, unknown_tables
+from ui.common.markdown import plain_name
+
+_NO_COLUMN = "–"
+_HELP = {
+    "path": "The image's file, with or without its folder.",
+    "label": "Its class; several findings may be separated by |.",
+    "patient": "Keeps a patient's images on one side of a split.",
+    "split": "train, validation or test.",
+    "view": "PA, AP or lateral.",
+    "age": "In years; only the age group is kept.",
+    "sex": "M or F.",
+    "source": "Hospital or collection.",
+    "mask": "The image's lung mask.",
+}
+
+
+def show_layouts(dataset: Dataset) -> None:
+    """Say as what each root was read, and offer to read its label tables in another way."""
+    for sentence in dataset.layouts:
+        st.caption(plain_name(sentence))
+    for root in map(Path, dataset.roots):
+        for name, columns in unknown_tables(root).items():
+            with st.expander(f"{plain_name(name)} is not read: no public data set has such columns"):
+                ask_for_columns(root, columns)
+        if has_table(root) and st.toggle(
+            "Choose which findings form which class",
+            key=f"classes {root}",
+            help=f"The findings in the label table of {plain_name(root.name)}, and the classes that they become.",
+        ):
+            _ask_for_classes(root)
+
+
+def ask_for_columns(root: Path, columns: tuple[str, ...]) -> None:
+    """Ask which column of a label table tells what, and keep the answer with the data set."""
+    guesses = guess_columns(columns)
+    with st.form(f"columns {root}"):
+        chosen = {}
+        for name, place in zip(COLUMN_FIELDS, st.columns(3) * 3, strict=True):
+            offered = [_NO_COLUMN, *columns]
+            place_index = offered.index(guesses.get(name, _NO_COLUMN))
+            chosen[name] = place.selectbox(name, offered, place_index, help=_HELP[name], key=f"column {root} {name}")
+        if st.form_submit_button("Read the table", type="primary"):
+            told = {name: column for name, column in chosen.items() if column != _NO_COLUMN}
+            if {"path", "label"} <= set(told):
+                save_mapping(LabelMapping(told, load_mapping(root).classes), root)
+                st.rerun()
+            st.error("Choose the columns of path and label.")
+
+
+def _ask_for_classes(root: Path) -> None:
+    """Show the findings with the classes that they form, to be changed."""
+    counts = finding_counts(root)
+    rows = [(finding, images, class_name or "") for finding, (images, class_name) in counts.items()]
+    before = pd.DataFrame(rows, columns=["finding", "images", "class"])
+    after = st.data_editor(before, width="stretch", hide_index=True, disabled=["finding", "images"], key=f"edit {root}")
+    st.caption(
+        "Of several findings of an image, the first with a class that you changed counts, then the usual order. "
+        "An empty class leaves images out that have no other finding."
+    )
+    mapping = load_mapping(root)
+    left, right, _ = st.columns([1, 1, 2])
+    if left.button("Use these classes", type="primary", disabled=after.equals(before)):
+        changed = after[after["class"] != before["class"]]
+        classes = {f.lower(): (c or "").strip() for f, c in zip(changed["finding"], changed["class"], strict=True)}
+        save_mapping(LabelMapping(mapping.columns, {**mapping.classes, **classes}), root)
+        st.rerun()
+    if right.button("Back to the usual classes", disabled=not mapping.classes):
+        save_mapping(LabelMapping(mapping.columns), root)
+        st.rerun()
