@@ -14,7 +14,7 @@ from cxr_core.inference.model_card import Card, load_card, write_card
 from cxr_core.reporting.model_card_text import figures_markdown
 from cxr_core.robustness.shortcut_results import SHORTCUTS_FILE, ShortcutResult, save_shortcut_result
 from cxr_core.runs.run import Run
-from cxr_core.system.files import atomic_path, write_text
+from cxr_core.system.files import atomic_path, folder_names, write_text
 from cxr_core.system.progress import Phase
 
 _SHORTCUT_FIGURES = ("images", "tested", "chance", "majority", "lungs", "variants", "attention", "notes", "verdict")
@@ -44,7 +44,10 @@ def publish_run(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     card, classifier = load_card(run.path), load_classifier(run.path)
-    scores = {Path(f).name: score_folders(classifier, f, progress=progress)[0] for f in external}
+    scores = {
+        name: score_folders(classifier, folder, progress=progress)[0]
+        for name, folder in zip(folder_names(external), external, strict=True)
+    }
     _copy_files(run, folder)
     # The result for an earlier classifier must not stand beside this one.
     (folder / SHORTCUTS_FILE).unlink(missing_ok=True)

@@ -31,6 +31,7 @@ from cxr_core.robustness.negative_images import (
 )
 from cxr_core.runs.run import Run
 from cxr_core.system.arrays import FloatArray, ImageArray, UInt8Array
+from cxr_core.system.files import folder_names
 from cxr_core.system.progress import Phase, Progress
 
 COMPONENTS = 64
@@ -361,8 +362,8 @@ def _measure(
     strange = material.strange("kept", _KEPT, "Making other images that are not radiographs")
     altered = material.altered("test", test["path"], len(test))
     elsewhere = {}
-    for other in others:
-        name, paths = Path(other).name, scan_dataset(other).table["path"]
+    for name, other in zip(folder_names(others), others, strict=True):
+        paths = scan_dataset(other).table["path"]
         looked = _look_at_files(material.classifier, paths, material.phase(f"Reading {name}"))
         elsewhere[name] = _refusals(gate, looked)
     return {

@@ -4,7 +4,7 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -63,3 +63,20 @@ def write_json(path: str | Path, value: object) -> None:
 def read_json(path: str | Path) -> Any:
     """Return what a JSON file holds; FileNotFoundError or ValueError say what is wrong."""
     return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+def folder_names(folders: Sequence[str | Path]) -> list[str]:
+    """Return the names of folders, with as many of those above them as tell them apart; a folder named twice is one.
+
+    Example:
+        >>> folder_names(["/data/hannover", "/data/a/normal", "/data/b/normal"])
+        ['hannover', 'a/normal', 'b/normal']
+    """
+    parts = [Path(folder).resolve().parts for folder in folders]
+    return ["/".join(own[-_needed(own, parts) :]) for own in parts]
+
+
+def _needed(own: tuple[str, ...], all_parts: Sequence[tuple[str, ...]]) -> int:
+    """Return how many of the last parts of a path no other path ends with."""
+    others = [parts for parts in all_parts if parts != own]
+    return next((n for n in range(1, len(own)) if all(parts[-n:] != own[-n:] for parts in others)), len(own))

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from cxr_core.system.files import atomic_path, read_json, write_json, write_text
+from cxr_core.system.files import atomic_path, folder_names, read_json, write_json, write_text
 
 
 def test_a_written_file_holds_the_new_text(tmp_path):
@@ -61,3 +61,16 @@ def test_broken_json_is_a_value_error(tmp_path):
 def test_missing_json_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="a.json"):
         read_json(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize(
+    ("folders", "names"),
+    [
+        (["/d/a/normal", "/d/b/normal", "/d/c"], ["a/normal", "b/normal", "c"]),
+        (["/x/a/n", "/y/a/n"], ["x/a/n", "y/a/n"]),
+        (["/d/a", "/d/a"], ["a", "a"]),
+        (["/d/n", "/d/n/n"], ["d/n", "n/n"]),
+    ],
+)
+def test_folders_are_called_so_that_they_are_told_apart(folders, names):
+    assert folder_names(folders) == names
