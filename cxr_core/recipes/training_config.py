@@ -53,8 +53,8 @@ _RULES: tuple[tuple[str, Callable[["TrainingConfig"], bool], str], ...] = (
     ("mixup", lambda c: 0 <= c.mixup <= 1, "mixup must lie between 0 and 1"),
     (
         "mixup",
-        lambda c: not (c.mixup and c.class_weights),
-        "mixup blends classes, so it cannot be combined with class_weights",
+        lambda c: not (c.mixup and (c.class_weights or c.source_weights)),
+        "mixup blends classes, so it cannot be combined with class_weights or source_weights",
     ),
     ("plateau_patience", lambda c: c.plateau_patience >= 1, "plateau_patience must be at least 1"),
     (
@@ -96,6 +96,8 @@ class TrainingConfig:
         batch_norm_momentum: in (0, 1), momentum of those statistics; None for Keras's 0.999, which lags behind on
             small data sets.
         class_weights: weight each class by the inverse of its frequency.
+        source_weights: weight the sources within each class, so that no large one speaks for it alone; see
+            `image_weights.source_weights`.
         label_smoothing: in [0, 0.5], proportion of the target that is spread over all classes (Szegedy et al. 2016,
             arXiv:1512.00567).
         mixup: in [0, 1], alpha of the Beta distribution that blends pairs of images and their labels; 0 is off
@@ -140,6 +142,7 @@ class TrainingConfig:
     freeze_batch_norm: bool = False
     batch_norm_momentum: float | None = None
     class_weights: bool = False
+    source_weights: bool = False
     label_smoothing: float = 0.0
     mixup: float = 0.0
     balance_classes: bool = False

@@ -203,6 +203,7 @@ def _training_settings(training: Mapping[str, Any]) -> str:
         "schedule",
         "early_stopping_patience",
         "class_weights",
+        "source_weights",
     )
     settings = _plain({key: training[key] for key in keys if key in training})
     return f"One model: {settings}. Augmentation: {_plain(training.get('augmentation', {}))}."

@@ -13,8 +13,9 @@ from cxr_core.system.arrays import FloatArray, IntArray, UInt8Array
 
 PREFETCH = 4
 
-# What a network takes in, and the one-hot targets: (B, ...) and (B, C).
-Batch = tuple[FloatArray, FloatArray]
+# What a network takes in, the one-hot targets and, where images count differently, their weights: (B, ...), (B, C) and
+# (B,).
+Batch = tuple[FloatArray, FloatArray] | tuple[FloatArray, FloatArray, FloatArray]
 
 
 class EpochClock(keras.callbacks.Callback):
@@ -36,7 +37,12 @@ class EpochClock(keras.callbacks.Callback):
 
 
 def image_batches(
-    images_u8: UInt8Array, rows: IntArray, labels: FloatArray, config: TrainingConfig, clock: EpochClock
+    images_u8: UInt8Array,
+    rows: IntArray,
+    labels: FloatArray,
+    config: TrainingConfig,
+    clock: EpochClock,
+    weights: FloatArray | None = None,
 ) -> tf.data.Dataset:
     """Build augmented training batches; see `_epochs` for the order.
 
@@ -46,16 +52,17 @@ def image_batches(
         labels: float32 (M, C), one-hot.
         config: says how images are augmented and scaled, and how many make a batch.
         clock: asked for the epoch whenever a pass begins.
+        weights: float32 (n,), how much each image of `rows` counts.
 
     Returns:
-        Batches of float32 (B, size, size, 3) and float32 (B, C).
+        Batches of float32 (B, size, size, 3), float32 (B, C) and, with weights, float32 (B,).
     """
 
     def load(chosen: IntArray, epoch: int) -> FloatArray:
         return config.preprocessing.scaled(np.stack([augmented(images_u8, rows, row, config, epoch) for row in chosen]))
 
     size = config.preprocessing.size
-    return _epochs(load, (size, size, 3), rows, labels, config, clock)
+    return _epochs(load, (size, size, 3), rows, labels, config, clock, weights)
 
 
 def augmented(images_u8: UInt8Array, rows: IntArray, row: int, config: TrainingConfig, epoch: int) -> UInt8Array:
@@ -77,18 +84,17 @@ def augmented(images_u8: UInt8Array, rows: IntArray, row: int, config: TrainingC
 
 
 def activation_batches(
-    kept: FloatArray, labels: FloatArray, config: TrainingConfig, clock: EpochClock
+    kept: FloatArray, labels: FloatArray, config: TrainingConfig, clock: EpochClock, weights: FloatArray | None = None
 ) -> tf.data.Dataset:
     """Build training batches of activations that the frozen part of a network gave for augmented copies.
 
     Args:
         kept: float16 (copies, n, h, w, c); each epoch takes another copy of every image.
         labels: float32 (n, C), one-hot.
-        config: as for `image_batches`.
-        clock: as for `image_batches`.
+        config, clock, weights: as for `image_batches`.
 
     Returns:
-        Batches of float32 (B, h, w, c) and float32 (B, C).
+        Batches of float32 (B, h, w, c), float32 (B, C) and, with weights, float32 (B,).
     """
 
     copies, n = kept.shape[:2]
@@ -97,11 +103,16 @@ def activation_batches(
     def load(chosen: IntArray, epoch: int) -> FloatArray:
         return read_images(flat, (chosen + epoch) % copies * n + chosen).astype(np.float32)
 
-    return _epochs(load, kept.shape[2:], np.arange(n), labels, config, clock)
+    return _epochs(load, kept.shape[2:], np.arange(n), labels, config, clock, weights)
 
 
 def feature_batches(
-    features: FloatArray, rows: IntArray, labels: FloatArray, config: TrainingConfig, clock: EpochClock
+    features: FloatArray,
+    rows: IntArray,
+    labels: FloatArray,
+    config: TrainingConfig,
+    clock: EpochClock,
+    weights: FloatArray | None = None,
 ) -> tf.data.Dataset:
     """Build training batches of features that were computed once.
 
@@ -109,13 +120,12 @@ def feature_batches(
         features: float32 (M, F).
         rows: int (n,), positions in `features` to train on, n >= batch size.
         labels: float32 (M, C), one-hot.
-        config: as for `image_batches`.
-        clock: as for `image_batches`.
+        config, clock, weights: as for `image_batches`.
 
     Returns:
-        Batches of float32 (B, F) and float32 (B, C).
+        Batches of float32 (B, F), float32 (B, C) and, with weights, float32 (B,).
     """
-    return _epochs(lambda chosen, _: features[chosen], features.shape[1:], rows, labels, config, clock)
+    return _epochs(lambda chosen, _: features[chosen], features.shape[1:], rows, labels, config, clock, weights)
 
 
 def validation_batches(
@@ -142,7 +152,9 @@ def kept_validation_batches(kept: FloatArray, rows: IntArray, labels: FloatArray
     return _one_pass(load, kept.shape[1:], rows, labels, batch_size=64, gpus=gpus)
 
 
-def mix_up(values: FloatArray, targets: FloatArray, alpha: float, rng: np.random.Generator) -> Batch:
+def mix_up(
+    values: FloatArray, targets: FloatArray, alpha: float, rng: np.random.Generator
+) -> tuple[FloatArray, FloatArray]:
     """Blend a batch with itself in another order.
 
     Args:
@@ -173,6 +185,7 @@ def _epochs(
     labels: FloatArray,
     config: TrainingConfig,
     clock: EpochClock,
+    weights: FloatArray | None,
 ) -> tf.data.Dataset:
     """Build batches of which every pass is one epoch: all rows in a new order, whole batches only, as in the article.
 
@@ -181,7 +194,11 @@ def _epochs(
     Args:
         load: gives the values at some positions in an epoch, float32 (B, *shape).
         shape: of one image's values.
+        weights: of the images in `rows`.
     """
+    by_row = None if weights is None else np.zeros(len(labels), np.float32)
+    if by_row is not None:
+        by_row[rows] = weights
     n_batches = len(rows) // config.batch_size
 
     def one_epoch() -> Iterator[Batch]:
@@ -194,9 +211,9 @@ def _epochs(
                 values, targets = mix_up(
                     values, targets, config.mixup, np.random.default_rng((config.seed, epoch, i, 1))
                 )
-            yield values, targets
+            yield (values, targets) if by_row is None else (values, targets, by_row[chosen])
 
-    return _as_dataset(one_epoch, n_batches, shape, labels.shape[1])
+    return _as_dataset(one_epoch, n_batches, shape, labels.shape[1], weighted=by_row is not None)
 
 
 def _one_pass(
@@ -234,9 +251,15 @@ def _one_pass(
 
 
 def _as_dataset(
-    batches: Callable[[], Iterator[Batch]], n_batches: int, shape: tuple[int, ...], n_classes: int
+    batches: Callable[[], Iterator[Batch]],
+    n_batches: int,
+    shape: tuple[int, ...],
+    n_classes: int,
+    *,
+    weighted: bool = False,
 ) -> tf.data.Dataset:
     """Hand batches to TensorFlow, a few of them ahead of the network."""
-    signature = (tf.TensorSpec((None, *shape), tf.float32), tf.TensorSpec((None, n_classes), tf.float32))
+    shapes = [(None, *shape), (None, n_classes), *([(None,)] if weighted else [])]
+    signature = tuple(tf.TensorSpec(of_part, tf.float32) for of_part in shapes)
     dataset = tf.data.Dataset.from_generator(batches, output_signature=signature)
     return dataset.apply(tf.data.experimental.assert_cardinality(n_batches)).prefetch(PREFETCH)

@@ -12,11 +12,13 @@ import tensorflow as tf
 
 from cxr_core.config import CACHE_DIR
 from cxr_core.data.prepared_images import PreparedImages, read_in_parts
+from cxr_core.data.sources import image_sources
 from cxr_core.imaging.preprocessing import Preprocessing
+from cxr_core.recipes.image_weights import class_weights, source_weights
 from cxr_core.recipes.learning_rate import cosine_rate
 from cxr_core.recipes.training_config import TrainingConfig
 from cxr_core.runs.run import Run
-from cxr_core.system.arrays import FloatArray, IntArray, UInt8Array
+from cxr_core.system.arrays import FloatArray, UInt8Array
 from cxr_core.system.disk_cache import is_cached, new_entry, open_array
 from cxr_core.system.memory import release_memory
 from cxr_core.system.onnx_session import open_session, run_graph
@@ -86,10 +88,10 @@ def fit_network(run: Run, recorder: ProgressCallback) -> None:
         checkpoint = Checkpoint(run, recorder, callbacks)
         checkpoint.load(network.trained)
     clock = EpochClock(checkpoint.first_epoch)
-    weights = _class_weights(inputs.targets[inputs.split.train]) if config.class_weights else None
+    by_class, by_image = _weights(inputs, config)
     if config.head_first and config.train_from != "head" and not checkpoint.first_epoch:
-        _train_head(network.whole, inputs, config, recorder, weights)
-    batches, validation = _batches(network, inputs, config, recorder, clock)
+        _train_head(network.whole, inputs, config, recorder, by_class, by_image)
+    batches, validation = _batches(network, inputs, config, recorder, clock, by_image)
     _begin(run, network, inputs, config, recorder)
     if not checkpoint.is_done:
         network.trained.fit(
@@ -98,7 +100,7 @@ def fit_network(run: Run, recorder: ProgressCallback) -> None:
             epochs=config.epochs,
             initial_epoch=checkpoint.first_epoch,
             callbacks=[clock, *callbacks, checkpoint],
-            class_weight=weights,
+            class_weight=by_class,
             shuffle=False,
             verbose=0,
         )
@@ -144,7 +146,8 @@ def _train_head(
     inputs: RunInputs,
     config: TrainingConfig,
     recorder: ProgressCallback,
-    weights: dict[int, float] | None,
+    by_class: dict[int, float] | None,
+    by_image: FloatArray | None,
 ) -> None:
     """Train the head alone on the features of the frozen backbone."""
     features = _compute_features(model, config, inputs.prepared, recorder.phase("Computing features"))
@@ -157,33 +160,53 @@ def _train_head(
         labels[split.train],
         validation_data=(features[split.validation], labels[split.validation]),
         epochs=_HEAD_EPOCHS,
-        class_weight=weights,
+        class_weight=by_class,
+        sample_weight=by_image,
         callbacks=[early],
         verbose=0,
     )
 
 
+def _weights(inputs: RunInputs, config: TrainingConfig) -> tuple[dict[int, float] | None, FloatArray | None]:
+    """Return the weights of the classes, or those of the training images, in the order of the split; None for none."""
+    if config.source_weights:
+        table = inputs.prepared.table.iloc[inputs.split.train]
+        weights = source_weights(table["class_name"], image_sources(table), balanced_classes=config.class_weights)
+        return None, weights
+    return class_weights(inputs.targets[inputs.split.train]) if config.class_weights else None, None
+
+
 def _batches(
-    network: _Network, inputs: RunInputs, config: TrainingConfig, recorder: ProgressCallback, clock: EpochClock
+    network: _Network,
+    inputs: RunInputs,
+    config: TrainingConfig,
+    recorder: ProgressCallback,
+    clock: EpochClock,
+    weights: FloatArray | None,
 ) -> tuple[tf.data.Dataset, tf.data.Dataset]:
     """Return what the trained part learns from, and what it is validated on: images, activations or features."""
     prepared, split, labels = inputs.prepared, inputs.split, inputs.labels
     if config.train_from == "head":
         features = _compute_features(network.whole, config, prepared, recorder.phase("Computing features"))
         return (
-            feature_batches(features, split.train, labels, config, clock),
+            feature_batches(features, split.train, labels, config, clock, weights),
             kept_validation_batches(features, split.validation, labels, gpus=config.gpus),
         )
     if config.cached_augmentations:
-        return _kept_batches(network, inputs, config, recorder, clock)
+        return _kept_batches(network, inputs, config, recorder, clock, weights)
     return (
-        image_batches(prepared.images_u8, split.train, labels, config, clock),
+        image_batches(prepared.images_u8, split.train, labels, config, clock, weights),
         validation_batches(prepared.images_u8, split.validation, labels, config.preprocessing, gpus=config.gpus),
     )
 
 
 def _kept_batches(
-    network: _Network, inputs: RunInputs, config: TrainingConfig, recorder: ProgressCallback, clock: EpochClock
+    network: _Network,
+    inputs: RunInputs,
+    config: TrainingConfig,
+    recorder: ProgressCallback,
+    clock: EpochClock,
+    weights: FloatArray | None,
 ) -> tuple[tf.data.Dataset, tf.data.Dataset]:
     """Return training and validation batches of the activations that the frozen part of the network gives."""
     images_u8, key, split, labels = inputs.prepared.images_u8, inputs.prepared.key, inputs.split, inputs.labels
@@ -194,7 +217,7 @@ def _kept_batches(
     report = recorder.phase("Computing activations for validation")
     plain = keep_activations(network.trunk, images_u8, split.validation, config, key=key, copies=0, progress=report)
     return (
-        activation_batches(kept, labels[split.train], config, clock),
+        activation_batches(kept, labels[split.train], config, clock, weights),
         kept_validation_batches(plain[0], np.arange(len(split.validation)), labels[split.validation], gpus=config.gpus),
     )
 
@@ -241,12 +264,6 @@ def _build_optimizer(config: TrainingConfig) -> keras.optimizers.Optimizer:
     if config.ema_momentum is None:
         return keras.optimizers.Adam(config.learning_rate)
     return keras.optimizers.Adam(config.learning_rate, use_ema=True, ema_momentum=config.ema_momentum)
-
-
-def _class_weights(targets: IntArray) -> dict[int, float]:
-    """Weigh each class that occurs by the inverse of its frequency; 1 on average over the images."""
-    classes, counts = np.unique(targets, return_counts=True)
-    return {int(i): len(targets) / (len(classes) * n) for i, n in zip(classes, counts, strict=True)}
 
 
 def _compute_features(

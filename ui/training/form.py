@@ -201,7 +201,17 @@ def _ask_loss(columns: Sequence[DeltaGenerator], start: TrainingConfig, key: str
         "Class weights", start.class_weights, key=f"{key}_weights",
         help="Rare classes count more in the loss: more of their images are found, at the price of more false alarms.",
     )  # fmt: skip
-    return {"label_smoothing": float(smoothing), "mixup": float(mixup), "class_weights": weights}
+    sources = columns[2].toggle(
+        "Source weights", start.source_weights, key=f"{key}_sources",
+        help="Within each class, large sources (hospitals, collections) count less than they have images, so that none "
+        "speaks for its class alone. Needs a column source, or several data set folders.",
+    )  # fmt: skip
+    return {
+        "label_smoothing": float(smoothing),
+        "mixup": float(mixup),
+        "class_weights": weights,
+        "source_weights": sources,
+    }
 
 
 def _ask_augmentation(start: TrainingConfig, key: str) -> Augmentation:

@@ -201,3 +201,17 @@ def test_devices_share_the_first_validation_batch_evenly_and_each_has_a_part_of_
 def test_fewer_validation_images_than_devices_are_a_sentence(batches):
     with pytest.raises(ValueError, match="two images for each of 3 GPUs; there are 5"):
         batches.kept_validation_batches(np.zeros((5, 1), np.float16), np.arange(5), np.eye(5, dtype=np.float32), gpus=3)
+
+
+def test_each_image_of_a_batch_comes_with_its_weight(batches):
+    rows, config, clock = np.array([0, 2, 3, 5, 7, 8]), small_config(), batches.EpochClock()
+    features = np.arange(10, dtype=np.float32).reshape(10, 1)
+    weights = np.array([0.5, 1.5, 2.5, 3.5, 4.5, 5.5], np.float32)
+    found = [
+        (x.numpy(), w.numpy())
+        for x, _, w in batches.feature_batches(features, rows, IMAGE_LABELS, config, clock, weights)
+    ]
+    by_row = dict(zip(rows.tolist(), weights.tolist(), strict=True))
+    for x, w in found:
+        assert [by_row[int(row)] for row in x.ravel()] == w.tolist()
+    assert sum(len(x) for x, _ in found) == 6

@@ -255,11 +255,11 @@ def test_a_head_is_evaluated_on_the_features_it_learned_from_where_they_are_kept
 
 @pytest.mark.parametrize("targets", [[0, 0, 0, 1, 2, 2], [0, 0, 2, 2, 2, 2], [1, 2, 2]], ids=["all", "no 1", "no 0"])
 def test_class_weights_are_scikit_learns_for_the_classes_that_occur(targets):
-    from cxr_core.training.fit import _class_weights
+    from cxr_core.recipes.image_weights import class_weights
 
     present = np.unique(targets)
     expected = compute_class_weight("balanced", classes=present, y=targets)
-    assert _class_weights(np.array(targets)) == pytest.approx(dict(zip(present.tolist(), expected, strict=True)))
+    assert class_weights(np.array(targets)) == pytest.approx(dict(zip(present.tolist(), expected, strict=True)))
 
 
 @pytest.fixture
