@@ -109,7 +109,7 @@ def gradcam(classifier: "Classifier", data: bytes, class_name: str | None = None
     if class_name not in prediction.classes:
         raise ValueError(f"class_name must be one of {', '.join(prediction.classes)}; received {class_name!r}.")
     map_ = prediction.maps[prediction.classes.index(class_name)]
-    return classifier.card.preprocessing.map_on_image(map_, prediction.image.shape)
+    return classifier.map_on_image(map_, prediction.image.shape)
 
 
 def audit(*folders: str | Path, progress: Phase | None = None) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import onnx
 import onnxruntime
 
 from cxr_core.explain.overlay import MapUnavailable
-from cxr_core.imaging.preprocessing import Preprocessing
+from cxr_core.imaging.preprocessing import MapOffset, Preprocessing
 from cxr_core.system.arrays import FloatArray, UInt8Array
 from cxr_core.system.onnx_session import open_session, run_graph
 
@@ -32,6 +32,7 @@ class IntermediateTensors:
         fixed_gradients: in that case the gradients, float32 (1, C, 1, 1, K); else None.
         logits: name of the logits, float32 (N, C).
         is_rectified: whether activations are never negative.
+        offset: how far beside an even grid over the image the layer's cells look.
     """
 
     session: onnxruntime.InferenceSession
@@ -40,6 +41,7 @@ class IntermediateTensors:
     fixed_gradients: FloatArray | None
     logits: str
     is_rectified: bool
+    offset: MapOffset = (0.0, 0.0)
 
     def activations_and_gradients(
         self, images_u8: UInt8Array, preprocessing: Preprocessing

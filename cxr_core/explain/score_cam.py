@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 
 from cxr_core.explain.overlay import scale_maps
-from cxr_core.imaging.preprocessing import Preprocessing
-from cxr_core.system.arrays import FloatArray, IntArray, UInt8Array
+from cxr_core.imaging.preprocessing import MapOffset, Preprocessing
+from cxr_core.system.arrays import FloatArray, UInt8Array
 from cxr_core.system.onnx_session import run_graph, run_scaled
 from cxr_core.system.progress import Progress
 
@@ -55,7 +56,8 @@ def score_maps(
     channels = np.flatnonzero(activations.max(axis=(0, 1)) > activations.min(axis=(0, 1)))
     if not len(channels):
         return np.zeros((len(logits), *activations.shape[:2]), np.float32)
-    scores = _channel_scores(tensors, preprocessing.scaled(image_u8), activations, channels, progress)
+    masks = partial(_mask, preprocessing=preprocessing, shape=image_u8.shape, offset=tensors.offset)
+    scores = _channel_scores(tensors, preprocessing.scaled(image_u8), activations[:, :, channels], masks, progress)
     weights = np.exp(scores - scores.max(axis=0))
     weights /= weights.sum(axis=0)
     maps = np.einsum("kc,hwk->chw", weights, activations[:, :, channels].astype(np.float64))
@@ -66,22 +68,24 @@ def _channel_scores(
     tensors: IntermediateTensors,
     scaled: FloatArray,
     activations: FloatArray,
-    channels: IntArray,
+    mask: Callable[[FloatArray], FloatArray],
     progress: Progress | None,
 ) -> FloatArray:
-    """Return the logits of an image masked by each of some channels, float64 (channels, C)."""
-    scores = []
-    for start in range(0, len(channels), _BATCH):
-        part = channels[start : start + _BATCH]
-        batch = np.stack([scaled * _mask(activations[:, :, k], scaled.shape[:2])[..., None] for k in part])
+    """Return the logits of an image masked by each channel of some activations (h, w, K), float64 (K, C)."""
+    scores, n = [], activations.shape[2]
+    for start in range(0, n, _BATCH):
+        part = range(start, min(start + _BATCH, n))
+        batch = np.stack([scaled * mask(activations[:, :, k])[..., None] for k in part])
         scores.append(run_scaled(tensors.session, [tensors.logits], batch)[0])
         if progress:
-            progress(start + len(part), len(channels))
+            progress(part.stop, n)
     return np.concatenate(scores).astype(np.float64)
 
 
-def _mask(channel: FloatArray, shape: tuple[int, ...]) -> FloatArray:
-    """Return one channel enlarged to the input's shape and stretched to [0, 1], float32 (size, size)."""
-    large = cv2.resize(channel, shape[::-1], interpolation=cv2.INTER_LINEAR)
+def _mask(
+    channel: FloatArray, *, preprocessing: Preprocessing, shape: tuple[int, ...], offset: MapOffset
+) -> FloatArray:
+    """Return one channel brought to the input's place and shape and stretched to [0, 1], float32 (size, size)."""
+    large = preprocessing.map_on_image(channel, shape, offset)
     low, high = large.min(), large.max()
     return (large - low) / (high - low)

@@ -18,6 +18,8 @@ Aspect = Literal["stretch", "pad"]
 Interpolation = Literal["linear", "area", "cubic"]
 Scaling = Literal["0..1", "-1..1"]
 
+# How far beside the places of an even grid a map's cells looked: (down, right), as proportions of the square's side.
+MapOffset = tuple[float, float]
 _INTERPOLATIONS: dict[Interpolation, int] = {
     "linear": cv2.INTER_LINEAR,
     "area": cv2.INTER_AREA,
@@ -124,21 +126,24 @@ class Preprocessing:
         values = images_u8.astype(np.float32) * np.float32(factor) + np.float32(offset)
         return np.repeat(values[..., None], 3, axis=-1)
 
-    def map_on_image(self, map_: FloatArray, image_shape: tuple[int, ...]) -> FloatArray:
+    def map_on_image(
+        self, map_: FloatArray, image_shape: tuple[int, ...], offset: MapOffset = (0.0, 0.0)
+    ) -> FloatArray:
         """Resample a map of the prepared square to the decoded image.
 
         Args:
-            map_: float32 (h, w), any size, covering the prepared square.
+            map_: float32 (h, w), any size, covering the prepared square but for the offset.
             image_shape: (H, W, ...), shape of the decoded image.
+            offset: how far beside the places of an even grid its cells looked.
 
         Returns:
-            float32 (H, W), bilinear; padding is cut away.
+            float32 (H, W), bilinear; padding is cut away. At a border that no cell looked at, the nearest value.
         """
         height, width = image_shape[:2]
         if self.aspect == "stretch":
-            return cv2.resize(map_, (width, height), interpolation=cv2.INTER_LINEAR)
+            return _moved(cv2.resize(map_, (width, height), interpolation=cv2.INTER_LINEAR), offset)
         side = max(height, width)
-        square = cv2.resize(map_, (side, side), interpolation=cv2.INTER_LINEAR)
+        square = _moved(cv2.resize(map_, (side, side), interpolation=cv2.INTER_LINEAR), offset)
         top, left = (side - height) // 2, (side - width) // 2
         return square[top : top + height, left : left + width]
 
@@ -220,3 +225,12 @@ def _percentile(counts: IntArray, n: int, percent: float) -> float:
     a, b = np.searchsorted(cumulative, [below, min(below + 1, n - 1)], side="right")
     # NumPy's order of operations, so that the last bit agrees, too.
     return b - (b - a) * (1 - share) if share >= 0.5 else a + (b - a) * share
+
+
+def _moved(map_: FloatArray, offset: MapOffset) -> FloatArray:
+    """Move a map (H, W) down and right by proportions of its sides; its edges are repeated."""
+    if offset == (0.0, 0.0):
+        return map_
+    height, width = map_.shape
+    matrix = np.array([[1, 0, offset[1] * width], [0, 1, offset[0] * height]])
+    return cv2.warpAffine(map_, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)

@@ -1,7 +1,7 @@
 """Which probabilities, features and Grad-CAM maps does the network give? ONNX Runtime computes them, not TensorFlow."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import onnxruntime
@@ -31,6 +31,7 @@ class Prediction:
         notes: sentences on the image, as in `reader.DecodedImage`.
         doubts: reasons to abstain, as in `reader.DecodedImage`.
         map_method: one of `cam_methods.CAM_METHODS`, how the maps were computed.
+        map_layer: the layer that they were computed from; None for the classifier's first.
     """
 
     classes: tuple[str, ...]
@@ -42,6 +43,7 @@ class Prediction:
     notes: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
     map_method: str = "Grad-CAM"
+    map_layer: str | None = None
 
     @property
     def label(self) -> str:
@@ -167,7 +169,22 @@ class Classifier:
             opened.notes,
             opened.doubts,
             map_method=method,
+            map_layer=layer,
         )
+
+    def map_on_image(self, map_: FloatArray, image_shape: tuple[int, ...], layer: str | None = None) -> FloatArray:
+        """Bring a map to the place and size of the image that it was computed from.
+
+        Args:
+            map_: float32 (h, w), as this classifier computes it.
+            image_shape: (H, W, ...), of the decoded image, at any size; or of the prepared one.
+            layer: that the map was computed from, the first of `card.map_layers` by default.
+
+        Returns:
+            float32 (H, W): each value where in the image the cell looked.
+        """
+        offset = self.card.map_offsets.get(layer or self.card.map_layers[0], (0.0, 0.0))
+        return self.card.preprocessing.map_on_image(map_, image_shape, offset)
 
     def further_maps(
         self, image_u8: UInt8Array, layer: str | None, method: str, *, progress: Progress | None = None
@@ -195,6 +212,7 @@ class Classifier:
 
         graph = self._graph_file()
         tensors = open_intermediate_tensors(graph, layer or self.card.map_layers[0], graph.stat().st_mtime_ns)
+        tensors = replace(tensors, offset=self.card.map_offsets.get(layer or self.card.map_layers[0], (0.0, 0.0)))
         return compute(tensors, image_u8, self.card.preprocessing, progress=progress)
 
     def _graph_file(self) -> Path:

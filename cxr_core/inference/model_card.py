@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cxr_core.imaging.preprocessing import Preprocessing, preprocessing_from_dict
+from cxr_core.imaging.preprocessing import MapOffset, Preprocessing, preprocessing_from_dict
 from cxr_core.system.files import read_json, write_json
 from cxr_core.system.renamed_keys import OPERATING_POINT_COUNTS, rename_keys, rename_training_settings
 
@@ -21,6 +21,8 @@ class Card:
         classes: class folder names, in the order of the graph's outputs.
         preprocessing: what every image goes through before the network.
         map_layers: layers that Grad-CAM maps can be computed from, the default first.
+        map_offsets: by layer, how far beside an even grid over the image the cells of its maps look; see
+            `map_alignment.map_offsets`. Cards of earlier versions have none, and their maps are drawn on the grid.
         training: configuration, counts and data set fingerprint of the training.
         metrics: what `metrics.json` holds: an `evaluation.metrics.Metrics` per set of images, and what else was
             measured.
@@ -33,6 +35,7 @@ class Card:
     classes: tuple[str, ...]
     preprocessing: Preprocessing
     map_layers: tuple[str, ...]
+    map_offsets: dict[str, MapOffset] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
     temperature: float = 1.0
@@ -63,6 +66,7 @@ def load_card(folder: str | Path) -> Card:
             training=rename_training_settings(values["training"]),
             metrics=values["metrics"],
             # Cards written before these were measured lack them.
+            map_offsets={layer: (float(y), float(x)) for layer, (y, x) in values.get("map_offsets", {}).items()},
             temperature=float(values.get("temperature", 1.0)),
             operating_point=rename_keys(values.get("operating_point", {}), OPERATING_POINT_COUNTS),
             abstain_below=float(values.get("abstain_below", 0.0)),

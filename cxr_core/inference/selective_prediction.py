@@ -81,7 +81,7 @@ class Answer:
         """
         prediction = self.prediction
         map_ = prediction.maps[prediction.classes.index(class_name)]
-        map_ = classifier.card.preprocessing.map_on_image(map_, prediction.image.shape)
+        map_ = classifier.map_on_image(map_, prediction.image.shape, prediction.map_layer)
         return overlay_map(prediction.image, map_, alpha=alpha, colour_map=colour_map)
 
 

@@ -64,7 +64,7 @@ def attention_in_lungs(
         probabilities, maps = classifier.predict_with_maps(images_u8[part])
         for i, probability, of_classes in zip(part, probabilities, maps, strict=True):
             mask = regions[i].mask
-            share = _share_inside(of_classes[probability.argmax()], mask)
+            share = _share_inside(classifier.map_on_image(of_classes[probability.argmax()], mask.shape), mask)
             if share is not None:
                 shares.setdefault(class_names[i], []).append(share)
                 areas.setdefault(class_names[i], []).append(float(mask.mean()))
@@ -74,11 +74,9 @@ def attention_in_lungs(
 
 
 def _share_inside(map_: FloatArray, mask: BoolArray) -> float | None:
-    """Return the proportion of a map's weight inside a mask, bool (H, W); None where the map is all zeros."""
-    height, width = mask.shape
-    whole = cv2.resize(map_, (width, height), interpolation=cv2.INTER_LINEAR)
-    total = whole.sum()
-    return float(whole[mask].sum() / total) if total > 0 else None
+    """Return the proportion of a map's weight inside a mask, both (H, W); None where the map is all zeros."""
+    total = map_.sum()
+    return float(map_[mask].sum() / total) if total > 0 else None
 
 
 def _class_attention(name: str, shares: Sequence[float], areas: Sequence[float]) -> ClassAttention:
@@ -207,7 +205,7 @@ def _removal_probabilities(
     size = image_u8.shape[0]
     # Random in blocks as coarse as the map's own, so that only the order differs.
     coarse = rng.random(map_.shape).astype(np.float32)
-    orders = [cv2.resize(order, (size, size), interpolation=cv2.INTER_LINEAR) for order in (map_, coarse)]
+    orders = [classifier.map_on_image(order, (size, size)) for order in (map_, coarse)]
     bases = {"deletion": np.zeros_like(image_u8), "insertion": cv2.GaussianBlur(image_u8, (0, 0), size / 20)}
     stack = [
         _replaced(image_u8, bases[kind], order, share, kind)

@@ -14,6 +14,7 @@ from cxr_core.evaluation.calibration import fit_temperature
 from cxr_core.evaluation.class_balance import balancing_shifts
 from cxr_core.evaluation.predictions import describe_predictions, rescale_predictions, table_probabilities
 from cxr_core.evaluation.scoring import classify_table, score_predictions
+from cxr_core.explain.map_alignment import map_offsets
 from cxr_core.inference.classifier import Classifier
 from cxr_core.inference.model_card import Card, load_card, write_card
 from cxr_core.recipes.backbones import BACKBONES
@@ -58,6 +59,7 @@ def export_run(run: Run) -> None:
         classes=classes,
         preprocessing=config.preprocessing,
         map_layers=layers,
+        map_offsets=map_offsets(graph, layers),
         training=training,
     )
     card, metrics = _evaluate_run(run, config, Classifier(card, open_session(graph), graph), model)

@@ -114,7 +114,7 @@ def _overlay(folder: str, path: str, mtime_ns: int) -> UInt8Array | None:
         return None
     map_ = prediction.maps[prediction.classes.index(prediction.label)]
     image = shrink(prediction.image, _OVERLAY_SIDE)
-    return overlay_map(image, classifier.card.preprocessing.map_on_image(map_, image.shape))
+    return overlay_map(image, classifier.map_on_image(map_, image.shape))
 
 
 def _show_slices(predictions: pd.DataFrame, accuracy: float) -> None:

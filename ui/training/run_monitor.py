@@ -8,6 +8,8 @@ from streamlit.delta_generator import DeltaGenerator
 
 from cxr_core.evaluation.metrics import ConfusionCounts
 from cxr_core.explain.overlay import overlay_map
+from cxr_core.imaging.preprocessing import MapOffset
+from cxr_core.inference.model_card import load_card
 from cxr_core.plots.evaluation import confusion_figure
 from cxr_core.plots.prediction import colour_bar_figure
 from cxr_core.runs.epoch_snapshots import EpochSnapshot, EpochSnapshots, load_snapshot, load_snapshots
@@ -224,10 +226,18 @@ def _choose_epoch(snapshots: EpochSnapshots) -> int:
     return st.select_slider("Epoch", snapshots.epochs, newest, help="Go through the epochs.", key="watched_epoch")
 
 
+def _map_offset(run: Run) -> MapOffset:
+    """Return how far the maps' cells look beside an even grid; (0, 0) until the run is exported, which measures it."""
+    if not run.has_model:
+        return 0.0, 0.0
+    card = load_card(run.path)
+    return card.map_offsets.get(card.map_layers[0], (0.0, 0.0))
+
+
 def _show_snapshot_image(run: Run, snapshots: EpochSnapshots, snapshot: EpochSnapshot, number: int) -> None:
     image, probabilities = snapshots.images_u8[number], snapshot.probabilities[number]
     predicted = snapshots.classes[int(probabilities.argmax())]
-    map_ = run.config().preprocessing.map_on_image(snapshot.maps[number], image.shape)
+    map_ = run.config().preprocessing.map_on_image(snapshot.maps[number], image.shape, _map_offset(run))
     with st.container(width=THUMBNAIL_PIXELS):
         caption = prediction_caption(predicted, snapshots.true[number], probabilities.max())
         st.image(overlay_map(image, map_), caption=caption, width=THUMBNAIL_PIXELS)
