@@ -11,6 +11,9 @@ _SYNONYMS = {
     "covid": "covid", "covid19": "covid", "sarscov2": "covid", "covid19pneumonia": "covid", "covidpneumonia": "covid",
     "virus": "virus", "viral": "virus", "viralpneumonia": "virus", "pneumoniaviral": "virus", "viruspneumonia": "virus",
 }  # fmt: skip
+# A class of whatever looks ill in another way. It is learned so that it is not taken for one of the others, and is no
+# answer itself.
+OTHER_FINDING = "other"
 _SEPARATORS = re.compile(r"[\s_\-/]+")
 # Okabe and Ito's palette, which colour-blind readers can tell apart, too.
 CLASS_COLOURS = {"normal": "#009E73", "covid": "#D55E00", "virus": "#0072B2"}

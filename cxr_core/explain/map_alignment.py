@@ -20,7 +20,7 @@ _POOLS = ("Conv", "MaxPool", "AveragePool")
 
 @dataclass(frozen=True)
 class _Field:
-    """Where the cells of a tensor look: along each spatial axis, the middle of cell n lies at `first + n * step` pixels.
+    """Where the cells of a tensor look: along each axis, the middle of cell n lies at `first + n * step` pixels.
 
     Attributes:
         axes: which axes of the tensor are height and width.

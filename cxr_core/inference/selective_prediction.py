@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from cxr_core.classes import class_label
+from cxr_core.classes import OTHER_FINDING, class_key, class_label
 from cxr_core.explain.overlay import overlay_map
 from cxr_core.imaging.image_properties import TEXT_MARKS, count_text_marks
 from cxr_core.imaging.photo_detection import FILM_SIDES, count_film_sides
@@ -129,7 +129,7 @@ def assess_prediction(
     verdict = classifier.gate.assess(prediction.features, measures) if classifier.gate else None
     reasons = [*prediction.doubts, *(verdict.reasons if verdict else ())]
     if not reasons:
-        reasons += _doubt_of_confidence(prediction, classifier.card.abstain_below)
+        reasons += _another_finding(prediction) or _doubt_of_confidence(prediction, classifier.card.abstain_below)
     notes = [*prediction.notes]
     if not (verdict and verdict.reasons):  # on an image that is no radiograph no further note is needed
         notes += image_notes
@@ -151,6 +151,14 @@ def operating_sentence(card: Card, prediction: Prediction) -> str | None:
         + (f" ({measured} on the images it was chosen on)" if measured else "")
         + f". At {score:.1%}, this scan is {'above it: an alarm' if alarm else 'below it: no alarm'}."
     )
+
+
+def _another_finding(prediction: Prediction) -> list[str]:
+    """Return a reason where the likeliest class is that of all other findings."""
+    if class_key(prediction.label) != OTHER_FINDING:
+        return []
+    answers = ", ".join(class_label(name) for name in prediction.classes if class_key(name) != OTHER_FINDING)
+    return [f"None of {answers}: it looks like another finding."]
 
 
 def _doubt_of_confidence(prediction: Prediction, abstain_below: float) -> list[str]:

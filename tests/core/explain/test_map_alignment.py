@@ -1,4 +1,4 @@
-"""map_alignment.py: where in the image the cells of a map look, for every backbone and against patches at known places."""
+"""map_alignment.py: where in the image the cells of a map look, for every backbone, and against patches."""
 
 from dataclasses import replace
 

@@ -57,6 +57,26 @@ def test_the_limit_that_the_card_names_decides_what_is_an_answer(classifier):
     )
 
 
+def with_other(classifier, *probabilities):
+    card = replace(classifier.card, classes=(*classifier.classes, "other"))
+    prediction = replace(
+        classifier.predict_image(DRAWING), classes=card.classes, probabilities=np.array(probabilities, np.float32)
+    )
+    return assess_prediction(replace(classifier, card=card), prediction, *look_at(prediction.image))
+
+
+def test_what_looks_like_another_finding_is_none_of_the_classes(classifier):
+    answer = with_other(classifier, 0.02, 0.05, 0.03, 0.9)
+    assert (answer.status, answer.label) == ("abstain", None)
+    assert answer.reasons == ("None of Normal, COVID-19, Viral: it looks like another finding.",)
+    assert answer.prediction.probabilities[3] == pytest.approx(0.9)
+
+
+def test_another_finding_that_is_unlikely_stands_in_no_answers_way(classifier):
+    answer = with_other(classifier, 0.02, 0.9, 0.03, 0.05)
+    assert (answer.status, answer.label) == ("ok", "covid")
+
+
 @pytest.mark.parametrize(
     ("sure", "words"), [(0.99, "almost certain"), (0.85, "fairly sure"), (0.7, "leaning towards it"), (0.5, "a guess")]
 )
@@ -85,10 +105,14 @@ def test_a_photographed_film_is_warned_of(classifier):
     assert not any("tint" in note for note in answer_upload(classifier, png(grey)).notes)
 
 
-def test_the_overlay_is_the_map_of_the_class_laid_over_the_image(classifier):
+def test_the_overlay_is_the_map_of_the_class_laid_over_the_image_where_it_looked(classifier):
     answer = answer_upload(classifier, DRAWING)
     prediction = answer.prediction
-    map_ = cv2.resize(prediction.maps[2], prediction.image.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    height, width = prediction.image.shape
+    map_ = cv2.resize(prediction.maps[2], (width, height), interpolation=cv2.INTER_LINEAR)
+    # The built-in network looks 15.5 of 224 pixels further down and right than its maps' grid.
+    matrix = np.array([[1, 0, 15.5 / 224 * width], [0, 1, 15.5 / 224 * height]])
+    map_ = cv2.warpAffine(map_, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE)
     np.testing.assert_array_equal(answer.overlay(classifier, "virus"), overlay_map(prediction.image, map_))
 
 

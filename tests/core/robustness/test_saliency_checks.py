@@ -30,6 +30,9 @@ class MadeUp:
         map_[self.points_at] = 1
         return self.predict(images_u8), np.tile(map_, (len(images_u8), 2, 1, 1))
 
+    def map_on_image(self, map_, image_shape):
+        return cv2.resize(map_, image_shape[::-1], interpolation=cv2.INTER_LINEAR)
+
 
 QUARTER, OPPOSITE = (slice(0, 4), slice(0, 4)), (slice(4, 8), slice(4, 8))
 BRIGHT = np.full((6, 64, 64), 220, np.uint8)
