@@ -9,7 +9,7 @@ from cxr_core.classes import class_label
 from cxr_core.config import NOTICE
 from cxr_core.evaluation.metrics import Metrics
 from cxr_core.inference.model_card import Card
-from cxr_core.robustness.shortcut_results import ShortcutSummary
+from cxr_core.robustness.shortcut_results import ShortcutResult, ShortcutSummary
 from cxr_core.splits.leakage import leakage_sentence
 from cxr_core.splits.split import SPLIT_KINDS
 
@@ -30,7 +30,7 @@ class ModelRecord:
     card: Card
     metrics: dict[str, Metrics]
     environment: Mapping[str, Any]
-    shortcuts: ShortcutSummary | None
+    shortcuts: ShortcutResult | ShortcutSummary | None
     worst: str | None
     repeats: str
 

@@ -8,6 +8,7 @@ from cxr_core.evaluation.headline_metrics import card_figures, value_text
 from cxr_core.evaluation.metrics import Metrics, class_texts, figure_text
 from cxr_core.inference.model_card import Card
 from cxr_core.robustness.shortcut_results import ShortcutSummary
+from cxr_core.robustness.shortcut_verdict import card_shortcuts
 
 if TYPE_CHECKING:
     # Imports scikit-learn and draws images: nothing that a card needs.
@@ -21,7 +22,7 @@ def figures_markdown(card: Card) -> str:
         lines += [*_report_lines(title, metrics), *_answers_lines(metrics)]
     lines += [
         *_calibration_lines(card),
-        *_shortcuts_lines(card.metrics.get("shortcuts")),
+        *_shortcuts_lines(card_shortcuts(card)),
         *_gate_lines(card.metrics.get("gate")),
     ]
     return "\n".join(lines) + "\n"

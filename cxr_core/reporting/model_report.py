@@ -35,7 +35,8 @@ from cxr_core.plots.robustness import attention_figure, variants_figure
 from cxr_core.reporting.claim_answers import ModelRecord, answers
 from cxr_core.reporting.claim_checklist import ClaimItem, claim_items
 from cxr_core.reporting.rendering import render_template
-from cxr_core.robustness.shortcut_results import ShortcutSummary, load_shortcut_result
+from cxr_core.robustness.shortcut_results import ShortcutResult, ShortcutSummary
+from cxr_core.robustness.shortcut_verdict import card_shortcuts, load_shortcut_result
 from cxr_core.runs.run import Run, list_runs
 from cxr_core.runs.run_tables import read_run_table
 from cxr_core.system.files import read_json, write_text
@@ -221,7 +222,7 @@ def _model_record(folder: Path, card: Card, predictions: pd.DataFrame, slices: p
         card=card,
         metrics=metrics,
         environment=read_json(environment) if environment.exists() else {},
-        shortcuts=load_shortcut_result(folder) or card.metrics.get("shortcuts"),
+        shortcuts=load_shortcut_result(folder) or card_shortcuts(card),
         worst=worst_slice(slices, metrics["test"]["accuracy"]),
         repeats=repeats_sentence(seeds_table(repeated_runs(Run(folder), list_runs(folder.parent)))),
     )
@@ -297,7 +298,7 @@ def _calibration(metrics: Mapping[str, Metrics]) -> list[CalibrationRow]:
     return rows + [{"label": side.capitalize(), "ece": m["ece"], "brier": m["brier"]} for side, m in metrics.items()]
 
 
-def _shortcut_rows(result: ShortcutSummary | None) -> ShortcutRows | None:
+def _shortcut_rows(result: ShortcutResult | ShortcutSummary | None) -> ShortcutRows | None:
     if not result:
         return None
     rows: list[VariantRow] = [

@@ -13,6 +13,7 @@ from cxr_core.inference.input_gate import GATE_FILES
 from cxr_core.inference.model_card import Card, load_card, write_card
 from cxr_core.reporting.model_card_text import figures_markdown
 from cxr_core.robustness.shortcut_results import SHORTCUTS_FILE, ShortcutResult, save_shortcut_result
+from cxr_core.robustness.shortcut_verdict import judge_again
 from cxr_core.runs.run import Run
 from cxr_core.system.files import atomic_path, write_text
 from cxr_core.system.progress import Phase
@@ -49,6 +50,7 @@ def publish_run(
     # The result for an earlier classifier must not stand beside this one.
     (folder / SHORTCUTS_FILE).unlink(missing_ok=True)
     if shortcuts:
+        shortcuts = judge_again(shortcuts)
         save_shortcut_result(folder, shortcuts)
     card = replace(card, name=folder.name, metrics=_published_metrics(run, card, scores, shortcuts))
     write_card(card, folder)
