@@ -69,7 +69,7 @@ with right:
     )
     st.markdown("\n".join(f"- {sentence}" for sentence in result["giveaway"]["sentences"]))
     if result["external"]:
-        st.subheader("External data", help="Data sets that the classifier was never trained on.")
+        st.subheader("External data", help="Data sets of other collections, as they are.")
         percent = st.column_config.NumberColumn(format="percent")
         percents = dict.fromkeys(("accuracy", "healthy classified as ill"), percent)
         st.dataframe(external_table(result), width="stretch", hide_index=True, column_config=percents)

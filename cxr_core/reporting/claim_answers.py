@@ -8,6 +8,7 @@ from typing import Any
 from cxr_core.classes import class_label
 from cxr_core.config import NOTICE
 from cxr_core.evaluation.metrics import Metrics
+from cxr_core.evaluation.scoring import seen_by_start_sentence
 from cxr_core.inference.model_card import Card
 from cxr_core.robustness.shortcut_results import ShortcutResult, ShortcutSummary
 from cxr_core.splits.leakage import leakage_sentence
@@ -178,6 +179,8 @@ def _limits(record: ModelRecord) -> Iterator[str]:
         yield "The shortcut tests have not been run: whether it needs the lungs is unknown."
     if record.card.temperature == 1:
         yield "Its confidence was not calibrated."
+    if "seen_by_start" in record.card.metrics:
+        yield seen_by_start_sentence(record.card.metrics["seen_by_start"])
     if "leakage" in record.card.metrics:
         yield leakage_sentence(record.card.metrics["leakage"])
     yield "Patients are known only where a table, a DICOM header, a folder or a file name tells them."
@@ -188,7 +191,17 @@ def _partitions(record: ModelRecord) -> str:
         return ""
     kind = record.training.get("split", "")
     told = ", ".join(f"{side} {n}" for side, n in record.images.items())
-    return f"{kind.capitalize()} split, seed {record.training.get('seed')}: {told} images."
+    return f"{kind.capitalize()} split, seed {record.training.get('seed')}: {told} images. {_seen(record)}".strip()
+
+
+def _seen(record: ModelRecord) -> str:
+    """Say which images the starting weights were trained on, and what became of them; "" where none."""
+    seen = record.data.get("seen_by_start")
+    if not seen:
+        return ""
+    moved = ", ".join(f"{n} from {side}" for side, n in seen["moved"].items() if n)
+    told = f"The starting weights were trained on {seen['images']} of the images"
+    return f"{told}; {moved} were moved to training." if moved else f"{told}."
 
 
 def _training_settings(training: Mapping[str, Any]) -> str:

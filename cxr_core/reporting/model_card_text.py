@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from cxr_core.classes import class_label
-from cxr_core.evaluation.headline_metrics import card_figures, value_text
+from cxr_core.evaluation.headline_metrics import card_figures, external_title, value_text
 from cxr_core.evaluation.metrics import Metrics, class_texts, figure_text
 from cxr_core.inference.model_card import Card
 from cxr_core.robustness.shortcut_results import ShortcutSummary
@@ -49,7 +49,7 @@ def _scored_sets(card: Card) -> Iterator[tuple[str, Metrics]]:
     yield "Validation (chose the best epoch)", card.metrics["validation"]
     yield "Test (looked at once)", card.metrics["test"]
     for name, metrics in card.metrics["external"].items():
-        yield f"External: {name} (never trained on)", metrics
+        yield external_title(name, metrics), metrics
 
 
 def _report_lines(title: str, metrics: Metrics) -> Iterator[str]:

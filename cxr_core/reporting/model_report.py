@@ -17,7 +17,7 @@ from plotly.offline import get_plotlyjs
 from cxr_core.classes import class_label
 from cxr_core.config import NOTICE
 from cxr_core.evaluation.calibration import reliability_bins
-from cxr_core.evaluation.headline_metrics import FigureWords, card_figures, figure_words
+from cxr_core.evaluation.headline_metrics import FigureWords, card_figures, external_title, figure_words
 from cxr_core.evaluation.metrics import (
     Metrics,
     class_curves,
@@ -269,7 +269,7 @@ def _measured(card: Card, predictions: pd.DataFrame, side: str) -> Metrics:
 def _sets(record: ModelRecord) -> list[SetRows]:
     external = record.card.metrics.get("external", {})
     return [_set_rows(title, record.metrics[side]) for side, title in _SIDES.items()] + [
-        _set_rows(f"External: {name} (never trained on)", metrics) for name, metrics in external.items()
+        _set_rows(external_title(name, metrics), metrics) for name, metrics in external.items()
     ]
 
 

@@ -1,7 +1,7 @@
 """How is a run's classifier published: copied whole, without the paths of the computer it was trained on?"""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from cxr_core.reporting.model_card_text import figures_markdown
 from cxr_core.robustness.shortcut_results import SHORTCUTS_FILE, ShortcutResult, save_shortcut_result
 from cxr_core.robustness.shortcut_verdict import judge_again
 from cxr_core.runs.run import Run
+from cxr_core.runs.training_images import save_training_images
 from cxr_core.system.files import atomic_path, write_text
 from cxr_core.system.progress import Phase
 
@@ -47,6 +48,7 @@ def publish_run(
     card, classifier = load_card(run.path), load_classifier(run.path)
     scores = {Path(f).name: score_folders(classifier, f, progress=progress)[0] for f in external}
     _copy_files(run, folder)
+    save_training_images(run, folder)
     # The result for an earlier classifier must not stand beside this one.
     (folder / SHORTCUTS_FILE).unlink(missing_ok=True)
     if shortcuts:
@@ -79,10 +81,10 @@ def _copy_file(path: Path, folder: Path) -> None:
 
 
 def _published_metrics(
-    run: Run, card: Card, external: dict[str, Metrics], shortcuts: ShortcutResult | None
+    run: Run, card: Card, external: Mapping[str, Metrics], shortcuts: ShortcutResult | None
 ) -> dict[str, Any]:
     """Return the metrics of a run's card, with what it answers where it may abstain, and what else was measured."""
-    metrics = card.metrics | {"external": external}
+    metrics = card.metrics | {"external": dict(external)}
     if card.abstain_below:
         test = run.predictions().query("split == 'test'")
         metrics["test"] = metrics["test"] | {"answers": answers_of(test, card)}

@@ -13,13 +13,14 @@ from cxr_core.data.prepared_images import prepare_images
 from cxr_core.evaluation.calibration import fit_temperature
 from cxr_core.evaluation.class_balance import balancing_shifts
 from cxr_core.evaluation.predictions import describe_predictions, rescale_predictions, table_probabilities
-from cxr_core.evaluation.scoring import classify_table, score_predictions
+from cxr_core.evaluation.scoring import classify_table, score_predictions, score_unseen
 from cxr_core.inference.classifier import Classifier
 from cxr_core.inference.model_card import Card, load_card, write_card
 from cxr_core.recipes.backbones import BACKBONES
 from cxr_core.recipes.training_config import TrainingConfig
 from cxr_core.runs.run import Run
 from cxr_core.runs.run_tables import read_run_table
+from cxr_core.runs.training_images import start_digests
 from cxr_core.splits.curation import CURATION_FILE, load_curation
 from cxr_core.splits.groups import group_images
 from cxr_core.splits.leakage import leakage_of, score_without_leaks
@@ -150,7 +151,8 @@ def _evaluate_run(
     leakage = _leakage(split, predictions)
     if config.copies_come_later:
         leakage["sentence"] += " The search for near copies is still to come."
-    return card, metrics | {"leakage": leakage}
+    seen = score_unseen(tables["test"], card, start_digests(config))
+    return card, metrics | {"leakage": leakage} | ({"seen_by_start": seen} if seen["images"] else {})
 
 
 def _classify_sides(

@@ -8,7 +8,7 @@ import streamlit as st
 from cxr_core.classes import class_label
 from cxr_core.evaluation.metrics import Metrics, evaluate_predictions
 from cxr_core.evaluation.predictions import prediction_groups, table_probabilities
-from cxr_core.evaluation.scoring import score_table
+from cxr_core.evaluation.scoring import DataScore, score_table, seen_by_start_sentence, trained_on_sentence
 from cxr_core.inference.model_card import Card, load_card
 from cxr_core.runs.run import Run
 from cxr_core.splits.leakage import leakage_sentence
@@ -21,7 +21,7 @@ _SIDES = {"test": "Its test set", "validation": "Its validation set", "dataset":
 _TITLES = {
     "test": "The classifier's own test set: used neither for training nor to choose the best epoch.",
     "validation": "The validation set, which was used to choose the best epoch: the metrics are slightly optimistic.",
-    "dataset": "The data set chosen in the sidebar. On its own training images, a classifier looks better than it is.",
+    "dataset": "The data set chosen in the sidebar.",
 }
 
 
@@ -38,7 +38,8 @@ def choose_predictions(folder: Path) -> tuple[Metrics, pd.DataFrame, str]:
     )  # fmt: skip
     side = side or "test"
     if side == "dataset":
-        return *_score_chosen(folder), _TITLES[side]
+        score, rows = _score_chosen(folder)
+        return score, rows, f"{_TITLES[side]} {trained_on_sentence(score)}"
     table = _predictions_of(str(folder), (folder / "predictions.csv").stat().st_mtime_ns)
     rows = table[table["split"] == side].reset_index(drop=True)
     metrics: Metrics = card.metrics[side]
@@ -55,6 +56,8 @@ def _title(card: Card, side: str) -> str:
     title = _TITLES[side]
     if card.training.get("split") == "article":
         title = "As in the article, these test images were used to choose the best epoch: the metrics are optimistic."
+    if "seen_by_start" in card.metrics:
+        title += f" {seen_by_start_sentence(card.metrics['seen_by_start'])}"
     return f"{title} {leakage_sentence(card.metrics['leakage'])}" if "leakage" in card.metrics else title
 
 
@@ -91,7 +94,7 @@ def show_predictions(predictions: pd.DataFrame) -> None:
     st.dataframe(shown, width="stretch", hide_index=True, column_config={"confidence": percent})
 
 
-def _score_chosen(folder: Path) -> tuple[Metrics, pd.DataFrame]:
+def _score_chosen(folder: Path) -> tuple[DataScore, pd.DataFrame]:
     dataset = choose_dataset()
     key = (str(folder), dataset.fingerprint)
     if st.session_state.get("scored_key") != key:

@@ -16,13 +16,16 @@ from cxr_core.imaging.lung_segmentation import lung_region
 from cxr_core.imaging.preprocessing import Preprocessing
 from cxr_core.inference.classifier import Classifier, load_classifier
 from cxr_core.inference.model_card import Card
+from cxr_core.recipes.training_config import make_config
 from cxr_core.robustness import saliency_checks
 from cxr_core.robustness.held_out_images import held_out_table
 from cxr_core.robustness.image_variants import VARIANTS, hidden_box, preview
 from cxr_core.robustness.shortcut_test import external_table, result_path, run_shortcut_test, shortcut_summary
 from cxr_core.robustness.shortcut_verdict import LEVELS
 from cxr_core.runs.run import Run
+from cxr_core.runs.training_images import TRAINING_IMAGES_FILE
 from cxr_core.splits.split import make_split
+from cxr_core.system.files import write_json
 from cxr_core.system.onnx_session import open_session
 
 PER_CLASS = 24
@@ -371,6 +374,26 @@ def test_unknown_images_are_split_by_group_and_that_is_said(demo_data, tmp_path)
     assert 0.1 < (sides == "test").mean() < 0.3
     assert not set(groups[sides == "test"]) & set(groups[sides == "learn"])
     assert "flatter" in note
+
+
+def test_groups_with_an_image_that_the_classifier_was_trained_on_are_not_tested(demo_data, tmp_path):
+    table = scan_dataset(demo_data).table
+    groups = np.arange(len(table)) // 3
+    test = make_split(table, "grouped", seed=4, groups=groups).test
+    (tmp_path / TRAINING_IMAGES_FILE).write_text(table["digest"].iloc[test[0]])
+    _, _, sides, note = held_out_table(table, groups, Run(tmp_path), seed=4)
+    np.testing.assert_array_equal(np.flatnonzero(sides == "test"), test[groups[test] != groups[test[0]]])
+    assert note == ""
+
+
+def test_a_runs_test_image_that_its_starting_weights_have_seen_is_not_tested(tmp_path, monkeypatch):
+    monkeypatch.setattr("cxr_core.runs.training_images.SHIPPED_MODEL_DIR", tmp_path)
+    (tmp_path / TRAINING_IMAGES_FILE).write_text("2")
+    split = FOUR.assign(group=[5, 6, 7, 8], split=["train", "test", "test", "train"])
+    split.to_csv(tmp_path / "split.csv", index=False)
+    write_json(tmp_path / "config.json", make_config("quick", roots=("/data",), settings=["start=shipped"]).to_dict())
+    _, _, sides, _ = held_out_table(FOUR, np.arange(4), Run(tmp_path))
+    assert sides.tolist() == ["learn", "learn", "test", "learn"]
 
 
 @pytest.fixture(scope="module")
