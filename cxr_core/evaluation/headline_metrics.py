@@ -55,7 +55,7 @@ def card_figures(card: Card) -> list[HeadlineMetric]:
     test: Metrics | None = card.metrics.get("test")
     if not test:
         return []
-    own = "Measured on its own test set, which neither training nor model selection used."
+    own = _own_explanation(card)
     accuracy = test["ci95"]["accuracy"] if "ci95" in test else None
     figures = [HeadlineMetric("Accuracy", "own test split", test["accuracy"], test["n"], own, _pair(accuracy))]
     covid = test["per_class"].get("covid")
@@ -65,6 +65,18 @@ def card_figures(card: Card) -> list[HeadlineMetric]:
             HeadlineMetric("COVID-19 recall", "own test split", covid["recall"], covid["support"], own, ends)
         )
     return figures + [_external_figure(name, metrics) for name, metrics in card.metrics.get("external", {}).items()]
+
+
+def _own_explanation(card: Card) -> str:
+    """Say what the own test images were used for besides the test."""
+    seen = card.metrics.get("seen_by_start")
+    if seen:
+        told = f"Measured on its own test images; its starting weights were trained on {seen['images']} of them"
+    else:
+        told = "Measured on its own test images, which training did not use"
+    if card.training.get("split") == "article":
+        return f"{told}; they also chose the best epoch, so the metric is optimistic."
+    return f"{told}; they did not choose the best epoch."
 
 
 def external_title(name: str, metrics: Metrics) -> str:

@@ -35,10 +35,18 @@ from cxr_core.plots.robustness import attention_figure, variants_figure
 from cxr_core.reporting.claim_answers import ModelRecord, answers
 from cxr_core.reporting.claim_checklist import ClaimItem, claim_items
 from cxr_core.reporting.rendering import render_template
+from cxr_core.reporting.run_statements import (
+    factors_sentence,
+    interval_words,
+    temperature_sentence,
+    test_title,
+    validation_title,
+)
 from cxr_core.robustness.shortcut_results import ShortcutResult, ShortcutSummary
 from cxr_core.robustness.shortcut_verdict import card_shortcuts, load_shortcut_result
 from cxr_core.runs.run import Run, list_runs
 from cxr_core.runs.run_tables import read_run_table
+from cxr_core.runs.test_looks import count_looks, record_looks
 from cxr_core.system.files import read_json, write_text
 
 ReportKind = Literal["html", "markdown", "model card"]
@@ -48,7 +56,7 @@ REPORT_FILES: dict[str, ReportKind] = {
 _TEMPLATES: dict[ReportKind, str] = {
     "html": "report.html.j2", "markdown": "report.md.j2", "model card": "model_card.md.j2",
 }  # fmt: skip
-_SIDES = {"validation": "Validation (chose the best epoch)", "test": "Test (looked at once)"}
+_SIDES = ("validation", "test")
 
 
 class ClassRow(TypedDict):
@@ -106,7 +114,8 @@ class ReportFacts(TypedDict):
         figures: the headline metrics.
         sets: classification reports: validation, test, then external data.
         calibration: per set of images.
-        temperature: of the classifier.
+        temperature: of the classifier, in a sentence.
+        factors: which properties of patients and images are known, in sentences.
         shortcuts: the shortcut test, or None where it has not been run.
         counts: {"train", "validation" or "test": {class: number of images}}.
         classes: in the classifier's order.
@@ -115,6 +124,7 @@ class ReportFacts(TypedDict):
         slices: rows of `slices.slice_table`, weakest first.
         worst: the weakest slice in a sentence, or None.
         repeats: what runs with other folds or seeds reached, in a sentence; "" without any.
+        intervals: what stands in brackets, in words; "" where there are no intervals.
         answers: what is known about the CLAIM checklist.
         claim: the 42 items of the checklist.
         plots: {name: Plotly figure}.
@@ -126,7 +136,8 @@ class ReportFacts(TypedDict):
     figures: list[FigureWords]
     sets: list[SetRows]
     calibration: list[CalibrationRow]
-    temperature: float
+    temperature: str
+    factors: str
     shortcuts: ShortcutRows | None
     counts: dict[str, dict[str, int]]
     classes: Sequence[str]
@@ -135,6 +146,7 @@ class ReportFacts(TypedDict):
     slices: list[dict[Hashable, Any]]
     worst: str | None
     repeats: str
+    intervals: str
     answers: dict[str, str]
     claim: tuple[ClaimItem, ...]
     plots: dict[str, go.Figure]
@@ -154,6 +166,7 @@ def write_report(folder: str | Path, target: str | Path) -> list[Path]:
         FileNotFoundError: there is no card, or there are no predictions.
         ValueError: the card is not understood.
     """
+    record_looks([Run(Path(folder))], "report")
     facts = report_facts(folder)
     paths = []
     for name, kind in REPORT_FILES.items():
@@ -187,7 +200,8 @@ def report_facts(folder: str | Path) -> ReportFacts:
         "figures": [figure_words(f) for f in card_figures(replace(card, metrics=card.metrics | record.metrics))],
         "sets": _sets(record),
         "calibration": _calibration(record.metrics),
-        "temperature": card.temperature,
+        "temperature": temperature_sentence(card.training, card.temperature),
+        "factors": factors_sentence(predictions.columns),
         "shortcuts": _shortcut_rows(record.shortcuts),
         "counts": record.data.get("images", {}),
         "classes": card.classes,
@@ -196,6 +210,7 @@ def report_facts(folder: str | Path) -> ReportFacts:
         "slices": slices.assign(by=slices["by"].map(SLICES)).head(12).to_dict("records"),
         "worst": record.worst,
         "repeats": record.repeats,
+        "intervals": interval_words(record.metrics["test"]),
         "answers": known,
         "claim": claim_items(known),
         "plots": _plots(record, test),
@@ -216,15 +231,16 @@ def _predictions(folder: Path) -> pd.DataFrame:
 
 
 def _model_record(folder: Path, card: Card, predictions: pd.DataFrame, slices: pd.DataFrame) -> ModelRecord:
-    environment = folder / "environment.json"
+    environment, run = folder / "environment.json", Run(folder)
     metrics = {side: _measured(card, predictions, side) for side in _SIDES}
     return ModelRecord(
         card=card,
         metrics=metrics,
         environment=read_json(environment) if environment.exists() else {},
         shortcuts=load_shortcut_result(folder) or card_shortcuts(card),
+        looks=card.metrics.get("test_looks", count_looks(run, list_runs(folder.parent))),
         worst=worst_slice(slices, metrics["test"]["accuracy"]),
-        repeats=repeats_sentence(seeds_table(repeated_runs(Run(folder), list_runs(folder.parent)))),
+        repeats=repeats_sentence(seeds_table(repeated_runs(run, list_runs(folder.parent)))),
     )
 
 
@@ -263,14 +279,18 @@ def _measured(card: Card, predictions: pd.DataFrame, side: str) -> Metrics:
     again = evaluate_predictions(
         rows["true"], table_probabilities(rows, card.classes), card.classes, prediction_groups(rows)
     )
-    return {**metrics, "ci95": again["ci95"], "ece": again["ece"], "brier": again["brier"]}
+    method = again["interval_method"]
+    return {**metrics, "interval_method": method, "ci95": again["ci95"], "ece": again["ece"], "brier": again["brier"]}
 
 
 def _sets(record: ModelRecord) -> list[SetRows]:
     external = record.card.metrics.get("external", {})
-    return [_set_rows(title, record.metrics[side]) for side, title in _SIDES.items()] + [
-        _set_rows(external_title(name, metrics), metrics) for name, metrics in external.items()
+    training, metrics = record.training, record.metrics
+    own = [
+        _set_rows(validation_title(training), metrics["validation"]),
+        _set_rows(test_title(training, record.looks), metrics["test"]),
     ]
+    return own + [_set_rows(external_title(name, metrics), metrics) for name, metrics in external.items()]
 
 
 def _set_rows(title: str, metrics: Metrics) -> SetRows:

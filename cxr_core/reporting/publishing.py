@@ -14,7 +14,8 @@ from cxr_core.inference.model_card import Card, load_card, write_card
 from cxr_core.reporting.model_card_text import figures_markdown
 from cxr_core.robustness.shortcut_results import SHORTCUTS_FILE, ShortcutResult, save_shortcut_result
 from cxr_core.robustness.shortcut_verdict import judge_again
-from cxr_core.runs.run import Run
+from cxr_core.runs.run import Run, list_runs
+from cxr_core.runs.test_looks import count_looks, record_looks
 from cxr_core.runs.training_images import save_training_images
 from cxr_core.system.files import atomic_path, write_text
 from cxr_core.system.progress import Phase
@@ -85,6 +86,10 @@ def _published_metrics(
 ) -> dict[str, Any]:
     """Return the metrics of a run's card, with what it answers where it may abstain, and what else was measured."""
     metrics = card.metrics | {"external": dict(external)}
+    record_looks([run], "published card")
+    looks = count_looks(run, list_runs(run.path.parent))
+    if looks is not None:
+        metrics["test_looks"] = looks
     if card.abstain_below:
         test = run.predictions().query("split == 'test'")
         metrics["test"] = metrics["test"] | {"answers": answers_of(test, card)}

@@ -18,8 +18,9 @@ from cxr_core.inference.classifier import Classifier
 from cxr_core.inference.model_card import Card, load_card, write_card
 from cxr_core.recipes.backbones import BACKBONES
 from cxr_core.recipes.training_config import TrainingConfig
-from cxr_core.runs.run import Run
+from cxr_core.runs.run import SEARCH_FILE, Run
 from cxr_core.runs.run_tables import read_run_table
+from cxr_core.runs.test_looks import begin_counting
 from cxr_core.runs.training_images import start_digests
 from cxr_core.splits.curation import CURATION_FILE, load_curation
 from cxr_core.splits.groups import group_images
@@ -53,7 +54,9 @@ def export_run(run: Run) -> None:
     balance = _balance_once(model, run, config, classes)
     graph = run.path / "model.onnx"
     layers = export_classifier(model, graph, BACKBONES[config.backbone].map_layers)
-    training = config.to_dict() | {"data": data} | balance | {"roots": [Path(r).name for r in config.roots]}
+    training = (
+        config.to_dict() | {"data": data} | balance | _search_of(run) | {"roots": [Path(r).name for r in config.roots]}
+    )
     card = Card(
         name=run.name,
         classes=classes,
@@ -62,6 +65,7 @@ def export_run(run: Run) -> None:
         training=training,
     )
     card, metrics = _evaluate_run(run, config, Classifier(card, open_session(graph), graph), model)
+    begin_counting(run)
     write_json(run.path / "metrics.json", metrics)
     # Last of all: whoever finds a card finds everything that belongs to it.
     write_card(replace(card, metrics=metrics), run.path)
@@ -117,6 +121,12 @@ def _balance(model: keras.Model, run: Run, config: TrainingConfig, classes: Sequ
     kernel, bias = model.get_layer("logits").get_weights()
     model.get_layer("logits").set_weights([kernel, bias + shifts])
     return dict(zip(classes, shifts.tolist(), strict=True))
+
+
+def _search_of(run: Run) -> dict[str, object]:
+    """Return what the card says of the search whose chosen trial a run is; empty for any other run."""
+    path = run.path / SEARCH_FILE
+    return {"search": read_json(path)} if path.exists() else {}
 
 
 def _kept_probabilities(run: Run, model: keras.Model, config: TrainingConfig, split: pd.DataFrame) -> FloatArray | None:
