@@ -70,7 +70,7 @@ def _carry_out_job(job: "Job", json_target: str | None = None) -> None:
     """Work on a job in this process, and print what it found."""
     from cxr_core.jobs.results import job_results, job_summary
     from cxr_core.jobs.scheduler import carry_out_job
-    from cxr_core.runs.test_looks import record_looks
+    from cxr_core.runs.looks import record_looks
     from cxr_core.system.processes import on_owner_exit
 
     stop = (job.path / "stop").touch

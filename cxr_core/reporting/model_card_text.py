@@ -7,7 +7,7 @@ from cxr_core.classes import class_label
 from cxr_core.evaluation.headline_metrics import card_figures, external_title, value_text
 from cxr_core.evaluation.metrics import Metrics, class_texts, figure_text
 from cxr_core.inference.model_card import Card
-from cxr_core.reporting.run_statements import interval_words, temperature_sentence, test_title, validation_title
+from cxr_core.reporting.run_statements import interval_words, temperature_sentence, title_of_test, title_of_validation
 from cxr_core.robustness.shortcut_results import ShortcutSummary
 from cxr_core.robustness.shortcut_verdict import card_shortcuts
 
@@ -50,8 +50,8 @@ def _headline_lines(card: Card) -> Iterator[str]:
 
 
 def _scored_sets(card: Card) -> Iterator[tuple[str, Metrics]]:
-    yield validation_title(card.training), card.metrics["validation"]
-    yield test_title(card.training, card.metrics.get("test_looks")), card.metrics["test"]
+    yield title_of_validation(card.training), card.metrics["validation"]
+    yield title_of_test(card.training, card.metrics.get("test_looks")), card.metrics["test"]
     for name, metrics in card.metrics.get("external", {}).items():
         yield external_title(name, metrics), metrics
 

@@ -39,14 +39,14 @@ from cxr_core.reporting.run_statements import (
     factors_sentence,
     interval_words,
     temperature_sentence,
-    test_title,
-    validation_title,
+    title_of_test,
+    title_of_validation,
 )
 from cxr_core.robustness.shortcut_results import ShortcutResult, ShortcutSummary
 from cxr_core.robustness.shortcut_verdict import card_shortcuts, load_shortcut_result
+from cxr_core.runs.looks import count_looks, record_looks
 from cxr_core.runs.run import Run, list_runs
 from cxr_core.runs.run_tables import read_run_table
-from cxr_core.runs.test_looks import count_looks, record_looks
 from cxr_core.system.files import read_json, write_text
 
 ReportKind = Literal["html", "markdown", "model card"]
@@ -287,8 +287,8 @@ def _sets(record: ModelRecord) -> list[SetRows]:
     external = record.card.metrics.get("external", {})
     training, metrics = record.training, record.metrics
     own = [
-        _set_rows(validation_title(training), metrics["validation"]),
-        _set_rows(test_title(training, record.looks), metrics["test"]),
+        _set_rows(title_of_validation(training), metrics["validation"]),
+        _set_rows(title_of_test(training, record.looks), metrics["test"]),
     ]
     return own + [_set_rows(external_title(name, metrics), metrics) for name, metrics in external.items()]
 

@@ -14,8 +14,8 @@ from cxr_core.inference.model_card import Card, load_card, write_card
 from cxr_core.reporting.model_card_text import figures_markdown
 from cxr_core.robustness.shortcut_results import SHORTCUTS_FILE, ShortcutResult, save_shortcut_result
 from cxr_core.robustness.shortcut_verdict import judge_again
+from cxr_core.runs.looks import count_looks, record_looks
 from cxr_core.runs.run import Run, list_runs
-from cxr_core.runs.test_looks import count_looks, record_looks
 from cxr_core.runs.training_images import save_training_images
 from cxr_core.system.files import atomic_path, write_text
 from cxr_core.system.progress import Phase

@@ -17,14 +17,14 @@ _DISJOINT = {
 _UNNAMED_METHOD = "a bootstrap of whole patients or groups of copies, by an earlier version"
 
 
-def validation_title(training: Mapping[str, Any]) -> str:
+def title_of_validation(training: Mapping[str, Any]) -> str:
     """Return the title of the scores on validation."""
     if training.get("split") == "article":
         return "Validation (the test images; chose the best epoch)"
     return "Validation (chose the best epoch)"
 
 
-def test_title(training: Mapping[str, Any], looks: int | None) -> str:
+def title_of_test(training: Mapping[str, Any], looks: int | None) -> str:
     """Return the title of the scores on test.
 
     Args:

@@ -43,7 +43,7 @@ from cxr_core.robustness.shortcut_results import (
     ShortcutResult,
     VariantScores,
 )
-from cxr_core.robustness.shortcut_verdict import LEVELS, healthy_called_ill, verdict_of
+from cxr_core.robustness.shortcut_verdict import LEVELS, healthy_called_ill, judge_again, verdict_of
 from cxr_core.system.arrays import BoolArray, FloatArray, IntArray, ObjectArray, UInt8Array
 from cxr_core.system.disk_cache import is_cached
 from cxr_core.system.files import read_json, write_json
@@ -111,7 +111,7 @@ def run_shortcut_test(
     phase = phase or (lambda _: None)
     path = result_path(classifier, table, groups, sides, external=external, limit=limit, seed=seed, cache_dir=cache_dir)
     if is_cached(path):
-        return read_json(path)
+        return judge_again(read_json(path))
     facts = _file_facts(table, groups, seed, cache_dir, phase)
     sample = _draw_sample(classifier, table.assign(group=groups, side=sides), limit, seed, cache_dir, phase)
     measured = _measure(classifier, sample, facts, external, seed, phase)

@@ -14,9 +14,9 @@ from mlflow.exceptions import MlflowException  # noqa: E402
 from mlflow.tracking import MlflowClient  # noqa: E402
 
 from cxr_core.runs.labels import display_name
+from cxr_core.runs.looks import record_looks
 from cxr_core.runs.run import Run
 from cxr_core.runs.settings_diff import flat_settings
-from cxr_core.runs.test_looks import record_looks
 
 _FILES = ("config.json", "environment.json", "split.csv", "epochs.csv", "metrics.json", "predictions.csv", "card.json")
 _LONGEST_PARAMETER = 500

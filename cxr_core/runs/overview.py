@@ -15,7 +15,7 @@ def runs_table(runs: Iterable[Run], *, with_test: bool = False) -> pd.DataFrame:
     Args:
         runs: the runs.
         with_test: add the test accuracy. Who chooses among runs by it has used the test side up: it counts as a look,
-            see `test_looks.record_looks`.
+            see `looks.record_looks`.
     """
     return pd.DataFrame([_run_row(run, with_test) for run in runs])
 

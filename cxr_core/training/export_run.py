@@ -18,9 +18,9 @@ from cxr_core.inference.classifier import Classifier
 from cxr_core.inference.model_card import Card, load_card, write_card
 from cxr_core.recipes.backbones import BACKBONES
 from cxr_core.recipes.training_config import TrainingConfig
+from cxr_core.runs.looks import begin_counting
 from cxr_core.runs.run import SEARCH_FILE, Run
 from cxr_core.runs.run_tables import read_run_table
-from cxr_core.runs.test_looks import begin_counting
 from cxr_core.runs.training_images import start_digests
 from cxr_core.splits.curation import CURATION_FILE, load_curation
 from cxr_core.splits.groups import group_images

@@ -6,8 +6,8 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from cxr_core.evaluation.headline_metrics import HeadlineMetric
+from cxr_core.runs.looks import record_looks
 from cxr_core.runs.run import Run
-from cxr_core.runs.test_looks import record_looks
 
 
 def show_figures_row(figures: Sequence[HeadlineMetric]) -> None:

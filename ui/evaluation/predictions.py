@@ -11,8 +11,8 @@ from cxr_core.evaluation.predictions import prediction_groups, table_probabiliti
 from cxr_core.evaluation.scoring import DataScore, score_table, seen_by_start_sentence, trained_on_sentence
 from cxr_core.inference.model_card import Card, load_card
 from cxr_core.reporting.run_statements import looks_words
+from cxr_core.runs.looks import count_looks
 from cxr_core.runs.run import Run, list_runs
-from cxr_core.runs.test_looks import count_looks
 from cxr_core.splits.leakage import leakage_sentence
 from ui.common.components import progress_bar
 from ui.common.dataset_picker import choose_dataset

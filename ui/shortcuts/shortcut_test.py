@@ -14,7 +14,7 @@ from cxr_core.robustness.held_out_images import held_out_table
 from cxr_core.robustness.image_variants import VARIANTS, preview
 from cxr_core.robustness.shortcut_results import ShortcutResult, keep_shortcut_result
 from cxr_core.robustness.shortcut_test import MAX_IMAGES, result_path, run_shortcut_test
-from cxr_core.robustness.shortcut_verdict import LEVELS, ShortcutVerdict, load_shortcut_result
+from cxr_core.robustness.shortcut_verdict import LEVELS, ShortcutVerdict, judge_again, load_shortcut_result
 from cxr_core.runs.run import Run
 from cxr_core.system.arrays import IntArray, ObjectArray
 from cxr_core.system.files import read_json
@@ -104,7 +104,7 @@ def shortcut_result(
     """Return the saved result on these images, or offer to run the test; the page stops until there is a result."""
     path = result_path(classifier, table, groups, sides, external=external)
     if path.exists():
-        return read_json(path)
+        return judge_again(read_json(path))
     _offer_test(len(table))
     try:
         with progress_bars() as phase:

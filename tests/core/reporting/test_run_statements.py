@@ -17,13 +17,11 @@ from cxr_core.inference.selective_prediction import answer_upload
 from cxr_core.reporting import rendering
 from cxr_core.reporting.model_card_text import figures_markdown
 from cxr_core.reporting.model_report import REPORT_FILES, render_report, report_facts, write_report
-from cxr_core.reporting.run_statements import disjoint_sentence, factors_sentence, interval_words, test_title
+from cxr_core.reporting.run_statements import disjoint_sentence, factors_sentence, interval_words, title_of_test
 from cxr_core.reporting.scan_report import model_facts, scan_report
+from cxr_core.runs.looks import count_looks, record_looks
 from cxr_core.runs.run import Run
-from cxr_core.runs.test_looks import count_looks, record_looks
 
-# Not tests, whatever their names begin with.
-test_title.__test__ = False
 # What each kind of run must not be said to be, in any text.
 CONTRADICTED = {
     "densenet": (r"MobileNet", r"ImageNet weights\?"),
@@ -116,7 +114,7 @@ def test_a_report_counts_the_looks_at_its_test_side_its_own_among_them(tiny_run,
     ],
 )
 def test_the_title_of_the_test_says_only_what_is_known(split, looks, title):
-    assert test_title({"split": split}, looks) == title
+    assert title_of_test({"split": split}, looks) == title
 
 
 def test_the_interval_method_is_the_one_stored_with_the_scores():

@@ -2,9 +2,9 @@
 
 import pandas as pd
 
+from cxr_core.runs.looks import LOOKS_FILE, begin_counting, count_looks, record_looks
 from cxr_core.runs.overview import runs_table
 from cxr_core.runs.run import Run
-from cxr_core.runs.test_looks import LOOKS_FILE, begin_counting, count_looks, record_looks
 
 
 def run_with_test(folder, *digests):
