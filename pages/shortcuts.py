@@ -12,6 +12,9 @@ from ui.common.metrics import interval_text, plain_metric
 from ui.common.model_picker import choose_model, open_classifier
 from ui.shortcuts.shortcut_test import choose_shortcut_result, show_verdict
 
+_AS_TRAINED = "Accuracy of this classifier on such images, as it was trained."
+_RETRAINED = "Accuracy of a classification head trained and tested on such images: what the data give away."
+
 page_header("Shortcuts", "Does the classifier read the lungs, or something else that happens to go with the class?")
 folder = choose_model()
 classifier = open_classifier(folder)
@@ -20,16 +23,21 @@ variants = {variant["name"]: variant for variant in result["variants"]}
 
 show_verdict(result["verdict"])
 columns = st.columns(4)
-for column, key, label in zip(
-    columns, ("whole", "lungs_hidden", "frame_only"), ("Whole image", "Lungs hidden", "Frame only"), strict=False
+for column, label, name, key, what in zip(
+    columns,
+    ("Whole image", "Lungs hidden", "Lungs hidden, retrained head"),
+    ("whole", "lungs_hidden", "lungs_hidden"),
+    ("accuracy", "accuracy", "retrained"),
+    (_AS_TRAINED, _AS_TRAINED, _RETRAINED),
+    strict=False,
 ):
     plain_metric(
         column,
-        f"{label}, retrained",
-        f"{variants[key]['retrained']:.1%}",
-        interval_text(variants[key]["retrained_ci95"]),
-        help=f"Accuracy of a classification head trained and tested on such images; {result['tested']:,} test images. "
-        f"Always predicting {class_label(result['majority'])} would be right in {result['chance']:.1%}.",
+        label,
+        f"{variants[name][key]:.1%}",
+        interval_text(variants[name][f"{key}_ci95"]),
+        help=f"{what} {result['tested']:,} test images. Always predicting {class_label(result['majority'])} would be "
+        f"right in {result['chance']:.1%}.",
     )
 lungs = result["lungs"]
 plain_metric(
@@ -44,8 +52,9 @@ st.caption(" ".join(result["notes"]))
 
 show_figure(variants_figure(result))
 st.caption(
-    "As it is: what confuses this classifier. Retrained: what information the images contain at all. A high score with "
-    "the lungs hidden means that other parts of the images give the class away, to any classifier trained on them."
+    "As it is: what this classifier uses, and what confuses it. Retrained: what information the images contain at all. "
+    "A high retrained score with the lungs hidden says that the data invite a shortcut; whether this classifier takes "
+    "it, only its own score says."
 )
 
 left, right = st.columns(2)
@@ -60,7 +69,7 @@ with right:
     )
     st.markdown("\n".join(f"- {sentence}" for sentence in result["giveaway"]["sentences"]))
     if result["external"]:
-        st.subheader("External data", help="Data sets that the classifier was never trained on.")
+        st.subheader("External data", help="Data sets of other collections, as they are.")
         percent = st.column_config.NumberColumn(format="percent")
         percents = dict.fromkeys(("accuracy", "healthy classified as ill"), percent)
         st.dataframe(external_table(result), width="stretch", hide_index=True, column_config=percents)
@@ -101,6 +110,7 @@ with st.expander("How this works"):
         "hidden by a box that is the same in every image, so that its shape reveals nothing. The classifier then "
         "classifies each image with something removed. For the retrained scores, the network is frozen, and a logistic "
         "regression is trained on its features of such images; patients and copies are never split between training "
-        "and test. The 95 % intervals come from resampling patients. The verdict follows fixed rules. See DeGrave et "
+        "and test. The 95 % intervals come from resampling patients. The verdict follows fixed rules: first what this "
+        "classifier does without the lungs, then whether it beats chance, then what the data give away. See DeGrave et "
         "al. 2021 and Maguolo & Nanni 2020 for why this is needed."
     )

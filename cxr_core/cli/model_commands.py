@@ -57,13 +57,17 @@ def _gate(options: argparse.Namespace) -> None:
 
 def _evaluate(options: argparse.Namespace) -> None:
     from cxr_core.evaluation.metrics import report_table
-    from cxr_core.evaluation.scoring import score_folders
+    from cxr_core.evaluation.scoring import score_folders, trained_on_sentence
     from cxr_core.inference.classifier import load_classifier
 
     result, _ = score_folders(load_classifier(options.model), *options.folders, progress=progress_bar)
     ends = result["ci95"]["accuracy"]
     between = f" (95 % CI {ends[0]:.4f} to {ends[1]:.4f})" if ends else ""
-    summary = f"{result['n']} images, accuracy {result['accuracy']:.4f}{between}\n{report_table(result).to_string()}"
+    lines = [f"{result['n']} images, accuracy {result['accuracy']:.4f}{between}", report_table(result).to_string()]
+    lines.append(trained_on_sentence(result))
+    if result["trained_on"] and result["trained_on"]["without"]:
+        lines += ["Without them:", report_table(result["trained_on"]["without"]).to_string()]
+    summary = "\n".join(lines)
     write_result(result, options.json, summary)
 
 

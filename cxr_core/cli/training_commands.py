@@ -70,6 +70,7 @@ def _carry_out_job(job: "Job", json_target: str | None = None) -> None:
     """Work on a job in this process, and print what it found."""
     from cxr_core.jobs.results import job_results, job_summary
     from cxr_core.jobs.scheduler import carry_out_job
+    from cxr_core.runs.looks import record_looks
     from cxr_core.system.processes import on_owner_exit
 
     stop = (job.path / "stop").touch
@@ -78,6 +79,7 @@ def _carry_out_job(job: "Job", json_target: str | None = None) -> None:
         signal.signal(number, lambda *_: stop())
     print(job.path, file=sys.stderr)
     state = carry_out_job(job)
+    record_looks([member.run for member in job.members() if member.run.metrics()], "job results")
     write_result(job_results(job), json_target, f"{job.path}\n{job_summary(job)}")
     if state == "failed":
         raise ValueError(job.status().message)

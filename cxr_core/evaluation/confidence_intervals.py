@@ -24,6 +24,11 @@ from cxr_core.system.arrays import BoolArray, FloatArray, IntArray
 
 RESAMPLES = 2_000
 _PERCENTILES = (2.5, 97.5)
+# Stored with every set of scores, so that a report names the method that was used and no other.
+INTERVAL_METHOD = (
+    f"percentiles of {RESAMPLES:,} bootstrap resamples of whole patients or groups of copies; exact binomial where all "
+    "or none are right"
+)
 FigureName = Literal["precision", "recall", "f1", "auc"]
 FIGURES: tuple[FigureName, ...] = ("precision", "recall", "f1", "auc")
 # [low, high], as JSON stores it.

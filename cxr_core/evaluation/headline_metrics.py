@@ -1,7 +1,7 @@
 """Which few numbers sum up a classifier?"""
 
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from cxr_core.evaluation.confidence_intervals import Interval
 from cxr_core.evaluation.metrics import Metrics, class_interval
@@ -55,7 +55,7 @@ def card_figures(card: Card) -> list[HeadlineMetric]:
     test: Metrics | None = card.metrics.get("test")
     if not test:
         return []
-    own = "Measured on its own test set, which neither training nor model selection used."
+    own = _own_explanation(card)
     accuracy = test["ci95"]["accuracy"] if "ci95" in test else None
     figures = [HeadlineMetric("Accuracy", "own test split", test["accuracy"], test["n"], own, _pair(accuracy))]
     covid = test["per_class"].get("covid")
@@ -65,6 +65,24 @@ def card_figures(card: Card) -> list[HeadlineMetric]:
             HeadlineMetric("COVID-19 recall", "own test split", covid["recall"], covid["support"], own, ends)
         )
     return figures + [_external_figure(name, metrics) for name, metrics in card.metrics.get("external", {}).items()]
+
+
+def _own_explanation(card: Card) -> str:
+    """Say what the own test images were used for besides the test."""
+    seen = card.metrics.get("seen_by_start")
+    if seen:
+        told = f"Measured on its own test images; its starting weights were trained on {seen['images']} of them"
+    else:
+        told = "Measured on its own test images, which training did not use"
+    if card.training.get("split") == "article":
+        return f"{told}; they also chose the best epoch, so the metric is optimistic."
+    return f"{told}; they did not choose the best epoch."
+
+
+def external_title(name: str, metrics: Metrics) -> str:
+    """Return the title of a data set's classification report, with what is known of it and training."""
+    note = _training_note(metrics)
+    return f"External: {name} ({note})" if note else f"External: {name}"
 
 
 def figure_words(figure: HeadlineMetric) -> FigureWords:
@@ -85,8 +103,18 @@ def value_text(figure: HeadlineMetric) -> str:
     return f"{figure.value:.1%} ({low:.1%} to {high:.1%})"
 
 
+def _training_note(metrics: Metrics) -> str:
+    """Say how many images of a data set were trained on; "" where nobody knows."""
+    trained_on: Any = metrics.get("trained_on")
+    if trained_on is None:
+        return ""
+    n = trained_on["images"]
+    return f"trained on {n} of these {metrics['n']}" if n else "never trained on"
+
+
 def _external_figure(name: str, metrics: Metrics) -> HeadlineMetric:
-    images, may_abstain = "Images of another collection, never trained on.", "answers" in metrics
+    note, may_abstain = _training_note(metrics), "answers" in metrics
+    images = f"Images of another collection, {note}." if note else "Images of another collection."
     images_and_abstention = images
     if may_abstain:
         images_and_abstention += " It may abstain: abstentions count neither as hits nor as false alarms."

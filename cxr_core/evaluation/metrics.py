@@ -19,6 +19,7 @@ from sklearn.metrics import (
 from cxr_core.evaluation.calibration import calibration_error
 from cxr_core.evaluation.confidence_intervals import (
     FIGURES,
+    INTERVAL_METHOD,
     ClassIntervals,
     CurveBands,
     FigureName,
@@ -80,6 +81,7 @@ class Metrics(TypedDict):
         ece: expected calibration error, in [0, 1].
         brier: Brier score, the squared errors summed over the classes, in [0, 2].
         ci95: 95 % intervals.
+        interval_method: how they were computed, in words.
         classes: in the order of the confusion matrix.
         temperature: of the classifier.
         answers: what it answers where it may abstain.
@@ -94,6 +96,7 @@ class Metrics(TypedDict):
     ece: NotRequired[float]
     brier: NotRequired[float]
     ci95: NotRequired[Intervals]
+    interval_method: NotRequired[str]
     temperature: NotRequired[float]
     answers: NotRequired[AnswerShares]
     uncalibrated: NotRequired[CalibrationErrors]
@@ -170,6 +173,7 @@ def evaluate_predictions(
             "per_class": dict(zip(classes, ends["per_class"], strict=True)),
             "confusion_shares": ends["confusion_shares"],
         },
+        "interval_method": INTERVAL_METHOD,
         "classes": list(classes),
     }
 

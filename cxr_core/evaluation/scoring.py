@@ -1,6 +1,7 @@
 """How is a data set classified and scored?"""
 
 from pathlib import Path
+from typing import TypedDict
 
 import pandas as pd
 
@@ -12,12 +13,31 @@ from cxr_core.evaluation.predictions import describe_predictions, prediction_gro
 from cxr_core.evaluation.selective_classification import AnswerShares, answer_shares
 from cxr_core.inference.classifier import Classifier
 from cxr_core.inference.model_card import Card
+from cxr_core.runs.training_images import are_seen, seen_digests
 from cxr_core.system.progress import Phase
+
+
+class TrainedOn(TypedDict):
+    """How many of the scored images the classifier was trained on, its starting weights included.
+
+    Attributes:
+        images: number of them.
+        without: the metrics of the other images; None where all or none were trained on.
+    """
+
+    images: int
+    without: Metrics | None
+
+
+class DataScore(Metrics):
+    """The metrics of a data set, and whether it is new to the classifier; None where nobody knows."""
+
+    trained_on: TrainedOn | None
 
 
 def score_folders(
     classifier: Classifier, *folders: str | Path, progress: Phase | None = None
-) -> tuple[Metrics, pd.DataFrame]:
+) -> tuple[DataScore, pd.DataFrame]:
     """Classify and score every image of a data set.
 
     Args:
@@ -26,8 +46,9 @@ def score_folders(
         progress: called with the name of each phase.
 
     Returns:
-        The metrics, with the classifier's `temperature` and, where it may abstain, `answers`; and the predictions
-        table with `group` (images of one patient or of equal content) and `path`.
+        The metrics, with the classifier's `temperature` and, where it may abstain, `answers`, and on how many of the
+        images it was `trained_on`; and the predictions table with `group` (images of one patient or of equal content)
+        and `path`.
 
     Raises:
         FileNotFoundError: a folder is not there.
@@ -40,10 +61,54 @@ def score_folders(
 
 def score_table(
     classifier: Classifier, table: pd.DataFrame, *, progress: Phase | None = None
-) -> tuple[Metrics, pd.DataFrame]:
+) -> tuple[DataScore, pd.DataFrame]:
     """Classify and score the images of a data set table; see `score_folders`."""
     predictions = classify_table(classifier, table, progress=progress)
-    return score_predictions(predictions, classifier.card), predictions
+    seen = seen_digests(classifier.path.parent) if classifier.path else None
+    trained_on = None if seen is None else score_unseen(predictions, classifier.card, seen)
+    return {**score_predictions(predictions, classifier.card), "trained_on": trained_on}, predictions
+
+
+def score_unseen(predictions: pd.DataFrame, card: Card, seen: frozenset[str]) -> TrainedOn:
+    """Score a predictions table without the images that the classifier was trained on.
+
+    Args:
+        predictions: N rows with `digest` and `group`.
+        card: of the classifier.
+        seen: digests of its training images.
+    """
+    flags = are_seen(predictions, seen)
+    unseen = predictions[~flags].reset_index(drop=True)
+    without = score_predictions(unseen, card) if 0 < len(unseen) < len(predictions) else None
+    return {"images": int(flags.sum()), "without": without}
+
+
+def seen_by_start_sentence(found: TrainedOn) -> str:
+    """Say how many of a run's test images its starting weights were trained on, and how it does on the others."""
+    told = f"The starting weights were trained on {found['images']:,} of these test images"
+    without = found["without"]
+    if without is None:
+        return f"{told}: on all of them, so this is no test."
+    return f"{told}; accuracy on the other {without['n']:,} is {without['accuracy']:.1%}{_between(without)}."
+
+
+def _between(metrics: Metrics) -> str:
+    ends = metrics["ci95"]["accuracy"]
+    return f" (95 %: {ends[0]:.1%} to {ends[1]:.1%})" if ends else ""
+
+
+def trained_on_sentence(score: Metrics | DataScore) -> str:
+    """Say how many of the scored images the classifier was trained on, and how it does on the others."""
+    found: TrainedOn | None = score.get("trained_on")  # type: ignore[assignment]
+    if found is None:
+        return "Which images it was trained on is not stored, so these may be among them."
+    if not found["images"]:
+        return "It was trained on none of these images."
+    told = f"It was trained on {found['images']:,} of these {score['n']:,} images"
+    without = found["without"]
+    if without is None:
+        return f"{told}: this is no test."
+    return f"{told}. On the other {without['n']:,} its accuracy is {without['accuracy']:.1%}{_between(without)}."
 
 
 def classify_table(classifier: Classifier, table: pd.DataFrame, *, progress: Phase | None = None) -> pd.DataFrame:

@@ -59,7 +59,7 @@ def members_table(job: Job) -> pd.DataFrame:
 
 def _member_row(member: Member) -> dict[str, Any]:
     state = member.state
-    status, epochs, metrics = member.run.status(), member.run.epochs(), member.run.metrics()
+    status, epochs = member.run.status(), member.run.epochs()
     return {
         "part": member.label,
         "state": state,
@@ -67,7 +67,6 @@ def _member_row(member: Member) -> dict[str, Any]:
         **member.values,
         "lowest validation loss": epochs["val_loss"].min() if len(epochs) else None,
         "best validation accuracy": epochs["val_accuracy"].max() if len(epochs) else None,
-        "test accuracy": metrics["test"]["accuracy"] if metrics else None,
         "run": member.run.name,
         "message": "" if state in ("waiting", "finished") else status.message,
     }

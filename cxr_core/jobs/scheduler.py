@@ -22,7 +22,7 @@ from cxr_core.jobs.plan import JobPlan
 from cxr_core.jobs.results import best_trial, job_results, member_loss
 from cxr_core.recipes.hyperparameter_search import suggest_trial
 from cxr_core.runs.lifecycle import create_run, halt_run, pause_run, run_lock
-from cxr_core.runs.run import Run
+from cxr_core.runs.run import SEARCH_FILE, Run
 from cxr_core.runs.work_folder import ACTIVE
 from cxr_core.splits.curation import CURATION_FILE, excluded_rows, load_curation
 from cxr_core.system.files import write_json
@@ -206,6 +206,8 @@ class _Scheduler:
             return "failed", "No trial finished."
         if best.run.needs_export:
             self._say(f"Testing the chosen trial, {best.label}")
+            told = {"trials": len(self._members), "tune": list(self._plan.tune)}
+            write_json(best.run.path / SEARCH_FILE, told)
             _export(best.run)
         if best.run.needs_export:
             return "failed", f"{best.label} was chosen, but could not be exported: {best.run.log_tail(3)}"

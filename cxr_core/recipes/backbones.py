@@ -8,7 +8,8 @@ from typing import Any
 
 STARTS = {
     "imagenet": "Trained on ImageNet; downloaded once if needed, 9 MB for MobileNetV2.",
-    "shipped": "The backbone of the built-in classifier; needs no network connection.",
+    "shipped": "The backbone of the built-in classifier; needs no network connection. Images that it was trained "
+    "on neither validate nor test.",
 }
 
 

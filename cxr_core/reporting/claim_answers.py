@@ -8,10 +8,16 @@ from typing import Any
 from cxr_core.classes import class_label
 from cxr_core.config import NOTICE
 from cxr_core.evaluation.metrics import Metrics
+from cxr_core.evaluation.scoring import seen_by_start_sentence
 from cxr_core.inference.model_card import Card
-from cxr_core.robustness.shortcut_results import ShortcutSummary
+from cxr_core.reporting.run_statements import (
+    disjoint_sentence,
+    interval_words,
+    looks_words,
+    selection_sentence,
+)
+from cxr_core.robustness.shortcut_results import ShortcutResult, ShortcutSummary
 from cxr_core.splits.leakage import leakage_sentence
-from cxr_core.splits.split import SPLIT_KINDS
 
 
 @dataclass(frozen=True)
@@ -23,6 +29,7 @@ class ModelRecord:
         metrics: on "validation" and "test".
         environment: versions and command of the training; empty for a published classifier.
         shortcuts: result of the shortcut test, or None.
+        looks: how often its test side was looked at; None where nobody counted.
         worst: the weakest slice of the test images, in a sentence, or None.
         repeats: what runs with other folds or seeds reached, in a sentence; "" without any.
     """
@@ -30,7 +37,8 @@ class ModelRecord:
     card: Card
     metrics: dict[str, Metrics]
     environment: Mapping[str, Any]
-    shortcuts: ShortcutSummary | None
+    shortcuts: ShortcutResult | ShortcutSummary | None
+    looks: int | None
     worst: str | None
     repeats: str
 
@@ -103,11 +111,12 @@ def _data(record: ModelRecord) -> dict[str, str]:
         "eligibility": _sentence("All readable images of these folders, except those excluded", record.excluded),
         "preprocessing": _sentence("Settings", _plain(record.card.preprocessing.to_dict())),
         "exclusions": _sentence("Excluded before the split", record.excluded),
-        "classes": f"The class of an image is the name of its folder: {record.labels}.",
+        "classes": f"The class of an image is the name of its folder, or what a label table says: {record.labels}.",
         "missing": unreadable,
-        "reference": "The folder of an image. How its class was established is not known to this program.",
+        "reference": "The folder of an image, or its row in a label table. How its class was established is not known "
+        "to this program.",
         "partitions": _partitions(record),
-        "disjoint": SPLIT_KINDS.get(record.training.get("split", ""), ""),
+        "disjoint": disjoint_sentence(record.training),
     }
 
 
@@ -133,26 +142,27 @@ def _architecture(record: ModelRecord) -> str:
 
 def _training(record: ModelRecord) -> dict[str, str]:
     training = record.training
-    selection = "The epoch of lowest validation loss."
-    if training.get("split") == "article":
-        selection += " In this split the test images were also the validation images."
     ensembling = "None."
     if training.get("ema_momentum"):
         ensembling = f"None; the weights are a moving average, momentum {training['ema_momentum']}."
-    return {"training": _training_settings(training), "selection": selection, "ensembling": ensembling}
+    return {
+        "training": _training_settings(training),
+        "selection": selection_sentence(training),
+        "ensembling": ensembling,
+    }
 
 
 def _evaluation(record: ModelRecord) -> dict[str, str]:
     maps, robustness = "Grad-CAM for every class.", ""
     if record.shortcuts:
-        maps += " Proportion inside the lungs, weight shuffling and deletion curves: see the shortcut test."
+        if record.shortcuts["attention"]:
+            maps += " Proportion inside the lungs: see the shortcut test."
         robustness = f"Shortcut test: {' '.join(record.shortcuts['verdict']['sentences'])}"
     external = record.card.metrics.get("external", {})
     return {
         "metric_names": "Accuracy; per class precision, recall, F1 and area under the ROC curve; expected calibration "
         "error and Brier score.",
-        "uncertainty": "95 % percentile intervals from 2,000 bootstrap resamples of whole patients or groups of "
-        f"copies; exact binomial intervals where all or none are right. {record.repeats}".strip(),
+        "uncertainty": f"{_sentence_of(interval_words(record.metrics['test']))} {record.repeats}".strip(),
         "robustness": robustness,
         "explainability": maps,
         "external": "; ".join(f"{name}: {m['n']} images, accuracy {m['accuracy']:.1%}" for name, m in external.items()),
@@ -165,10 +175,14 @@ def _results(record: ModelRecord) -> dict[str, str]:
     return {
         "flow": _flow(record),
         "performance": "; ".join(f"{side} {m['accuracy']:.1%} of {m['n']}" for side, m in record.metrics.items()),
-        "accuracy": f"{record.accuracy} on the test images; per class in the tables.",
+        "accuracy": f"{record.accuracy} on the test images{_looks(record)}; per class in the tables.",
         "failures": record.worst
         or f"{wrong} of {test['n']} test images are wrong; no slice of the images is clearly weaker than the whole.",
     }
+
+
+def _looks(record: ModelRecord) -> str:
+    return f", which were looked at {looks_words(record.looks)}" if record.looks else ""
 
 
 def _limits(record: ModelRecord) -> Iterator[str]:
@@ -178,6 +192,8 @@ def _limits(record: ModelRecord) -> Iterator[str]:
         yield "The shortcut tests have not been run: whether it needs the lungs is unknown."
     if record.card.temperature == 1:
         yield "Its confidence was not calibrated."
+    if "seen_by_start" in record.card.metrics:
+        yield seen_by_start_sentence(record.card.metrics["seen_by_start"])
     if "leakage" in record.card.metrics:
         yield leakage_sentence(record.card.metrics["leakage"])
     yield "Patients are known only where a table, a DICOM header, a folder or a file name tells them."
@@ -186,9 +202,20 @@ def _limits(record: ModelRecord) -> Iterator[str]:
 def _partitions(record: ModelRecord) -> str:
     if not record.images:
         return ""
-    kind = record.training.get("split", "")
+    kind, seed = record.training.get("split", ""), record.training.get("seed")
+    drawn = "The data set's own split" if kind == "given" else f"{kind.capitalize()} split, seed {seed}"
     told = ", ".join(f"{side} {n}" for side, n in record.images.items())
-    return f"{kind.capitalize()} split, seed {record.training.get('seed')}: {told} images."
+    return f"{drawn}: {told} images. {_seen(record)}".strip()
+
+
+def _seen(record: ModelRecord) -> str:
+    """Say which images the starting weights were trained on, and what became of them; "" where none."""
+    seen = record.data.get("seen_by_start")
+    if not seen:
+        return ""
+    moved = ", ".join(f"{n} from {side}" for side, n in seen["moved"].items() if n)
+    told = f"The starting weights were trained on {seen['images']} of the images"
+    return f"{told}; {moved} were moved to training." if moved else f"{told}."
 
 
 def _training_settings(training: Mapping[str, Any]) -> str:
@@ -218,6 +245,10 @@ def _flow(record: ModelRecord) -> str:
 
 def _plain(settings: Mapping[str, Any]) -> str:
     return ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in settings.items())
+
+
+def _sentence_of(words: str) -> str:
+    return f"{words}." if words else ""
 
 
 def _sentence(start: str, rest: str) -> str:

@@ -4,10 +4,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from cxr_core.classes import class_label
-from cxr_core.evaluation.headline_metrics import card_figures, value_text
+from cxr_core.evaluation.headline_metrics import card_figures, external_title, value_text
 from cxr_core.evaluation.metrics import Metrics, class_texts, figure_text
 from cxr_core.inference.model_card import Card
+from cxr_core.reporting.run_statements import interval_words, temperature_sentence, title_of_test, title_of_validation
 from cxr_core.robustness.shortcut_results import ShortcutSummary
+from cxr_core.robustness.shortcut_verdict import card_shortcuts
 
 if TYPE_CHECKING:
     # Imports scikit-learn and draws images: nothing that a card needs.
@@ -21,7 +23,7 @@ def figures_markdown(card: Card) -> str:
         lines += [*_report_lines(title, metrics), *_answers_lines(metrics)]
     lines += [
         *_calibration_lines(card),
-        *_shortcuts_lines(card.metrics.get("shortcuts")),
+        *_shortcuts_lines(card_shortcuts(card)),
         *_gate_lines(card.metrics.get("gate")),
     ]
     return "\n".join(lines) + "\n"
@@ -42,13 +44,16 @@ def _headline_lines(card: Card) -> Iterator[str]:
     yield "|---|---:|---:|---|"
     for figure in card_figures(card):
         yield f"| {figure.label}, {figure.where} | {value_text(figure)} | {figure.n} | {figure.explanation} |"
+    words = interval_words(card.metrics["test"])
+    if words:
+        yield f"\nIn brackets: {words}."
 
 
 def _scored_sets(card: Card) -> Iterator[tuple[str, Metrics]]:
-    yield "Validation (chose the best epoch)", card.metrics["validation"]
-    yield "Test (looked at once)", card.metrics["test"]
-    for name, metrics in card.metrics["external"].items():
-        yield f"External: {name} (never trained on)", metrics
+    yield title_of_validation(card.training), card.metrics["validation"]
+    yield title_of_test(card.training, card.metrics.get("test_looks")), card.metrics["test"]
+    for name, metrics in card.metrics.get("external", {}).items():
+        yield external_title(name, metrics), metrics
 
 
 def _report_lines(title: str, metrics: Metrics) -> Iterator[str]:
@@ -84,7 +89,7 @@ def _calibration_lines(card: Card) -> Iterator[str]:
         yield f"| validation, before | {before['ece']:.3f} | {before['brier']:.3f} |"
     for name, metrics in (("validation", validation), ("test", test)):
         yield f"| {name} | {metrics['ece']:.3f} | {metrics['brier']:.3f} |"
-    yield f"\nTemperature {card.temperature:.2f}, fitted on validation and applied to every probability."
+    yield f"\n{temperature_sentence(card.training, card.temperature)}"
 
 
 def _shortcuts_lines(result: ShortcutSummary | None) -> Iterator[str]:

@@ -17,7 +17,7 @@ from plotly.offline import get_plotlyjs
 from cxr_core.classes import class_label
 from cxr_core.config import NOTICE
 from cxr_core.evaluation.calibration import reliability_bins
-from cxr_core.evaluation.headline_metrics import FigureWords, card_figures, figure_words
+from cxr_core.evaluation.headline_metrics import FigureWords, card_figures, external_title, figure_words
 from cxr_core.evaluation.metrics import (
     Metrics,
     class_curves,
@@ -35,7 +35,16 @@ from cxr_core.plots.robustness import attention_figure, variants_figure
 from cxr_core.reporting.claim_answers import ModelRecord, answers
 from cxr_core.reporting.claim_checklist import ClaimItem, claim_items
 from cxr_core.reporting.rendering import render_template
-from cxr_core.robustness.shortcut_results import ShortcutSummary, load_shortcut_result
+from cxr_core.reporting.run_statements import (
+    factors_sentence,
+    interval_words,
+    temperature_sentence,
+    title_of_test,
+    title_of_validation,
+)
+from cxr_core.robustness.shortcut_results import ShortcutResult, ShortcutSummary
+from cxr_core.robustness.shortcut_verdict import card_shortcuts, load_shortcut_result
+from cxr_core.runs.looks import count_looks, record_looks
 from cxr_core.runs.run import Run, list_runs
 from cxr_core.runs.run_tables import read_run_table
 from cxr_core.system.files import read_json, write_text
@@ -47,7 +56,7 @@ REPORT_FILES: dict[str, ReportKind] = {
 _TEMPLATES: dict[ReportKind, str] = {
     "html": "report.html.j2", "markdown": "report.md.j2", "model card": "model_card.md.j2",
 }  # fmt: skip
-_SIDES = {"validation": "Validation (chose the best epoch)", "test": "Test (looked at once)"}
+_SIDES = ("validation", "test")
 
 
 class ClassRow(TypedDict):
@@ -105,7 +114,8 @@ class ReportFacts(TypedDict):
         figures: the headline metrics.
         sets: classification reports: validation, test, then external data.
         calibration: per set of images.
-        temperature: of the classifier.
+        temperature: of the classifier, in a sentence.
+        factors: which properties of patients and images are known, in sentences.
         shortcuts: the shortcut test, or None where it has not been run.
         counts: {"train", "validation" or "test": {class: number of images}}.
         classes: in the classifier's order.
@@ -114,6 +124,7 @@ class ReportFacts(TypedDict):
         slices: rows of `slices.slice_table`, weakest first.
         worst: the weakest slice in a sentence, or None.
         repeats: what runs with other folds or seeds reached, in a sentence; "" without any.
+        intervals: what stands in brackets, in words; "" where there are no intervals.
         answers: what is known about the CLAIM checklist.
         claim: the 42 items of the checklist.
         plots: {name: Plotly figure}.
@@ -125,7 +136,8 @@ class ReportFacts(TypedDict):
     figures: list[FigureWords]
     sets: list[SetRows]
     calibration: list[CalibrationRow]
-    temperature: float
+    temperature: str
+    factors: str
     shortcuts: ShortcutRows | None
     counts: dict[str, dict[str, int]]
     classes: Sequence[str]
@@ -134,6 +146,7 @@ class ReportFacts(TypedDict):
     slices: list[dict[Hashable, Any]]
     worst: str | None
     repeats: str
+    intervals: str
     answers: dict[str, str]
     claim: tuple[ClaimItem, ...]
     plots: dict[str, go.Figure]
@@ -153,6 +166,7 @@ def write_report(folder: str | Path, target: str | Path) -> list[Path]:
         FileNotFoundError: there is no card, or there are no predictions.
         ValueError: the card is not understood.
     """
+    record_looks([Run(Path(folder))], "report")
     facts = report_facts(folder)
     paths = []
     for name, kind in REPORT_FILES.items():
@@ -186,7 +200,8 @@ def report_facts(folder: str | Path) -> ReportFacts:
         "figures": [figure_words(f) for f in card_figures(replace(card, metrics=card.metrics | record.metrics))],
         "sets": _sets(record),
         "calibration": _calibration(record.metrics),
-        "temperature": card.temperature,
+        "temperature": temperature_sentence(card.training, card.temperature),
+        "factors": factors_sentence(predictions.columns),
         "shortcuts": _shortcut_rows(record.shortcuts),
         "counts": record.data.get("images", {}),
         "classes": card.classes,
@@ -195,6 +210,7 @@ def report_facts(folder: str | Path) -> ReportFacts:
         "slices": slices.assign(by=slices["by"].map(SLICES)).head(12).to_dict("records"),
         "worst": record.worst,
         "repeats": record.repeats,
+        "intervals": interval_words(record.metrics["test"]),
         "answers": known,
         "claim": claim_items(known),
         "plots": _plots(record, test),
@@ -215,15 +231,16 @@ def _predictions(folder: Path) -> pd.DataFrame:
 
 
 def _model_record(folder: Path, card: Card, predictions: pd.DataFrame, slices: pd.DataFrame) -> ModelRecord:
-    environment = folder / "environment.json"
+    environment, run = folder / "environment.json", Run(folder)
     metrics = {side: _measured(card, predictions, side) for side in _SIDES}
     return ModelRecord(
         card=card,
         metrics=metrics,
         environment=read_json(environment) if environment.exists() else {},
-        shortcuts=load_shortcut_result(folder) or card.metrics.get("shortcuts"),
+        shortcuts=load_shortcut_result(folder) or card_shortcuts(card),
+        looks=card.metrics.get("test_looks", count_looks(run, list_runs(folder.parent))),
         worst=worst_slice(slices, metrics["test"]["accuracy"]),
-        repeats=repeats_sentence(seeds_table(repeated_runs(Run(folder), list_runs(folder.parent)))),
+        repeats=repeats_sentence(seeds_table(repeated_runs(run, list_runs(folder.parent)))),
     )
 
 
@@ -262,14 +279,18 @@ def _measured(card: Card, predictions: pd.DataFrame, side: str) -> Metrics:
     again = evaluate_predictions(
         rows["true"], table_probabilities(rows, card.classes), card.classes, prediction_groups(rows)
     )
-    return {**metrics, "ci95": again["ci95"], "ece": again["ece"], "brier": again["brier"]}
+    method = again["interval_method"]
+    return {**metrics, "interval_method": method, "ci95": again["ci95"], "ece": again["ece"], "brier": again["brier"]}
 
 
 def _sets(record: ModelRecord) -> list[SetRows]:
     external = record.card.metrics.get("external", {})
-    return [_set_rows(title, record.metrics[side]) for side, title in _SIDES.items()] + [
-        _set_rows(f"External: {name} (never trained on)", metrics) for name, metrics in external.items()
+    training, metrics = record.training, record.metrics
+    own = [
+        _set_rows(title_of_validation(training), metrics["validation"]),
+        _set_rows(title_of_test(training, record.looks), metrics["test"]),
     ]
+    return own + [_set_rows(external_title(name, metrics), metrics) for name, metrics in external.items()]
 
 
 def _set_rows(title: str, metrics: Metrics) -> SetRows:
@@ -297,7 +318,7 @@ def _calibration(metrics: Mapping[str, Metrics]) -> list[CalibrationRow]:
     return rows + [{"label": side.capitalize(), "ece": m["ece"], "brier": m["brier"]} for side, m in metrics.items()]
 
 
-def _shortcut_rows(result: ShortcutSummary | None) -> ShortcutRows | None:
+def _shortcut_rows(result: ShortcutResult | ShortcutSummary | None) -> ShortcutRows | None:
     if not result:
         return None
     rows: list[VariantRow] = [

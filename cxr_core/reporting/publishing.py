@@ -1,7 +1,7 @@
 """How is a run's classifier published: copied whole, without the paths of the computer it was trained on?"""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,10 @@ from cxr_core.inference.input_gate import GATE_FILES
 from cxr_core.inference.model_card import Card, load_card, write_card
 from cxr_core.reporting.model_card_text import figures_markdown
 from cxr_core.robustness.shortcut_results import SHORTCUTS_FILE, ShortcutResult, save_shortcut_result
-from cxr_core.runs.run import Run
+from cxr_core.robustness.shortcut_verdict import judge_again
+from cxr_core.runs.looks import count_looks, record_looks
+from cxr_core.runs.run import Run, list_runs
+from cxr_core.runs.training_images import save_training_images
 from cxr_core.system.files import atomic_path, folder_names, write_text
 from cxr_core.system.progress import Phase
 
@@ -49,9 +52,11 @@ def publish_run(
         for name, folder in zip(folder_names(external), external, strict=True)
     }
     _copy_files(run, folder)
+    save_training_images(run, folder)
     # The result for an earlier classifier must not stand beside this one.
     (folder / SHORTCUTS_FILE).unlink(missing_ok=True)
     if shortcuts:
+        shortcuts = judge_again(shortcuts)
         save_shortcut_result(folder, shortcuts)
     card = replace(card, name=folder.name, metrics=_published_metrics(run, card, scores, shortcuts))
     write_card(card, folder)
@@ -80,10 +85,14 @@ def _copy_file(path: Path, folder: Path) -> None:
 
 
 def _published_metrics(
-    run: Run, card: Card, external: dict[str, Metrics], shortcuts: ShortcutResult | None
+    run: Run, card: Card, external: Mapping[str, Metrics], shortcuts: ShortcutResult | None
 ) -> dict[str, Any]:
     """Return the metrics of a run's card, with what it answers where it may abstain, and what else was measured."""
-    metrics = card.metrics | {"external": external}
+    metrics = card.metrics | {"external": dict(external)}
+    record_looks([run], "published card")
+    looks = count_looks(run, list_runs(run.path.parent))
+    if looks is not None:
+        metrics["test_looks"] = looks
     if card.abstain_below:
         test = run.predictions().query("split == 'test'")
         metrics["test"] = metrics["test"] | {"answers": answers_of(test, card)}

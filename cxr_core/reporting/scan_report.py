@@ -17,6 +17,7 @@ from cxr_core.inference.classifier import Classifier
 from cxr_core.inference.selective_prediction import Answer, operating_sentence
 from cxr_core.inference.track_record import TrackRecord, confidence_sentence, load_track_record
 from cxr_core.reporting.rendering import render_template
+from cxr_core.robustness.shortcut_verdict import card_shortcuts
 from cxr_core.system.arrays import UInt8Array
 
 # Sharp on paper at half a page's width, and about 100 kB an image.
@@ -51,7 +52,7 @@ def model_facts(classifier: Classifier) -> ModelFacts:
     card = classifier.card
     labels = ", ".join(class_label(name) for name in card.classes)
     limits = [f"It knows {labels} and nothing else: an image of any other disease gets one of these labels, too."]
-    shortcuts = card.metrics.get("shortcuts")
+    shortcuts = card_shortcuts(card)
     if shortcuts:
         limits += shortcuts["verdict"]["sentences"]
     else:

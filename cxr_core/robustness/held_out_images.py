@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from cxr_core.runs.run import Run
+from cxr_core.runs.training_images import are_seen, seen_digests, start_digests
 from cxr_core.splits.split import make_split
 from cxr_core.system.arrays import BoolArray, IntArray, ObjectArray
 
@@ -18,8 +19,10 @@ def held_out_table(
     """Choose the images of a data set that a classifier is tested on.
 
     The run's `split.csv` counts first: its test images are tested, its validation images left out, all others are
-    learned from, in the groups that it names. Otherwise the test images that `predictions.csv` names are tested, with
-    their whole groups, where at least half of them are in the data set. Otherwise a grouped split is made.
+    learned from, in the groups that it names; a test image that the starting weights were trained on counts as
+    learned. Otherwise the test images that `predictions.csv` names are tested, with their whole groups, where at least
+    half of them are in the data set. Otherwise a grouped split is made, and groups with an image that the classifier
+    was trained on are learned from, where its folder tells these.
 
     Args:
         table: N rows with `file`, `digest` and `class_name`, as `groups.ImageGroups.taking_part` returns it.
@@ -37,7 +40,7 @@ def held_out_table(
     groups = np.asarray(groups)
     split = run.split()
     if len(split):
-        return *_as_in_split(table, split), ""
+        return *_as_in_split(table, _without_seen_tests(split, run)), ""
     named = run.predictions()
     if len(named):
         named_side = known_sides(table, named)
@@ -48,6 +51,10 @@ def held_out_table(
     made = make_split(table, "grouped", seed=seed, groups=groups)
     sides = np.full(len(table), "learn", object)
     sides[made.test] = "test"
+    seen = seen_digests(run.path)
+    if seen is not None:
+        sides[np.isin(groups, groups[are_seen(table, seen).to_numpy()])] = "learn"
+        return table, groups, sides, ""
     note = "The classifier may have been trained on some of these images; where it was, its own scores flatter it."
     return table, groups, sides, note
 
@@ -75,6 +82,14 @@ def known_sides(table: pd.DataFrame, named: pd.DataFrame) -> pd.Series:
     contents = table.groupby("file")["digest"].transform("nunique")
     side = table["file"].map(sides)
     return side.mask(side.notna() & (contents > 1), UNCLEAR)
+
+
+def _without_seen_tests(split: pd.DataFrame, run: Run) -> pd.DataFrame:
+    """Count the test images that a run's starting weights were trained on as trained on."""
+    if "digest" not in split or not (run.path / "config.json").exists():
+        return split
+    seen = are_seen(split, start_digests(run.config())) & (split["split"] == "test")
+    return split.assign(split=split["split"].mask(seen, "train"))
 
 
 def _without_unclear(

@@ -2,14 +2,14 @@
 
 import json
 from pathlib import Path
-from typing import Literal, TypedDict
+from typing import Literal, NotRequired, TypedDict
 
 from cxr_core.evaluation.confidence_intervals import Interval
 from cxr_core.evaluation.metrics import Metrics
-from cxr_core.system.files import read_json, write_text
+from cxr_core.system.files import write_text
 
 SHORTCUTS_FILE = "shortcuts.json"
-VerdictLevel = Literal["shortcut", "doubt", "no sign", "unknown"]
+VerdictLevel = Literal["shortcut", "doubt", "invitation", "no sign", "chance", "unknown"]
 
 
 class VariantScores(TypedDict):
@@ -143,8 +143,15 @@ class FileFacts(TypedDict):
 
 
 class ShortcutVerdict(TypedDict):
-    """What the numbers mean: a key of `shortcut_verdict.LEVELS`, and sentences, the most important first."""
+    """What the numbers mean.
 
+    Attributes:
+        rules: number of the rules that it follows; verdicts of earlier versions lack it.
+        level: a key of `shortcut_verdict.LEVELS`.
+        sentences: about this classifier first, then about the data.
+    """
+
+    rules: NotRequired[int]
     level: VerdictLevel
     sentences: list[str]
 
@@ -188,7 +195,10 @@ class ShortcutResult(ShortcutMeasurements):
 
 
 class ShortcutSummary(TypedDict):
-    """The part of a result that a card holds; for the keys see `ShortcutMeasurements`."""
+    """The part of a result that a card holds; for the keys see `ShortcutMeasurements`.
+
+    The last three are those that a card does not hold; `external` stands elsewhere in it.
+    """
 
     images: int
     tested: int
@@ -199,6 +209,9 @@ class ShortcutSummary(TypedDict):
     attention: list[ClassAttention]
     notes: list[str]
     verdict: ShortcutVerdict
+    giveaway: NotRequired[FileFacts]
+    maps: NotRequired[MapChecks]
+    external: NotRequired[dict[str, Metrics]]
 
 
 def save_shortcut_result(folder: str | Path, result: ShortcutResult) -> None:
@@ -210,9 +223,3 @@ def keep_shortcut_result(folder: str | Path, result: ShortcutResult) -> None:
     """Save a result if the folder is a run's; a published classifier keeps the one that it came with."""
     if (Path(folder) / "config.json").exists():
         save_shortcut_result(folder, result)
-
-
-def load_shortcut_result(folder: str | Path) -> ShortcutResult | None:
-    """Return the result that a run's or a classifier's folder holds, or None."""
-    path = Path(folder) / SHORTCUTS_FILE
-    return read_json(path) if path.exists() else None

@@ -43,17 +43,18 @@ from cxr_core.robustness.shortcut_results import (
     ShortcutResult,
     VariantScores,
 )
-from cxr_core.robustness.shortcut_verdict import LEVELS, healthy_called_ill, verdict_of
+from cxr_core.robustness.shortcut_verdict import LEVELS, healthy_called_ill, judge_again, verdict_of
 from cxr_core.system.arrays import BoolArray, FloatArray, IntArray, ObjectArray, UInt8Array
 from cxr_core.system.disk_cache import is_cached
 from cxr_core.system.files import read_json, write_json
+from cxr_core.system.onnx_session import run_graph
 from cxr_core.system.progress import Phase, Progress
 from cxr_core.system.visit_folders import visit_cache
 
 MAX_IMAGES = 1_000
 _CHUNK = 128
 # Raise it when a metric changes its meaning.
-_METHOD = 2
+_METHOD = 3
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ def run_shortcut_test(
     phase = phase or (lambda _: None)
     path = result_path(classifier, table, groups, sides, external=external, limit=limit, seed=seed, cache_dir=cache_dir)
     if is_cached(path):
-        return read_json(path)
+        return judge_again(read_json(path))
     facts = _file_facts(table, groups, seed, cache_dir, phase)
     sample = _draw_sample(classifier, table.assign(group=groups, side=sides), limit, seed, cache_dir, phase)
     measured = _measure(classifier, sample, facts, external, seed, phase)
@@ -192,8 +193,10 @@ def result_path(
     settings = {
         "method": _METHOD,
         "card": classifier.card.name,
+        "classes": classifier.classes,
         "preprocessing": classifier.card.preprocessing.to_dict(),
         "temperature": classifier.card.temperature,
+        "abstain_below": classifier.card.abstain_below,
         "measured_elsewhere": classifier.card.metrics.get("external", {}),
         "model": _model_digest(classifier),
         "external": [(str(Path(f).resolve()), folder_stamp(f)) for f in external],
@@ -208,10 +211,16 @@ def result_path(
 
 
 def _model_digest(classifier: Classifier) -> str:
-    """Identify a classifier by its features of one fixed image."""
+    """Identify a classifier by its whole graph, or, where it was not opened from a folder, by all outputs of it."""
+    if classifier.path is not None:
+        return classifier.digest()
     size = classifier.card.preprocessing.size
     fixed = np.random.default_rng(0).integers(0, 256, (1, size, size), np.uint8)
-    return hashlib.sha256(np.round(classifier.features(fixed), 4).tobytes()).hexdigest()[:16]
+    outputs = [output.name for output in classifier.session.get_outputs()]
+    digest = hashlib.sha256()
+    for values in run_graph(classifier.session, outputs, fixed, classifier.card.preprocessing.scaled):
+        digest.update(np.round(values, 4).tobytes())
+    return digest.hexdigest()[:16]
 
 
 def _file_facts(table: pd.DataFrame, groups: IntArray, seed: int, cache_dir: str | Path, phase: Phase) -> FileFacts:

@@ -14,6 +14,7 @@ from mlflow.exceptions import MlflowException  # noqa: E402
 from mlflow.tracking import MlflowClient  # noqa: E402
 
 from cxr_core.runs.labels import display_name
+from cxr_core.runs.looks import record_looks
 from cxr_core.runs.run import Run
 from cxr_core.runs.settings_diff import flat_settings
 
@@ -43,6 +44,7 @@ def export_to_mlflow(run: Run, uri: str, *, experiment: str = "CXR Lab") -> str:
         number = found.experiment_id if found else client.create_experiment(experiment)
         created = client.create_run(number, run_name=display_name(run), start_time=int(1000 * status.started))
         name: str = created.info.run_id
+        record_looks([run], "MLflow")
         _log_values(client, name, run, settings)
         for file in _FILES:
             if (run.path / file).exists():

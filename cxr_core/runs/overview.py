@@ -9,12 +9,18 @@ import pandas as pd
 from cxr_core.runs.run import Run
 
 
-def runs_table(runs: Iterable[Run]) -> pd.DataFrame:
-    """Return one row per run for people to read, with its settings, state and scores."""
-    return pd.DataFrame([_run_row(run) for run in runs])
+def runs_table(runs: Iterable[Run], *, with_test: bool = False) -> pd.DataFrame:
+    """Return one row per run for people to read, with its settings, state and best validation accuracy.
+
+    Args:
+        runs: the runs.
+        with_test: add the test accuracy. Who chooses among runs by it has used the test side up: it counts as a look,
+            see `looks.record_looks`.
+    """
+    return pd.DataFrame([_run_row(run, with_test) for run in runs])
 
 
-def _run_row(run: Run) -> dict[str, Any]:
+def _run_row(run: Run, with_test: bool) -> dict[str, Any]:
     try:
         config = run.config()
     except (FileNotFoundError, ValueError) as error:
@@ -28,7 +34,7 @@ def _run_row(run: Run) -> dict[str, Any]:
         "seed": config.seed,
         "epochs": f"{status.epoch} of {status.epochs}",
         "best validation accuracy": epochs["val_accuracy"].max() if len(epochs) else None,
-        "test accuracy": metrics["test"]["accuracy"] if metrics else None,
+        **({"test accuracy": metrics["test"]["accuracy"] if metrics else None} if with_test else {}),
         "data": ", ".join(Path(r).name for r in config.roots),
         "message": status.message,
     }

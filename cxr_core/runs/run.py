@@ -20,6 +20,8 @@ _UNREPORTED_ENDS: dict[UnfinishedEnd, str] = {
     "stopped": "Stopped by request in the middle of an epoch; the best model so far is kept if there is one.",
     "paused": "Paused in the middle of an epoch; it can be resumed after its last finished epoch.",
 }
+# What a search says of itself in the folder of the trial that it has chosen.
+SEARCH_FILE = "search.json"
 _FULL_DISK = "The disk that holds this run is full. Free some space, then resume the run."
 _FULL_DISK_BYTES = 1_000_000
 

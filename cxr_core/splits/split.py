@@ -12,7 +12,7 @@ from cxr_core.data.layouts.found_image import SPLIT_WORDS
 from cxr_core.data.patient_ids import image_folder, image_stem
 from cxr_core.splits.connected_components import chain_equal, component_numbers
 from cxr_core.splits.stable_draw import draw_parts
-from cxr_core.system.arrays import IntArray, ObjectArray
+from cxr_core.system.arrays import BoolArray, IntArray, ObjectArray
 
 SPLIT_KINDS = {
     "grouped": "Grouped by patient and by copies; a group is never split.",
@@ -111,6 +111,32 @@ def make_split(
     share = validation_share / (1 - test_share)
     train, validation = _part(rest, labels, share, seed, stratify=kind == "stratified")
     return Split(train, validation, test)
+
+
+def move_to_training(split: Split, rows: BoolArray, class_names: pd.Series) -> Split:
+    """Move images from validation and test to training, such as those that the starting weights were trained on.
+
+    Args:
+        split: of N images, validation and test apart.
+        rows: bool (N,), the images that may only train.
+        class_names: of the N images.
+
+    Raises:
+        ValueError: no image of a class would be left in validation or test.
+    """
+    moved: dict[str, IntArray] = {}
+    for side in ("validation", "test"):
+        before: IntArray = getattr(split, side)
+        moved[side] = before[~rows[before]]
+        lost = sorted(set(class_names.iloc[before]) - set(class_names.iloc[moved[side]]))
+        if lost:
+            raise ValueError(
+                f"The starting weights were trained on so many of these images that none of class {lost[0]!r} is left "
+                f"for {side}. Start from ImageNet (start=imagenet), or add images."
+            )
+    kept = np.concatenate([moved["validation"], moved["test"]])
+    train = np.setdiff1d(np.concatenate([split.train, split.validation, split.test]), kept)
+    return Split(train, moved["validation"], moved["test"])
 
 
 def _check_classes(class_names: pd.Series) -> None:

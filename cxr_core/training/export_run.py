@@ -13,14 +13,16 @@ from cxr_core.data.prepared_images import prepare_images
 from cxr_core.evaluation.calibration import fit_temperature
 from cxr_core.evaluation.class_balance import balancing_shifts
 from cxr_core.evaluation.predictions import describe_predictions, rescale_predictions, table_probabilities
-from cxr_core.evaluation.scoring import classify_table, score_predictions
+from cxr_core.evaluation.scoring import classify_table, score_predictions, score_unseen
 from cxr_core.explain.map_alignment import map_offsets
 from cxr_core.inference.classifier import Classifier
 from cxr_core.inference.model_card import Card, load_card, write_card
 from cxr_core.recipes.backbones import BACKBONES
 from cxr_core.recipes.training_config import TrainingConfig
-from cxr_core.runs.run import Run
+from cxr_core.runs.looks import begin_counting
+from cxr_core.runs.run import SEARCH_FILE, Run
 from cxr_core.runs.run_tables import read_run_table
+from cxr_core.runs.training_images import start_digests
 from cxr_core.splits.curation import CURATION_FILE, load_curation
 from cxr_core.splits.groups import group_images
 from cxr_core.splits.leakage import leakage_of, score_without_leaks
@@ -53,7 +55,9 @@ def export_run(run: Run) -> None:
     balance = _balance_once(model, run, config, classes)
     graph = run.path / "model.onnx"
     layers = export_classifier(model, graph, BACKBONES[config.backbone].map_layers)
-    training = config.to_dict() | {"data": data} | balance | {"roots": [Path(r).name for r in config.roots]}
+    training = (
+        config.to_dict() | {"data": data} | balance | _search_of(run) | {"roots": [Path(r).name for r in config.roots]}
+    )
     card = Card(
         name=run.name,
         classes=classes,
@@ -63,6 +67,7 @@ def export_run(run: Run) -> None:
         training=training,
     )
     card, metrics = _evaluate_run(run, config, Classifier(card, open_session(graph), graph), model)
+    begin_counting(run)
     write_json(run.path / "metrics.json", metrics)
     # Last of all: whoever finds a card finds everything that belongs to it.
     write_card(replace(card, metrics=metrics), run.path)
@@ -120,6 +125,12 @@ def _balance(model: keras.Model, run: Run, config: TrainingConfig, classes: Sequ
     return dict(zip(classes, shifts.tolist(), strict=True))
 
 
+def _search_of(run: Run) -> dict[str, object]:
+    """Return what the card says of the search whose chosen trial a run is; empty for any other run."""
+    path = run.path / SEARCH_FILE
+    return {"search": read_json(path)} if path.exists() else {}
+
+
 def _kept_probabilities(run: Run, model: keras.Model, config: TrainingConfig, split: pd.DataFrame) -> FloatArray | None:
     """Classify a run's images by the features that a training of the head alone kept: float32 (N, C), or None."""
     if config.train_from != "head":
@@ -152,7 +163,8 @@ def _evaluate_run(
     leakage = _leakage(split, predictions)
     if config.copies_come_later:
         leakage["sentence"] += " The search for near copies is still to come."
-    return card, metrics | {"leakage": leakage}
+    seen = score_unseen(tables["test"], card, start_digests(config))
+    return card, metrics | {"leakage": leakage} | ({"seen_by_start": seen} if seen["images"] else {})
 
 
 def _classify_sides(

@@ -5,6 +5,7 @@ import os
 import platform
 from dataclasses import dataclass
 from itertools import chain
+from typing import TypedDict
 
 import numpy as np
 import pandas as pd
@@ -17,15 +18,23 @@ from cxr_core.data.prepared_images import PreparedImages, prepare_images
 from cxr_core.recipes.training_config import TrainingConfig, command_for
 from cxr_core.runs.run import Run
 from cxr_core.runs.run_tables import read_run_table
+from cxr_core.runs.training_images import are_seen, start_digests
 from cxr_core.splits.curation import CURATION_FILE, Curation, decisions_about, load_curation, save_curation
 from cxr_core.splits.groups import group_images
-from cxr_core.splits.split import Split, make_split, split_table
+from cxr_core.splits.split import Split, make_split, move_to_training, split_table
 from cxr_core.system.arrays import FloatArray, IntArray
 from cxr_core.system.files import atomic_path, read_json, write_json
 from cxr_core.system.progress import Phase
 from cxr_core.system.visit_folders import keep_until_exit
 
 _PACKAGES = ("tensorflow", "tensorflow-cpu", "keras", "numpy", "opencv-python-headless", "onnxruntime", "scikit-learn")
+
+
+class SeenCounts(TypedDict):
+    """What the starting weights have seen: how many of a run's images, and how many were moved off each side."""
+
+    images: int
+    moved: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -96,11 +105,39 @@ def make_run_split(run: Run, config: TrainingConfig, dataset: Dataset, *, phase:
         folds=config.folds,
         fold=config.fold,
     )
+    split, seen = keep_seen_out(table, groups, split, config)
     _check_split(table, config, split)
     with atomic_path(run.path / "split.csv") as temporary:
         split_table(table, groups, split).to_csv(temporary, index=False)
-    _write_environment(run, config, dataset, table, split, curation)
+    _write_environment(run, config, dataset, table, split, curation, seen)
     return table, split
+
+
+def keep_seen_out(
+    table: pd.DataFrame, groups: IntArray, split: Split, config: TrainingConfig
+) -> tuple[Split, SeenCounts | None]:
+    """Move what the starting weights were trained on from validation and test to training.
+
+    A grouped split keeps its groups together. The article's split and a given one stay as they are; there the test is
+    scored without these images, too, see `export_run`.
+
+    Returns:
+        The split, and how many images were seen and moved; None where none was seen.
+
+    Raises:
+        ValueError: no image of a class would be left in validation or test.
+    """
+    seen = are_seen(table, start_digests(config)).to_numpy()
+    if not seen.any():
+        return split, None
+    counts: SeenCounts = {"images": int(seen.sum()), "moved": {"validation": 0, "test": 0}}
+    if config.split in ("article", "given"):
+        return split, counts
+    only_train = np.isin(groups, groups[seen]) if config.split == "grouped" else seen
+    kept = move_to_training(split, only_train, table["class_name"])
+    for side in counts["moved"]:
+        counts["moved"][side] = len(getattr(split, side)) - len(getattr(kept, side))
+    return kept, counts
 
 
 def load_split(run: Run, config: TrainingConfig, dataset: Dataset) -> tuple[pd.DataFrame, Split]:
@@ -131,7 +168,13 @@ def _check_split(table: pd.DataFrame, config: TrainingConfig, split: Split) -> N
 
 
 def _write_environment(
-    run: Run, config: TrainingConfig, dataset: Dataset, table: pd.DataFrame, split: Split, curation: Curation
+    run: Run,
+    config: TrainingConfig,
+    dataset: Dataset,
+    table: pd.DataFrame,
+    split: Split,
+    curation: Curation,
+    seen: SeenCounts | None,
 ) -> None:
     """Write what a person needs to repeat the run."""
     command = ["python", *command_for(config, run.path)]
@@ -153,7 +196,8 @@ def _write_environment(
             "unreadable": len(dataset.unreadable),
             "excluded": curation.reasons(),
             "fingerprint": dataset.fingerprint,
-        },
+        }
+        | ({"seen_by_start": seen} if seen else {}),
     }
     write_json(run.path / "environment.json", values)
 

@@ -1,11 +1,13 @@
-"""How is a number shown with its interval?"""
+"""How is a number shown with its interval, and which test scores has this visit shown?"""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from cxr_core.evaluation.headline_metrics import HeadlineMetric
+from cxr_core.runs.looks import record_looks
+from cxr_core.runs.run import Run
 
 
 def show_figures_row(figures: Sequence[HeadlineMetric]) -> None:
@@ -45,3 +47,11 @@ def plain_metric(column: DeltaGenerator, label: str, value: str, below: str = ""
     column.metric(
         label, value, below or None, delta_color="off", delta_arrow="off", border=True, help=help, height="stretch"
     )
+
+
+def look_once(runs: Iterable[Run], where: str) -> None:
+    """Count a look at the test side of each run, unless this visit has counted it in this place."""
+    counted: set[tuple[str, str]] = st.session_state.setdefault("test_looks", set())
+    new = [run for run in runs if (str(run.path), where) not in counted]
+    record_looks(new, where)
+    counted |= {(str(run.path), where) for run in new}

@@ -17,7 +17,7 @@ from cxr_core.evaluation.repeated_runs import (
 from cxr_core.plots.training import repeated_runs_figure
 from cxr_core.runs.run import Run
 from ui.common.components import download_table, show_figure
-from ui.common.metrics import interval_text, plain_metric
+from ui.common.metrics import interval_text, look_once, plain_metric
 
 _ENDS = {"low": "95 % from", "high": "95 % to"}
 
@@ -28,6 +28,7 @@ def show_repeated_runs(runs: Sequence[Run]) -> None:
     Args:
         runs: tested ones, at least two, as `repeated_runs.repeated_runs` gives them.
     """
+    look_once(runs, "folds and seeds")
     table, spread = seeds_table(runs), repeated_runs_table(runs)
     st.markdown(repeats_sentence(table))
     show_figure(repeated_runs_figure(spread), key="spread")

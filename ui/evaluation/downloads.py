@@ -8,7 +8,9 @@ import streamlit as st
 from cxr_core.classes import class_label
 from cxr_core.evaluation.metrics import Metrics, report_table
 from cxr_core.reporting.model_report import REPORT_FILES, ReportKind, render_report, report_facts
+from cxr_core.runs.run import Run
 from ui.common.components import download_table, offer_download
+from ui.common.metrics import look_once
 
 
 def report_download(metrics: Metrics) -> None:
@@ -36,4 +38,5 @@ def report_downloads(folder: Path) -> None:
 
 
 def _report_bytes(folder: Path, kind: ReportKind) -> bytes:
+    look_once([Run(folder)], "report")
     return render_report(report_facts(folder), kind).encode()

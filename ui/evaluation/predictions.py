@@ -8,20 +8,23 @@ import streamlit as st
 from cxr_core.classes import class_label
 from cxr_core.evaluation.metrics import Metrics, evaluate_predictions
 from cxr_core.evaluation.predictions import prediction_groups, table_probabilities
-from cxr_core.evaluation.scoring import score_table
+from cxr_core.evaluation.scoring import DataScore, score_table, seen_by_start_sentence, trained_on_sentence
 from cxr_core.inference.model_card import Card, load_card
-from cxr_core.runs.run import Run
+from cxr_core.reporting.run_statements import looks_words
+from cxr_core.runs.looks import count_looks
+from cxr_core.runs.run import Run, list_runs
 from cxr_core.splits.leakage import leakage_sentence
 from ui.common.components import progress_bar
 from ui.common.dataset_picker import choose_dataset
+from ui.common.metrics import look_once
 from ui.common.model_picker import open_classifier
 from ui.common.thumbnails import prediction_caption, show_images
 
 _SIDES = {"test": "Its test set", "validation": "Its validation set", "dataset": "Another data set"}
 _TITLES = {
-    "test": "The classifier's own test set: used neither for training nor to choose the best epoch.",
+    "test": "The classifier's own test set, which did not choose the best epoch.",
     "validation": "The validation set, which was used to choose the best epoch: the metrics are slightly optimistic.",
-    "dataset": "The data set chosen in the sidebar. On its own training images, a classifier looks better than it is.",
+    "dataset": "The data set chosen in the sidebar.",
 }
 
 
@@ -38,23 +41,31 @@ def choose_predictions(folder: Path) -> tuple[Metrics, pd.DataFrame, str]:
     )  # fmt: skip
     side = side or "test"
     if side == "dataset":
-        return *_score_chosen(folder), _TITLES[side]
+        score, rows = _score_chosen(folder)
+        return score, rows, f"{_TITLES[side]} {trained_on_sentence(score)}"
     table = _predictions_of(str(folder), (folder / "predictions.csv").stat().st_mtime_ns)
     rows = table[table["split"] == side].reset_index(drop=True)
+    if side == "test":
+        look_once([Run(folder)], "Evaluation page")
     metrics: Metrics = card.metrics[side]
     if "ci95" not in metrics:
         # Older cards were measured without intervals; their predictions have all that is needed.
         metrics = _scores_of(str(folder), side, rows, card.classes)
-    return metrics, rows, _title(card, side)
+    return metrics, rows, _title(card, side, folder)
 
 
-def _title(card: Card, side: str) -> str:
+def _title(card: Card, side: str, folder: Path) -> str:
     """Return the sentence that says which images these are, and what to bear in mind about them."""
-    if side != "test":
-        return _TITLES[side]
     title = _TITLES[side]
+    if side != "test":
+        return title
     if card.training.get("split") == "article":
         title = "As in the article, these test images were used to choose the best epoch: the metrics are optimistic."
+    looks = count_looks(Run(folder), list_runs(folder.parent))
+    if looks:
+        title += f" It was looked at {looks_words(looks)}."
+    if "seen_by_start" in card.metrics:
+        title += f" {seen_by_start_sentence(card.metrics['seen_by_start'])}"
     return f"{title} {leakage_sentence(card.metrics['leakage'])}" if "leakage" in card.metrics else title
 
 
@@ -91,7 +102,7 @@ def show_predictions(predictions: pd.DataFrame) -> None:
     st.dataframe(shown, width="stretch", hide_index=True, column_config={"confidence": percent})
 
 
-def _score_chosen(folder: Path) -> tuple[Metrics, pd.DataFrame]:
+def _score_chosen(folder: Path) -> tuple[DataScore, pd.DataFrame]:
     dataset = choose_dataset()
     key = (str(folder), dataset.fingerprint)
     if st.session_state.get("scored_key") != key:

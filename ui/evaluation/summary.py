@@ -28,9 +28,10 @@ from cxr_core.evaluation.predictions import (
 )
 from cxr_core.evaluation.repeated_runs import repeated_runs
 from cxr_core.plots.evaluation import confusion_figure, precision_recall_figure, roc_figure
+from cxr_core.reporting.run_statements import interval_words
 from cxr_core.runs.run import Run, list_runs
 from ui.common.components import show_figure
-from ui.common.metrics import interval_text, plain_metric
+from ui.common.metrics import interval_text, look_once, plain_metric
 from ui.common.model_picker import model_folders
 from ui.common.repeated_runs import show_repeated_runs
 from ui.evaluation.predictions import own_predictions, show_predictions
@@ -44,7 +45,7 @@ def show_headline(metrics: Metrics, curves: Mapping[str, Curve], title: str) -> 
     plain_metric(columns[0], "Images", f"{metrics['n']:,}", help=title)
     plain_metric(
         columns[1], "Accuracy", f"{metrics['accuracy']:.1%}", interval_text(accuracy_ends),
-        help="Proportion of images classified correctly, with its 95 % interval (2,000 bootstrap samples of patients).",
+        help=f"Proportion of images classified correctly. {interval_words(metrics)}",
     )  # fmt: skip
     plain_metric(
         columns[2], f"Lowest recall: {class_label(name)}", f"{recall:.1%}",
@@ -131,6 +132,7 @@ def _show_comparison(predictions: pd.DataFrame, folder: Path) -> None:
         return
     try:
         other = own_predictions(others[name])
+        look_once([Run(others[name])], "comparison")
         difference, shared = compare_predictions(predictions, other)
     except (ValueError, OSError) as error:
         st.info(str(error))

@@ -12,9 +12,9 @@ from cxr_core.imaging.reader import UnreadableImage, read_image
 from cxr_core.inference.classifier import Classifier
 from cxr_core.robustness.held_out_images import held_out_table
 from cxr_core.robustness.image_variants import VARIANTS, preview
-from cxr_core.robustness.shortcut_results import ShortcutResult, keep_shortcut_result, load_shortcut_result
+from cxr_core.robustness.shortcut_results import ShortcutResult, keep_shortcut_result
 from cxr_core.robustness.shortcut_test import MAX_IMAGES, result_path, run_shortcut_test
-from cxr_core.robustness.shortcut_verdict import LEVELS, ShortcutVerdict
+from cxr_core.robustness.shortcut_verdict import LEVELS, ShortcutVerdict, judge_again, load_shortcut_result
 from cxr_core.runs.run import Run
 from cxr_core.system.arrays import IntArray, ObjectArray
 from cxr_core.system.files import read_json
@@ -26,13 +26,16 @@ from ui.common.markdown import plain_name
 from ui.common.permissions import may, show_refusal
 from ui.common.thumbnails import choose_image
 
-_SHOWN_AS = {"shortcut": st.error, "doubt": st.warning, "no sign": st.success, "unknown": st.info}
+_SHOWN_AS = {
+    "shortcut": st.error, "doubt": st.warning, "invitation": st.warning, "no sign": st.success, "chance": st.error,
+    "unknown": st.info,
+}  # fmt: skip
 _KEPT, _OWN = "Its own test images", "Your own images"
 # Images that the network classifies, with one part or another hidden.
 _VIEWS_PER_MINUTE = 4_500
 _ICONS = {
-    "shortcut": ":material/gpp_bad:", "doubt": ":material/gpp_maybe:", "no sign": ":material/verified_user:",
-    "unknown": ":material/help:",
+    "shortcut": ":material/gpp_bad:", "doubt": ":material/gpp_maybe:", "invitation": ":material/gpp_maybe:",
+    "no sign": ":material/verified_user:", "chance": ":material/casino:", "unknown": ":material/help:",
 }  # fmt: skip
 
 
@@ -101,7 +104,7 @@ def shortcut_result(
     """Return the saved result on these images, or offer to run the test; the page stops until there is a result."""
     path = result_path(classifier, table, groups, sides, external=external)
     if path.exists():
-        return read_json(path)
+        return judge_again(read_json(path))
     _offer_test(len(table))
     try:
         with progress_bars() as phase:

@@ -14,6 +14,7 @@ from cxr_core.runs.run import Run
 from cxr_core.runs.settings_diff import setting_differences
 from ui.common.components import download_table, show_figure
 from ui.common.markdown import plain_name
+from ui.common.metrics import look_once
 from ui.common.permissions import may, show_refusal
 
 _OWN = {"compare": False, "star": False, "name": "", "note": ""}
@@ -22,7 +23,8 @@ _OWN = {"compare": False, "star": False, "name": "", "note": ""}
 def show_runs(runs: Sequence[Run]) -> None:
     """Show the table of all runs, at least one, and what can be done with the ticked ones."""
     labels = {run.name: load_label(run) for run in runs}
-    table = _labelled(runs_table(runs), labels)
+    with_test = _ask_for_test(runs)
+    table = _labelled(runs_table(runs, with_test=with_test), labels)
     shown = _filtered(table)
     may_edit = may("keeping")
     editable = list(_OWN) if may_edit else ["compare"]
@@ -47,6 +49,19 @@ def show_runs(runs: Sequence[Run]) -> None:
     _show_curves(chosen)
     _show_settings(chosen)
     _offer_clone_and_delete(chosen)
+
+
+def _ask_for_test(runs: Sequence[Run]) -> bool:
+    """Ask whether to show the test accuracies; showing them counts as a look at each test side."""
+    wanted = st.toggle(
+        "Show test accuracy",
+        key="runs_test",
+        help="Choose among runs by validation. Each time that test accuracies are shown is counted beside the split of "
+        "every run, and reports say how often.",
+    )
+    if wanted:
+        look_once(runs, "runs table")
+    return wanted
 
 
 def _columns(shown: pd.DataFrame) -> dict[str, Any]:

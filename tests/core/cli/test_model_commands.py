@@ -10,7 +10,7 @@ from cxr_core.config import SHIPPED_MODEL_DIR
 from cxr_core.evaluation.operating_point import save_operating_point
 from cxr_core.inference.model_card import load_card
 from cxr_core.robustness import saliency_checks
-from cxr_core.robustness.shortcut_results import load_shortcut_result
+from cxr_core.robustness.shortcut_verdict import load_shortcut_result
 from cxr_core.system.files import read_json
 
 

@@ -25,9 +25,10 @@ from cxr_core.jobs.results import job_progress, job_results, job_summary, member
 from cxr_core.jobs.scheduler import carry_out_job
 from cxr_core.recipes.training_config import config_from_dict, make_config
 from cxr_core.runs.lifecycle import RunTaken, create_run
-from cxr_core.runs.run import RunStatus, list_runs
+from cxr_core.runs.run import SEARCH_FILE, RunStatus, list_runs
 from cxr_core.splits.curation import Curation, exclude
 from cxr_core.splits.groups import group_images
+from cxr_core.system.files import read_json
 from cxr_core.system.processes import process_facts
 
 CONFIG = make_config("quick", roots=("/data",), settings=("epochs=3",))
@@ -388,6 +389,9 @@ def test_a_search_tries_the_settings_as_they_are_first_and_chooses_by_validation
     nearest = min(members, key=lambda m: abs(m.config.learning_rate - 0.004)).run
     assert job_results(job)["chosen"] == nearest.name
     assert exported == [nearest]
+    # What its card will say of how it was chosen.
+    assert read_json(nearest.path / SEARCH_FILE) == {"trials": 5, "tune": ["learning_rate"]}
+    assert sum((m.run.path / SEARCH_FILE).exists() for m in members) == 1
 
 
 def test_the_same_search_tries_the_same_trials(tmp_path, monkeypatch):
