@@ -1,6 +1,7 @@
 """How good is the classifier in a few numbers and curves, and compared with other runs and classifiers?"""
 
 from collections.abc import Mapping
+from math import isnan
 from pathlib import Path
 
 import numpy as np
@@ -56,7 +57,7 @@ def show_headline(metrics: Metrics, curves: Mapping[str, Curve], title: str) -> 
         columns[3],
         "AUC, macro average",
         macro,
-        help="Area under the ROC curve: 1 is perfect, 0.5 is chance. It needs two classes.",
+        help="Mean of the classes' areas under the ROC curve: 1 is perfect, 0.5 is chance. It needs two classes.",
     )
     st.caption(title)
 
@@ -139,10 +140,14 @@ def _show_comparison(predictions: pd.DataFrame, folder: Path) -> None:
         return
     more = "more" if difference.value >= 0 else "less"
     verdict = "a clear difference" if difference.is_clear else "no clear difference"
+    if isnan(difference.low):
+        told = "they differ on too few images to tell which is better."
+    else:
+        ends = f"{100 * difference.low:+.1f} to {100 * difference.high:+.1f} points"
+        told = f"95 % interval of the difference {ends}: {verdict}."
     st.markdown(
-        f"On {shared:,} shared images this classifier is **{100 * abs(difference.value):.1f} points {more} accurate** "
-        f"(95 % interval of the difference: {100 * difference.low:+.1f} to {100 * difference.high:+.1f} points): "
-        f"{verdict}."
+        f"On {shared:,} shared images this classifier is **{100 * abs(difference.value):.1f} points {more} accurate**; "
+        f"{told}"
     )
     st.caption("Images that the other classifier was trained on are not among its predictions.")
     if known_by_name(predictions, other):

@@ -114,7 +114,6 @@ def test_one_group_has_no_interval(groups):
 def test_two_groups_have_an_interval():
     assert share_interval([True, False], [0, 1]) == [0, 1]
     assert metric_intervals([0, 0], np.array([[0.9, 0.1], [0.1, 0.9]]), [3, 4])["accuracy"] == [0, 1]
-    assert compare_accuracy([True, False], [False, False], [0, 1]) == Difference(0.5, 0, 1)
     assert curve_bands([True, False], [0.5, 0.4], [0, 1]) is not None
 
 
@@ -123,6 +122,16 @@ def test_two_groups_have_an_interval():
 )
 def test_a_difference_is_clear_where_its_interval_does_not_hold_nothing(low, high, is_clear):
     assert Difference(0.0, low, high).is_clear is is_clear
+
+
+@pytest.mark.parametrize(("differing", "is_clear"), [(1, False), (2, False), (5, False), (6, True)])
+def test_fewer_groups_than_a_sign_test_needs_are_never_clearly_better(differing, is_clear):
+    found = compare_accuracy(np.ones(differing, bool), np.zeros(differing, bool), np.arange(differing))
+    assert (found.value, found.is_clear) == (1, is_clear)
+    assert bool(stats.binomtest(differing, differing).pvalue < 0.05) is is_clear
+    # Copies of one image are one group, and tell no more.
+    copies = compare_accuracy(np.ones(20, bool), np.zeros(20, bool), np.arange(20) % differing)
+    assert copies.is_clear is is_clear
 
 
 def test_shares_of_the_confusion_matrix_are_those_of_each_true_class():
