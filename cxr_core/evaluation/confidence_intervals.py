@@ -1,13 +1,16 @@
-"""How precise is a metric? 95 % confidence intervals from a bootstrap over whole groups of images.
+"""How precise is a metric? 95 % confidence intervals over whole groups of images.
 
-A group (a patient, or the copies of one radiograph) is resampled as a whole, because its images are not independent.
-Drawing groups with replacement is the same as giving each group a whole-number weight, and every metric here is a sum
-over weights, so 2,000 resamples are a few matrix products.
+A group is a patient, or the copies of one radiograph; its images are not independent. A proportion (accuracy, recall,
+precision, a cell of the confusion matrix) gets the exact binomial interval of as many images as the groups are worth:
+the square of the number of images over the sum of the squared group sizes, which does not hang on what was answered, so
+that one more right answer never lowers a bound.
 
-Where all or none of the images are right, every resample gives the same value, and an interval without width would
-pretend to certainty: the exact binomial interval over the groups takes its place.
+F1 and AUC are no proportions: for them whole groups are resampled. Drawing groups with replacement is the same as
+giving each group a whole-number weight, so 2,000 resamples are a few matrix products. Where every resample gives the
+same value, nothing can be said, and there is no interval.
 
 Source:
+    Clopper & Pearson 1934, doi:10.1093/biomet/26.4.404; Kish 1965, Survey Sampling, section 8.2 (effective size);
     Efron & Tibshirani 1993, An Introduction to the Bootstrap, chapter 13 (percentile intervals); Field & Welsh
     2007, doi:10.1111/j.1467-9868.2007.00593.x (resampling whole clusters).
 """
@@ -17,7 +20,7 @@ from typing import Literal, TypedDict
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import binomtest
+from scipy.stats import beta
 from scipy.stats import t as student
 
 from cxr_core.system.arrays import BoolArray, FloatArray, IntArray
@@ -28,8 +31,8 @@ _PERCENTILES = (2.5, 97.5)
 _LEAST_DIFFERING = 6
 # Stored with every set of scores, so that a report names the method that was used and no other.
 INTERVAL_METHOD = (
-    f"percentiles of {RESAMPLES:,} bootstrap resamples of whole patients or groups of copies; exact binomial where all "
-    "or none are right"
+    "exact binomial (Clopper-Pearson) of the effective number of patients or groups of copies; of F1 and AUC "
+    f"percentiles of {RESAMPLES:,} bootstrap resamples of whole groups"
 )
 FigureName = Literal["precision", "recall", "f1", "auc"]
 FIGURES: tuple[FigureName, ...] = ("precision", "recall", "f1", "auc")
@@ -38,7 +41,7 @@ Interval = list[float]
 
 
 class ClassIntervals(TypedDict):
-    """95 % intervals of one class; None where the metric is undefined in every resample."""
+    """95 % intervals of one class; None where the metric is undefined, or nothing can be said."""
 
     precision: Interval | None
     recall: Interval | None
@@ -136,8 +139,8 @@ def metric_intervals(
         seed: as for `resample_weights`.
 
     Returns:
-        The intervals; None in place of one where the metric is undefined in every resample, or where there is only
-        one group.
+        The intervals; None in place of one where the metric is undefined, where all resamples are equal, or where
+        there is only one group.
     """
     truth, probabilities, groups = np.asarray(truth), np.asarray(probabilities), np.asarray(groups)
     n_classes = probabilities.shape[1]
@@ -152,26 +155,23 @@ def metric_intervals(
         is_class, is_called = truth == k, predicted == k
         per_class.append(
             {
-                "precision": _share_ends(weights, is_class, is_called, groups),
-                "recall": _share_ends(weights, is_called, is_class, groups),
-                "f1": interval(_f1(weights, is_class, is_called)),
-                "auc": interval(weighted_auc(weights, is_class, probabilities[:, k])),
+                "precision": _share_ends(is_class, is_called, groups),
+                "recall": _share_ends(is_called, is_class, groups),
+                "f1": _with_width(interval(_f1(weights, is_class, is_called))),
+                "auc": _with_width(interval(weighted_auc(weights, is_class, probabilities[:, k]))),
             }
         )
-        shares.append([_share_ends(weights, predicted == j, is_class, groups) for j in range(n_classes)])
-    accuracy = _share_ends(weights, truth == predicted, everywhere, groups)
+        shares.append([_share_ends(predicted == j, is_class, groups) for j in range(n_classes)])
+    accuracy = _share_ends(truth == predicted, everywhere, groups)
     return {"accuracy": accuracy, "per_class": per_class, "confusion_shares": shares}
 
 
-def share_interval(
-    flags: npt.ArrayLike, groups: npt.ArrayLike, *, resamples: int = RESAMPLES, seed: int = 0
-) -> Interval | None:
+def share_interval(flags: npt.ArrayLike, groups: npt.ArrayLike) -> Interval | None:
     """Return the 95 % interval of the proportion of `flags`, bool (N,); None where there is only one group."""
     flags, groups = np.asarray(flags, bool), np.asarray(groups)
     if len(np.unique(groups)) < 2:
         return None
-    weights = resample_weights(groups, resamples=resamples, seed=seed)
-    return _share_ends(weights, flags, np.ones(len(flags), bool), groups)
+    return _share_ends(flags, np.ones(len(flags), bool), groups)
 
 
 def compare_accuracy(
@@ -315,16 +315,23 @@ def _no_intervals(n_classes: int) -> MetricIntervals:
     }  # fmt: skip
 
 
-def _share_ends(weights: FloatArray, flags: BoolArray, among: BoolArray, groups: IntArray) -> Interval | None:
+def _share_ends(flags: BoolArray, among: BoolArray, groups: IntArray) -> Interval | None:
     """Return the interval of the proportion of `flags` among the images of `among` (both bool (N,)), or None."""
     inside = flags[among]
     if not len(inside):
         return None
-    if inside.all() or not inside.any():
-        count = len(np.unique(groups[among]))
-        exact = binomtest(count if inside.all() else 0, count).proportion_ci(method="exact")
-        return [float(exact.low), float(exact.high)]
-    return interval(_divide(weights @ (flags & among).astype(np.float32), weights @ among.astype(np.float32)))
+    sizes = np.unique(groups[among], return_counts=True)[1]
+    n = len(inside) ** 2 / (sizes**2).sum()
+    k = n * inside.mean()
+    # The exact binomial interval, by the quantiles of the beta distribution, which do not need whole numbers.
+    low = 0.0 if k == 0 else float(beta.ppf(0.025, k, n - k + 1))
+    high = 1.0 if inside.all() else float(beta.ppf(0.975, k + 1, n - k))
+    return [low, high]
+
+
+def _with_width(ends: Interval | None) -> Interval | None:
+    """Return an interval, or None for one without width, which would pretend to certainty."""
+    return None if ends is None or ends[0] == ends[1] else ends
 
 
 def _precision(positive: FloatArray, negative: FloatArray) -> FloatArray:

@@ -25,7 +25,6 @@ SLICES = {
 }
 _SIDES = (0, 300, 600, 1_200, 2_400, np.inf)
 _SIDE_NAMES = ("up to 300 pixels", "to 600", "to 1,200", "to 2,400", "more")
-_RESAMPLES = 500
 
 
 def file_facts(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -83,7 +82,7 @@ def slice_table(predictions: pd.DataFrame, facts: pd.DataFrame) -> pd.DataFrame:
         for value, part in predictions.groupby(facts[by].to_numpy(), sort=False):
             if len(part) < len(predictions):
                 own = groups[predictions.index.get_indexer(part.index)]
-                low, high = share_interval(part["right"], own, resamples=_RESAMPLES) or (np.nan, np.nan)
+                low, high = share_interval(part["right"], own) or (np.nan, np.nan)
                 rows.append((by, value, len(part), float(part["right"].mean()), low, high))
     table = pd.DataFrame(rows, columns=["by", "value", "images", "accuracy", "low", "high"])
     return table.sort_values("accuracy", kind="stable", ignore_index=True)

@@ -62,7 +62,7 @@ def _show_pooled(runs: Sequence[Run]) -> None:
     )
     plain_metric(
         right, "Accuracy", f"{metrics['accuracy']:.1%}", interval_text(metrics["ci95"]["accuracy"]),
-        help="Proportion of images classified correctly, with its 95 % interval (2,000 bootstrap samples of patients).",
+        help="Proportion of images classified correctly, with its exact 95 % interval by patients.",
     )  # fmt: skip
     st.dataframe(report_with_intervals(metrics).drop(columns="auc").rename(index=class_label), width="stretch")
     st.caption(
