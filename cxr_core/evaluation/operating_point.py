@@ -111,18 +111,18 @@ def operating_point(
 def threshold_for_specificity(is_class: npt.ArrayLike, scores: npt.ArrayLike, specificity: float = 0.9) -> float:
     """Return the lowest threshold in [0, 1] with at least this specificity: the most sensitive one.
 
-    At most 1, even where a score of 1 among the others would have to stay without an alarm; 0 where there are no
-    others.
+    It is just above a score of the others, in the scores' own precision. At most 1, even where a score of 1 among the
+    others would have to stay without an alarm; 0 where there are no others.
     """
-    is_class = checked(is_class, scores)
-    others = np.sort(np.asarray(scores, float)[~is_class])
+    is_class, scores = checked(is_class, scores), np.asarray(scores)
+    others = np.sort(scores[~is_class])
     if not len(others):
         return 0.0
     quiet = int(np.ceil(specificity * len(others) - 1e-9))
     if quiet == 0:
         return 0.0
     # Just above the highest score that must not raise an alarm.
-    return float(min(1.0, np.nextafter(others[quiet - 1], 2)))
+    return float(min(1.0, np.nextafter(others[quiet - 1], others.dtype.type(2))))
 
 
 def save_operating_point(

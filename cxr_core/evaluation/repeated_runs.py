@@ -12,6 +12,7 @@ from cxr_core.evaluation.confidence_intervals import FigureName, mean_interval
 from cxr_core.evaluation.metrics import Metrics, evaluate_predictions
 from cxr_core.evaluation.predictions import prediction_groups, table_probabilities
 from cxr_core.runs.run import Run
+from cxr_core.system.files import read_json
 
 LEAST_RUNS = 2
 _VARYING: dict[FigureName, str] = {"recall": "Recall", "auc": "AUC"}
@@ -25,15 +26,28 @@ def repeated_runs(run: Run, runs: Sequence[Run]) -> list[Run]:
         runs: the candidates; the run itself may be one of them.
 
     Returns:
-        Those that were tested, in the order of seeds and folds. Empty where there are fewer than two, or where the
-        run has no configuration.
+        Those that were tested, of the same images, one for each seed and fold and in their order: of several the run
+        itself, or the newest. Empty where there are fewer than two, or where the run has no configuration.
     """
-    wanted = _settings_without_luck(run)
-    found = [
-        other for other in runs if wanted is not None and _settings_without_luck(other) == wanted and other.metrics()
-    ]
-    found = sorted(found, key=lambda other: (other.config().seed, other.config().fold, other.name))
-    return found if len(found) >= LEAST_RUNS else []
+    chosen: dict[tuple[int, int], Run] = {}
+    for other in _of_same_images(run, _with_same_settings(run, runs)):
+        place = other.config().seed, other.config().fold
+        if place not in chosen or chosen[place].name != run.name:
+            chosen[place] = other
+    return [chosen[place] for place in sorted(chosen)] if len(chosen) >= LEAST_RUNS else []
+
+
+def left_out_sentence(run: Run, runs: Sequence[Run]) -> str:
+    """Say which runs with the same settings `repeated_runs` does not count; "" where it counts all."""
+    alike = _with_same_settings(run, runs)
+    same = _of_same_images(run, alike)
+    places = {(other.config().seed, other.config().fold) for other in same}
+    told = []
+    if len(same) < len(alike):
+        told.append(f"{len(alike) - len(same)} of other images or exclusions")
+    if len(places) < len(same):
+        told.append(f"{len(same) - len(places)} with a seed and fold that another one has")
+    return f"Not counted, though their settings are the same: runs {' and '.join(told)}." if told else ""
 
 
 def seeds_table(runs: Sequence[Run]) -> pd.DataFrame:
@@ -144,6 +158,27 @@ def _test_to_train(runs: Sequence[Run]) -> float:
     sides = [run.split().get("split", pd.Series(dtype=str)).value_counts() for run in runs]
     ratios = [side.get("test", 0) / side["train"] for side in sides if side.get("train", 0)]
     return float(np.mean(ratios)) if ratios else 0.0
+
+
+def _with_same_settings(run: Run, runs: Sequence[Run]) -> list[Run]:
+    """Return the tested runs whose settings differ in nothing but seed and fold, by name."""
+    wanted = _settings_without_luck(run)
+    found = [other for other in runs if wanted and _settings_without_luck(other) == wanted and other.metrics()]
+    return sorted(found, key=lambda other: other.name)
+
+
+def _of_same_images(run: Run, runs: Sequence[Run]) -> list[Run]:
+    """Return the runs of the same images with the same ones excluded, as far as their folders tell."""
+    wanted = _images_of(run)
+    return [other for other in runs if _images_of(other) == wanted]
+
+
+def _images_of(run: Run) -> tuple[Any, ...] | None:
+    try:
+        data = read_json(run.path / "environment.json")["data"]
+        return data["fingerprint"], data["excluded"], sum(sum(side.values()) for side in data["images"].values())
+    except (FileNotFoundError, KeyError, ValueError):
+        return None
 
 
 def _settings_without_luck(run: Run) -> dict[str, Any] | None:

@@ -27,7 +27,7 @@ from cxr_core.evaluation.predictions import (
     sample_predictions,
     table_probabilities,
 )
-from cxr_core.evaluation.repeated_runs import repeated_runs
+from cxr_core.evaluation.repeated_runs import left_out_sentence, repeated_runs
 from cxr_core.plots.evaluation import confusion_figure, precision_recall_figure, roc_figure
 from cxr_core.reporting.run_statements import interval_words
 from cxr_core.runs.run import Run, list_runs
@@ -110,7 +110,8 @@ def _show_figures(metrics: Metrics, predictions: pd.DataFrame, curves: Mapping[s
 
 def _show_repeats(folder: Path) -> None:
     """Show the runs with the same settings but other folds and seeds, where there are any."""
-    runs = repeated_runs(Run(folder), list_runs())
+    all_runs = list_runs()
+    runs = repeated_runs(Run(folder), all_runs)
     if not runs:
         return
     st.subheader(
@@ -118,6 +119,9 @@ def _show_repeats(folder: Path) -> None:
         help="The same training with other test images, initial weights and order: how much is due to chance.",
     )
     show_repeated_runs(runs)
+    left_out = left_out_sentence(Run(folder), all_runs)
+    if left_out:
+        st.caption(left_out)
 
 
 def _show_comparison(predictions: pd.DataFrame, folder: Path) -> None:

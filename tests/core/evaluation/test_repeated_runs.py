@@ -8,6 +8,7 @@ from scipy.stats import t
 from cxr_core.evaluation.metrics import evaluate_predictions
 from cxr_core.evaluation.predictions import predictions_table
 from cxr_core.evaluation.repeated_runs import (
+    left_out_sentence,
     pooled_metrics,
     pooled_predictions,
     repeated_runs,
@@ -69,6 +70,31 @@ def test_a_run_alone_has_no_repeats(runs):
 
 def test_a_folder_that_is_no_run_has_no_repeats(runs, tmp_path):
     assert repeated_runs(Run(tmp_path / "nothing"), runs) == []
+
+
+def of_images(run, fingerprint, excluded):
+    data = {"fingerprint": fingerprint, "excluded": excluded, "images": {"train": {"a": 60}, "test": {"a": 20}}}
+    write_json(run.path / "environment.json", {"data": data})
+
+
+def test_a_run_of_other_images_or_exclusions_is_no_repeat_and_is_named(runs):
+    for run in runs[:3]:
+        of_images(run, "same", {"duplicate": 1})
+    assert len(repeated_runs(runs[0], runs)) == 3 and left_out_sentence(runs[0], runs) == ""
+    of_images(runs[2], "same", {"duplicate": 2})
+    assert [run.name for run in repeated_runs(runs[0], runs)] == ["seed-0", "seed-1"]
+    assert "runs 1 of other images or exclusions" in left_out_sentence(runs[0], runs)
+    of_images(runs[2], "other", {"duplicate": 1})
+    assert [run.name for run in repeated_runs(runs[0], runs)] == ["seed-0", "seed-1"]
+
+
+def test_a_seed_that_was_run_twice_counts_once(runs, tmp_path):
+    again = finished(tmp_path / "seed-1-again", 0.5, seed=1)
+    assert seeds_table(repeated_runs(runs[0], [*runs, again]))["seed"].tolist() == [0, 1, 2]
+    # Of the two it is the one that is looked at, or the newest by its name.
+    assert [run.name for run in repeated_runs(runs[1], [*runs, again])] == ["seed-0", "seed-1", "seed-2"]
+    assert "seed-1-again" in [run.name for run in repeated_runs(runs[0], [*runs, again])]
+    assert "1 with a seed and fold that another one has" in left_out_sentence(runs[0], [*runs, again])
 
 
 def test_two_runs_are_the_fewest(runs):

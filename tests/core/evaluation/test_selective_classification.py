@@ -146,6 +146,13 @@ def test_the_threshold_has_a_specificity_of_nine_tenths_by_default():
         assert threshold_for_specificity(is_class, scores) == np.nextafter(last / 40, 1)
 
 
+def test_the_threshold_of_float32_scores_reaches_the_specificity_too():
+    rng = np.random.default_rng(0)
+    is_class, scores = np.arange(60) < 20, rng.random(60).astype(np.float32)
+    threshold = threshold_for_specificity(is_class, scores, 0.9)
+    assert operating_point("covid", is_class, scores, threshold).specificity >= 0.9
+
+
 def test_a_threshold_stays_within_0_and_1():
     assert threshold_for_specificity([True, False], [0.5, 1.0], 0.9) == 1
     assert threshold_for_specificity([True, False], [0.5, 0.4], 0) == 0
