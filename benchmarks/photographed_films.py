@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from benchmarks.reporting import judge_target, print_table, write_result
+from cxr_core.imaging.grey_range import grey_u8
 from cxr_core.imaging.photo_detection import FILM_SIDES, count_film_sides
 from cxr_core.imaging.reader import IMAGE_ENDINGS, UnreadableImage, read_image
 
@@ -66,8 +67,7 @@ def measure(folders, every=6):
             if number % every == 0:
                 grey = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
                 kind = tuple(SURROUNDINGS)[rng.integers(len(SURROUNDINGS))]
-                eight_bits = grey if grey.dtype == np.uint8 else (grey >> 8).astype(np.uint8)
-                photograph = draw_photograph(eight_bits, kind, rng)
+                photograph = draw_photograph(grey_u8(grey), kind, rng)
                 found[kind][0] += int(count_film_sides(photograph) >= FILM_SIDES)
                 found[kind][1] += 1
     shares = [100 * n / of for n, of in wrong.values()]

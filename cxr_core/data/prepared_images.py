@@ -107,9 +107,9 @@ def _files_of(folder: Path, key: str) -> tuple[Path, Path]:
 
 
 def _cache_key(table: pd.DataFrame, preprocessing: Preprocessing) -> str:
-    # The number changes when the file's layout does. Scaling comes later, so it makes no other pixels.
+    # The number changes when the file's layout does, or how pixels are read. Scaling comes later: it makes no others.
     steps = {name: value for name, value in preprocessing.to_dict().items() if name != "scaling"}
-    settings = f"3 {json.dumps(steps, sort_keys=True)}"
+    settings = f"4 {json.dumps(steps, sort_keys=True)}"
     return hashlib.sha256("\n".join([settings, *table["digest"]]).encode()).hexdigest()[:32]
 
 

@@ -19,7 +19,7 @@ from cxr_core.system.visit_folders import visit_cache
 COLUMNS = (*PIXEL_COLUMNS, "aspect", "bytes_per_pixel", "error")
 
 # Raise it when a measure changes its meaning under the same name.
-_METHOD = 1
+_METHOD = 2
 _CHUNK = 2_000
 _SAVE_EVERY = 10_000
 # Digest, measures and error of an image; one of the latter two is None.

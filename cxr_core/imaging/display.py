@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 
+from cxr_core.imaging.grey_range import grey_u8
 from cxr_core.imaging.reader import decode_image
 from cxr_core.system.arrays import AnyImage, ImageArray, UInt8Array
 
@@ -11,11 +12,8 @@ _JPEG_QUALITY = 88
 
 
 def display_bgr(image: ImageArray) -> UInt8Array:
-    """Return a decoded image as uint8 (H, W, 3) BGR; 16-bit values are stretched to their range."""
-    if image.dtype == np.uint16:
-        low, high = int(image.min()), int(image.max())
-        image = ((image.astype(np.float32) - low) * (255 / max(1, high - low))).astype(np.uint8)
-    image_u8 = image.astype(np.uint8, copy=False)
+    """Return a decoded image as uint8 (H, W, 3) BGR; 16 bits as in `grey_range.full_range`."""
+    image_u8 = grey_u8(image)
     return cv2.cvtColor(image_u8, cv2.COLOR_GRAY2BGR) if image_u8.ndim == 2 else image_u8
 
 

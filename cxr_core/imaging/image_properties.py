@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 
+from cxr_core.imaging.grey_range import grey_u8
 from cxr_core.system.arrays import BoolArray, FloatArray, ImageArray, UInt8Array
 
 HISTOGRAM_BINS = 32
@@ -54,13 +55,13 @@ def measure_image(pixels: ImageArray, *, with_text: bool = True) -> dict[str, fl
     - `hist_00` … `hist_31`: histogram of the grey values, sum 1.
 
     Args:
-        pixels: uint8 or uint16, (H, W) or (H, W, 3) BGR; not changed.
+        pixels: uint8 or uint16, (H, W) or (H, W, 3) BGR; not changed. 16 bits as in `grey_range.full_range`.
         with_text: False leaves out `text`, which takes three quarters of the time.
 
     Returns:
         Every measure by its name in `PIXEL_COLUMNS`.
     """
-    image = _as_u8(pixels)
+    image = grey_u8(pixels)
     sample = _shrink(image, _SIDE, cv2.INTER_NEAREST)
     image = _shrink(image, _SIDE, cv2.INTER_AREA)
     grey, sampled = _grey(image), _grey(sample)
@@ -81,11 +82,7 @@ def measure_image(pixels: ImageArray, *, with_text: bool = True) -> dict[str, fl
 
 def count_text_marks(pixels: ImageArray) -> float:
     """Return the measure `text` of `measure_image` alone."""
-    return _text(_grey(_shrink(_as_u8(pixels), _SIDE, cv2.INTER_AREA)))
-
-
-def _as_u8(pixels: ImageArray) -> UInt8Array:
-    return (pixels if pixels.dtype == np.uint8 else pixels // 257).astype(np.uint8, copy=False)
+    return _text(_grey(_shrink(grey_u8(pixels), _SIDE, cv2.INTER_AREA)))
 
 
 def _grey(image: UInt8Array) -> UInt8Array:

@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 
+from cxr_core.imaging.grey_range import full_range
 from cxr_core.system.arrays import FloatArray, ImageArray
 
 # From how many sides with an edge on an image is a photograph, and at what share of the heights an edge must be found.
@@ -29,7 +30,7 @@ def count_film_sides(pixels: ImageArray) -> int:
         collections, and of simulated photographs of films 93 % on a light box, 69 % on a wall and 40 % in a dark room
         (`python -m benchmarks.photographed_films`). A film that fills the image is not found.
     """
-    small = cv2.resize(pixels, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(full_range(pixels), (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
     small = small if small.ndim == 2 else cv2.cvtColor(small, cv2.COLOR_BGR2GRAY)
     small = small.astype(np.float32) * (255 / 65535 if small.dtype == np.uint16 else 1)
     small = cv2.GaussianBlur(small, (0, 0), 1)

@@ -6,6 +6,7 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 
+from cxr_core.imaging.grey_range import full_range
 from cxr_core.imaging.preprocessing_steps import apply_further_steps, check_further_steps
 from cxr_core.system.arrays import AnyImage, FloatArray, ImageArray, IntArray, UInt8Array
 from cxr_core.system.validation import check_kinds, settings_from_dict
@@ -104,6 +105,9 @@ class Preprocessing:
             The steps are those of the article that CXR Lab implements: decode, white balance per channel, convert to
             grey, resize. Further steps come last.
         """
+        if self.clahe == "before" or self.white_balance_percent is None:
+            # The white balance alone finds the range by itself.
+            image = full_range(image)
         channels = _different_channels(image)
         if self.clahe == "before":
             channels = [self._equalize(c) for c in channels]

@@ -14,6 +14,7 @@ from PIL import Image, ImageOps
 from cxr_core.config import MAX_FILE_BYTES, MAX_PIXELS
 from cxr_core.imaging.cut_short import PIL_ERRORS, is_filled, is_whole
 from cxr_core.imaging.file_kinds import HEAD_BYTES, begins_like_an_image, is_companion, is_dicom, why_not_read
+from cxr_core.imaging.grey_range import without_bright_letters
 from cxr_core.system.arrays import ImageArray
 
 # What the names of image files end with; none is believed, and none is needed.
@@ -169,7 +170,8 @@ def _pillow_pixels(data: bytes, image_format: str) -> ImageArray:
 
 
 def _finish_image(data: bytes, header: ImageHeader, pixels: ImageArray) -> DecodedImage:
-    """Add what the file's tags say, and invert 16-bit TIFF where white is zero, which OpenCV does not."""
+    """Add what the file's tags say; mend 16-bit images where letters hide their range, or TIFF's white is zero."""
+    pixels = without_bright_letters(pixels)
     marks = _EXTRA_MARKS.get(header.format)
     # Pillow even decodes a whole PNG to look for tags behind its pixels.
     if marks is not None and not any(mark in data for mark in marks):
