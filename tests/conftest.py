@@ -27,7 +27,7 @@ if str(PROJECT) not in sys.path:
 
 
 # Fixtures that train for over five seconds: a test that asks for one is slow, and nobody has to remember to say so.
-TRAINING_FIXTURES = {"tiny_run", "article_run", "train_here", "decided_run"}
+TRAINING_FIXTURES = {"tiny_run", "article_run", "train_here", "decided_run", "gated"}
 
 
 _LOADS_TENSORFLOW = re.compile(
