@@ -6,7 +6,8 @@ import pandas as pd
 
 
 def image_sources(table: pd.DataFrame) -> pd.Series:
-    """Return the source of each image: what a table says, else the name of its data set's folder.
+    """Return the source of each image: what a table says, else the name of its data set's folder, or of its own folder
+    where it lies outside any.
 
     Args:
         table: DataFrame with `path`, `file` and, where told of any image, `source`; see `Dataset.table`.
@@ -14,7 +15,12 @@ def image_sources(table: pd.DataFrame) -> pd.Series:
     Returns:
         str (N,), of the table's index.
     """
-    roots = [path.removesuffix(file).rstrip("/") for path, file in zip(table["path"], table["file"], strict=True)]
-    folders = pd.Series([os.path.basename(root) for root in roots], index=table.index, dtype=object)
+    folders = [_folder(path, file) for path, file in zip(table["path"], table["file"], strict=True)]
     told = table["source"] if "source" in table else pd.Series(index=table.index, dtype=object)
-    return told.where(told.notna(), folders).astype(str).rename("source")
+    return told.where(told.notna(), pd.Series(folders, index=table.index)).astype(str).rename("source")
+
+
+def _folder(path: str, file: str) -> str:
+    """Return the name of the folder that a file's name is relative to; of its own folder for an absolute name."""
+    root = os.path.dirname(path) if os.path.isabs(file) else path.removesuffix(file).rstrip("/")
+    return os.path.basename(root)

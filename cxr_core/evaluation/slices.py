@@ -9,6 +9,7 @@ import pandas as pd
 from cxr_core.classes import class_label
 from cxr_core.data.layouts.found_image import age_group
 from cxr_core.data.patient_ids import patient_of
+from cxr_core.data.sources import image_sources
 from cxr_core.evaluation.confidence_intervals import share_interval
 from cxr_core.evaluation.predictions import prediction_groups
 from cxr_core.imaging.reader import ImageHeader, UnreadableImage, read_header
@@ -16,7 +17,7 @@ from cxr_core.imaging.reader import ImageHeader, UnreadableImage, read_header
 LEAST_IMAGES = 10
 SLICES = {
     "true": "True class",
-    "source": "Source folder",
+    "source": "Source",
     "size": "Longest side",
     "format": "File format",
     "patient": "Patient in the file name",
@@ -36,7 +37,7 @@ def file_facts(predictions: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         One row per image in the same order: `patient` ("yes" where the file name tells one, else "no") and, with
-        paths, `source` (the folder above that of the class), `width` and `height` (pixels, missing where the file
+        paths, `source` (see `sources.image_sources`), `width` and `height` (pixels, missing where the file
         cannot be read), `size` (a band of the longest side) and `format`; `view` and `age_group` where the CSV file or
         a DICOM header tells them of any image.
     """
@@ -46,7 +47,7 @@ def file_facts(predictions: pd.DataFrame) -> pd.DataFrame:
     if "path" not in predictions:
         return facts
     paths = predictions["path"].map(Path)
-    facts["source"] = paths.map(lambda path: path.parts[-3] if len(path.parts) > 2 else ".")
+    facts["source"] = image_sources(predictions)
     read = [_read(path) for path in paths]
     for number, name in enumerate(("view", "age_group")):
         told = pd.Series([patient[number] for _, patient in read], index=facts.index, dtype=object)

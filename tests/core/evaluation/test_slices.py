@@ -52,7 +52,7 @@ def test_of_several_weak_slices_the_worst_is_named_and_one_that_only_touches_the
         }
     )  # fmt: skip
     assert worst_slice(rows, 0.51).startswith("Weakest: longest side to 600, accuracy 20.0% on 10 images")
-    assert worst_slice(rows, 0.5).startswith("Weakest: source folder a, accuracy 30.0% on 400 images (95 %: 0.0% to")
+    assert worst_slice(rows, 0.5).startswith("Weakest: source a, accuracy 30.0% on 400 images (95 %: 0.0% to")
     assert worst_slice(rows, 0.4) is None
 
 
@@ -106,10 +106,12 @@ def test_bands_of_the_longest_side_hold_their_upper_end(tmp_path):
     ]  # fmt: skip
 
 
-def test_the_source_is_the_folder_above_the_classs():
-    paths = ["a.png", "normal/a.png", "here/normal/a.png", "/data/there/normal/a.png"]
-    facts = file_facts(pd.DataFrame({"file": ["normal/a.png"] * 4, "path": paths}))
-    assert facts["source"].tolist() == [".", ".", "here", "there"]
+def test_the_source_is_the_data_sets_folder_however_deep_an_image_lies_or_what_a_table_says():
+    files = ["covid/a.png", "covid/patient1/day2/b.png", "covid/c.png", "/elsewhere/d.png"]
+    paths = ["/data/here/covid/a.png", "/data/here/covid/patient1/day2/b.png", "/data/there/covid/c.png", files[3]]
+    told = [None, None, "Hannover", None]
+    facts = file_facts(pd.DataFrame({"file": files, "path": paths, "source": told}))
+    assert facts["source"].tolist() == ["here", "here", "Hannover", "elsewhere"]
 
 
 def test_a_name_that_tells_a_patient_is_known_by_its_last_part():
