@@ -70,7 +70,7 @@ def evaluate(classifier: "Classifier", *folders: str | Path, progress: Phase | N
         >>> drawings = draw_demo_data(mkdtemp() + "/demo", images_per_class=4)
         >>> metrics = evaluate(load_classifier(SHIPPED_MODEL_DIR), drawings)
         >>> metrics["n"], metrics["classes"]
-        (12, ['normal', 'covid', 'virus'])
+        (12, ['normal', 'covid', 'virus', 'other'])
     """
     from cxr_core.evaluation.scoring import score_folders
 

@@ -38,5 +38,5 @@ def test_names_are_listed_and_unknown_ones_are_refused():
 def test_gradcam_refuses_a_class_that_the_classifier_does_not_know(demo_data):
     classifier = cxr_core.load_classifier(cxr_core.SHIPPED_MODEL_DIR)
     data = next((demo_data / "normal").glob("*.png")).read_bytes()
-    with pytest.raises(ValueError, match="class_name must be one of normal, covid, virus; received 'flu'"):
+    with pytest.raises(ValueError, match="class_name must be one of normal, covid, virus, other; received 'flu'"):
         cxr_core.gradcam(classifier, data, "flu")

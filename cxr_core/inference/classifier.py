@@ -246,7 +246,7 @@ def load_classifier(folder: str | Path) -> Classifier:
     Example:
         >>> from cxr_core import SHIPPED_MODEL_DIR, load_classifier
         >>> load_classifier(SHIPPED_MODEL_DIR).classes
-        ('normal', 'covid', 'virus')
+        ('normal', 'covid', 'virus', 'other')
     """
     card = load_card(folder)
     path = Path(folder) / "model.onnx"

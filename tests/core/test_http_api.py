@@ -214,7 +214,7 @@ def test_with_the_token_there_is_an_answer(guarded):
 def test_health_names_the_classifier_and_needs_no_token(guarded):
     with TestClient(guarded) as client:
         health = client.get("/health").json()
-    assert (health["status"], health["classes"], health["gate"]) == ("ok", ["normal", "covid", "virus"], False)
+    assert (health["status"], health["classes"], health["gate"]) == ("ok", ["normal", "covid", "virus", "other"], False)
 
 
 def test_a_token_comes_from_a_file_or_the_environment(tmp_path, monkeypatch):

@@ -137,7 +137,7 @@ def test_the_tensors_of_the_built_in_graph_give_its_own_grad_cam(shipped, layer)
     names = [name for name in (tensors.activations, tensors.gradients) if name]
     activations, *slopes = tensors.session.run(names, {"image": shipped.card.preprocessing.scaled(images)})
     slopes = slopes[0] if slopes else tensors.fixed_gradients
-    weights = np.broadcast_to(slopes, (1, 3, *activations.shape[1:])).mean(axis=(2, 3))
+    weights = np.broadcast_to(slopes, (1, len(shipped.classes), *activations.shape[1:])).mean(axis=(2, 3))
     expected = np.maximum(np.einsum("nck,nhwk->nchw", weights, activations), 0)
     np.testing.assert_allclose(shipped.maps(images, layer), scale_maps(expected), atol=1e-4)
 

@@ -163,7 +163,7 @@ def test_names_are_shown_on_one_line():
 def test_a_line_of_the_table_has_the_two_highest_probabilities_apart(classifier):
     row = answer_row("a.png", answer_upload(classifier, FILES["covid-1.png"]))
     flat = flat_row(row, classifier.classes)
-    highest, second, _ = sorted(row["probabilities"].values(), reverse=True)
+    highest, second, *_ = sorted(row["probabilities"].values(), reverse=True)
     assert flat["margin"] == pytest.approx(highest - second)
     assert (flat["confidence"], flat["p_virus"]) == (highest, row["probabilities"]["virus"])
 

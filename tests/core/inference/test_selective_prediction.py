@@ -57,23 +57,15 @@ def test_the_limit_that_the_card_names_decides_what_is_an_answer(classifier):
     )
 
 
-def with_other(classifier, *probabilities):
-    card = replace(classifier.card, classes=(*classifier.classes, "other"))
-    prediction = replace(
-        classifier.predict_image(DRAWING), classes=card.classes, probabilities=np.array(probabilities, np.float32)
-    )
-    return assess_prediction(replace(classifier, card=card), prediction, *look_at(prediction.image))
-
-
 def test_what_looks_like_another_finding_is_none_of_the_classes(classifier):
-    answer = with_other(classifier, 0.02, 0.05, 0.03, 0.9)
+    answer = with_probabilities(classifier, 0.02, 0.05, 0.03, 0.9)
     assert (answer.status, answer.label) == ("abstain", None)
     assert answer.reasons == ("None of Normal, COVID-19, Viral: it looks like another finding.",)
     assert answer.prediction.probabilities[3] == pytest.approx(0.9)
 
 
 def test_another_finding_that_is_unlikely_stands_in_no_answers_way(classifier):
-    answer = with_other(classifier, 0.02, 0.9, 0.03, 0.05)
+    answer = with_probabilities(classifier, 0.02, 0.9, 0.03, 0.05)
     assert (answer.status, answer.label) == ("ok", "covid")
 
 
@@ -117,9 +109,9 @@ def test_the_overlay_is_the_map_of_the_class_laid_over_the_image_where_it_looked
 
 
 def test_a_row_of_no_answer_keeps_the_numbers_and_has_no_label(classifier):
-    row = answer_row("a.png", with_probabilities(with_limit(classifier, 0.0), 0.4, 0.35, 0.25))
+    row = answer_row("a.png", with_probabilities(with_limit(classifier, 0.0), 0.4, 0.35, 0.2, 0.05))
     assert (row["status"], row["label"], row["error"]) == ("abstain", None, None)
-    assert row["probabilities"] == pytest.approx({"normal": 0.4, "covid": 0.35, "virus": 0.25})
+    assert row["probabilities"] == pytest.approx({"normal": 0.4, "covid": 0.35, "virus": 0.2, "other": 0.05})
 
 
 def test_the_record_is_that_of_the_test_images_alone(tmp_path):

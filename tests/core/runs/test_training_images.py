@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 from cxr_core.config import SHIPPED_MODEL_DIR
+from cxr_core.inference.model_card import load_card
 from cxr_core.recipes.training_config import make_config
 from cxr_core.runs import training_images
 from cxr_core.runs.run import Run
@@ -39,8 +40,9 @@ def run_of(folder, split, **settings):
 
 def test_the_built_in_classifier_knows_its_training_images_by_content():
     digests = seen_digests(SHIPPED_MODEL_DIR)
-    # 1,430 by its card: three contents came twice, and 25 images are no longer to be had.
-    assert len(digests) == 1402
+    # 5,088 files by its card, two contents of which came twice.
+    assert len(digests) == 5086
+    assert sum(load_card(SHIPPED_MODEL_DIR).training["data"]["images"]["train"].values()) == 5088
     assert all(len(digest) == 64 and set(digest) <= set("0123456789abcdef") for digest in digests)
 
 
