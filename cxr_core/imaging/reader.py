@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from cxr_core.config import MAX_FILE_BYTES, MAX_PIXELS
-from cxr_core.imaging.cut_short import PIL_ERRORS, is_filled, is_whole
-from cxr_core.imaging.file_kinds import HEAD_BYTES, begins_like_an_image, is_companion, is_dicom, why_not_read
+from cxr_core.imaging.files.cut_short import PIL_ERRORS, is_filled, is_whole
+from cxr_core.imaging.files.file_kinds import HEAD_BYTES, begins_like_an_image, is_companion, is_dicom, why_not_read
 from cxr_core.imaging.grey_range import without_bright_letters
 from cxr_core.system.arrays import ImageArray
 
