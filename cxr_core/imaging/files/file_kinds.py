@@ -18,7 +18,7 @@ _IMAGES = re.compile(
     rb"|II\*\0|MM\0\*|II\+\0|MM\0\+"  # TIFF and BigTIFF
     rb"|RIFF.{4}WEBP"
     rb"|GIF8[79]a"
-    rb"|\0\0\0.ftypavi[fs]"
+    rb"|\0\0\0.ftyp(avi[fs]|m[is]f1.{4}(....){0,15}avi[fs])"  # AVIF is one of the kinds, if not the first that is named
     rb"|\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51"  # JPEG 2000, as a file and as a bare stream
     rb"|P[1-6]\s"  # PBM, PGM, PPM
 )

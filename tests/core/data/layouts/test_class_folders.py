@@ -49,9 +49,7 @@ def test_what_is_no_image_beside_the_class_folders_is_listed_unless_it_is_text(s
 
 def test_where_all_images_lie_loose_the_first_is_named(tmp_path):
     (tmp_path / "a.png").write_bytes(PNG)
-    with pytest.raises(
-        ValueError, match=r"Put one folder per class .* Passed over: 1, .* a\.png: This image lies"
-    ):
+    with pytest.raises(ValueError, match=r"Put one folder per class .* Passed over: 1, .* a\.png: This image lies"):
         scan_dataset(tmp_path, index_dir=tmp_path / "index")
 
 
