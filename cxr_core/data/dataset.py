@@ -16,12 +16,14 @@ import pyarrow as pa
 from cxr_core.classes import merged_spellings, order_classes
 from cxr_core.config import INDEX_DIR, MAX_FILE_BYTES
 from cxr_core.data.file_index import INDEX_KEYS, INDEX_SCHEMA, index_folder, load_index, save_index
+from cxr_core.data.layouts.class_folders import is_named_like_text
 from cxr_core.data.layouts.found_image import LISTED_COLUMNS, NOT_OPENED, VANISHED, Problem
 from cxr_core.data.layouts.layout_sentence import layout_sentence
 from cxr_core.data.layouts.registry import DataLayout, find_layout
 from cxr_core.data.layouts.tables.table_file import TABLE_ENDINGS
 from cxr_core.data.patient_ids import find_patients
 from cxr_core.data.patients.dicom_patients import HashedIdentity, hash_identity, patient_salt, salt_check
+from cxr_core.imaging.files.file_kinds import IN_NO_CLASS_FOLDER
 from cxr_core.imaging.reader import (
     IMAGE_ENDINGS,
     UnreadableImage,
@@ -47,6 +49,7 @@ _FOUND_SCHEMA = pa.schema(
         ("in_list", pa.bool_()),
         ("listed_patient", pa.large_string()),
         *((name, pa.large_string()) for name in LISTED_COLUMNS),
+        ("ctime_ns", pa.int64()),
         ("root", pa.int16()),
     ]
 )
@@ -99,8 +102,10 @@ class Dataset:
 def scan_dataset(*roots: str | Path, index_dir: str | Path = INDEX_DIR, progress: Progress | None = None) -> Dataset:
     """Look at every image under `root/<class>/…` without decoding it.
 
-    A file whose name, size and time are those of the last scan is not opened again: what was
-    seen then comes from the index. A scan that was stopped goes on where it stopped.
+    A file whose name, size and times are those of the last scan is not opened again: what was
+    seen then comes from the index. The system's own time of the last change counts as well, so
+    that new content is noticed whatever time it was given; a renamed or copied file, or one whose
+    permissions changed, is opened once more. A scan that was stopped goes on where it stopped.
 
     Args:
         *roots: one folder or more, each with one sub-folder per class, or with train, validation and test that
@@ -245,26 +250,27 @@ def _read_facts(
         not be opened this time, which the index does not keep.
     """
     keys = list(INDEX_KEYS)
+    # The index keeps one number for both times, which changes with either.
+    found = found.assign(mtime_ns=found["mtime_ns"] + found["ctime_ns"])
     stored = load_index(folder)
     if stored["dicom_key"].notna().any():
         # Identifiers hashed with another key would make one patient two.
         stored = stored[stored["dicom_key"].isna() | (stored["dicom_key"] == salt_check(salt()))]
     files = found.merge(stored, on=keys)
-    done, total = len(files), len(found)
+    # Notes and annotations are opened once, too, but do not count: there can be one for each image.
+    done, total = (len(table) - sum(map(is_named_like_text, table["file"])) for table in (files, found))
     read: list[tuple[Any, ...]] = []
     problems: list[Problem] = []
     try:
-        new = found if done < total else found[:0]
-        if 0 < done < total:
-            marked = found.merge(files[keys], how="left", on=keys, indicator="seen")
-            new = found[marked["seen"].to_numpy() == "left_only"]
+        new = _not_in(files, found)
         with ThreadPoolExecutor() as pool:
             for start in range(0, len(new), _BATCH):
                 batch = new.iloc[start : start + _BATCH]
-                for facts, problem in pool.map(partial(_describe_file, salt=salt), batch.itertuples(index=False)):
+                described = pool.map(partial(_describe_file, salt=salt), batch.itertuples(index=False))
+                for file, (facts, problem) in zip(batch["file"], described, strict=True):
                     read += [facts] if facts else []
                     problems += [problem] if problem else []
-                    done += 1
+                    done += not is_named_like_text(file)
                     if progress and done % 50 == 0:
                         progress(done, total)
     finally:
@@ -276,7 +282,16 @@ def _read_facts(
             files = found.merge(known, on=keys)
     if progress:
         progress(total, total)
-    return files, problems
+    return files.assign(mtime_ns=files["mtime_ns"] - files["ctime_ns"]), problems
+
+
+def _not_in(known: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of `found` that are not in `known`, which holds nothing else."""
+    if not 0 < len(known) < len(found):
+        return found[: 0 if len(known) else None]
+    keys = list(INDEX_KEYS)
+    marked = found.merge(known[keys], how="left", on=keys, indicator="seen")
+    return found[marked["seen"].to_numpy() == "left_only"]
 
 
 def _describe_file(found: Any, *, salt: Callable[[], bytes]) -> tuple[tuple[Any, ...] | None, Problem | None]:
@@ -285,6 +300,8 @@ def _describe_file(found: Any, *, salt: Callable[[], bytes]) -> tuple[tuple[Any,
     try:
         if not (found.in_list or is_image_file(found.path)):
             return (*same, 0, 0, None, *_NO_IDENTITY, None, left_out_reason(found.path)), None
+        if not found.class_name:
+            raise UnreadableImage(IN_NO_CLASS_FOLDER)
         if found.bytes > MAX_FILE_BYTES:
             raise UnreadableImage(
                 f"The file has {found.bytes / 1e6:.0f} MB; at most {MAX_FILE_BYTES / 1e6:.0f} MB are read."

@@ -36,7 +36,7 @@ INDEX_SCHEMA = pa.schema(
         ("error", pa.large_string()),
     ],
     # Raise this number when a column means something else than before: older files are then made anew.
-    metadata={"cxr_lab_index": "3"},
+    metadata={"cxr_lab_index": "4"},
 )
 _FILE_NAME = "files.parquet"
 _NAME_BYTES = 100
@@ -67,7 +67,8 @@ def load_index(folder: str | Path) -> pd.DataFrame:
 
     Returns:
         DataFrame with the columns of `INDEX_SCHEMA`, one row per file: `root` (number of its root),
-        `file` (as in `Dataset.table`), `bytes` and `mtime_ns` (when it was read), `width` and
+        `file` (as in `Dataset.table`), `bytes` and `mtime_ns` (when it was read; the sum of the time of
+        its last change and of the system's own, which nobody can set), `width` and
         `height` (pixels, 0 where it is no image), `format`, `dicom_key` and the three fields of
         `dicom_patients.HashedIdentity` (missing where it is no DICOM), `digest` (missing where
         unknown) and `error` (missing, a sentence, or "" for a file that is passed over). No rows

@@ -1,8 +1,6 @@
 """How is an untrusted image file decoded to pixels? JPEG, PNG, BMP, TIFF, WebP, GIF, AVIF, JPEG 2000, PGM and DICOM."""
 
 import io
-import re
-import struct
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +10,9 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from cxr_core.config import MAX_FILE_BYTES, MAX_PIXELS
-from cxr_core.imaging.cut_short import PIL_ERRORS, is_filled, is_whole
-from cxr_core.imaging.file_kinds import HEAD_BYTES, begins_like_an_image, is_companion, is_dicom, why_not_read
+from cxr_core.imaging.files.coded_size import takes_more_than
+from cxr_core.imaging.files.cut_short import PIL_ERRORS, is_filled, is_whole
+from cxr_core.imaging.files.file_kinds import HEAD_BYTES, begins_like_an_image, is_companion, is_dicom, why_not_read
 from cxr_core.imaging.grey_range import without_bright_letters
 from cxr_core.system.arrays import ImageArray
 
@@ -25,8 +24,6 @@ _OPENCV_FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
 _PIL_FORMATS = (*_OPENCV_FORMATS, "GIF", "AVIF", "JPEG2000", "PPM")
 # A broken file is answered with a sentence; a decoder's own messages do not belong in the log.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-# Where the stream of a JPEG 2000 file says its size: a marker, a length, two bytes, width, height and their offsets.
-_CODESTREAM_SIZE = re.compile(rb"(?s)\xff\x4f\xff\x51.{4}(.{16})")
 # Written by cameras: exposure time, f-number, ISO speed, focal length.
 _CAMERA_TAGS = (0x829A, 0x829D, 0x8827, 0x920A)
 _EXIF_DETAILS = 0x8769
@@ -205,8 +202,8 @@ def _pil_header(data: bytes) -> ImageHeader:
         raise UnreadableImage(f"The image is larger than {MAX_PIXELS / 1e6:.0f} million pixels.") from error
     except PIL_ERRORS as error:
         raise UnreadableImage(_why_not_opened(data[:HEAD_BYTES])) from error
-    if header.format == "JPEG2000":
-        _check_codestream(data, header)
+    if takes_more_than(data, header.format, header.width * header.height):
+        raise UnreadableImage(f"The {header.format} stream in this file is larger than its header says.")
     return header
 
 
@@ -216,14 +213,6 @@ def _why_not_opened(head: bytes) -> str:
         if begins_like_an_image(head)
         else why_not_read(head)
     )
-
-
-def _check_codestream(data: bytes, header: ImageHeader) -> None:
-    """Refuse a JPEG 2000 file whose stream, which takes the memory, is larger than its header says."""
-    for found in _CODESTREAM_SIZE.finditer(data):
-        right, bottom, left, top = struct.unpack(">4I", found[1])
-        if (right - left) * (bottom - top) > header.width * header.height:
-            raise UnreadableImage("The JPEG 2000 stream in this file is larger than its header says.")
 
 
 def _dicom_header(data: bytes) -> ImageHeader:

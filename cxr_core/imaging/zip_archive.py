@@ -13,14 +13,24 @@ import zlib
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NoReturn
 
 from cxr_core.config import MAX_FILE_BYTES
-from cxr_core.imaging.reader import IMAGE_ENDINGS, UnreadableImage, check_file_size, is_dicom
+from cxr_core.imaging.files.file_kinds import (
+    AN_ARCHIVE,
+    HEAD_BYTES,
+    IN_NO_CLASS_FOLDER,
+    begins_like_an_image,
+    is_companion,
+    why_not_read,
+)
+from cxr_core.imaging.reader import IMAGE_ENDINGS, UnreadableImage, check_file_size
 from cxr_core.system.progress import Progress
 
 # A file of an archive, and the parts of its path.
 Entry = tuple[zipfile.ZipInfo, list[str]]
+# The path of a file inside the archive, as one printable line, and one sentence: why it is left out.
+LeftOut = tuple[str, str]
 
 MAX_FILES = 20_000
 MAX_TOTAL_BYTES = 2_000_000_000
@@ -41,6 +51,7 @@ _ENCRYPTED = 0x1 | 0x40 | 0x2000
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 # What zipfile raises on a broken archive; nothing is written where these are caught.
 _BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError, RuntimeError)
+_BROKEN_HERE = "The ZIP archive is broken at this file."
 _BLOCK = 1 << 20
 _NAME_BYTES = 200
 # Names that Windows reserves for devices, and characters that some file system does not allow.
@@ -56,17 +67,19 @@ def unpack_zip(
     file_or_bytes: bytes | bytearray | memoryview | str | os.PathLike[str] | BinaryIO,
     folder: str | Path,
     *,
+    left_out: list[LeftOut] | None = None,
     progress: Progress | None = None,
 ) -> Path:
     """Unpack the images of a ZIP into a folder with one sub-folder per class.
 
-    A single folder around all class folders is dropped. Hidden files are left out, and so are archives and files that
-    are not images by their ending (or, without one, not DICOM). A name that some file system does not allow is
-    replaced by a safe one with the same beginning and ending.
+    A single folder around all class folders is dropped. A file is an image by its ending, or by its content whatever it
+    is called. Hidden files, archives, images in no folder and whatever else is no image are left out. A name that some
+    file system does not allow is replaced by a safe one with the same beginning and ending.
 
     Args:
         file_or_bytes: the archive's bytes, its path, or a seekable binary file.
         folder: the folder to create, which must not exist. It appears once everything is unpacked, or never.
+        left_out: takes each file that is left out, with the reason, unless that goes without saying, as for text.
         progress: called after every 50 files.
 
     Returns:
@@ -83,16 +96,18 @@ def unpack_zip(
         raise FileExistsError(f"The folder {folder} exists already.")
     if isinstance(file_or_bytes, str | os.PathLike):
         with open(file_or_bytes, "rb") as opened:
-            return unpack_zip(opened, folder, progress=progress)
+            return unpack_zip(opened, folder, left_out=left_out, progress=progress)
     file = io.BytesIO(file_or_bytes) if isinstance(file_or_bytes, bytes | bytearray | memoryview) else file_or_bytes
     folder.parent.mkdir(parents=True, exist_ok=True)
     part = folder.with_name(f".{secrets.token_hex(8)}-part")
     try:
         with _open_archive(file) as archive:
             entries = _check_entries(archive, file.seek(0, os.SEEK_END))
-            targets = _choose_targets(archive, entries)
+            targets, others = _choose_targets(archive, entries)
             _unpack(archive, targets, part, progress)
         os.replace(part, folder)
+        if left_out is not None:
+            left_out += others
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return folder
@@ -104,16 +119,14 @@ def is_zip(data: bytes) -> bool:
 
 
 def list_images(file: BinaryIO) -> list[tuple[str, Callable[[], bytes]]]:
-    """List the images of a ZIP in any folders; nothing is unpacked yet.
-
-    Hidden files, and those without an image's ending, are left out.
+    """List the images of a ZIP in any folders, and what is left out for a reason worth telling; nothing is unpacked.
 
     Args:
         file: a seekable binary file, which must stay open while images are read.
 
     Returns:
-        For each image its path inside the archive, as one printable line for display only; and a function that
-        returns the file's bytes, or raises `reader.UnreadableImage` if they are broken or too many. Do not call these
+        For each its path inside the archive, as one printable line for display only; and a function that returns the
+        file's bytes, or raises `reader.UnreadableImage` if they are broken, too many or left out. Do not call these
         functions from several threads at once.
 
     Raises:
@@ -121,18 +134,16 @@ def list_images(file: BinaryIO) -> list[tuple[str, Callable[[], bytes]]]:
     """
     archive = _open_archive(file)
     entries = _check_entries(archive, file.seek(0, os.SEEK_END))
+    reasons = [(info, _why_left_out(archive, info, parts)) for info, parts in entries]
     return [
-        (_one_line(info.filename), partial(_read_image, archive, info))
-        for info, parts in entries
-        if _may_be_image(archive, info, parts)
+        (_one_line(info.filename), partial(_refuse, reason) if reason else partial(_read_image, archive, info))
+        for info, reason in reasons
+        if reason != ""
     ]
 
 
-def _may_be_image(archive: zipfile.ZipFile, info: zipfile.ZipInfo, parts: list[str]) -> bool:
-    try:
-        return _is_image(archive, info, parts)
-    except RefusedArchive:
-        return True  # one broken file gets its own sentence when it is read
+def _refuse(reason: str) -> NoReturn:
+    raise UnreadableImage(reason)
 
 
 def _read_image(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
@@ -140,7 +151,7 @@ def _read_image(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
     try:
         return b"".join(_blocks(archive, info))
     except RefusedArchive as error:
-        raise UnreadableImage("The ZIP archive is broken at this file.") from error
+        raise UnreadableImage(_BROKEN_HERE) from error
 
 
 def _open_archive(file: BinaryIO) -> zipfile.ZipFile:
@@ -168,7 +179,7 @@ def _count_marks(file: BinaryIO) -> int:
 
 
 def _check_entries(archive: zipfile.ZipFile, archive_bytes: int) -> list[Entry]:
-    """Check every entry by what the table of contents says of it, and return the files; archives are passed over."""
+    """Check every entry by what the table of contents says of it, and return the files."""
     infos = archive.infolist()
     if len(infos) > MAX_FILES:
         raise RefusedArchive(f"The archive holds {len(infos):,} files; at most {MAX_FILES:,} are accepted.")
@@ -181,18 +192,14 @@ def _check_entries(archive: zipfile.ZipFile, archive_bytes: int) -> list[Entry]:
         )
     if total > _HARMLESS_BYTES and total > MAX_RATIO * archive_bytes:
         raise RefusedArchive("The archive is compressed far more than images can be; it may be a ZIP bomb.")
-    entries, inner = [], []
+    entries = []
     for info in infos:
         parts = _check_name(info)
         _check_kind(info)
-        if not parts or _path_of(info).endswith("/"):
-            continue
-        if parts[-1].lower().endswith(_ARCHIVE_ENDINGS):
-            inner.append(info)
-        else:
+        if parts and not _path_of(info).endswith("/"):
             entries.append((info, parts))
-    if inner and not entries:
-        name = _shown(inner[0].filename)
+    if entries and all(_is_inner_archive(parts) for _, parts in entries):
+        name = _shown(entries[0][0].filename)
         raise RefusedArchive(
             f"The archive holds nothing but another archive: {name}. Unpack that, and pack its images."
         )
@@ -236,9 +243,11 @@ def _check_kind(info: zipfile.ZipInfo) -> None:
         raise RefusedArchive(f"A file is compressed far more than an image can be; it may be a ZIP bomb: {name}.")
 
 
-def _choose_targets(archive: zipfile.ZipFile, entries: list[Entry]) -> list[Entry]:
-    """Select the images, and choose the path of each below the new folder."""
-    images = [(info, parts) for info, parts in entries if _is_image(archive, info, parts)]
+def _choose_targets(archive: zipfile.ZipFile, entries: list[Entry]) -> tuple[list[Entry], list[LeftOut]]:
+    """Select the images and choose the path of each below the new folder; say why the others are left out."""
+    reasons = [(info, parts, _why_left_out(archive, info, parts)) for info, parts in entries]
+    left_out = [(_one_line(info.filename), reason) for info, _, reason in reasons if reason]
+    images = [(info, parts) for info, parts, reason in reasons if reason is None]
     for info, _ in images:
         if info.file_size > MAX_FILE_BYTES:
             raise RefusedArchive(
@@ -247,26 +256,36 @@ def _choose_targets(archive: zipfile.ZipFile, entries: list[Entry]) -> list[Entr
             )
     is_wrapped = len({parts[0] for _, parts in images}) == 1 and all(len(parts) > 2 for _, parts in images)
     targets = [(info, [_safe_name(part) for part in parts[is_wrapped:]]) for info, parts in images]
+    left_out += [(_one_line(info.filename), IN_NO_CLASS_FOLDER) for info, parts in targets if len(parts) == 1]
     targets = [(info, parts) for info, parts in targets if len(parts) > 1]
     if not targets:
         raise RefusedArchive(
             f"The archive holds no images ({' '.join(IMAGE_ENDINGS)}) in folders; put one folder per class into it."
         )
     _check_clashes(targets)
-    return targets
+    return targets, left_out
 
 
-def _is_image(archive: zipfile.ZipFile, info: zipfile.ZipInfo, parts: list[str]) -> bool:
+def _why_left_out(archive: zipfile.ZipFile, info: zipfile.ZipInfo, parts: list[str]) -> str | None:
+    """Return None for an image, and one sentence for any other file; "" where it goes without saying."""
     if any(part.startswith(".") or part == "__MACOSX" for part in parts):
-        return False
-    ending = os.path.splitext(parts[-1])[1].lower()
-    if ending:
-        return ending in IMAGE_ENDINGS
+        return ""
+    if os.path.splitext(parts[-1])[1].lower() in IMAGE_ENDINGS:
+        return None
+    if _is_inner_archive(parts):
+        return AN_ARCHIVE
     try:
         with archive.open(info) as stream:
-            return is_dicom(stream.read(132))
-    except _BROKEN as error:
-        raise RefusedArchive(f"The archive is broken at {_shown(info.filename)}.") from error
+            head = stream.read(HEAD_BYTES)
+    except _BROKEN:
+        return _BROKEN_HERE
+    if begins_like_an_image(head):
+        return None
+    return "" if is_companion(parts[-1], head) else why_not_read(head)
+
+
+def _is_inner_archive(parts: list[str]) -> bool:
+    return parts[-1].lower().endswith(_ARCHIVE_ENDINGS)
 
 
 def _check_clashes(targets: list[Entry]) -> None:

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO, NoReturn
 
-from cxr_core.imaging.reader import IMAGE_ENDINGS, UnreadableImage, check_file_size, is_image_file
+from cxr_core.imaging.reader import IMAGE_ENDINGS, UnreadableImage, check_file_size, is_image_file, left_out_reason
 from cxr_core.imaging.zip_archive import RefusedArchive, is_zip, list_images
 
 
@@ -37,6 +37,8 @@ def bytes_sources(name: str, data: bytes) -> list[Source]:
 
 def path_sources(path: Path) -> list[Source]:
     """Return the files at a path: a single file, all images in a folder and its subfolders, or all images of a ZIP.
+
+    What is left out for a reason worth telling is a source that raises it when it is read.
 
     A missing file, a folder without images and a refused ZIP are one source each, which raises when it is read.
     """
@@ -84,25 +86,26 @@ def _zip_sources(file: BinaryIO, prefix: str) -> list[Source]:
 
 
 def _folder_sources(folder: Path) -> list[Source]:
-    images = [
-        path
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and not _is_hidden(path.relative_to(folder)) and _may_be_image(path)
-    ]
-    if not images:
+    files = [p for p in sorted(folder.rglob("*")) if p.is_file() and not _is_hidden(p.relative_to(folder))]
+    sources = [source for path in files if (source := _file_source(path))]
+    if not sources:
         raise UnreadableImage("This folder holds no images.")
-    return [Source(str(path), partial(_read_file, path)) for path in images]
+    return sources
+
+
+def _file_source(path: Path) -> Source | None:
+    """Return an image, or what says why another file is left out; None where that goes without saying."""
+    try:
+        reason = None if is_image_file(path) else left_out_reason(path)
+    except OSError:
+        reason = None  # reading it later says what is wrong
+    if reason:
+        return failing_source(str(path), UnreadableImage(reason))
+    return Source(str(path), partial(_read_file, path)) if reason is None else None
 
 
 def _is_hidden(path: Path) -> bool:
     return any(part.startswith(".") for part in path.parts)
-
-
-def _may_be_image(path: Path) -> bool:
-    try:
-        return is_image_file(path)
-    except OSError:
-        return True  # reading it later says what is wrong
 
 
 def _read_file(path: Path) -> bytes:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
+import pandas as pd
 import streamlit as st
 
 from cxr_core.config import DATA_DIR
@@ -12,7 +13,7 @@ from cxr_core.data import phantoms
 from cxr_core.data.dataset import Dataset, folder_stamp, scan_dataset
 from cxr_core.data.kaggle import DownloadFailed, find_kaggle, watch_download
 from cxr_core.data.layouts.tables.root_tables import UnknownColumns
-from cxr_core.imaging.zip_archive import RefusedArchive, unpack_zip
+from cxr_core.imaging.zip_archive import LeftOut, RefusedArchive, unpack_zip
 from cxr_core.system.visit_folders import Visit, VisitFolder
 from ui.common.components import progress_bar
 from ui.common.navigation import keep_choice
@@ -134,13 +135,22 @@ def _unpack_upload() -> Path:
         st.error(f"{error} Choose another file in the sidebar.")
         st.stop()
     st.session_state["unpacked"] = folder
+    _show_left_out(st.session_state.get("left_out", {}).get(name, []))
     return folder
+
+
+def _show_left_out(left_out: list[LeftOut]) -> None:
+    if left_out:
+        with st.sidebar.expander(f"Left out of the ZIP: {len(left_out)}"):
+            st.dataframe(pd.DataFrame(left_out, columns=["file", "reason"]), hide_index=True)
 
 
 def _unpack(upload: BinaryIO, folder: Path) -> Path:
     if not folder.is_dir():
         with progress_bar("Unpacking") as report:
-            unpack_zip(upload, folder, progress=report)
+            left_out: list[LeftOut] = []
+            unpack_zip(upload, folder, left_out=left_out, progress=report)
+        st.session_state["left_out"] = {folder.name: left_out}
     return folder
 
 

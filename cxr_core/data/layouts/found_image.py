@@ -49,11 +49,12 @@ class FoundImage(NamedTuple):
     Attributes:
         file: relative to its root, with "/"; absolute where it lies elsewhere.
         path: absolute.
-        class_name: as the data set spells it.
+        class_name: as the data set spells it; "" for a file beside the class folders, which is listed and not read.
         bytes: size of the file.
         mtime_ns: when it was last changed.
         in_list: named one by one, and so an image whatever its ending.
-        listed_patient: as in ListedImage, and likewise the rest.
+        listed_patient: as in ListedImage, and likewise the others up to `source`.
+        ctime_ns: when the system last changed the file, whatever time it was given since; 0 where it is not told.
     """
 
     file: str
@@ -69,6 +70,12 @@ class FoundImage(NamedTuple):
     sex: str | None = None
     source: str | None = None
     mask: str | None = None
+    ctime_ns: int = 0
+
+
+def found_image(file: str, path: str, class_name: str, facts: os.stat_result) -> FoundImage:
+    """Return a FoundImage of which nothing is told but what the system knows; `facts` is what `os.stat` says of it."""
+    return FoundImage(file, path, class_name, facts.st_size, facts.st_mtime_ns, ctime_ns=facts.st_ctime_ns)
 
 
 def age_group(years: float) -> str:
@@ -89,7 +96,8 @@ def find_listed(
         list_name: what people call the list, for the sentences.
         problems: takes what is listed but not there.
     """
-    for path, class_name, *told in images:
+    for image in images:
+        path = image.path
         file = path.removeprefix(f"{folder}{os.sep}").replace(os.sep, "/")
         try:
             facts = os.stat(path)
@@ -99,6 +107,15 @@ def find_listed(
             problems.append((file, f"This file is listed in {list_name}, but it is not there."))
         else:
             if stat.S_ISREG(facts.st_mode):
-                yield FoundImage(file, path, class_name, facts.st_size, facts.st_mtime_ns, True, *told)
+                yield found_image(file, path, image.class_name, facts)._replace(
+                    in_list=True,
+                    listed_patient=image.patient,
+                    split=image.split,
+                    view=image.view,
+                    age_group=image.age_group,
+                    sex=image.sex,
+                    source=image.source,
+                    mask=image.mask,
+                )
             else:
                 problems.append((file, f"{list_name} lists this as an image, but it is not a file."))

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from cxr_core.data.layouts.class_folders import folder_images
+from cxr_core.data.layouts.class_folders import folder_images, loose_files
 from cxr_core.data.layouts.found_image import FoundImage, Problem
 
 LABEL = "Folders train, validation and test, with one folder per class"
@@ -22,13 +22,14 @@ def is_split_root(root: Path) -> bool:
 
 
 def split_images(root: Path, problems: list[Problem]) -> Iterator[FoundImage]:
-    """Find every image of `root/<side>/<class>/…` with its side; what lies beside the sides is passed over."""
+    """Find every image of `root/<side>/<class>/…` with its side; what lies beside the sides is listed, not read."""
     sides = _side_folders(root)
     for folder, side in sides.items():
         found: list[Problem] = []
         for image in folder_images(root / folder, found):
             yield image._replace(file=f"{folder}/{image.file}", split=side)
         problems += [(f"{folder}/{file}", sentence) for file, sentence in found]
+    yield from loose_files(root, problems)
     others = sorted(set(visible_folders(root)) - set(sides))
     problems += [(name, f"This folder lies beside {', '.join(sorted(sides))} and is passed over.") for name in others]
 

@@ -11,12 +11,12 @@ from pydicom.pixels import apply_color_lut, pixel_array
 from pydicom.uid import RLELossless
 
 from cxr_core.config import MAX_PIXELS
-from cxr_core.imaging.cut_short import is_filled
 from cxr_core.imaging.dicom import codecs
 from cxr_core.imaging.dicom.examination import EXAMINATION_TAGS, doubts_of
 from cxr_core.imaging.dicom.grey_values import CellArray, shown_greys
 from cxr_core.imaging.dicom.header import DICOM_ERRORS, UnreadableDicom, read_dataset
 from cxr_core.imaging.dicom.missing_elements import complete_header
+from cxr_core.imaging.files.cut_short import is_filled
 from cxr_core.system.arrays import ImageArray, IntArray, UInt8Array
 
 # All that is read of a file besides the kind of examination: what its pixels need.

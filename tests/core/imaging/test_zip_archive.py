@@ -15,6 +15,7 @@ from PIL import Image
 
 from cxr_core.data.dataset import scan_dataset
 from cxr_core.imaging import zip_archive
+from cxr_core.imaging.files.file_kinds import AN_ARCHIVE, IN_NO_CLASS_FOLDER
 from cxr_core.imaging.zip_archive import RefusedArchive, unpack_zip
 
 
@@ -143,6 +144,27 @@ def test_a_link_or_a_device_is_refused(place, mode, match):
 def test_a_nested_archive_is_passed_over_by_its_ending(place, name):
     unpack_zip(zip_of([("normal/a.png", png()), (windows_entry(name), b"whatever")]), place)
     assert unpacked(place) == ["normal/a.png"]
+
+
+def test_what_is_left_out_of_a_zip_is_listed_with_a_sentence(place):
+    left_out = []
+    files = {"normal/a.png": png(), "normal/more.zip": zip_of({"a.png": png()}), "top.png": png(), "set": zip_of({}),
+             "normal/c.heic": b"\0\0\0\x18ftypheic" + bytes(40), "normal/d.jxl": b"\xff\x0a" + bytes(40),
+             "normal/note.txt": b"a note", "normal/._a.png": b"junk", "normal/scan.txt": png(1)}  # fmt: skip
+    unpack_zip(zip_of(files), place, left_out=left_out)
+    assert unpacked(place) == ["normal/a.png", "normal/scan.txt"]
+    reasons = dict(left_out)
+    assert set(reasons) == {"normal/more.zip", "top.png", "set", "normal/c.heic", "normal/d.jxl"}
+    assert reasons["normal/more.zip"] == reasons["set"] == AN_ARCHIVE
+    assert reasons["top.png"] == IN_NO_CLASS_FOLDER
+    assert "HEIC" in reasons["normal/c.heic"] and "JPEG XL" in reasons["normal/d.jxl"]
+
+
+def test_a_refused_archive_lists_nothing(place):
+    left_out = []
+    with pytest.raises(RefusedArchive):
+        unpack_zip(zip_of({"top.png": png()}), place, left_out=left_out)
+    assert left_out == []
 
 
 def test_an_archive_of_nothing_but_an_archive_is_refused(place):

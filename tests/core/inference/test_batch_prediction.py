@@ -114,6 +114,19 @@ def test_a_zip_gives_the_rows_of_its_files(classifier):
     assert rows == rows_of(classifier, sources({name: files[name] for name in list(files)[:3]}))
 
 
+@pytest.mark.parametrize("packed", [True, False], ids=["ZIP", "folder"])
+def test_what_is_left_out_of_a_folder_or_a_zip_is_a_row_with_a_sentence(classifier, tmp_path, packed):
+    files = {"a.png": png(1), "b.heic": b"\0\0\0\x18ftypheic" + bytes(40), "c.zip": zip_of({"a.png": png(1)}),
+             "d.txt": png(2), "e.txt": b"a note"}  # fmt: skip
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
+    found = bytes_sources("scans.zip", zip_of(files)) if packed else path_sources(tmp_path)
+    errors = {row["file"].rpartition("/")[2]: row["error"] for row in rows_of(classifier, found)}
+    assert errors.keys() == {"a.png", "b.heic", "c.zip", "d.txt"}
+    assert errors["a.png"] is errors["d.txt"] is None
+    assert "HEIC" in errors["b.heic"] and "archive" in errors["c.zip"]
+
+
 def test_a_zip_at_a_path_is_named_before_its_files(classifier, tmp_path):
     (tmp_path / "scans").write_bytes(zip_of({"a.png": png(1)}))
     (row,) = rows_of(classifier, path_sources(tmp_path / "scans"))

@@ -8,6 +8,8 @@ import re
 # Enough to tell every kind below.
 HEAD_BYTES = 512
 READ_KINDS = "JPEG, PNG, BMP, TIFF, WebP, GIF, AVIF, JPEG 2000, PGM or DICOM"
+IN_NO_CLASS_FOLDER = "This image lies in no class folder and is left out; move it into the folder of its class."
+AN_ARCHIVE = "This is an archive, not an image, and passed over; if it holds images, unpack it beside the others."
 # Whatever begins like one of these is read, or refused with a sentence of its own.
 _IMAGES = re.compile(
     rb"(?s)\xff\xd8\xff"  # JPEG
@@ -16,7 +18,7 @@ _IMAGES = re.compile(
     rb"|II\*\0|MM\0\*|II\+\0|MM\0\+"  # TIFF and BigTIFF
     rb"|RIFF.{4}WEBP"
     rb"|GIF8[79]a"
-    rb"|\0\0\0.ftypavi[fs]"
+    rb"|\0\0\0.ftyp(avi[fs]|m[is]f1.{4}(....){0,15}avi[fs])"  # AVIF is one of the kinds, if not the first that is named
     rb"|\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51"  # JPEG 2000, as a file and as a bare stream
     rb"|P[1-6]\s"  # PBM, PGM, PPM
 )
@@ -33,7 +35,7 @@ _UNREAD = (
     (re.compile(rb"%PDF"), "This is a PDF document, not an image; save each of its images as JPEG or PNG."),
     (
         re.compile(rb"PK[\x03\x05]|7z\xbc\xaf|Rar!|\x1f\x8b|BZh|\xfd7zXZ|\x28\xb5\x2f\xfd|(?s:.{257}ustar)"),
-        "This is an archive, not an image, and passed over; if it holds images, unpack it beside the others.",
+        AN_ARCHIVE,
     ),
     (
         re.compile(rb"(?s)\x5c\x01\0\0|\0\0\x01\x5c|\x1c\x02\0\0|NRRD|.{344}(n\+1|ni1)\0|ObjectType ="),
@@ -49,6 +51,8 @@ _UNREAD = (
     ),
     (re.compile(rb"8BPS|%!PS|\0\0\x01\0|\xd7\xcd\xc6\x9a"), f"This kind of image is not read; {_CONVERT}."),
 )
+# Documents and tables of office programs, many of which are ZIP archives.
+_OFFICE_ENDINGS = (".xls", ".xlsx", ".ods", ".doc", ".docx", ".odt", ".ppt", ".pptx", ".odp")
 # What a system leaves in folders.
 _SYSTEM_FILES = ("thumbs.db", "desktop.ini", "ehthumbs.db", "dicomdir", "picasa.ini")
 
@@ -72,13 +76,13 @@ def why_not_read(head: bytes) -> str:
 
 
 def is_companion(name: str, head: bytes) -> bool:
-    """Return True if a file lies beside images as a matter of course: text, a table, or what the system leaves there.
+    """Return True if a file lies beside images as a matter of course: text, tables, documents, what systems leave.
 
     Args:
         name: of the file, without its folder.
         head: its first `HEAD_BYTES`.
     """
-    if name.startswith(".") or name.lower() in _SYSTEM_FILES:
+    if name.startswith(".") or name.lower() in _SYSTEM_FILES or name.lower().endswith(_OFFICE_ENDINGS):
         return True
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):  # UTF-16
         return True
