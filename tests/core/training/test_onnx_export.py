@@ -91,40 +91,36 @@ def run_graph(path, images):
 
 
 @pytest.fixture(scope="module")
-def many_images(request):
+def twenty_images(request):
     """Real radiographs where they are at hand, else drawings, as the built-in classifier sees them."""
     from conftest import SHARED_DATA
 
-    is_real = (SHARED_DATA / "covid_cxr").is_dir()
-    if is_real:
-        paths = request.getfixturevalue("real_radiographs")[:20]
+    if (SHARED_DATA / "covid_cxr").is_dir():
+        paths = request.getfixturevalue("real_radiographs")
     else:
         paths = sorted(request.getfixturevalue("demo_data").rglob("*.png"))
     preprocessing = load_card(SHIPPED_MODEL_DIR).preprocessing
     images = preprocessing.scaled(np.stack([preprocessing.image_u8(read_image(p)) for p in paths]))
-    if is_real:
-        # Mirrored, too: of each a few come near an edge of an activation.
-        images = np.concatenate([images, images[:, :, ::-1]])
-    else:
-        # Drawings resemble each other, and many come near an edge at once: the twenty furthest from one are taken.
-        model = keras.saving.load_model(SHIPPED_MODEL_DIR / "model.keras", compile=False)
-        distances = np.min([distance_from_edges(model, layer, images) for layer in MAP_LAYERS], axis=0)
-        images = images[np.argsort(-distances, kind="stable")[:20]]
+    images = np.concatenate([images, images[:, :, ::-1]])
+    # Many come near an edge of an activation: the twenty furthest from one are taken.
+    model = keras.saving.load_model(SHIPPED_MODEL_DIR / "model.keras", compile=False)
+    distances = np.min([distance_from_edges(model, layer, images) for layer in MAP_LAYERS], axis=0)
+    images = images[np.argsort(-distances)[:20]]
     assert len(images) == 20
     return images
 
 
 @pytest.fixture(scope="module")
-def shipped(many_images):
+def shipped(twenty_images):
     """(Keras model, outputs of the graph for the twenty images)."""
     model = keras.saving.load_model(SHIPPED_MODEL_DIR / "model.keras", compile=False)
-    return model, run_graph(SHIPPED_MODEL_DIR / "model.onnx", many_images)
+    return model, run_graph(SHIPPED_MODEL_DIR / "model.onnx", twenty_images)
 
 
 @pytest.fixture(scope="module")
-def shipped_maps(shipped, many_images):
+def shipped_maps(shipped, twenty_images):
     """Grad-CAM of the Keras model for the twenty images, by layer; two at a time, for a tape keeps all it saw."""
-    parts = [grad_cams(shipped[0], MAP_LAYERS, many_images[i : i + 2]) for i in range(0, 20, 2)]
+    parts = [grad_cams(shipped[0], MAP_LAYERS, twenty_images[i : i + 2]) for i in range(0, 20, 2)]
     return {layer: np.concatenate([part[layer] for part in parts]) for layer in MAP_LAYERS}
 
 
@@ -156,21 +152,21 @@ def small(tmp_path_factory):
     return model, layers, run_graph(path, images), images
 
 
-def test_the_shipped_graphs_probabilities_are_keras(shipped, many_images):
+def test_the_shipped_graphs_probabilities_are_keras(shipped, twenty_images):
     model, outputs = shipped
-    np.testing.assert_allclose(outputs["probabilities"], model.predict(many_images, verbose=0), atol=1e-4)
+    np.testing.assert_allclose(outputs["probabilities"], model.predict(twenty_images, verbose=0), atol=1e-4)
 
 
-def test_the_shipped_graphs_features_are_keras(shipped, many_images):
+def test_the_shipped_graphs_features_are_keras(shipped, twenty_images):
     model, outputs = shipped
-    features = keras.Model(model.input, model.get_layer("features").output).predict(many_images, verbose=0)
+    features = keras.Model(model.input, model.get_layer("features").output).predict(twenty_images, verbose=0)
     np.testing.assert_allclose(outputs["features"], features, atol=1e-3)
 
 
 @pytest.mark.parametrize("layer", MAP_LAYERS)
-def test_the_shipped_graphs_maps_of_every_class_are_grad_cams(shipped, shipped_maps, many_images, layer):
+def test_the_shipped_graphs_maps_of_every_class_are_grad_cams(shipped, shipped_maps, twenty_images, layer):
     model, outputs = shipped
-    chosen = distance_from_edges(model, layer, many_images) > 1e-5
+    chosen = distance_from_edges(model, layer, twenty_images) > 1e-5
     assert chosen.sum() >= 16
     assert_maps_agree(outputs[f"maps_{layer}"][chosen], shipped_maps[layer][chosen])
 
