@@ -42,7 +42,7 @@ def largest_coded_area(data: bytes, image_format: str) -> int:
 
     Source:
         AV1 Bitstream and Decoding Process Specification, 5.3 and 5.5; ISO/IEC 14496-12, 8.11.3 (`iloc`); ISO/IEC
-        23008-12, 6.5.3 (`ispe`); ISO/IEC 15444-1, A.5.1 (SIZ).
+        23008-12, 6.5.3 (`ispe`); ISO/IEC 15444-1, A.5.1 (size).
     """
     if image_format == "JPEG2000":
         sizes = (struct.unpack(">4I", found[1]) for found in _CODESTREAM_SIZE.finditer(data))
