@@ -22,7 +22,8 @@ def open_errors(page, address):
 def test_a_confusion_cell_shows_its_images(app, page):
     open_errors(page, app[0])
     box = page.locator(".js-plotly-plot .nsewdrag").first.bounding_box()
-    page.mouse.click(box["x"] + 0.5 * box["width"], box["y"] + box["height"] / 6)
+    # The second of four columns in the first of four rows.
+    page.mouse.click(box["x"] + 3 / 8 * box["width"], box["y"] + box["height"] / 8)
     expect(
         page.get_by_role("heading", name=re.compile(r"^True Normal, predicted COVID-19: \d+ images?"))
     ).to_be_visible()

@@ -92,8 +92,9 @@ def test_an_uploaded_scan_gets_a_prediction_and_an_overlay(app, page, scan):
     page.goto(f"{app[0]}/predict")
     page.set_input_files('input[type="file"]', scan)
     expect(page.get_by_role("heading", name=ANSWERED_OR_NOT)).to_be_visible()
+    numbers, looked = page.get_by_text("Show the numbers anyway"), page.get_by_text("Where the classifier looked")
+    expect(numbers.or_(looked).first).to_be_visible()
     page.wait_for_selector(IDLE)
-    numbers = page.get_by_text("Show the numbers anyway")
     if numbers.count():
         numbers.click()
     expect(page.get_by_text("Where the classifier looked").first).to_be_visible()
