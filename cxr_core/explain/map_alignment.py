@@ -16,6 +16,8 @@ from cxr_core.explain.intermediate_tensors import open_intermediate_tensors
 from cxr_core.imaging.preprocessing import MapOffset
 
 _POOLS = ("Conv", "MaxPool", "AveragePool")
+# What these make belongs to the whole image, such as the pooled features and all that follows from them.
+_PLACELESS = ("GlobalAveragePool", "GlobalMaxPool", "ReduceMean", "ReduceMax", "Flatten", "Reshape", "Gemm", "MatMul")
 
 
 @dataclass(frozen=True)
@@ -71,33 +73,26 @@ class _Fields:
     """The fields of a graph's tensors, from its input on."""
 
     def __init__(self, graph: onnx.GraphProto) -> None:
-        self._makers = {output: node for node in graph.node for output in node.output}
         self._values = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
         shapes = [*graph.value_info, *graph.input]
         self._shapes = {v.name: tuple(d.dim_value for d in v.type.tensor_type.shape.dim) for v in shapes}
-        self._known: dict[str, _Field | None] = {graph.input[0].name: _Field((1, 2), (0.0, 0.0), (1.0, 1.0))}
+        self._known = {graph.input[0].name: _Field((1, 2), (0.0, 0.0), (1.0, 1.0))}
+        # ONNX demands that a node comes after those that it depends on.
+        for node in graph.node:
+            field = self._after(node)
+            if field is not None:
+                self._known |= dict.fromkeys(node.output, field)
 
     def of(self, name: str) -> _Field:
-        """Return a tensor's field; the tensors before it are looked at first, without recursion."""
-        waiting = [name]
-        while waiting:
-            node = self._makers.get(waiting[-1])
-            unknown = [] if node is None else [i for i in node.input if i and i not in self._known]
-            if waiting[-1] in self._known or unknown:
-                waiting = waiting + unknown if waiting[-1] not in self._known else waiting[:-1]
-                continue
-            self._known[waiting.pop()] = None if node is None else self._after(node)
-        field = self._known[name]
-        assert field is not None  # a map layer depends on the image
-        return field
+        """Return the field of a tensor that depends on places in the image, as that of a map layer does."""
+        return self._known[name]
 
     def _after(self, node: onnx.NodeProto) -> _Field | None:
-        """Return the field of what a node makes; None where it does not depend on places in the image."""
-        fields = [field for field in (self._known.get(i) for i in node.input) if field is not None]
-        if not fields:
+        """Return the field of what a node makes; None where its values belong to no place in the image."""
+        fields = [self._known[name] for name in node.input if name in self._known]
+        if not fields or node.op_type in _PLACELESS:
             return None
-        first = fields[0]
-        field = replace(first, first=tuple(np.mean([f.first for f in fields], axis=0).tolist()))
+        field = replace(fields[0], first=tuple(np.mean([f.first for f in fields], axis=0).tolist()))
         attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
         if node.op_type == "Transpose":
             order = list(attributes["perm"])

@@ -183,8 +183,7 @@ class Classifier:
         Returns:
             float32 (H, W): each value where in the image the cell looked.
         """
-        offset = self.card.map_offsets.get(layer or self.card.map_layers[0], (0.0, 0.0))
-        return self.card.preprocessing.map_on_image(map_, image_shape, offset)
+        return self.card.preprocessing.map_on_image(map_, image_shape, self.card.map_offset(layer))
 
     def further_maps(
         self, image_u8: UInt8Array, layer: str | None, method: str, *, progress: Progress | None = None
@@ -212,7 +211,7 @@ class Classifier:
 
         graph = self._graph_file()
         tensors = open_intermediate_tensors(graph, layer or self.card.map_layers[0], graph.stat().st_mtime_ns)
-        tensors = replace(tensors, offset=self.card.map_offsets.get(layer or self.card.map_layers[0], (0.0, 0.0)))
+        tensors = replace(tensors, offset=self.card.map_offset(layer))
         return compute(tensors, image_u8, self.card.preprocessing, progress=progress)
 
     def _graph_file(self) -> Path:

@@ -42,6 +42,10 @@ class Card:
     operating_point: dict[str, Any] = field(default_factory=dict)
     abstain_below: float = 0.0
 
+    def map_offset(self, layer: str | None = None) -> MapOffset:
+        """Return the offset of a layer's maps, of the default layer's if none is named; (0, 0) where none is known."""
+        return self.map_offsets.get(layer or self.map_layers[0], (0.0, 0.0))
+
 
 def write_card(card: Card, folder: str | Path) -> None:
     """Write `card.json` into a folder, atomically."""

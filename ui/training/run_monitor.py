@@ -228,10 +228,7 @@ def _choose_epoch(snapshots: EpochSnapshots) -> int:
 
 def _map_offset(run: Run) -> MapOffset:
     """Return how far the maps' cells look beside an even grid; (0, 0) until the run is exported, which measures it."""
-    if not run.has_model:
-        return 0.0, 0.0
-    card = load_card(run.path)
-    return card.map_offsets.get(card.map_layers[0], (0.0, 0.0))
+    return load_card(run.path).map_offset() if run.has_model else (0.0, 0.0)
 
 
 def _show_snapshot_image(run: Run, snapshots: EpochSnapshots, snapshot: EpochSnapshot, number: int) -> None:
