@@ -1,9 +1,7 @@
-"""What do people call a run, and how is one deleted?"""
+"""What do people call a run?"""
 
-import shutil
 from dataclasses import asdict, dataclass
 
-from cxr_core.runs.lifecycle import run_lock
 from cxr_core.runs.run import Run
 from cxr_core.system.files import read_json, write_json
 from cxr_core.system.validation import check_kinds, settings_from_dict
@@ -49,22 +47,3 @@ def display_name(run: Run) -> str:
     """Return what a run is called, followed by its folder, since two runs may have the same name."""
     name = load_label(run).name
     return f"{name} ({run.name})" if name else run.name
-
-
-def delete_run(run: Run) -> None:
-    """Delete a run's folder for good.
-
-    Raises:
-        lifecycle.RunTaken: a process is training or exporting it.
-        ValueError: the run is active, or its folder cannot be changed.
-    """
-    if run.status().is_active:
-        raise ValueError(f"{run.name} is {run.status().state}; stop it before you delete it.")
-    with run_lock(run):
-        gone = run.path.with_name(f".deleted-{run.name}")
-        try:
-            # At once for every reader; removing the files takes longer.
-            run.path.rename(gone)
-        except OSError as error:
-            raise ValueError(f"{run.path} cannot be deleted: {error.strerror}.") from error
-    shutil.rmtree(gone)

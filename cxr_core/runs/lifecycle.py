@@ -1,4 +1,4 @@
-"""How is a run created, started, paused, resumed and stopped?
+"""How is a run created, started, paused, resumed, stopped and deleted?
 
 A run folder holds:
 
@@ -26,6 +26,7 @@ metrics.json, predictions.csv   metrics and predictions of the validation and te
 """
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -246,6 +247,25 @@ def stop_run(run: Run) -> None:
         _waited_for_end(status, 0.5)
     run.write_status(run.status())
     start_export(run)
+
+
+def delete_run(run: Run) -> None:
+    """Delete a run's folder for good.
+
+    Raises:
+        RunTaken: a process is training or exporting it.
+        ValueError: the run is active, or its folder cannot be changed.
+    """
+    if run.status().is_active:
+        raise ValueError(f"{run.name} is {run.status().state}; stop it before you delete it.")
+    with run_lock(run):
+        gone = run.path.with_name(f".deleted-{run.name}")
+        try:
+            # At once for every reader; removing the files takes longer.
+            run.path.rename(gone)
+        except OSError as error:
+            raise ValueError(f"{run.path} cannot be deleted: {error.strerror}.") from error
+    shutil.rmtree(gone)
 
 
 def check_resumable(run: Run, states: Sequence[RunState] = RESUMABLE) -> RunStatus:

@@ -8,7 +8,8 @@ import streamlit as st
 
 from cxr_core.plots.training import QUANTITIES, overlay_figure
 from cxr_core.recipes.training_config import TrainingConfig
-from cxr_core.runs.labels import RunLabel, delete_run, display_name, load_label, save_label
+from cxr_core.runs.labels import RunLabel, display_name, load_label, save_label
+from cxr_core.runs.lifecycle import delete_run
 from cxr_core.runs.overview import runs_table
 from cxr_core.runs.run import Run
 from cxr_core.runs.settings_diff import setting_differences

@@ -1,4 +1,4 @@
-"""Names, notes and stars of runs, their differences, their snapshots, and how one is deleted."""
+"""Names, notes and stars of runs, their differences and their snapshots."""
 
 import json
 from dataclasses import replace
@@ -6,15 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from filelock import FileLock
 
 from cxr_core.plots.training import QUANTITIES, overlay_figure
 from cxr_core.recipes.training_config import make_config
 from cxr_core.runs.epoch_snapshots import load_snapshot, load_snapshots
-from cxr_core.runs.labels import RunLabel, delete_run, display_name, load_label, save_label
+from cxr_core.runs.labels import RunLabel, display_name, load_label, save_label
 from cxr_core.runs.lifecycle import create_run
 from cxr_core.runs.overview import runs_table
-from cxr_core.runs.run import RunStatus, list_runs
+from cxr_core.runs.run import RunStatus
 from cxr_core.runs.settings_diff import setting_differences
 from cxr_core.system.files import write_json
 
@@ -44,26 +43,6 @@ def test_a_named_run_shows_its_name_and_its_folder(run):
 def test_a_label_that_cannot_be_read_is_an_empty_one(run, text):
     (run.path / "label.json").write_text(text)
     assert load_label(run) == RunLabel()
-
-
-def test_a_deleted_run_is_gone_and_the_others_stay(run):
-    other = create_run(make_config("quick", roots=("/data",)), run.path.parent / "20260102-b")
-    delete_run(run)
-    assert [r.name for r in list_runs(run.path.parent)] == [other.name]
-    assert [p.name for p in run.path.parent.iterdir()] == [other.name]
-
-
-def test_a_running_training_is_not_deleted(tmp_path):
-    run = create_run(make_config("quick", roots=("/data",)), tmp_path / "a")
-    with pytest.raises(ValueError, match="stop it before"):
-        delete_run(run)
-    assert run.path.is_dir()
-
-
-def test_a_run_that_is_being_exported_is_not_deleted(run):
-    with FileLock(run.path / ".lock"), pytest.raises(ValueError, match="Another process"):
-        delete_run(run)
-    assert run.path.is_dir()
 
 
 def test_only_settings_that_differ_are_listed():

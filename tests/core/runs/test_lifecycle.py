@@ -9,9 +9,10 @@ import time
 import pandas as pd
 import psutil
 import pytest
+from filelock import FileLock
 
 from cxr_core.recipes.training_config import make_config
-from cxr_core.runs.lifecycle import create_run, halt_run, process_is_alive, stop_run
+from cxr_core.runs.lifecycle import create_run, delete_run, halt_run, process_is_alive, stop_run
 from cxr_core.runs.overview import diagnose_history, runs_table
 from cxr_core.runs.run import RunStatus, list_runs, new_run_path
 from cxr_core.runs.work_folder import ACTIVE
@@ -289,3 +290,31 @@ def test_a_constant_but_perfect_history_has_not_collapsed():
 
 def test_a_run_without_epochs_has_no_diagnosis():
     assert diagnose_history(pd.DataFrame()) is None
+
+
+@pytest.fixture
+def ended(tmp_path):
+    """A run that has ended."""
+    run = create_run(CONFIG, tmp_path / "runs" / "20260101-a")
+    run.write_status(RunStatus("finished"))
+    return run
+
+
+def test_a_deleted_run_is_gone_and_the_others_stay(ended):
+    other = create_run(CONFIG, ended.path.parent / "20260102-b")
+    delete_run(ended)
+    assert [r.name for r in list_runs(ended.path.parent)] == [other.name]
+    assert [p.name for p in ended.path.parent.iterdir()] == [other.name]
+
+
+def test_a_running_training_is_not_deleted(tmp_path):
+    run = create_run(CONFIG, tmp_path / "a")
+    with pytest.raises(ValueError, match="stop it before"):
+        delete_run(run)
+    assert run.path.is_dir()
+
+
+def test_a_run_that_is_being_exported_is_not_deleted(ended):
+    with FileLock(ended.path / ".lock"), pytest.raises(ValueError, match="Another process"):
+        delete_run(ended)
+    assert ended.path.is_dir()
