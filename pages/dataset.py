@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from cxr_core.audit.class_by_source import class_by_source
 from cxr_core.classes import class_label
 from cxr_core.data.dataset import size_statistics
 from cxr_core.data.patient_ids import patients_sentence
@@ -67,6 +68,13 @@ with right:
     show_figure(size_scatter_figure(some))
     if len(some) < len(table):
         st.caption(f"{len(some):,} of {len(table):,} images, sampled in proportion to class size.")
+
+by_source = class_by_source(table)
+if len(by_source.counts) > 1:
+    st.subheader("Sources", help="Hospitals or collections, as a table or the folders tell them.")
+    if by_source.warning:
+        st.warning(by_source.warning, icon=":material/local_hospital:")
+    st.dataframe(by_source.counts.rename(columns=class_label), width="stretch")
 
 st.subheader("Image sizes in pixels", help="If one class has sizes of its own, the size alone gives it away.")
 sizes = statistics.rename(index=class_label, columns=lambda c: c.replace("_", " ")).rename_axis("class")

@@ -2,8 +2,10 @@
 
 import streamlit as st
 
+from cxr_core.audit.class_by_source import class_by_source
 from cxr_core.classes import class_label
 from cxr_core.data.patient_ids import patients_sentence
+from cxr_core.data.sources import source_names
 from cxr_core.splits.leakage import compare_splits, leakage_of
 from cxr_core.splits.split import SPLIT_KINDS, make_split, split_counts, split_kinds, split_table
 from ui.common.components import download_table, page_header
@@ -19,12 +21,16 @@ found = grouping(dataset)
 _, table, groups = found.taking_part(dataset_curation(dataset))
 
 left, right = st.columns([3, 1])
-kinds = split_kinds(table)
+sources = source_names(table)
+kinds = [*split_kinds(table), *(["source"] if len(sources) > 1 else [])]
 kind = left.segmented_control("Split", kinds, default="grouped", help=" ".join(f"{k}: {SPLIT_KINDS[k]}" for k in kinds))
 seed = right.number_input("Seed", 0, value=0, help="The same seed gives the same split.")
 kind = kind or "grouped"
+test_source = ""
+if kind == "source":
+    test_source = st.selectbox("Source to test on", sources, help="All of its images test; none trains or validates.")
 try:
-    split = make_split(table, kind, seed=seed, groups=groups)
+    split = make_split(table, kind, seed=seed, groups=groups, test_source=test_source)
 except ValueError as error:
     hint = " Include images again on the Quality or Duplicates page." if len(table) < len(found.table) else ""
     st.error(f"{error}{hint}")
@@ -32,6 +38,8 @@ except ValueError as error:
 leaks = leakage_of(split.names(len(table)), table, groups)
 (st.warning if leaks.count() or leaks.unknown_patients else st.success)(leaks.sentence)
 st.caption(patients_sentence(table))
+if kind != "source" and (warning := class_by_source(table).warning):
+    st.warning(warning, icon=":material/local_hospital:")
 rows = split_table(table, groups, split)
 st.dataframe(split_counts(table, split).rename(index=class_label).rename_axis("class"), width="stretch")
 

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from cxr_core.data.sources import source_names
 from cxr_core.jobs.job import Job, list_jobs
 from cxr_core.jobs.training_queue import queue_run
 from cxr_core.runs.lifecycle import resume_run
@@ -30,7 +31,7 @@ shared, cloned = is_open_to_strangers(), cloned_config(runs)
 with st.expander("New training", expanded=shared or active is None or cloned is not None, icon=":material/add:"):
     config = ask_training(dataset, cloned)
     left_out_note(curation)
-    offer_start(config, curation, active)
+    offer_start(config, curation, active, source_names(dataset.table))
 
 if shared:
     show_queue(runs)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from cxr_core.audit.class_by_source import class_by_source
 from cxr_core.audit.embeddings import dataset_embeddings
 from cxr_core.audit.quality_flags import FLAGS, flag_images
 from cxr_core.audit.spurious_correlations import find_spurious_correlations
@@ -34,14 +35,16 @@ def audit_report(dataset: Dataset, curation: Curation, *, phase: Phase) -> dict[
         `classes` (counts and sizes per class),
         `unreadable`, `excluded` (files), `duplicate_groups` (files), `flags` (files per flag, worst first),
         `patients` (for how many images they are known, and from what),
-        `leakage` (per kind of split, what test shares with training) and `giveaway`
-        (spurious correlations). Files are relative to their root.
+        `leakage` (per kind of split, what test shares with training), `giveaway`
+        (spurious correlations) and `sources` (the classes of each, and whether one tells the other).
+        Files are relative to their root.
     """
     grouping = group_images(dataset.table, curation, phase=phase)
     table = grouping.table
     files = table["file"].to_numpy()
     measures, flags = _measure_and_flag(table, phase)
     rows, kept, kept_groups = grouping.taking_part(curation)
+    by_source = class_by_source(kept)
     correlations = find_spurious_correlations(kept, measures.iloc[rows].reset_index(drop=True), kept_groups)
     return {
         "layouts": list(dataset.layouts),
@@ -54,6 +57,11 @@ def audit_report(dataset: Dataset, curation: Curation, *, phase: Phase) -> dict[
         "patients": patients_sentence(dataset.table),
         "leakage": _split_leaks(compare_splits(kept, kept_groups)),
         "giveaway": correlations.to_dict(),
+        "sources": {
+            "classes": by_source.counts.to_dict("index"),
+            "cramers_v": by_source.association,
+            "warning": by_source.warning,
+        },
     }
 
 
@@ -66,6 +74,7 @@ def audit_summary(report: Mapping[str, Any]) -> str:
         pd.DataFrame(report["classes"]).T.to_string(),
         "",
         *report["giveaway"]["sentences"],
+        *([report["sources"]["warning"]] if report["sources"]["warning"] else []),
         "",
         f"Duplicates: {duplicated} images in {len(report['duplicate_groups'])} groups.",
         f"Left out: {len(report['excluded'])} images.",

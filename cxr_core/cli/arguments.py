@@ -5,7 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias
 
-SPLIT_HELP = "grouped (default), stratified, random, article, or given: the column split of a CSV file"
+SPLIT_HELP = (
+    "grouped (default), stratified, random, article, source (one hospital is the test side), or given: the column "
+    "split of a CSV file"
+)
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 # Does a command's work; returns the exit code, None for 0.
 CommandFunction = Callable[[argparse.Namespace], int | None]

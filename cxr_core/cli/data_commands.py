@@ -22,7 +22,7 @@ def _split(options: argparse.Namespace) -> None:
 
     dataset, curation = open_dataset(options)
     _, table, groups = group_images(dataset.table, curation, phase=progress_bar).taking_part(curation)
-    split = make_split(table, options.kind, seed=options.seed, groups=groups)
+    split = make_split(table, options.kind, seed=options.seed, groups=groups, test_source=options.source)
     rows = split_table(table, groups, split)
     leaks = leakage_of(rows["split"], rows, groups)
     summary = f"{split_counts(table, split).to_string()}\n\n{leaks.sentence}\n{patients_sentence(table)}"
@@ -86,6 +86,9 @@ def _add_split(commands: Commands) -> None:
     split = add_command(commands, "split", _split, "Show which images train, validate and test.")
     add_folders(split)
     split.add_argument("--kind", default="grouped", help=SPLIT_HELP)
+    split.add_argument(
+        "--source", default="", metavar="NAME", help="of --kind source: the source that is the test side"
+    )
     split.add_argument("--seed", type=int, default=0, help="seed of the split (default: 0)")
     add_json(split)
 

@@ -50,6 +50,14 @@ def _repeat(options: argparse.Namespace) -> None:
     _start_and_carry_out(options, kind="seeds", seeds=tuple(options.seeds))
 
 
+def _leave_out(options: argparse.Namespace) -> None:
+    from cxr_core.data.dataset import scan_dataset
+    from cxr_core.data.sources import source_names
+
+    table = scan_dataset(*options.folders, progress=progress_bar("Listing the images")).table
+    _start_and_carry_out(options, kind="sources", sources=tuple(options.sources or source_names(table)))
+
+
 def _search(options: argparse.Namespace) -> None:
     from cxr_core.recipes.hyperparameter_search import tunable
 
@@ -192,6 +200,7 @@ def add_commands(commands: Commands) -> None:
     _add_train(commands)
     _add_cross_validate(commands)
     _add_repeat(commands)
+    _add_leave_out(commands)
     _add_search(commands)
     _add_stop(commands)
     _add_pause(commands)
@@ -229,6 +238,18 @@ def _add_repeat(commands: Commands) -> None:
         help="one training each (default: 0 1 2 3 4)",
     )  # fmt: skip
     _add_job_options(repeat)
+
+
+def _add_leave_out(commands: Commands) -> None:
+    sources = add_command(
+        commands, "leave-out", _leave_out,
+        "Train once without each source, a hospital or a collection, and test on it; and once on all of them.",
+    )  # fmt: skip
+    add_training(sources)
+    sources.add_argument(
+        "--sources", nargs="+", metavar="NAME", help="sources to leave out, one training each (default: all)"
+    )
+    _add_job_options(sources)
 
 
 def _add_search(commands: Commands) -> None:

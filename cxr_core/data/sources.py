@@ -20,6 +20,11 @@ def image_sources(table: pd.DataFrame) -> pd.Series:
     return told.where(told.notna(), pd.Series(folders, index=table.index)).astype(str).rename("source")
 
 
+def source_names(table: pd.DataFrame) -> list[str]:
+    """Return the sources of a data set table, those with the most images first."""
+    return [str(name) for name in image_sources(table).value_counts(sort=True).index]
+
+
 def _folder(path: str, file: str) -> str:
     """Return the name of the folder that a file's name is relative to; of its own folder for an absolute name."""
     root = os.path.dirname(path) if os.path.isabs(file) else path.removesuffix(file).rstrip("/")

@@ -15,13 +15,16 @@ from cxr_core.system.validation import settings_from_dict
 _ENDED = "Ended by request; finished runs are kept, the others continue when the job is resumed."
 _UNREPORTED = "The job's process ended unexpectedly. Resume it: finished runs are not repeated."
 
+# The run of a job over sources that trains on all of them, with patients kept together.
+ALL_SOURCES = "all sources"
+
 
 @dataclass(frozen=True)
 class Member:
     """One run of a job.
 
     Attributes:
-        label: such as "fold 2 of 5".
+        label: such as "fold 2 of 5"; the second word is unique.
         run: its folder is created when the run begins.
         config: of the run.
         values: what a trial of a search tries; else empty.
@@ -116,19 +119,24 @@ def list_jobs(jobs_dir: str | Path | None = None) -> list[Job]:
 
 
 def first_members(plan: JobPlan) -> list[Member]:
-    """Return the runs that a new job begins with: one per fold or seed, none for a search."""
+    """Return the runs that a new job begins with: one per fold, seed or source, none for a search."""
     if plan.kind == "folds":
         return [
             build_member(plan, f"fold {i} of {plan.count}", replace(plan.config, folds=plan.count, fold=i))
             for i in range(1, plan.count + 1)
         ]
+    if plan.kind == "sources":
+        without = [replace(plan.config, split="source", test_source=name) for name in plan.sources]
+        labels = [f"without {number}: {name}" for number, name in enumerate(plan.sources, start=1)]
+        apart = [build_member(plan, label, config) for label, config in zip(labels, without, strict=True)]
+        return [build_member(plan, ALL_SOURCES, plan.config), *apart]
     return [build_member(plan, f"seed {seed}", replace(plan.config, seed=seed)) for seed in plan.seeds]
 
 
 def build_member(plan: JobPlan, label: str, config: TrainingConfig, values: dict[str, float] | None = None) -> Member:
     """Return the run of a label such as "fold 2 of 5"; its folder is not created."""
     # "fold-2": the folder's name ends with the first two words of the label.
-    folder = f"{plan.prefix}-{label.split()[0]}-{label.split()[1]}"
+    folder = f"{plan.prefix}-{label.split()[0]}-{label.split()[1].rstrip(':')}"
     return Member(label, Run(Path(plan.runs_dir) / folder), config, values or {})
 
 

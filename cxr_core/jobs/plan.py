@@ -1,4 +1,4 @@
-"""What is a job to do: folds, seeds or a search?"""
+"""What is a job to do: folds, seeds, sources or a search?"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,12 +9,15 @@ from cxr_core.recipes.hyperparameter_search import tunable
 from cxr_core.recipes.training_config import TrainingConfig
 from cxr_core.system.validation import check_kinds
 
-JobKind = Literal["folds", "seeds", "search"]
+JobKind = Literal["folds", "seeds", "sources", "search"]
 KINDS: dict[JobKind, str] = {
     "folds": "Cross-validation: every image is tested once, by a network that was not trained on it or its patient. "
     "One training per fold.",
     "seeds": "The same training with several seeds, each with its own split, initial weights and order of the images: "
     "how much of a score is chance. One training per seed.",
+    "sources": "Leaves one source out: each hospital or collection is tested by a network that saw none of its images, "
+    "and once all of them with patients kept together. What is lost between the two is what a new hospital costs. One "
+    "training per source, and one more.",
     "search": "Tries learning rates, dropouts and strengths of augmentation; the validation loss decides, and only the "
     "chosen trial is tested. One training per trial.",
 }
@@ -26,6 +29,11 @@ _RULES: tuple[tuple[str, Callable[["JobPlan"], bool], str], ...] = (
         "seeds",
         lambda p: p.kind != "seeds" or len(set(p.seeds)) == len(p.seeds) >= 2,
         "repeating needs at least 2 seeds, each once",
+    ),
+    (
+        "sources",
+        lambda p: p.kind != "sources" or len(set(p.sources)) == len(p.sources) >= 2,
+        "leaving one source out needs at least 2 sources, each once",
     ),
     ("seeds", lambda p: all(seed >= 0 for seed in p.seeds), "seeds must be whole numbers from 0"),
     ("at_once", lambda p: p.at_once >= 1, "at_once must be at least 1"),
@@ -39,8 +47,9 @@ class JobPlan:
     Attributes:
         kind: see `KINDS`.
         config: what all its runs have in common; the seed also decides what a search tries.
-        count: number of folds (at least 2) or trials (at least 1); 0 for seeds.
+        count: number of folds (at least 2) or trials (at least 1); else 0.
         seeds: at least 2 different ones for "seeds", else empty.
+        sources: at least 2 different ones for "sources", see `sources.image_sources`; else empty.
         tune: keys of `hyperparameter_search.TUNABLE`, at least one for "search", else empty.
         at_once: at least 1, trainings at the same time. Each uses all cores that are free and about a gigabyte.
         ray: address of a Ray cluster to train on; "" for this computer.
@@ -55,6 +64,7 @@ class JobPlan:
     config: TrainingConfig
     count: int = 0
     seeds: tuple[int, ...] = ()
+    sources: tuple[str, ...] = ()
     tune: tuple[str, ...] = ()
     at_once: int = 1
     ray: str = ""
@@ -69,12 +79,15 @@ class JobPlan:
         if self.kind == "search" and not (self.tune and set(self.tune) <= set(tunable(self.config))):
             known = ", ".join(tunable(self.config))
             raise ValueError(f"a search of this recipe can tune {known}; received {self.tune!r}.")
-        if self.kind == "folds" and self.config.split != "grouped":
+        if self.kind in ("folds", "sources") and self.config.split != "grouped":
             raise ValueError(
-                f"Folds keep patients together: they need the grouped split; received {self.config.split!r}."
+                "Folds and sources keep patients together: they need the grouped split; received "
+                f"{self.config.split!r}."
             )
 
     @property
     def total(self) -> int:
         """How many runs there will be."""
+        if self.kind == "sources":
+            return 1 + len(self.sources)
         return len(self.seeds) if self.kind == "seeds" else self.count

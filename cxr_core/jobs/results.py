@@ -14,6 +14,7 @@ from cxr_core.evaluation.repeated_runs import (
     seeds_table,
 )
 from cxr_core.jobs.job import Job, Member, count_done
+from cxr_core.jobs.left_out_sources import left_out_sentence, left_out_table
 from cxr_core.jobs.plan import JobKind
 from cxr_core.runs.run import Run
 
@@ -22,9 +23,10 @@ class JobResults(TypedDict):
     """What a job found; stored as JSON.
 
     Attributes:
-        kind: folds, seeds or a search.
+        kind: folds, seeds, sources or a search.
         runs: a row of `repeated_runs.seeds_table` per tested run.
-        spread: a row of `repeated_runs.repeated_runs_table` per metric; empty for a search.
+        spread: a row of `repeated_runs.repeated_runs_table` per metric; only of folds and seeds.
+        sources: a row of `left_out_sources.left_out_table` per source; of a job over sources only.
         pooled: metrics of the test predictions of all folds together; None where they cannot be pooled.
         trials: label, run, what was tried and lowest validation loss of each trial; of a search only.
         chosen: name of the run with the lowest validation loss; None without a finished trial. Of a search only.
@@ -34,6 +36,7 @@ class JobResults(TypedDict):
     runs: list[dict[str, Any]]
     spread: list[dict[str, Any]]
     pooled: Metrics | None
+    sources: NotRequired[list[dict[str, Any]]]
     trials: NotRequired[list[dict[str, Any]]]
     chosen: NotRequired[str | None]
 
@@ -82,6 +85,9 @@ def job_results(job: Job) -> JobResults:
         found["trials"] = [{"part": m.label, "run": m.run.name, **m.values, "loss": member_loss(m)} for m in members]
         found["chosen"] = best.run.name if best else None
         return found
+    if plan.kind == "sources":
+        found["sources"] = _plain(left_out_table(members))
+        return found
     if len(tested) > 1:
         found["spread"] = _plain(repeated_runs_table(tested))
     if plan.kind == "folds":
@@ -103,6 +109,9 @@ def job_summary(job: Job) -> str:
     if results["kind"] == "search":
         table = pd.DataFrame(results["trials"]).sort_values("loss", na_position="last")
         return f"{table.to_string(index=False)}\nLowest validation loss: {results['chosen']}"
+    if results["kind"] == "sources":
+        sources = pd.DataFrame(results["sources"])
+        return f"{sources.round(4).to_string(index=False)}\n{left_out_sentence(sources)}"
     lines = [repeats_sentence(pd.DataFrame(results["runs"]))] if len(results["runs"]) > 1 else []
     if results["spread"]:
         lines.append(pd.DataFrame(results["spread"]).round(4).to_string(index=False))

@@ -77,6 +77,37 @@ def repeated_runs_figure(table: pd.DataFrame) -> go.Figure:
     return finish_figure(figure, "Variation over runs, on their test images", "Value in % (AUC times 100)", "Metric")
 
 
+def left_out_figure(table: pd.DataFrame) -> go.Figure:
+    """Draw the accuracy at each source where it was left out, with its 95 % interval, and where it was trained on.
+
+    Args:
+        table: as `left_out_sources.left_out_table` returns it.
+    """
+    low, high = table["low"].fillna(table["accuracy"]), table["high"].fillna(table["accuracy"])
+    figure = go.Figure()
+    figure.add_scatter(
+        x=100 * table["known_accuracy"],
+        y=table["source"],
+        name="trained on all sources",
+        mode="markers",
+        marker={"symbol": "diamond-open", "color": _COLOURS[0], "size": 11},
+        hovertemplate="%{y}: %{x:.1f} % where it was trained on<extra></extra>",
+    )
+    figure.add_scatter(
+        x=100 * table["accuracy"],
+        y=table["source"],
+        name="left out",
+        mode="markers",
+        marker={"color": _COLOURS[1], "size": 9},
+        error_x={"array": 100 * (high - table["accuracy"]), "arrayminus": 100 * (table["accuracy"] - low)},
+        customdata=table["images"],
+        hovertemplate="%{y}: %{x:.1f} % of %{customdata} images, left out<extra></extra>",
+    )
+    figure.update_xaxes(range=[0, 102])
+    figure.update_yaxes(autorange="reversed")
+    return finish_figure(figure, "Accuracy at each source", "Accuracy (%)", "")
+
+
 def history_figures(epochs: pd.DataFrame, batches: pd.DataFrame | None = None) -> list[go.Figure]:
     """Draw loss, accuracy and learning rate over epochs, with batches as a thin line.
 

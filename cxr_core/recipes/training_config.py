@@ -24,6 +24,11 @@ _RULES: tuple[tuple[str, Callable[["TrainingConfig"], bool], str], ...] = (
         "start=shipped has a MobileNetV2 to begin with; other backbones need start=imagenet",
     ),
     ("split", lambda c: c.split in SPLIT_KINDS, f"split must be one of {', '.join(SPLIT_KINDS)}"),
+    (
+        "test_source",
+        lambda c: (c.split == "source") == bool(c.test_source),
+        "the split by source needs a source to test on (test_source), and no other split does",
+    ),
     ("seed", lambda c: c.seed >= 0, "seed must be at least 0"),
     ("epochs", lambda c: c.epochs >= 1, "epochs must be at least 1"),
     ("batch_size", lambda c: c.batch_size >= 1, "batch_size must be at least 1"),
@@ -113,6 +118,7 @@ class TrainingConfig:
         test_share: proportion of all images; see `split.make_split`.
         folds: number of folds of a cross-validation; 0 for none.
         fold: which of them, from 1, is the test set; 0 for none.
+        test_source: the source that is the test set of the split by source; "" for none.
         export: export the best model and test it. A search exports only the trial that it chooses, so that no other
             one sees the test images.
         gpus: at least 1, number of this computer's GPUs that share each batch; `batch_size` is that of the whole batch,
@@ -153,6 +159,7 @@ class TrainingConfig:
     test_share: float = 0.2
     folds: int = 0
     fold: int = 0
+    test_source: str = ""
     export: bool = True
     gpus: int = 1
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
@@ -160,8 +167,14 @@ class TrainingConfig:
 
     @property
     def copies_come_later(self) -> bool:
-        """True if near-duplicates are searched for after the training: only a grouped split needs them before."""
-        return self.split != "grouped"
+        """True if near-duplicates are searched for after the training: only splits that keep groups together need them
+        before."""
+        return not self.keeps_groups
+
+    @property
+    def keeps_groups(self) -> bool:
+        """True if images of a patient and copies stay on one side."""
+        return self.split in ("grouped", "source")
 
     @property
     def validation_side(self) -> Literal["validation", "test"]:
@@ -229,14 +242,19 @@ def config_from_dict(values: object) -> TrainingConfig:
 
 def alone(config: TrainingConfig) -> TrainingConfig:
     """Return a configuration without what a job set: the same training on its own."""
-    return replace(config, folds=0, fold=0, export=True)
+    split = "grouped" if config.test_source else config.split
+    return replace(config, split=split, folds=0, fold=0, test_source="", export=True)
 
 
 def command_for(config: TrainingConfig, run_dir: str | Path) -> list[str]:
     """Return the command line that repeats a run, as the words after the interpreter."""
     words = ["-m", "cxr_core", "train", *config.roots, "--recipe", config.recipe]
     words += ["--split", config.split, "--seed", str(config.seed), "--run", str(run_dir)]
-    base = make_config(config.recipe, roots=config.roots, split=config.split, seed=config.seed)
+    base = make_config(
+        config.recipe, roots=config.roots, split=config.split, seed=config.seed, test_source=config.test_source
+    )
+    if config.test_source:
+        words += ["--set", f"test_source={json.dumps(config.test_source)}"]
     for key, value in _differences(asdict(base), asdict(config)):
         words += ["--set", f"{key}={json.dumps(value)}"]
     return words

@@ -8,6 +8,7 @@ from cxr_core.evaluation.metrics import Metrics
 # What each kind of split keeps apart; the sizes of its sides are counted elsewhere.
 _DISJOINT = {
     "grouped": "Grouped: no known patient and no group of copies was put on two sides.",
+    "source": "By source: one hospital or collection is the test side; it neither trained nor validated.",
     "stratified": "At random with the same share of every class on each side; one patient's images may be on several.",
     "random": "At random; one patient's images may be on several sides.",
     "article": "The article's way: at random, and the test images are also the validation images.",

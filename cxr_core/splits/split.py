@@ -10,6 +10,7 @@ from sklearn.model_selection import train_test_split
 from cxr_core.classes import order_classes
 from cxr_core.data.layouts.found_image import SPLIT_WORDS
 from cxr_core.data.patient_ids import image_folder, image_stem
+from cxr_core.data.sources import image_sources
 from cxr_core.splits.connected_components import chain_equal, component_numbers
 from cxr_core.splits.stable_draw import draw_parts
 from cxr_core.system.arrays import BoolArray, IntArray, ObjectArray
@@ -20,13 +21,15 @@ SPLIT_KINDS = {
     "random": "At random, as in the article (80:20), but with a validation part of its own.",
     "article": "The article's way: 80:20 at random, and the test images also choose the best epoch.",
     "given": "As the column `split` of the data set's CSV says.",
+    "source": "One source, a hospital or a collection, is the test side; the others train and validate.",
 }
 _TRAIN, _VALIDATION, _TEST = range(3)
 
 
 def split_kinds(table: pd.DataFrame) -> list[str]:
-    """Return the keys of `SPLIT_KINDS` that fit a data set table: "given" only where a CSV brought a split."""
-    return [kind for kind in SPLIT_KINDS if kind != "given" or "split" in table]
+    """Return the keys of `SPLIT_KINDS` that fit a data set table and need no further choice: "given" only where a CSV
+    brought a split, and not "source"."""
+    return [kind for kind in SPLIT_KINDS if kind != "source" and (kind != "given" or "split" in table)]
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,7 @@ def make_split(
     test_share: float = 0.2,
     folds: int = 0,
     fold: int = 0,
+    test_source: str = "",
 ) -> Split:
     """Split a data set table into train, validation and test.
 
@@ -71,11 +75,14 @@ def make_split(
         folds: 0, or into how many parts of about equal size a grouped split cuts the images; each is the
             test side once, and `test_share` does not count then.
         fold: from 1 to `folds`, which of them is the test side here.
+        test_source: for "source", which one is the test side; see `sources.image_sources`. What shares a group with
+            its images, such as a copy elsewhere, stands there, too.
 
     Raises:
         ValueError: unknown kind, fewer than two classes, shares outside (0, 1), or a class with
             too few images (or groups) to stand on every side; for "given", an image without a side; folds
-            of another kind than "grouped", or a fold that is none of them.
+            of another kind than "grouped", or a fold that is none of them; a source that is not there, or one that
+            alone has a class.
 
     A grouped split has every class on every side. Which side a group stands on hangs on its content and the seed, so
     that an image more or less moves few others; see `stable_draw`. It was the first fold of
@@ -105,6 +112,9 @@ def make_split(
     if kind == "grouped":
         groups = image_groups(table) if groups is None else groups
         return _grouped_split(table, groups, seed, validation_share, test_share, folds, fold)
+    if kind == "source":
+        groups = image_groups(table) if groups is None else groups
+        return _source_split(table, groups, seed, validation_share, test_source)
     rest, test = _part(rows, labels, test_share, seed, stratify=kind == "stratified")
     if kind == "article":
         return Split(rest, test, test)
@@ -267,6 +277,35 @@ def _grouped_split(
         raise ValueError(
             "Too many patients have images of several classes: no grouped split was found with every class on every "
             "side. Choose the stratified split instead, or leave out the classes with the fewest patients."
+        ) from error
+    sides = parts[numbers]
+    return Split(*(np.flatnonzero(sides == part) for part in (_TRAIN, _VALIDATION, _TEST)))
+
+
+def _source_split(table: pd.DataFrame, groups: IntArray, seed: int, validation_share: float, test_source: str) -> Split:
+    sources = image_sources(table)
+    if test_source not in set(sources):
+        known = ", ".join(sorted(set(sources)))
+        raise ValueError(f"The source to test on must be one of {known}; received {test_source!r}.")
+    numbers, _ = pd.factorize(np.asarray(groups))
+    tested = np.isin(numbers, numbers[sources == test_source])
+    classes = table["class_name"].to_numpy()
+    missing = sorted(set(classes) - set(classes[~tested]))
+    if missing:
+        raise ValueError(
+            f"Without {test_source} no image of class {missing[0]!r} is left to train on. Test on another source, or "
+            "leave that class out."
+        )
+    counts = pd.crosstab(numbers, classes)
+    described = counts.assign(digest=table["digest"].astype(str).groupby(numbers).min())
+    rest = np.unique(numbers[~tested])
+    parts = np.full(len(described), _TEST)
+    try:
+        shares = [1 - validation_share, validation_share]
+        parts[rest] = draw_parts(described.iloc[rest], shares, seed, purpose="validation")
+    except LookupError as error:
+        raise ValueError(
+            f"Without {test_source} the other sources have too few patients of some class to train and to validate on."
         ) from error
     sides = parts[numbers]
     return Split(*(np.flatnonzero(sides == part) for part in (_TRAIN, _VALIDATION, _TEST)))

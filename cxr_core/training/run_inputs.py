@@ -104,6 +104,7 @@ def make_run_split(run: Run, config: TrainingConfig, dataset: Dataset, *, phase:
         test_share=config.test_share,
         folds=config.folds,
         fold=config.fold,
+        test_source=config.test_source,
     )
     split, seen = keep_seen_out(table, groups, split, config)
     _check_split(table, config, split)
@@ -133,7 +134,7 @@ def keep_seen_out(
     counts: SeenCounts = {"images": int(seen.sum()), "moved": {"validation": 0, "test": 0}}
     if config.split in ("article", "given"):
         return split, counts
-    only_train = np.isin(groups, groups[seen]) if config.split == "grouped" else seen
+    only_train = np.isin(groups, groups[seen]) if config.keeps_groups else seen
     kept = move_to_training(split, only_train, table["class_name"])
     for side in counts["moved"]:
         counts["moved"][side] = len(getattr(split, side)) - len(getattr(kept, side))

@@ -87,12 +87,45 @@ def test_reshuffling_shows_other_samples():
     assert app.session_state["sample_seed"] == before + 1
 
 
-@pytest.mark.parametrize("kind", [kind for kind in SPLIT_KINDS if kind != "given"])
+@pytest.mark.parametrize("kind", [kind for kind in SPLIT_KINDS if kind not in ("given", "source")])
 def test_the_splits_page_shows_every_kind_of_split(kind):
     app = open_page("splits")
     app.segmented_control[0].set_value(kind).run()
     assert not app.exception
     assert list(app.dataframe[0].value.columns) == ["train", "validation", "test"]
+
+
+@pytest.fixture
+def two_hospitals(tmp_path):
+    """A folder whose table tells two hospitals, of which one has nearly all of one class."""
+    spread = {("north", "normal"): 9, ("north", "covid"): 3, ("south", "covid"): 9, ("south", "normal"): 3}
+    rows = []
+    for (source, class_name), n in spread.items():
+        for i in range(n):
+            name = f"{source}-{class_name}-{i}.png"
+            image = draw_phantom(class_name, np.random.default_rng(zlib.crc32(name.encode())))
+            (tmp_path / name).write_bytes(png(image))
+            rows.append({"path": name, "label": class_name, "source": source, "patient": name})
+    pd.DataFrame(rows).to_csv(tmp_path / "index.csv", index=False)
+    return tmp_path
+
+
+def test_class_and_source_that_go_together_are_warned_of_and_one_source_can_be_tested_on(two_hospitals):
+    app = open_page("dataset", source_choice="folder", folders_choice=str(two_hospitals))
+    assert not app.exception
+    assert "Class and source go together" in said(app.warning)
+    app.switch_page("pages/splits.py").run()
+    assert "Leave one source out" in said(app.warning)
+    app.segmented_control[0].set_value("source").run()
+    next(s for s in app.selectbox if s.label == "Source to test on").select("south").run()
+    assert not app.exception
+    assert app.dataframe[0].value["test"].tolist() == [3, 9]
+    assert "Class and source" not in said(app.warning)
+
+
+def test_of_one_source_none_can_be_tested_on():
+    app = open_page("splits")
+    assert "source" not in app.segmented_control[0].options
 
 
 def test_a_folder_that_is_not_there_gets_one_sentence(tmp_path):

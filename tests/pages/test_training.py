@@ -9,7 +9,7 @@ from cxr_core.runs.labels import RunLabel, save_label
 from cxr_core.runs.lifecycle import create_run
 from cxr_core.runs.run import RunStatus
 from cxr_core.system.files import atomic_path, write_json
-from pages.test_pages import open_page, said
+from pages.test_pages import open_page, png, said
 
 
 def ended_run(folder, name, state="stopped", settings=()):
@@ -105,3 +105,26 @@ def test_a_run_that_wrote_neither_rate_nor_speed_opens_all_the_same(run_folder):
     app = open_page("training")
     assert not app.exception
     assert next(metric.value for metric in app.metric if metric.label == "Images per second") == "–"
+
+
+def test_one_source_can_be_left_out_where_there_are_several(run_folder, tmp_path):
+    (tmp_path / "data").mkdir()
+    rows = []
+    for i in range(24):
+        name = f"{i}.png"
+        (tmp_path / "data" / name).write_bytes(png(np.random.default_rng(i).integers(0, 255, (40, 40), np.uint8)))
+        rows.append({"path": name, "label": ["normal", "covid"][i % 2], "source": "north" if i < 14 else "south"})
+    pd.DataFrame(rows).to_csv(tmp_path / "data" / "index.csv", index=False)
+    app = open_page("training", source_choice="folder", folders_choice=str(tmp_path / "data"))
+    kind = next(s for s in app.segmented_control if s.label == "Train")
+    assert "Leave one source out" in kind.options
+    kind.set_value("sources").run()
+    assert not app.exception
+    assert next(m for m in app.multiselect if m.label == "Leave out").value == ["north", "south"]
+    next(m for m in app.multiselect if m.label == "Leave out").set_value(["north"]).run()
+    assert "at least 2 sources" in said(app.error)
+
+
+def test_with_one_source_none_can_be_left_out(run_folder):
+    kind = next(s for s in open_page("training").segmented_control if s.label == "Train")
+    assert "Leave one source out" not in kind.options

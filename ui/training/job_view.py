@@ -9,35 +9,44 @@ from streamlit.delta_generator import DeltaGenerator
 
 from cxr_core.evaluation.repeated_runs import LEAST_RUNS
 from cxr_core.jobs.job import Job, JobStatus
+from cxr_core.jobs.left_out_sources import left_out_sentence, left_out_table
 from cxr_core.jobs.lifecycle import pause_job, resume_job, stop_job
 from cxr_core.jobs.plan import KINDS, JobKind, JobPlan
 from cxr_core.jobs.results import job_progress, job_results, members_table
+from cxr_core.plots.training import left_out_figure
 from cxr_core.recipes.hyperparameter_search import TUNABLE, tunable
 from cxr_core.recipes.training_config import TrainingConfig
 from cxr_core.runs.run import Run
-from ui.common.components import download_table, duration
+from ui.common.components import download_table, duration, show_figure
 from ui.common.permissions import show_refusal
 from ui.common.repeated_runs import show_repeated_runs
 from ui.training.run_monitor import MARKS
 
 _ONCE = "Once"
-_KIND_LABELS = {_ONCE: "Single run", "folds": "Cross-validation", "seeds": "Several seeds", "search": "Search"}
+_KIND_LABELS = {
+    _ONCE: "Single run",
+    "folds": "Cross-validation",
+    "seeds": "Several seeds",
+    "sources": "Leave one source out",
+    "search": "Search",
+}
 _VIEW_LABELS = {"Trainings": "Runs", "Jobs": "Jobs"}
 _REFRESH_SECONDS = 1.0
 
 
-def ask_plan(config: TrainingConfig | None) -> JobPlan | None:
+def ask_plan(config: TrainingConfig | None, sources: Sequence[str]) -> JobPlan | None:
     """Ask whether to train a single run, or a job of several.
 
     Args:
         config: None where the form above it is not valid.
+        sources: of the data set; with fewer than two none can be left out.
 
     Returns:
         The job; None for a single run.
     """
     kind = st.segmented_control(
         "Train",
-        [_ONCE, *KINDS],
+        [_ONCE, *(kind for kind in KINDS if kind != "sources" or len(sources) > 1)],
         default=_ONCE,
         format_func=_KIND_LABELS.__getitem__,
         key="job_kind",
@@ -52,21 +61,32 @@ def ask_plan(config: TrainingConfig | None) -> JobPlan | None:
         help="On few cores they only slow each other down; each needs about 1 GB of memory.",
     )  # fmt: skip
     try:
-        return _ask_details(kind, config, int(at_once), first, second)
+        return _ask_details(kind, config, sources, int(at_once), first, second)
     except ValueError as error:
         st.error(str(error))
         st.stop()
 
 
 def _ask_details(
-    kind: JobKind, config: TrainingConfig, at_once: int, first: DeltaGenerator, second: DeltaGenerator
+    kind: JobKind,
+    config: TrainingConfig,
+    sources: Sequence[str],
+    at_once: int,
+    first: DeltaGenerator,
+    second: DeltaGenerator,
 ) -> JobPlan:
-    """Ask for folds, seeds or trials; ValueError where they contradict a plan's rules."""
+    """Ask for folds, seeds, sources or trials; ValueError where they contradict a plan's rules."""
     if kind == "folds":
         folds = first.number_input("Folds", 2, 50, 5, key="job_folds", help="One run each; 5 or 10 are usual.")
         if config.split != "grouped":
             st.info("Folds keep patients together, so the grouped split is used.")
         return JobPlan(kind=kind, config=replace(config, split="grouped"), count=int(folds), at_once=at_once)
+    if kind == "sources":
+        left_out = first.multiselect(
+            "Leave out", sources, default=sources, key="job_sources",
+            help="One run without each of them, and one with all.",
+        )  # fmt: skip
+        return JobPlan(kind=kind, config=replace(config, split="grouped"), sources=tuple(left_out), at_once=at_once)
     if kind == "seeds":
         count = first.number_input("Seeds", 2, 50, 5, key="job_seeds", help="One run each.")
         seeds = tuple(range(config.seed, config.seed + int(count)))
@@ -200,8 +220,24 @@ def _show_results(job: Job, plan: JobPlan) -> None:
             st.markdown(f"Lowest validation loss: **{chosen}**. Only this run was evaluated on the test images.")
         download_table("All trials (CSV)", members_table(job), f"{job.name}.csv")
         return
+    if plan.kind == "sources":
+        _show_left_out(job)
+        return
     tested = [member.run for member in job.members() if member.state == "finished" and member.run.metrics()]
     if len(tested) >= LEAST_RUNS:
         show_repeated_runs(tested)
     else:
         st.info("Mean and spread appear here once two of its runs are finished.")
+
+
+def _show_left_out(job: Job) -> None:
+    table = left_out_table(job.members())
+    if table.empty:
+        st.info("The accuracy at each source appears here once a run without it is finished.")
+        return
+    st.markdown(f"**{left_out_sentence(table)}**")
+    show_figure(left_out_figure(table))
+    st.caption(
+        "Line: the 95 % interval where the source was left out. Hollow: its own test images where all sources trained."
+    )
+    download_table("Accuracy at each source (CSV)", table, f"{job.name}.csv")

@@ -1,5 +1,7 @@
 """How is the training of the form started: at once, as a job, or through the queue of a shared installation?"""
 
+from collections.abc import Sequence
+
 import streamlit as st
 
 from cxr_core.jobs.job import Job
@@ -15,20 +17,23 @@ from ui.training.job_view import ask_plan
 from ui.training.queue_view import queue_note
 
 
-def offer_start(config: TrainingConfig | None, curation: Curation, active: Run | Job | None) -> None:
+def offer_start(
+    config: TrainingConfig | None, curation: Curation, active: Run | Job | None, sources: Sequence[str]
+) -> None:
     """Offer to start a training run, or a job of several runs.
 
     Args:
         config: None where the form is not valid.
         curation: the decisions about the data set.
         active: what is training now, if anything.
+        sources: of the data set.
     """
     if show_refusal("training"):
         return
     if is_open_to_strangers():
         _offer_queue(config, curation)
         return
-    plan = ask_plan(config)
+    plan = ask_plan(config, sources)
     if active:
         st.info(f"{active.name} is still training. Stop it below or wait: only one can train at a time.")
     if not st.button(

@@ -98,7 +98,7 @@ def test_a_black_and_a_red_image_are_flagged_and_a_texture_is_not(report):
 
 
 def test_the_grouped_split_shares_nothing_and_the_others_say_how_much(report):
-    assert set(report["leakage"]) == set(SPLIT_KINDS) - {"given"}
+    assert set(report["leakage"]) == set(SPLIT_KINDS) - {"given", "source"}
     assert report["leakage"]["grouped"]["share_with_train"] == 0
     assert report["leakage"]["grouped"]["test_images"] > 0
     assert report["leakage"]["stratified"]["share_with_train"] > 0

@@ -19,6 +19,7 @@ from cxr_core.data.dataset import scan_dataset
 from cxr_core.data.prepared_images import prepare_images
 from cxr_core.imaging.preprocessing import Preprocessing
 from cxr_core.jobs.job import Job, JobStatus, list_jobs
+from cxr_core.jobs.left_out_sources import left_out_sentence, left_out_table
 from cxr_core.jobs.lifecycle import acquire_job, create_job, pause_job, resume_job, start_job, stop_job
 from cxr_core.jobs.plan import JobPlan
 from cxr_core.jobs.results import job_progress, job_results, job_summary, members_table
@@ -106,7 +107,12 @@ def trainer(tmp_path, monkeypatch):
 
 
 def plan_of(tmp_path, kind="seeds", **values):
-    start = {"folds": {"count": 3}, "seeds": {"seeds": (0, 1, 2)}, "search": {"count": 4, "tune": ("learning_rate",)}}
+    start = {
+        "folds": {"count": 3},
+        "seeds": {"seeds": (0, 1, 2)},
+        "sources": {"sources": ("Town hospital", "cohen")},
+        "search": {"count": 4, "tune": ("learning_rate",)},
+    }
     return JobPlan(kind=kind, config=CONFIG, runs_dir=str(tmp_path / "runs"), **start[kind] | values)
 
 
@@ -140,7 +146,19 @@ def test_repeats_differ_in_the_seed_alone(tmp_path):
     assert [m.config for m in members] == [replace(CONFIG, seed=seed) for seed in (4, 0, 9)]
 
 
-@pytest.mark.parametrize("kind", ["folds", "seeds", "search"])
+def test_a_job_over_sources_trains_once_on_all_and_once_without_each(tmp_path):
+    job = new_job(tmp_path, "sources")
+    members = job.members()
+    assert [m.label for m in members] == ["all sources", "without 1: Town hospital", "without 2: cohen"]
+    assert [(m.config.split, m.config.test_source) for m in members] == [
+        ("grouped", ""), ("source", "Town hospital"), ("source", "cohen"),
+    ]  # fmt: skip
+    assert [replace(m.config, split="grouped", test_source="") for m in members] == [CONFIG] * 3
+    assert job.plan().total == 3 and len({m.run.name for m in members}) == 3
+    assert all(m.run.name.replace("-", "").isalnum() for m in members)
+
+
+@pytest.mark.parametrize("kind", ["folds", "seeds", "sources", "search"])
 def test_a_plan_is_read_as_it_was_written(tmp_path, kind):
     assert replace(new_job(tmp_path, kind).plan(), prefix="") == plan_of(tmp_path, kind)
 
@@ -158,6 +176,8 @@ def test_two_jobs_of_one_name_share_no_run(tmp_path):
         ({"kind": "seeds", "seeds": (1,)}, "at least 2 seeds"),
         ({"kind": "seeds", "seeds": (1, 1)}, "each once"),
         ({"kind": "seeds", "seeds": (0, -1)}, "whole numbers from 0"),
+        ({"kind": "sources", "sources": ("one",)}, "at least 2 sources"),
+        ({"kind": "sources", "sources": ("one", "one")}, "each once"),
         ({"kind": "search", "count": 0, "tune": ("dropout",)}, "at least 1 trial"),
         ({"kind": "search", "count": 3, "tune": ("augmentation",)}, "can tune learning_rate, dropout"),
         ({"kind": "search", "count": 3}, "can tune"),
@@ -171,8 +191,9 @@ def test_an_impossible_plan_is_refused_with_its_rule(values, sentence):
 
 
 def test_folds_of_a_split_that_parts_patients_are_refused():
-    with pytest.raises(ValueError, match="need the grouped split"):
-        JobPlan(kind="folds", count=3, config=replace(CONFIG, split="random"))
+    for values in ({"kind": "folds", "count": 3}, {"kind": "sources", "sources": ("a", "b")}):
+        with pytest.raises(ValueError, match="need the grouped split"):
+            JobPlan(config=replace(CONFIG, split="random"), **values)
 
 
 def test_a_folder_that_holds_a_job_is_refused(tmp_path):
@@ -363,6 +384,53 @@ def test_the_folds_together_test_every_image_once(tmp_path):
     assert spread["Accuracy"]["mean"] == pytest.approx(0.9)
     assert spread["Accuracy"]["sd"] == pytest.approx(np.std([0.9, 0.8, 1.0], ddof=1))
     assert "All folds together: 30 images" in job_summary(job)
+
+
+def score_at(member, right_at):
+    """Give a finished run test images: of each source ten, of which so many are right."""
+    rows = []
+    for source, right in right_at.items():
+        for i in range(10):
+            name = f"{source}{i}.png"
+            rows.append(
+                {
+                    "file": name, "path": f"/data/{name}", "digest": f"{source}-{i}", "true": "a", "group": len(rows),
+                    "predicted": "a" if i < right else "b", "split": "test", "source": source,
+                }
+            )  # fmt: skip
+    table = pd.DataFrame(rows)
+    table.drop(columns="source").to_csv(member.run.path / "predictions.csv", index=False)
+    table.drop(columns=["true", "predicted"]).to_csv(member.run.path / "split.csv", index=False)
+    (member.run.path / "metrics.json").write_text(json.dumps({"test": {"accuracy": 0.5, "n": len(rows)}}))
+
+
+def test_each_source_is_scored_where_it_was_left_out_and_where_it_was_not(tmp_path):
+    job = new_job(tmp_path, "sources", sources=("north", "south", "west"))
+    carry_out_job(job, Workers())
+    everything, *left_out = job.members()
+    score_at(everything, {"north": 10, "south": 8})
+    # An image of another source that is tied to a left-out one is tested with it, and does not count for it.
+    score_at(left_out[0], {"north": 6, "south": 0})
+    score_at(left_out[1], {"south": 4})
+    score_at(left_out[2], {"west": 9})
+    results = job_results(job)
+    rows = {row["source"]: row for row in results["sources"]}
+    assert list(rows) == ["south", "north", "west"]
+    assert [row["images"] for row in rows.values()] == [10, 10, 10]
+    assert [row["accuracy"] for row in rows.values()] == [0.4, 0.6, 0.9]
+    assert [row["known_accuracy"] for row in rows.values()] == [0.8, 1.0, None]
+    assert all(row["low"] < row["accuracy"] < row["high"] for row in rows.values())
+    assert job_summary(job).endswith(
+        "At sources that it has trained on, 90.0%; at one that it has not, 63.3% on average "
+        "(worst: south, 40.0% of 10 images)."
+    )
+    assert results["pooled"] is None and results["spread"] == []
+
+
+def test_before_a_source_was_left_out_there_is_nothing_to_say(tmp_path):
+    job = new_job(tmp_path, "sources")
+    assert job_results(job)["sources"] == []
+    assert left_out_sentence(left_out_table(job.members())) == ""
 
 
 def test_an_image_that_two_folds_test_is_not_pooled(tmp_path):

@@ -14,7 +14,8 @@ from cxr_core.splits.split import SPLIT_KINDS, Split, image_groups, make_split, 
 
 pytestmark = pytest.mark.filterwarnings("ignore:The least populated class:UserWarning")
 SEEDS = range(6)
-DRAWN_KINDS = [kind for kind in SPLIT_KINDS if kind != "given"]
+# "given" and "source" need more than a table; they have tests of their own.
+DRAWN_KINDS = [kind for kind in SPLIT_KINDS if kind not in ("given", "source")]
 
 
 def random_table(seed, n=400):
@@ -444,3 +445,64 @@ def test_over_all_folds_every_image_is_tested_once_and_never_beside_its_group(se
 def test_impossible_folds_are_refused(kind, folds, fold, sentence):
     with pytest.raises(ValueError, match=sentence):
         make_split(random_table(0), kind, seed=0, folds=folds, fold=fold)
+
+
+# One source apart
+
+
+def of_sources(rows):
+    """A table of (source, class, patient) rows."""
+    table = pd.DataFrame(rows, columns=["source", "class_name", "patient"])
+    names = [f"{i}.png" for i in range(len(table))]
+    return table.assign(file=names, path=[f"/data/{name}" for name in names], digest=names)
+
+
+@pytest.fixture
+def three_sources():
+    return of_sources([(s, c, f"{s}{c}{i}") for s in ("north", "south", "west") for c in "ab" for i in range(8)])
+
+
+@pytest.mark.parametrize("source", ["north", "south", "west"])
+def test_a_source_is_the_test_side_and_the_others_train_and_validate(three_sources, source):
+    split = make_split(three_sources, "source", seed=0, test_source=source)
+    names = split.names(len(three_sources))
+    assert set(names[three_sources["source"] == source]) == {"test"}
+    assert set(names[three_sources["source"] != source]) == {"train", "validation"}
+    assert len(split.validation) == pytest.approx(0.15 * 32, abs=2)
+    for side in (split.train, split.validation):
+        assert set(three_sources["class_name"].iloc[side]) == {"a", "b"}
+
+
+def test_what_is_tied_to_the_source_never_trains(three_sources):
+    # A patient of the north was seen in the south, too.
+    three_sources.loc[20, "patient"] = three_sources.loc[0, "patient"]
+    split = make_split(three_sources, "source", seed=0, test_source="north")
+    assert 20 in split.test and len(split.test) == 17
+
+
+def test_another_seed_validates_on_others_and_tests_on_the_same(three_sources):
+    one, other = (make_split(three_sources, "source", seed=seed, test_source="west") for seed in (0, 1))
+    np.testing.assert_array_equal(one.test, other.test)
+    assert one.validation.tolist() != other.validation.tolist()
+
+
+def test_an_unknown_source_is_refused_with_those_there_are(three_sources):
+    with pytest.raises(ValueError, match="must be one of north, south, west; received ''"):
+        make_split(three_sources, "source", seed=0)
+
+
+def test_a_source_that_alone_has_a_class_cannot_be_left_out(three_sources):
+    alone = three_sources[(three_sources["class_name"] == "a") | (three_sources["source"] == "west")]
+    with pytest.raises(ValueError, match="Without west no image of class 'b' is left to train on"):
+        make_split(alone.reset_index(drop=True), "source", seed=0, test_source="west")
+
+
+def test_sources_with_one_patient_of_a_class_can_neither_train_nor_validate_without_the_other():
+    rows = [("north", "a", f"a{i}") for i in range(9)] + [("north", "b", "b0")] * 6
+    rows += [("south", c, f"s{c}{i}") for c in "ab" for i in range(6)]
+    with pytest.raises(ValueError, match="Without south the other sources have too few patients"):
+        make_split(of_sources(rows), "source", seed=0, test_source="south")
+
+
+def test_the_split_by_source_is_offered_apart_since_it_needs_a_source(three_sources):
+    assert "source" not in split_kinds(three_sources)
