@@ -52,7 +52,7 @@ def image_batches(
         labels: float32 (M, C), one-hot.
         config: says how images are augmented and scaled, and how many make a batch.
         clock: asked for the epoch whenever a pass begins.
-        weights: float32 (n,), how much each image of `rows` counts.
+        weights: float32 (M,), how much each image counts.
 
     Returns:
         Batches of float32 (B, size, size, 3), float32 (B, C) and, with weights, float32 (B,).
@@ -91,7 +91,8 @@ def activation_batches(
     Args:
         kept: float16 (copies, n, h, w, c); each epoch takes another copy of every image.
         labels: float32 (n, C), one-hot.
-        config, clock, weights: as for `image_batches`.
+        config, clock: as for `image_batches`.
+        weights: float32 (n,), how much each image counts.
 
     Returns:
         Batches of float32 (B, h, w, c), float32 (B, C) and, with weights, float32 (B,).
@@ -194,11 +195,8 @@ def _epochs(
     Args:
         load: gives the values at some positions in an epoch, float32 (B, *shape).
         shape: of one image's values.
-        weights: of the images in `rows`.
+        weights: float32 (M,), aligned with the labels.
     """
-    by_row = None if weights is None else np.zeros(len(labels), np.float32)
-    if by_row is not None:
-        by_row[rows] = weights
     n_batches = len(rows) // config.batch_size
 
     def one_epoch() -> Iterator[Batch]:
@@ -211,9 +209,9 @@ def _epochs(
                 values, targets = mix_up(
                     values, targets, config.mixup, np.random.default_rng((config.seed, epoch, i, 1))
                 )
-            yield (values, targets) if by_row is None else (values, targets, by_row[chosen])
+            yield (values, targets) if weights is None else (values, targets, weights[chosen])
 
-    return _as_dataset(one_epoch, n_batches, shape, labels.shape[1], weighted=by_row is not None)
+    return _as_dataset(one_epoch, n_batches, shape, labels.shape[1], weighted=weights is not None)
 
 
 def _one_pass(

@@ -12,9 +12,7 @@ import tensorflow as tf
 
 from cxr_core.config import CACHE_DIR
 from cxr_core.data.prepared_images import PreparedImages, read_in_parts
-from cxr_core.data.sources import image_sources
 from cxr_core.imaging.preprocessing import Preprocessing
-from cxr_core.recipes.image_weights import class_weights, source_weights
 from cxr_core.recipes.learning_rate import cosine_rate
 from cxr_core.recipes.training_config import TrainingConfig
 from cxr_core.runs.run import Run
@@ -88,10 +86,9 @@ def fit_network(run: Run, recorder: ProgressCallback) -> None:
         checkpoint = Checkpoint(run, recorder, callbacks)
         checkpoint.load(network.trained)
     clock = EpochClock(checkpoint.first_epoch)
-    by_class, by_image = _weights(inputs, config)
     if config.head_first and config.train_from != "head" and not checkpoint.first_epoch:
-        _train_head(network.whole, inputs, config, recorder, by_class, by_image)
-    batches, validation = _batches(network, inputs, config, recorder, clock, by_image)
+        _train_head(network.whole, inputs, config, recorder)
+    batches, validation = _batches(network, inputs, config, recorder, clock)
     _begin(run, network, inputs, config, recorder)
     if not checkpoint.is_done:
         network.trained.fit(
@@ -100,7 +97,6 @@ def fit_network(run: Run, recorder: ProgressCallback) -> None:
             epochs=config.epochs,
             initial_epoch=checkpoint.first_epoch,
             callbacks=[clock, *callbacks, checkpoint],
-            class_weight=by_class,
             shuffle=False,
             verbose=0,
         )
@@ -141,18 +137,11 @@ def _head_of(model: keras.Model) -> keras.Model:
     return keras.Model(model.get_layer("features").output, model.output)
 
 
-def _train_head(
-    model: keras.Model,
-    inputs: RunInputs,
-    config: TrainingConfig,
-    recorder: ProgressCallback,
-    by_class: dict[int, float] | None,
-    by_image: FloatArray | None,
-) -> None:
+def _train_head(model: keras.Model, inputs: RunInputs, config: TrainingConfig, recorder: ProgressCallback) -> None:
     """Train the head alone on the features of the frozen backbone."""
     features = _compute_features(model, config, inputs.prepared, recorder.phase("Computing features"))
     recorder.say("Training the head alone")
-    head, labels, split = _head_of(model), inputs.labels, inputs.split
+    head, labels, split, weights = _head_of(model), inputs.labels, inputs.split, inputs.weights(config)
     head.compile(keras.optimizers.Adam(_HEAD_LEARNING_RATE), "categorical_crossentropy")
     early = keras.callbacks.EarlyStopping("val_loss", patience=5, restore_best_weights=True)
     head.fit(
@@ -160,20 +149,10 @@ def _train_head(
         labels[split.train],
         validation_data=(features[split.validation], labels[split.validation]),
         epochs=_HEAD_EPOCHS,
-        class_weight=by_class,
-        sample_weight=by_image,
+        sample_weight=None if weights is None else weights[split.train],
         callbacks=[early],
         verbose=0,
     )
-
-
-def _weights(inputs: RunInputs, config: TrainingConfig) -> tuple[dict[int, float] | None, FloatArray | None]:
-    """Return the weights of the classes, or those of the training images, in the order of the split; None for none."""
-    if config.source_weights:
-        table = inputs.prepared.table.iloc[inputs.split.train]
-        weights = source_weights(table["class_name"], image_sources(table), balanced_classes=config.class_weights)
-        return None, weights
-    return class_weights(inputs.targets[inputs.split.train]) if config.class_weights else None, None
 
 
 def _batches(
@@ -182,10 +161,9 @@ def _batches(
     config: TrainingConfig,
     recorder: ProgressCallback,
     clock: EpochClock,
-    weights: FloatArray | None,
 ) -> tuple[tf.data.Dataset, tf.data.Dataset]:
     """Return what the trained part learns from, and what it is validated on: images, activations or features."""
-    prepared, split, labels = inputs.prepared, inputs.split, inputs.labels
+    prepared, split, labels, weights = inputs.prepared, inputs.split, inputs.labels, inputs.weights(config)
     if config.train_from == "head":
         features = _compute_features(network.whole, config, prepared, recorder.phase("Computing features"))
         return (
@@ -193,7 +171,7 @@ def _batches(
             kept_validation_batches(features, split.validation, labels, gpus=config.gpus),
         )
     if config.cached_augmentations:
-        return _kept_batches(network, inputs, config, recorder, clock, weights)
+        return _kept_batches(network, inputs, config, recorder, clock)
     return (
         image_batches(prepared.images_u8, split.train, labels, config, clock, weights),
         validation_batches(prepared.images_u8, split.validation, labels, config.preprocessing, gpus=config.gpus),
@@ -206,10 +184,10 @@ def _kept_batches(
     config: TrainingConfig,
     recorder: ProgressCallback,
     clock: EpochClock,
-    weights: FloatArray | None,
 ) -> tuple[tf.data.Dataset, tf.data.Dataset]:
     """Return training and validation batches of the activations that the frozen part of the network gives."""
     images_u8, key, split, labels = inputs.prepared.images_u8, inputs.prepared.key, inputs.split, inputs.labels
+    weights = inputs.weights(config)
     report = recorder.phase("Computing activations of augmented copies")
     kept = keep_activations(
         network.trunk, images_u8, split.train, config, key=key, copies=config.cached_augmentations, progress=report
@@ -217,7 +195,7 @@ def _kept_batches(
     report = recorder.phase("Computing activations for validation")
     plain = keep_activations(network.trunk, images_u8, split.validation, config, key=key, copies=0, progress=report)
     return (
-        activation_batches(kept, labels[split.train], config, clock, weights),
+        activation_batches(kept, labels[split.train], config, clock, None if weights is None else weights[split.train]),
         kept_validation_batches(plain[0], np.arange(len(split.validation)), labels[split.validation], gpus=config.gpus),
     )
 

@@ -15,6 +15,8 @@ from cxr_core.config import PROJECT_DIR
 from cxr_core.data.dataset import Dataset, scan_dataset
 from cxr_core.data.layouts.tables.label_mapping import load_mapping, mapping_words
 from cxr_core.data.prepared_images import PreparedImages, prepare_images
+from cxr_core.data.sources import image_sources
+from cxr_core.recipes.image_weights import class_weights, source_weights
 from cxr_core.recipes.training_config import TrainingConfig, command_for
 from cxr_core.runs.run import Run
 from cxr_core.runs.run_tables import read_run_table
@@ -61,6 +63,23 @@ class RunInputs:
     def labels(self) -> FloatArray:
         """One-hot targets, float32 (N, C)."""
         return np.eye(len(self.classes), dtype=np.float32)[self.targets]
+
+    def weights(self, config: TrainingConfig) -> FloatArray | None:
+        """Return how much each image counts, float32 (N,), 0 outside training; None where all count alike."""
+        if not (config.source_weights or config.class_weights):
+            return None
+        train, table = self.split.train, self.prepared.table
+        weights = np.zeros(len(table), np.float32)
+        if config.source_weights:
+            rows = table.iloc[train]
+            weights[train] = source_weights(
+                rows["class_name"], image_sources(rows), balanced_classes=config.class_weights
+            )
+        else:
+            targets = self.targets[train]
+            by_class = class_weights(targets)
+            weights[train] = [by_class[target] for target in targets]
+        return weights
 
 
 def read_inputs(run: Run, config: TrainingConfig, *, phase: Phase, resumed: bool) -> RunInputs:

@@ -1,15 +1,19 @@
-"""What the starting weights were trained on neither validates nor tests."""
+"""What the starting weights were trained on neither validates nor tests; how much each image counts."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from cxr_core.data.dataset import scan_dataset
+from cxr_core.data.prepared_images import PreparedImages
+from cxr_core.recipes.image_weights import source_weights
 from cxr_core.recipes.training_config import make_config
 from cxr_core.runs import training_images
 from cxr_core.runs.lifecycle import create_run
 from cxr_core.runs.training_images import TRAINING_IMAGES_FILE
+from cxr_core.splits.split import Split
 from cxr_core.system.files import read_json
-from cxr_core.training.run_inputs import make_run_split
+from cxr_core.training.run_inputs import RunInputs, make_run_split
 
 
 def no_phase(_name):
@@ -73,3 +77,29 @@ def test_weights_that_have_seen_all_images_of_a_class_are_refused_with_what_to_d
     with pytest.raises(ValueError, match=r"none of class 'virus' is left for validation. Start from ImageNet"):
         split_of("stratified", seen.tolist())
     assert np.all(before["digest"].notna())
+
+
+@pytest.fixture
+def inputs():
+    """Eight images of two classes and two sources, of which the first six train."""
+    table = pd.DataFrame({"class_name": ["a", "a", "a", "a", "b", "b", "a", "b"], "source": list("nnsnnsns")})
+    table = table.assign(file=[f"{i}.png" for i in range(8)], path=[f"/data/{i}.png" for i in range(8)])
+    prepared = PreparedImages(np.zeros((8, 2, 2), np.uint8), table, {}, "key")
+    return RunInputs(prepared, Split(np.arange(6), np.array([6]), np.array([7])), ("a", "b"))
+
+
+def test_class_weights_count_each_training_image_by_its_class_and_no_other_image(inputs):
+    weights = inputs.weights(make_config("quick", settings=["class_weights=true"]))
+    np.testing.assert_allclose(weights, [0.75] * 4 + [1.5] * 2 + [0, 0])
+    assert weights.dtype == np.float32
+
+
+def test_source_weights_count_each_training_image_by_its_source_and_class(inputs):
+    config = make_config("quick", settings=["source_weights=true", "class_weights=true"])
+    rows = inputs.prepared.table.iloc[:6]
+    expected = source_weights(rows["class_name"], rows["source"], balanced_classes=True)
+    np.testing.assert_allclose(inputs.weights(config), [*expected, 0, 0])
+
+
+def test_where_nothing_is_weighted_all_images_count_alike(inputs):
+    assert inputs.weights(make_config("quick", settings=["class_weights=false", "source_weights=false"])) is None
