@@ -20,6 +20,7 @@ DATA_DIR = HOME_DIR / "data"
 # Data sets that visitors of a shared installation upload, each with its caches, until their visit ends.
 VISITS_DIR = HOME_DIR / "visits"
 SHIPPED_MODEL_DIR = PROJECT_DIR / "models" / "cxr-mobilenetv2"
+LUNG_MODEL_DIR = PROJECT_DIR / "models" / "lungs"
 
 NOTICE = "For research and teaching. Not a medical device, not for diagnosis."
 

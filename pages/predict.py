@@ -12,13 +12,15 @@ from ui.common.model_picker import choose_model, open_classifier
 from ui.common.navigation import keep_choice
 from ui.predict.batch import answer_given, ask_for_folder, forget_answers, show_batch
 from ui.predict.examples import example_images
-from ui.predict.image_viewer import view_image
 from ui.predict.single_answer import (
     answer_scan,
     choose_maps,
     offer_downloads,
+    show_caveats,
+    show_maps,
     show_neighbours,
     show_numbers,
+    show_scan,
     show_verdict,
 )
 from ui.predict.uploads import ask_for_uploads
@@ -70,15 +72,20 @@ except UnreadableImage as error:
     st.error(f"{error} Choose another file.", icon=":material/broken_image:")
     st.stop()
 
-wanted = show_verdict(answer, classifier, folder)
+wanted = show_verdict(answer)
 if example and not uploads:
     st.caption("This is a drawing: the answer is meaningless.")
+left, right = st.columns([3, 2], gap="medium")
+with left:
+    show_scan(answer, classifier, look, with_map=wanted)
+with right:
+    if wanted:
+        show_numbers(answer)
+    show_caveats(answer, classifier, folder, with_numbers=wanted)
 if wanted:
-    show_numbers(answer, classifier, look)
+    show_maps(answer, classifier, look)
     show_neighbours(answer, classifier)
 offer_downloads(source.name, data, answer_again, classifier, with_numbers=wanted, look=look)
-st.markdown("**The image**")
-view_image(answer.prediction.image, key="original")
 
 figures = card_figures(classifier.card)
 if figures:

@@ -1,5 +1,6 @@
 """What is shipped: requirements and extras that agree, a wheel that holds all and nothing else, terms that travel."""
 
+import json
 import re
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from conftest import PROJECT
 from packaging.requirements import Requirement
 
 import cxr_core
+from cxr_core.training.lungs.lung_card import card_figures
 
 SETTINGS = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = SETTINGS["optional-dependencies"]
@@ -66,7 +68,7 @@ def test_a_wheel_holds_the_package_the_app_and_the_built_in_classifier_and_nothi
         held = {name for name in archive.namelist() if ".dist-info/" not in name}
         terms = [name for name in archive.namelist() if "/licenses/" in name]
     listed = subprocess.run(["git", "ls-files"], cwd=PROJECT, check=True, capture_output=True, text=True).stdout.split()
-    app = ("streamlit_app.py", "pages/", "ui/", "models/cxr-mobilenetv2/", ".streamlit/config.toml")
+    app = ("streamlit_app.py", "pages/", "ui/", "models/cxr-mobilenetv2/", "models/lungs/", ".streamlit/config.toml")
     expected = {name for name in listed if name.startswith("cxr_core/")}
     expected |= {f"cxr_core/_app/{name}" for name in listed if name.startswith(app)}
     assert held == expected
@@ -80,6 +82,14 @@ def test_the_classifier_brings_its_own_terms():
     assert card.startswith(about.rstrip())
     assert "CC BY-NC 4.0" in card
     assert "must not be used to diagnose" in (folder / "LICENSE.md").read_text(encoding="utf-8")
+
+
+def test_the_lung_network_brings_its_own_terms_and_the_figures_of_its_card():
+    folder = PROJECT / "models" / "lungs"
+    card, about = (folder.joinpath(name).read_text(encoding="utf-8") for name in ("CARD.md", "ABOUT.md"))
+    assert card == about + card_figures(json.loads((folder / "card.json").read_text(encoding="utf-8")))
+    assert "CC BY-NC 4.0" in (folder / "LICENSE.md").read_text(encoding="utf-8")
+    assert (folder / "model.onnx").stat().st_size < 3_000_000
 
 
 @pytest.mark.parametrize("path", sorted((PROJECT / ".github/ISSUE_TEMPLATE").glob("[!c]*.yml")), ids=lambda p: p.stem)

@@ -36,14 +36,18 @@ def _operating_point(options: argparse.Namespace) -> None:
 
 
 def _gate(options: argparse.Namespace) -> None:
+    from cxr_core.reporting.publishing import write_card_text
     from cxr_core.robustness.gate_fitting import fit_gate
 
     measured = fit_gate(options.model, options.folders, others=options.external, seed=options.seed, phase=progress_bar)
+    if (options.model / "CARD.md").exists():
+        write_card_text(options.model)
     rows = [
         ("Test images", measured["test"]),
         ("Negative images", measured["strange"]),
         ("Altered radiographs", measured["altered"]),
         *measured["elsewhere"].items(),
+        *([("Altered external radiographs", measured["altered_elsewhere"])] if measured["elsewhere"] else []),
     ]
     lines = [f"{name}: {row['refused']} of {row['n']} refused" for name, row in rows]
     if "left_out" in measured:

@@ -60,6 +60,7 @@ def _answer_writers(
     """Return what writes the requested files of each answer; called with the file's number and the answer."""
     makers = (
         (options.cam_dir, ".png", _overlay_maker),
+        (options.lungs_dir, ".png", _lungs_maker),
         (options.report_dir, ".html", _report_maker),
         (options.dicom_dir, ".dcm", _dicom_maker),
     )
@@ -82,6 +83,13 @@ def _overlay_maker(classifier: "Classifier", _sources: "Sequence[Source]") -> _M
     from cxr_core.imaging.display import png_bytes
 
     return lambda _number, answer: png_bytes(answer.overlay(classifier, answer.prediction.label))
+
+
+def _lungs_maker(_classifier: "Classifier", _sources: "Sequence[Source]") -> _Maker:
+    from cxr_core.imaging.display import display_rgb, png_bytes
+    from cxr_core.imaging.lung_segmentation import draw_outline
+
+    return lambda _number, answer: png_bytes(draw_outline(display_rgb(answer.prediction.image), answer.view.lungs))
 
 
 def _report_maker(classifier: "Classifier", sources: "Sequence[Source]") -> _Maker:
@@ -128,6 +136,10 @@ def _add_predict(commands: Commands) -> None:
     predict.add_argument("files", metavar="FILE", nargs="+", type=Path, help="an image, a folder or a ZIP of images")
     predict.add_argument("--model", type=Path, default=SHIPPED_MODEL_DIR, help=_MODEL_HELP)
     add_target_folder(predict, "--cam-dir", type=Path, help="write one Grad-CAM overlay per file here, as PNG")
+    add_target_folder(
+        predict, "--lungs-dir", type=Path,
+        help="write each image with its lungs outlined here, as PNG; a dashed box where none were found",
+    )  # fmt: skip
     add_target_folder(predict, "--report-dir", type=Path, help="write one HTML page per file here, to print or keep")
     add_target_folder(
         predict, "--dicom-dir", type=Path, help="write one overlay per answer here, as DICOM without patient data"

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cxr_core.cli.arguments import Commands, add_command, add_json, add_training
+from cxr_core.cli.arguments import Commands, add_command, add_folders, add_json, add_target_folder, add_training
 from cxr_core.cli.io import progress_bar, read_curation, write_result
 
 if TYPE_CHECKING:
@@ -195,6 +195,18 @@ def _export(options: argparse.Namespace) -> None:
     print(run.path)
 
 
+def _segment_train(options: argparse.Namespace) -> None:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    from cxr_core.training.lungs.lung_card import lung_summary
+    from cxr_core.training.lungs.train_lungs import train_lungs
+
+    card = train_lungs(
+        options.folders, options.into, mask_folders=options.masks, behind_heart=options.behind_heart,
+        like=options.like, external=options.external, epochs=options.epochs, seed=options.seed, phase=progress_bar,
+    )  # fmt: skip
+    write_result(card, options.json, lung_summary(card))
+
+
 def add_commands(commands: Commands) -> None:
     """Add the commands that train and that control trainings to a parser."""
     _add_train(commands)
@@ -207,6 +219,7 @@ def add_commands(commands: Commands) -> None:
     _add_resume(commands)
     _add_work_queue(commands)
     _add_export(commands)
+    _add_segment_train(commands)
 
 
 def _add_train(commands: Commands) -> None:
@@ -311,3 +324,28 @@ def _add_work_queue(commands: Commands) -> None:
 def _add_export(commands: Commands) -> None:
     export = add_command(commands, "export", _export, "Export and evaluate the best model of a stopped run.")
     export.add_argument("run_folder", metavar="RUN", type=Path)
+
+
+def _add_segment_train(commands: Commands) -> None:
+    lungs = add_command(
+        commands, "segment-train", _segment_train,
+        "Train the network that finds the lungs and tells whether a whole, upright chest is in an image.",
+    )  # fmt: skip
+    add_folders(lungs)
+    add_target_folder(lungs, "--into", required=True, type=Path, metavar="FOLDER", help="where the network is written")
+    lungs.add_argument(
+        "--masks", nargs="*", default=[], type=Path, metavar="DIR", help="folders of masks named <image file>.png"
+    )
+    lungs.add_argument(
+        "--behind-heart", nargs="*", default=[], metavar="NAME",
+        help="sources and mask folders whose masks hold the parts of the lungs behind the heart",
+    )  # fmt: skip
+    lungs.add_argument(
+        "--like", type=Path, metavar="MODEL", help="hold out the images that this classifier was not trained on"
+    )
+    lungs.add_argument(
+        "--external", nargs="*", default=[], type=Path, metavar="DIR", help="data sets with masks to measure it on"
+    )
+    lungs.add_argument("--epochs", type=int, default=40, help="of 60 batches each (default: 40)")
+    lungs.add_argument("--seed", type=int, default=0, help="of all that is random")
+    add_json(lungs)

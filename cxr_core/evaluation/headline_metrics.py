@@ -67,6 +67,23 @@ def card_figures(card: Card) -> list[HeadlineMetric]:
     return figures + [_external_figure(name, metrics) for name, metrics in card.metrics.get("external", {}).items()]
 
 
+def false_alarm_sentence(card: Card) -> str | None:
+    """Say how many healthy people of other collections a classifier called COVID-19, the worst first; None if unknown.
+
+    Where the classifier may abstain, "not sure" is no false alarm.
+    """
+    external: dict[str, Metrics] = card.metrics.get("external", {})
+    rates = []
+    for name, metrics in external.items():
+        healthy = metrics["per_class"].get("normal")
+        if healthy and healthy["support"] and "covid" in metrics["classes"]:
+            rates.append((_share_answered(metrics, "normal", "covid")[0], name, healthy["support"]))
+    if not rates:
+        return None
+    told = [f"{share:.1%} ({name}, {n} people)" for share, name, n in sorted(rates, reverse=True)]
+    return f"Of healthy people in images from elsewhere, it called COVID-19: {', '.join(told)}."
+
+
 def _own_explanation(card: Card) -> str:
     """Say what the own test images were used for besides the test."""
     seen = card.metrics.get("seen_by_start")

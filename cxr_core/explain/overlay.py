@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 
 from cxr_core.imaging.display import display_bgr
-from cxr_core.system.arrays import FloatArray, ImageArray, UInt8Array
+from cxr_core.system.arrays import BoolArray, FloatArray, ImageArray, UInt8Array
 
 COLOUR_MAPS = {"jet": cv2.COLORMAP_JET, "inferno": cv2.COLORMAP_INFERNO}
 
@@ -56,3 +56,9 @@ def colour_bar(colour_map: str) -> UInt8Array:
     """Return a colour map's colours from 0 to 1, uint8 (1, 256, 3) RGB, as the legend of an overlay."""
     colours = cv2.applyColorMap(np.arange(256, dtype=np.uint8)[None], COLOUR_MAPS[colour_map])
     return cv2.cvtColor(colours, cv2.COLOR_BGR2RGB)
+
+
+def share_inside(map_: FloatArray, mask: BoolArray) -> float | None:
+    """Return the proportion of a map's weight inside a mask, both (H, W); None where the map is all zeros."""
+    total = map_.sum()
+    return float(map_[mask].sum() / total) if total > 0 else None

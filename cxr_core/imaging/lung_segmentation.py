@@ -1,120 +1,180 @@
-"""Where are the lungs, as far as grey values tell?"""
+"""Where are the lungs, and is a whole, upright chest in the image? A small network tells both.
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+`training.lungs` trains it; its folder holds its card.
+"""
+
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+from typing import Literal
 
 import cv2
 import numpy as np
+import onnxruntime
 
-from cxr_core.system.arrays import BoolArray, FloatArray, UInt8Array
+from cxr_core.config import LUNG_MODEL_DIR
+from cxr_core.system.arrays import BoolArray, FloatArray, ImageArray, UInt8Array
+from cxr_core.system.files import read_json
+from cxr_core.system.onnx_session import open_session, run_scaled
 
-# A convex shape, uint8 (side, side), and how well it fits a lung, in [0, 1].
-Shape = tuple[UInt8Array, float]
 # Left, top, right and bottom in pixels; right and bottom are one past the last.
 Box = tuple[int, int, int, int]
+View = Literal["whole", "part", "turned", "negative", "several"]
+# What an image shows of a chest, in the order of the network's outputs.
+VIEWS: tuple[View, ...] = ("whole", "part", "turned", "negative", "several")
+# What the network's masks hold, in the order of its outputs: the lung fields beside the heart's shadow, and the lungs
+# with their parts behind it.
+CONVENTIONS = ("fields", "behind heart")
 
 # The box that stands for the lungs where none are found: left, top, right and bottom as shares of width and height. It
 # holds the lungs of nearly every frontal radiograph.
 FALLBACK_BOX = (0.1, 0.08, 0.9, 0.82)
 
-_SIDE = 64
-_DARKEST_SHARES = (0.15, 0.22, 0.29, 0.36, 0.43, 0.5, 0.57)
-_KERNELS = [cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)) for side in (3, 7)]
-_LEAST_AREA, _MOST_AREA, _MOST_HULL = 0.02, 0.22, 0.25
-_LEAST_HEIGHT = 0.2
-_MOST_ON_RIM = 0.05
-_GOOD_FIT, _LEAST_FIT, _LEAST_SYMMETRY = 0.3, 0.2, 0.3
-_TOPS_APART, _BOTTOMS_APART = 0.16, 0.25
-_AIR_LEVEL = 24
-_KEPT = 5
-
-_Y, _X = np.mgrid[0:_SIDE, 0:_SIDE]
-# Where each lung is expected in a frontal radiograph that shows little more than the chest.
-_EXPECTED = [
-    (np.hypot(((_X + 0.5) / _SIDE - centre) / 0.18, ((_Y + 0.5) / _SIDE - 0.44) / 0.34) <= 1).astype(np.uint8)
-    for centre in (0.28, 0.72)
-]
-_FROM_SIDES, _FROM_ENDS = np.minimum(_X, _SIDE - 1 - _X), np.minimum(_Y, _SIDE - 1 - _Y)
-_RIM = (np.minimum(_FROM_SIDES, _FROM_ENDS) == 0).astype(np.uint8)
-_CORNERS = (_FROM_SIDES + _FROM_ENDS < 0.12 * _SIDE).astype(np.uint8)
+# Sides of what the network takes in, and of the masks that it gives.
+NETWORK_SIDE, MASK_SIDE = 192, 96
+_STRETCHED_FROM, _STRETCHED_TO = 0.5, 99.5
+_LEAST_PART, _LEAST_LUNG, _LEAST_HEIGHT = 0.005, 0.012, 0.2
+_LEAST_OF_OTHER = 0.12
+# Of the height of the lower lung, that stands beside the other one.
+_LEAST_BESIDE = 0.5
+_LEAST_CERTAINTY = 0.8
 
 
 @dataclass(frozen=True)
 class LungRegion:
-    """Where the lungs of one image are estimated to lie.
+    """Where the lungs of one image lie.
 
     Attributes:
-        mask: bool (H, W), both lungs as convex shapes; the whole fallback box if none were found.
+        mask: bool (H, W), the lung fields; the whole fallback box if none were found.
+        whole: bool (H, W), the lungs with their parts behind the heart; likewise.
         box: around the mask.
         found: False if the mask is the fallback box.
         reason: why no lungs were found, in a sentence; else "".
     """
 
     mask: BoolArray
+    whole: BoolArray
     box: Box
     found: bool
     reason: str
 
 
+@dataclass(frozen=True)
+class ChestView:
+    """What the lung network tells of one image.
+
+    Attributes:
+        shape: (H, W) of the image.
+        cells: float32 (MASK_SIDE, MASK_SIDE, 2), the probability that each cell is lung, by `CONVENTIONS`.
+        likeliest: one of `VIEWS`.
+        whole: log odds of a whole, upright radiograph of one chest.
+    """
+
+    shape: tuple[int, int]
+    cells: FloatArray
+    likeliest: View
+    whole: float
+
+    @cached_property
+    def lungs(self) -> LungRegion:
+        """Where the lungs are, at the image's size."""
+        return _region(self.cells, self.shape)
+
+    def at(self, shape: tuple[int, ...]) -> "ChestView":
+        """Return the same for a copy of the image of another size, (H, W, ...)."""
+        return replace(self, shape=(shape[0], shape[1]))
+
+    @property
+    def aspect(self) -> float | None:
+        """Width / height of the box around both lungs, in pixels; None where no lungs were found."""
+        parts = _large_parts(self.cells[..., 0] > 0.5)
+        if _not_lungs(parts, self.cells[..., 0]):
+            return None
+        left, top, right, bottom = _box(parts)
+        height, width = self.shape
+        return (right - left) * width / ((bottom - top) * height)
+
+
+@dataclass(frozen=True)
+class ViewLimits:
+    """Which images are not whole chests, as the lung network's card tells.
+
+    Attributes:
+        whole: least log odds.
+        aspect: least and greatest width / height of the box around the lungs.
+    """
+
+    whole: float
+    aspect: tuple[float, float]
+
+
 def lung_region(image_u8: UInt8Array) -> LungRegion:
-    """Estimate where the lungs lie in a frontal chest radiograph.
+    """Find the lungs in a frontal chest radiograph; see `look_at_chest`."""
+    return look_at_chest(image_u8).lungs
 
-    A copy of 64 × 64 pixels is equalised and high-pass filtered; its darkest parts are taken at seven thresholds and
-    smoothed at two scales. On either side of the spine, the brightest column near the middle, each connected part
-    becomes a convex shape. The fit of a shape is its overlap with the expected lung, times its dark share. The pair
-    with the best fit and symmetry is taken; if it fits poorly, the search is repeated without the black air beside the
-    body. Nothing is learned or random: the same image gives the same answer.
 
-    This is an estimate for asking where a classifier looks, not a segmentation. The shapes are convex and follow what
-    is dark: a lung that disease has made white loses its white part or is not found, the heart's shadow is cut
-    coarsely, and the parts of the lungs behind heart and diaphragm are never included.
+def look_at_chest(image: ImageArray) -> ChestView:
+    """Find the lungs, and tell whether the image shows one whole, upright chest.
+
+    The network sees a copy of 192 × 192 pixels whose greys are stretched from the 0.5th to the 99.5th percentile, so
+    that neither size nor exposure matters. The same image gives the same answer.
 
     Args:
-        image_u8: uint8 (H, W), grey with white bones, at least 32 pixels a side; not changed.
+        image: uint8 or uint16, (H, W) with white bones or (H, W, 3) BGR; not changed.
 
     Returns:
-        The region. Lungs count as not found if one side has no dark shape of a lung's size, if the two shapes lie at
-        different heights or differ in shape, or if they lie away from the expected place.
+        Lungs count as not found if the network sees none on one side, only pieces, or is not sure of what it sees.
 
     Raises:
-        ValueError: the image is not grey, not uint8 or smaller than 32 pixels.
+        ValueError: the image has another shape or type.
     """
-    if image_u8.ndim != 2 or image_u8.dtype != np.uint8 or min(image_u8.shape) < 32:
-        raise ValueError(
-            f"image_u8 must be uint8 (H, W) of at least 32 pixels a side; received {image_u8.dtype} {image_u8.shape}."
-        )
-    small = cv2.resize(image_u8, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
-    smooth = cv2.GaussianBlur(cv2.equalizeHist(small).astype(np.float32), (0, 0), 1.2)
-    level, middle = smooth - cv2.GaussianBlur(smooth, (0, 0), 12), _midline(smooth)
-    shapes = _lung_shapes(level, middle)
-    pair, fit, reason = _best_pair(shapes, middle)
-    if fit < _GOOD_FIT:
-        air = _air(small)
-        if air.any():
-            without_air = _lung_shapes(np.where(air, level.max(), level), middle)
-            both = [a + b for a, b in zip(shapes, without_air, strict=True)]
-            pair, fit, reason = _best_pair(both, middle)
-    if pair is None or reason:
-        return _fallback(image_u8.shape, reason)
-    height, width = image_u8.shape
-    lungs = cv2.resize((pair[0] | pair[1]) * 255, (width, height), interpolation=cv2.INTER_LINEAR)
-    mask = lungs > 127
-    return LungRegion(mask, _box(mask), True, "")
+    if image.ndim not in (2, 3) or image.dtype not in (np.uint8, np.uint16):
+        raise ValueError(f"image must be uint8 or uint16, (H, W) or (H, W, 3); received {image.dtype} {image.shape}.")
+    session, _ = _network()
+    small = network_input(squared(image, NETWORK_SIDE))
+    lungs, views = run_scaled(session, ["lungs", "views"], small[None])
+    height, width = image.shape[:2]
+    return ChestView((height, width), lungs[0], VIEWS[int(views[0].argmax())], whole_log_odds(views)[0])
+
+
+def view_limits() -> ViewLimits:
+    """Return the limits that were set when the network was trained."""
+    return _network()[1]
+
+
+def squared(image: ImageArray, side: int) -> UInt8Array:
+    """Return a decoded image as uint8 (side, side), grey, whatever its aspect.
+
+    Args:
+        image: uint8 or uint16, (H, W) or (H, W, 3) BGR.
+        side: in pixels.
+    """
+    small = cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)
+    grey = small if small.ndim == 2 else cv2.cvtColor(small, cv2.COLOR_BGR2GRAY)
+    if grey.dtype == np.uint8:
+        return grey.astype(np.uint8, copy=False)
+    return np.round(grey / max(1, int(grey.max())) * 255).astype(np.uint8)
+
+
+def network_input(grey_u8: UInt8Array) -> FloatArray:
+    """Return float32 (S, S, 1) in [-1, 1] for a grey image, uint8 (S, S), its greys stretched."""
+    low, high = np.percentile(grey_u8, (_STRETCHED_FROM, _STRETCHED_TO))
+    stretched = (grey_u8.astype(np.float32) - np.float32(low)) / np.float32(max(high - low, 1.0))
+    return np.clip(stretched * 2 - 1, -1, 1)[..., None]
 
 
 def draw_outline(image_u8: UInt8Array, region: LungRegion) -> UInt8Array:
     """Draw a region's outline over its image: a solid line around the lungs, or a dashed box if none were found.
 
     Args:
-        image_u8: uint8 (H, W); not changed.
+        image_u8: uint8 (H, W) or (H, W, 3) RGB; not changed.
         region: of the same image.
 
     Returns:
         uint8 (H, W, 3) RGB.
     """
-    image = cv2.cvtColor(image_u8, cv2.COLOR_GRAY2RGB)
+    image = cv2.cvtColor(image_u8, cv2.COLOR_GRAY2RGB) if image_u8.ndim == 2 else image_u8.copy()
     outlines, _ = cv2.findContours(region.mask.view(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    width = max(1, min(image_u8.shape) // 110)
+    width = max(1, min(image_u8.shape[:2]) // 110)
     if region.found:
         cv2.drawContours(image, outlines, -1, (86, 180, 233), width, cv2.LINE_AA)
         return image
@@ -125,91 +185,59 @@ def draw_outline(image_u8: UInt8Array, region: LungRegion) -> UInt8Array:
     return image
 
 
-def _midline(smooth: FloatArray) -> int:
-    """Return the column of the spine: the brightest near the middle at lung height."""
-    profile = smooth[_SIDE // 5 : 3 * _SIDE // 4].mean(axis=0)
-    profile = cv2.GaussianBlur(profile[None], (0, 0), 1.5)[0]
-    first, last = int(0.38 * _SIDE), int(0.62 * _SIDE)
-    return first + int(profile[first:last].argmax())
+def whole_log_odds(views: FloatArray) -> list[float]:
+    """Return the log odds of "whole" against all other views for logits, float32 (N, V)."""
+    return [float(row[0] - np.logaddexp.reduce(row[1:])) for row in views.astype(np.float64)]
 
 
-def _air(small: UInt8Array) -> BoolArray:
-    """Return bool (side, side): black areas that reach the left or right edge, with a margin."""
-    black = (cv2.GaussianBlur(small, (3, 3), 0) < _AIR_LEVEL).astype(np.uint8)
-    _, labels = cv2.connectedComponents(black, connectivity=4)
-    edge = np.unique(labels[:, [0, -1]])
-    outside = np.isin(labels, edge[edge > 0]).astype(np.uint8)
-    return cv2.dilate(outside, np.ones((5, 5), np.uint8)) > 0
+@lru_cache(maxsize=1)
+def _network() -> tuple[onnxruntime.InferenceSession, ViewLimits]:
+    """Open the network and its limits, once per process."""
+    limits = read_json(LUNG_MODEL_DIR / "card.json")["limits"]
+    low, high = limits["aspect"]
+    return open_session(LUNG_MODEL_DIR / "model.onnx"), ViewLimits(float(limits["whole"]), (float(low), float(high)))
 
 
-def _lung_shapes(level: FloatArray, middle: int) -> tuple[list[Shape], list[Shape]]:
-    """Return the shapes left and right of the spine, at every threshold and scale."""
-    found: tuple[list[Shape], list[Shape]] = ([], [])
-    for limit in np.quantile(level[5:-5, 5:-5], _DARKEST_SHARES):
-        dark = (level < limit).astype(np.uint8)
-        dark[:, middle - 1 : middle + 1] = 0
-        for kernel in _KERNELS:
-            for side, shape in _shapes_of_a_lungs_size(cv2.morphologyEx(dark, cv2.MORPH_OPEN, kernel), middle):
-                found[side].append(shape)
-    return found
+def _region(lungs: FloatArray, shape: tuple[int, int]) -> LungRegion:
+    """Return the region of an image (H, W) from the network's probabilities, float32 (MASK_SIDE, MASK_SIDE, 2)."""
+    parts = _large_parts(lungs[..., 0] > 0.5)
+    reason = _not_lungs(parts, lungs[..., 0])
+    if reason:
+        return _fallback(shape, reason)
+    height, width = shape
+    kept = np.stack([parts, _large_parts(lungs[..., 1] > 0.5) | parts], axis=-1)
+    # Outside the parts that count nothing is left; their own edges stay soft, so that they fall between the cells.
+    soft = np.where(cv2.dilate(kept.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0, lungs, 0)
+    masks = cv2.resize(soft.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR) > 0.5
+    mask = masks[..., 0]
+    return LungRegion(mask, mask | masks[..., 1], _box(mask), True, "")
 
 
-def _shapes_of_a_lungs_size(dark: UInt8Array, middle: int) -> Iterator[tuple[int, Shape]]:
-    """Yield each connected part of a mask that may be a lung, as a shape with its side: 0 left, 1 right."""
-    count, labels, boxes, centres = cv2.connectedComponentsWithStats(dark, connectivity=4)
-    for i in range(1, count):
-        x, y, width, height, area = boxes[i]
-        if not _LEAST_AREA <= area / dark.size <= _MOST_AREA or height < _LEAST_HEIGHT * _SIDE:
-            continue
-        part = (labels[y : y + height, x : x + width] == i).view(np.uint8)
-        hull = np.zeros(dark.shape, np.uint8)
-        cv2.fillConvexPoly(hull, cv2.convexHull(cv2.findNonZero(part)) + (x, y), 1)
-        full = cv2.countNonZero(hull)
-        on_rim = cv2.countNonZero(hull & _RIM)
-        if full > _MOST_HULL * dark.size or on_rim > _MOST_ON_RIM * full or cv2.countNonZero(hull & _CORNERS):
-            continue
-        side = int(centres[i, 0] > middle)
-        yield side, (hull, _overlap(hull, _EXPECTED[side]) * area / full)
+def _large_parts(mask: BoolArray) -> BoolArray:
+    """Return the connected parts of a mask that are no specks."""
+    count, labels, boxes, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=4)
+    large = boxes[:, cv2.CC_STAT_AREA] >= _LEAST_PART * mask.size
+    large[0] = False
+    return large[labels] if count > 1 else np.zeros_like(mask)
 
 
-def _best_pair(shapes: Sequence[list[Shape]], middle: int) -> tuple[tuple[UInt8Array, UInt8Array] | None, float, str]:
-    """Return the best pair of lungs or None, the fit of the worse of the two, and why it is refused or ""."""
-    left, right = (sorted(side, key=lambda s: -s[1])[:_KEPT] for side in shapes)
-    if not left or not right:
-        return None, 0.0, "No dark shape of a lung's size on one side of the spine."
-    mirror = np.array([[-1, 0, 2 * middle - 1], [0, 1, 0]], np.float32)
-    best, pair = -1.0, None
-    for one, one_fit in left:
-        mirrored = cv2.warpAffine(one, mirror, one.shape, flags=cv2.INTER_NEAREST)
-        for other, other_fit in right:
-            if not _at_one_height(one, other):
-                continue
-            symmetry = _overlap(mirrored, other)
-            total = one_fit + other_fit + 0.5 * symmetry
-            if total > best:
-                best, pair = total, ((one, other), min(one_fit, other_fit), symmetry)
-    if pair is None:
-        return None, 0.0, "The dark shapes left and right of the spine lie at different heights."
-    lungs, fit, symmetry = pair
-    if fit < _LEAST_FIT:
-        return lungs, fit, "The dark shapes do not lie where lungs do."
-    if fit < _GOOD_FIT and any(cv2.countNonZero(lung & _RIM) for lung in lungs):
-        return lungs, fit, "The dark shapes run into the edge of the image."
-    if symmetry < _LEAST_SYMMETRY:
-        return lungs, 0.0, "The dark shapes left and right of the spine differ too much."
-    return lungs, fit, ""
-
-
-def _at_one_height(one: UInt8Array, other: UInt8Array) -> bool:
-    """Return True if two shapes begin and end at about the same height."""
-    (_, top, _, height), (_, other_top, _, other_height) = cv2.boundingRect(one), cv2.boundingRect(other)
-    bottoms = top + height - other_top - other_height
-    return abs(top - other_top) <= _TOPS_APART * _SIDE and abs(bottoms) <= _BOTTOMS_APART * _SIDE
-
-
-def _overlap(a: UInt8Array, b: UInt8Array) -> float:
-    """Return intersection over union of two uint8 masks."""
-    return cv2.countNonZero(a & b) / cv2.countNonZero(a | b)
+def _not_lungs(parts: BoolArray, certainty: FloatArray) -> str:
+    """Return why a mask cannot be two lungs, or ""."""
+    if not parts.any():
+        return "Nothing in the image looks like lungs."
+    _, _, boxes, _ = cv2.connectedComponentsWithStats(parts.astype(np.uint8), connectivity=4)
+    largest = 1 + np.argsort(-boxes[1:, cv2.CC_STAT_AREA])[:2]
+    first, *others = (boxes[i] for i in largest)
+    if not others or others[0][cv2.CC_STAT_AREA] < max(_LEAST_LUNG * parts.size, _LEAST_OF_OTHER * first[-1]):
+        return "Only one lung can be made out."
+    tops, heights = boxes[largest, cv2.CC_STAT_TOP], boxes[largest, cv2.CC_STAT_HEIGHT]
+    if min(tops + heights) - max(tops) < _LEAST_BESIDE * min(heights):
+        return "The lungs are not beside each other."
+    if max(heights) < _LEAST_HEIGHT * MASK_SIDE:
+        return "The lungs are not wholly in the image."
+    if float(certainty[parts].mean()) < _LEAST_CERTAINTY:
+        return "The edges of the lungs cannot be made out."
+    return ""
 
 
 def _fallback(shape: tuple[int, int], reason: str) -> LungRegion:
@@ -219,7 +247,7 @@ def _fallback(shape: tuple[int, int], reason: str) -> LungRegion:
     top, bottom = (round(share * height) for share in FALLBACK_BOX[1::2])
     mask = np.zeros(shape, bool)
     mask[top:bottom, left:right] = True
-    return LungRegion(mask, (left, top, right, bottom), False, reason)
+    return LungRegion(mask, mask, (left, top, right, bottom), False, reason)
 
 
 def _box(mask: BoolArray) -> Box:

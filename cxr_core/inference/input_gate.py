@@ -1,4 +1,5 @@
-"""May this image be answered at all: is it a frontal chest radiograph, and similar to the training images?
+"""May this image be answered at all: is it a frontal chest radiograph, whole and upright, and similar to the training
+images?
 
 A gate is stored beside its model as `gate.npz` (plain arrays) and `gate.json`; `gate_fitting.py` fits it.
 """
@@ -12,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cxr_core.imaging.image_properties import COLOUR_SHARE, INVERTED_SCORE, measure_image
+from cxr_core.imaging.lung_segmentation import ChestView, View, ViewLimits, view_limits
 from cxr_core.system.arrays import FloatArray, ImageArray, IntArray
 from cxr_core.system.files import atomic_path, read_json, write_json
 
@@ -25,9 +27,18 @@ MEASURES = (
 _ARRAYS = ("mean", "scale", "weights", "centre", "components", "known", "known_class")
 
 NO_CHEST = "This does not look like a frontal chest radiograph."
+NOT_WHOLE = "This is not one whole, upright frontal chest radiograph."
 UNLIKE = "This image is unlike all training images: the classifier was never tested on such images."
 _COLOURED = "It is in colour; radiographs are greyscale."
 _NEGATIVE = "Black and white may be swapped: lungs should be dark."
+_STRETCHED = "The image seems stretched; save it with its own proportions."
+_VIEW_REASONS: dict[View, str] = {
+    "whole": "It is not clear that both lungs are in it.",
+    "part": "A part of the chest seems to be cut off or covered; both lungs must be in the image.",
+    "turned": "It seems to be turned or upside down; turn it upright first.",
+    "negative": _NEGATIVE,
+    "several": "There seems to be more than one image in it, or much beside the radiograph; cut out the one first.",
+}
 
 
 @dataclass(frozen=True)
@@ -68,7 +79,8 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Gate:
-    """A fitted gate: logistic regression for "is a frontal chest radiograph", nearest neighbours for "is similar".
+    """A fitted gate: logistic regression for "is a frontal chest radiograph", the lung network for "is whole and
+    upright", nearest neighbours for "is similar".
 
     Attributes:
         mean: float32 (F + M,), of the F features and M measures of the images it was fitted on.
@@ -84,6 +96,8 @@ class Gate:
         classes: class names.
         distance_limit: images with a higher mean distance to their nearest neighbours are refused.
         digests: SHA-256 of the content of each of the N files; empty for a gate of an earlier version.
+        asks_view: whether the lung network is asked. Not by a gate of an earlier version, nor where it would refuse
+            the classifier's own validation images, such as drawings.
     """
 
     mean: FloatArray
@@ -99,13 +113,15 @@ class Gate:
     classes: tuple[str, ...]
     distance_limit: float
     digests: tuple[str, ...] = ()
+    asks_view: bool = False
 
-    def assess(self, features: FloatArray, measures: FloatArray) -> Verdict:
+    def assess(self, features: FloatArray, measures: FloatArray, view: ChestView) -> Verdict:
         """Decide whether one image may be answered.
 
         Args:
             features: float32 (F,), from the classifier's network.
             measures: float32 (M,), from `gate_measures`.
+            view: from `lung_segmentation.look_at_chest`.
 
         Source:
             Nearest neighbours: Sun et al. 2022, arXiv:2204.06507, on principal components.
@@ -115,7 +131,7 @@ class Gate:
         nearest = np.argsort(-similarity)[:NEAREST]
         neighbours = tuple(self._neighbour(int(i), float(similarity[i])) for i in nearest)
         distance = float(1 - similarity[nearest].mean())
-        return Verdict(self._reasons(chest, distance, measures), chest, distance, neighbours)
+        return Verdict(self._reasons(chest, distance, measures, view), chest, distance, neighbours)
 
     def _neighbour(self, row: int, similarity: float) -> Neighbour:
         digest = self.digests[row] if self.digests else ""
@@ -151,8 +167,11 @@ class Gate:
     def _components(self) -> FloatArray:
         return self.components.astype(np.float32)
 
-    def _reasons(self, chest: float, distance: float, measures: FloatArray) -> tuple[str, ...]:
+    def _reasons(self, chest: float, distance: float, measures: FloatArray, view: ChestView) -> tuple[str, ...]:
         if chest >= self.chest_limit:
+            flaw = view_flaw(view, view_limits()) if self.asks_view else None
+            if flaw:
+                return NOT_WHOLE, flaw
             return (UNLIKE,) if distance > self.distance_limit else ()
         named = dict(zip(MEASURES, measures, strict=True))
         if named["colour"] >= COLOUR_SHARE:
@@ -160,6 +179,14 @@ class Gate:
         if named["inverted"] >= INVERTED_SCORE:
             return (NO_CHEST, _NEGATIVE)
         return (NO_CHEST,)
+
+
+def view_flaw(view: ChestView, limits: ViewLimits) -> str | None:
+    """Say in a sentence why an image is not one whole, upright chest; None if it is."""
+    if view.whole < limits.whole:
+        return _VIEW_REASONS[view.likeliest]
+    low, high = limits.aspect
+    return _STRETCHED if view.aspect is not None and not low <= view.aspect <= high else None
 
 
 def gate_inputs(features: FloatArray, measures: FloatArray) -> npt.NDArray[np.float32]:
@@ -201,7 +228,7 @@ def save_gate(gate: Gate, folder: str | Path) -> None:
     np.savez_compressed(stream, **{name: getattr(gate, name) for name in _ARRAYS})
     with atomic_path(folder / "gate.npz") as temporary:
         temporary.write_bytes(stream.getvalue())
-    numbers = ("intercept", "chest_limit", "distance_limit", "classes", "files", "digests")
+    numbers = ("intercept", "chest_limit", "distance_limit", "classes", "files", "digests", "asks_view")
     write_json(folder / "gate.json", {name: getattr(gate, name) for name in numbers})
 
 
@@ -226,6 +253,7 @@ def load_gate(folder: str | Path) -> Gate | None:
             classes=tuple(numbers["classes"]),
             files=tuple(numbers["files"]),
             digests=tuple(numbers.get("digests", ())),
+            asks_view=bool(numbers.get("asks_view", False)),
         )
     except (FileNotFoundError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"The gate in {folder} cannot be read; fit it again.") from error

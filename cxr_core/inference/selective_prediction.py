@@ -7,8 +7,9 @@ from typing import Literal
 import numpy as np
 
 from cxr_core.classes import OTHER_FINDING, class_key, class_label
-from cxr_core.explain.overlay import overlay_map
+from cxr_core.explain.overlay import overlay_map, share_inside
 from cxr_core.imaging.image_properties import TEXT_MARKS, count_text_marks
+from cxr_core.imaging.lung_segmentation import ChestView, look_at_chest
 from cxr_core.imaging.photo_detection import FILM_SIDES, count_film_sides
 from cxr_core.imaging.reader import open_image
 from cxr_core.inference.classifier import Classifier, Prediction
@@ -35,6 +36,21 @@ _WORDS = ((0.95, "almost certain"), (0.8, "fairly sure"), (0.6, "leaning towards
 
 
 @dataclass(frozen=True)
+class ImageLook:
+    """What is seen of an image without the classifier.
+
+    Attributes:
+        measures: float32 (M,), for the gate.
+        view: from the lung network.
+        notes: sentences for the reader.
+    """
+
+    measures: FloatArray
+    view: ChestView
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Answer:
     """A classifier's answer to one image, or its abstention.
 
@@ -45,6 +61,7 @@ class Answer:
         notes: sentences that a reader should mind in any case.
         prediction: the numbers behind it.
         verdict: the gate's assessment; None if the model has no gate.
+        view: where the lungs are, as far as they were found.
     """
 
     status: Literal["ok", "abstain"]
@@ -53,6 +70,7 @@ class Answer:
     notes: tuple[str, ...]
     prediction: Prediction
     verdict: Verdict | None
+    view: ChestView
 
     @property
     def neighbours(self) -> tuple[Neighbour, ...]:
@@ -64,6 +82,26 @@ class Answer:
         """The confidence in the likeliest class, in words."""
         sure = float(self.prediction.probabilities.max())
         return next(words for least, words in _WORDS if sure >= least)
+
+    def lungs_sentence(self, classifier: Classifier, class_name: str) -> str:
+        """Say how much of a class's map lies in the lungs, or why that cannot be said.
+
+        Args:
+            classifier: the classifier that answered.
+            class_name: one of its classes.
+        """
+        lungs, map_ = self.view.lungs, self._map_on_image(classifier, class_name)
+        share = share_inside(map_, lungs.mask)
+        if not lungs.found:
+            return f"No lungs found: {lungs.reason}"
+        if share is None:
+            return "This map is empty: nothing in the image speaks for the class."
+        return f"{share:.0%} of the map's weight lies in the lungs, which fill {lungs.mask.mean():.0%} of the image."
+
+    def _map_on_image(self, classifier: Classifier, class_name: str) -> FloatArray:
+        prediction = self.prediction
+        map_ = prediction.maps[prediction.classes.index(class_name)]
+        return classifier.map_on_image(map_, prediction.image.shape, prediction.map_layer)
 
     def overlay(
         self, classifier: Classifier, class_name: str, *, alpha: float = 0.4, colour_map: str = "jet"
@@ -79,10 +117,8 @@ class Answer:
         Returns:
             uint8 (H, W, 3) RGB at the image's own size.
         """
-        prediction = self.prediction
-        map_ = prediction.maps[prediction.classes.index(class_name)]
-        map_ = classifier.map_on_image(map_, prediction.image.shape, prediction.map_layer)
-        return overlay_map(prediction.image, map_, alpha=alpha, colour_map=colour_map)
+        map_ = self._map_on_image(classifier, class_name)
+        return overlay_map(self.prediction.image, map_, alpha=alpha, colour_map=colour_map)
 
 
 def answer_upload(
@@ -112,29 +148,27 @@ def answer_upload(
     with ThreadPoolExecutor(1) as beside:
         looked = beside.submit(look_at, opened.pixels)
         prediction = classifier.predict_opened(opened, layer, method, progress=progress)
-    return assess_prediction(classifier, prediction, *looked.result())
+    return assess_prediction(classifier, prediction, looked.result())
 
 
-def assess_prediction(
-    classifier: Classifier, prediction: Prediction, measures: FloatArray, image_notes: list[str]
-) -> Answer:
+def assess_prediction(classifier: Classifier, prediction: Prediction, looked: ImageLook) -> Answer:
     """Decide whether a prediction may be shown as an answer.
 
     Args:
         classifier: what predicted.
         prediction: what it predicted.
-        measures: from `look_at`.
-        image_notes: from `look_at`.
+        looked: what was seen of its image.
     """
-    verdict = classifier.gate.assess(prediction.features, measures) if classifier.gate else None
+    gate = classifier.gate
+    verdict = gate.assess(prediction.features, looked.measures, looked.view) if gate else None
     reasons = [*prediction.doubts, *(verdict.reasons if verdict else ())]
     if not reasons:
         reasons += _another_finding(prediction) or _doubt_of_confidence(prediction, classifier.card.abstain_below)
     notes = [*prediction.notes]
     if not (verdict and verdict.reasons):  # on an image that is no radiograph no further note is needed
-        notes += image_notes
+        notes += looked.notes
     label = None if reasons else prediction.label
-    return Answer("abstain" if reasons else "ok", label, tuple(reasons), tuple(notes), prediction, verdict)
+    return Answer("abstain" if reasons else "ok", label, tuple(reasons), tuple(notes), prediction, verdict, looked.view)
 
 
 def operating_sentence(card: Card, prediction: Prediction) -> str | None:
@@ -175,8 +209,8 @@ def _doubt_of_confidence(prediction: Prediction, abstain_below: float) -> list[s
     return [f"The classifier is not sure: {names[0]} and {names[1]} are almost equally likely."]
 
 
-def look_at(image: ImageArray) -> tuple[FloatArray, list[str]]:
-    """Measure a decoded image: return (measures, notes), what the gate needs and sentences for the reader."""
+def look_at(image: ImageArray) -> ImageLook:
+    """Measure a decoded image and look for its lungs."""
     measures, notes = gate_measures(image), []
     if count_text_marks(image) >= TEXT_MARKS:
         notes.append(TEXT_NOTE)
@@ -184,4 +218,4 @@ def look_at(image: ImageArray) -> tuple[FloatArray, list[str]]:
         notes.append(_TINTED)
     if count_film_sides(image) >= FILM_SIDES:
         notes.append(_FILM)
-    return measures, notes
+    return ImageLook(measures, look_at_chest(image), tuple(notes))

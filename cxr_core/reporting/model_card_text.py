@@ -115,10 +115,26 @@ def _gate_lines(gate: "GateMeasurements | None") -> Iterator[str]:
         ("Test images, wrongly refused", gate["test"]),
         ("Images that are not radiographs, rightly refused", gate["strange"]),
         ("Test images rotated, inverted, cropped or put together, rightly refused", gate["altered"]),
-        *((f"External data: {name}, refused", row) for name, row in gate["elsewhere"].items()),
+        *((f"External data: {name}, wrongly refused", row) for name, row in gate["elsewhere"].items()),
     ]
+    elsewhere = gate.get("altered_elsewhere")
+    if elsewhere:
+        rows.append(("External data altered in the same ways, rightly refused", elsewhere))
     yield "\n## The gate before an answer\n"
-    yield "| images | refused | of | not a frontal chest radiograph | unlike all training images |"
-    yield "|---|---:|---:|---:|---:|"
+    yield (
+        "| images | refused | of | not a frontal chest radiograph | not one whole, upright chest "
+        "| unlike all training images |"
+    )
+    yield "|---|---:|---:|---:|---:|---:|"
     for name, row in rows:
-        yield f"| {name} | {row['refused']} | {row['n']} | {row['no_chest']} | {row['unlike']} |"
+        yield (
+            f"| {name} | {row['refused']} | {row['n']} | {row['no_chest']} | {row.get('not_whole', 0)} "
+            f"| {row['unlike']} |"
+        )
+    if elsewhere:
+        yield "\nOf the altered images, by kind:\n"
+        yield "| kind | test images refused | external images refused |"
+        yield "|---|---:|---:|"
+        for kind, row in elsewhere["kinds"].items():
+            own = gate["altered"]["kinds"][kind]
+            yield f"| {kind} | {own['refused']} of {own['n']} | {row['refused']} of {row['n']} |"

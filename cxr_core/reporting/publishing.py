@@ -60,9 +60,15 @@ def publish_run(
         save_shortcut_result(folder, shortcuts)
     card = replace(card, name=folder.name, metrics=_published_metrics(run, card, scores, shortcuts))
     write_card(card, folder)
+    write_card_text(folder)
+
+
+def write_card_text(folder: str | Path) -> None:
+    """Write a published classifier's CARD.md anew: its ABOUT.md, then the figures of its `card.json`."""
+    folder = Path(folder)
     about = folder / "ABOUT.md"
     head = about.read_text(encoding="utf-8") if about.exists() else f"# {folder.name}\n"
-    write_text(folder / "CARD.md", f"{head.rstrip()}\n\n{figures_markdown(card)}")
+    write_text(folder / "CARD.md", f"{head.rstrip()}\n\n{figures_markdown(load_card(folder))}")
 
 
 def _copy_files(run: Run, folder: Path) -> None:

@@ -16,12 +16,23 @@ from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 
 from cxr_core.data.dataset import scan_dataset
+from cxr_core.imaging.lung_segmentation import look_at_chest, view_limits
 from cxr_core.imaging.reader import UnreadableImage, decode_image
 from cxr_core.inference.classifier import Classifier, load_classifier
-from cxr_core.inference.input_gate import NEAREST, Gate, gate_inputs, gate_measures, save_gate, unit_vectors
+from cxr_core.inference.input_gate import (
+    NEAREST,
+    Gate,
+    gate_inputs,
+    gate_measures,
+    save_gate,
+    unit_vectors,
+    view_flaw,
+)
 from cxr_core.inference.model_card import load_card, write_card
 from cxr_core.robustness.held_out_images import UNCLEAR, known_sides
 from cxr_core.robustness.negative_images import (
+    ALTERATIONS,
+    FITTED_ALTERATIONS,
     NegativeImage,
     Side,
     altered_radiographs,
@@ -30,20 +41,26 @@ from cxr_core.robustness.negative_images import (
     small_grey,
 )
 from cxr_core.runs.run import Run
+from cxr_core.runs.training_images import are_seen, seen_digests
 from cxr_core.system.arrays import FloatArray, ImageArray, UInt8Array
 from cxr_core.system.files import folder_names
 from cxr_core.system.progress import Phase, Progress
 
 COMPONENTS = 64
-# Proportions of the validation images that each of the two questions may refuse.
-CHEST_SHARE, DISTANCE_SHARE = 0.005, 0.015
+# Proportions of the validation images that two of the three questions may refuse; the lung network, which answers the
+# third, has limits of its own, see `train_lungs`.
+CHEST_SHARE, DISTANCE_SHARE = 0.005, 0.005
+# Where the lung network would refuse more of the validation images than this, they are not what it knows as chests.
+_MOST_VIEWS_REFUSED = 0.03
 # Proportion of the validation images, rotated, inverted, cropped or put together, that the first question must refuse.
 # Where they and the others leave room it is no stricter than that: whole radiographs of other hospitals lie between.
 ALTERED_SHARE = 0.98
 _STRANGE = 1_000
-_ALTERED = 720
+_ALTERED = 840
 _MILD = 1_500
 _KEPT = 1_000
+# Altered external images of each kind.
+_ELSEWHERE_PER_KIND = 100
 _REGULARISATION = 0.1
 _CHUNK = 64
 _DRAWN_NAME = "drawing-"
@@ -57,13 +74,15 @@ class Refusals(TypedDict):
     Attributes:
         n: number of images.
         no_chest: refused as not a frontal chest radiograph.
+        not_whole: refused as not one whole, upright chest; missing in cards of earlier versions.
         unlike: refused as unlike all training images.
-        refused: either.
+        refused: any of them.
         kinds: the same per kind of image.
     """
 
     n: int
     no_chest: int
+    not_whole: NotRequired[int]
     unlike: int
     refused: int
     kinds: NotRequired[dict[str, "Refusals"]]
@@ -76,8 +95,9 @@ class GateMeasurements(TypedDict):
         test: of the test images, wrongly.
         validation: of the validation images, which its limits were set on.
         strange: of images that are not radiographs, kept out of the tuning, rightly.
-        altered: of rotated, inverted or cropped test images, rightly.
+        altered: of rotated, inverted, cropped or otherwise altered test images, rightly.
         elsewhere: {external data set: of its images}.
+        altered_elsewhere: of altered images of all external data sets, rightly; missing where there are none.
         left_out: images that may or may not have been trained on, since the classifier is of an earlier version and
             names its images by files alone; missing where there are none.
     """
@@ -87,6 +107,7 @@ class GateMeasurements(TypedDict):
     strange: Refusals
     altered: Refusals
     elsewhere: dict[str, Refusals]
+    altered_elsewhere: NotRequired[Refusals]
     left_out: NotRequired[int]
 
 
@@ -96,17 +117,25 @@ class _Looks:
     Attributes:
         features: float32 (N, F), of the classifier's network.
         measures: float32 (N, M), as `input_gate.gate_measures` returns them.
+        flawed: bool (N,), which are not one whole, upright chest, see `input_gate.view_flaw`.
         kinds: what each image is, in words.
         readable: bool, one value per file; the others have no row.
     """
 
     def __init__(
-        self, rows: Sequence[tuple[FloatArray, FloatArray]], kinds: list[str], readable: Sequence[bool]
+        self, rows: Sequence[tuple[FloatArray, FloatArray, bool]], kinds: list[str], readable: Sequence[bool]
     ) -> None:
-        self.features = np.array([features for features, _ in rows], np.float32)
-        self.measures = np.array([measures for _, measures in rows], np.float32)
+        self.features = np.array([features for features, _, _ in rows], np.float32)
+        self.measures = np.array([measures for _, measures, _ in rows], np.float32)
+        self.flawed = np.array([flawed for _, _, flawed in rows], bool)
         self.kinds = kinds
         self.readable = np.array(readable, bool)
+
+    def of_kind(self, kind: str) -> "_Looks":
+        """Return the part of one kind."""
+        rows = [i for i, name in enumerate(self.kinds) if name == kind]
+        parts = [(self.features[i], self.measures[i], bool(self.flawed[i])) for i in rows]
+        return _Looks(parts, [kind] * len(rows), [True] * len(rows))
 
     def __len__(self) -> int:
         return len(self.features)
@@ -138,10 +167,11 @@ class _Material:
         images = negative_images(side, n, self.rng, drawings=self.drawings)
         return _look_at(self.classifier, images, self.phase(name), n)
 
-    def altered(self, side: str, paths: pd.Series, n: int) -> _Looks:
-        """Look at radiographs that were rotated, inverted, cropped or put together."""
-        images = altered_radiographs(_some_images(paths, n, self.rng), self.rng)
-        return _look_at(self.classifier, images, self.phase(f"Rotating and cropping {side} images"), min(n, len(paths)))
+    def altered(self, side: str, paths: pd.Series, n: int, kinds: Sequence[str] = tuple(ALTERATIONS)) -> _Looks:
+        """Look at radiographs that were altered in these ways, by turns: at `n`, or at all where there are fewer."""
+        altered = altered_radiographs(_some_images(paths, n, self.rng), self.rng, kinds)
+        progress = self.phase(f"Rotating and cropping {side} images")
+        return _look_at(self.classifier, altered, progress, min(n, len(paths)))
 
 
 def fit_gate(
@@ -198,8 +228,11 @@ def _sides(folder: Path, roots: Sequence[str | Path], progress: Progress | None)
     if len(split := run.split()):
         side = known_sides(table, split)
     else:
-        # A published classifier names its validation and test images; it was trained on all others.
-        side = known_sides(table, run.predictions()).fillna("train")
+        # A published classifier names its validation and test images, and lists the content of its training images; one
+        # of an earlier version does not, and was trained on all others.
+        side, seen = known_sides(table, run.predictions()), seen_digests(folder)
+        trained = side.isna() if seen is None else side.isna() & are_seen(table, seen)
+        side = side.mask(trained, "train")
     sides = {name: table[side == name].reset_index(drop=True) for name in ("train", "validation", "test")}
     unclear = table[side == UNCLEAR].reset_index(drop=True)
     if not all(len(rows) for rows in sides.values()):
@@ -232,13 +265,19 @@ def _look(
     total: int,
 ) -> _Looks:
     """Read each item as a kind and an image, and compute what a gate sees of it; None counts as unreadable."""
-    rows: list[tuple[FloatArray, FloatArray]] = []
+    rows: list[tuple[FloatArray, FloatArray, bool]] = []
     kinds: list[str] = []
     readable: list[bool] = []
 
-    def prepare(item: Item) -> tuple[str, UInt8Array, FloatArray] | None:
+    limits = view_limits()
+
+    def prepare(item: Item) -> tuple[str, UInt8Array, FloatArray, bool] | None:
         found = read(item)
-        return found and (found[0], classifier.card.preprocessing.image_u8(found[1]), gate_measures(found[1]))
+        if found is None:
+            return None
+        kind, image = found
+        flawed = view_flaw(look_at_chest(image), limits) is not None
+        return kind, classifier.card.preprocessing.image_u8(image), gate_measures(image), flawed
 
     left = iter(items)
     with ThreadPoolExecutor(2) as pool:
@@ -247,9 +286,9 @@ def _look(
             readable += [one is not None for one in prepared]
             seen = [one for one in prepared if one is not None]
             if seen:
-                features = classifier.features(np.stack([image for _, image, _ in seen]))
-                rows += [(f, measures) for f, (_, _, measures) in zip(features, seen, strict=True)]
-                kinds += [kind for kind, _, _ in seen]
+                features = classifier.features(np.stack([image for _, image, _, _ in seen]))
+                rows += [(f, measures, flawed) for f, (_, _, measures, flawed) in zip(features, seen, strict=True)]
+                kinds += [kind for kind, *_ in seen]
             if progress:
                 progress(min(len(readable), total), total)
     return _Looks(rows, kinds, readable)
@@ -279,8 +318,8 @@ def _fit_on(material: _Material, learned: pd.DataFrame, validation: pd.DataFrame
     """Make the altered and the strange images, and fit a gate on them and on the training images."""
     mild = material.mild(learned["path"])
     strange = material.strange("tuning", _STRANGE, "Making images that are not radiographs")
-    altered = material.altered("training", learned["path"], _ALTERED)
-    altered_validation = material.altered("validation", validation["path"], _ALTERED)
+    altered = material.altered("training", learned["path"], _ALTERED, FITTED_ALTERATIONS)
+    altered_validation = material.altered("validation", validation["path"], _ALTERED, FITTED_ALTERATIONS)
     return _fit(material.classifier.classes, learned, seen, mild, (strange, altered), altered_validation)
 
 
@@ -324,6 +363,7 @@ def _fit(
         digests=tuple(table["digest"]),
         classes=tuple(classes),
         distance_limit=np.inf,
+        asks_view=bool(validation.flawed.mean() <= _MOST_VIEWS_REFUSED),
     )
     return _with_limits(gate, validation, altered_validation)
 
@@ -361,37 +401,41 @@ def _measure(
 ) -> GateMeasurements:
     strange = material.strange("kept", _KEPT, "Making other images that are not radiographs")
     altered = material.altered("test", test["path"], len(test))
-    elsewhere = {}
+    elsewhere, paths_elsewhere = {}, []
     for name, other in zip(folder_names(others), others, strict=True):
         paths = scan_dataset(other).table["path"]
         looked = _look_at_files(material.classifier, paths, material.phase(f"Reading {name}"))
         elsewhere[name] = _refusals(gate, looked)
-    return {
+        paths_elsewhere.append(paths)
+    measured: GateMeasurements = {
         "test": _refusals(gate, seen["test"]),
         "validation": _refusals(gate, seen["validation"]),
-        "strange": {**_refusals(gate, strange), "kinds": _by_kind(gate, strange)},
-        "altered": {**_refusals(gate, altered), "kinds": _by_kind(gate, altered)},
+        "strange": _refusals_by_kind(gate, strange),
+        "altered": _refusals_by_kind(gate, altered),
         "elsewhere": elsewhere,
     }
+    if paths_elsewhere:
+        n, paths = _ELSEWHERE_PER_KIND * len(ALTERATIONS), pd.concat(paths_elsewhere)
+        # Each image several times, altered in other ways, where there are few.
+        often = pd.concat([paths] * -(-n // len(paths)))
+        measured["altered_elsewhere"] = _refusals_by_kind(gate, material.altered("external", often, n))
+    return measured
 
 
 def _refusals(gate: Gate, looked: _Looks) -> Refusals:
     no_chest = gate.chest_scores(looked.features, looked.measures) < gate.chest_limit
-    unlike = ~no_chest & (_distances(gate, looked.features) > gate.distance_limit)
+    not_whole = ~no_chest & looked.flawed & gate.asks_view
+    unlike = ~no_chest & ~not_whole & (_distances(gate, looked.features) > gate.distance_limit)
     return {
         "n": len(looked),
         "no_chest": int(no_chest.sum()),
+        "not_whole": int(not_whole.sum()),
         "unlike": int(unlike.sum()),
-        "refused": int((no_chest | unlike).sum()),
+        "refused": int((no_chest | not_whole | unlike).sum()),
     }
 
 
-def _by_kind(gate: Gate, looked: _Looks) -> dict[str, Refusals]:
-    """Return {kind: refusals} of the images of each kind."""
-    kinds = np.array(looked.kinds)
-    counts = {}
-    for kind in dict.fromkeys(looked.kinds):
-        rows = np.flatnonzero(kinds == kind)
-        part = _Looks([(looked.features[i], looked.measures[i]) for i in rows], [kind] * len(rows), [True] * len(rows))
-        counts[kind] = _refusals(gate, part)
-    return counts
+def _refusals_by_kind(gate: Gate, looked: _Looks) -> Refusals:
+    """Return the refusals of all images, and under "kinds" those of each kind."""
+    kinds = {kind: _refusals(gate, looked.of_kind(kind)) for kind in dict.fromkeys(looked.kinds)}
+    return {**_refusals(gate, looked), "kinds": kinds}

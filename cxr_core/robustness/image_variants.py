@@ -50,6 +50,16 @@ def hide_lungs(image_u8: UInt8Array, _region: LungRegion) -> UInt8Array:
     return hidden
 
 
+def hide_own_lungs(image_u8: UInt8Array, region: LungRegion) -> UInt8Array:
+    """Black out each image's own lungs, the parts behind the heart included, and a thirtieth of the side around them.
+
+    Nothing of the lungs is left but their outline, which tells size and position.
+    """
+    reach = 2 * round(max(image_u8.shape) / 30) + 1
+    around = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
+    return np.where(cv2.dilate(region.whole.astype(np.uint8), around) > 0, 0, image_u8).astype(np.uint8)
+
+
 def keep_frame(image_u8: UInt8Array, _region: LungRegion) -> UInt8Array:
     """Keep an eighth of the side along each edge; the rest becomes black."""
     height, width = image_u8.shape
@@ -60,8 +70,8 @@ def keep_frame(image_u8: UInt8Array, _region: LungRegion) -> UInt8Array:
 
 
 def keep_lungs(image_u8: UInt8Array, region: LungRegion) -> UInt8Array:
-    """Keep what lies inside the lungs; the rest becomes black. Their size and position stay visible."""
-    return np.where(region.mask, image_u8, 0).astype(np.uint8)
+    """Keep the lungs, the parts behind the heart included; the rest becomes black. Size and position stay visible."""
+    return np.where(region.whole, image_u8, 0).astype(np.uint8)
 
 
 def blur(image_u8: UInt8Array, _region: LungRegion) -> UInt8Array:
@@ -108,6 +118,9 @@ def mask_marks(image_u8: UInt8Array, region: LungRegion) -> UInt8Array:
 VARIANTS = {
     "whole": Variant("The whole image", "The score to compare the others with.", lambda image, _region: image),
     "lungs_hidden": Variant("Lungs blacked out", "It does not need the lungs.", hide_lungs),
+    "own_lungs_hidden": Variant(
+        "Each image's own lungs blacked out", "It does not need the lungs; their outline is left.", hide_own_lungs
+    ),
     "frame_only": Variant("Only the frame", "The edge of the image gives the class away.", keep_frame),
     "lungs_only": Variant("Only the lungs", "The lungs alone are enough, as they should be.", keep_lungs),
     "blurred": Variant("Blurred", "It does not need fine texture.", blur),

@@ -47,7 +47,10 @@ _WORDS = tuple(
     "the of and patient study method result figure table lung image model data class found after before with "  # noqa: SIM905
     "without between under over page chapter section number value mean range error left right report normal".split()
 )
-_ALTERATIONS = ("upside down", "on its side", "inverted", "a part of one", "several in one", "in a page")
+# The ways of altering a radiograph, of `ALTERATIONS`, that the gate's first question is fitted on.
+FITTED_ALTERATIONS = (
+    "upside down", "on its side", "inverted", "a part of one", "several in one", "in a page", "in a viewer",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -96,31 +99,20 @@ def negative_images(side: Side, n: int, rng: np.random.Generator, *, drawings: b
             yield NegativeImage(kind, draw(rng))
 
 
-def altered_radiographs(images: Sequence[ImageArray], rng: np.random.Generator) -> Iterator[NegativeImage]:
+def altered_radiographs(
+    images: Sequence[ImageArray], rng: np.random.Generator, kinds: Sequence[str] = FITTED_ALTERATIONS
+) -> Iterator[NegativeImage]:
     """Alter radiographs so that no answer to them can be right: one image of each, the kinds in turn.
 
     Args:
         images: as `reader.decode_image` returns them.
         rng: chooses how they are altered.
+        kinds: some of `ALTERATIONS`.
     """
     for i, radiograph in enumerate(images):
-        kind = _ALTERATIONS[i % len(_ALTERATIONS)]
-        image = _grey_u8(radiograph)
-        if kind == "upside down":
-            altered = cv2.flip(image, int(rng.choice([0, -1])))
-        elif kind == "on its side":
-            altered = cv2.rotate(image, int(rng.choice([cv2.ROTATE_90_CLOCKWISE, cv2.ROTATE_90_COUNTERCLOCKWISE])))
-        elif kind == "inverted":
-            altered = 255 - image
-        elif kind == "a part of one":
-            altered = _crop(image, rng, 0.2, 0.42)
-        elif kind == "several in one":
-            others = [_grey_u8(images[int(rng.integers(len(images)))]) for _ in range(3)]
-            quarters = [cv2.resize(one, (256, 256), interpolation=cv2.INTER_AREA) for one in (image, *others)]
-            altered = np.vstack([np.hstack(quarters[:2]), np.hstack(quarters[2:])])
-        else:
-            altered = _put_into_page(image, rng)
-        yield NegativeImage(kind, altered)
+        kind = kinds[i % len(kinds)]
+        others = [_grey_u8(images[int(rng.integers(len(images)))]) for _ in range(3)]
+        yield NegativeImage(kind, ALTERATIONS[kind](_grey_u8(radiograph), others, rng))
 
 
 def small_grey(image: ImageArray, side: int = 512) -> UInt8Array:
@@ -145,6 +137,136 @@ def mild_copy(image: ImageArray, rng: np.random.Generator) -> UInt8Array:
     quality = int(rng.integers(50, 96))
     _, coded = cv2.imencode(".jpg", _clip_u8(values), [cv2.IMWRITE_JPEG_QUALITY, quality])
     return cast(UInt8Array, cv2.imdecode(coded, cv2.IMREAD_UNCHANGED))
+
+
+def _upside_down(image: UInt8Array, _others: Sequence[UInt8Array], rng: np.random.Generator) -> UInt8Array:
+    return cv2.flip(image, int(rng.choice([0, -1])))
+
+
+def _on_its_side(image: UInt8Array, _others: Sequence[UInt8Array], rng: np.random.Generator) -> UInt8Array:
+    return cv2.rotate(image, int(rng.choice([cv2.ROTATE_90_CLOCKWISE, cv2.ROTATE_90_COUNTERCLOCKWISE])))
+
+
+def _negative(image: UInt8Array, _others: Sequence[UInt8Array], _rng: np.random.Generator) -> UInt8Array:
+    return 255 - image
+
+
+def _piece(image: UInt8Array, _others: Sequence[UInt8Array], rng: np.random.Generator) -> UInt8Array:
+    return _crop(image, rng, 0.2, 0.42)
+
+
+def _four_in_one(image: UInt8Array, others: Sequence[UInt8Array], _rng: np.random.Generator) -> UInt8Array:
+    quarters = [cv2.resize(one, (256, 256), interpolation=cv2.INTER_AREA) for one in (image, *others)]
+    return np.vstack([np.hstack(quarters[:2]), np.hstack(quarters[2:])])
+
+
+def _two_in_one(image: UInt8Array, others: Sequence[UInt8Array], rng: np.random.Generator) -> UInt8Array:
+    pair = [cv2.resize(one, (400, 480), interpolation=cv2.INTER_AREA) for one in (image, others[0])]
+    return np.hstack(pair) if rng.random() < 0.7 else np.vstack(pair)
+
+
+def _half(image: UInt8Array, _others: Sequence[UInt8Array], rng: np.random.Generator) -> UInt8Array:
+    """Cut off the left, right, upper or lower half, or black it out."""
+    height, width = image.shape
+    halves = (np.s_[:, : width // 2], np.s_[:, width // 2 :], np.s_[: height // 2], np.s_[height // 2 :])
+    half = halves[int(rng.integers(4))]
+    if rng.random() < 0.5:
+        return np.ascontiguousarray(image[half])
+    covered = image.copy()
+    covered[half] = 0
+    return covered
+
+
+def _one_lung(image: UInt8Array, _others: Sequence[UInt8Array], rng: np.random.Generator) -> UInt8Array:
+    """Cut out about the place of one lung."""
+    height, width = image.shape
+    left = rng.uniform(0.02, 0.1) + rng.choice([0.0, 0.44])
+    rows = slice(int(rng.uniform(0, 0.1) * height), int(rng.uniform(0.8, 0.95) * height))
+    return np.ascontiguousarray(image[rows, int(left * width) : int((left + rng.uniform(0.36, 0.42)) * width)])
+
+
+def _turned(image: UInt8Array, _others: Sequence[UInt8Array], rng: np.random.Generator) -> UInt8Array:
+    """Turn by 15 to 90 degrees about the middle; corners come in black, or the whole image stays in view."""
+    height, width = image.shape
+    degrees = float(rng.uniform(15, 90) * rng.choice([-1, 1]))
+    turn = cv2.getRotationMatrix2D((width / 2, height / 2), degrees, 1.0)
+    if rng.random() < 0.5:
+        cosine, sine = abs(turn[0, 0]), abs(turn[0, 1])
+        new_width, new_height = int(height * sine + width * cosine), int(height * cosine + width * sine)
+        turn[:, 2] += (new_width - width) / 2, (new_height - height) / 2
+        width, height = new_width, new_height
+    return cv2.warpAffine(image, turn, (width, height)).astype(np.uint8)
+
+
+def _stretched(image: UInt8Array, _others: Sequence[UInt8Array], rng: np.random.Generator) -> UInt8Array:
+    """Stretch one side to two and a half to three and a half times the other's scale."""
+    height, width = image.shape
+    factor = rng.uniform(2.5, 3.5)
+    wide = rng.random() < 0.5
+    size = (round(width * factor), height) if wide else (width, round(height * factor))
+    return cv2.resize(image, size, interpolation=cv2.INTER_LINEAR).astype(np.uint8)
+
+
+def _in_a_viewer(image: UInt8Array, _others: Sequence[UInt8Array], rng: np.random.Generator) -> UInt8Array:
+    """Show it in a window of a program, with bars and lists, as a screenshot or a slightly turned photograph of one."""
+    height, width = int(rng.integers(500, 800)), int(rng.integers(700, 1200))
+    shade = int(rng.integers(5, 90)) if rng.random() < 0.7 else int(rng.integers(150, 245))
+    window = np.full((height, width), shade, np.uint8)
+    ink = 200 if shade < 120 else 40
+    cv2.rectangle(window, (0, 0), (width, int(rng.integers(20, 60))), int(rng.integers(0, 256)), -1)
+    for y in range(80, height - 20, int(rng.integers(22, 45))):
+        cv2.putText(window, " ".join(rng.choice(_WORDS, 2)), (10, y), 0, 0.5, ink, 1, cv2.LINE_AA)
+    side = rng.uniform(0.55, 0.9) * height
+    scale = side / max(image.shape)
+    shown = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    top = int(rng.uniform(0.1, 0.9) * (height - shown.shape[0]))
+    left = int(rng.uniform(0.3, 0.9) * (width - shown.shape[1]))
+    window[top : top + shown.shape[0], left : left + shown.shape[1]] = shown
+    if rng.random() < 0.5:
+        return window
+    turn = cv2.getRotationMatrix2D((width / 2, height / 2), rng.uniform(-6, 6), rng.uniform(0.85, 1.0))
+    return cv2.warpAffine(window, turn, (width, height), borderValue=int(rng.integers(0, 200))).astype(np.uint8)
+
+
+def _on_a_screen(image: UInt8Array, _others: Sequence[UInt8Array], rng: np.random.Generator) -> UInt8Array:
+    """Photograph a screen from the side: perspective, its frame, the room, a tint and the pattern of its pixels."""
+    height, width = 600, 800
+    room = cv2.resize(rng.integers(20, 200, (3, 4)).astype(np.uint8), (width, height), interpolation=cv2.INTER_LINEAR)
+    screen = cv2.copyMakeBorder(
+        cv2.resize(image, (420, 420), interpolation=cv2.INTER_AREA), 40, 60, 90, 90, cv2.BORDER_CONSTANT, value=15
+    )
+    screen_height, screen_width = screen.shape
+    corners = np.array([[0, 0], [screen_width, 0], [screen_width, screen_height], [0, screen_height]], np.float32)
+    shift = np.array([(width - screen_width) / 2, (height - screen_height) / 2])
+    placed = (corners + shift + rng.uniform(-35, 35, (4, 2))).astype(np.float32)
+    perspective = cv2.getPerspectiveTransform(corners, placed)
+    photo = cv2.warpPerspective(screen, perspective, (width, height), dst=room, borderMode=cv2.BORDER_TRANSPARENT)
+    y, x = np.mgrid[0:height, 0:width]
+    waves = 1 + 0.06 * np.sin(x * rng.uniform(0.5, 2.5) + y * rng.uniform(-0.6, 0.6))
+    tint = rng.uniform(0.8, 1.15, 3)
+    return _clip_u8(photo[..., None] * waves[..., None] * tint)
+
+
+def _in_a_page(image: UInt8Array, _others: Sequence[UInt8Array], rng: np.random.Generator) -> UInt8Array:
+    return _put_into_page(image, rng)
+
+
+# What is done to a radiograph, grey uint8 (H, W), with three others at hand.
+ALTERATIONS: dict[str, Callable[[UInt8Array, Sequence[UInt8Array], np.random.Generator], UInt8Array]] = {
+    "upside down": _upside_down,
+    "on its side": _on_its_side,
+    "inverted": _negative,
+    "a part of one": _piece,
+    "several in one": _four_in_one,
+    "in a page": _in_a_page,
+    "in a viewer": _in_a_viewer,
+    "half of one": _half,
+    "one lung": _one_lung,
+    "turned": _turned,
+    "stretched": _stretched,
+    "two in one": _two_in_one,
+    "on a screen": _on_a_screen,
+}
 
 
 def _package_images(side: Side) -> tuple[list[ImageArray], list[ImageArray]]:

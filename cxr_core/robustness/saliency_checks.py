@@ -10,11 +10,11 @@ import onnx
 import onnxruntime
 from scipy.stats import spearmanr
 
-from cxr_core.explain.overlay import scale_maps
+from cxr_core.explain.overlay import scale_maps, share_inside
 from cxr_core.imaging.lung_segmentation import LungRegion
 from cxr_core.inference.classifier import Classifier
 from cxr_core.robustness.shortcut_results import ClassAttention, MapChecks, Randomisation, RemovalCurve
-from cxr_core.system.arrays import BoolArray, FloatArray, IntArray, UInt8Array
+from cxr_core.system.arrays import FloatArray, IntArray, UInt8Array
 from cxr_core.system.onnx_session import run_graph
 from cxr_core.system.progress import Phase, Progress
 
@@ -64,19 +64,13 @@ def attention_in_lungs(
         probabilities, maps = classifier.predict_with_maps(images_u8[part])
         for i, probability, of_classes in zip(part, probabilities, maps, strict=True):
             mask = regions[i].mask
-            share = _share_inside(classifier.map_on_image(of_classes[probability.argmax()], mask.shape), mask)
+            share = share_inside(classifier.map_on_image(of_classes[probability.argmax()], mask.shape), mask)
             if share is not None:
                 shares.setdefault(class_names[i], []).append(share)
                 areas.setdefault(class_names[i], []).append(float(mask.mean()))
         if progress:
             progress(start + len(part), len(chosen))
     return [_class_attention(name, shares[name], areas[name]) for name in classifier.classes if name in shares]
-
-
-def _share_inside(map_: FloatArray, mask: BoolArray) -> float | None:
-    """Return the proportion of a map's weight inside a mask, both (H, W); None where the map is all zeros."""
-    total = map_.sum()
-    return float(map_[mask].sum() / total) if total > 0 else None
 
 
 def _class_attention(name: str, shares: Sequence[float], areas: Sequence[float]) -> ClassAttention:

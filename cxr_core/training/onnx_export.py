@@ -62,7 +62,7 @@ def export_classifier(model: keras.Model, path: str | Path, map_layers: Sequence
         maps = {f"maps_{name}": _grad_cam(name, chains[name], values) for name in chosen}
         return {"probabilities": values["probabilities"], "features": values["features"]} | maps
 
-    _convert(forward, model.input.shape, path)
+    convert_to_onnx(forward, model.input.shape, path)
     return chosen
 
 
@@ -85,7 +85,7 @@ def kept_features_graph(network: keras.Model, size: int) -> tuple[Path, str]:
 
 def export_features(model: keras.Model, path: str | Path) -> None:
     """Write a backbone as ONNX: `image` float32 (N, size, size, 3) to `features` float32 (N, F)."""
-    _convert(lambda image: {"features": model(image, training=False)}, model.input.shape, path)
+    convert_to_onnx(lambda image: {"features": model(image, training=False)}, model.input.shape, path)
 
 
 def head_probabilities(path: Path, features: FloatArray) -> FloatArray:
@@ -95,10 +95,16 @@ def head_probabilities(path: Path, features: FloatArray) -> FloatArray:
     return np.concatenate([session.run(["probabilities"], {"features": f})[0] for _, f in read_in_parts(features)])
 
 
-def _convert(
+def convert_to_onnx(
     forward: Callable[[tf.Tensor], dict[str, tf.Tensor]], input_shape: tuple[int | None, ...], path: str | Path
 ) -> None:
-    """Write what TensorFlow computes of `image` as ONNX."""
+    """Write what TensorFlow computes of `image` as ONNX.
+
+    Args:
+        forward: from a float32 tensor of `input_shape` to {name of an output: tensor}.
+        input_shape: its first side may be None.
+        path: the .onnx file, written atomically.
+    """
     signature = [tf.TensorSpec(input_shape, tf.float32, name="image")]
     function = tf.function(forward, input_signature=signature)
     with atomic_path(path) as temporary, _frequent_collection():

@@ -5,14 +5,17 @@ import base64
 import numpy as np
 import streamlit as st
 
-from cxr_core.imaging.display import display_rgb, png_bytes
-from cxr_core.system.arrays import ImageArray
+from cxr_core.imaging.display import display_rgb, jpeg_bytes, png_bytes
+from cxr_core.system.arrays import ImageArray, UInt8Array
 
 _HTML = """
 <div class="cxr-viewer">
   <svg width="0" height="0" aria-hidden="true"><filter id="cxr-window" color-interpolation-filters="sRGB">
     <feComponentTransfer><feFuncR type="linear"/><feFuncG type="linear"/><feFuncB type="linear"/></feComponentTransfer>
   </filter></svg>
+  <div class="cxr-stage" tabindex="0" role="img" aria-label="The image at its full size">
+    <img alt="" draggable="false">
+  </div>
   <div class="cxr-controls">
     <label title="Centre of the grey range that is shown.">Level <output></output>
       <input type="range" name="level" min="0" max="100" value="50" aria-label="Level in %"></label>
@@ -22,9 +25,6 @@ _HTML = """
       <input type="checkbox" name="invert"> Invert</label>
     <button type="button" title="Back to the whole image with its own grey values.">Reset</button>
   </div>
-  <div class="cxr-stage" tabindex="0" role="img" aria-label="The image at its full size">
-    <img alt="" draggable="false">
-  </div>
   <p></p>
 </div>
 """
@@ -32,8 +32,8 @@ _HTML = """
 _CSS = """
 .cxr-viewer svg { position: absolute; }
 .cxr-viewer { font-family: var(--st-font); color: var(--st-text-color); font-size: 0.875rem; }
-.cxr-controls { display: flex; flex-wrap: wrap; gap: 0.5rem 1.5rem; align-items: center; margin-bottom: 0.75rem; }
-.cxr-controls label { flex: 1 1 270px; max-width: 380px; } .cxr-controls label.cxr-check { flex: 0 0 auto; }
+.cxr-controls { display: flex; flex-wrap: wrap; gap: 0.5rem 1.5rem; align-items: center; margin-top: 0.5rem; }
+.cxr-controls label { flex: 1 1 150px; max-width: 380px; } .cxr-controls label.cxr-check { flex: 0 0 auto; }
 .cxr-controls input[type=range] { display: block; width: 100%; }
 .cxr-controls input { accent-color: var(--st-primary-color); }
 .cxr-controls button { font: inherit; color: inherit; background: none; border: 1px solid var(--st-border-color);
@@ -47,7 +47,7 @@ _CSS = """
 """
 
 _JS = """
-const TALLEST = 620, CLOSEST = 16
+const TALLEST = 560, CLOSEST = 16
 function make(root) {
   const stage = root.querySelector(".cxr-stage"), img = stage.querySelector("img"), words = root.querySelector("p")
   const [level, width, invert] = ["level", "width", "invert"].map((n) => root.querySelector(`[name=${n}]`))
@@ -122,8 +122,10 @@ function make(root) {
   tone()
   return (data) => {
     if (img.src === data.source) return
+    const same = size.width === data.width && size.height === data.height
     size = data
     img.src = data.source
+    if (same) return draw()
     stage.style.aspectRatio = `${size.width} / ${size.height}`
     stage.style.width = `${(TALLEST * size.width) / size.height}px`
     reset()
@@ -139,15 +141,24 @@ export default function ({ data, parentElement }) {
 _view = st.components.v2.component("cxr_lab.viewer", html=_HTML, css=_CSS, js=_JS, isolate_styles=False)
 
 
-def view_image(image: ImageArray, key: str) -> None:
+def view_image(image: ImageArray, key: str, *, drawn: UInt8Array | None = None) -> None:
     """Show an image at its full size, to zoom, pan, invert and window, none of which reruns the page.
 
     Args:
         image: uint8 or uint16, (H, W) or (H, W, 3) BGR, as `reader.decode_image` gives it.
         key: unique in the app.
+        drawn: uint8 (h, w, 3) RGB, shown in the image's place where something is drawn over it; of any size. The zoom
+            stays as it is.
     """
-    shown = display_rgb(image)
-    # One channel is enough for a grey image.
-    pixels = np.ascontiguousarray(shown[..., 0]) if image.ndim == 2 else shown
-    source = "data:image/png;base64," + base64.b64encode(png_bytes(pixels)).decode()
+    if drawn is None:
+        shown = display_rgb(image)
+        # One channel is enough for a grey image.
+        pixels = np.ascontiguousarray(shown[..., 0]) if image.ndim == 2 else shown
+        source = _data_url("png", png_bytes(pixels))
+    else:
+        source = _data_url("jpeg", jpeg_bytes(drawn))
     _view(key=key, data={"source": source, "width": image.shape[1], "height": image.shape[0]})
+
+
+def _data_url(kind: str, content: bytes) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"

@@ -10,9 +10,11 @@ from typing import TypedDict
 import streamlit as st
 
 from cxr_core.classes import class_label
+from cxr_core.evaluation.headline_metrics import false_alarm_sentence
 from cxr_core.explain.cam_methods import CAM_METHODS
 from cxr_core.explain.overlay import COLOUR_MAPS, MapUnavailable
-from cxr_core.imaging.display import SCREEN_SIDE, png_bytes, shrink
+from cxr_core.imaging.display import SCREEN_SIDE, display_rgb, png_bytes, shrink
+from cxr_core.imaging.lung_segmentation import draw_outline
 from cxr_core.imaging.reader import is_dicom
 from cxr_core.inference.batch_prediction import safe_stem
 from cxr_core.inference.classifier import Classifier
@@ -22,11 +24,16 @@ from cxr_core.inference.selective_prediction import Answer, answer_upload, opera
 from cxr_core.inference.track_record import confidence_sentence, load_track_record
 from cxr_core.plots.prediction import colour_bar_figure, probability_figure
 from cxr_core.reporting.scan_report import model_facts, scan_report
+from cxr_core.robustness.shortcut_verdict import LEVELS, card_shortcuts
 from cxr_core.system.arrays import FloatArray, UInt8Array
 from ui.common.components import offer_download, progress_bars, show_figure
 from ui.common.navigation import keep_choice
 from ui.common.permissions import is_open_to_strangers
 from ui.common.thumbnails import show_images
+from ui.predict.image_viewer import view_image
+
+# Longest side of what is drawn over a radiograph, in pixels.
+_DRAWN_SIDE = 1_600
 
 
 class MapLook(TypedDict):
@@ -119,44 +126,96 @@ def _further_maps(
     return known["maps"]
 
 
-def show_verdict(answer: Answer, classifier: Classifier, folder: Path) -> bool:
+def show_verdict(answer: Answer) -> bool:
     """Show the answer, or why there is none.
+
+    Returns:
+        True where the numbers behind the answer are to be shown.
+    """
+    if answer.status == "ok":
+        confidence = float(answer.prediction.probabilities.max())
+        st.subheader(f"Prediction: {class_label(answer.prediction.label)} ({answer.in_words}, {confidence:.1%})")
+        return True
+    st.subheader("No answer")
+    st.warning(" ".join(answer.reasons), icon=":material/block:")
+    return st.toggle(
+        "Show the numbers anyway",
+        key=keep_choice("numbers_anyway", False),
+        help="For experts: what the classifier computed. Do not rely on it.",
+    )
+
+
+def show_scan(answer: Answer, classifier: Classifier, look: MapLook, *, with_map: bool) -> None:
+    """Show the radiograph at its full size; a map and the outline of the lungs can be laid over it.
+
+    Args:
+        answer: of the image.
+        classifier: the one that answered.
+        look: how the map looks.
+        with_map: whether maps are shown.
+    """
+    prediction, lungs = answer.prediction, answer.view.lungs
+    choices = st.container(horizontal=True, vertical_alignment="bottom")
+    with_map = with_map and choices.toggle(
+        "Map", key=keep_choice("scan_map", True), help="Lays the map over the radiograph: where the classifier looked."
+    )
+    outlined = choices.toggle(
+        "Lungs", key=keep_choice("scan_lungs", False), help="Outlines the lungs, as a network of their own finds them."
+    )
+    drawn = None
+    if with_map:
+        names = prediction.classes
+        class_name = choices.selectbox(
+            "Map of", names, names.index(prediction.label), format_func=class_label, label_visibility="collapsed",
+            width=150, help="The class whose map is shown.",
+        )  # fmt: skip
+        drawn = shrink(answer.overlay(classifier, class_name, **look), _DRAWN_SIDE)
+    if outlined:
+        drawn = shrink(display_rgb(prediction.image), _DRAWN_SIDE) if drawn is None else drawn
+        drawn = draw_outline(drawn, answer.view.at(drawn.shape).lungs)
+    view_image(prediction.image, key="original", drawn=drawn)
+    if with_map:
+        st.caption(answer.lungs_sentence(classifier, class_name))
+    elif outlined and not lungs.found:
+        st.caption(f"No lungs found: {lungs.reason} The dashed box is where they would be expected.")
+
+
+def show_numbers(answer: Answer) -> None:
+    """Show the probabilities, with what they are and are not."""
+    prediction = answer.prediction
+    show_figure(probability_figure(prediction.classes, prediction.probabilities))
+    st.caption("The classifier's own scores. They are not the probability that a person has the disease.")
+
+
+def show_caveats(answer: Answer, classifier: Classifier, folder: Path, *, with_numbers: bool) -> None:
+    """Show what to bear in mind: notes on the image, the classifier's record, and what it gets wrong elsewhere.
 
     Args:
         answer: of one image.
         classifier: the one that answered.
         folder: its model folder, for its track record on its own test images.
-
-    Returns:
-        True where the numbers behind the answer are to be shown.
+        with_numbers: whether the numbers behind the answer are shown.
     """
-    confidence = float(answer.prediction.probabilities.max())
-    if answer.status == "ok":
-        st.subheader(f"Prediction: {class_label(answer.prediction.label)} ({answer.in_words}, {confidence:.1%})")
-        wanted = True
-    else:
-        st.subheader("No answer")
-        st.warning(" ".join(answer.reasons), icon=":material/block:")
-        wanted = st.toggle(
-            "Show the numbers anyway",
-            key=keep_choice("numbers_anyway", False),
-            help="For experts: what the classifier computed. Do not rely on it.",
-        )
     for note in answer.notes:
         st.info(note, icon=":material/info:")
-    record = confidence_sentence(confidence, load_track_record(folder))
-    for sentence in (record, operating_sentence(classifier.card, answer.prediction)):
-        if wanted and sentence:
+    card = classifier.card
+    shortcuts = card_shortcuts(card)
+    record = confidence_sentence(float(answer.prediction.probabilities.max()), load_track_record(folder))
+    sentences = [
+        *([record, operating_sentence(card, answer.prediction)] if with_numbers else []),
+        false_alarm_sentence(card),
+        f"Shortcut test: {LEVELS[shortcuts['verdict']['level']]}." if shortcuts else None,
+    ]
+    for sentence in sentences:
+        if sentence:
             st.caption(sentence)
     if answer.verdict is None:
         st.caption("This classifier has no input gate: it answers any image, whether a chest radiograph or not.")
-    return wanted
 
 
-def show_numbers(answer: Answer, classifier: Classifier, look: MapLook) -> None:
-    """Show the probabilities, and the maps of all classes side by side."""
+def show_maps(answer: Answer, classifier: Classifier, look: MapLook) -> None:
+    """Show the maps of all classes side by side."""
     prediction = answer.prediction
-    show_figure(probability_figure(prediction.classes, prediction.probabilities))
     st.markdown(f"**Where the classifier looked** ({prediction.map_method})")
     columns = st.columns(len(prediction.classes))
     for column, class_name, map_ in zip(columns, prediction.classes, prediction.maps, strict=True):

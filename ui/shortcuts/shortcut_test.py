@@ -155,7 +155,7 @@ def show_preview(classifier: Classifier, table: pd.DataFrame) -> None:
     region, variants = preview(image_u8)
     if not region.found:
         st.warning(f"No lungs found: {region.reason} The dashed box is used in their place.", icon=":material/warning:")
-    shown = {"lungs": ("Estimated lungs", draw_outline(image_u8, region))}
+    shown = {"lungs": ("Its lungs", draw_outline(image_u8, region))}
     shown |= {name: (VARIANTS[name].title, np.repeat(v[..., None], 3, -1)) for name, v in variants.items()}
     with st.container(horizontal=True, gap="small"):
         for title, image in shown.values():

@@ -288,6 +288,16 @@ def test_predict_writes_one_overlay_per_readable_file_of_its_size(command, image
         assert cv2.imread(str(overlay)).shape == cv2.imread(str(image)).shape
 
 
+def test_predict_outlines_the_lungs_of_each_readable_file_at_its_size(command, images, tmp_path):
+    command("predict", *images, "--lungs-dir", tmp_path / "lungs")
+    outlined = sorted((tmp_path / "lungs").iterdir())
+    assert [p.name for p in outlined] == ["0001-first.png", "0003-third.png"]
+    for drawn, image in zip(map(cv2.imread, map(str, outlined)), map(cv2.imread, map(str, images[::2])), strict=True):
+        assert drawn.shape == image.shape
+        changed = (drawn != image).any(axis=2)
+        assert 0 < changed.mean() < 0.2
+
+
 def test_overlays_of_files_with_one_name_do_not_overwrite_each_other(command, images, tmp_path):
     shutil.copy(images[2], tmp_path / "first.png")
     command("predict", images[0], tmp_path / "first.png", "--cam-dir", tmp_path / "cams")

@@ -2,13 +2,14 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 
 from cxr_core.cli.main import main
 from cxr_core.config import SHIPPED_MODEL_DIR
 from cxr_core.evaluation.operating_point import save_operating_point
-from cxr_core.inference.model_card import load_card
+from cxr_core.inference.model_card import load_card, write_card
 from cxr_core.robustness import saliency_checks
 from cxr_core.robustness.shortcut_verdict import load_shortcut_result
 from cxr_core.system.files import read_json
@@ -102,3 +103,21 @@ def test_a_published_card_counts_abstentions_and_holds_the_labs_figures(run, tmp
     assert card.metrics["shortcuts"]["verdict"] == lab["verdict"]
     assert load_shortcut_result(tmp_path / "out") == lab
     assert "Does it need the lungs?" in (tmp_path / "out" / "CARD.md").read_text()
+
+
+def test_a_gate_that_is_fitted_anew_stands_in_the_published_card_for_people_too(monkeypatch, tmp_path, capsys):
+    shutil.copytree(SHIPPED_MODEL_DIR, tmp_path / "model", ignore=shutil.ignore_patterns("*.keras", "*.onnx", "gate.*"))
+    counts = {"n": 7, "no_chest": 1, "not_whole": 2, "unlike": 0, "refused": 3}
+    gate = {"test": counts, "validation": counts, "strange": counts, "altered": counts, "elsewhere": {}}
+
+    def fit(folder, *_roots, **_options):
+        card = load_card(folder)
+        write_card(replace(card, metrics=card.metrics | {"gate": gate}), folder)
+        return gate
+
+    monkeypatch.setattr("cxr_core.robustness.gate_fitting.fit_gate", fit)
+    assert main(["gate", str(tmp_path / "model"), "data"]) == 0
+    assert "Test images: 3 of 7 refused" in capsys.readouterr().out
+    text = (tmp_path / "model" / "CARD.md").read_text(encoding="utf-8")
+    assert "| Test images, wrongly refused | 3 | 7 | 1 | 2 | 0 |" in text
+    assert text.startswith((SHIPPED_MODEL_DIR / "ABOUT.md").read_text(encoding="utf-8").rstrip())

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from cxr_core.explain.overlay import colour_bar, overlay_map, scale_maps
+from cxr_core.explain.overlay import colour_bar, overlay_map, scale_maps, share_inside
 
 RNG = np.random.default_rng(0)
 GREY = RNG.integers(0, 255, (40, 50), dtype=np.uint8)
@@ -82,3 +82,10 @@ def test_a_wrong_argument_is_refused_with_the_rule_and_the_value(map_, options, 
 def test_a_map_for_an_image_in_colour_must_have_its_height_and_width():
     with pytest.raises(ValueError, match=r"size \(40, 50\); received \(40, 50, 3\)"):
         overlay_map(COLOUR, np.dstack([MAP] * 3))
+
+
+def test_the_share_inside_is_that_of_the_maps_weight():
+    map_ = np.array([[1.0, 2.0], [3.0, 4.0]], np.float32)
+    assert share_inside(map_, np.array([[True, False], [False, True]])) == pytest.approx(0.5)
+    assert share_inside(map_, np.zeros((2, 2), bool)) == 0
+    assert share_inside(np.zeros((2, 2), np.float32), np.ones((2, 2), bool)) is None

@@ -19,6 +19,7 @@ from cxr_core.config import SHIPPED_MODEL_DIR
 from cxr_core.data.dataset import scan_dataset
 from cxr_core.data.phantoms import draw_phantom
 from cxr_core.imaging.image_properties import COLOUR_SHARE, INVERTED_SCORE, measure_image
+from cxr_core.imaging.lung_segmentation import MASK_SIDE, VIEWS, ChestView, ViewLimits, look_at_chest
 from cxr_core.imaging.preprocessing import Preprocessing
 from cxr_core.inference import input_gate
 from cxr_core.inference.classifier import load_classifier
@@ -37,10 +38,20 @@ from cxr_core.inference.model_card import Card, load_card, write_card
 from cxr_core.recipes.training_config import make_config
 from cxr_core.reporting.model_card_text import figures_markdown
 from cxr_core.robustness import gate_fitting
-from cxr_core.robustness.negative_images import NegativeImage, altered_radiographs, mild_copy, negative_images
+from cxr_core.robustness.negative_images import (
+    ALTERATIONS,
+    NegativeImage,
+    altered_radiographs,
+    mild_copy,
+    negative_images,
+)
 from cxr_core.runs.lifecycle import start_run
 
 PLAIN = Preprocessing(size=32, white_balance_percent=None)
+# Two lungs, each a quarter of the width and half the height, in an image of one whole, upright chest.
+CELLS = np.zeros((MASK_SIDE, MASK_SIDE, 2), np.float32)
+CELLS[24:72, 16:40], CELLS[24:72, 56:80] = 1, 1
+WHOLE = ChestView((96, 96), CELLS, "whole", 9.0)
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +77,7 @@ def classifier(gated):
 
 def assess(classifier, image):
     prepared = classifier.card.preprocessing.image_u8(image)
-    return classifier.gate.assess(classifier.features(prepared[None])[0], gate_measures(image))
+    return classifier.gate.assess(classifier.features(prepared[None])[0], gate_measures(image), look_at_chest(image))
 
 
 def test_strange_images_are_refused_as_no_chest(classifier):
@@ -109,9 +120,9 @@ def test_an_image_far_from_all_training_images_is_unlike_them(classifier):
         gate_measures(image),
         classifier.features(classifier.card.preprocessing.image_u8(image)[None])[0],
     )
-    known = gate.assess(features, measures)
+    known = gate.assess(features, measures, WHOLE)
     strict = replace(gate, chest_limit=-np.inf, distance_limit=known.distance - 1e-6)
-    assert strict.assess(features, measures).reasons == (UNLIKE,)
+    assert strict.assess(features, measures, WHOLE).reasons == (UNLIKE,)
     assert known.distance == pytest.approx(1 - np.sort(gate.similarities(features[None])[0])[-5:].mean(), abs=1e-6)
 
 
@@ -119,7 +130,7 @@ def test_a_negative_says_that_black_and_white_may_be_swapped(classifier):
     gate = replace(classifier.gate, chest_limit=np.inf)
     measures = np.zeros(len(MEASURES), np.float32)
     measures[MEASURES.index("inverted")] = 0.5
-    assert "swapped" in gate.assess(np.zeros(len(gate.centre), np.float32), measures).reasons[1]
+    assert "swapped" in gate.assess(np.zeros(len(gate.centre), np.float32), measures, WHOLE).reasons[1]
 
 
 def test_what_was_measured_stands_in_the_card_with_counts(gated):
@@ -218,13 +229,24 @@ def test_strange_images_know_two_sides_only():
 
 def test_altered_radiographs_are_turned_inverted_or_cut():
     image = draw_phantom("normal", np.random.default_rng(0))
-    made = list(altered_radiographs([image] * 6, np.random.default_rng(0)))
+    made = list(altered_radiographs([image] * 7, np.random.default_rng(0)))
     by_kind = {negative.kind: negative.pixels for negative in made}
-    assert len(by_kind) == 6
+    assert len(by_kind) == 7
     np.testing.assert_array_equal(by_kind["inverted"], 255 - image)
     np.testing.assert_array_equal(np.sort(by_kind["upside down"], axis=None), np.sort(image, axis=None))
     assert by_kind["on its side"].shape == image.shape[::-1]
     assert by_kind["a part of one"].size < 0.2 * image.size
+
+
+@pytest.mark.parametrize("kind", ALTERATIONS)
+def test_every_way_of_altering_gives_another_image_of_the_same_kind_of_pixels(kind):
+    images = [draw_phantom(name, np.random.default_rng(7)) for name in ("normal", "covid", "virus", "normal")]
+    first, again = (list(altered_radiographs(images, np.random.default_rng(3), [kind])) for _ in range(2))
+    assert [negative.kind for negative in first] == [kind] * 4
+    for before, after, repeated in zip(images, first, again, strict=True):
+        assert after.pixels.dtype == np.uint8 and after.pixels.size > 1_000
+        assert after.pixels.shape != before.shape or (after.pixels != before).mean() > 0.2
+        np.testing.assert_array_equal(after.pixels, repeated.pixels)
 
 
 def test_a_mild_copy_looks_alike_and_is_not_the_same():
@@ -281,7 +303,7 @@ def test_a_verdict_names_the_five_nearest_images_and_their_mean_distance(made):
         parts = (np.sqrt(np.maximum(image, 0)) - gate.centre) @ gate.components
         cosines = cosine_similarity(parts[None], gate.known)[0]
         nearest = sorted(range(7), key=lambda i, cosines=cosines: -cosines[i])[:5]
-        verdict = gate.assess(image, measured)
+        verdict = gate.assess(image, measured, WHOLE)
         assert [n.file for n in verdict.neighbours] == [f"{i}.png" for i in nearest]
         assert [n.class_name for n in verdict.neighbours] == [("normal", "covid")[i % 2] for i in nearest]
         np.testing.assert_allclose([n.similarity for n in verdict.neighbours], cosines[nearest], atol=1e-3)
@@ -291,17 +313,47 @@ def test_a_verdict_names_the_five_nearest_images_and_their_mean_distance(made):
 
 def test_a_score_at_a_limit_passes_and_one_beyond_it_does_not(made):
     gate, features, measures = made
-    seen = gate.assess(features[0], measures[0])
+    seen = gate.assess(features[0], measures[0], WHOLE)
 
     def reasons(chest_limit, distance_limit):
         strict = replace(gate, chest_limit=chest_limit, distance_limit=distance_limit)
-        return strict.assess(features[0], measures[0]).reasons
+        return strict.assess(features[0], measures[0], WHOLE).reasons
 
     assert reasons(seen.chest, seen.distance) == ()
     assert reasons(np.nextafter(seen.chest, np.inf), seen.distance) == (NO_CHEST,)
     assert reasons(seen.chest, np.nextafter(seen.distance, -np.inf)) == (UNLIKE,)
     # One question at a time: what is no chest is not also said to be unlike the training images.
     assert reasons(np.inf, -np.inf) == (NO_CHEST,)
+
+
+@pytest.mark.parametrize("likeliest", VIEWS)
+def test_what_is_not_one_whole_chest_is_refused_with_what_is_wrong_with_it(made, monkeypatch, likeliest):
+    gate, features, measures = made
+    monkeypatch.setattr(input_gate, "view_limits", lambda: ViewLimits(1.5, (0.5, 2.0)))
+    asking = replace(gate, asks_view=True)
+    at_limit, below = (replace(WHOLE, likeliest=likeliest, whole=odds) for odds in (1.5, 1.49))
+    assert asking.assess(features[0], measures[0], at_limit).reasons == ()
+    first, why = asking.assess(features[0], measures[0], below).reasons
+    assert first == input_gate.NOT_WHOLE and why == input_gate._VIEW_REASONS[likeliest]
+    # A gate of an earlier version, or of drawings, does not ask; what is no chest at all is not also said to be turned.
+    assert gate.assess(features[0], measures[0], below).reasons == ()
+    assert replace(asking, chest_limit=np.inf).assess(features[0], measures[0], below).reasons == (NO_CHEST,)
+
+
+@pytest.mark.parametrize(("shape", "refused"), [((96, 192), False), ((96, 193), True), ((193, 96), True)])
+def test_a_stretched_chest_is_told_by_the_box_around_its_lungs(made, monkeypatch, shape, refused):
+    gate, features, measures = made
+    # The box of these lungs is 64 cells wide and 48 high, so that an image twice as wide has one of 8:3.
+    monkeypatch.setattr(input_gate, "view_limits", lambda: ViewLimits(1.5, (2 / 3, 8 / 3)))
+    reasons = replace(gate, asks_view=True).assess(features[0], measures[0], WHOLE.at(shape)).reasons
+    assert (reasons == (input_gate.NOT_WHOLE, input_gate._STRETCHED)) == refused == bool(reasons)
+
+
+def test_without_lungs_no_image_counts_as_stretched(made, monkeypatch):
+    gate, features, measures = made
+    monkeypatch.setattr(input_gate, "view_limits", lambda: ViewLimits(1.5, (1.0, 1.1)))
+    empty = replace(WHOLE, cells=np.zeros_like(CELLS))
+    assert replace(gate, asks_view=True).assess(features[0], measures[0], empty).reasons == ()
 
 
 @pytest.mark.parametrize(
@@ -316,10 +368,10 @@ def test_a_score_at_a_limit_passes_and_one_beyond_it_does_not(made):
 def test_no_chest_may_have_one_reason_more(made, measured, words):
     gate, features, _ = made
     measures = np.array([measured.get(name, 0.0) for name in MEASURES])
-    first, *more = replace(gate, chest_limit=np.inf).assess(features[0], measures).reasons
+    first, *more = replace(gate, chest_limit=np.inf).assess(features[0], measures, WHOLE).reasons
     assert first == NO_CHEST
     assert len(more) == (words is not None) and all(words in reason for reason in more)
-    assert gate.assess(features[0], measures).reasons == ()
+    assert gate.assess(features[0], measures, WHOLE).reasons == ()
 
 
 def test_features_at_the_centre_are_like_nothing(made):
@@ -376,7 +428,7 @@ def test_arrays_that_would_run_code_when_they_are_read_are_refused(made, tmp_pat
 
 def test_a_gate_and_what_it_says_cannot_be_changed(made):
     gate, features, measures = made
-    verdict = gate.assess(features[0], measures[0])
+    verdict = gate.assess(features[0], measures[0], WHOLE)
     for fixed, name in ((gate, "chest_limit"), (verdict, "reasons"), (verdict.neighbours[0], "file")):
         with pytest.raises(FrozenInstanceError):
             setattr(fixed, name, None)
@@ -387,7 +439,7 @@ def test_the_limit_is_no_stricter_than_turned_images_of_validation_ask_for():
 
     def look(mean, n):
         rows = [(np.abs(rng.normal(mean, 1, 80)), np.zeros(len(MEASURES))) for _ in range(n)]
-        return gate_fitting._Looks(rows, [""] * n, [True] * n)
+        return gate_fitting._Looks([(*row, False) for row in rows], [""] * n, [True] * n)
 
     seen = {"train": look(4, 200), "validation": look(4, 200)}
     names = [f"{i}.png" for i in range(200)]
@@ -404,7 +456,7 @@ def looked_at(mean, n, *, seed=3, kinds=None):
     """What a gate sees of `n` images whose 80 features lie around a mean but for one, and that have no measures."""
     rng = np.random.default_rng(seed)
     rows = [(np.append(rng.normal(mean, 1, 79), -1), np.zeros(len(MEASURES))) for _ in range(n)]
-    return gate_fitting._Looks(rows, kinds or [""] * n, [True] * n)
+    return gate_fitting._Looks([(*row, False) for row in rows], kinds or [""] * n, [True] * n)
 
 
 def fitted(train, validation, *, mild, negatives, turned):
@@ -429,14 +481,14 @@ def overlapping():
     return train, validation, gate
 
 
-def test_a_two_hundredth_of_validation_may_be_called_no_chest_and_three_more_unlike(overlapping):
+def test_a_two_hundredth_of_validation_may_be_called_no_chest_and_another_one_unlike(overlapping):
     _, validation, gate = overlapping
     chest = gate.chest_scores(validation.features, validation.measures)
     distance = 1 - np.sort(gate.similarities(validation.features), axis=1)[:, ::-1][:, :5].mean(axis=1)
     assert (chest < gate.chest_limit).sum() == 0.005 * 200
-    assert (distance > gate.distance_limit).sum() == 0.015 * 200
+    assert (distance > gate.distance_limit).sum() == 0.005 * 200
     assert gate.chest_limit == pytest.approx(np.percentile(chest, 0.5))
-    assert gate.distance_limit == pytest.approx(np.percentile(distance, 98.5))
+    assert gate.distance_limit == pytest.approx(np.percentile(distance, 99.5))
 
 
 def test_of_turned_images_98_of_100_must_be_refused_where_validation_leaves_room_for_it():
@@ -479,6 +531,16 @@ def test_neighbours_are_looked_for_along_the_principal_components_of_the_trainin
     assert [gate.classes[i] for i in gate.known_class] == ["a", "b"] * 100
 
 
+@pytest.mark.parametrize(("flawed", "asks"), [(3, True), (4, False)])
+def test_the_lung_network_is_asked_where_it_knows_the_validation_images_as_chests(flawed, asks):
+    train = looked_at(4, 100)
+    train.flawed[:flawed] = True
+    gate = fitted(train, train, mild=looked_at(4, 10), negatives=(looked_at(0, 60),), turned=looked_at(0, 60))
+    assert gate.asks_view == asks
+    counted = gate_fitting._refusals(gate, train)
+    assert counted["not_whole"] == (flawed if asks else 0)
+
+
 def test_few_training_images_have_fewer_components():
     train = looked_at(4, 10)
     gate = fitted(train, train, mild=looked_at(4, 4), negatives=(looked_at(0, 9),), turned=looked_at(0, 9))
@@ -505,7 +567,7 @@ def test_refusals_are_counted_by_kind(overlapping):
     strict = replace(gate, chest_limit=np.median(scores), distance_limit=np.median(distances))
     no_chest, unlike = scores < strict.chest_limit, distances > strict.distance_limit
     kinds = ["left", "right", "right", "right"] * 50
-    by_kind = gate_fitting._by_kind(strict, looked_at(4, 200, kinds=kinds))
+    by_kind = gate_fitting._refusals_by_kind(strict, looked_at(4, 200, kinds=kinds))["kinds"]
     assert list(by_kind) == ["left", "right"]
     for kind, counts in by_kind.items():
         own = np.array(kinds) == kind
@@ -553,6 +615,17 @@ def test_a_published_model_names_validation_and_test_and_all_others_taught(three
     sides = gate_fitting._sides(tmp_path, [three_by_three], None)
     assert files_of(sides) == EXPECTED
     assert sides["test"]["class_name"].tolist() == ["covid", "virus"]
+
+
+def test_what_a_published_model_was_not_trained_on_is_none_of_its_training_images(three_by_three, tmp_path):
+    table = scan_dataset(three_by_three).table
+    sides = table["file"].map(dict(zip(FILES, SIDES, strict=True)))
+    table.assign(split=sides)[sides != "train"].to_csv(tmp_path / "predictions.csv", index=False)
+    trained = table[sides == "train"]
+    # All but one: that one was left out of the training.
+    (tmp_path / "training_images.txt").write_text("\n".join(trained["digest"].iloc[1:]))
+    found = files_of(gate_fitting._sides(tmp_path, [three_by_three], None))
+    assert found["train"] == trained["file"].iloc[1:].tolist()
 
 
 @pytest.fixture
@@ -640,7 +713,7 @@ def test_a_classifier_of_drawings_is_not_taught_to_refuse_them(three_by_three, t
 
     classifier = SimpleNamespace(card=card, classes=CLASSES, features=features)
     monkeypatch.setattr(gate_fitting, "load_classifier", lambda folder: classifier)
-    for name, n in (("_STRANGE", 11), ("_KEPT", 12), ("_ALTERED", 3)):
+    for name, n in (("_STRANGE", 11), ("_KEPT", 12), ("_ALTERED", 3), ("_ELSEWHERE_PER_KIND", 2)):
         monkeypatch.setattr(gate_fitting, name, n)
     asked, told = [], {}
 
@@ -678,7 +751,10 @@ def test_a_classifier_of_drawings_is_not_taught_to_refuse_them(three_by_three, t
         "Making other images that are not radiographs": (12, 12),
         "Rotating and cropping test images": (2, 2),
         "Reading data": (9, 9),
+        "Rotating and cropping external images": (24, 24),
     }
+    of_kinds = {name: kind["n"] for name, kind in measured["altered_elsewhere"]["kinds"].items()}
+    assert of_kinds == dict.fromkeys(ALTERATIONS, 2)
 
 
 def test_an_image_that_cannot_be_read_is_passed_over_and_counted(three_by_three):

@@ -29,7 +29,7 @@ DRAWING = png(draw_phantom("covid", np.random.default_rng(1)))
 
 def with_probabilities(classifier, *probabilities):
     prediction = replace(classifier.predict_image(DRAWING), probabilities=np.array(probabilities, np.float32))
-    return assess_prediction(classifier, prediction, *look_at(prediction.image))
+    return assess_prediction(classifier, prediction, look_at(prediction.image))
 
 
 def test_a_clear_answer_is_the_class_of_the_highest_probability(classifier):
@@ -139,3 +139,30 @@ def test_one_wrong_among_hundreds_is_not_called_all_right():
 
 def test_too_few_images_are_said_to_be_too_few():
     assert "only 1 of its test images" in confidence_sentence(0.97, (np.array([0.96]), np.array([True])))
+
+
+def test_how_much_of_a_map_lies_in_the_lungs_is_said_in_words(classifier):
+    answer = with_probabilities(classifier, 0.1, 0.8, 0.1)
+    height, width = answer.prediction.image.shape[:2]
+    half = np.zeros((height, width), bool)
+    half[:, : width // 2] = True
+    lungs = replace(answer.view.lungs, mask=half, found=True)
+    map_ = np.zeros_like(answer.prediction.maps)
+    # Three quarters of the weight stand in the left half, as far as the map's own cells tell.
+    map_[:, :, : map_.shape[2] // 2] = 0.3
+    map_[:, :, -(map_.shape[2] // 2) :] = 0.1
+    flat = replace(classifier, card=replace(classifier.card, map_offsets={}))
+    view = answer.view.at(answer.prediction.image.shape)
+    object.__setattr__(view, "lungs", lungs)
+    told = replace(answer, view=view, prediction=replace(answer.prediction, maps=map_)).lungs_sentence(flat, "covid")
+    share = int(told.split("%")[0])
+    assert 68 <= share <= 80
+    assert told.endswith("of the map's weight lies in the lungs, which fill 50% of the image.")
+    empty = replace(answer.prediction, maps=np.zeros_like(map_))
+    assert "This map is empty" in replace(answer, view=view, prediction=empty).lungs_sentence(flat, "covid")
+
+
+def test_without_lungs_the_sentence_says_why(classifier):
+    flat = png(np.full((200, 200), 90, np.uint8))
+    told = answer_upload(classifier, flat).lungs_sentence(classifier, "covid")
+    assert told == "No lungs found: Nothing in the image looks like lungs."

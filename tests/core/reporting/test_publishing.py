@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from cxr_core.config import SHIPPED_MODEL_DIR
-from cxr_core.evaluation.headline_metrics import card_figures
+from cxr_core.evaluation.headline_metrics import card_figures, false_alarm_sentence
 from cxr_core.inference.model_card import load_card
 from cxr_core.reporting.model_card_text import figures_markdown
 
@@ -83,3 +83,24 @@ def test_a_card_says_how_it_was_calibrated_and_what_the_shortcut_test_found():
     assert "Temperature 1.70" in text
     assert "- It does not need the lungs." in text
     assert "| Lungs blacked out | 0.400 | 0.900 (0.850 to 0.950) |" in text
+
+
+def test_false_alarms_elsewhere_are_said_in_a_sentence_the_worst_first():
+    card = load_card(SHIPPED_MODEL_DIR)
+    told = false_alarm_sentence(card)
+    rates = {}
+    for name, metrics in card.metrics["external"].items():
+        people = metrics["per_class"]["normal"]["support"]
+        if people:
+            share = metrics["answers"]["per_class"]["normal"]["covid"]["share"]
+            rates[f"{share:.1%} ({name}, {people} people)"] = share
+    assert len(rates) > 1
+    worst_first = ", ".join(sorted(rates, key=lambda words: -rates[words]))
+    assert told == f"Of healthy people in images from elsewhere, it called COVID-19: {worst_first}."
+
+
+def test_where_nobody_healthy_was_classified_elsewhere_nothing_is_said():
+    card = load_card(SHIPPED_MODEL_DIR)
+    ill = {name: metrics for name, metrics in card.metrics["external"].items() if name == "hannover"}
+    for external in (ill, {}):
+        assert false_alarm_sentence(replace(card, metrics=card.metrics | {"external": external})) is None

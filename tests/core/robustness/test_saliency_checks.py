@@ -40,7 +40,7 @@ BRIGHT = np.full((6, 64, 64), 220, np.uint8)
 
 
 def region(mask, found=True):
-    return LungRegion(mask, (0, 0, 64, 64), found, "")
+    return LungRegion(mask, mask, (0, 0, 64, 64), found, "")
 
 
 def test_taking_away_what_counts_first_lowers_the_answer_faster_than_chance():

@@ -410,10 +410,22 @@ def test_every_variant_keeps_shape_and_kind_and_leaves_the_image_alone(variants)
 
 
 def test_hidden_lungs_are_black_and_all_around_stays(variants):
-    image, region, made = variants
+    image, _, made = variants
     hidden = made["lungs_hidden"]
-    assert not hidden[region.mask].any()
+    # Where `draw_phantom` puts the lungs.
+    y, x = (np.mgrid[0:224, 0:224] + 0.5) / 224
+    lungs = np.minimum(*(np.hypot((x - c) / 0.155, (y - 0.5) / 0.31) for c in (0.3, 0.7))) <= 1
+    assert lungs.any() and not hidden[lungs].any()
     np.testing.assert_array_equal(hidden[:, :8], image[:, :8])
+
+
+def test_an_images_own_lungs_are_hidden_with_a_margin_and_hardly_more(variants):
+    image, region, made = variants
+    hidden = made["own_lungs_hidden"]
+    assert not hidden[region.whole | region.mask].any()
+    changed = hidden != image
+    reach = cv2.dilate(region.whole.astype(np.uint8), np.ones((17, 17), np.uint8)) > 0
+    assert changed.any() and not (changed & ~reach).any()
 
 
 def test_what_hides_the_lungs_is_the_same_in_every_image():
@@ -430,7 +442,7 @@ def test_the_result_says_how_much_of_the_lungs_was_hidden(framed):
 def test_the_frame_and_the_lungs_share_nothing_here(variants):
     _, region, made = variants
     assert not made["frame_only"][28:196, 28:196].any()
-    assert not made["lungs_only"][~region.mask].any()
+    assert not made["lungs_only"][~region.whole].any()
     assert made["lungs_only"][region.mask].any()
 
 

@@ -1,0 +1,1 @@
+"""How does the network learn where the lungs are, and whether a whole, upright chest is in the image?"""
