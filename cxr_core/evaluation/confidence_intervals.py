@@ -2,8 +2,9 @@
 
 A group is a patient, or the copies of one radiograph; its images are not independent. A proportion (accuracy, recall,
 precision, a cell of the confusion matrix) gets the exact binomial interval of as many images as the groups are worth:
-the square of the number of images over the sum of the squared group sizes, which does not hang on what was answered, so
-that one more right answer never lowers a bound.
+the square of the number of images over the sum of the squared group sizes. What an image is worth must not hang on what
+was answered, or one more right answer could lower a bound. Which images a class is called does; so an image in a
+precision counts as much as one of the class, or one of the others, whichever is worth less.
 
 F1 and AUC are no proportions: for them whole groups are resampled. Drawing groups with replacement is the same as
 giving each group a whole-number weight, so 2,000 resamples are a few matrix products. Where every resample gives the
@@ -155,7 +156,9 @@ def metric_intervals(
         is_class, is_called = truth == k, predicted == k
         per_class.append(
             {
-                "precision": _share_ends(is_class, is_called, groups),
+                "precision": _share_ends(
+                    is_class, is_called, groups, worth=min(_worth(groups[is_class]), _worth(groups[~is_class]))
+                ),
                 "recall": _share_ends(is_called, is_class, groups),
                 "f1": _with_width(interval(_f1(weights, is_class, is_called))),
                 "auc": _with_width(interval(weighted_auc(weights, is_class, probabilities[:, k]))),
@@ -192,14 +195,16 @@ def compare_accuracy(
         seed: as for `resample_weights`.
 
     Returns:
-        The difference of their accuracies. It has no interval where the two differ on fewer groups than could ever
-        tell them apart: of five, all in favour of one, an exact McNemar test says p = 0.06.
+        The difference of their accuracies. It has no interval where fewer groups decide for one of the two than could
+        ever tell them apart: of five, all in favour of one, an exact McNemar test says p = 0.06. A group on which both
+        are right equally often decides nothing. Where all resamples are equal, the interval is the exact binomial one
+        of the images that only one of them gets right.
 
     Raises:
         ValueError: the lengths differ, or there are no images.
 
     Source:
-        McNemar 1947, doi:10.1007/BF02295996; exact, it is a sign test of the groups that differ.
+        McNemar 1947, doi:10.1007/BF02295996; exact, it is a sign test of the groups that decide.
     """
     right, other_right, groups = np.asarray(right, float), np.asarray(other_right, float), np.asarray(groups)
     if not len(right) == len(other_right) == len(groups):
@@ -208,11 +213,24 @@ def compare_accuracy(
             f"received {len(right)}, {len(other_right)} and {len(groups)} groups."
         )
     gain = right - other_right
-    if len(np.unique(groups[gain != 0])) < _LEAST_DIFFERING:
+    _, codes = np.unique(groups, return_inverse=True)
+    if np.count_nonzero(np.bincount(codes, gain)) < _LEAST_DIFFERING:
         return Difference(float(gain.mean()), np.nan, np.nan)
     weights = resample_weights(groups, resamples=resamples, seed=seed)
     low, high = np.percentile(weights @ gain / weights.sum(axis=1), _PERCENTILES)
+    if low == high:
+        low, high = _one_sided(gain, groups)
     return Difference(float(gain.mean()), float(low), float(high))
+
+
+def _one_sided(gain: FloatArray, groups: IntArray) -> tuple[float, float]:
+    """Return the interval of a difference whose resamples are all equal; NaN where both gain on some images."""
+    sign = np.sign(gain.sum())
+    ends = None if (gain * sign < 0).any() else share_interval(gain != 0, groups)
+    if ends is None:
+        return np.nan, np.nan
+    low, high = sorted(sign * end for end in ends)
+    return low, high
 
 
 def curve_bands(
@@ -315,13 +333,25 @@ def _no_intervals(n_classes: int) -> MetricIntervals:
     }  # fmt: skip
 
 
-def _share_ends(flags: BoolArray, among: BoolArray, groups: IntArray) -> Interval | None:
-    """Return the interval of the proportion of `flags` among the images of `among` (both bool (N,)), or None."""
+def _worth(groups: IntArray) -> float:
+    """Return how many independent images one image is worth, in (0, 1]: 1 where each is a group of its own."""
+    sizes = np.unique(groups, return_counts=True)[1]
+    return float(len(groups) / (sizes**2).sum()) if len(groups) else 1.0
+
+
+def _share_ends(flags: BoolArray, among: BoolArray, groups: IntArray, *, worth: float | None = None) -> Interval | None:
+    """Return the interval of the proportion of `flags` among the images of `among` (both bool (N,)), or None.
+
+    Args:
+        flags: of the proportion.
+        among: of what it is a proportion.
+        groups: int (N,).
+        worth: of each image; by default what those of `among` are.
+    """
     inside = flags[among]
     if not len(inside):
         return None
-    sizes = np.unique(groups[among], return_counts=True)[1]
-    n = len(inside) ** 2 / (sizes**2).sum()
+    n = len(inside) * (_worth(groups[among]) if worth is None else worth)
     k = n * inside.mean()
     # The exact binomial interval, by the quantiles of the beta distribution, which do not need whole numbers.
     low = 0.0 if k == 0 else float(beta.ppf(0.025, k, n - k + 1))

@@ -168,12 +168,16 @@ def _with_same_settings(run: Run, runs: Sequence[Run]) -> list[Run]:
 
 
 def _of_same_images(run: Run, runs: Sequence[Run]) -> list[Run]:
-    """Return the runs of the same images with the same ones excluded, as far as their folders tell."""
+    """Return the runs of the same images with the same classes, as far as their folders tell."""
     wanted = _images_of(run)
     return [other for other in runs if _images_of(other) == wanted]
 
 
 def _images_of(run: Run) -> tuple[Any, ...] | None:
+    """Return what tells the images of a run: content and class of each; of a run of an earlier version their counts."""
+    split = run.split()
+    if {"digest", "class_name"} <= set(split):
+        return tuple(sorted(zip(split["digest"], split["class_name"], strict=True)))
     try:
         data = read_json(run.path / "environment.json")["data"]
         return data["fingerprint"], data["excluded"], sum(sum(side.values()) for side in data["images"].values())

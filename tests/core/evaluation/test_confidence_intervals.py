@@ -86,6 +86,32 @@ def test_one_more_right_answer_never_lowers_a_bound(n, data):
         before = ends
 
 
+@given(st.integers(2, 25), st.integers(2, 3), st.data())
+def test_one_more_right_answer_lowers_no_bound_of_any_proportion(n, n_classes, data):
+    """Of accuracy, recall and precision, whatever was answered before, and however the images are grouped."""
+    numbers = st.integers(0, n_classes - 1)
+    groups, truth, called = (
+        np.array(data.draw(st.lists(of, min_size=n, max_size=n))) for of in (st.integers(0, 12), numbers, numbers)
+    )
+    wrong = np.flatnonzero(truth != called)
+    if not len(wrong) or len(np.unique(groups)) < 2:
+        return
+    better = called.copy()
+    better[data.draw(st.sampled_from(wrong.tolist()))] = -1
+    better = np.where(better == -1, truth, better)
+    one = np.eye(n_classes)
+    before, after = (metric_intervals(truth, one[c], groups, resamples=1) for c in (called, better))
+
+    def proportions(found):
+        yield found["accuracy"]
+        for row in found["per_class"]:
+            yield from (row["precision"], row["recall"])
+
+    for low_high, next_low_high in zip(proportions(before), proportions(after), strict=True):
+        if low_high and next_low_high:
+            assert next_low_high[0] >= low_high[0] - 1e-12 and next_low_high[1] >= low_high[1] - 1e-12
+
+
 @pytest.mark.parametrize("n", [2, 98])
 def test_all_right_is_known_no_better_than_its_number_allows(n):
     truth = np.arange(n) % 2
@@ -170,6 +196,30 @@ def test_fewer_groups_than_a_sign_test_needs_are_never_clearly_better(differing,
     assert copies.is_clear is is_clear
 
 
+def test_a_group_on_which_both_are_right_equally_often_decides_nothing():
+    # Five patients for the first, and one whose two images say one thing each.
+    right, other = np.array([True] * 6 + [False]), np.array([False] * 6 + [True])
+    found = compare_accuracy(right, other, [0, 1, 2, 3, 4, 5, 5])
+    assert np.isnan([found.low, found.high]).all() and not found.is_clear
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_where_one_is_better_on_every_image_the_interval_still_has_width(sign):
+    better, worse = np.ones(6, bool), np.zeros(6, bool)
+    found = compare_accuracy(*((better, worse) if sign > 0 else (worse, better)), np.arange(6))
+    low, high = exact(6, 6).expected
+    assert (found.value, found.is_clear) == (sign, True)
+    assert sorted((sign * found.low, sign * found.high)) == pytest.approx([low, high])
+
+
+def test_where_every_patient_gains_and_loses_alike_nothing_can_be_said():
+    # Each of six patients: two images gained, one lost.
+    right, groups = np.tile([True, True, False], 6), np.repeat(np.arange(6), 3)
+    found = compare_accuracy(right, ~right, groups)
+    assert found.value == pytest.approx(1 / 3)
+    assert np.isnan([found.low, found.high]).all() and not found.is_clear
+
+
 def test_shares_of_the_confusion_matrix_are_those_of_each_true_class():
     truth, probabilities = case(2)
     called, groups = probabilities.argmax(axis=1), np.arange(150)
@@ -195,8 +245,9 @@ def test_a_share_of_all_or_none_counts_the_groups_it_is_among():
     truth, groups = np.array([0] * 4 + [1] * 30), np.array([0, 0, 1, 1, *range(2, 32)])
     probabilities = np.where((truth == 0)[:, None], [0.9, 0.1], [0.2, 0.8])
     rows = metric_intervals(truth, probabilities, groups)["per_class"]
-    for row, n in zip(rows, (2, 30), strict=True):
-        assert row["recall"] == row["precision"] == exact(n, n)
+    assert [row["recall"] for row in rows] == [exact(2, 2), exact(30, 30)]
+    # An image of class 0 is worth half an image, and so is each of a precision that it could be called into.
+    assert [row["precision"] for row in rows] == [exact(2, 2), exact(15, 15)]
     shares = metric_intervals(truth, probabilities, groups)["confusion_shares"]
     assert shares[0][1] == exact(0, 2)
 

@@ -88,6 +88,21 @@ def test_a_run_of_other_images_or_exclusions_is_no_repeat_and_is_named(runs):
     assert [run.name for run in repeated_runs(runs[0], runs)] == ["seed-0", "seed-1"]
 
 
+def test_images_are_told_by_content_and_class_whatever_is_said_of_their_number(runs):
+    sides = ["train"] * 60 + ["test"] * 20
+    table = pd.DataFrame({"split": sides, "digest": [f"{i:064x}" for i in range(80)], "class_name": ["a", "b"] * 40})
+    for run in runs[:3]:
+        of_images(run, "same", {"duplicate": 1})
+        # In another order, and split otherwise, they are the same images.
+        table.sample(frac=1, random_state=run.config().seed).to_csv(run.path / "split.csv", index=False)
+    assert len(repeated_runs(runs[0], runs)) == 3
+    other_content, other_class = table.copy(), table.copy()
+    other_content.loc[7, "digest"], other_class.loc[7, "class_name"] = "f" * 64, "a"
+    for other in (other_content, other_class):
+        other.to_csv(runs[2].path / "split.csv", index=False)
+        assert [run.name for run in repeated_runs(runs[0], runs)] == ["seed-0", "seed-1"]
+
+
 def test_a_seed_that_was_run_twice_counts_once(runs, tmp_path):
     again = finished(tmp_path / "seed-1-again", 0.5, seed=1)
     assert seeds_table(repeated_runs(runs[0], [*runs, again]))["seed"].tolist() == [0, 1, 2]
