@@ -136,6 +136,26 @@ def changed_decisions(stored: Curation, before: Curation, after: Curation) -> Cu
     return _joined([after, _without(stored, _changed_digests(before, after))])
 
 
+def taken_back(current: Curation, before: Curation, after: Curation) -> Curation:
+    """Take back one change, and nothing else: what was decided since, about other images or the same ones, stands.
+
+    Args:
+        current: what holds now.
+        before: what held before the change.
+        after: what it made of that.
+    """
+    own = _changed_digests(before, after) - _changed_digests(after, current)
+    kept = _without(current, own, keep_distinct=True)
+    added, removed = (set(a.distinct) - set(b.distinct) for a, b in ((after, before), (before, after)))
+    distinct = [group for group in current.distinct if group not in added]
+    return Curation(
+        kept.excluded | {image: reason for image, reason in before.excluded.items() if image.digest in own},
+        (*distinct, *sorted(removed - set(distinct))),
+        kept.whole | (before.whole & own),
+        kept.one_stays | (before.one_stays & own),
+    )
+
+
 def save_decisions(
     curation: Curation, table: pd.DataFrame, roots: Sequence[str | Path], index_dir: str | Path = INDEX_DIR
 ) -> None:

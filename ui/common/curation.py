@@ -11,6 +11,7 @@ from cxr_core.splits.curation import (
     decisions_about,
     save_decisions,
     stored_decisions,
+    taken_back,
 )
 from ui.common.permissions import may
 
@@ -27,21 +28,22 @@ def dataset_curation(dataset: Dataset) -> Curation:
 
 
 def decide(dataset: Dataset, curation: Curation, message: str) -> None:
-    """Save new decisions, remember the earlier ones for "Undo", and rerun the page."""
-    st.session_state["undo"] = (dataset.roots, dataset_curation(dataset), message)
+    """Save new decisions, remember the change for "Undo", and rerun the page."""
+    st.session_state["undo"] = (dataset.roots, dataset_curation(dataset), curation, message)
     _save(dataset, curation)
     st.rerun()
 
 
 def offer_undo(dataset: Dataset) -> None:
     """Say what was decided last, and offer to undo it."""
-    roots, before, message = st.session_state.get("undo", (None, None, None))
-    if roots != dataset.roots:
+    change = st.session_state.get("undo")
+    if change is None or change[0] != dataset.roots:
         return
+    _, before, after, message = change
     with st.container(horizontal=True, vertical_alignment="center"):
         st.success(message, icon=":material/check:")
-        if st.button("Undo", icon=":material/undo:", help="Restores the earlier decisions."):
-            _save(dataset, before)
+        if st.button("Undo", icon=":material/undo:", help="Takes back this change; what was decided since stays."):
+            _save(dataset, taken_back(dataset_curation(dataset), before, after))
             del st.session_state["undo"]
             st.rerun()
 

@@ -19,6 +19,7 @@ from cxr_core.splits.curation import (
     save_curation,
     save_decisions,
     stored_decisions,
+    taken_back,
     unmark_distinct,
     without_distinct,
 )
@@ -346,3 +347,46 @@ def test_a_run_copies_what_concerns_its_images_alone(keep, tmp_path):
     everything = stored_decisions(["/south"], tmp_path)
     assert everything.reasons() == {"inverted": 1, "blurred": 1}
     assert decisions_about(everything, SOUTH).reasons() == {"inverted": 1}
+
+
+# Taking back one change
+
+
+def test_taking_back_gives_what_was_before():
+    before = exclude(Curation(), TABLE[:1], "blurred", among=TABLE)
+    for after in (
+        exclude(before, TABLE[1:3], "by hand", among=TABLE),
+        include(before, TABLE[:1]),
+        mark_distinct(before, TABLE[1:3]),
+        mark_distinct(exclude(before, TABLE[3:], "by hand", among=TABLE), TABLE[:2]),
+    ):
+        assert taken_back(after, before, after) == before
+    marked = mark_distinct(before, TABLE[1:3])
+    assert taken_back(unmark_distinct(marked, TABLE[1:2]), marked, unmark_distinct(marked, TABLE[1:2])) == marked
+
+
+def test_what_was_decided_meanwhile_about_other_images_stays():
+    after = exclude(Curation(), TABLE[:1], "blurred", among=TABLE)
+    meanwhile = mark_distinct(exclude(after, TABLE[3:], "by hand", among=TABLE), TABLE[1:3])
+    expected = mark_distinct(exclude(Curation(), TABLE[3:], "by hand", among=TABLE), TABLE[1:3])
+    assert taken_back(meanwhile, Curation(), after) == expected
+
+
+def test_what_was_decided_anew_about_the_same_image_stays():
+    after = exclude(Curation(), TABLE[:2], "blurred", among=TABLE)
+    # The first image was included again in another tab, and then excluded for another reason.
+    meanwhile = exclude(include(after, TABLE[:1]), TABLE[:1], "by hand", among=TABLE)
+    assert taken_back(meanwhile, Curation(), after).reasons() == {"by hand": 1}
+
+
+def test_taking_back_an_inclusion_keeps_later_exclusions_of_others():
+    before = exclude(Curation(), TABLE[:2], "blurred", among=TABLE)
+    after = include(before, TABLE[:2])
+    meanwhile = exclude(after, TABLE[2:3], "by hand", among=TABLE)
+    assert taken_back(meanwhile, before, after).reasons() == {"blurred": 2, "by hand": 1}
+
+
+def test_taking_back_twice_changes_nothing_more():
+    after = exclude(Curation(), TABLE[:2], "blurred", among=TABLE)
+    once = taken_back(after, Curation(), after)
+    assert taken_back(once, Curation(), after) == once
