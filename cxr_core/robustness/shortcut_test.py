@@ -46,7 +46,7 @@ from cxr_core.robustness.shortcut_results import (
 from cxr_core.robustness.shortcut_verdict import LEVELS, healthy_called_ill, judge_again, verdict_of
 from cxr_core.system.arrays import BoolArray, FloatArray, IntArray, ObjectArray, UInt8Array
 from cxr_core.system.disk_cache import is_cached
-from cxr_core.system.files import read_json, write_json
+from cxr_core.system.files import folder_names, read_json, write_json
 from cxr_core.system.onnx_session import run_graph
 from cxr_core.system.progress import Phase, Progress
 from cxr_core.system.visit_folders import visit_cache
@@ -279,7 +279,8 @@ def _measure(
 
 def _external_metrics(classifier: Classifier, folders: Sequence[str | Path], phase: Phase) -> dict[str, Metrics]:
     """Return {data set: metrics}, those of the classifier's card and of these folders."""
-    scored = {Path(folder).name: score_folders(classifier, folder, progress=phase)[0] for folder in folders}
+    named = zip(folder_names(folders), folders, strict=True)
+    scored = {name: score_folders(classifier, folder, progress=phase)[0] for name, folder in named}
     return classifier.card.metrics.get("external", {}) | scored
 
 

@@ -1,12 +1,16 @@
 """The Evaluation page's views: figures with intervals, a threshold that is kept, and clear sentences."""
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from cxr_core.config import SHIPPED_MODEL_DIR
-from cxr_core.inference.model_card import load_card
+from cxr_core.evaluation.scoring import score_table
+from cxr_core.inference.model_card import load_card, write_card
+from cxr_core.system.files import atomic_path
+from ui.common.model_picker import export_stamp
 
 from .test_pages import open_page, said
 
@@ -130,3 +134,41 @@ def test_a_data_set_of_one_class_gets_sentences_and_no_error(tmp_path):
         app.segmented_control[VIEW].select(name).run()
         assert not app.exception
     assert not app.error
+
+
+def test_what_is_exported_anew_has_another_stamp_whatever_part_of_it_changed(tmp_path):
+    names = ("model.onnx", "card.json", "gate.npz", "gate.json")
+    folder = tmp_path / "model"
+    folder.mkdir()
+    for name in names:
+        (folder / name).write_bytes(b"one")
+    seen = {export_stamp(folder)}
+    assert seen == {export_stamp(folder)}
+    for name in names:
+        with atomic_path(folder / name) as path:
+            path.write_bytes(b"two")
+        seen.add(export_stamp(folder))
+    (folder / "gate.npz").unlink()
+    seen.add(export_stamp(folder))
+    assert len(seen) == 6
+    (folder / "card.json").unlink()
+    with pytest.raises(FileNotFoundError):
+        export_stamp(folder)
+
+
+def test_an_open_visit_scores_a_data_set_anew_after_another_export(shipped_copy, monkeypatch):
+    scored = []
+
+    def score(classifier, table, **options):
+        scored.append(classifier.card.temperature)
+        return score_table(classifier, table, **options)
+
+    monkeypatch.setattr("ui.evaluation.predictions.score_table", score)
+    app = open_page("evaluation")
+    app.segmented_control[0].select("dataset").run()
+    app.run()
+    assert not app.exception and len(scored) == 1
+    card = load_card(shipped_copy)
+    write_card(replace(card, temperature=3.0), shipped_copy)
+    app.run()
+    assert not app.exception and scored == [card.temperature, 3.0]

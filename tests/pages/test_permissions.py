@@ -8,8 +8,9 @@ import pytest
 from conftest import draw_texture
 from streamlit.testing.v1 import AppTest
 
-from cxr_core.config import PROJECT_DIR
+from cxr_core.config import PROJECT_DIR, SHIPPED_MODEL_DIR
 from cxr_core.recipes.training_config import make_config
+from cxr_core.robustness.shortcut_verdict import load_shortcut_result
 from cxr_core.runs.labels import load_label
 from cxr_core.runs.lifecycle import create_run
 from cxr_core.runs.run import RunStatus
@@ -241,3 +242,19 @@ def test_visitors_cannot_change_a_models_card(shared):
         assert not app.exception
         assert "Visitors cannot change what is saved for everyone here." in said(app.caption)
         assert not [label for label in labels(app.button) if label.startswith("Save")]
+
+
+@pytest.mark.parametrize(("allowed", "kept"), [("training", False), ("training,keeping", True)])
+def test_a_visitors_shortcut_test_is_kept_with_the_run_only_where_they_may_keep_things(
+    shared, monkeypatch, allowed, kept
+):
+    monkeypatch.setenv("CXR_LAB_ALLOW", allowed)
+    result, written = load_shortcut_result(SHIPPED_MODEL_DIR), []
+    monkeypatch.setattr("ui.shortcuts.shortcut_test.run_shortcut_test", lambda *_, **__: result)
+    monkeypatch.setattr("ui.shortcuts.shortcut_test.keep_shortcut_result", lambda folder, _: written.append(folder))
+    app = open_page("shortcuts")
+    app.segmented_control[0].set_value("Your own images").run()
+    next(b for b in app.button if b.label == "Run the shortcut test").click().run()
+    assert not app.exception
+    assert [m.label for m in app.metric][-1] == "Lungs found"
+    assert written == ([SHIPPED_MODEL_DIR] if kept else [])

@@ -8,6 +8,7 @@ import streamlit as st
 from cxr_core.config import SHIPPED_MODEL_DIR
 from cxr_core.evaluation.headline_metrics import HeadlineMetric, card_figures
 from cxr_core.inference.classifier import Classifier, load_classifier
+from cxr_core.inference.input_gate import GATE_FILES
 from cxr_core.inference.model_card import load_card
 from cxr_core.runs.run import Run, list_runs
 from cxr_core.system.memory import release_memory
@@ -32,12 +33,23 @@ def model_folders() -> dict[str, Path]:
 def open_classifier(folder: Path) -> Classifier:
     """Open a model folder; where that fails, the page stops with a sentence."""
     try:
-        # The card changes when an operating point is saved.
-        changed = tuple((folder / name).stat().st_mtime_ns for name in ("model.onnx", "card.json"))
-        return _open_cached(str(folder), changed)
+        return _open_cached(str(folder), export_stamp(folder))
     except (FileNotFoundError, ValueError) as error:
         st.error(f"This classifier cannot be opened: {error} Choose another one in the sidebar.")
         st.stop()
+
+
+def export_stamp(folder: Path) -> tuple[int, ...]:
+    """Return what changes whenever a classifier is exported anew, its gate is fitted or its card is changed.
+
+    Whatever is kept of a classifier's answers belongs to one such stamp.
+
+    Raises:
+        FileNotFoundError: there is no classifier.
+    """
+    needed = [(folder / name).stat() for name in ("model.onnx", "card.json")]
+    gate = [(folder / name).stat() for name in GATE_FILES if (folder / name).exists()]
+    return tuple(number for stat in (*needed, *gate) for number in (stat.st_mtime_ns, stat.st_ino, stat.st_size))
 
 
 @st.cache_resource(max_entries=3, show_spinner="Opening the classifier…")

@@ -20,7 +20,7 @@ from cxr_core.system.arrays import UInt8Array
 from ui.common.components import download_table, one_page
 from ui.common.markdown import plain_name
 from ui.common.metrics import images_text
-from ui.common.model_picker import open_classifier
+from ui.common.model_picker import export_stamp, open_classifier
 from ui.common.thumbnails import prediction_caption
 from ui.evaluation.predictions import show_predictions
 
@@ -87,12 +87,12 @@ def _clicked(figure: "go.Figure", key: str) -> list[Any] | None:
 def _show_with_maps(rows: pd.DataFrame, classes: list[str], folder: Path) -> None:
     """Show images with Grad-CAM of the predicted class, the probabilities, and what is known of the file."""
     open_classifier(folder)
-    facts = file_facts(rows)
+    facts, stamp = file_facts(rows), export_stamp(folder)
     with st.container(horizontal=True, gap="small"):
         for (index, row), fact in zip(rows.iterrows(), facts.to_dict("records"), strict=True):
             with st.container(width=230, height="stretch", border=True, key=f"error_{index}"):
                 path = Path(row["path"])
-                image = _overlay(str(folder), str(path), path.stat().st_mtime_ns if path.exists() else 0)
+                image = _overlay(str(folder), stamp, str(path), path.stat().st_mtime_ns if path.exists() else 0)
                 if image is None:
                     st.caption("File not found.")
                 else:
@@ -105,7 +105,7 @@ def _show_with_maps(rows: pd.DataFrame, classes: list[str], folder: Path) -> Non
 
 
 @st.cache_data(max_entries=300, show_spinner=False)
-def _overlay(folder: str, path: str, mtime_ns: int) -> UInt8Array | None:
+def _overlay(folder: str, stamp: tuple[int, ...], path: str, mtime_ns: int) -> UInt8Array | None:
     """Return an image with Grad-CAM of its predicted class, uint8 (h, w, 3) RGB; None if it is missing or broken."""
     classifier = open_classifier(Path(folder))
     try:

@@ -17,7 +17,7 @@ from cxr_core.splits.leakage import leakage_sentence
 from ui.common.components import progress_bar
 from ui.common.dataset_picker import choose_dataset
 from ui.common.metrics import look_once
-from ui.common.model_picker import open_classifier
+from ui.common.model_picker import export_stamp, open_classifier
 from ui.common.thumbnails import prediction_caption, show_images
 
 _SIDES = {"test": "Its test set", "validation": "Its validation set", "dataset": "Another data set"}
@@ -104,9 +104,9 @@ def show_predictions(predictions: pd.DataFrame) -> None:
 
 def _score_chosen(folder: Path) -> tuple[DataScore, pd.DataFrame]:
     dataset = choose_dataset()
-    key = (str(folder), dataset.fingerprint)
+    classifier = open_classifier(folder)
+    key = (str(folder), export_stamp(folder), dataset.fingerprint)
     if st.session_state.get("scored_key") != key:
-        classifier = open_classifier(folder)
         try:
             with progress_bar("Classifying") as report:
                 st.session_state["scored"] = score_table(classifier, dataset.table, progress=lambda _phase: report)

@@ -112,7 +112,8 @@ def shortcut_result(
     except (ValueError, OSError) as error:
         st.error(f"{error} Choose another data set or classifier in the sidebar.")
         st.stop()
-    keep_shortcut_result(folder, result)
+    if may("keeping"):
+        keep_shortcut_result(folder, result)
     return result
 
 

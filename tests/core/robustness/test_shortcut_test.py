@@ -17,7 +17,7 @@ from cxr_core.imaging.preprocessing import Preprocessing
 from cxr_core.inference.classifier import Classifier, load_classifier
 from cxr_core.inference.model_card import Card
 from cxr_core.recipes.training_config import make_config
-from cxr_core.robustness import saliency_checks
+from cxr_core.robustness import saliency_checks, shortcut_test
 from cxr_core.robustness.held_out_images import held_out_table
 from cxr_core.robustness.image_variants import VARIANTS, hidden_box, preview
 from cxr_core.robustness.shortcut_test import external_table, result_path, run_shortcut_test, shortcut_summary
@@ -478,3 +478,15 @@ def test_the_table_of_external_data_tells_false_alarms_only_where_all_people_are
     assert table["images"].tolist() == [100, 9]
     assert table.loc["healthy", "healthy classified as ill"] == pytest.approx(0.6)
     assert np.isnan(table.loc["mixed", "healthy classified as ill"])
+
+
+def test_external_folders_of_one_name_are_scored_apart(classifier, monkeypatch, tmp_path):
+    folders = [tmp_path / place / "normal" for place in ("north", "south")]
+
+    def score(_classifier, folder, **_options):
+        return {"from": str(folder)}, None
+
+    monkeypatch.setattr(shortcut_test, "score_folders", score)
+    found = shortcut_test._external_metrics(classifier, folders, lambda _: None)
+    assert [row["from"] for row in found.values()] == [str(folder) for folder in folders]
+    assert len(found) == 2
