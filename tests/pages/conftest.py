@@ -16,3 +16,15 @@ def run_folder(tmp_path, monkeypatch):
 def ungated(ungated_model, monkeypatch):
     """The pages' built-in classifier has no gate, so that it answers drawings."""
     monkeypatch.setattr("ui.common.model_picker.SHIPPED_MODEL_DIR", ungated_model)
+
+
+@pytest.fixture
+def homes(tmp_path, monkeypatch):
+    """Empty folders of runs and of jobs that the pages look into; no process is started."""
+    runs, jobs = tmp_path / "runs", tmp_path / "jobs"
+    monkeypatch.setattr("cxr_core.runs.run.list_runs.__defaults__", (runs,))
+    monkeypatch.setattr("cxr_core.jobs.job.JOBS_DIR", jobs)
+    monkeypatch.setattr("cxr_core.jobs.lifecycle.JOBS_DIR", jobs)
+    monkeypatch.setattr("cxr_core.jobs.training_queue.RUNS_DIR", runs)
+    monkeypatch.setattr("cxr_core.jobs.training_queue.spawn_detached", lambda words, folder: None)
+    return runs, jobs

@@ -17,18 +17,6 @@ from cxr_core.system.processes import process_facts
 from pages.test_pages import open_page, said
 
 
-@pytest.fixture
-def homes(tmp_path, monkeypatch):
-    """Empty folders of runs and of jobs that the pages look into; no process is started."""
-    runs, jobs = tmp_path / "runs", tmp_path / "jobs"
-    monkeypatch.setattr("cxr_core.runs.run.list_runs.__defaults__", (runs,))
-    monkeypatch.setattr("cxr_core.jobs.job.JOBS_DIR", jobs)
-    monkeypatch.setattr("cxr_core.jobs.lifecycle.JOBS_DIR", jobs)
-    monkeypatch.setattr("cxr_core.jobs.training_queue.RUNS_DIR", runs)
-    monkeypatch.setattr("cxr_core.jobs.training_queue.spawn_detached", lambda words, folder: None)
-    return runs, jobs
-
-
 def job_of(homes, kind="seeds", states=("finished", "finished"), **values):
     runs, jobs = homes
     what = {"seeds": {"seeds": (0, 1)}, "search": {"count": 2, "tune": ("dropout",)}}[kind]
