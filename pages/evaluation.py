@@ -7,6 +7,7 @@ import streamlit as st
 from cxr_core.inference.model_card import load_card
 from ui.common.components import download_table, offer_download, page_header, show_history
 from ui.common.model_picker import choose_model, model_history
+from ui.common.navigation import keep_choice
 from ui.evaluation.confidence import show_confidence
 from ui.evaluation.downloads import report_download, report_downloads
 from ui.evaluation.errors import show_errors
@@ -14,6 +15,7 @@ from ui.evaluation.predictions import choose_predictions
 from ui.evaluation.summary import predictions_curves, show_headline, show_summary
 from ui.evaluation.threshold import show_threshold
 
+VIEWS = ("Summary", "Confidence", "Threshold", "Errors")
 page_header("Evaluation", "How good a classifier is on images that it was not trained on, and where it is wrong.")
 folder = choose_model()
 metrics, predictions, title = choose_predictions(folder)
@@ -22,8 +24,9 @@ show_headline(metrics, curves, title)
 
 view = st.segmented_control(
     "View",
-    ["Summary", "Confidence", "Threshold", "Errors"],
-    default="Summary",
+    VIEWS,
+    key=keep_choice("view", VIEWS[0], VIEWS),
+    required=True,
     help="Summary: all metrics. Confidence: calibration and abstention. Threshold: one class against the rest. "
     "Errors: the images behind the plots.",
 )

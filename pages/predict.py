@@ -26,8 +26,8 @@ from ui.predict.single_answer import (
 from ui.predict.uploads import ask_for_uploads
 
 page_header("Predict", "Classify one scan or many, and see which regions drove the answer.")
-research_notice()
 folder = choose_model()
+research_notice()
 classifier = open_classifier(folder)
 
 left, right = st.columns([3, 2])

@@ -12,6 +12,7 @@ from ui.common.components import download_table, page_header
 from ui.common.curation import dataset_curation
 from ui.common.dataset_analysis import grouping
 from ui.common.dataset_picker import choose_dataset, demo_note
+from ui.common.navigation import keep_choice
 from ui.common.thumbnails import show_images
 
 page_header("Splits", "Training, validation and test images, and whether test images have leaked into training.")
@@ -23,12 +24,20 @@ _, table, groups = found.taking_part(dataset_curation(dataset))
 left, right = st.columns([3, 1])
 sources = source_names(table)
 kinds = [*split_kinds(table), *(["source"] if len(sources) > 1 else [])]
-kind = left.segmented_control("Split", kinds, default="grouped", help=" ".join(f"{k}: {SPLIT_KINDS[k]}" for k in kinds))
-seed = right.number_input("Seed", 0, value=0, help="The same seed gives the same split.")
-kind = kind or "grouped"
+kind = left.segmented_control(
+    "Split",
+    kinds,
+    key=keep_choice("split", "grouped", kinds),
+    required=True,
+    help=" ".join(f"{k}: {SPLIT_KINDS[k]}" for k in kinds),
+)
+seed = right.number_input("Seed", 0, key=keep_choice("seed", 0), help="The same seed gives the same split.")
 test_source = ""
 if kind == "source":
-    test_source = st.selectbox("Source to test on", sources, help="All of its images test; none trains or validates.")
+    test_source = st.selectbox(
+        "Source to test on", sources, key=keep_choice("test_source", sources[0], sources),
+        help="All of its images test; none trains or validates.",
+    )  # fmt: skip
 try:
     split = make_split(table, kind, seed=seed, groups=groups, test_source=test_source)
 except ValueError as error:

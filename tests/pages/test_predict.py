@@ -240,7 +240,7 @@ def test_the_choices_of_the_page_are_still_made_after_another_page(tmp_path, ung
 
 
 def test_a_classifier_that_is_gone_gives_way_to_the_built_in_one():
-    app = open_page("predict", model_kept="a run that was deleted")
+    app = open_page("predict", classifier_kept="a run that was deleted")
     assert not app.exception
     assert next(s for s in app.selectbox if s.label == "Classifier").value == "The built-in classifier"
 

@@ -16,6 +16,8 @@ from cxr_core.data.layouts.tables.root_tables import UnknownColumns
 from cxr_core.imaging.zip_archive import LeftOut, RefusedArchive, unpack_zip
 from cxr_core.system.visit_folders import Visit, VisitFolder
 from ui.common.components import progress_bar
+from ui.common.markdown import plain_name
+from ui.common.metrics import images_text
 from ui.common.navigation import keep_choice
 from ui.common.permissions import is_open_to_strangers, may, show_refusal
 
@@ -35,7 +37,7 @@ def choose_dataset(ask_for_columns: Callable[[Path, tuple[str, ...]], None] | No
             leads to the page that does.
 
     Returns:
-        The data set; where there is none yet, the page stops with a sentence.
+        The data set, named on the page; where there is none yet, the page stops with a sentence.
     """
     sources = [s for s in _SOURCES if s != "folder" or may("folders")]
     source = st.sidebar.selectbox(
@@ -57,7 +59,7 @@ def choose_dataset(ask_for_columns: Callable[[Path, tuple[str, ...]], None] | No
     else:
         roots = _ask_for_folders()
     try:
-        return _open(roots)
+        dataset = _open(roots)
     except UnknownColumns as error:
         st.error(str(error))
         if ask_for_columns:
@@ -68,6 +70,13 @@ def choose_dataset(ask_for_columns: Callable[[Path, tuple[str, ...]], None] | No
     except (FileNotFoundError, ValueError) as error:
         st.error(str(error))
         st.stop()
+    st.caption(f"Data set: **{_dataset_name(source, roots)}**, {images_text(len(dataset.table))}")
+    return dataset
+
+
+def _dataset_name(source: str, roots: tuple[str, ...]) -> str:
+    """Return what a data set is called: folders of this computer by their own names."""
+    return ", ".join(plain_name(Path(root).name) for root in roots) if source == "folder" else _SOURCES[source]
 
 
 def demo_note(dataset: Dataset) -> None:

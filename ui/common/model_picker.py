@@ -10,24 +10,38 @@ from cxr_core.evaluation.headline_metrics import HeadlineMetric, card_figures
 from cxr_core.inference.classifier import Classifier, load_classifier
 from cxr_core.inference.input_gate import GATE_FILES
 from cxr_core.inference.model_card import load_card
+from cxr_core.runs.labels import display_name
 from cxr_core.runs.run import Run, list_runs
 from cxr_core.system.memory import release_memory
+from ui.common.markdown import plain_name
 from ui.common.navigation import keep_choice
 
-_SHIPPED = "The built-in classifier"
+SHIPPED = "The built-in classifier"
 _HELP = "The built-in classifier, or that of any of your runs."
 
 
 def choose_model() -> Path:
     """Let the user choose a classifier in the sidebar; returns its folder."""
     folders = model_folders()
-    chosen = st.sidebar.selectbox("Classifier", list(folders), key=keep_choice("model", _SHIPPED, folders), help=_HELP)
+    chosen = st.sidebar.selectbox(
+        "Classifier",
+        list(folders),
+        format_func=lambda name: classifier_name(folders[name]),
+        key=keep_choice("classifier", SHIPPED, folders),
+        help=_HELP,
+    )
+    st.caption(f"Classifier: **{plain_name(classifier_name(folders[chosen]), 120)}**")
     return folders[chosen]
+
+
+def classifier_name(folder: Path) -> str:
+    """Return what a classifier is called."""
+    return SHIPPED if folder == SHIPPED_MODEL_DIR else display_name(Run(folder))
 
 
 def model_folders() -> dict[str, Path]:
     """Return {name: folder} of every classifier, the built-in one first."""
-    return {_SHIPPED: SHIPPED_MODEL_DIR} | {run.name: run.path for run in list_runs() if run.has_model}
+    return {SHIPPED: SHIPPED_MODEL_DIR} | {run.name: run.path for run in list_runs() if run.has_model}
 
 
 def open_classifier(folder: Path) -> Classifier:

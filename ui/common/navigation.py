@@ -12,6 +12,9 @@ from ui.common.permissions import may_come_in, require_sign_in, show_who
 
 keep_memory_small()
 
+# The choices that the address holds, so that a reload and a shared link show the same.
+_LINKED = ("source", "classifier", "show", "run", "view", "split", "seed")
+_LONGEST_NUMBER = 9
 _SECTIONS = {
     "": (("overview", "Overview", ":material/home:"),),
     "Data": (
@@ -73,24 +76,64 @@ def ensure_navigation() -> None:
         navigate()
         st.rerun()
     require_sign_in()
+    _write_link()
+
+
+def _link() -> dict[str, str]:
+    """Return {name: text} of the choices that the address holds; at the begin of a visit, those of its link."""
+    params = st.query_params
+    link: dict[str, str] = st.session_state.setdefault("link", {n: params[n] for n in _LINKED if n in params})
+    return link
+
+
+def _write_link() -> None:
+    """Write the choices into the address, on pages that do not ask for them, too."""
+    link = _link()
+    for name in _LINKED:
+        if name in link and st.query_params.get(name) != link[name]:
+            st.query_params[name] = link[name]
+        elif name not in link and name in st.query_params:
+            del st.query_params[name]
+
+
+def _linked(name: str, default: Hashable) -> Hashable:
+    """Return what the link of this visit chose, of the same type as the default; the default where it chose nothing."""
+    text = _link().get(name)
+    if text is None or not isinstance(default, int):
+        return default if text is None else text
+    return int(text) if text.isdecimal() and len(text) <= _LONGEST_NUMBER else default
+
+
+def choose(name: str, value: Hashable) -> None:
+    """Choose something in place of the visitor, before the widget of that choice is shown."""
+    st.session_state[f"{name}_choice"] = st.session_state[f"{name}_kept"] = value
 
 
 def keep_choice(name: str, default: Hashable, options: Collection[Hashable] | None = None) -> str:
     """Keep what is chosen in a widget for the whole visit.
 
-    Streamlit forgets a widget's value when a page is shown that has no such widget.
+    Streamlit forgets a widget's value when a page is shown that has no such widget. Choices of `_LINKED` are kept in
+    the page's address as well, unless they are the default.
 
     Args:
         name: of the choice, the same on all pages that ask for it.
-        default: chosen at first, and again where what was chosen is no longer offered.
+        default: chosen at first, and again where what was chosen is no longer offered; where it is not among the
+            options itself, the first of them is.
         options: what is offered; None where anything can be entered.
 
     Returns:
         The widget's `key`. The widget itself must be given no default.
     """
     key, kept = f"{name}_choice", f"{name}_kept"
-    value = st.session_state.get(key, st.session_state.get(kept, default))
+    begin = _linked(name, default) if name in _LINKED else default
+    value = st.session_state.get(key, st.session_state.get(kept, begin))
     if options is not None and value not in options:
-        value = default
+        value = default if default in options else next(iter(options))
     st.session_state[key] = st.session_state[kept] = value
+    if name in _LINKED:
+        link = _link()
+        link.pop(name, None)
+        if value != default:
+            link[name] = str(value)
+        _write_link()
     return key

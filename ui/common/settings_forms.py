@@ -138,12 +138,18 @@ def ask_augmentation(start: Augmentation, key: str = "augmentation") -> Augmenta
     columns = st.columns(4)
     values: dict[str, Any] = {
         name: columns[i % 4].slider(
-            slider.label, slider.low, slider.high, getattr(start, name), help=slider.help, key=f"{key}_{name}"
+            slider.label,
+            slider.low,
+            slider.high,
+            getattr(start, name),
+            help=slider.help,
+            key=f"{key}_{name}",
+            persist_state="session",
         )
         for i, (name, slider) in enumerate(_AUGMENTATION_SLIDERS.items())
     }
     flip = columns[3].toggle(
-        "Mirror left and right", start.horizontal_flip, key=f"{key}_flip",
+        "Mirror left and right", start.horizontal_flip, key=f"{key}_flip", persist_state="session",
         help="For half of the images. The heart then appears on the right.",
     )  # fmt: skip
     return Augmentation(horizontal_flip=flip, **values)

@@ -18,6 +18,7 @@ from ui.common.components import progress_bar
 from ui.common.dataset_picker import choose_dataset
 from ui.common.metrics import look_once
 from ui.common.model_picker import export_stamp, open_classifier
+from ui.common.navigation import keep_choice
 from ui.common.thumbnails import prediction_caption, show_images
 
 _SIDES = {"test": "Its test set", "validation": "Its validation set", "dataset": "Another data set"}
@@ -36,7 +37,8 @@ def choose_predictions(folder: Path) -> tuple[Metrics, pd.DataFrame, str]:
     """
     card = load_card(folder)
     side = st.segmented_control(
-        "Images", list(_SIDES), default="test", format_func=_SIDES.__getitem__,
+        "Images", list(_SIDES), key=keep_choice("images", "test", _SIDES), required=True,
+        format_func=_SIDES.__getitem__,
         help="Which images the results below are for.",
     )  # fmt: skip
     side = side or "test"

@@ -58,14 +58,15 @@ def ask_training(dataset: Dataset, cloned: TrainingConfig | None = None) -> Trai
 
 
 def _show_cloned() -> str:
-    """Say which run filled in the form, and offer to start over; returns its name."""
+    """Say which run filled in the form, and offer to start over; returns what the keys of the widgets begin with."""
     name: str = st.session_state["cloned_run"]
     with st.container(horizontal=True, vertical_alignment="center"):
         st.info(f"Filled in with the settings of {name}.", icon=":material/content_copy:")
         if st.button("Start over", help="Restores the recipe's own settings."):
             del st.session_state["cloned_run"]
             st.rerun()
-    return name
+    # Cloned once more, a run fills in the form anew.
+    return f"{name} {st.session_state.get('clones', 0)} "
 
 
 def _ask_recipe(dataset: Dataset, cloned: TrainingConfig | None, key: str) -> tuple[TrainingConfig, str]:
@@ -73,12 +74,13 @@ def _ask_recipe(dataset: Dataset, cloned: TrainingConfig | None, key: str) -> tu
     left, right = st.columns(2)
     recipes, splits = list(RECIPES), split_kinds(dataset.table)
     recipe = left.selectbox(
-        "Recipe", recipes, recipes.index(cloned.recipe) if cloned else 0, key=f"{key}recipe",
+        "Recipe", recipes, recipes.index(cloned.recipe) if cloned else 0, key=f"{key}recipe", persist_state="session",
         help="What is trained, and how long it takes.",
     )  # fmt: skip
     left.caption(RECIPE_NOTES[recipe])
     split = right.selectbox(
-        "Split", splits, splits.index(cloned.split) if cloned and cloned.split in splits else 0, key=f"{key}split",
+        "Split", splits, splits.index(cloned.split) if cloned and cloned.split in splits else 0,
+        key=f"{key}split", persist_state="session",
         help="Which images train, validate and test.",
     )  # fmt: skip
     right.caption(SPLIT_KINDS[split])
@@ -91,17 +93,29 @@ def _ask_numbers(start: TrainingConfig, key: str) -> dict[str, Any]:
     """Ask for the numbers of every training run."""
     first, second, third, fourth = st.columns(4)
     epochs = first.number_input(
-        "Epochs", 1, 500, start.epochs, help="Passes over the training images.", key=f"{key}_epochs"
+        "Epochs",
+        1,
+        500,
+        start.epochs,
+        help="Passes over the training images.",
+        key=f"{key}_epochs",
+        persist_state="session",
     )
     batch_size = second.number_input(
-        "Batch size", 1, 512, start.batch_size, help="Images per training step.", key=f"{key}_batch"
+        "Batch size",
+        1,
+        512,
+        start.batch_size,
+        help="Images per training step.",
+        key=f"{key}_batch",
+        persist_state="session",
     )
     learning_rate = third.number_input(
-        "Learning rate", 1e-6, 1.0, start.learning_rate, format="%.6f", key=f"{key}_rate",
+        "Learning rate", 1e-6, 1.0, start.learning_rate, format="%.6f", key=f"{key}_rate", persist_state="session",
         help="Of the Adam optimiser. Its schedule is under Advanced settings.",
     )  # fmt: skip
     seed = fourth.number_input(
-        "Seed", 0, 2**31 - 1, start.seed, key=f"{key}_seed",
+        "Seed", 0, 2**31 - 1, start.seed, key=f"{key}_seed", persist_state="session",
         help="Of the split, the initial weights, the order of the images and the augmentation.",
     )  # fmt: skip
     return {
@@ -122,6 +136,7 @@ def _ask_backbone(start: TrainingConfig, key: str) -> TrainingConfig:
         format_func=lambda name: BACKBONES[name].label,
         help="The network that computes the features. " + " ".join(f"{b.label}: {b.note}" for b in BACKBONES.values()),
         key=f"{key}_backbone",
+        persist_state="session",
     )
     st.caption(BACKBONES[backbone].note)
     if backbone == start.backbone:
@@ -149,15 +164,21 @@ def _ask_start(config: TrainingConfig, chosen: str | None, key: str) -> str:
         format_func=_START_LABELS.__getitem__,
         help="Where the backbone's initial weights come from; they are never random.",
         key=f"{key}_start",
+        persist_state="session",
+        required=True,
     )
-    start = start or choices[0]
     st.caption(STARTS[start])
     return start
 
 
 def _ask_advanced(start: TrainingConfig, key: str) -> dict[str, Any]:
     """Ask for what most training runs leave as their recipe has it; empty while the toggle is off."""
-    if not st.toggle("Advanced settings", help="Schedule, early stopping, class weights and more.", key=f"{key}_more"):
+    if not st.toggle(
+        "Advanced settings",
+        help="Schedule, early stopping, class weights and more.",
+        key=f"{key}_more",
+        persist_state="session",
+    ):
         return {}
     columns = st.columns(4)
     return _ask_schedule(columns, start, key) | _ask_loss(columns, start, key)
@@ -166,15 +187,18 @@ def _ask_advanced(start: TrainingConfig, key: str) -> dict[str, Any]:
 def _ask_schedule(columns: Sequence[DeltaGenerator], start: TrainingConfig, key: str) -> dict[str, Any]:
     """Ask how the learning rate changes, and when training ends early."""
     schedule = columns[0].selectbox(
-        "Learning-rate schedule", list(SCHEDULES), list(SCHEDULES).index(start.schedule), key=f"{key}_schedule",
+        "Learning-rate schedule", list(SCHEDULES), list(SCHEDULES).index(start.schedule),
+        key=f"{key}_schedule", persist_state="session",
         help=" ".join(f"{name}: {text}" for name, text in SCHEDULES.items()) + " Neither costs time.",
     )  # fmt: skip
     plateau_patience = columns[1].number_input(
-        "Plateau patience", 1, 100, start.plateau_patience, key=f"{key}_patience", disabled=schedule != "plateau",
+        "Plateau patience", 1, 100, start.plateau_patience,
+        key=f"{key}_patience", persist_state="session", disabled=schedule != "plateau",
         help="Epochs without a lower validation loss before the learning rate falls.",
     )  # fmt: skip
     early_stopping_patience = columns[2].number_input(
-        "Early-stopping patience", 0, 500, start.early_stopping_patience or 0, key=f"{key}_early",
+        "Early-stopping patience", 0, 500, start.early_stopping_patience or 0,
+        key=f"{key}_early", persist_state="session",
         help="Epochs without a lower validation loss before training ends; 0 switches early stopping off. Saves time, "
         "but may miss a late improvement.",
     )  # fmt: skip
@@ -188,21 +212,21 @@ def _ask_schedule(columns: Sequence[DeltaGenerator], start: TrainingConfig, key:
 def _ask_loss(columns: Sequence[DeltaGenerator], start: TrainingConfig, key: str) -> dict[str, Any]:
     """Ask for what changes the targets and the weights of the loss."""
     smoothing = columns[3].slider(
-        "Label smoothing", 0.0, 0.5, start.label_smoothing, 0.01, key=f"{key}_smoothing",
+        "Label smoothing", 0.0, 0.5, start.label_smoothing, 0.01, key=f"{key}_smoothing", persist_state="session",
         help="Targets slightly less than certainty, which reduces overconfidence. Costs no time; the loss is no longer "
         "comparable with that of other runs.",
     )  # fmt: skip
     mixup = columns[0].slider(
-        "MixUp", 0.0, 1.0, start.mixup, 0.05, key=f"{key}_mixup",
+        "MixUp", 0.0, 1.0, start.mixup, 0.05, key=f"{key}_mixup", persist_state="session",
         help="Trains on blends of two images and their labels; 0 is off, 0.2 is usual. Costs no time per epoch but "
         "needs more epochs; the training accuracy looks lower than it is.",
     )  # fmt: skip
     weights = columns[1].toggle(
-        "Class weights", start.class_weights, key=f"{key}_weights",
+        "Class weights", start.class_weights, key=f"{key}_weights", persist_state="session",
         help="Rare classes count more in the loss: more of their images are found, at the price of more false alarms.",
     )  # fmt: skip
     sources = columns[2].toggle(
-        "Source weights", start.source_weights, key=f"{key}_sources",
+        "Source weights", start.source_weights, key=f"{key}_sources", persist_state="session",
         help="Within each class, large sources (hospitals, collections) count less than they have images, so that none "
         "speaks for its class alone. Needs a column source, or several data set folders.",
     )  # fmt: skip
@@ -219,7 +243,10 @@ def _ask_augmentation(start: TrainingConfig, key: str) -> Augmentation:
     if start.train_from == "head":
         st.caption("No augmentation: the features of the frozen backbone are computed only once.")
     elif st.toggle(
-        "Change the augmentation", help="The Preprocessing page shows what each change does.", key=f"{key}_augment"
+        "Change the augmentation",
+        help="The Preprocessing page shows what each change does.",
+        key=f"{key}_augment",
+        persist_state="session",
     ):
         return ask_augmentation(start.augmentation, key=f"{key}_augmentation")
     return start.augmentation

@@ -18,6 +18,7 @@ from cxr_core.recipes.hyperparameter_search import TUNABLE, tunable
 from cxr_core.recipes.training_config import TrainingConfig
 from cxr_core.runs.run import Run
 from ui.common.components import download_table, duration, show_figure
+from ui.common.navigation import choose, keep_choice
 from ui.common.permissions import show_refusal
 from ui.common.repeated_runs import show_repeated_runs
 from ui.training.run_monitor import MARKS
@@ -167,8 +168,8 @@ def _choose_job(jobs: Sequence[Job]) -> Job:
     by_name = {job.name: job for job in jobs}
     started = st.session_state.pop("watched_job", None)
     if started in by_name:
-        st.session_state["job_choice"] = started
-    return by_name[st.selectbox("Job", list(by_name), key="job_choice", help="Newest first.")]
+        choose("job", started)
+    return by_name[st.selectbox("Job", list(by_name), key=keep_choice("job", None, by_name), help="Newest first.")]
 
 
 def _show_members(job: Job) -> None:

@@ -18,6 +18,7 @@ from cxr_core.runs.lifecycle import pause_run, resume_run, stop_run
 from cxr_core.runs.run import Run, RunStatus
 from cxr_core.runs.work_folder import ACTIVE
 from ui.common.components import download_table, duration, show_figure, show_history
+from ui.common.navigation import choose, keep_choice
 from ui.common.permissions import show_refusal
 from ui.common.thumbnails import THUMBNAIL_PIXELS, prediction_caption
 
@@ -38,12 +39,13 @@ def choose_run(runs: Sequence[Run]) -> Run:
     by_name = {run.name: run for run in runs}
     started = st.session_state.pop("watched_run", None)
     if started in by_name:
-        st.session_state["run_choice"] = started
+        choose("run", started)
     name = st.selectbox(
         "Run",
         list(by_name),
         format_func=lambda name: display_name(by_name[name]),
-        key="run_choice",
+        # Without a default, so that a link names the run even while it is the newest.
+        key=keep_choice("run", None, by_name),
         help="Newest first.",
     )
     return by_name[name]
