@@ -6,7 +6,6 @@ from cxr_core.data.sources import source_names
 from cxr_core.jobs.job import Job, list_jobs
 from cxr_core.jobs.training_queue import queue_run
 from cxr_core.runs.lifecycle import resume_run
-from cxr_core.runs.overview import diagnose_history
 from cxr_core.runs.run import Run, list_runs
 from ui.common.components import page_header
 from ui.common.curation import dataset_curation, left_out_note
@@ -14,6 +13,7 @@ from ui.common.dataset_picker import choose_dataset, demo_note
 from ui.common.permissions import is_open_to_strangers
 from ui.training.form import ask_training, cloned_config
 from ui.training.job_view import choose_view, show_jobs
+from ui.training.places import choose_place
 from ui.training.queue_view import show_queue
 from ui.training.run_comparison import show_runs
 from ui.training.run_monitor import choose_run, monitor_run
@@ -28,28 +28,26 @@ everything: list[Run | Job] = [*jobs, *runs]
 active = next((one for one in everything if one.status().is_active), None)
 
 shared, cloned = is_open_to_strangers(), cloned_config(runs)
-with st.expander("New training", expanded=shared or active is None or cloned is not None, icon=":material/add:"):
+place = choose_place(runs, jobs)
+if place == "New":
     config = ask_training(dataset, cloned)
     left_out_note(curation)
     offer_start(config, curation, active, source_names(dataset.table))
-
-if shared:
-    show_queue(runs)
-if choose_view(jobs, active) == "Jobs":
-    show_jobs(jobs, others_active=active is not None)
-    st.stop()
-if not runs:
-    st.info("No runs yet. The curves of the first one will appear here.")
-    st.stop()
-
-run = choose_run(runs)
-if shared:
-    monitor_run(run, resume=queue_run)
+elif not everything:
+    st.info("No runs yet. Start one under New; its curves will appear here.")
+elif place == "Compare":
+    if runs:
+        show_runs(runs)
 else:
-    monitor_run(run, others_active=active is not None and active != run, resume=resume_run)
-warning = diagnose_history(run.epochs())
-if warning:
-    st.warning(warning)
-
-st.subheader("All runs")
-show_runs(runs)
+    if shared:
+        show_queue(runs)
+    if choose_view(jobs, active) == "Jobs":
+        show_jobs(jobs, others_active=active is not None)
+    elif not runs:
+        st.info("No runs yet. The curves of the first one will appear here.")
+    else:
+        run = choose_run(runs)
+        if shared:
+            monitor_run(run, resume=queue_run)
+        else:
+            monitor_run(run, others_active=active is not None and active != run, resume=resume_run)

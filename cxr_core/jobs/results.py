@@ -16,6 +16,7 @@ from cxr_core.evaluation.repeated_runs import (
 from cxr_core.jobs.job import Job, Member, count_done
 from cxr_core.jobs.left_out_sources import left_out_sentence, left_out_table
 from cxr_core.jobs.plan import JobKind
+from cxr_core.runs.overview import kept_accuracy
 from cxr_core.runs.run import Run
 
 
@@ -69,7 +70,7 @@ def _member_row(member: Member) -> dict[str, Any]:
         "epochs": "" if state == "waiting" else f"{status.epoch} of {status.epochs}",
         **member.values,
         "lowest validation loss": epochs["val_loss"].min() if len(epochs) else None,
-        "best validation accuracy": epochs["val_accuracy"].max() if len(epochs) else None,
+        "validation accuracy": kept_accuracy(epochs),
         "run": member.run.name,
         "message": "" if state in ("waiting", "finished") else status.message,
     }

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pandas as pd
 import plotly.graph_objects as go
 
-from cxr_core.plots.style import finish_figure
+from cxr_core.plots.style import CHANCE_COLOUR, finish_figure
 
 # What is recorded per epoch: title of the figure, and of its axis.
 QUANTITIES: dict[str, tuple[str, str]] = {
@@ -108,12 +108,15 @@ def left_out_figure(table: pd.DataFrame) -> go.Figure:
     return finish_figure(figure, "Accuracy at each source", "Accuracy (%)", "")
 
 
-def history_figures(epochs: pd.DataFrame, batches: pd.DataFrame | None = None) -> list[go.Figure]:
+def history_figures(
+    epochs: pd.DataFrame, batches: pd.DataFrame | None = None, *, kept: int | None = None
+) -> list[go.Figure]:
     """Draw loss, accuracy and learning rate over epochs, with batches as a thin line.
 
     Args:
         epochs: as `run.Run.epochs` returns them, possibly empty.
         batches: as `run.Run.batches` returns them.
+        kept: the epoch whose weights are kept, to be marked; None marks none.
 
     Returns:
         Three figures.
@@ -135,6 +138,10 @@ def history_figures(epochs: pd.DataFrame, batches: pd.DataFrame | None = None) -
     for figure in figures:
         figure.update_xaxes(rangemode="tozero")
         figure.update_layout(height=340)
+    for figure in figures[:2] if kept is not None else ():
+        # Above the plot, where no curve runs through the words.
+        figure.add_vline(kept, line={"color": CHANCE_COLOUR, "dash": "dot"})
+        figure.add_annotation(x=kept, y=1, yref="y domain", yanchor="bottom", text=f"kept: {kept}", showarrow=False)
     return figures
 
 

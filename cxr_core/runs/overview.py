@@ -1,16 +1,24 @@
-"""How do all runs look as a table, and what does a training history show?"""
+"""How do all runs look as a table, which epoch of a run is kept, how did it end, and when will it?"""
 
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from cxr_core.runs.run import Run
+from cxr_core.recipes.training_config import TrainingConfig
+from cxr_core.runs.run import Run, RunStatus
+
+# Export and evaluation, on two cores: the first whatever the data, the second per validation and test image.
+_EXPORT_SECONDS, _SECONDS_PER_IMAGE = 20.0, 0.03
+# So many epochs smooth the time that one takes.
+_SMOOTHED = 5
 
 
 def runs_table(runs: Iterable[Run], *, with_test: bool = False) -> pd.DataFrame:
-    """Return one row per run for people to read, with its settings, state and best validation accuracy.
+    """Return one row per run for people to read, with its settings, state and the validation accuracy
+    of the epoch that is kept.
 
     Args:
         runs: the runs.
@@ -33,35 +41,85 @@ def _run_row(run: Run, with_test: bool) -> dict[str, Any]:
         "split": config.split,
         "seed": config.seed,
         "epochs": f"{status.epoch} of {status.epochs}",
-        "best validation accuracy": epochs["val_accuracy"].max() if len(epochs) else None,
+        "validation accuracy": kept_accuracy(epochs),
         **({"test accuracy": metrics["test"]["accuracy"] if metrics else None} if with_test else {}),
         "data": ", ".join(Path(r).name for r in config.roots),
         "message": status.message,
     }
 
 
-def diagnose_history(epochs: pd.DataFrame) -> str | None:
-    """Say what is wrong with a training history; None if nothing is.
-
-    From the third epoch on: training and validation have diverged if the training accuracy is higher by more than 0.25
-    (with the article's settings, because the moving statistics of batch normalisation lag behind); the network has
-    collapsed if the validation accuracy did not change at all.
+def kept_epoch(epochs: pd.DataFrame) -> int | None:
+    """Return the epoch whose weights are kept, the first with the lowest validation loss; None before the first.
 
     Args:
         epochs: from `Run.epochs`.
     """
-    if len(epochs) < 3:
+    row = _kept_row(epochs)
+    return None if row is None else int(epochs["epoch"].iloc[row])
+
+
+def kept_accuracy(epochs: pd.DataFrame) -> float | None:
+    """Return the validation accuracy of the epoch that is kept, in [0, 1]; None before the first."""
+    row = _kept_row(epochs)
+    return None if row is None else float(epochs["val_accuracy"].iloc[row])
+
+
+def _kept_row(epochs: pd.DataFrame) -> int | None:
+    if epochs.empty or epochs["val_loss"].isna().all():
         return None
-    last = epochs.iloc[-1]
-    if last["accuracy"] - last["val_accuracy"] > 0.25:
+    return int(np.nanargmin(epochs["val_loss"]))
+
+
+def end_sentence(epochs: pd.DataFrame, config: TrainingConfig) -> str:
+    """Say how a finished run ended, and which epoch was kept.
+
+    Args:
+        epochs: from `Run.epochs`.
+        config: the run's.
+    """
+    kept = kept_epoch(epochs)
+    if kept is None:
+        return "Finished."
+    last = int(epochs["epoch"].iloc[-1])
+    if config.early_stopping_patience and last < config.epochs:
+        waited = _epochs_text(last - kept)
+        return f"Finished: stopped early after epoch {last} (no better for {waited}); epoch {kept} was kept."
+    if kept == last:
         return (
-            f"Training and validation accuracy have diverged: {last['accuracy']:.0%} vs {last['val_accuracy']:.0%}. "
-            "With few batches per epoch, the batch-normalisation statistics lag far behind the weights. "
-            "Set freeze_batch_norm=true or choose the finetune recipe."
+            f"Finished: all {_epochs_text(last)} were trained; the last one was kept, with the lowest validation loss."
         )
-    if epochs["val_accuracy"].nunique() == 1 and last["accuracy"] < 0.9:
-        return (
-            "Validation accuracy has not changed since the first epoch: the network may have collapsed to predicting "
-            "one class. Choose the quick or finetune recipe, or a lower learning rate."
-        )
-    return None
+    return f"Finished: all {_epochs_text(last)} were trained; epoch {kept} was kept, with the lowest validation loss."
+
+
+def seconds_left(status: RunStatus, epochs: pd.DataFrame, *, now: float, images: int = 0) -> float | None:
+    """Estimate the seconds until a run is finished, export and evaluation included.
+
+    The median of the last epochs smooths what single ones took; in the first, the pace of its batches counts.
+
+    Args:
+        status: of the run.
+        epochs: from `Run.epochs`.
+        now: Unix seconds.
+        images: how many will be evaluated after training; 0 if unknown.
+
+    Returns:
+        None before the first batch.
+    """
+    export = _EXPORT_SECONDS + images * _SECONDS_PER_IMAGE
+    passed = max(0.0, max(now, status.updated) - status.epoch_started)
+    taken = epochs["epoch_seconds"].dropna().tail(_SMOOTHED) if len(epochs) else pd.Series(dtype=float)
+    if len(taken):
+        an_epoch = float(np.median(taken))
+    elif status.batch and status.updated > status.epoch_started:
+        an_epoch = (status.updated - status.epoch_started) * status.batches / status.batch
+    else:
+        return None
+    left = status.epochs - status.epoch
+    if left <= 0:
+        return max(0.0, export - max(0.0, passed - an_epoch))
+    # Between two epochs the older one still stands there as begun.
+    return left * an_epoch - (min(passed, an_epoch) if status.batch else 0.0) + export
+
+
+def _epochs_text(n: int) -> str:
+    return "1 epoch" if n == 1 else f"{n} epochs"

@@ -76,14 +76,6 @@ class RunStatus:
         return self.state in ACTIVE
 
     @property
-    def eta_seconds(self) -> float | None:
-        """Seconds to the planned end at the pace so far; None before the first batch."""
-        done = self.epoch - self.first_epoch + (self.batch / self.batches if self.batches else 0)
-        left = self.epochs - self.first_epoch - done
-        spent = self.updated - self.started
-        return None if done <= 0 or spent <= 0 else max(0.0, left * spent / done)
-
-    @property
     def share_done(self) -> float:
         """Proportion of the planned epochs that is done, in [0, 1]; the current one counts in part."""
         epochs = self.epoch + (self.batch / self.batches if self.batches else 0)

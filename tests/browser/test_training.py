@@ -56,6 +56,7 @@ def test_two_watch_a_run_that_is_stopped_resumed_and_compared(app, page, browser
     expect(page.get_by_role("button", name="End here and export")).to_be_visible()
     other.close()
 
+    page.get_by_role("radio", name="Compare").click()
     page.wait_for_selector(IDLE)
     table = page.get_by_test_id("stDataFrame").locator("canvas").first
     table.scroll_into_view_if_needed()

@@ -28,7 +28,7 @@ LEAST = {
     "quality": 4,
     "splits": 3,
     "preprocessing": 25,
-    "training": 40,
+    "training": 60,
     "evaluation": 10,
     "predict": 7,
 }

@@ -52,7 +52,9 @@ def test_an_active_job_comes_first_can_be_paused_and_keeps_others_from_starting(
     app = open_page("training")
     assert not app.exception
     assert "Training seed 1" in said(app.markdown)
+    app.segmented_control(key="show_choice").select("New").run()
     assert button(app, "Start training").disabled
+    app.segmented_control(key="show_choice").select("Watch").run()
     button(app, "Pause the job").click().run()
     assert job.pause_requested
     assert button(app, "Pausing after this epoch").disabled

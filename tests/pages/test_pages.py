@@ -281,7 +281,7 @@ def test_training_and_validation_that_part_are_pointed_out(run_folder):
     run = create_run(make_config("article", roots=("/data",)), run_folder / "20260101-000000-article-part")
     run.write_status(RunStatus("stopped", epoch=3, epochs=50))
     rows = {"epoch": [1, 2, 3], "accuracy": [0.7, 0.8, 0.95], "val_accuracy": [0.3, 0.28, 0.46]}
-    rest = {"loss": [1, 1, 1], "val_loss": [2, 3, 7.7], "learning_rate": [1e-3] * 3, "epoch_seconds": [1] * 3}
+    rest = {"loss": [1, 0.9, 0.8], "val_loss": [2, 3, 7.7], "learning_rate": [1e-3] * 3, "epoch_seconds": [1] * 3}
     with atomic_path(run.path / "epochs.csv") as path:
         pd.DataFrame(rows | rest | {"images_per_second": [7] * 3}).to_csv(path, index=False)
     app = open_page("training")

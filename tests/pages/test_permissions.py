@@ -179,28 +179,33 @@ def test_who_is_signed_in_is_named_and_may_do_what_they_may(monkeypatch, stopped
     assert "Sign out" in labels(app.sidebar.button)
     app.switch_page("pages/training.py").run()
     assert not app.exception
-    assert ("Queue this training" in labels(app.button)) == is_owner
     assert ("Resume" in labels(app.button)) == is_owner
+    app.segmented_control(key="show_choice").select("New").run()
+    assert ("Queue this training" in labels(app.button)) == is_owner
 
 
 def test_visitors_cannot_train_and_are_told_why(shared, stopped_run):
-    app = open_page("training")
-    assert not app.exception
-    assert "Visitors cannot start training or other long computations here." in said(app.caption)
-    assert {"Start training", "Queue this training", "Resume"}.isdisjoint(labels(app.button))
+    for place in ("New", "Watch"):
+        app = open_page("training", show_kept=place)
+        assert not app.exception
+        assert "Visitors cannot start training or other long computations here." in said(app.caption)
+        assert {"Start training", "Queue this training", "Resume"}.isdisjoint(labels(app.button))
 
 
 def test_visitors_whom_the_owner_allows_it_can_train_and_not_delete(shared, stopped_run, monkeypatch):
     monkeypatch.setenv("CXR_LAB_ALLOW", "training")
-    app = open_page("training", runs_editor={"edited_rows": {0: {"compare": True}}})
+    for place, offered in (("New", "Queue this training"), ("Watch", "Resume")):
+        app = open_page("training", show_kept=place)
+        assert not app.exception
+        assert offered in labels(app.button)
+    app = open_page("training", show_kept="Compare", runs_editor={"edited_rows": {0: {"compare": True}}})
     assert not app.exception
-    assert {"Queue this training", "Resume"} <= set(labels(app.button))
     assert "Visitors cannot delete runs here." in said(app.caption)
     assert "Delete permanently" not in labels(app.button)
 
 
 def test_what_a_browser_sends_into_a_locked_table_is_not_kept(shared, stopped_run):
-    app = open_page("training", runs_editor={"edited_rows": {0: {"name": "mine", "star": True}}})
+    app = open_page("training", show_kept="Compare", runs_editor={"edited_rows": {0: {"name": "mine", "star": True}}})
     assert not app.exception
     assert load_label(stopped_run).name == ""
 

@@ -1,5 +1,8 @@
 """The training page: resume, compare, clone, delete, advanced settings."""
 
+import json
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,6 +10,7 @@ import pytest
 from cxr_core.recipes.training_config import make_config
 from cxr_core.runs.labels import RunLabel, save_label
 from cxr_core.runs.lifecycle import create_run
+from cxr_core.runs.looks import count_looks
 from cxr_core.runs.run import RunStatus
 from cxr_core.system.files import atomic_path, write_json
 from pages.test_pages import open_page, png, said
@@ -52,11 +56,108 @@ def test_a_named_run_is_called_by_its_name(run_folder):
 
 def test_a_cloned_run_fills_the_form(run_folder):
     ended_run(run_folder, "20260101-a", settings=("epochs=7", "learning_rate=0.005", "seed=3"))
-    app = open_page("training", cloned_run="20260101-a")
+    app = open_page("training", show_kept="New", cloned_run="20260101-a")
     values = {n.label: n.value for n in app.number_input}
     assert (values["Epochs"], values["Learning rate"], values["Seed"]) == (7, 0.005, 3)
     next(b for b in app.button if b.label == "Start over").click().run()
     assert {n.label: n.value for n in app.number_input}["Epochs"] == 40
+
+
+def place(app):
+    return app.segmented_control(key="show_choice").value
+
+
+def test_a_clone_leads_to_the_form_and_cloned_again_fills_it_anew(run_folder):
+    ended_run(run_folder, "20260101-a", settings=("epochs=7",))
+    for _ in range(2):
+        app = open_page("training", just_cloned=True, cloned_run="20260101-a", clones=1)
+        assert place(app) == "New"
+        epochs = next(n for n in app.number_input if n.label == "Epochs")
+        assert epochs.value == 7
+        epochs.set_value(9).run()
+        app.session_state["clones"] = 2
+        app.run()
+        assert next(n for n in app.number_input if n.label == "Epochs").value == 7
+
+
+def test_a_visit_begins_with_the_form_where_there_is_no_run_and_else_with_the_newest_run(run_folder):
+    assert place(open_page("training")) == "New"
+    ended_run(run_folder, "20260101-a")
+    app = open_page("training")
+    assert place(app) == "Watch"
+    assert "Start training" not in labels(app.button)
+
+
+def test_what_was_just_started_is_watched(run_folder):
+    ended_run(run_folder, "20260101-a")
+    ended_run(run_folder, "20260102-b")
+    app = open_page("training", show_kept="New", watched_run="20260101-a")
+    assert place(app) == "Watch"
+    assert next(s for s in app.selectbox if s.label == "Run").value == "20260101-a"
+
+
+def test_the_runs_beside_each_other_have_a_place_of_their_own(run_folder):
+    ended_run(run_folder, "20260101-a")
+    app = open_page("training", show_kept="Compare")
+    assert not app.exception
+    assert "Show test accuracy" in labels(app.toggle)
+    assert "Run" not in labels(app.selectbox)
+
+
+@pytest.fixture
+def early(run_folder, ungated_model):
+    """A finished run that stopped early: the loss was lowest in epoch 2, the accuracy highest in epoch 4."""
+    run = ended_run(run_folder, "20260101-a", "finished", settings=("early_stopping_patience=2",))
+    shutil.copytree(ungated_model, run.path, dirs_exist_ok=True)
+    values = {"val_loss": [0.9, 0.5, 0.6, 0.55], "val_accuracy": [0.6, 0.8, 0.82, 0.9], "loss": [0.9, 0.8, 0.7, 0.6]}
+    rest = {"accuracy": [0.7] * 4, "learning_rate": [1e-3] * 4, "epoch_seconds": [1] * 4, "images_per_second": [7] * 4}
+    with atomic_path(run.path / "epochs.csv") as path:
+        pd.DataFrame({"epoch": [1, 2, 3, 4]} | values | rest).to_csv(path, index=False)
+    write_json(run.path / "metrics.json", {"test": {"accuracy": 0.7125, "n": 160}})
+    (run.path / "test_looks.csv").write_text("time,where,test_side\n")
+    split = {"file": ["a", "b"], "digest": ["0", "1"], "split": ["train", "test"]}
+    pd.DataFrame(split).to_csv(run.path / "split.csv", index=False)
+    return run
+
+
+def test_a_finished_run_says_how_it_ended_and_shows_the_accuracy_of_the_epoch_that_was_kept(early):
+    app = open_page("training")
+    assert not app.exception
+    assert "Finished: stopped early after epoch 4 (no better for 2 epochs); epoch 2 was kept." in said(app.markdown)
+    assert next(m.value for m in app.metric if m.label == "Validation accuracy") == "80.0%"
+    figure = json.loads(app.get("plotly_chart")[0].proto.spec)
+    assert "kept: 2" in [note["text"] for note in figure["layout"]["annotations"]]
+
+
+def test_the_test_accuracy_is_shown_on_request_and_counted_as_one_look(early):
+    app = open_page("training")
+    assert "71.2%" not in said(app.markdown)
+    assert count_looks(early, [early]) == 0
+    next(t for t in app.toggle if t.label == "Show test accuracy").set_value(True).run()
+    assert "Test accuracy: **71.2%** on 160 images" in said(app.markdown)
+    app.run()
+    assert count_looks(early, [early]) == 1
+
+
+def test_a_finished_run_leads_to_its_evaluation(early):
+    app = open_page("training")
+    next(b for b in app.button if b.label == "Open its evaluation").click().run()
+    assert not app.exception
+    assert app.title[0].value == "Evaluation"
+    assert next(s for s in app.selectbox if s.label == "Classifier").value == early.name
+
+
+def test_advice_knows_the_recipe_of_the_run(run_folder):
+    run = create_run(make_config("finetune", roots=("/data",)), run_folder / "20260101-a")
+    run.write_status(RunStatus("stopped", epoch=3, epochs=14, batches=30))
+    rows = {"epoch": [1, 2, 3], "accuracy": [0.7, 0.8, 0.95], "val_accuracy": [0.3, 0.28, 0.46]}
+    rest = {"loss": [1, 0.9, 0.8], "val_loss": [2, 1.9, 1.8], "learning_rate": [1e-3] * 3, "epoch_seconds": [1] * 3}
+    with atomic_path(run.path / "epochs.csv") as path:
+        pd.DataFrame(rows | rest | {"images_per_second": [7] * 3}).to_csv(path, index=False)
+    told = said(open_page("training").warning)
+    assert "have diverged: 95% vs 46%" in told
+    assert "finetune" not in told and "freeze_batch_norm" not in told
+    assert "Change the augmentation" in told
 
 
 def test_advanced_settings_can_all_be_changed(run_folder):

@@ -10,6 +10,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from cxr_core.config import NOTICE
 from cxr_core.plots.training import history_figures
+from cxr_core.runs.overview import kept_epoch
 from cxr_core.system.progress import Progress
 from ui.common.navigation import ensure_navigation
 
@@ -62,13 +63,17 @@ def progress_bar(name: str) -> Iterator[Progress]:
 
 
 def show_figure(figure: "go.Figure", key: str | None = None) -> None:
-    """Show a plotly figure at the page's width, in the page's theme."""
-    st.plotly_chart(figure, width="stretch", key=key, config={"displaylogo": False})
+    """Show a plotly figure at the page's width, in the page's theme, without a toolbar over its title."""
+    st.plotly_chart(figure, width="stretch", key=key, config={"displayModeBar": False})
 
 
 def show_history(epochs: pd.DataFrame, batches: pd.DataFrame | None = None) -> None:
-    """Show loss, accuracy and learning rate of a training side by side; on a narrow screen, one below the other."""
-    for i, (column, figure) in enumerate(zip(st.columns(3), history_figures(epochs, batches), strict=True)):
+    """Show loss, accuracy and learning rate of a training side by side; on a narrow screen, one below the other.
+
+    The epoch that is kept is marked.
+    """
+    figures = history_figures(epochs, batches, kept=kept_epoch(epochs))
+    for i, (column, figure) in enumerate(zip(st.columns(3), figures, strict=True)):
         with column:
             show_figure(figure, key=f"history_{i}")
 

@@ -124,7 +124,8 @@ def choose_view(jobs: Sequence[Job], active: Run | Job | None) -> str:
     elif "training_view" not in st.session_state:
         st.session_state["training_view"] = "Jobs" if active in jobs else "Trainings"
     chosen = st.segmented_control(
-        "Show", list(_VIEW_LABELS), key="training_view", format_func=_VIEW_LABELS.__getitem__,
+        "Show", list(_VIEW_LABELS), key="training_view", persist_state="session", required=True,
+        format_func=_VIEW_LABELS.__getitem__,
         help="Runs: every single one, including those of a job. Jobs: folds, seeds and searches as a whole.",
     )  # fmt: skip
     return chosen or "Trainings"

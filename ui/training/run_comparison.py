@@ -157,6 +157,7 @@ def _offer_clone_and_delete(runs: Sequence[Run]) -> None:
             "Clone settings", icon=":material/content_copy:", help="Fills in the form for a new training run."
         ):
             st.session_state["cloned_run"] = runs[0].name
+            st.session_state["just_cloned"] = True
             st.session_state["clones"] = st.session_state.get("clones", 0) + 1
             st.rerun()
         count = "this run" if len(runs) == 1 else f"these {len(runs)} runs"

@@ -1,6 +1,8 @@
 """How is a run doing: its state, curves, validation images and log, refreshed while it is active?"""
 
+import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import pandas as pd
 import streamlit as st
@@ -12,12 +14,15 @@ from cxr_core.imaging.preprocessing import MapOffset
 from cxr_core.inference.model_card import load_card
 from cxr_core.plots.evaluation import confusion_figure
 from cxr_core.plots.prediction import colour_bar_figure
+from cxr_core.runs.diagnosis import diagnose_training
 from cxr_core.runs.epoch_snapshots import EpochSnapshot, EpochSnapshots, load_snapshot, load_snapshots
 from cxr_core.runs.labels import display_name
 from cxr_core.runs.lifecycle import pause_run, resume_run, stop_run
+from cxr_core.runs.overview import end_sentence, kept_accuracy, kept_epoch, seconds_left
 from cxr_core.runs.run import Run, RunStatus
 from cxr_core.runs.work_folder import ACTIVE
 from ui.common.components import download_table, duration, show_figure, show_history
+from ui.common.metrics import images_text, interval_text, look_once
 from ui.common.navigation import choose, keep_choice
 from ui.common.permissions import show_refusal
 from ui.common.thumbnails import THUMBNAIL_PIXELS, prediction_caption
@@ -60,6 +65,8 @@ def monitor_run(run: Run, *, others_active: bool = False, resume: Callable[[Run]
         resume: continues it: `lifecycle.resume_run`, or `training_queue.queue_run` on a shared installation.
     """
     state, lively = run.status().state, (*ACTIVE, "queued")
+    if state not in lively:
+        _show_end(run)
 
     @st.fragment(run_every=_REFRESH_SECONDS if state in lively else None)
     def view() -> None:
@@ -74,6 +81,7 @@ def monitor_run(run: Run, *, others_active: bool = False, resume: Callable[[Run]
             show_history(epochs, batches)
         elif status.is_active:
             st.info("The curves appear with the first batches.")
+        _show_diagnosis(run, status, epochs)
         _show_snapshots(run)
         wanted = st.toggle("Show the log", key="show_log", help="The output of the training process.")
         if wanted or status.state == "failed":
@@ -84,38 +92,93 @@ def monitor_run(run: Run, *, others_active: bool = False, resume: Callable[[Run]
         download_table("Download the history", run.epochs(), f"{run.name}-epochs.csv")
 
 
-def _show_status(run: Run, status: RunStatus, epochs: pd.DataFrame) -> None:
+def _show_end(run: Run) -> None:
+    """Offer what an ended run has led to: its test accuracy, on request, and its evaluation."""
+    if not run.has_model:
+        return
+    metrics = run.metrics()
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if st.button(
+            "Open its evaluation", type="primary", icon=":material/analytics:", help="On the Evaluation page.",
+        ):  # fmt: skip
+            choose("classifier", run.name)
+            st.switch_page("pages/evaluation.py")
+        wanted = metrics is not None and st.toggle(
+            "Show test accuracy", key=f"test_of_{run.name}",
+            help="Choose among runs by validation. Each time that a test accuracy is shown is counted beside the split "
+            "of the run, and reports say how often.",
+        )  # fmt: skip
+    if wanted and metrics:
+        look_once([run], "Training page")
+        test = metrics["test"]
+        interval = interval_text(test.get("ci95", {}).get("accuracy"))
+        st.markdown(
+            f"Test accuracy: **{test['accuracy']:.1%}** on {images_text(test['n'])}"
+            + (f" ({interval})." if interval else ".")
+        )
+
+
+def _show_diagnosis(run: Run, status: RunStatus, epochs: pd.DataFrame) -> None:
+    """Say what the history shows to be wrong, with the control that changes it."""
+    try:
+        config = run.config()
+    except (FileNotFoundError, ValueError):
+        return
+    snapshots, confusion = load_snapshots(run), None
+    if snapshots is not None:
+        with suppress(FileNotFoundError, ValueError):
+            confusion = load_snapshot(run, snapshots.epochs[-1]).confusion
+    classes = () if snapshots is None else snapshots.classes
+    for finding in diagnose_training(epochs, config, batches=status.batches, confusion=confusion, classes=classes):
+        st.warning(finding.sentence, icon=":material/lightbulb:")
+
+
+def _state_sentence(run: Run, status: RunStatus, epochs: pd.DataFrame) -> str:
+    """Say in which state a run is; of a finished one, how it ended and which epoch was kept."""
+    if status.state == "finished":
+        try:
+            return f"**{end_sentence(epochs, run.config())}** {status.message}"
+        except (FileNotFoundError, ValueError):
+            pass
     phase = status.phase if status.is_active or status.state == "queued" else ""
-    st.markdown(f"{MARKS[status.state]} **{status.state.capitalize()}** {status.message or phase}")
+    return f"**{status.state.capitalize()}** {status.message or phase}"
+
+
+def _show_status(run: Run, status: RunStatus, epochs: pd.DataFrame) -> None:
+    st.markdown(f"{MARKS[status.state]} {_state_sentence(run, status, epochs)}")
     columns = st.columns(5)
     columns[0].metric("Epoch", f"{status.epoch} of {status.epochs}", help="Finished of planned epochs.")
-    accuracy = f"{epochs['val_accuracy'].max():.1%}" if len(epochs) else "–"
+    kept, accuracy = kept_epoch(epochs), kept_accuracy(epochs)
     columns[1].metric(
-        "Validation accuracy", accuracy, help="The best so far, on images that are not used for training."
+        "Validation accuracy",
+        "–" if accuracy is None else f"{accuracy:.1%}",
+        help="Of the epoch that is kept, the one with the lowest validation loss"
+        + ("." if kept is None else f": epoch {kept}."),
     )
     last = epochs["images_per_second"].iloc[-1] if len(epochs) else None
     speed = "–" if pd.isna(last) else f"{last:,.0f}"
     columns[2].metric("Images per second", speed, help="Trained on, in the last epoch.")
-    _show_time(columns[3], status)
+    _show_time(columns[3], run, status, epochs)
     _show_memory(columns[4], status)
     if status.is_active and status.batches:
-        eta = status.epoch_eta_seconds
-        left = f", {duration(eta)} left in this epoch" if eta is not None else ""
-        st.progress(status.share_done, f"Epoch {status.epoch + 1}, batch {status.batch} of {status.batches}{left}")
+        where = f"Epoch {status.epoch + 1}, batch {status.batch} of {status.batches}"
+        st.progress(status.share_done, where if status.epoch < status.epochs else status.phase)
     if status.state == "stopped" and run.needs_export:
         st.info("The best model is being exported; it appears on the Evaluation page in about half a minute.")
 
 
-def _show_time(column: DeltaGenerator, status: RunStatus) -> None:
-    if status.is_active:
-        epoch_left = f"{duration(status.epoch_eta_seconds)} left in this epoch, then validation."
-        column.metric(
-            "Time left",
-            duration(status.eta_seconds),
-            help=f"At the current pace; early stopping may shorten it. {epoch_left}",
-        )
-    else:
+def _show_time(column: DeltaGenerator, run: Run, status: RunStatus, epochs: pd.DataFrame) -> None:
+    if not status.is_active:
         column.metric("Time spent", duration(status.seconds_spent), help="Training only, without preparation.")
+        return
+    split = run.split()
+    images = int((split["split"] != "train").sum()) if "split" in split else 0
+    left = seconds_left(status, epochs, now=time.time(), images=images)
+    column.metric(
+        "Time left",
+        duration(left),
+        help="At the pace of the last epochs, export and evaluation included; early stopping may shorten it.",
+    )
 
 
 def _show_memory(column: DeltaGenerator, status: RunStatus) -> None:
@@ -209,7 +272,7 @@ def _show_snapshots(run: Run) -> None:
     left, right = st.columns([2, 3])
     with left:
         counts = ConfusionCounts(classes=list(snapshots.classes), confusion_matrix=snapshot.confusion.tolist())
-        show_figure(confusion_figure(counts), key="watched_confusion")
+        show_figure(confusion_figure(counts, narrow=True), key="watched_confusion")
     with right:
         st.markdown(f"**Grad-CAM after epoch {epoch}**")
         with st.container(horizontal=True, gap="small"):

@@ -35,13 +35,13 @@ def offer_start(
         return
     plan = ask_plan(config, sources)
     if active:
-        st.info(f"{active.name} is still training. Stop it below or wait: only one can train at a time.")
+        st.info(f"{active.name} is still training. Stop it under Watch or wait: only one can train at a time.")
     if not st.button(
         "Start training",
         type="primary",
         disabled=active is not None or config is None,
-        help="Starts a separate process; its curves appear below. It keeps running when the browser is closed, and "
-        "pauses when this app ends.",
+        help="Starts a separate process; its curves appear under Watch. It keeps running when the browser is closed, "
+        "and pauses when this app ends.",
         icon=":material/play_arrow:",
     ):
         return
@@ -62,7 +62,7 @@ def _offer_queue(config: TrainingConfig | None, curation: Curation) -> None:
             "Queue this training",
             type="primary",
             disabled=config is None or problem is not None,
-            help="It starts when its turn comes; its curves then appear below.",
+            help="It starts when its turn comes; its curves then appear under Watch.",
             icon=":material/schedule:",
         )
         and config is not None
