@@ -14,6 +14,7 @@ _SYNONYMS = {
 # A class of whatever looks ill in another way. It is learned so that it is not taken for one of the others, and is no
 # answer itself.
 OTHER_FINDING = "other"
+_LABELS = KNOWN_CLASSES | {OTHER_FINDING: "Other finding"}
 _SEPARATORS = re.compile(r"[\s_\-/]+")
 # Okabe and Ito's palette, which colour-blind readers can tell apart, too.
 CLASS_COLOURS = {"normal": "#009E73", "covid": "#D55E00", "virus": "#0072B2"}
@@ -54,8 +55,8 @@ def merged_spellings(names: Iterable[str]) -> dict[str, str]:
 
 
 def class_label(name: str) -> str:
-    """Return the label that a page shows for a class folder: `covid` becomes `COVID-19`."""
-    return KNOWN_CLASSES.get(class_key(name), name)
+    """Return the label that a page shows for a class folder: `covid` becomes `COVID-19`, `other` "Other finding"."""
+    return _LABELS.get(class_key(name), name)
 
 
 def order_classes(names: Iterable[str]) -> tuple[str, ...]:

@@ -105,7 +105,9 @@ if may_look:
 st.subheader("All files")
 shown = table[["file", "class_name", "width", "height", "format", "bytes", "patient"]]
 shown = shown.rename(columns={"class_name": "class"})
-st.dataframe(shown.head(TABLE_ROWS), width="stretch", height=280, hide_index=True)
+rows = shown.head(TABLE_ROWS)
+rows = rows.assign(**{"class": rows["class"].map(class_label)}, patient=rows["patient"].fillna(""))
+st.dataframe(rows, width="stretch", height=280, hide_index=True)
 if len(shown) > TABLE_ROWS:
     st.caption(f"The first {TABLE_ROWS:,} of {len(shown):,} files; the download contains all of them.")
 download_table("All files (CSV)", shown, "images.csv")

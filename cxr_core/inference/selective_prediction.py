@@ -32,7 +32,9 @@ _FILM = (
     "Straight edges surround the radiograph, as in a photograph of a film or a screen. The classifier was not trained "
     "on photographs."
 )
-_WORDS = ((0.95, "almost certain"), (0.8, "fairly sure"), (0.6, "leaning towards it"), (0.0, "a guess"))
+_WORDS = (
+    (0.95, "very high confidence"), (0.8, "high confidence"), (0.6, "moderate confidence"), (0.0, "low confidence"),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,14 @@ from cxr_core.classes import class_colours, class_key, class_label, matched_clas
 
 
 @pytest.mark.parametrize(
-    ("name", "label"), [("covid", "COVID-19"), ("COVID", "COVID-19"), ("virus", "Viral"), ("asthma", "asthma")]
+    ("name", "label"),
+    [
+        ("covid", "COVID-19"),
+        ("COVID", "COVID-19"),
+        ("virus", "Viral"),
+        ("other", "Other finding"),
+        ("asthma", "asthma"),
+    ],
 )
 def test_a_class_folder_has_a_name_for_people(name, label):
     assert class_label(name) == label

@@ -79,6 +79,12 @@ def test_the_dataset_page_counts_what_is_there():
     assert [metric.value for metric in app.metric[:2]] == ["180", "3"]
 
 
+def test_the_table_of_files_calls_classes_by_their_labels_and_leaves_unknown_patients_empty():
+    table = open_page("dataset").dataframe[-1].value
+    assert set(table["class"]) == {"Normal", "COVID-19", "Viral"}
+    assert table["patient"].notna().all()
+
+
 def test_reshuffling_shows_other_samples():
     app = open_page("dataset")
     before = app.session_state["sample_seed"]

@@ -70,7 +70,13 @@ def test_another_finding_that_is_unlikely_stands_in_no_answers_way(classifier):
 
 
 @pytest.mark.parametrize(
-    ("sure", "words"), [(0.99, "almost certain"), (0.85, "fairly sure"), (0.7, "leaning towards it"), (0.5, "a guess")]
+    ("sure", "words"),
+    [
+        (0.99, "very high confidence"),
+        (0.85, "high confidence"),
+        (0.7, "moderate confidence"),
+        (0.5, "low confidence"),
+    ],  # fmt: skip
 )
 def test_how_sure_it_is_comes_in_words(classifier, sure, words):
     assert with_probabilities(classifier, sure, 1 - sure, 0).in_words == words
