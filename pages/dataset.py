@@ -78,7 +78,7 @@ if len(by_source.counts) > 1:
 
 st.subheader("Image sizes in pixels", help="If one class has sizes of its own, the size alone gives it away.")
 sizes = statistics.rename(index=class_label, columns=lambda c: c.replace("_", " ")).rename_axis("class")
-st.dataframe(sizes, width="stretch")
+st.dataframe(sizes.round(), width="stretch", placeholder="–")
 
 st.subheader("Samples")
 if "sample_seed" not in st.session_state:
@@ -106,8 +106,8 @@ st.subheader("All files")
 shown = table[["file", "class_name", "width", "height", "format", "bytes", "patient"]]
 shown = shown.rename(columns={"class_name": "class"})
 rows = shown.head(TABLE_ROWS)
-rows = rows.assign(**{"class": rows["class"].map(class_label)}, patient=rows["patient"].fillna(""))
-st.dataframe(rows, width="stretch", height=280, hide_index=True)
+rows = rows.assign(**{"class": rows["class"].map(class_label)})
+st.dataframe(rows, width="stretch", placeholder="–", height=280, hide_index=True)
 if len(shown) > TABLE_ROWS:
     st.caption(f"The first {TABLE_ROWS:,} of {len(shown):,} files; the download contains all of them.")
 download_table("All files (CSV)", shown, "images.csv")
@@ -118,5 +118,5 @@ if may_look:
     unreadable = pd.concat([unreadable, undecodable], ignore_index=True)
 if len(unreadable):
     st.subheader("Unreadable files")
-    st.dataframe(unreadable, width="stretch", hide_index=True)
+    st.dataframe(unreadable, width="stretch", placeholder="–", hide_index=True)
     download_table("Unreadable files (CSV)", unreadable, "unreadable.csv")

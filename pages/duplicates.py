@@ -40,7 +40,11 @@ if groups.empty:
 st.caption("Whatever you decide, a grouped split never separates copies.")
 
 chosen = st.segmented_control(
-    "Show", ["All", "In two classes", "Not yet resolved", "Identical files"], default="All", help="Groups to review."
+    "Show",
+    ["All", "In two classes", "Not yet resolved", "Identical files"],
+    default="All",
+    required=True,
+    help="Groups to review.",
 )
 filters = {"In two classes": "across_classes", "Not yet resolved": "whole", "Identical files": "equal"}
 shown = groups[groups[filters[chosen]]] if chosen in filters else groups

@@ -7,7 +7,7 @@ import streamlit as st
 from cxr_core.classes import class_label
 from cxr_core.plots.robustness import attention_figure, removal_figure, variants_figure
 from cxr_core.robustness.shortcut_test import external_table, variants_table
-from ui.common.components import download_table, offer_download, page_header, show_figure
+from ui.common.components import download_table, offer_download, page_header, show_figure, show_table
 from ui.common.metrics import interval_text, plain_metric
 from ui.common.model_picker import choose_model, open_classifier
 from ui.shortcuts.shortcut_test import choose_shortcut_result, show_verdict
@@ -70,9 +70,7 @@ with right:
     st.markdown("\n".join(f"- {sentence}" for sentence in result["giveaway"]["sentences"]))
     if result["external"]:
         st.subheader("External data", help="Data sets of other collections, as they are.")
-        percent = st.column_config.NumberColumn(format="percent")
-        percents = dict.fromkeys(("accuracy", "healthy classified as ill"), percent)
-        st.dataframe(external_table(result), width="stretch", hide_index=True, column_config=percents)
+        show_table(external_table(result), percents=("accuracy", "healthy classified as ill"))
 
 st.subheader("Do the maps mean anything?", help="Checks of the Grad-CAM maps themselves, on a few test images.")
 maps = result["maps"]

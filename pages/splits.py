@@ -50,7 +50,9 @@ st.caption(patients_sentence(table))
 if kind != "source" and (warning := class_by_source(table).warning):
     st.warning(warning, icon=":material/local_hospital:")
 rows = split_table(table, groups, split)
-st.dataframe(split_counts(table, split).rename(index=class_label).rename_axis("class"), width="stretch")
+st.dataframe(
+    split_counts(table, split).rename(index=class_label).rename_axis("class"), width="stretch", placeholder="–"
+)
 
 if leaks.count():
     st.subheader(
@@ -69,5 +71,5 @@ names = {
     "validation_share_with_train": "validation leaked",
     "chose_the_epoch": "test images used to pick the epoch",
 }
-st.dataframe(comparison.rename(columns=names), width="stretch", hide_index=True)
+st.dataframe(comparison.rename(columns=names), width="stretch", placeholder="–", hide_index=True)
 download_table("This split (CSV)", rows.drop(columns="path"), "split.csv")

@@ -9,7 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from cxr_core.classes import class_colours, class_label, order_classes
-from cxr_core.plots.style import finish_figure
+from cxr_core.plots.style import count_axis, finish_figure
 
 if TYPE_CHECKING:
     # Imports scikit-learn: nothing that a plot needs.
@@ -114,7 +114,7 @@ def flag_counts_figure(flags: pd.DataFrame, titles: Mapping[str, str]) -> go.Fig
             hovertemplate="%{y}, " + class_label(name) + ": %{x} images<extra></extra>",
         )
     figure.update_yaxes(categoryorder="array", categoryarray=list(titles.values())[::-1])
-    figure.update_xaxes(rangemode="tozero")
+    figure.update_xaxes(**count_axis(flags["flag"].value_counts().max()))
     finish_figure(figure, "Flagged images", "Images", "Flag")
     # Above the bars: below so few of them, the legend would run into the axis title.
     legend = {"traceorder": "normal", "x": 1, "xanchor": "right", "y": 1, "yanchor": "bottom"}
@@ -142,6 +142,7 @@ def class_count_figure(counts: Mapping[str, int]) -> go.Figure:
             hovertemplate="%{x}: %{y} images<extra></extra>",
         )
     )
+    figure.update_yaxes(**count_axis(max(counts.values(), default=0)))
     return finish_figure(figure, "Images per class", "Class", "Images")
 
 

@@ -2,6 +2,8 @@
 
 import plotly.graph_objects as go
 
+# Left to itself, Plotly divides an axis of so few into fractions.
+_FEW = 5
 _LEGEND_BELOW = {"orientation": "h", "yanchor": "top", "y": -0.25, "x": 0}
 # Not the colours of classes: what they stand for is not a class.
 FIRST_COLOUR, SECOND_COLOUR, CHANCE_COLOUR = "#56B4E9", "#E69F00", "#999999"
@@ -18,3 +20,9 @@ def finish_figure(figure: go.Figure, title: str, x_title: str, y_title: str) -> 
         legend=_LEGEND_BELOW,
     )
     return figure
+
+
+def count_axis(largest: float) -> dict[str, object]:
+    """Return the settings of an axis that begins at zero and counts whole things, up to about `largest`."""
+    few: dict[str, object] = {"tick0": 0, "dtick": 1} if largest <= _FEW else {}
+    return {"rangemode": "tozero", "tickformat": ",d"} | few

@@ -43,7 +43,7 @@ def test_a_finished_job_shows_mean_and_spread(homes):
     assert not app.exception
     assert "test accuracy 85.0% on average" in said(app.markdown)
     spread = next(t.value for t in app.dataframe if "mean" in t.value)
-    assert spread.set_index("figure").loc["Accuracy", "mean"] == pytest.approx(0.85)
+    assert spread.set_index("figure").loc["Accuracy", "mean"] == pytest.approx(85)
 
 
 def test_an_active_job_comes_first_can_be_paused_and_keeps_others_from_starting(homes):

@@ -79,10 +79,28 @@ def test_the_dataset_page_counts_what_is_there():
     assert [metric.value for metric in app.metric[:2]] == ["180", "3"]
 
 
-def test_the_table_of_files_calls_classes_by_their_labels_and_leaves_unknown_patients_empty():
+def test_the_table_of_files_calls_classes_by_their_labels():
     table = open_page("dataset").dataframe[-1].value
     assert set(table["class"]) == {"Normal", "COVID-19", "Viral"}
-    assert table["patient"].notna().all()
+
+
+def test_no_second_click_empties_a_choice_of_one():
+    """`required` keeps the last choice; the browser itself does, so only the page's word for it can be read here."""
+    for name in PAGES:
+        assert [c.label for c in open_page(name).segmented_control if not c.proto.required] == []
+
+
+@pytest.mark.parametrize("name", ["evaluation", "shortcuts"])
+def test_proportions_have_equal_decimals_down_a_column(name):
+    for frame in open_page(name).dataframe:
+        columns = json.loads(frame.proto.columns or "{}")
+        formats = [c["type_config"].get("format") for c in columns.values() if "type_config" in c]
+        assert "percent" not in formats
+
+
+@pytest.mark.parametrize("name", [*DATA_PAGES, "evaluation", "shortcuts"])
+def test_an_empty_cell_of_a_table_never_reads_none(name):
+    assert [frame for frame in open_page(name).dataframe if not frame.proto.placeholder] == []
 
 
 def test_reshuffling_shows_other_samples():

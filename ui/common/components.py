@@ -1,8 +1,8 @@
 """Which blocks do several pages show: headings, notices, progress, downloads, figures, paging?"""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pandas as pd
 import streamlit as st
@@ -65,6 +65,21 @@ def progress_bar(name: str) -> Iterator[Progress]:
 def show_figure(figure: "go.Figure", key: str | None = None) -> None:
     """Show a plotly figure at the page's width, in the page's theme, without a toolbar over its title."""
     st.plotly_chart(figure, width="stretch", key=key, config={"displayModeBar": False})
+
+
+def show_table(table: pd.DataFrame, *, percents: Iterable[str] = (), formats: Mapping[str, str] | None = None) -> None:
+    """Show a table at the page's width, with equal decimals down each column and a dash in empty cells.
+
+    Args:
+        table: its index is not shown.
+        percents: columns that hold proportions in [0, 1]; names that the table lacks are left out.
+        formats: {column: how its numbers are written, as for printf}.
+    """
+    shares = [name for name in percents if name in table]
+    shown = table.assign(**{name: 100 * pd.to_numeric(table[name]) for name in shares})
+    written = dict.fromkeys(shares, "%.1f %%") | dict(formats or {})
+    config: dict[Any, Any] = {name: st.column_config.NumberColumn(format=text) for name, text in written.items()}
+    st.dataframe(shown, width="stretch", hide_index=True, placeholder="–", column_config=config)
 
 
 def show_history(epochs: pd.DataFrame, batches: pd.DataFrame | None = None) -> None:

@@ -45,6 +45,8 @@ def navigate() -> StreamlitPage:
     # A training keeps running when a page changes or a browser closes, but not when this server ends.
     tie_to_parent()
     st.set_page_config(page_title="CXR Lab", page_icon=":material/radiology:", layout="wide")
+    # Streamlit leaves 6rem above the title; 3.75rem of them are the header's.
+    st.html("<style>[data-testid='stMainBlockContainer'] { padding-top: 3.75rem; }</style>")
     _sweep()
     pages = {
         section: [

@@ -65,15 +65,15 @@ def ask_preprocessing(place: DeltaGenerator, start: Preprocessing) -> Preprocess
     white_balance = _ask_white_balance(place, start)
     clahe, clip_limit, tiles = _ask_clahe(place, start)
     aspect = place.segmented_control(
-        "Aspect", _ASPECTS, default=start.aspect, format_func=str.capitalize,
+        "Aspect", _ASPECTS, default=start.aspect, required=True, format_func=str.capitalize,
         help="Stretch to a square as in the article, or pad with black.",
     )  # fmt: skip
     interpolation = place.segmented_control(
-        "Interpolation", _INTERPOLATIONS, default=start.interpolation, format_func=str.capitalize,
+        "Interpolation", _INTERPOLATIONS, default=start.interpolation, required=True, format_func=str.capitalize,
         help="How pixels are resampled.",
     )  # fmt: skip
     scaling = place.segmented_control(
-        "Scaling", list(SCALINGS), default=start.scaling, format_func=SCALINGS.__getitem__,
+        "Scaling", list(SCALINGS), default=start.scaling, required=True, format_func=SCALINGS.__getitem__,
         help="Range of the network's input; ImageNet weights expect −1 to 1.",
     )  # fmt: skip
     return Preprocessing(
@@ -106,7 +106,7 @@ def _ask_white_balance(place: DeltaGenerator, start: Preprocessing) -> float | N
 def _ask_clahe(place: DeltaGenerator, start: Preprocessing) -> tuple[Clahe, float, int]:
     """Ask for CLAHE: when it is applied, its clip limit and its tiles per side."""
     when = place.segmented_control(
-        "CLAHE", list(_CLAHE), default=start.clahe, format_func=_CLAHE.__getitem__,
+        "CLAHE", list(_CLAHE), default=start.clahe, required=True, format_func=_CLAHE.__getitem__,
         help="Contrast-limited adaptive histogram equalisation, before or after the white balance.",
     )  # fmt: skip
     clip_limit = place.slider(

@@ -68,7 +68,9 @@ def _ask_for_classes(root: Path) -> None:
     counts = finding_counts(root)
     rows = [(finding, images, class_name or "") for finding, (images, class_name) in counts.items()]
     before = pd.DataFrame(rows, columns=["finding", "images", "class"])
-    after = st.data_editor(before, width="stretch", hide_index=True, disabled=["finding", "images"], key=f"edit {root}")
+    after = st.data_editor(
+        before, width="stretch", placeholder="–", hide_index=True, disabled=["finding", "images"], key=f"edit {root}"
+    )
     st.caption(
         "Of several findings of an image, the first with a class that you changed counts, then the usual order. "
         "An empty class leaves images out that have no other finding."

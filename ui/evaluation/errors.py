@@ -17,7 +17,7 @@ from cxr_core.imaging.display import shrink
 from cxr_core.imaging.reader import UnreadableImage
 from cxr_core.plots.evaluation import confusion_figure, reliability_figure, roc_figure
 from cxr_core.system.arrays import UInt8Array
-from ui.common.components import download_table, one_page
+from ui.common.components import download_table, one_page, show_table
 from ui.common.markdown import plain_name
 from ui.common.metrics import images_text
 from ui.common.model_picker import export_stamp, open_classifier
@@ -36,6 +36,7 @@ def show_errors(metrics: Metrics, predictions: pd.DataFrame, curves: Mapping[str
     st.caption("Click a cell, a point of a curve or a bar to see the images behind it below.")
     figure_of = st.segmented_control(
         "Pick from", ["Confusion matrix", "ROC", "Reliability"], default="Confusion matrix",
+        required=True,
         help="Which figure to click into.",
     )  # fmt: skip
     rows, sentence = _picked(figure_of or "Confusion matrix", metrics, predictions, curves)
@@ -128,12 +129,10 @@ def _show_slices(predictions: pd.DataFrame, accuracy: float) -> None:
         st.warning(worst, icon=":material/trending_down:")
     else:
         st.success("No slice of at least 10 images is clearly below the overall accuracy.", icon=":material/check:")
-    percent = st.column_config.NumberColumn(format="percent")
-    st.dataframe(
+    show_table(
         table.assign(by=table["by"].map(SLICES)).rename(columns={"low": "95 % from", "high": "95 % to"}),
-        width="stretch", hide_index=True,
-        column_config=dict.fromkeys(("accuracy", "95 % from", "95 % to"), percent),
-    )  # fmt: skip
+        percents=("accuracy", "95 % from", "95 % to"),
+    )
     download_table("Slices (CSV)", table, "slices.csv")
 
 

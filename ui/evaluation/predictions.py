@@ -14,7 +14,7 @@ from cxr_core.reporting.run_statements import looks_words
 from cxr_core.runs.looks import count_looks
 from cxr_core.runs.run import Run, list_runs
 from cxr_core.splits.leakage import leakage_sentence
-from ui.common.components import progress_bar
+from ui.common.components import progress_bar, show_table
 from ui.common.dataset_picker import choose_dataset
 from ui.common.metrics import look_once
 from ui.common.model_picker import export_stamp, open_classifier
@@ -100,8 +100,7 @@ def show_predictions(predictions: pd.DataFrame) -> None:
         predicted=predictions["predicted"].map(class_label),
         result=["✓ correct" if right else "✗ wrong" for right in predictions["right"]],
     )
-    percent = st.column_config.NumberColumn(format="percent")
-    st.dataframe(shown, width="stretch", hide_index=True, column_config={"confidence": percent})
+    show_table(shown, percents=["confidence"])
 
 
 def _score_chosen(folder: Path) -> tuple[DataScore, pd.DataFrame]:

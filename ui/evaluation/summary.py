@@ -69,7 +69,7 @@ def show_summary(metrics: Metrics, predictions: pd.DataFrame, curves: Mapping[st
         "Per class", help="Precision (PPV): how many alarms are true. Recall (sensitivity): how many images of the "
         "class are found. F1: their harmonic mean. In brackets: 95 % interval.",
     )  # fmt: skip
-    st.dataframe(report_with_intervals(metrics).rename(index=class_label), width="stretch")
+    st.dataframe(report_with_intervals(metrics).rename(index=class_label), width="stretch", placeholder="–")
     _show_repeats(folder)
     _show_comparison(predictions, folder)
 
@@ -91,12 +91,16 @@ def _show_figures(metrics: Metrics, predictions: pd.DataFrame, curves: Mapping[s
     left, right = st.columns(2)
     with left:
         unit = st.segmented_control(
-            "Cells", ["Images", "Proportions"], default="Images", help="Counts, or proportions of each true class."
+            "Cells",
+            ["Images", "Proportions"],
+            default="Images",
+            required=True,
+            help="Counts, or proportions of each true class.",
         )
         show_figure(confusion_figure(metrics, shares=unit == "Proportions"))
     with right:
         kind = st.segmented_control(
-            "Curves", ["ROC", "Precision and recall"], default="ROC",
+            "Curves", ["ROC", "Precision and recall"], default="ROC", required=True,
             help="The bands contain 95 % of the bootstrapped curves.",
         )  # fmt: skip
         of_classes = _class_curves(predictions, tuple(metrics["classes"]))

@@ -160,6 +160,7 @@ def _show_table(items: list[Item[bytes]], classes: Sequence[str]) -> Item[bytes]
     event = st.dataframe(
         pd.DataFrame([_table_row(item, classes) for item in items]),
         width="stretch",
+        placeholder="–",
         height=min(_TABLE_PIXELS, 40 + _ROW_PIXELS * len(items)),
         row_height=_ROW_PIXELS,
         hide_index=True,

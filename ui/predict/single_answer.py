@@ -69,6 +69,7 @@ def choose_maps(classifier: Classifier) -> tuple[str, str, MapLook]:
         "Colours",
         list(COLOUR_MAPS),
         key=keep_choice("colours", "jet", COLOUR_MAPS),
+        required=True,
         help="jet as in the article; inferno is perceptually uniform.",
     )
     return layer, method, MapLook(alpha=alpha, colour_map=colour_map or "jet")

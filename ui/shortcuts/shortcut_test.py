@@ -44,7 +44,7 @@ def choose_shortcut_result(classifier: Classifier, folder: Path) -> ShortcutResu
     kept = load_shortcut_result(folder)
     if kept:
         chosen = st.segmented_control(
-            "Measured on", [_KEPT, _OWN], default=_KEPT, key=f"measured_{folder.name}",
+            "Measured on", [_KEPT, _OWN], default=_KEPT, required=True, key=f"measured_{folder.name}",
             help="The stored result, or a new test on your own images.",
         )  # fmt: skip
         if chosen != _OWN:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -17,7 +16,7 @@ from cxr_core.plots.training import left_out_figure
 from cxr_core.recipes.hyperparameter_search import TUNABLE, tunable
 from cxr_core.recipes.training_config import TrainingConfig
 from cxr_core.runs.run import Run
-from ui.common.components import download_table, duration, show_figure
+from ui.common.components import download_table, duration, show_figure, show_table
 from ui.common.navigation import choose, keep_choice
 from ui.common.permissions import show_refusal
 from ui.common.repeated_runs import show_repeated_runs
@@ -45,12 +44,15 @@ def ask_plan(config: TrainingConfig | None, sources: Sequence[str]) -> JobPlan |
     Returns:
         The job; None for a single run.
     """
+    kinds = [_ONCE, *(kind for kind in KINDS if kind != "sources" or len(sources) > 1)]
     kind = st.segmented_control(
         "Train",
-        [_ONCE, *(kind for kind in KINDS if kind != "sources" or len(sources) > 1)],
+        kinds,
         default=_ONCE,
+        required=True,
+        persist_state="session",
         format_func=_KIND_LABELS.__getitem__,
-        key="job_kind",
+        key=f"job_kind_{len(kinds)}",
         help="A single run, or several as one job that can be paused, stopped and resumed as a whole.",
     )
     if kind not in KINDS or config is None:
@@ -175,11 +177,8 @@ def _choose_job(jobs: Sequence[Job]) -> Job:
 
 def _show_members(job: Job) -> None:
     table = members_table(job)
-    columns: dict[Any, Any] = {
-        c: st.column_config.NumberColumn(format="percent") for c in table if "accuracy" in str(c)
-    }
-    columns |= {c: st.column_config.NumberColumn(format="%.4g") for c in (*TUNABLE, "lowest validation loss")}
-    st.dataframe(table, width="stretch", hide_index=True, column_config=columns)
+    formats = dict.fromkeys(TUNABLE, "%.4g") | {"lowest validation loss": "%.4f"}
+    show_table(table, percents=[str(c) for c in table if "accuracy" in str(c)], formats=formats)
 
 
 def _show_actions(job: Job, status: JobStatus, others_active: bool) -> None:

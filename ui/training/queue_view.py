@@ -25,4 +25,6 @@ def show_queue(runs: Iterable[Run]) -> None:
     ensure_worker(waiting[0].path.parent)
     st.subheader("Queue", help="First come, first served. Choose a run below to remove it.")
     since = st.column_config.DatetimeColumn(format="distance")
-    st.dataframe(queue_table(waiting), width="stretch", hide_index=True, column_config={"since": since})
+    st.dataframe(
+        queue_table(waiting), width="stretch", placeholder="–", hide_index=True, column_config={"since": since}
+    )

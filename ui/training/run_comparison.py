@@ -27,11 +27,13 @@ def show_runs(runs: Sequence[Run]) -> None:
     with_test = _ask_for_test(runs)
     table = _labelled(runs_table(runs, with_test=with_test), labels)
     shown = _filtered(table)
+    shown = shown.assign(**{name: 100 * pd.to_numeric(shown[name]) for name in _accuracies(shown)})
     may_edit = may("keeping")
     editable = list(_OWN) if may_edit else ["compare"]
     edited = st.data_editor(
         shown,
         width="stretch",
+        placeholder="–",
         hide_index=True,
         disabled=[c for c in shown.columns if c not in editable],
         key="runs_editor",
@@ -65,8 +67,12 @@ def _ask_for_test(runs: Sequence[Run]) -> bool:
     return wanted
 
 
+def _accuracies(table: pd.DataFrame) -> list[str]:
+    return [name for name in table.columns if "accuracy" in name]
+
+
 def _columns(shown: pd.DataFrame) -> dict[str, Any]:
-    percent = {c: st.column_config.NumberColumn(format="percent") for c in shown.columns if "accuracy" in c}
+    percent = {c: st.column_config.NumberColumn(format="%.1f %%") for c in _accuracies(shown)}
     return percent | {
         "compare": st.column_config.CheckboxColumn("compare", help="Tick runs to show their curves in one plot."),
         "star": st.column_config.CheckboxColumn("star", help="Mark important runs."),
@@ -121,6 +127,7 @@ def _show_curves(runs: Sequence[Run]) -> None:
         "Curve",
         list(QUANTITIES),
         default="val_accuracy",
+        required=True,
         format_func=lambda name: QUANTITIES[name][0],
         help="The metric to plot.",
     )
@@ -138,7 +145,7 @@ def _show_settings(runs: Sequence[Run]) -> None:
     st.subheader("Settings that differ", help="All other settings are the same. Written as for `--set`.")
     table = setting_differences(configs)
     if len(table):
-        st.dataframe(table.rename_axis("setting"), width="stretch")
+        st.dataframe(table.rename_axis("setting"), width="stretch", placeholder="–")
     else:
         st.success("These runs have the same settings.")
 

@@ -6,7 +6,7 @@ import pytest
 
 from cxr_core.audit.spurious_correlations import FactScore, SpuriousCorrelations
 from cxr_core.classes import CLASS_COLOURS
-from cxr_core.plots.dataset import flag_counts_figure, map_figure, spurious_correlations_figure
+from cxr_core.plots.dataset import class_count_figure, flag_counts_figure, map_figure, spurious_correlations_figure
 
 ROWS = pd.DataFrame(
     {
@@ -99,3 +99,14 @@ def test_flags_are_counted_by_class():
 def test_file_names_cannot_become_markup():
     figure = map_figure(XY[:1], ROWS.iloc[:1].assign(file="<b>x</b>.png"))
     assert figure.data[0].text[0].startswith("&lt;b&gt;")
+
+
+def test_an_axis_that_counts_a_single_image_has_no_fractions():
+    assert flag_counts_figure(FLAGS.iloc[:1], TITLES).layout.xaxis.dtick == 1
+    assert class_count_figure({"normal": 1, "covid": 2}).layout.yaxis.dtick == 1
+
+
+def test_an_axis_that_counts_many_images_keeps_plotlys_own_steps():
+    figure = class_count_figure({"normal": 900, "covid": 2})
+    assert figure.layout.yaxis.dtick is None
+    assert figure.layout.yaxis.tickformat == ",d"
