@@ -87,7 +87,7 @@ def test_the_form_starts_a_job_of_every_kind(homes, kind, monkeypatch):
         return create_job(plan, homes[1] / "new", Curation())
 
     monkeypatch.setattr("ui.training.start.start_job", start)
-    app = open_page("training", job_kind=kind)
+    app = open_page("training", job_kind_choice=kind)
     assert not app.exception and not app.error
     button(app, "Start training").click().run()
     assert not app.exception

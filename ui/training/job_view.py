@@ -48,11 +48,9 @@ def ask_plan(config: TrainingConfig | None, sources: Sequence[str]) -> JobPlan |
     kind = st.segmented_control(
         "Train",
         kinds,
-        default=_ONCE,
         required=True,
-        persist_state="session",
         format_func=_KIND_LABELS.__getitem__,
-        key=f"job_kind_{len(kinds)}",
+        key=keep_choice("job_kind", _ONCE, kinds),
         help="A single run, or several as one job that can be paused, stopped and resumed as a whole.",
     )
     if kind not in KINDS or config is None:
@@ -86,7 +84,7 @@ def _ask_details(
         return JobPlan(kind=kind, config=replace(config, split="grouped"), count=int(folds), at_once=at_once)
     if kind == "sources":
         left_out = first.multiselect(
-            "Leave out", sources, default=sources, key="job_sources",
+            "Leave out", sources, default=sources, key=f"job_sources {' '.join(sources)}",
             help="One run without each of them, and one with all.",
         )  # fmt: skip
         return JobPlan(kind=kind, config=replace(config, split="grouped"), sources=tuple(left_out), at_once=at_once)
