@@ -144,16 +144,19 @@ def taken_back(current: Curation, before: Curation, after: Curation) -> Curation
         before: what held before the change.
         after: what it made of that.
     """
-    own = _changed_digests(before, after) - _changed_digests(after, current)
-    kept = _without(current, own, keep_distinct=True)
-    added, removed = (set(a.distinct) - set(b.distinct) for a, b in ((after, before), (before, after)))
-    distinct = [group for group in current.distinct if group not in added]
-    return Curation(
-        kept.excluded | {image: reason for image, reason in before.excluded.items() if image.digest in own},
-        (*distinct, *sorted(removed - set(distinct))),
-        kept.whole | (before.whole & own),
-        kept.one_stays | (before.one_stays & own),
-    )
+    added = (after.excluded.items() - before.excluded.items()) & current.excluded.items()
+    removed = {image: reason for image, reason in before.excluded.items() if image not in after.excluded}
+    excluded = removed | {image: reason for image, reason in current.excluded.items() if (image, reason) not in added}
+    as_left = _changed_digests(before, after) - _changed_digests(_unmarked(after), _unmarked(current))
+    # What somebody else excluded of the same content stays excluded under its name, and the one taken back takes part.
+    opened, restored = _digests(image for image, _ in added) - as_left, as_left | _digests(removed)
+    left = frozenset(_digests(excluded))
+    whole = ((current.whole - as_left) | (before.whole & restored)) & left - opened
+    one_stays = (current.one_stays - as_left) | (before.one_stays & restored) | (current.whole & opened)
+    marked = set(after.distinct) - set(before.distinct)
+    unmarked = [group for group in before.distinct if group not in after.distinct]
+    distinct = [*(group for group in current.distinct if group not in marked), *unmarked]
+    return Curation(excluded, tuple(dict.fromkeys(distinct)), whole, one_stays & left - whole)
 
 
 def save_decisions(
@@ -306,6 +309,11 @@ def _changed_digests(before: Curation, after: Curation) -> frozenset[str]:
         | (before.whole ^ after.whole)
         | (before.one_stays ^ after.one_stays)
     )
+
+
+def _unmarked(curation: Curation) -> Curation:
+    """Forget which groups are not the same."""
+    return replace(curation, distinct=())
 
 
 def _without(curation: Curation, digests: frozenset[str], *, keep_distinct: bool = False) -> Curation:

@@ -351,6 +351,8 @@ def test_a_run_copies_what_concerns_its_images_alone(keep, tmp_path):
 
 # Taking back one change
 
+TWINS = table_of(a="1", twin="1", b="2")
+
 
 def test_taking_back_gives_what_was_before():
     before = exclude(Curation(), TABLE[:1], "blurred", among=TABLE)
@@ -390,3 +392,37 @@ def test_taking_back_twice_changes_nothing_more():
     after = exclude(Curation(), TABLE[:2], "blurred", among=TABLE)
     once = taken_back(after, Curation(), after)
     assert taken_back(once, Curation(), after) == once
+
+
+def test_what_somebody_included_again_meanwhile_is_not_excluded_by_taking_back_something_else():
+    own = exclude(DECIDED, TABLE[1:2], "by hand", among=TABLE)
+    meanwhile = include(own, TABLE[:1])
+    assert excluded_rows(TABLE, taken_back(meanwhile, DECIDED, own)).tolist() == [False, False, True, True]
+
+
+def test_of_two_copies_the_one_taken_back_takes_part_and_the_other_stays_excluded():
+    own = exclude(Curation(), TWINS[:1], DUPLICATE, among=TWINS)
+    meanwhile = exclude(own, TWINS[1:2], "blurred", among=TWINS)
+    assert excluded_rows(TWINS, meanwhile).tolist() == [True, True, False]
+    left = taken_back(meanwhile, Curation(), own)
+    assert excluded_rows(TWINS, left).tolist() == [False, True, False]
+
+
+def test_one_of_two_copies_excluded_again_meanwhile_keeps_its_reason():
+    whole = exclude(Curation(), TWINS[:2], "blurred", among=TWINS)
+    own = include(whole, TWINS[:2])
+    left = taken_back(exclude(own, TWINS[:1], "by hand", among=TWINS), whole, own)
+    assert excluded_rows(TWINS, left).tolist() == [True, True, False]
+    assert left.reasons() == {"by hand": 1, "blurred": 1}
+
+
+def test_what_was_excluded_whole_meanwhile_stays_so():
+    one = exclude(Curation(), TWINS[:1], DUPLICATE, among=TWINS)
+    own = include(one, TWINS[:1])
+    assert excluded_rows(TWINS, taken_back(exclude(own, TWINS[:2], "x", among=TWINS), one, own))[:2].all()
+
+
+def test_an_exclusion_is_taken_back_though_its_image_was_marked_as_distinct_meanwhile():
+    own = exclude(Curation(), TABLE[:1], "blurred", among=TABLE)
+    meanwhile = mark_distinct(own, TABLE[:2])
+    assert taken_back(meanwhile, Curation(), own) == mark_distinct(Curation(), TABLE[:2])
