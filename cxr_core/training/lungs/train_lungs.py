@@ -20,7 +20,7 @@ from cxr_core.imaging.lung_segmentation import (
 )
 from cxr_core.runs.training_images import are_seen, seen_digests
 from cxr_core.system.arrays import BoolArray, FloatArray, IntArray
-from cxr_core.system.files import write_json, write_text
+from cxr_core.system.files import folder_names, write_json, write_text
 from cxr_core.system.onnx_session import open_session, run_scaled
 from cxr_core.system.progress import Phase, Progress
 from cxr_core.training.lungs.chest_alterations import alter
@@ -171,9 +171,9 @@ def train_lungs(
     write_json(folder / "card.json", card)
     card["held_out"] = _scores(folder / "model.onnx", held_out)
     card["external"] = {}
-    for root in external:
+    for name, root in zip(folder_names(external), external, strict=True):
         others = read_chest_images([root], behind_heart=behind_heart, phase=phase)
-        card["external"][Path(root).name] = _scores(folder / "model.onnx", others)
+        card["external"][name] = _scores(folder / "model.onnx", others)
     write_json(folder / "card.json", card)
     about = folder / "ABOUT.md"
     write_text(folder / "CARD.md", (about.read_text(encoding="utf-8") if about.exists() else "") + card_figures(card))

@@ -1,6 +1,7 @@
 """train_lungs.py and lung_network.py, on drawings, with a network so small that it learns in a second."""
 
 import json
+import shutil
 
 import cv2
 import keras
@@ -75,6 +76,14 @@ def test_the_graph_gives_probabilities_of_lung_and_logits_of_views(trained):
     lungs, views = session.run(["lungs", "views"], {"image": image})
     assert lungs.shape == (2, MASK_SIDE, MASK_SIDE, 2) and 0 <= lungs.min() <= lungs.max() <= 1
     assert views.shape == (2, len(VIEWS))
+
+
+def test_two_external_sets_of_one_name_are_measured_as_two(chests, tmp_path, monkeypatch):
+    monkeypatch.setattr(train_lungs, "build_lung_network", tiny_network)
+    elsewhere = tmp_path / "elsewhere" / chests.name
+    shutil.copytree(chests, elsewhere)
+    card = train_lungs.train_lungs([chests], tmp_path / "lungs", external=[chests, elsewhere], epochs=1, steps=1)
+    assert list(card["external"]) == [f"{folder.parent.name}/{folder.name}" for folder in (chests, elsewhere)]
 
 
 def test_the_limits_let_all_but_a_two_hundredth_of_the_held_out_images_pass(trained, chests):
