@@ -223,6 +223,20 @@ def test_visitors_can_neither_name_external_folders_nor_run_the_shortcut_test(sh
     assert "Run the shortcut test" not in labels(app.button)
 
 
+def test_how_the_label_table_of_a_shared_data_set_is_read_is_not_for_visitors_to_change(shared, tmp_path, monkeypatch):
+    (tmp_path / "images").mkdir()
+    for i in range(8):
+        cv2.imwrite(str(tmp_path / "images" / f"{i}.png"), draw_texture(i))
+    rows = "".join(f"{i}.png,{i % 2}\n" for i in range(8))
+    (tmp_path / "rows.csv").write_text(f"Picture,Coded\n{rows}")
+    app = open_page("dataset", source_choice="zip", unpacked=tmp_path)
+    assert not app.exception
+    assert "Visitors cannot change what is saved for everyone here." in said(app.caption)
+    assert "Read the table" not in labels(app.button)
+    monkeypatch.setattr("ui.data.label_tables.visit_folder_of", lambda _: tmp_path)
+    assert "Read the table" in labels(open_page("dataset", source_choice="zip", unpacked=tmp_path).button)
+
+
 def test_what_visitors_decide_about_images_is_theirs_alone(shared, hostile_data):
     app = open_page("duplicates", source_choice="zip", unpacked=hostile_data)
     next(b for b in app.button if b.label == "Keep the sharpest").click().run()

@@ -14,7 +14,9 @@ from cxr_core.data.layouts.tables.label_mapping import (
     save_mapping,
 )
 from cxr_core.data.layouts.tables.root_tables import finding_counts, has_table, unknown_tables
+from cxr_core.system.visit_folders import visit_folder_of
 from ui.common.markdown import plain_name
+from ui.common.permissions import show_refusal
 
 _NO_COLUMN = "–"
 _HELP = {
@@ -48,6 +50,8 @@ def show_layouts(dataset: Dataset) -> None:
 
 def ask_for_columns(root: Path, columns: tuple[str, ...]) -> None:
     """Ask which column of a label table tells what, and keep the answer with the data set."""
+    if _is_closed(root):
+        return
     guesses = guess_columns(columns)
     with st.form(f"columns {root}"):
         chosen = {}
@@ -65,6 +69,8 @@ def ask_for_columns(root: Path, columns: tuple[str, ...]) -> None:
 
 def _ask_for_classes(root: Path) -> None:
     """Show the findings with the classes that they form, to be changed."""
+    if _is_closed(root):
+        return
     counts = finding_counts(root)
     rows = [(finding, images, class_name or "") for finding, (images, class_name) in counts.items()]
     before = pd.DataFrame(rows, columns=["finding", "images", "class"])
@@ -85,3 +91,8 @@ def _ask_for_classes(root: Path) -> None:
     if right.button("Back to the usual classes", disabled=not mapping.classes):
         save_mapping(LabelMapping(mapping.columns), root)
         st.rerun()
+
+
+def _is_closed(root: Path) -> bool:
+    """Return True, and say why, where a visitor may not change how a root is read; what they uploaded is their own."""
+    return visit_folder_of([root]) is None and show_refusal("keeping")
