@@ -17,8 +17,12 @@ _GAP = 0.25
 # Below this part of their initial value, the moving statistics of batch normalisation no longer matter.
 _INITIAL_PART = 0.05
 _KERAS_MOMENTUM = 0.999
+# A class with fewer images than this part of the largest one is rare.
+_RARE = 0.5
 # A loss that rises, or falls, by less than this proportion tells nothing.
 _RISE, _FALL = 0.1, 0.03
+# By this factor a training loss has risen again, and not only wavered.
+_AGAIN = 1.2
 
 
 @dataclass(frozen=True)
@@ -56,21 +60,22 @@ def diagnose_training(
         return []
     never = [] if confusion is None else _never_predicted(config, confusion, classes)
     too_high = list(_learning_rate_too_high(epochs, config))
+    if too_high:
+        # What else the curves show comes of it.
+        return [*never, *too_high]
     # Of the reasons for a gap between training and validation, the first that applies.
     gap = [*_lagging_batch_norm(epochs, config, batches), *_overfitting(epochs, config)][:1]
-    return [*never, *too_high, *([] if too_high else gap), *_too_few_epochs(epochs, config)]
+    return [*never, *gap, *_too_few_epochs(epochs, config)]
 
 
 def _never_predicted(config: TrainingConfig, confusion: IntArray, classes: Sequence[str]) -> Iterable[Finding]:
-    counts = np.asarray(confusion)
-    missing = [
-        class_label(name)
-        for name, images, answers in zip(classes, counts.sum(axis=1), counts.sum(axis=0), strict=True)
-        if images and not answers
-    ]
-    if not missing:
+    images, answers = np.asarray(confusion).sum(axis=1), np.asarray(confusion).sum(axis=0)
+    rows = np.flatnonzero((images > 0) & (answers == 0))
+    if not len(rows):
         return
-    if config.class_weights or config.mixup:
+    missing = [class_label(classes[int(row)]) for row in rows]
+    are_rare = images[rows].max() < _RARE * images.max()
+    if config.class_weights or config.mixup or not are_rare:
         advice = f"lower the Learning rate (now {config.learning_rate:g}) or train more Epochs (now {config.epochs})"
     else:
         advice = "switch on Class weights under Advanced settings"
@@ -80,14 +85,19 @@ def _never_predicted(config: TrainingConfig, confusion: IntArray, classes: Seque
 
 
 def _learning_rate_too_high(epochs: pd.DataFrame, config: TrainingConfig) -> Iterable[Finding]:
-    loss = epochs["loss"]
-    if loss.iloc[-1] >= loss.iloc[0]:
-        yield Finding(
-            "learning rate too high",
-            f"The training loss does not fall: {loss.iloc[0]:.2f} after the first epoch, {loss.iloc[-1]:.2f} after the "
-            f"last. Lower the Learning rate (now {config.learning_rate:g}), for example to "
-            f"{config.learning_rate / 5:.1g}.",
-        )
+    loss = epochs["loss"].to_numpy()
+    best = int(loss.argmin())
+    if loss[-1] >= loss[0]:
+        shown = f"does not fall: {loss[0]:.2f} after the first epoch, {loss[-1]:.2f} after the last"
+    elif best < len(loss) - 2 and loss[-1] > max(_AGAIN * loss[best], loss[best] + _RISE):
+        shown = f"has risen again, from {loss[best]:.2f} after epoch {epochs['epoch'].iloc[best]} to {loss[-1]:.2f}"
+    else:
+        return
+    yield Finding(
+        "learning rate too high",
+        f"The training loss {shown}. Lower the Learning rate (now {config.learning_rate:g}), for example to "
+        f"{config.learning_rate / 5:.1g}.",
+    )
 
 
 def _lagging_batch_norm(epochs: pd.DataFrame, config: TrainingConfig, batches: int) -> Iterable[Finding]:

@@ -129,6 +129,18 @@ def test_a_finished_run_says_how_it_ended_and_shows_the_accuracy_of_the_epoch_th
     assert "kept: 2" in [note["text"] for note in figure["layout"]["annotations"]]
 
 
+def test_no_toolbar_lies_over_the_titles_of_figures_that_are_only_looked_at(early):
+    charts = open_page("training").get("plotly_chart")
+    assert charts
+    assert all(json.loads(chart.proto.config)["displayModeBar"] is False for chart in charts)
+
+
+def test_the_accuracy_of_each_run_stands_before_its_settings(early):
+    app = open_page("training", show_kept="Compare")
+    table = app.dataframe[0].value
+    assert list(table.columns)[:5] == ["compare", "star", "name", "run", "validation accuracy"]
+
+
 def test_the_test_accuracy_is_shown_on_request_and_counted_as_one_look(early):
     app = open_page("training")
     assert "71.2%" not in said(app.markdown)

@@ -58,7 +58,7 @@ def ask_plan(config: TrainingConfig | None, sources: Sequence[str]) -> JobPlan |
     st.caption(KINDS[kind])
     first, second, third = st.columns(3)
     at_once = third.number_input(
-        "Runs in parallel", 1, 64, 1, key="job_at_once",
+        "Runs in parallel", 1, 64, 1, key="job_at_once", persist_state="session",
         help="On few cores they only slow each other down; each needs about 1 GB of memory.",
     )  # fmt: skip
     try:
@@ -78,7 +78,9 @@ def _ask_details(
 ) -> JobPlan:
     """Ask for folds, seeds, sources or trials; ValueError where they contradict a plan's rules."""
     if kind == "folds":
-        folds = first.number_input("Folds", 2, 50, 5, key="job_folds", help="One run each; 5 or 10 are usual.")
+        folds = first.number_input(
+            "Folds", 2, 50, 5, key="job_folds", persist_state="session", help="One run each; 5 or 10 are usual."
+        )
         if config.split != "grouped":
             st.info("Folds keep patients together, so the grouped split is used.")
         return JobPlan(kind=kind, config=replace(config, split="grouped"), count=int(folds), at_once=at_once)
@@ -89,17 +91,18 @@ def _ask_details(
         )  # fmt: skip
         return JobPlan(kind=kind, config=replace(config, split="grouped"), sources=tuple(left_out), at_once=at_once)
     if kind == "seeds":
-        count = first.number_input("Seeds", 2, 50, 5, key="job_seeds", help="One run each.")
+        count = first.number_input("Seeds", 2, 50, 5, key="job_seeds", persist_state="session", help="One run each.")
         seeds = tuple(range(config.seed, config.seed + int(count)))
         second.markdown(f"From {seeds[0]} to {seeds[-1]}")
         return JobPlan(kind=kind, config=config, seeds=seeds, at_once=at_once)
-    trials = first.number_input("Trials", 1, 500, 20, key="job_trials", help="One run each.")
+    trials = first.number_input("Trials", 1, 500, 20, key="job_trials", persist_state="session", help="One run each.")
     tune = second.multiselect(
         "Tune",
         tunable(config),
         default=tunable(config),
         format_func=lambda key: key.replace("_", " ").capitalize(),
         key=f"job_tune_{config.train_from}",
+        persist_state="session",
         help=" ".join(f"{key}: {text}" for key, text in TUNABLE.items()),
     )
     return JobPlan(kind=kind, config=config, count=int(trials), tune=tuple(tune), at_once=at_once)

@@ -89,7 +89,7 @@ def _labelled(table: pd.DataFrame, labels: dict[str, RunLabel]) -> pd.DataFrame:
         for name in table["run"]
     ]
     table = pd.concat([pd.DataFrame(own), table], axis=1)
-    first = ["compare", "star", "name", "run", "state", "note"]
+    first = ["compare", "star", "name", "run", *_accuracies(table), "state", "note"]
     return table[first + [c for c in table.columns if c not in first]]
 
 

@@ -114,17 +114,34 @@ def test_a_training_loss_that_does_not_fall_asks_for_a_lower_learning_rate():
     assert "Lower the Learning rate (now 0.5), for example to 0.1" in told
 
 
+def test_a_training_loss_that_rises_again_asks_for_a_lower_learning_rate_and_nothing_else():
+    epochs = history(loss=[49.9, 6.8, 2.9, 2.4, 3.9, 4.8], val_loss=[50, 45, 20, 87, 47, 11], val_accuracy=0.33)
+    told = sentence(epochs, config("article", "learning_rate=0.05", "epochs=6"), batches=7)
+    assert "has risen again, from 2.40 after epoch 4 to 4.80. Lower the Learning rate (now 0.05)" in told
+
+
+def test_a_training_loss_that_wavers_near_its_lowest_does_not():
+    assert names(history(loss=[1, 0.5, 0.3, 0.01, 0.02, 0.03]), config("quick")) == []
+
+
 # Classes
 
 
 def test_a_class_that_is_never_predicted_is_named():
-    confusion = np.array([[5, 0, 0], [4, 0, 1], [0, 0, 6]])
+    confusion = np.array([[5, 0, 0], [1, 0, 1], [0, 0, 6]])
     options = {"confusion": confusion, "classes": ("normal", "covid", "virus")}
     assert sentence(history(), config("quick"), **options) == (
         "COVID-19 is never predicted on the validation images: switch on Class weights under Advanced settings."
     )
     told = sentence(history(), config("quick", "class_weights=true"), **options)
     assert "Class weights" not in told and "Learning rate (now 0.005)" in told
+
+
+def test_where_no_class_is_rare_class_weights_are_not_advised():
+    confusion = np.array([[9, 0], [9, 0]])
+    told = sentence(history(), config("quick"), confusion=confusion, classes=("normal", "covid"))
+    assert told.startswith("COVID-19 is never predicted")
+    assert "Class weights" not in told and "lower the Learning rate (now 0.005)" in told
 
 
 def test_a_class_without_validation_images_is_not_missed():
