@@ -3,7 +3,7 @@
 `training.lungs` trains it; its folder holds its card.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import Literal
 
@@ -70,7 +70,8 @@ class ChestView:
     """
 
     shape: tuple[int, int]
-    cells: FloatArray
+    # Arrays are not compared: what they are equal to has no truth value.
+    cells: FloatArray = field(compare=False)
     likeliest: View
     whole: float
 

@@ -57,6 +57,7 @@ def test_the_report_is_plain_json_with_no_undefined_number(report):
 
 def test_it_has_the_keys_it_promises(report):
     keys = {
+        "sources",
         "layouts",
         "images",
         "classes",
