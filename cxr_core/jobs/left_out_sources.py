@@ -43,20 +43,22 @@ def left_out_table(members: Sequence[Member]) -> pd.DataFrame:
 def left_out_sentence(table: pd.DataFrame) -> str:
     """Sum up a table of `left_out_table` in a sentence; "" where it is empty.
 
-    Both means are over the sources, so that a large one does not speak for all.
+    Both means are over the same sources, each counting once, so that a large one does not speak for all.
     """
     if table.empty:
         return ""
-    worst = table.iloc[0]
-    both = table.dropna(subset="known_accuracy")
+    worst, both = table.iloc[0], table.dropna(subset="known_accuracy")
+    compared = both if len(both) else table
     begin = f"At sources that it has trained on, {both['known_accuracy'].mean():.1%}; " if len(both) else ""
-    text = f"{begin}at one that it has not, {table['accuracy'].mean():.1%} on average (worst: {worst['source']}, "
-    return f"{text}{worst['accuracy']:.1%} of {worst['images']:,} images)."
+    only = f" over the {len(compared)} of {len(table)} sources that both tested" if len(compared) < len(table) else ""
+    text = f"{begin}at one that it has not, {compared['accuracy'].mean():.1%} on average{only} (worst: "
+    return f"{text}{worst['source']}, {worst['accuracy']:.1%} of {worst['images']:,} images)."
 
 
 def _tested(member: Member) -> pd.DataFrame:
     """Return the test predictions of a run with `source` and `right`."""
     split = member.run.split()
-    source_of = dict(zip(split["digest"], image_sources(split), strict=True))
+    # By their paths: a copy of an image may lie in another source.
+    source_of = dict(zip(split["path"], image_sources(split), strict=True))
     tested = member.run.predictions().query("split == 'test'")
-    return tested.assign(source=tested["digest"].map(source_of), right=tested["predicted"] == tested["true"])
+    return tested.assign(source=tested["path"].map(source_of), right=tested["predicted"] == tested["true"])

@@ -421,10 +421,23 @@ def test_each_source_is_scored_where_it_was_left_out_and_where_it_was_not(tmp_pa
     assert [row["known_accuracy"] for row in rows.values()] == [0.8, 1.0, None]
     assert all(row["low"] < row["accuracy"] < row["high"] for row in rows.values())
     assert job_summary(job).endswith(
-        "At sources that it has trained on, 90.0%; at one that it has not, 63.3% on average "
-        "(worst: south, 40.0% of 10 images)."
+        "At sources that it has trained on, 90.0%; at one that it has not, 50.0% on average over the 2 of 3 sources "
+        "that both tested (worst: south, 40.0% of 10 images)."
     )
     assert results["pooled"] is None and results["spread"] == []
+
+
+def test_a_copy_in_another_source_counts_for_its_own(tmp_path):
+    job = new_job(tmp_path, "sources", sources=("north", "south", "west"))
+    carry_out_job(job, Workers())
+    _, left_out, *_ = job.members()
+    score_at(left_out, {"north": 6, "south": 10})
+    for name in ("predictions.csv", "split.csv"):
+        table = pd.read_csv(left_out.run.path / name)
+        table["digest"] = table["digest"].str.replace("south", "north")
+        table.to_csv(left_out.run.path / name, index=False)
+    (row,) = left_out_table([left_out]).to_dict("records")
+    assert (row["source"], row["images"], row["accuracy"]) == ("north", 10, 0.6)
 
 
 def test_before_a_source_was_left_out_there_is_nothing_to_say(tmp_path):
