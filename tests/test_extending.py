@@ -28,6 +28,7 @@ from cxr_core.inference.classifier import load_classifier
 from cxr_core.recipes.backbones import BACKBONES
 from cxr_core.recipes.memory_estimate import estimated_memory
 from cxr_core.recipes.training_config import make_config
+from cxr_core.system.files import file_stamp
 from cxr_core.system.onnx_session import open_session, run_graph
 
 PAGE = (PROJECT / "docs" / "extending.md").read_text(encoding="utf-8")
@@ -76,7 +77,7 @@ def test_the_cam_method_makes_maps_for_the_built_in_classifier(paste):
     assert prediction.map_method == "LayerCAM"
     # Before the pooling the gradient is the same everywhere: the sum of the channels that speak for a class.
     layer = classifier.card.map_layers[0]
-    tensors = open_intermediate_tensors(classifier.path, layer, classifier.path.stat().st_mtime_ns)
+    tensors = open_intermediate_tensors(classifier.path, layer, file_stamp(classifier.path))
     scaled = classifier.card.preprocessing.scaled(prediction.image_u8[None])
     (activations,) = tensors.session.run([tensors.activations], {"image": scaled})
     for map_, weights in zip(prediction.maps, tensors.fixed_gradients[0, :, 0, 0], strict=True):

@@ -53,13 +53,13 @@ class IntermediateTensors:
 
 
 @lru_cache(maxsize=2)
-def open_intermediate_tensors(path: Path, layer: str, mtime_ns: int) -> IntermediateTensors:
+def open_intermediate_tensors(path: Path, layer: str, stamp: tuple[int, ...]) -> IntermediateTensors:
     """Open an exported graph with the tensors that lead to the maps of a layer as further outputs.
 
     Args:
         path: the graph, as `onnx_export.export_classifier` writes it.
         layer: one of its map layers.
-        mtime_ns: when the file was written; the opened graph is kept as long as this does not change.
+        stamp: the file's, see `files.file_stamp`; the opened graph is kept as long as this does not change.
 
     Raises:
         overlay.MapUnavailable: the graph has no such layer, or was not exported by this program.

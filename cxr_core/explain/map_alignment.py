@@ -14,6 +14,7 @@ import onnx
 
 from cxr_core.explain.intermediate_tensors import open_intermediate_tensors
 from cxr_core.imaging.preprocessing import MapOffset
+from cxr_core.system.files import file_stamp
 
 _POOLS = ("Conv", "MaxPool", "AveragePool")
 # What these make belongs to the whole image, such as the pooled features and all that follows from them.
@@ -61,7 +62,7 @@ def map_offsets(path: Path, layers: Sequence[str]) -> dict[str, MapOffset]:
     fields = _Fields(graph)
     offsets = {}
     for layer in layers:
-        name = open_intermediate_tensors(path, layer, path.stat().st_mtime_ns).activations
+        name = open_intermediate_tensors(path, layer, file_stamp(path)).activations
         field = fields.of(name)
         # An even grid of n cells has its first middle half a step, less half a pixel, from the edge.
         down, right = (first - (step - 1) / 2 for first, step in zip(field.first, field.step, strict=True))

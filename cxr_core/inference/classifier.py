@@ -13,6 +13,7 @@ from cxr_core.inference.input_gate import Gate, load_gate
 from cxr_core.inference.model_card import Card, load_card
 from cxr_core.inference.temperature_scaling import apply_temperature
 from cxr_core.system.arrays import FloatArray, ImageArray, UInt8Array
+from cxr_core.system.files import file_stamp
 from cxr_core.system.onnx_session import open_session, run_graph
 from cxr_core.system.progress import Progress
 
@@ -210,7 +211,7 @@ class Classifier:
         from cxr_core.explain.intermediate_tensors import open_intermediate_tensors
 
         graph = self._graph_file()
-        tensors = open_intermediate_tensors(graph, layer or self.card.map_layers[0], graph.stat().st_mtime_ns)
+        tensors = open_intermediate_tensors(graph, layer or self.card.map_layers[0], file_stamp(graph))
         tensors = replace(tensors, offset=self.card.map_offset(layer))
         return compute(tensors, image_u8, self.card.preprocessing, progress=progress)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from cxr_core.system.arrays import BoolArray, FloatArray
+from cxr_core.system.files import file_stamp
 
 # Confidence bands, and the fewest images in one that a share is given for.
 _BANDS = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
@@ -28,11 +29,11 @@ def load_track_record(folder: str | Path) -> TrackRecord:
     path = Path(folder) / "predictions.csv"
     if not path.exists():
         return np.empty(0), np.empty(0, bool)
-    return _record_in(path, path.stat().st_mtime_ns)
+    return _record_in(path, file_stamp(path))
 
 
 @lru_cache(8)
-def _record_in(path: Path, _mtime_ns: int) -> TrackRecord:
+def _record_in(path: Path, _stamp: tuple[int, ...]) -> TrackRecord:
     with path.open(encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["split"] == "test"]
     return np.array([float(r["confidence"]) for r in rows]), np.array([r["right"] == "True" for r in rows], bool)

@@ -65,6 +65,15 @@ def read_json(path: str | Path) -> Any:
     return json.loads(Path(path).read_text(encoding="utf-8"))
 
 
+def file_stamp(path: str | Path) -> tuple[int, int, int]:
+    """Return what changes when a file is written or replaced, even by one of the same time: time, number and size.
+
+    Whatever is kept of a file's content belongs to one such stamp. FileNotFoundError where there is no file.
+    """
+    facts = Path(path).stat()
+    return facts.st_mtime_ns, facts.st_ino, facts.st_size
+
+
 def folder_names(folders: Sequence[str | Path]) -> list[str]:
     """Return the names of folders, with as many of those above them as tell them apart; a folder named twice is one.
 

@@ -12,6 +12,7 @@ from cxr_core.inference.input_gate import GATE_FILES
 from cxr_core.inference.model_card import load_card
 from cxr_core.runs.labels import display_name
 from cxr_core.runs.run import Run, list_runs
+from cxr_core.system.files import file_stamp
 from cxr_core.system.memory import release_memory
 from ui.common.markdown import plain_name
 from ui.common.navigation import keep_choice
@@ -61,9 +62,8 @@ def export_stamp(folder: Path) -> tuple[int, ...]:
     Raises:
         FileNotFoundError: there is no classifier.
     """
-    needed = [(folder / name).stat() for name in ("model.onnx", "card.json")]
-    gate = [(folder / name).stat() for name in GATE_FILES if (folder / name).exists()]
-    return tuple(number for stat in (*needed, *gate) for number in (stat.st_mtime_ns, stat.st_ino, stat.st_size))
+    gate = [name for name in GATE_FILES if (folder / name).exists()]
+    return tuple(number for name in ("model.onnx", "card.json", *gate) for number in file_stamp(folder / name))
 
 
 @st.cache_resource(max_entries=3, show_spinner="Opening the classifier…")

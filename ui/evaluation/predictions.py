@@ -14,6 +14,7 @@ from cxr_core.reporting.run_statements import looks_words
 from cxr_core.runs.looks import count_looks
 from cxr_core.runs.run import Run, list_runs
 from cxr_core.splits.leakage import leakage_sentence
+from cxr_core.system.files import file_stamp
 from ui.common.components import progress_bar, show_table
 from ui.common.dataset_picker import choose_dataset
 from ui.common.metrics import look_once
@@ -45,7 +46,7 @@ def choose_predictions(folder: Path) -> tuple[Metrics, pd.DataFrame, str]:
     if side == "dataset":
         score, rows = _score_chosen(folder)
         return score, rows, f"{_TITLES[side]} {trained_on_sentence(score)}"
-    table = _predictions_of(str(folder), (folder / "predictions.csv").stat().st_mtime_ns)
+    table = _predictions_of(str(folder), file_stamp(folder / "predictions.csv"))
     rows = table[table["split"] == side].reset_index(drop=True)
     if side == "test":
         look_once([Run(folder)], "Evaluation page")
@@ -73,12 +74,12 @@ def _title(card: Card, side: str, folder: Path) -> str:
 
 def own_predictions(folder: Path) -> pd.DataFrame:
     """Return a classifier's predictions on its own test images; FileNotFoundError where it has none."""
-    table = _predictions_of(str(folder), (folder / "predictions.csv").stat().st_mtime_ns)
+    table = _predictions_of(str(folder), file_stamp(folder / "predictions.csv"))
     return table[table["split"] == "test"]
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
-def _predictions_of(folder: str, mtime_ns: int) -> pd.DataFrame:
+def _predictions_of(folder: str, stamp: tuple[int, ...]) -> pd.DataFrame:
     return Run(Path(folder)).predictions()
 
 

@@ -15,6 +15,7 @@ from cxr_core.imaging.preprocessing import Preprocessing
 from cxr_core.inference.classifier import Classifier, load_classifier
 from cxr_core.inference.model_card import Card
 from cxr_core.inference.selective_prediction import answer_upload
+from cxr_core.system.files import file_stamp
 from cxr_core.system.onnx_session import open_session
 
 keras = pytest.importorskip("keras", reason="the reference needs TensorFlow, which is not installed")
@@ -37,7 +38,7 @@ def network(small, tmp_path_factory):  # noqa: F811
 
 @pytest.fixture(scope="module")
 def tensors(network):
-    return open_intermediate_tensors(network[1], "out_relu", 0)
+    return open_intermediate_tensors(network[1], "out_relu", (0,))
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +132,7 @@ def test_score_cam_reports_every_channel_once(tensors):
 
 @pytest.mark.parametrize("layer", ["out_relu", "block_16_depthwise"])
 def test_the_tensors_of_the_built_in_graph_give_its_own_grad_cam(shipped, layer):
-    tensors = open_intermediate_tensors(shipped.path, layer, 0)
+    tensors = open_intermediate_tensors(shipped.path, layer, (0,))
     image = draw_phantom("covid", np.random.default_rng(0))
     images = shipped.card.preprocessing.image_u8(image)[None]
     names = [name for name in (tensors.activations, tensors.gradients) if name]
@@ -149,7 +150,7 @@ def test_an_answer_carries_the_maps_of_the_method_and_all_else_stays(network):
     data = png(IMAGES_U8[0])
     plain, plus, score = (answer_upload(classifier, data, None, m) for m in ("Grad-CAM", "Grad-CAM++", "Score-CAM"))
     seen = plain.prediction.image_u8
-    tensors = open_intermediate_tensors(path, "out_relu", path.stat().st_mtime_ns)
+    tensors = open_intermediate_tensors(path, "out_relu", file_stamp(path))
     np.testing.assert_array_equal(plus.prediction.maps, plus_plus_maps(tensors, seen[None], PREPROCESSING)[0])
     np.testing.assert_array_equal(score.prediction.maps, score_maps(tensors, seen, PREPROCESSING))
     assert [a.prediction.map_method for a in (plain, plus, score)] == ["Grad-CAM", "Grad-CAM++", "Score-CAM"]
@@ -171,7 +172,7 @@ def test_a_graph_of_another_program_is_refused_in_a_sentence(tmp_path, network):
     next(node for node in graph.graph.node if node.op_type == "Softmax").op_type = "Identity"
     onnx.save(graph, tmp_path / "m.onnx")
     with pytest.raises(MapUnavailable, match="supports Grad-CAM only"):
-        open_intermediate_tensors(tmp_path / "m.onnx", "out_relu", 0)
+        open_intermediate_tensors(tmp_path / "m.onnx", "out_relu", (0,))
 
 
 def test_an_unknown_method_is_refused_with_the_rule_and_the_value(shipped):

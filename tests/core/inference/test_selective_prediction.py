@@ -1,5 +1,6 @@
 """When the classifier answers, when it abstains, and which notes go with it."""
 
+import os
 from dataclasses import replace
 
 import cv2
@@ -13,6 +14,7 @@ from cxr_core.inference.classifier import load_classifier
 from cxr_core.inference.prediction_rows import answer_row
 from cxr_core.inference.selective_prediction import answer_upload, assess_prediction, look_at
 from cxr_core.inference.track_record import confidence_sentence, load_track_record
+from cxr_core.system.files import write_text
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +128,14 @@ def test_the_record_is_that_of_the_test_images_alone(tmp_path):
     confidence, right = load_track_record(tmp_path)
     assert confidence.tolist() == [0.9, 0.7]
     assert right.tolist() == [True, False]
+
+
+def test_predictions_that_were_replaced_within_one_tick_of_the_clock_are_read_anew(tmp_path):
+    path = tmp_path / "predictions.csv"
+    for confidence in (0.9, 0.7):
+        write_text(path, f"file,true,predicted,right,confidence,split\na,x,x,True,{confidence},test\n")
+        os.utime(path, ns=(10**18, 10**18))
+        assert load_track_record(tmp_path)[0].tolist() == [confidence]
 
 
 def test_a_model_without_predictions_has_no_record(tmp_path):

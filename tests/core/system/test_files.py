@@ -1,10 +1,11 @@
 """What is on disk is the old file or the new one."""
 
 import json
+import os
 
 import pytest
 
-from cxr_core.system.files import atomic_path, folder_names, read_json, write_json, write_text
+from cxr_core.system.files import atomic_path, file_stamp, folder_names, read_json, write_json, write_text
 
 
 def test_a_written_file_holds_the_new_text(tmp_path):
@@ -74,3 +75,16 @@ def test_missing_json_is_named(tmp_path):
 )
 def test_folders_are_called_so_that_they_are_told_apart(folders, names):
     assert folder_names(folders) == names
+
+
+def test_a_stamp_changes_with_a_files_time_size_or_replacement_alone(tmp_path):
+    path = tmp_path / "a.txt"
+    stamps = set()
+    for text, seconds in (("one", 1), ("two", 1), ("three", 1), ("three", 2)):
+        write_text(path, text)
+        os.utime(path, (seconds, seconds))
+        assert file_stamp(path) == file_stamp(path)
+        stamps.add(file_stamp(path))
+    assert len(stamps) == 4
+    with pytest.raises(FileNotFoundError):
+        file_stamp(tmp_path / "b.txt")
