@@ -53,7 +53,7 @@ class FoundImage(NamedTuple):
         bytes: size of the file.
         mtime_ns: when it was last changed.
         in_list: named one by one, and so an image whatever its ending.
-        listed_patient: as in ListedImage, and likewise the others up to `source`.
+        listed_patient: as in ListedImage, and likewise the others up to `mask`.
         ctime_ns: when the system last changed the file, whatever time it was given since; 0 where it is not told.
     """
 
@@ -107,15 +107,8 @@ def find_listed(
             problems.append((file, f"This file is listed in {list_name}, but it is not there."))
         else:
             if stat.S_ISREG(facts.st_mode):
-                yield found_image(file, path, image.class_name, facts)._replace(
-                    in_list=True,
-                    listed_patient=image.patient,
-                    split=image.split,
-                    view=image.view,
-                    age_group=image.age_group,
-                    sex=image.sex,
-                    source=image.source,
-                    mask=image.mask,
-                )
+                told = {name: getattr(image, name) for name in LISTED_COLUMNS}
+                found = found_image(file, path, image.class_name, facts)
+                yield found._replace(in_list=True, listed_patient=image.patient, **told)
             else:
                 problems.append((file, f"{list_name} lists this as an image, but it is not a file."))

@@ -52,7 +52,7 @@ class Listing:
         without = 0
         for path, (where, told) in self._told.items():
             name, line = where.split("\n")
-            class_name = self._class_name(told)
+            class_name = self._class_of(told.findings)
             if class_name is None:
                 without += 1
             elif path not in self._contradicted:
@@ -61,7 +61,7 @@ class Listing:
             self._problems.append((self.names, f"Images left out because their findings form no class: {without:,}."))
 
     def finding_counts(self) -> dict[str, tuple[int, str | None]]:
-        """Return what `finding_counts` says."""
+        """Return {finding: (images, class of an image with it alone)}; see `root_tables.finding_counts`."""
         spelt: dict[str, str] = {}
         counts: Counter[str] = Counter()
         for _, told in self._told.values():
@@ -99,14 +99,11 @@ class Listing:
         if self._kind.joins_rows:
             findings = tuple(dict.fromkeys((*first.findings, *told.findings)))
             self._told[path] = place, first._replace(findings=findings)
-        elif self._class_name(told) == self._class_name(first):
+        elif self._class_of(told.findings) == self._class_of(first.findings):
             self._problems.append((table, f"{where} is passed over: it repeats {told.image} of {line}."))
         else:
             self._contradicted.add(path)
             self._problems.append((table, f"{told.image} is left out: {line} and {where.lower()} give it two classes."))
-
-    def _class_name(self, told: Told) -> str | None:
-        return self._class_of(told.findings)
 
     def _class_of(self, findings: tuple[str, ...]) -> str | None:
         return chosen_class(findings, self._classes, literal=self._kind.literal_labels)
