@@ -17,9 +17,10 @@ from cxr_core.classes import merged_spellings, order_classes
 from cxr_core.config import INDEX_DIR, MAX_FILE_BYTES
 from cxr_core.data.file_index import INDEX_KEYS, INDEX_SCHEMA, index_folder, load_index, save_index
 from cxr_core.data.layouts.class_folders import is_named_like_text
+from cxr_core.data.layouts.data_layout import DataLayout
 from cxr_core.data.layouts.found_image import LISTED_COLUMNS, NOT_OPENED, VANISHED, Problem
 from cxr_core.data.layouts.layout_sentence import layout_sentence
-from cxr_core.data.layouts.registry import DataLayout, find_layout
+from cxr_core.data.layouts.registry import find_layout
 from cxr_core.data.layouts.tables.table_file import TABLE_ENDINGS
 from cxr_core.data.patient_ids import find_patients
 from cxr_core.data.patients.dicom_patients import HashedIdentity, hash_identity, patient_salt, salt_check
@@ -131,8 +132,9 @@ def scan_dataset(*roots: str | Path, index_dir: str | Path = INDEX_DIR, progress
         >>> table["class_name"].value_counts().to_dict()
         {'normal': 2, 'covid': 2, 'virus': 2}
     """
-    found = _find_roots(roots)
-    rows, problems_by_root = _list_files(found)
+    layouts = _find_roots(roots)
+    found = tuple(root for root, _ in layouts)
+    rows, problems_by_root = _list_files(layouts)
     problems = list(chain.from_iterable(problems_by_root))
     stamp = _stamp(rows, problems)
     salt = cache(partial(patient_salt, index_dir))
@@ -150,8 +152,8 @@ def scan_dataset(*roots: str | Path, index_dir: str | Path = INDEX_DIR, progress
     table = table.sort_values("_order", kind="stable", ignore_index=True)
     names = _COLUMNS + [name for name in LISTED_COLUMNS if table[name].notna().any()]
     sentences = (
-        layout_sentence(root.name, _layout_of(root).description(root), facts[facts["root"] == number], passed_over)
-        for number, (root, passed_over) in enumerate(zip(found, problems_by_root, strict=True))
+        layout_sentence(root.name, layout.description(root), facts[facts["root"] == number], passed_over)
+        for number, ((root, layout), passed_over) in enumerate(zip(layouts, problems_by_root, strict=True))
     )
     return Dataset(tuple(map(str, found)), classes, table[names].copy(), unreadable, stamp, tuple(sentences))
 
@@ -190,24 +192,20 @@ def size_statistics(table: pd.DataFrame) -> pd.DataFrame:
     return statistics.loc[list(order_classes(table["class_name"]))]
 
 
-def _find_roots(roots: Sequence[str | Path]) -> tuple[Path, ...]:
-    """Return the roots as absolute Paths, or say which one is not there."""
+def _find_roots(roots: Sequence[str | Path]) -> list[tuple[Path, DataLayout]]:
+    """Return the roots as absolute Paths, each with its layout, or say which one is not there."""
     if not roots:
         raise ValueError("Name at least one folder of images.")
+    found = []
     for root in map(Path, roots):
-        _layout_of(root)
+        layout = find_layout(root)
+        if layout is None:
+            kind = "file" if root.suffix.lower() in TABLE_ENDINGS else "folder"
+            raise FileNotFoundError(f"There is no {kind} {as_text(str(root))}.")
         if not is_text(str(root.resolve())):
             raise ValueError(f"The name of {as_text(str(root))} is no readable text; rename it.")
-    return tuple(Path(root).resolve() for root in roots)
-
-
-def _layout_of(root: Path) -> DataLayout:
-    """Return the layout of a root, or say that it is not there."""
-    layout = find_layout(root)
-    if layout is None:
-        kind = "file" if root.suffix.lower() in TABLE_ENDINGS else "folder"
-        raise FileNotFoundError(f"There is no {kind} {as_text(str(root))}.")
-    return layout
+        found.append((root.resolve(), layout))
+    return found
 
 
 def _no_images(roots: Sequence[Path], unreadable: pd.DataFrame) -> str:
@@ -221,7 +219,7 @@ def _no_images(roots: Sequence[Path], unreadable: pd.DataFrame) -> str:
     return sentence
 
 
-def _list_files(roots: Sequence[Path]) -> tuple[list[tuple[Any, ...]], list[list[Problem]]]:
+def _list_files(roots: Sequence[tuple[Path, DataLayout]]) -> tuple[list[tuple[Any, ...]], list[list[Problem]]]:
     """List the files of all roots with their sizes and times, opening none.
 
     Returns:
@@ -230,8 +228,8 @@ def _list_files(roots: Sequence[Path]) -> tuple[list[tuple[Any, ...]], list[list
     """
     rows: list[tuple[Any, ...]] = []
     problems: list[list[Problem]] = [[] for _ in roots]
-    for number, root in enumerate(roots):
-        rows += [(*image, number) for image in _layout_of(root).images(root, problems[number])]
+    for number, (root, layout) in enumerate(roots):
+        rows += [(*image, number) for image in layout.images(root, problems[number])]
     return rows, problems
 
 

@@ -1,64 +1,54 @@
 """Where does a data set begin that lies below a folder of its own, as unpacked archives do?"""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from cxr_core.classes import KNOWN_CLASSES, class_key
-from cxr_core.data.layouts import class_folders, split_folders
+from cxr_core.data.layouts.data_layout import DataLayout
 from cxr_core.data.layouts.found_image import FoundImage, Problem
-from cxr_core.data.layouts.split_folders import is_split_root, visible_folders
-from cxr_core.data.layouts.tables.root_tables import has_table, table_description, table_images
+from cxr_core.data.layouts.split_folders import visible_folders
 
 _DEEPEST = 5
 
 
-def is_wrapped(root: Path) -> bool:
-    """Return whether a root holds a single folder, and a data set lies in that one or below.
+def has_known_classes(folder: Path) -> bool:
+    """Return whether two folders or more in a folder are called as `KNOWN_CLASSES` are, unlike patients, say."""
+    return len({class_key(name) for name in visible_folders(folder)} & set(KNOWN_CLASSES)) > 1
 
-    Class folders are told from the folders of a class, such as patients, by their names: one of `KNOWN_CLASSES`.
+
+def inner_layout(root: Path, layout_of: Callable[[Path], DataLayout | None]) -> tuple[str, DataLayout] | None:
+    """Look for the data set in the single folder that a root holds, or below.
+
+    Args:
+        root: a folder.
+        layout_of: the layout of a folder; None where nothing tells.
+
+    Returns:
+        The folder that the data set lies in, relative to the root and with "/", and its layout; None where none is
+        found, or the root holds several folders.
     """
-    return _inner(root) is not None
-
-
-def wrapped_images(root: Path, problems: list[Problem]) -> Iterator[FoundImage]:
-    """Find the images of the data set inside; its folders stay part of their names."""
-    inner = _inner(root)
-    assert inner is not None
-    above = inner.relative_to(root).as_posix()
-    found: list[Problem] = []
-    if has_table(inner):
-        images = table_images(inner, found)
-    elif is_split_root(inner):
-        images = split_folders.split_images(inner, found)
-    else:
-        images = class_folders.folder_images(inner, found)
-    for image in images:
-        yield image if os.path.isabs(image.file) else image._replace(file=f"{above}/{image.file}")
-    problems += [(f"{above}/{file}", sentence) for file, sentence in found]
-
-
-def wrapped_description(root: Path) -> str:
-    """Return what the data set inside is, in words, and in which folder it lies."""
-    inner = _inner(root)
-    assert inner is not None
-    label = split_folders.LABEL if is_split_root(inner) else class_folders.LABEL
-    return f"{table_description(inner) if has_table(inner) else label}, below {inner.relative_to(root).as_posix()}"
-
-
-def _inner(root: Path) -> Path | None:
-    """Return the folder in which a data set lies; None where that is the root itself, or nothing tells."""
     folder = root
     for _ in range(_DEEPEST):
         names = visible_folders(folder)
         if len(names) != 1:
             return None
         folder /= names[0]
-        inside = visible_folders(folder)
-        if (
-            has_table(folder)
-            or is_split_root(folder)
-            or len({class_key(name) for name in inside} & set(KNOWN_CLASSES)) > 1
-        ):
-            return folder
+        if layout := layout_of(folder):
+            return folder.relative_to(root).as_posix(), layout
     return None
+
+
+def wrapped_layout(above: str, inner: DataLayout) -> DataLayout:
+    """Return the layout of a root whose folder `above` is laid out as `inner`; that folder stays part of the names."""
+
+    def images(root: Path, problems: list[Problem]) -> Iterator[FoundImage]:
+        found: list[Problem] = []
+        for image in inner.images(root / above, found):
+            yield image if os.path.isabs(image.file) else image._replace(file=f"{above}/{image.file}")
+        problems += [(f"{above}/{file}", sentence) for file, sentence in found]
+
+    def describe(root: Path) -> str:
+        return f"{inner.description(root / above)}, below {above}"
+
+    return DataLayout(inner.label, lambda root: inner.recognises(root / above), images, describe)

@@ -7,8 +7,9 @@ import pytest
 from PIL import Image
 
 from cxr_core.data.dataset import folder_stamp, scan_dataset
+from cxr_core.data.layouts.data_layout import DataLayout
 from cxr_core.data.layouts.found_image import ListedImage, find_listed
-from cxr_core.data.layouts.registry import LAYOUTS, DataLayout, find_layout
+from cxr_core.data.layouts.registry import LAYOUTS, find_layout
 
 
 @pytest.fixture
@@ -61,6 +62,17 @@ def test_a_further_layout_goes_before_the_general_ones(folder, by_names):
     assert dataset.unreadable.to_numpy().tolist() == [
         ["gone.png", "This file is listed in names.txt, but it is not there."]
     ]
+
+
+def test_a_further_layout_is_found_below_a_folder_of_its_own_too(folder, by_names, tmp_path):
+    (tmp_path / "outer" / "inner").mkdir(parents=True)
+    folder.rename(tmp_path / "outer" / "inner" / "data")
+    dataset = scan_dataset(tmp_path / "outer", index_dir=tmp_path / "index")
+    assert dataset.table[["file", "class_name", "patient"]].to_numpy().tolist() == [
+        ["inner/data/sick/a.png", "cats", "p1"]
+    ]
+    assert dataset.unreadable["file"].tolist() == ["inner/data/gone.png"]
+    assert dataset.layouts[0].startswith("outer: A list of names, below inner/data. 1 image in 1 class.")
 
 
 def test_the_stamp_follows_the_layout(folder, by_names):
