@@ -121,8 +121,7 @@ def pooled_predictions(runs: Sequence[Run]) -> pd.DataFrame | None:
     ]
     pooled = pd.concat(tables, ignore_index=True)
     splits = [run.split() for run in runs]
-    contents = {tuple(sorted(split["digest"])) if "digest" in split else len(split) for split in splits}
-    is_whole = len(contents) == 1 and len(splits[0]) == len(pooled)
+    is_whole = len({_contents(split) for split in splits}) == 1 and len(splits[0]) == len(pooled)
     return pooled if is_whole and pooled["path"].is_unique else None
 
 
@@ -177,12 +176,20 @@ def _images_of(run: Run) -> tuple[Any, ...] | None:
     """Return what tells the images of a run: content and class of each; of a run of an earlier version their counts."""
     split = run.split()
     if {"digest", "class_name"} <= set(split):
-        return tuple(sorted(zip(split["digest"], split["class_name"], strict=True)))
+        return _contents(split)
     try:
         data = read_json(run.path / "environment.json")["data"]
         return data["fingerprint"], data["excluded"], sum(sum(side.values()) for side in data["images"].values())
     except (FileNotFoundError, KeyError, ValueError):
         return None
+
+
+def _contents(split: pd.DataFrame) -> tuple[Any, ...]:
+    """Return content and class of each image of a split, in any order; of earlier versions as much as they tell."""
+    if "digest" not in split:
+        return (len(split),)
+    told = split[[name for name in ("digest", "class_name") if name in split]]
+    return tuple(sorted(told.itertuples(index=False, name=None)))
 
 
 def _settings_without_luck(run: Run) -> dict[str, Any] | None:

@@ -255,6 +255,16 @@ def test_folds_whose_images_changed_in_between_are_not_pooled(folds):
     assert pooled_predictions(folds) is None
 
 
+def test_folds_in_which_an_image_has_another_class_are_not_pooled(folds):
+    predicted(folds)
+    split = pd.DataFrame({"split": ["train"] * 8 + ["test"] * 4, "digest": [f"{i}" for i in range(12)]})
+    for run in folds:
+        split.assign(class_name="a").to_csv(run.path / "split.csv", index=False)
+    assert pooled_predictions(folds) is not None
+    split.assign(class_name=["b", *"a" * 11]).to_csv(folds[1].path / "split.csv", index=False)
+    assert pooled_predictions(folds) is None
+
+
 def test_folds_that_are_missing_are_not_pooled(folds):
     assert pooled_predictions(folds[:2]) is None
     assert pooled_predictions([]) is None
