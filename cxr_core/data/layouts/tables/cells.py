@@ -8,7 +8,7 @@ _AGE = re.compile(r"[>≥]?=?\s*(\d+(?:[.,]\d+)?)\s*(y|m|w|d|years?)?\s*\+?", re
 _PER_YEAR = {"y": 1.0, "m": 12.0, "w": 52.18, "d": 365.25}
 _SPLITS = {
     **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("val", "valid", "validation"), "validation"),
+    **dict.fromkeys(("val", "valid", "validate", "validation", "dev"), "validation"),
     **dict.fromkeys(("test", "testing"), "test"),
 }
 _SEXES = {"m": "male", "male": "male", "f": "female", "female": "female"}

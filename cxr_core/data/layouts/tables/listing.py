@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -19,9 +19,17 @@ class Listing:
     """What the rows of one or more tables of a kind tell, by image."""
 
     def __init__(
-        self, folder: Path, kind: TableKind, mapping: LabelMapping, names: str, problems: list[Problem]
+        self,
+        folder: Path,
+        kind: TableKind,
+        mapping: LabelMapping,
+        names: str,
+        problems: list[Problem],
+        beside: Mapping[str, Mapping[str, str]],
     ) -> None:
+        """Take no rows yet; `beside` is what `companions.read_companions` tells."""
         self.folder, self.names = folder, names
+        self._beside = beside
         self._kind, self._classes, self._problems = kind, mapping.classes, problems
         # By absolute path: the table and line that told of it first, and what is told.
         self._told: dict[str, tuple[str, Told]] = {}
@@ -116,6 +124,9 @@ class Listing:
                 self._problems.append((table, f"{line}: the {name} {cell[:40]!r} is taken as unknown: {why}."))
                 return None
 
+        stem = os.path.splitext(os.path.basename(path))[0]
+        beside = self._beside.get(stem, {})
+        told = told._replace(split=told.split or beside.get("split", ""), view=told.view or beside.get("view", ""))
         split, group = value("split", told.split, read_split), value("age", told.age, read_age)
         patient, view, sex, source = (
             cell or None for cell in (told.patient, told.view, read_sex(told.sex), told.source)

@@ -7,15 +7,13 @@ from pathlib import Path
 
 from cxr_core.data.layouts.found_image import FoundImage, Problem, find_listed
 from cxr_core.data.layouts.tables.adapters import TABLE_KINDS, TableKind, find_kind
-from cxr_core.data.layouts.tables.cells import read_split
+from cxr_core.data.layouts.tables.companions import is_companion, read_companions, split_of
 from cxr_core.data.layouts.tables.label_mapping import LabelMapping, load_mapping, mapped_kind
 from cxr_core.data.layouts.tables.listing import Listing
-from cxr_core.data.layouts.tables.table_file import TABLE_ENDINGS, decode, first_columns, read_table
+from cxr_core.data.layouts.tables.table_file import TABLE_ENDINGS, first_columns, read_table, read_text
 from cxr_core.imaging.reader import IMAGE_ENDINGS
 
 _PLAIN = TABLE_KINDS["plain"]
-# The column names stand within so many bytes.
-_HEAD = 65536
 # What looks like the name of a column, and not like a value, which may be a person's.
 _NAME = re.compile(r"[A-Za-z_][\w .,:()/#%-]{0,60}")
 
@@ -93,7 +91,9 @@ def finding_counts(root: Path) -> dict[str, tuple[int, str | None]]:
 def unknown_tables(root: Path) -> dict[str, tuple[str, ...]]:
     """Return {name: columns} of the tables in a folder that are of no known kind, and have column names."""
     known = _known_tables(root, load_mapping(root))
-    named = {path.name: column_names(path) for path in _table_files(root) if path not in known}
+    named = {
+        path.name: column_names(path) for path in _table_files(root) if path not in known and not is_companion(path)
+    }
     return {name: columns for name, columns in named.items() if len(columns) > 1}
 
 
@@ -111,7 +111,9 @@ def _read_tables(root: Path, problems: list[Problem]) -> Listing:
     """Read all rows of a root's tables."""
     mapping = load_mapping(root)
     folder, paths, kind = _tables_of(root, mapping)
-    listing = Listing(folder, kind, mapping, " and ".join(path.name for path in paths), problems)
+    names = " and ".join(path.name for path in paths)
+    beside = [path for path in sorted(_table_files(folder)) if path not in paths and is_companion(path)]
+    listing = Listing(folder, kind, mapping, names, problems, read_companions(beside))
     for path in paths:
         try:
             table = read_table(path.read_bytes(), path.name)
@@ -119,7 +121,7 @@ def _read_tables(root: Path, problems: list[Problem]) -> Listing:
             raise ValueError(f"The file {path.name} cannot be opened.") from error
         if not table.rows and not table.odd:
             raise ValueError(f"{path.name} lists no images.")
-        listing.add(table, _split_of(path) if len(paths) > 1 else "")
+        listing.add(table, split_of(path) if len(paths) > 1 else "")
     return listing
 
 
@@ -169,15 +171,4 @@ def _kind_of(path: Path, explained: TableKind | None) -> TableKind | None:
 
 
 def _columns(path: Path) -> tuple[str, ...]:
-    with path.open("rb") as stream:
-        return first_columns(decode(stream.read(_HEAD)))[0]
-
-
-def _split_of(path: Path) -> str:
-    """Return the split that a table's name tells, such as valid.csv or train_COVIDx9A.txt, or ""."""
-    for word in path.stem.lower().replace("-", "_").split("_"):
-        try:
-            return read_split(word)
-        except ValueError:
-            continue
-    return ""
+    return first_columns(read_text(path))[0]

@@ -4,6 +4,7 @@ import codecs
 import csv
 import io
 from functools import lru_cache
+from pathlib import Path
 from typing import NamedTuple
 
 from cxr_core.imaging.reader import IMAGE_ENDINGS
@@ -12,6 +13,8 @@ TABLE_ENDINGS = (".csv", ".tsv", ".txt")
 # What a line of COVIDx tells; the file has no column names of its own.
 COVIDX_COLUMNS = ("patient", "file", "class", "source")
 _SEPARATORS = ",;\t|"
+# The column names stand within so many bytes.
+_HEAD = 65536
 
 
 class Table(NamedTuple):
@@ -40,6 +43,12 @@ def decode(data: bytes) -> str:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
         return data.decode("cp1252", errors="replace")
+
+
+def read_text(path: Path) -> str:
+    """Return the text at the start of a table, where its column names stand; OSError where it cannot be opened."""
+    with path.open("rb") as stream:
+        return decode(stream.read(_HEAD))
 
 
 def first_columns(text: str) -> tuple[tuple[str, ...], str]:

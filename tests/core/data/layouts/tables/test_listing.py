@@ -1,6 +1,7 @@
 """listing.py: tables as the public sets publish them, made up in miniature, and with odd cells."""
 
 import csv
+import os
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from cxr_core.data.dataset import scan_dataset
-from cxr_core.data.layouts.tables.root_tables import table_images
+from cxr_core.data.layouts.tables.root_tables import table_images, unknown_tables
 from cxr_core.evaluation.predictions import describe_predictions
 from cxr_core.splits.split import Split, split_table
 
@@ -37,7 +38,13 @@ def listed(root):
 @pytest.mark.parametrize(
     ("name", "counts", "patients", "columns", "passed_over"),
     [
-        ("nih", {"normal": 12, "infiltration": 6, "pneumonia": 6, "other": 6}, 15, {"view", "age_group", "sex"}, 7),
+        (
+            "nih",
+            {"normal": 12, "infiltration": 6, "pneumonia": 6, "other": 6},
+            15,
+            {"split", "view", "age_group", "sex"},
+            7,
+        ),
         ("ieee8023", {"covid": 20, "bacteria": 8, "normal": 4}, 16, {"view", "age_group", "sex"}, 3),
         ("rsna", {"pneumonia": 14, "normal": 7, "other": 7}, 28, set(), 0),
         ("chexpert", {"normal": 14, "lung opacity": 7, "pneumonia": 7}, 14, {"view", "age_group", "sex"}, 0),
@@ -91,6 +98,37 @@ def test_mimic_tells_of_studies(tmp_path):
         "Line 4 is passed over: there is no folder s7 with images.",
         "Images here to which the label table gives no class: 1.",
     ]
+
+
+def test_mimics_tables_of_splits_and_metadata_tell_of_each_image(tmp_path):
+    draw(tmp_path, "files/p10/p100/s5/a-1.jpg", "files/p10/p100/s5/b-2.jpg", "files/p10/p101/s6/c-3.jpg")
+    tables = {
+        "chexpert": "subject_id,study_id,No Finding,Pneumonia\n100,5,,1.0\n101,6,1.0,\n",
+        "split": "dicom_id,study_id,subject_id,split\na-1,5,100,train\nb-2,5,100,train\nc-3,6,101,validate\n",
+        "metadata": "dicom_id,subject_id,study_id,ViewPosition\na-1,100,5,PA\nb-2,100,5,LATERAL\nc-3,101,6,\n",
+    }
+    for name, text in tables.items():
+        (tmp_path / f"mimic-cxr-2.0.0-{name}.csv").write_text(text)
+    images, sentences = listed(tmp_path)
+    assert {os.path.basename(file): (i.class_name, i.split, i.view) for file, i in images.items()} == {
+        "a-1.jpg": ("pneumonia", "train", "PA"),
+        "b-2.jpg": ("pneumonia", "train", "LATERAL"),
+        "c-3.jpg": ("normal", "validation", None),
+    }
+    assert sentences == []
+    assert unknown_tables(tmp_path) == {}
+
+
+def test_nihs_lists_of_image_names_are_the_given_split(tmp_path):
+    draw(tmp_path, *(f"images_001/images/0000000{n}_000.png" for n in range(4)))
+    rows = "".join(f"0000000{n}_000.png,No Finding,0,{n},05{n}Y,M,PA\n" for n in range(4))
+    header = "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,View Position\n"
+    (tmp_path / "Data_Entry_2017.csv").write_text(header + rows)
+    (tmp_path / "train_val_list.txt").write_text("00000000_000.png\n00000001_000.png\n")
+    (tmp_path / "test_list.txt").write_text("00000002_000.png")
+    images, sentences = listed(tmp_path)
+    assert [image.split for _, image in sorted(images.items())] == ["train", "train", "test", None]
+    assert sentences == []
 
 
 def test_readers_and_boxes_of_one_vindr_image_add_up(tmp_path):

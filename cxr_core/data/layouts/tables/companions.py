@@ -1,0 +1,65 @@
+"""What do tables without labels tell of the images that a label table beside them lists?
+
+Of public sets: NIH's `train_val_list.txt` and `test_list.txt`, and MIMIC-CXR's tables of splits and metadata.
+"""
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from cxr_core.data.layouts.tables.cells import read_split
+from cxr_core.data.layouts.tables.table_file import first_columns, read_table, read_text
+from cxr_core.imaging.reader import IMAGE_ENDINGS
+
+# Column of a table that names images by `dicom_id`: what it tells, a field of `adapters.Told`.
+_TELLING = {"split": "split", "viewposition": "view"}
+_IMAGE = "dicom_id"
+
+
+def is_companion(path: Path) -> bool:
+    """Return whether a table tells of images by their names, and of no class; False where it cannot be opened."""
+    try:
+        columns = first_columns(read_text(path))[0]
+    except OSError:
+        return False
+    return _is_list_of_side(columns, path) or (_IMAGE in columns and any(name in columns for name in _TELLING))
+
+
+def read_companions(paths: Iterable[Path]) -> Mapping[str, Mapping[str, str]]:
+    """Return {name of an image without its ending: {field of `Told`: cell}} of tables that are companions.
+
+    Raises:
+        ValueError: a table cannot be opened, or its quotes cannot be read.
+    """
+    told: dict[str, dict[str, str]] = defaultdict(dict)
+    for path in paths:
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise ValueError(f"The file {path.name} cannot be opened.") from error
+        table = read_table(data, path.name)
+        if _IMAGE in table.header:
+            for _, row in table.rows:
+                told[row[_IMAGE]] |= {field: row[name] for name, field in _TELLING.items() if row.get(name)}
+        else:
+            # The first image stands where other tables have the names of their columns.
+            (first,) = table.header
+            stems = (os.path.splitext(name)[0] for name in (first, *(row[first] for _, row in table.rows)))
+            told |= {stem: told[stem] | {"split": split_of(path)} for stem in stems}
+    return told
+
+
+def split_of(path: Path) -> str:
+    """Return the split that a table's name tells, such as valid.csv or train_COVIDx9A.txt, or ""."""
+    for word in path.stem.lower().replace("-", "_").split("_"):
+        try:
+            return read_split(word)
+        except ValueError:
+            continue
+    return ""
+
+
+def _is_list_of_side(columns: tuple[str, ...], path: Path) -> bool:
+    """Return whether a table is a list of image files, and its name tells the side of the split they belong to."""
+    return len(columns) == 1 and columns[0].endswith(IMAGE_ENDINGS) and bool(split_of(path))
