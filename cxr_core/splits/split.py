@@ -20,7 +20,7 @@ SPLIT_KINDS = {
     "stratified": "At random with the same share of every class on each side.",
     "random": "At random, as in the article (80:20), but with a validation part of its own.",
     "article": "The article's way: 80:20 at random, and the test images also choose the best epoch.",
-    "given": "As the column `split` of the data set's CSV says.",
+    "given": "As the data set itself says; where it says train and test only, validation is drawn from train.",
     "source": "One source, a hospital or a collection, is the test side; the others train and validate.",
 }
 _TRAIN, _VALIDATION, _TEST = range(3)
@@ -108,7 +108,7 @@ def make_split(
     _check_classes(table["class_name"])
     labels, rows = table["class_name"].to_numpy(), np.arange(len(table))
     if kind == "given":
-        return _given_split(table)
+        return _given_split(_with_validation(table, groups, seed, validation_share / (1 - test_share)))
     if kind == "grouped":
         groups = image_groups(table) if groups is None else groups
         return _grouped_split(table, groups, seed, validation_share, test_share, folds, fold)
@@ -224,6 +224,30 @@ def image_groups(table: pd.DataFrame, pairs: pd.DataFrame | None = None) -> IntA
     if pairs is not None:
         ties.append(pairs[["a", "b"]].to_numpy(int))
     return component_numbers(np.concatenate(ties), len(table))
+
+
+def _with_validation(table: pd.DataFrame, groups: IntArray | None, seed: int, share: float) -> pd.DataFrame:
+    """Draw a validation set from the training images, in whole groups, where a data set brings train and test only.
+
+    Public sets such as NIH ChestX-ray14 leave it to their users.
+    """
+    if "split" not in table or set(table["split"].dropna()) != {"train", "test"}:
+        return table
+    groups = image_groups(table) if groups is None else groups
+    train = np.flatnonzero(table["split"] == "train")
+    numbers, _ = pd.factorize(np.asarray(groups)[train])
+    counts = pd.crosstab(numbers, table["class_name"].to_numpy()[train])
+    described = counts.assign(digest=table["digest"].iloc[train].astype(str).groupby(numbers).min())
+    try:
+        parts = draw_parts(described, [1 - share, share], seed, purpose="validation")
+    except LookupError as error:
+        raise ValueError(
+            "The data set's own split has no validation images, and its training images are of too few patients to "
+            "draw some of every class."
+        ) from error
+    sides = table["split"].to_numpy(object, copy=True)
+    sides[train[parts[numbers] == 1]] = "validation"
+    return table.assign(split=sides)
 
 
 def _given_split(table: pd.DataFrame) -> Split:

@@ -328,6 +328,24 @@ def test_a_given_split_is_taken_as_it_stands():
     assert names.tolist() == GIVEN
 
 
+def test_a_given_split_without_validation_draws_it_from_train_by_patients():
+    table = pd.concat([given_table(["train", "test", "train", "train", "train", "test"] * 2)] * 3, ignore_index=True)
+    patients = [
+        f"{row.class_name}-{i % 3}" if row.split == "train" else f"t{i}" for i, row in enumerate(table.itertuples())
+    ]
+    table = table.assign(
+        patient=patients, digest=[str(i) for i in range(len(table))], file=[f"{i}.png" for i in range(36)]
+    )
+    split = make_split(table, "given", seed=0)
+    assert sorted(split.test) == np.flatnonzero(table["split"] == "test").tolist()
+    for class_name in ("normal", "covid"):
+        assert class_name in set(table["class_name"].iloc[split.validation])
+        assert class_name in set(table["class_name"].iloc[split.train])
+    assert not set(table["patient"].iloc[split.train]) & set(table["patient"].iloc[split.validation])
+    again = make_split(table, "given", seed=0)
+    assert again.validation.tolist() == split.validation.tolist()
+
+
 def test_only_a_data_set_with_sides_of_its_own_offers_the_given_split():
     assert "given" in split_kinds(given_table(GIVEN))
     assert split_kinds(random_table(0)) == DRAWN_KINDS
