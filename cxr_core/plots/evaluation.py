@@ -14,13 +14,12 @@ from cxr_core.plots.style import CHANCE_COLOUR, FIRST_COLOUR, SECOND_COLOUR, fin
 _AVERAGES = {"micro": ("Micro average", "#CC79A7", "dot"), "macro": ("Macro average", "#999999", "dash")}
 
 
-def confusion_figure(metrics: ConfusionCounts, *, shares: bool = False, narrow: bool = False) -> go.Figure:
-    """Draw a confusion matrix with square cells.
+def confusion_figure(metrics: ConfusionCounts, *, shares: bool = False) -> go.Figure:
+    """Draw a confusion matrix with square cells, the darker the larger their proportion of the true class.
 
     Args:
         metrics: with the counts.
         shares: show proportions of each true class instead of counts.
-        narrow: leave out the colour bar and turn the labels of the true classes, so that the cells have room.
     """
     labels = [class_label(c) for c in metrics["classes"]]
     counts = metrics["confusion_matrix"]
@@ -37,17 +36,16 @@ def confusion_figure(metrics: ConfusionCounts, *, shares: bool = False, narrow: 
             colorscale="Blues",
             zmin=0,
             zmax=100,
-            colorbar={"title": {"text": "% of true class"}},
-            showscale=not narrow,
+            # Every cell says its number; a colour bar would take the room of the cells.
+            showscale=False,
             textfont={"size": 15},
             hoverinfo="skip",
         )
     )
     _add_clickable_cells(figure, metrics, part)
     # The cells fill the plot; left to itself, Plotly makes room for the markers' full size and shrinks them.
-    figure.update_xaxes(range=[-0.5, len(labels) - 0.5], constrain="domain", tickangle=0 if len(labels) < 4 else None)
-    figure.update_yaxes(range=[len(labels) - 0.5, -0.5], scaleanchor="x", constrain="domain")
-    figure.update_yaxes(tickangle=-90 if narrow else 0)
+    figure.update_xaxes(range=[-0.5, len(labels) - 0.5], constrain="domain")
+    figure.update_yaxes(range=[len(labels) - 0.5, -0.5], scaleanchor="x", constrain="domain", tickangle=-90)
     title = "Confusion matrix, proportion of each true class" if shares else "Confusion matrix, images"
     return finish_figure(figure, title, "Predicted class", "True class")
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 
 import pandas as pd
 import streamlit as st
@@ -81,8 +82,10 @@ def monitor_run(run: Run, *, others_active: bool = False, resume: Callable[[Run]
             show_history(epochs, batches)
         elif status.is_active:
             st.info("The curves appear with the first batches.")
-        _show_diagnosis(run, status, epochs)
-        _show_snapshots(run)
+        snapshots = load_snapshots(run)
+        _show_diagnosis(run, status, epochs, snapshots)
+        if snapshots is not None:
+            _show_snapshots(run, snapshots)
         wanted = st.toggle("Show the log", key="show_log", help="The output of the training process.")
         if wanted or status.state == "failed":
             st.code(run.log_tail() or "The log is empty.", language=None)
@@ -118,13 +121,13 @@ def _show_end(run: Run) -> None:
         )
 
 
-def _show_diagnosis(run: Run, status: RunStatus, epochs: pd.DataFrame) -> None:
+def _show_diagnosis(run: Run, status: RunStatus, epochs: pd.DataFrame, snapshots: EpochSnapshots | None) -> None:
     """Say what the history shows to be wrong, with the control that changes it."""
     try:
         config = run.config()
     except (FileNotFoundError, ValueError):
         return
-    snapshots, confusion = load_snapshots(run), None
+    confusion = None
     if snapshots is not None:
         with suppress(FileNotFoundError, ValueError):
             confusion = load_snapshot(run, snapshots.epochs[-1]).confusion
@@ -171,14 +174,21 @@ def _show_time(column: DeltaGenerator, run: Run, status: RunStatus, epochs: pd.D
     if not status.is_active:
         column.metric("Time spent", duration(status.seconds_spent), help="Training only, without preparation.")
         return
-    split = run.split()
-    images = int((split["split"] != "train").sum()) if "split" in split else 0
+    split = run.path / "split.csv"
+    images = _evaluated_images(str(run.path), split.stat().st_mtime_ns) if split.exists() else 0
     left = seconds_left(status, epochs, now=time.time(), images=images)
     column.metric(
         "Time left",
         duration(left),
         help="At the pace of the last epochs, export and evaluation included; early stopping may shorten it.",
     )
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def _evaluated_images(folder: str, mtime_ns: int) -> int:
+    """Return how many images of a run will be evaluated after training."""
+    split = Run(Path(folder)).split()
+    return int((split["split"] != "train").sum()) if "split" in split else 0
 
 
 def _show_memory(column: DeltaGenerator, status: RunStatus) -> None:
@@ -254,11 +264,8 @@ def _try(action: Callable[[Run], object], run: Run) -> None:
         st.rerun()
 
 
-def _show_snapshots(run: Run) -> None:
+def _show_snapshots(run: Run, snapshots: EpochSnapshots) -> None:
     """Show the confusion matrix of the validation images after an epoch, and some of them with their maps."""
-    snapshots = load_snapshots(run)
-    if snapshots is None:
-        return
     st.subheader(
         "After each epoch",
         help="Confusion matrix of all validation images, and Grad-CAM of six of them: the same six in every epoch.",
@@ -272,7 +279,7 @@ def _show_snapshots(run: Run) -> None:
     left, right = st.columns([2, 3])
     with left:
         counts = ConfusionCounts(classes=list(snapshots.classes), confusion_matrix=snapshot.confusion.tolist())
-        show_figure(confusion_figure(counts, narrow=True), key="watched_confusion")
+        show_figure(confusion_figure(counts), key="watched_confusion")
     with right:
         st.markdown(f"**Grad-CAM after epoch {epoch}**")
         with st.container(horizontal=True, gap="small"):

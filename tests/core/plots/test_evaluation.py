@@ -116,3 +116,11 @@ def test_a_reliability_bar_says_how_many_images_it_stands_for():
 def test_no_class_with_both_sides_gives_an_empty_figure():
     one = pd.DataFrame({"file": ["a"], "true": ["normal"], "p_normal": [1.0]})
     assert len(evaluation.precision_recall_figure(class_curves(one, ("normal",))).data) == 0
+
+
+def test_the_cells_of_a_confusion_matrix_are_square_and_have_the_plot_to_themselves():
+    from cxr_core.evaluation.metrics import evaluate_predictions
+
+    figure = confusion_figure(evaluate_predictions(TRUE, PROBABILITIES, CLASSES))
+    assert figure.layout.yaxis.scaleanchor == "x"
+    assert figure.data[0].showscale is False
