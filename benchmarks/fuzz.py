@@ -38,7 +38,7 @@ _DICOM_FILES = Path(pydicom.__file__).parent / "data" / "test_files"
 
 
 def seeds():
-    """Return whole files as bytes: drawings in every format, and the images that pydicom ships."""
+    """Return whole files as bytes: drawings in every format, images of extreme sides, and those that pydicom ships."""
     grey = Image.fromarray(draw_phantom("covid", np.random.default_rng(0)))
     files = []
     for image in (grey, grey.convert("RGB")):
@@ -46,6 +46,10 @@ def seeds():
             stream = io.BytesIO()
             image.save(stream, kind)
             files.append(stream.getvalue())
+    for kind in ("PNG", "BMP", "TIFF"):
+        stream = io.BytesIO()
+        Image.new("L", (1_100_000, 2)).save(stream, kind)
+        files.append(stream.getvalue())
     return files + [path.read_bytes() for path in sorted(_DICOM_FILES.glob("*.dcm"))]
 
 

@@ -26,6 +26,8 @@ NOTICE = "For research and teaching. Not a medical device, not for diagnosis."
 
 MAX_FILE_BYTES = 40_000_000
 MAX_PIXELS = 40_000_000
+# The longest side that OpenCV works with in every function; ten times that of any radiograph.
+MAX_SIDE = 32_766
 _CACHE_GIGABYTES = 20.0
 # Of the data sets of all visits together.
 VISITS_LIMIT_BYTES = 10_000_000_000

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageOps
 
-from cxr_core.config import MAX_FILE_BYTES, MAX_PIXELS
+from cxr_core.config import MAX_FILE_BYTES, MAX_PIXELS, MAX_SIDE
 from cxr_core.imaging.files.coded_size import takes_more_than
 from cxr_core.imaging.files.cut_short import PIL_ERRORS, is_filled, is_whole
 from cxr_core.imaging.files.file_kinds import HEAD_BYTES, begins_like_an_image, is_companion, is_dicom, why_not_read
@@ -87,7 +87,7 @@ def read_header(data: bytes) -> ImageHeader:
         data: the whole file.
 
     Raises:
-        UnreadableImage: not an image, or larger than `MAX_FILE_BYTES` or `MAX_PIXELS`.
+        UnreadableImage: not an image, or larger than `MAX_FILE_BYTES`, `MAX_PIXELS` or `MAX_SIDE`.
     """
     if not data:
         raise UnreadableImage("The file is empty.")
@@ -96,6 +96,10 @@ def read_header(data: bytes) -> ImageHeader:
     if header.width * header.height > MAX_PIXELS:
         raise UnreadableImage(
             f"The image has {header.width} × {header.height} pixels; at most {MAX_PIXELS / 1e6:.0f} million are read."
+        )
+    if max(header.width, header.height) > MAX_SIDE:
+        raise UnreadableImage(
+            f"The image has {header.width} × {header.height} pixels; a side has at most {MAX_SIDE:,} of them."
         )
     return header
 
@@ -129,7 +133,7 @@ def open_image(data: bytes) -> DecodedImage:
     check_complete(data, header)
     if header.format not in _OPENCV_FORMATS:
         return _finish_image(data, header, _pillow_pixels(data, header.format))
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR)
+    pixels = _opencv_pixels(data)
     if pixels is None:
         raise UnreadableImage(f"The {header.format} data in this file is broken.")
     if is_filled(pixels, header.format):
@@ -150,6 +154,14 @@ def check_complete(data: bytes, header: ImageHeader) -> None:
         _check_dicom(data)
     elif not is_whole(data, header.format, _PIL_FORMATS):
         raise UnreadableImage(f"The {header.format} file is cut short or broken.")
+
+
+def _opencv_pixels(data: bytes) -> ImageArray | None:
+    """Decode with OpenCV; None where it cannot, whether it says so or raises."""
+    try:
+        return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR)
+    except cv2.error:
+        return None
 
 
 def _pillow_pixels(data: bytes, image_format: str) -> ImageArray:

@@ -1,9 +1,15 @@
 """Every kind of upload on Predict in a real Chromium: one clear outcome each, and the page goes on working."""
 
+import contextlib
+import os
 import re
+import threading
+import zipfile
+from pathlib import Path
 
 import cv2
 import numpy as np
+import psutil
 import pytest
 from image_files import dicom, zip_of
 from playwright.sync_api import expect
@@ -166,3 +172,30 @@ def test_window_level_and_inversion_show_the_greys_they_name(predict):
     np.testing.assert_allclose(seen(predict), expected, atol=4)
     predict.get_by_role("checkbox", name="Invert").check()
     np.testing.assert_allclose(seen(predict), 255 - expected, atol=4)
+
+
+def test_no_upload_is_written_to_disk_not_even_while_it_arrives(predict, app):
+    """Whatever the server has open is looked through all the while; a file without a name is one, too."""
+    port = app[0].rsplit(":", 1)[1]
+    server = next(process for process in psutil.process_iter(["cmdline"]) if port in (process.info["cmdline"] or []))
+    marked, seen, done = b"MARKED-PIXELS" * 700_000, set(), threading.Event()
+
+    def watch():
+        while not done.is_set():
+            for link in Path(f"/proc/{server.pid}/fd").glob("*"):
+                with contextlib.suppress(OSError):
+                    if link.is_file() and link.stat().st_size > 1_000_000 and b"MARKED-PIXELS" in link.read_bytes():
+                        seen.add(os.readlink(link))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        archive = zip_of({"c.png": marked}, zipfile.ZIP_STORED)
+        for files in ([("one.png", marked)], [("a.png", marked), ("b.png", marked)], [("c.zip", archive)]):
+            upload(predict, *files)
+            predict.wait_for_timeout(1_500)
+            predict.wait_for_selector(IDLE)
+    finally:
+        done.set()
+        watcher.join()
+    assert seen == set()

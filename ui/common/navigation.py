@@ -3,6 +3,7 @@
 from collections.abc import Collection, Hashable
 
 import streamlit as st
+from starlette.formparsers import MultiPartParser
 from streamlit.navigation.page import StreamlitPage
 
 from cxr_core.system.memory import keep_memory_small, set_imports_aside
@@ -11,6 +12,9 @@ from cxr_core.system.visit_folders import remove_abandoned
 from ui.common.permissions import may_come_in, require_sign_in, show_who
 
 keep_memory_small()
+# Starlette, below Streamlit, writes an upload of more than 1 MB into a temporary file while it arrives. Here no upload is
+# written to disk; `server.maxUploadSize` bounds what is in memory.
+MultiPartParser.spool_max_size = 64 * 2**20
 
 # The choices that the address holds, so that a reload and a shared link show the same.
 _LINKED = ("source", "classifier", "show", "run", "view", "split", "seed")

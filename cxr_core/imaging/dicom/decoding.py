@@ -1,8 +1,5 @@
 """What are the pixels of a DICOM file, and which warnings belong to them? Imported only where a file is DICOM."""
 
-import struct
-import zlib
-
 import cv2
 import numpy as np
 from pydicom.dataset import FileDataset
@@ -10,7 +7,6 @@ from pydicom.encaps import get_frame
 from pydicom.pixels import apply_color_lut, pixel_array
 from pydicom.uid import RLELossless
 
-from cxr_core.config import MAX_PIXELS
 from cxr_core.imaging.dicom import codecs
 from cxr_core.imaging.dicom.examination import EXAMINATION_TAGS, doubts_of
 from cxr_core.imaging.dicom.grey_values import CellArray, shown_greys
@@ -34,8 +30,6 @@ _PIXEL_TAGS = [
 ]  # fmt: skip
 _SIZE_TAGS = ["Rows", "Columns", "NumberOfFrames"]
 # A few kilobytes can inflate to gigabytes, and pydicom inflates a file before its size is known.
-_DEFLATED_SYNTAX = b"1.2.840.10008.1.2.1.99"
-_MAX_INFLATED_BYTES = 2 * MAX_PIXELS
 
 
 def dicom_size(data: bytes) -> tuple[int, int, int]:
@@ -51,8 +45,6 @@ def dicom_size(data: bytes) -> tuple[int, int, int]:
         UnreadableDicom: the file holds no image, or inflates to far more than an image takes.
     """
     try:
-        if _DEFLATED_SYNTAX in data[:2048]:
-            _check_inflated_size(data)
         dataset = read_dataset(data, _SIZE_TAGS, stop_before_pixels=True)
         return int(dataset.Columns), int(dataset.Rows), max(1, int(dataset.get("NumberOfFrames") or 1))
     except UnreadableDicom:
@@ -145,15 +137,6 @@ def _first_frame(dataset: FileDataset) -> CellArray:
 def _frame_notes(dataset: FileDataset) -> tuple[str, ...]:
     frames = int(dataset.get("NumberOfFrames") or 1)
     return (f"The DICOM file holds {frames} frames; this is the first.",) if frames > 1 else ()
-
-
-def _check_inflated_size(data: bytes) -> None:
-    """Raise UnreadableDicom if a deflated file inflates to far more than an image takes."""
-    # The file meta information begins with its own length, a 4-byte number at offset 140.
-    start = 144 + struct.unpack_from("<I", data, 140)[0]
-    inflated = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data[start:], _MAX_INFLATED_BYTES + 1)
-    if len(inflated) > _MAX_INFLATED_BYTES:
-        raise UnreadableDicom(f"The DICOM file inflates to more than {_MAX_INFLATED_BYTES / 1e6:.0f} MB.")
 
 
 def _bgr(rgb: IntArray, bits: int) -> UInt8Array:

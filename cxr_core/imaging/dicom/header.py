@@ -14,7 +14,15 @@ from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
-from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.filereader import _read_command_set_elements, _read_file_meta_info, read_preamble
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
+
+from cxr_core.config import MAX_PIXELS
 
 # Warnings about a broken file quote it, patient data included: they do not belong in the log.
 warnings.filterwarnings("ignore", module="pydicom")
@@ -44,6 +52,10 @@ _FLOATS = ("FL", "FD")
 _PIXEL_WORDS = 16
 
 
+_MAX_INFLATED_BYTES = 2 * MAX_PIXELS
+_PIECE = 1 << 20
+
+
 class UnreadableDicom(ValueError):
     """A DICOM file whose image cannot be decoded; the message is one sentence for the user."""
 
@@ -57,8 +69,11 @@ def read_dataset(data: bytes, tags: Sequence[str], *, stop_before_pixels: bool =
         stop_before_pixels: True leaves the pixel data out.
 
     Raises:
+        UnreadableDicom: it is deflated, and inflates to far more than an image takes.
         one of DICOM_ERRORS: the file is broken.
     """
+    if DeflatedExplicitVRLittleEndian.encode() in data:
+        _check_inflated_size(data)
     # Forced, because a file without preamble was recognised by its first bytes.
     dataset = pydicom.dcmread(
         io.BytesIO(data), specific_tags=list(tags), force=True, stop_before_pixels=stop_before_pixels
@@ -68,6 +83,26 @@ def read_dataset(data: bytes, tags: Sequence[str], *, stop_before_pixels: bool =
         explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
         dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else explicit
     return dataset
+
+
+def _check_inflated_size(data: bytes) -> None:
+    """Raise UnreadableDicom if a deflated file inflates to far more than an image takes.
+
+    Where the stream begins is found as pydicom finds it: a false length of the file meta information, a missing
+    preamble or a transfer syntax far behind lead nowhere else.
+    """
+    stream = io.BytesIO(data)
+    read_preamble(stream, force=True)
+    meta = _read_file_meta_info(stream)
+    _read_command_set_elements(stream)
+    if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
+        return
+    inflate, rest, inflated = zlib.decompressobj(-zlib.MAX_WBITS), data[stream.tell() :], 0
+    while rest and not inflate.eof:
+        inflated += len(inflate.decompress(rest, _PIECE))
+        rest = inflate.unconsumed_tail
+        if inflated > _MAX_INFLATED_BYTES:
+            raise UnreadableDicom(f"The DICOM file inflates to more than {_MAX_INFLATED_BYTES / 1e6:.0f} MB.")
 
 
 def text_of(dataset: Dataset, keyword: str) -> str:

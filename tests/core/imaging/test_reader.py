@@ -16,7 +16,7 @@ from PIL.PngImagePlugin import PngImageFile
 from pydicom.encaps import encapsulate
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
-from cxr_core.config import MAX_FILE_BYTES, MAX_PIXELS
+from cxr_core.config import MAX_FILE_BYTES, MAX_PIXELS, MAX_SIDE
 from cxr_core.imaging.reader import (
     UnreadableImage,
     decode_image,
@@ -26,6 +26,9 @@ from cxr_core.imaging.reader import (
     read_header,
     read_image,
 )
+from cxr_core.inference.batch_prediction import predict_batch
+from cxr_core.inference.classifier import load_classifier
+from cxr_core.inference.image_sources import Source
 
 DICOM_FILES = Path(pydicom.__file__).parent / "data" / "test_files"
 # pydicom warns of what these files get wrong on purpose.
@@ -403,9 +406,43 @@ def test_a_dicom_bomb_is_refused_before_decoding(monkeypatch, size):
     refusal(dicom(RAMP, **size))
 
 
-def test_a_deflated_dicom_bomb_does_not_fill_the_memory():
+@pytest.fixture(scope="module")
+def deflated_bomb():
     bomb = dicom(RAMP, syntax=DeflatedExplicitVRLittleEndian, EncapsulatedDocument=b"\0" * 300_000_000)
     assert len(bomb) < 1_000_000
+    return bomb
+
+
+def syntax_far_behind(data):
+    """A file whose transfer syntax stands behind three thousand other bytes of file meta information."""
+    place = data.index(b"\x02\x00\x10\x00UI")
+    return data[:place] + b"\x02\x00\x09\x00UN\0\0" + struct.pack("<I", 3_000) + b"1" * 3_000 + data[place:]
+
+
+@pytest.mark.parametrize(
+    "hide",
+    [
+        lambda data: data[:140] + struct.pack("<I", 2) + data[144:],
+        lambda data: data[:140] + struct.pack("<I", 2**31) + data[144:],
+        lambda data: data[132:],
+        syntax_far_behind,
+    ],
+    ids=["too short a length", "too long a length", "no preamble", "syntax far behind"],
+)
+@pytest.mark.parametrize("read", [decode_image, read_header], ids=lambda f: f.__name__)
+def test_a_deflated_bomb_is_found_wherever_its_stream_begins(deflated_bomb, hide, read):
+    tracemalloc.start()
+    try:
+        with pytest.raises(UnreadableImage):
+            read(hide(deflated_bomb))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 20_000_000
+
+
+def test_a_deflated_dicom_bomb_does_not_fill_the_memory(deflated_bomb):
+    bomb = deflated_bomb
     tracemalloc.start()
     try:
         decode_image(bomb)
@@ -423,3 +460,55 @@ def test_a_chunk_that_claims_two_gigabytes_is_refused_before_opencv_takes_them(m
     monkeypatch.setattr("cxr_core.imaging.reader.cv2.imdecode", lambda *_: pytest.fail("it was decoded"))
     claimed = whole[:start] + struct.pack(">I", 2**31 - 64) + whole[start + 4 :]
     assert refusal(claimed) == "The PNG file is cut short or broken."
+
+
+# One side of a million pixels
+
+
+@pytest.fixture(scope="module")
+def long_files():
+    """Small files of 1,100,000 × 2 pixels, which OpenCV raises an error for; and of sides that it can work with."""
+    image = Image.fromarray(np.zeros((2, 1_100_000), np.uint8))
+    return {kind: saved(image, kind) for kind in ("PNG", "BMP", "TIFF")}
+
+
+@pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF"])
+def test_a_side_longer_than_opencv_works_with_is_refused_by_the_header(long_files, kind):
+    with pytest.raises(UnreadableImage, match="has 1100000 × 2 pixels; a side has at most 32,766 of them"):
+        read_header(long_files[kind])
+    with pytest.raises(UnreadableImage, match="a side has at most"):
+        decode_image(long_files[kind])
+
+
+@pytest.mark.parametrize(("side", "opens"), [(MAX_SIDE, True), (MAX_SIDE + 1, False)])
+def test_the_longest_side_is_opened_and_one_pixel_more_is_not(side, opens):
+    data = saved(Image.fromarray(np.zeros((1, side), np.uint8)), "PNG")
+    if opens:
+        assert decode_image(data).shape == (1, side)
+    else:
+        with pytest.raises(UnreadableImage):
+            read_header(data)
+
+
+def test_what_opencv_raises_of_one_file_is_a_sentence(monkeypatch):
+    def fail(*_):
+        raise cv2.error("assertion failed")
+
+    monkeypatch.setattr("cxr_core.imaging.reader.cv2.imdecode", fail)
+    with pytest.raises(UnreadableImage, match="The PNG data in this file is broken"):
+        decode_image(saved(Image.fromarray(np.zeros((9, 9), np.uint8)), "PNG"))
+
+
+def test_one_such_file_costs_a_batch_one_row(long_files, ungated_model):
+    whole = saved(Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8)), "PNG")
+    files = {"a.png": whole, **{f"{kind}.bin": data for kind, data in long_files.items()}, "z.png": whole}
+    sources = [Source(name, lambda data=data: data) for name, data in files.items()]
+    rows = [item.row for item in predict_batch(load_classifier(ungated_model), sources)]
+    assert [row["status"] == "error" for row in rows] == [False, True, True, True, False]
+    assert all("a side has at most" in row["error"] for row in rows[1:4])
+
+
+def test_an_image_of_the_longest_side_is_answered(ungated_model):
+    data = saved(Image.fromarray(np.random.default_rng(0).integers(0, 255, (3, MAX_SIDE), np.uint8)), "PNG")
+    (item,) = predict_batch(load_classifier(ungated_model), [Source("long.png", lambda: data)])
+    assert item.row["status"] in ("ok", "abstain")

@@ -77,15 +77,24 @@ def few_variants(monkeypatch):
     monkeypatch.setattr("cxr_core.robustness.shortcut_test.VARIANTS", {name: VARIANTS[name] for name in kept})
 
 
-def result_of(folder, draw, classifier, **options):
+def drawings(folder, draw):
+    """The table of PER_CLASS drawings of each class, written into a folder."""
     for k, name in enumerate(("normal", "covid")):
         (folder / name).mkdir(parents=True)
         for i in range(PER_CLASS):
             cv2.imwrite(str(folder / name / f"drawing-{i:03d}.png"), draw(name, 1000 * k + i))
-    table = scan_dataset(folder).table
+    return scan_dataset(folder).table
+
+
+def half_tested(table, classifier, cache, **options):
+    """The result where every second image is tested."""
     groups = np.arange(len(table))
-    sides = np.where(np.arange(len(table)) % 2 == 0, "test", "learn")
-    return run_shortcut_test(classifier, table, groups, sides, cache_dir=folder.parent / "cache", **options)
+    sides = np.where(groups % 2 == 0, "test", "learn")
+    return run_shortcut_test(classifier, table, groups, sides, cache_dir=cache, **options)
+
+
+def result_of(folder, draw, classifier, **options):
+    return half_tested(drawings(folder, draw), classifier, folder.parent / "cache", **options)
 
 
 @pytest.fixture(scope="module")
@@ -202,10 +211,11 @@ def constructed_verdicts(tmp_path_factory):
         "constant": constructed(np.zeros((2, 2)), [1, 0], LUNGS),
     }
     folder = tmp_path_factory.mktemp("both")
+    table = drawings(folder / "data", written_and_drawn)
     with pytest.MonkeyPatch.context() as patch:
         few_variants(patch)
         return {
-            name: result_of(folder / name / "data", written_and_drawn, classifier)["verdict"]
+            name: half_tested(table, classifier, folder / "cache")["verdict"]
             for name, classifier in classifiers.items()
         }
 
