@@ -12,8 +12,8 @@ from cxr_core.system.visit_folders import remove_abandoned
 from ui.common.permissions import may_come_in, require_sign_in, show_who
 
 keep_memory_small()
-# Starlette, below Streamlit, writes an upload of more than 1 MB into a temporary file while it arrives. Here no upload is
-# written to disk; `server.maxUploadSize` bounds what is in memory.
+# Starlette, below Streamlit, writes an upload of more than 1 MB into a temporary file while it arrives. Here no upload
+# is written to disk; `server.maxUploadSize` bounds what is in memory.
 MultiPartParser.spool_max_size = 64 * 2**20
 
 # The choices that the address holds, so that a reload and a shared link show the same.
