@@ -46,7 +46,8 @@ def options(kind, control):
     if kind == "selectbox":
         return list(range(len(control.options)))
     if kind == "segmented_control":
-        return [*control.options, None]
+        # What is required cannot be emptied by a second click.
+        return [*control.options, *([] if control.proto.required else [None])]
     if kind == "multiselect":
         return [[], *([option] for option in control.options)]
     if kind in ("toggle", "checkbox"):

@@ -67,6 +67,7 @@ def gated(demo_data, until, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         for name in ("_STRANGE", "_ALTERED", "_MILD", "_KEPT"):
             patch.setattr(gate_fitting, name, 60)
+        patch.setattr(gate_fitting, "_ELSEWHERE_PER_KIND", 5)
         return run.path, gate_fitting.fit_gate(run.path, [demo_data], others=[demo_data])
 
 
