@@ -11,7 +11,7 @@ from cxr_core.recipes.training_config import make_config
 from cxr_core.runs.lifecycle import start_run, stop_run
 
 pytestmark = needs_chromium
-SETTINGS = ("start=shipped", "batch_size=4", "preprocessing.size=96", "train_from=block_16_expand", "epochs=400")
+SETTINGS = ("start=shipped", "batch_size=4", "preprocessing.size=96", "train_from=block_16_expand", "epochs=4000")
 
 
 @pytest.fixture(scope="module")

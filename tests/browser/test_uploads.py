@@ -130,7 +130,8 @@ def test_a_file_that_was_cut_short_gets_one_sentence(predict):
 def seen(page):
     """What the viewer shows within its rounded corners, float grey (h, w)."""
     stage = page.locator(".cxr-stage")
-    stage.scroll_into_view_if_needed()
+    # In the middle, where the page's own header covers nothing of it.
+    stage.evaluate("stage => stage.scrollIntoView({block: 'center'})")
     page.wait_for_function("document.querySelector('.cxr-stage img').naturalWidth > 0")
     whole = cv2.imdecode(np.frombuffer(stage.screenshot(), np.uint8), cv2.IMREAD_GRAYSCALE)
     return whole[8:-8, 8:-8].astype(float)
