@@ -4,8 +4,8 @@ FROM python:3.12-slim
 RUN useradd --create-home --uid 1000 lab && install --directory --owner=lab --group=lab /data
 WORKDIR /app
 
-COPY requirements.txt .
-RUN pip install --no-cache-dir -r requirements.txt
+COPY requirements.lock .
+RUN pip install --no-cache-dir --require-hashes -r requirements.lock
 COPY . .
 
 USER 1000

@@ -51,6 +51,16 @@ def test_every_pin_lies_in_the_range_that_the_package_asks_for(name, extras):
         assert asked[key].specifier.contains(version, prereleases=True), key
 
 
+def test_the_lock_holds_every_pin_with_the_hash_of_its_content():
+    text = (PROJECT / "requirements.lock").read_text(encoding="utf-8").replace("\\\n", " ")
+    lines = [line for line in text.splitlines() if line and not line.lstrip().startswith("#")]
+    assert all("--hash=sha256:" in line for line in lines)
+    locked = [Requirement(line.split(" --hash")[0]) for line in lines]
+    assert all(re.fullmatch("==[^*,]+", str(requirement.specifier)) for requirement in locked)
+    versions = {(requirement.name.lower(), str(requirement.specifier)) for requirement in locked}
+    assert {(name, str(requirement.specifier)) for (name, _), requirement in pins("requirements.txt").items()} <= versions
+
+
 def test_the_version_stands_in_one_place():
     assert "version" in SETTINGS["dynamic"]
     assert re.search(r"^__version__ = \"(.+)\"$", (PROJECT / "cxr_core/__init__.py").read_text(), re.M)[1]
