@@ -38,7 +38,7 @@ def shared_app(tmp_path_factory):
     with oidc_provider_mock.run_server_in_thread() as server:
         provider = f"http://localhost:{server.server_port}"
         for email in (OWNER, VISITOR, STRANGER):
-            httpx2.put(f"{provider}/users/{email}", json={"email": email}).raise_for_status()
+            httpx2.put(f"{provider}/users/{email}", json={"email": email, "email_verified": True}).raise_for_status()
         secrets = home / "secrets.toml"
         secrets.write_text(SECRETS.format(port=port, provider=provider, owner=OWNER))
         with running_app(home, port, "--secrets.files", str(secrets)) as address:

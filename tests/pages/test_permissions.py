@@ -20,7 +20,10 @@ from pages.test_pages import TIMEOUT_SECONDS, open_page, said
 from ui.common.permissions import ACTIONS, read_access
 
 OWNER = "Ada@Example.org"
-LISTS = {"visitors": ["@uni.example", "bob@example.org"], "owners": [OWNER]}
+LISTS = {
+    "visitors": ["@uni.example", "bob@example.org", "kim@uni2.example", "@klinik.example", "j\xf6rg@praxis.example"],
+    "owners": [OWNER],
+}
 SIGN_IN = {"auth": {"redirect_uri": "http://localhost/oauth2callback"}, "access": LISTS}
 
 
@@ -63,7 +66,7 @@ def labels(elements):
 
 
 def signed_in(monkeypatch, email, **claims):
-    user = {"is_logged_in": email is not None, "email": email} | claims
+    user = {"is_logged_in": email is not None, "email": email, "email_verified": True} | claims
     monkeypatch.setattr("streamlit.user_info.UserInfoProxy.to_dict", lambda _: user)
     monkeypatch.setattr("streamlit.user_info.UserInfoProxy.__getattr__", lambda _, name: user[name])
 
@@ -98,6 +101,10 @@ def test_an_owner_can_allow_visitors_single_things():
         ("bob@example.org", True), ("BOB@example.org", True), ("eve@uni.example", True), ("ada@example.org", True),
         ("eve@example.org", False), ("eve@sub.uni.example", False), ("eve@uni.example.evil", False),
         ("bob@example.org@evil.example", False), ("uni.example", False), ("", False), (None, False),
+        # The small letter of the Kelvin sign is k.
+        ("\N{KELVIN SIGN}im@uni2.example", False), ("kim@uni2.example", True), ("KIM@UNI2.EXAMPLE", True),
+        ("eve@\N{KELVIN SIGN}linik.example", False), ("eve@KLINIK.example", True),
+        ("j\xf6rg@praxis.example", True), ("J\xd6RG@praxis.example", False), ("J\xf6rg@praxis.example", False),
     ],
 )  # fmt: skip
 def test_a_sign_in_lets_in_who_is_named(email, let_in):
@@ -108,6 +115,44 @@ def test_with_a_sign_in_owners_alone_are_allowed_everything():
     access = read_access(SIGN_IN, {}, shared=False)
     assert all(access.allows(action, "ada@EXAMPLE.org") for action in ACTIONS)
     assert not any(access.allows(action, "bob@example.org") for action in ACTIONS)
+
+
+def test_a_letter_that_only_becomes_one_of_an_owners_makes_nobody_an_owner():
+    lists = {"auth": {}, "access": {"owners": ["kim@example.org"]}}
+    access = read_access(lists, {}, shared=False)
+    assert access.is_owner("KIM@example.org")
+    assert not access.is_owner("\N{KELVIN SIGN}im@example.org")
+    assert not access.allows("deletion", "\N{KELVIN SIGN}im@example.org")
+
+
+@pytest.mark.parametrize(
+    ("secrets", "sentence"),
+    [
+        ({"auth": "secret"}, r"\[auth\] in secrets.toml must be a section; received str"),
+        ({"auth": {}, "access": ["eve@example.org"]}, r"\[access\] in secrets.toml must be a section; received list"),
+        ({"auth": {}, "access": "eve@example.org"}, r"\[access\] in secrets.toml must be a section; received str"),
+        ({"access": []}, r"\[access\] in secrets.toml must be a section; received list"),
+        ({"access": {}}, r"without \[auth\]"),
+        ({"auth": {}, "access": {"visitors": "@"}}, "visitors in secrets.toml must be a list"),
+        ({"auth": {}, "access": {"owners": "eve@example.org"}}, "owners in secrets.toml must be a list"),
+        ({"auth": {}, "access": {"owners": {"eve@example.org": True}}}, "owners in secrets.toml must be a list"),
+        ({"auth": {}, "access": {"visitors": True}}, "visitors in secrets.toml must be a list"),
+        ({"auth": {}, "access": {"visitors": ["bob@example.org", 7]}}, "Entry 2 of visitors"),
+        ({"auth": {}, "access": {"visitors": ["@"]}}, "Entry 1 of visitors"),
+        ({"auth": {}, "access": {"visitors": ["example.org"]}}, "Entry 1 of visitors"),
+        ({"auth": {}, "access": {"visitors": [["@example.org"]]}}, "Entry 1 of visitors"),
+        ({"auth": {}, "access": LISTS | {"owner": ["eve@example.org"]}}, "may hold visitors and owners"),
+    ],
+)
+def test_a_setting_of_the_wrong_kind_closes_the_app_with_one_sentence_that_quotes_no_address(secrets, sentence):
+    with pytest.raises(ValueError, match=sentence) as refused:
+        read_access(secrets, {}, shared=False)
+    assert "example" not in str(refused.value)
+    app = open_with_secrets(secrets)
+    assert not app.exception
+    assert said(app.error).startswith("This installation is closed: ")
+    assert not app.button
+    assert not app.subheader
 
 
 @pytest.mark.parametrize(
@@ -141,6 +186,20 @@ def test_secrets_that_cannot_be_read_close_the_app(tmp_path, monkeypatch):
     assert not app.subheader
 
 
+@pytest.mark.parametrize("failure", [PermissionError("no"), UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid")])
+def test_secrets_that_cannot_be_opened_close_the_app(tmp_path, monkeypatch, failure):
+    def fail(_):
+        raise failure
+
+    (tmp_path / "secrets.toml").write_text("[auth]")
+    monkeypatch.setattr("ui.common.permissions.st.get_option", lambda name: [str(tmp_path / "secrets.toml")])
+    monkeypatch.setattr("streamlit.runtime.secrets.Secrets.to_dict", fail)
+    app = open_page("overview")
+    assert not app.exception
+    assert "secrets.toml cannot be read" in said(app.error)
+    assert not app.subheader
+
+
 def test_a_page_that_runs_alone_asks_for_the_sign_in_too(monkeypatch):
     signed_in(monkeypatch, OWNER)
     app = open_with_secrets(SIGN_IN)
@@ -160,7 +219,14 @@ def test_unnamed_nobody_gets_past_the_sign_in(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("email", "claims"), [("eve@example.org", {}), ("bob@example.org", {"email_verified": False}), (None, {})]
+    ("email", "claims"),
+    [
+        ("eve@example.org", {}),
+        (None, {}),
+        *((OWNER, {"email_verified": claim}) for claim in (False, None, "false", "true", 1, [True])),
+        ([OWNER], {}),
+        ("\N{KELVIN SIGN}im@uni2.example", {}),
+    ],
 )
 def test_who_is_not_on_the_list_or_not_confirmed_gets_a_sentence(monkeypatch, email, claims):
     signed_in(monkeypatch, email, **claims | {"is_logged_in": True})
@@ -169,6 +235,15 @@ def test_who_is_not_on_the_list_or_not_confirmed_gets_a_sentence(monkeypatch, em
     assert "not on the list" in said(app.error)
     assert labels(app.button) == ["Sign out"]
     assert not app.subheader
+
+
+def test_an_address_about_which_the_provider_says_nothing_is_not_confirmed(monkeypatch):
+    user = {"is_logged_in": True, "email": OWNER}
+    monkeypatch.setattr("streamlit.user_info.UserInfoProxy.to_dict", lambda _: user)
+    monkeypatch.setattr("streamlit.user_info.UserInfoProxy.__getattr__", lambda _, name: user[name])
+    app = open_with_secrets(SIGN_IN)
+    assert "without a confirmed e-mail address is not on the list" in said(app.error)
+    assert labels(app.button) == ["Sign out"]
 
 
 @pytest.mark.parametrize(("email", "is_owner"), [("bob@example.org", False), (OWNER, True)])

@@ -34,8 +34,8 @@ class Access:
         shared: people other than the owner use this installation.
         sign_in: nobody is admitted without signing in.
         allowed: the `ACTIONS` that visitors may do.
-        visitors: lower-case e-mail addresses, or "@example.org" for everybody of a domain.
-        owners: lower-case e-mail addresses; they may do everything.
+        visitors: e-mail addresses as `_folded` returns them, or "@example.org" for everybody of a domain.
+        owners: e-mail addresses as `_folded` returns them; they may do everything.
     """
 
     shared: bool
@@ -50,11 +50,16 @@ class Access:
             return True
         if not email or "@" not in email:
             return False
-        return bool({email.lower(), "@" + email.lower().rpartition("@")[2]} & (self.visitors | self.owners))
+        domain = "@" + email.rpartition("@")[2]
+        return bool({_folded(email), _folded(domain)} & (self.visitors | self.owners))
+
+    def is_owner(self, email: str | None) -> bool:
+        """Return True if an e-mail address is that of an owner."""
+        return email is not None and _folded(email) in self.owners
 
     def allows(self, action: str, email: str | None = None) -> bool:
         """Return True if somebody, with an e-mail address or without one, may do one of the `ACTIONS`."""
-        return not self.shared or action in self.allowed or bool(email and email.lower() in self.owners)
+        return not self.shared or action in self.allowed or self.is_owner(email)
 
 
 def read_access(secrets: Mapping[str, Any], environment: Mapping[str, str], *, shared: bool) -> Access:
@@ -66,20 +71,53 @@ def read_access(secrets: Mapping[str, Any], environment: Mapping[str, str], *, s
         shared: as `config.is_shared` returns it; a sign-in makes an installation shared, too.
 
     Raises:
-        ValueError: the settings contradict each other, or name an unknown action.
+        ValueError: the settings contradict each other, are of the wrong kind, or name an unknown action. No address is
+            quoted: a stranger reads the sentence.
     """
     allowed = frozenset(word.strip() for word in environment.get(_ALLOW, "").split(",") if word.strip())
     if not allowed <= set(ACTIONS):
         raise ValueError(f"{_ALLOW} must name some of {', '.join(ACTIONS)}; received {', '.join(sorted(allowed))}.")
-    sign_in, lists = "auth" in secrets, secrets.get("access", {})
-    visitors, owners = (frozenset(str(email).lower() for email in lists.get(name, ())) for name in _LISTS)
+    sign_in = _section(secrets, "auth") is not None
+    lists = _section(secrets, "access")
+    if lists is not None and not sign_in:
+        raise ValueError("secrets.toml has an [access] section: without [auth] nobody can be identified.")
+    lists = lists or {}
+    if not set(lists) <= set(_LISTS):
+        raise ValueError(f"The [access] section of secrets.toml may hold {' and '.join(_LISTS)}, and nothing else.")
+    visitors, owners = (_addresses(name, lists.get(name, [])) for name in _LISTS)
     if sign_in and not visitors | owners:
         raise ValueError("secrets.toml has an [auth] section: its [access] section must say who may sign in.")
-    if lists and not sign_in:
-        raise ValueError("secrets.toml has an [access] section: without [auth] nobody can be identified.")
     if any(email.startswith("@") for email in owners):
         raise ValueError("An owner in secrets.toml must be a complete e-mail address.")
     return Access(shared or sign_in, sign_in, allowed, visitors, owners)
+
+
+def _section(secrets: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:
+    section = secrets.get(name)
+    if section is not None and not isinstance(section, Mapping):
+        raise ValueError(f"[{name}] in secrets.toml must be a section; received {type(section).__name__}.")
+    return section
+
+
+def _addresses(name: str, entries: object) -> frozenset[str]:
+    """Return what one of the `_LISTS` holds."""
+    if not isinstance(entries, list):
+        kind = type(entries).__name__
+        raise ValueError(f"{name} in secrets.toml must be a list of e-mail addresses in brackets; received {kind}.")
+    for number, entry in enumerate(entries, 1):
+        if not isinstance(entry, str) or not entry.rpartition("@")[2] or "@" not in entry:
+            raise ValueError(
+                f"Entry {number} of {name} in secrets.toml must be an e-mail address or an @ and a domain."
+            )
+    return frozenset(map(_folded, entries))
+
+
+def _folded(email: str) -> str:
+    """Return an address as it is compared: without capitals where it is ASCII, else as it stands.
+
+    Beyond ASCII, two addresses of different people can have the same small letters.
+    """
+    return email.lower() if email.isascii() else email
 
 
 def refusal(action: str) -> str | None:
@@ -136,7 +174,7 @@ def show_who() -> None:
     """Say in the sidebar who is signed in, and offer to sign out; nothing where there is no sign-in."""
     access, email = _access(), _email()
     if access.sign_in and email:
-        role = " (owner)" if email.lower() in access.owners else ""
+        role = " (owner)" if access.is_owner(email) else ""
         st.sidebar.caption(f"Signed in as {plain_name(email)}{role}")
         st.sidebar.button(
             "Sign out", icon=":material/logout:", on_click=st.logout, help="Signs you out of this app only."
@@ -164,7 +202,7 @@ def _ask_to_sign_in(email: str | None) -> None:
 def _access() -> Access:
     try:
         secrets = st.secrets.to_dict()
-    except StreamlitSecretNotFoundError as error:
+    except (StreamlitSecretNotFoundError, OSError, UnicodeDecodeError) as error:
         if any(Path(path).exists() for path in st.get_option("secrets.files")):
             # Whoever wrote the file meant to restrict access.
             raise ValueError("secrets.toml cannot be read.") from error
@@ -175,5 +213,7 @@ def _access() -> Access:
 def _email() -> str | None:
     """Return the confirmed e-mail address of whoever is signed in; None where there is none."""
     user = st.user.to_dict()
-    email = user.get("email") if user.get("is_logged_in") and user.get("email_verified") is not False else None
-    return None if email is None else str(email)
+    # Nothing but True counts: a provider may leave a claim out, or send it as text.
+    confirmed = user.get("is_logged_in") is True and user.get("email_verified") is True
+    email = user.get("email")
+    return email if confirmed and isinstance(email, str) else None
