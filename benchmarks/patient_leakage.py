@@ -23,6 +23,8 @@ from cxr_core.imaging.preprocessing import Preprocessing
 from cxr_core.splits.connected_components import chain_equal, component_numbers
 from cxr_core.splits.duplicates import find_duplicates
 from cxr_core.splits.split import image_groups, make_split
+from cxr_core.system.files import write_text
+from cxr_core.system.text import table_csv
 
 _SEEDS = range(5)
 
@@ -77,9 +79,8 @@ def scan_listed(index: Path) -> pd.DataFrame:
     rows = rows[rows["source"] == "cohen"]
     with TemporaryDirectory() as folder:
         path = Path(folder) / "listed.csv"
-        rows.assign(path=rows["path"].map(lambda file: str(index.parent / file)))[["path", "label", "patient"]].to_csv(
-            path, index=False
-        )
+        listed = rows.assign(path=rows["path"].map(lambda file: str(index.parent / file)))
+        write_text(path, table_csv(listed[["path", "label", "patient"]]))
         return scan_dataset(path).table
 
 

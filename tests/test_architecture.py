@@ -1,6 +1,7 @@
 """The house rules, held over the sources: who imports whom, who names which library, and how full a room is."""
 
 import ast
+import tomllib
 from graphlib import TopologicalSorter
 
 from conftest import PROJECT
@@ -108,6 +109,26 @@ def test_each_library_is_named_only_where_it_belongs():
         if "pages" in named:
             wrong.append(f"{module_name(path)} imports a page")
     assert wrong == []
+
+
+def test_csv_is_written_in_one_place_where_no_text_becomes_a_formula():
+    writers = {"to_csv", "writer", "DictWriter", "write_csv"}
+    found = {
+        (module_name(path), node.func.attr)
+        for path in sources(CORE, "ui", "pages", "benchmarks")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in writers
+    }
+    place = "cxr_core.system.text"
+    assert found == {(place, "to_csv"), (place, "writer")}
+    # csv.writer can be imported by its name, too.
+    assert [
+        module_name(path)
+        for path in sources(CORE, "ui", "pages", "benchmarks")
+        if {f"csv.{name}" for name in writers} & modules_imported(path)
+    ] == []
+    # The browser writes a table's own export, as its cells stand.
+    assert tomllib.loads((PROJECT / ".streamlit" / "config.toml").read_text())["client"]["disableDataExport"] is True
 
 
 def test_each_room_says_its_question_and_holds_at_most_twelve_files():

@@ -1,15 +1,12 @@
 """How does an answer look as a row of JSON or CSV?"""
 
-import csv
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypedDict
 
+from cxr_core.system.text import csv_text
+
 if TYPE_CHECKING:
     from cxr_core.inference.selective_prediction import Answer
-
-# What a spreadsheet would take for a formula at the beginning of a cell.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 # "class" is a keyword of Python's, so that this one cannot be written as a class.
 NearestRow = TypedDict("NearestRow", {"class": str, "similarity": float})
@@ -106,16 +103,11 @@ def margin(probabilities: Mapping[str, float]) -> float:
 
 
 def rows_csv(rows: Iterable[PredictionRow], classes: Sequence[str]) -> str:
-    """Return rows as the text of a CSV file; a file name that a spreadsheet would evaluate gets an apostrophe.
+    """Return rows as the text of a CSV file; what a spreadsheet would evaluate gets an apostrophe.
 
     Args:
         rows: from `answer_row` and `error_row`.
         classes: the classifier's classes.
     """
-    stream = io.StringIO()
-    writer = csv.DictWriter(stream, flat_row(error_row("", ""), classes), lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        name = f"'{row['file']}" if row["file"].startswith(_FORMULA) else row["file"]
-        writer.writerow(flat_row(row, classes) | {"file": name})
-    return stream.getvalue()
+    header = flat_row(error_row("", ""), classes)
+    return csv_text(header, (flat_row(row, classes).values() for row in rows))

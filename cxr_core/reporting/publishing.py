@@ -19,6 +19,7 @@ from cxr_core.runs.run import Run, list_runs
 from cxr_core.runs.training_images import save_training_images
 from cxr_core.system.files import atomic_path, folder_names, write_text
 from cxr_core.system.progress import Phase
+from cxr_core.system.text import table_csv
 
 _SHORTCUT_FIGURES = ("images", "tested", "chance", "majority", "lungs", "variants", "attention", "notes", "verdict")
 
@@ -81,8 +82,7 @@ def _copy_files(run: Run, folder: Path) -> None:
             # A gate belongs to one classifier: that of an earlier one must not stand beside this one.
             (folder / name).unlink(missing_ok=True)
     predictions = run.predictions().drop(columns=["path", "view", "age_group", "sex", "source"], errors="ignore")
-    with atomic_path(folder / "predictions.csv") as temporary:
-        predictions.to_csv(temporary, index=False, float_format="%.6g")
+    write_text(folder / "predictions.csv", table_csv(predictions, float_format="%.6g"))
 
 
 def _copy_file(path: Path, folder: Path) -> None:

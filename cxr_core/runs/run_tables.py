@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from cxr_core.system.text import unguarded
+
 # What these columns hold is text, whatever it looks like: a class may be called 0, 01, None, NA or True.
 TEXT_COLUMNS = frozenset(
     (
@@ -14,7 +16,7 @@ TEXT_COLUMNS = frozenset(
 
 
 def read_run_table(path: Path) -> pd.DataFrame:
-    """Read a CSV file that a run wrote.
+    """Read a CSV file that a run wrote, as `text.table_csv` writes it.
 
     Returns:
         Columns of `TEXT_COLUMNS` as str, missing where nothing is written; of the others, bool where every value is
@@ -24,8 +26,12 @@ def read_run_table(path: Path) -> pd.DataFrame:
         FileNotFoundError, UnicodeDecodeError, pandas.errors.EmptyDataError, pandas.errors.ParserError: it cannot be
             read.
     """
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    table = pd.read_csv(path, dtype=str, keep_default_na=False).rename(columns=unguarded).apply(_unguarded)
     return table.apply(lambda column: _text(column) if column.name in TEXT_COLUMNS else _value(column))
+
+
+def _unguarded(column: pd.Series) -> pd.Series:
+    return column.map(unguarded) if column.str.contains("'", regex=False).any() else column
 
 
 def _text(column: pd.Series) -> pd.Series:

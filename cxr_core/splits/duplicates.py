@@ -23,6 +23,7 @@ from cxr_core.splits.connected_components import chain_equal, component_numbers
 from cxr_core.system.arrays import BoolArray, FloatArray, IntArray, UInt8Array
 from cxr_core.system.disk_cache import is_cached, new_entry
 from cxr_core.system.progress import Progress
+from cxr_core.system.text import table_csv
 from cxr_core.system.visit_folders import visit_cache
 
 # Chosen by `python -m benchmarks.duplicates`; see `find_duplicates`.
@@ -86,7 +87,7 @@ def find_duplicates(
     if not is_cached(path):
         pairs = _near_pairs(prepared, progress)
         with new_entry(path) as temporary:
-            pairs.to_csv(temporary, index=False)
+            temporary.write_text(table_csv(pairs), encoding="utf-8", newline="")
     pairs = _as_pairs(pd.concat([_equal_pairs(prepared.table["digest"]), pd.read_csv(path)], ignore_index=True))
     return pairs.sort_values(["a", "b"], kind="stable", ignore_index=True)
 

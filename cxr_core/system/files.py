@@ -50,9 +50,9 @@ def remove_leftovers(folder: str | Path) -> None:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write a text file (UTF-8) atomically."""
+    """Write a text file (UTF-8) atomically; its line ends stay as they are."""
     with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", newline="")
 
 
 def write_json(path: str | Path, value: object) -> None:

@@ -1,4 +1,25 @@
-"""How is an untrusted file name made printable?"""
+"""How is an untrusted text, such as a file name, made printable, and harmless in a CSV file?
+
+Whatever leaves as CSV is written here. An apostrophe before a text, as OWASP advises against "CSV injection", keeps a
+spreadsheet from evaluating it; `unguarded` takes it off again, so that what was written is what is read.
+"""
+
+import csv
+import io
+import re
+from collections.abc import Iterable
+from typing import Any
+
+# A spreadsheet begins a formula with one of these signs, in full width in East Asian settings, whatever blanks come
+# first. Apostrophes are passed over, so that a text that has one already gets one more.
+_FORMULA = r"['\s\x00-\x1f\ufeff\u200b-\u200f\u2060]*[=+\-@\uff1d\uff0b\uff0d\uff20]"
+_FIRST = rf"(?={_FORMULA}|'*[\t\r\n])"
+# Where a semicolon or a tab separates, or a quote is not understood, a cell begins within a text, too.
+_WITHIN = r"(?<=[;\t\r\n])"
+_OPEN = re.compile(rf"^{_FIRST}|{_WITHIN}(?={_FORMULA})")
+_GUARD = re.compile(rf"^'{_FIRST}|{_WITHIN}'(?={_FORMULA})")
+# A line break within a text is quoted only where both its signs end a line; RFC 4180 ends lines so, too.
+_LINE_END = "\r\n"
 
 
 def printable_name(name: str) -> str:
@@ -18,3 +39,47 @@ def is_text(name: str) -> bool:
 def as_text(name: str) -> str:
     """Return a file name with a question mark for every byte that is no UTF-8."""
     return name.encode(errors="replace").decode()
+
+
+def guarded(text: str) -> str:
+    """Return a text with an apostrophe wherever a spreadsheet would begin a formula; most texts stay as they are."""
+    return _OPEN.sub("'", text)
+
+
+def unguarded(text: str) -> str:
+    """Return the text that `guarded` was given.
+
+    A text of another origin that has such an apostrophe loses it.
+    """
+    return _GUARD.sub("", text) if "'" in text else text
+
+
+def csv_text(header: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
+    """Return rows as the text of a CSV file; its texts are `guarded`, numbers stay numbers."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator=_LINE_END)
+    for row in (header, *rows):
+        writer.writerow([_guarded_cell(value) for value in row])
+    return stream.getvalue()
+
+
+def table_csv(table: Any, *, index: bool = False, float_format: str | None = None) -> str:
+    """Return a table as the text of a CSV file; its texts, row and column names are `guarded`, numbers stay numbers.
+
+    Args:
+        table: pandas.DataFrame, which this package does without; it is not changed.
+        index: write the row names, too.
+        float_format: as for printf.
+    """
+    safe = table.set_axis([_guarded_cell(name) for name in table.columns], axis="columns")
+    for i in range(len(safe.columns)):
+        if safe.iloc[:, i].dtype.kind not in "biuf":
+            # By position: two columns may have the same name.
+            safe.isetitem(i, safe.iloc[:, i].map(_guarded_cell))
+    if index:
+        safe = safe.set_axis(safe.index.map(_guarded_cell), axis="index")
+    return safe.to_csv(index=index, float_format=float_format, lineterminator=_LINE_END)
+
+
+def _guarded_cell(value: object) -> object:
+    return guarded(value) if isinstance(value, str) else value

@@ -28,9 +28,10 @@ from cxr_core.splits.groups import group_images
 from cxr_core.splits.leakage import leakage_of, score_without_leaks
 from cxr_core.system.arrays import FloatArray
 from cxr_core.system.disk_cache import is_cached, open_array
-from cxr_core.system.files import atomic_path, read_json, write_json
+from cxr_core.system.files import atomic_path, read_json, write_json, write_text
 from cxr_core.system.onnx_session import open_session
 from cxr_core.system.progress import Phase
+from cxr_core.system.text import table_csv
 from cxr_core.system.visit_folders import keep_until_exit
 from cxr_core.training.fit import features_files
 from cxr_core.training.onnx_export import export_classifier, head_probabilities
@@ -95,8 +96,7 @@ def report_copies(run: Run, *, phase: Phase, writing: contextlib.AbstractContext
         raise OSError("Images disappeared or changed during the search for near copies.")
     split = split.assign(group=groups)
     with writing or contextlib.nullcontext():
-        with atomic_path(run.path / "split.csv") as temporary:
-            split.to_csv(temporary, index=False)
+        write_text(run.path / "split.csv", table_csv(split))
         leakage = _leakage(split, run.predictions())
         metrics = read_json(run.path / "metrics.json") | {"leakage": leakage}
         write_json(run.path / "metrics.json", metrics)
@@ -158,8 +158,7 @@ def _evaluate_run(
     metrics: dict[str, Any] = {name: score_predictions(table, card) for name, table in tables.items()}
     metrics["validation"] |= {"uncalibrated": {"ece": before["ece"], "brier": before["brier"]}}
     predictions = pd.concat(tables.values())
-    with atomic_path(run.path / "predictions.csv") as temporary:
-        predictions.to_csv(temporary, index=False)
+    write_text(run.path / "predictions.csv", table_csv(predictions))
     leakage = _leakage(split, predictions)
     if config.copies_come_later:
         leakage["sentence"] += " The search for near copies is still to come."

@@ -15,10 +15,11 @@ from tqdm import tqdm
 from cxr_core.runs.run import Run
 from cxr_core.runs.work_folder import RunState
 from cxr_core.system.arrays import FloatArray
-from cxr_core.system.files import atomic_path
+from cxr_core.system.files import atomic_path, write_text
 from cxr_core.system.memory import peak_memory
 from cxr_core.system.processes import process_facts
 from cxr_core.system.progress import Progress
+from cxr_core.system.text import table_csv
 from cxr_core.training.epoch_snapshot_callback import EpochSnapshotCallback
 from cxr_core.training.tensorboard import EventWriter
 
@@ -247,15 +248,14 @@ class ProgressCallback(keras.callbacks.Callback):
         _log.info("  ".join(f"{k} {v:.4g}" for k, v in row.items()))
 
     def _write_history(self) -> None:
-        with atomic_path(self._run.path / "epochs.csv") as temporary:
-            pd.DataFrame(self._epoch_rows).to_csv(temporary, index=False)
+        write_text(self._run.path / "epochs.csv", table_csv(pd.DataFrame(self._epoch_rows)))
 
     def _write_batches(self, batch: int) -> None:
         """Write the curve of the current epoch, and how far it is."""
         epoch = self._batch_rows[0][0] if self._batch_rows else 0
         columns = ["epoch", "batch", "loss", "accuracy", "seconds"]
-        with atomic_path(self._run.path / "batches" / f"epoch-{epoch:04d}.csv") as temporary:
-            pd.DataFrame(self._batch_rows, columns=columns).to_csv(temporary, index=False)
+        path = self._run.path / "batches" / f"epoch-{epoch:04d}.csv"
+        write_text(path, table_csv(pd.DataFrame(self._batch_rows, columns=columns)))
         self._status = replace(self._status, batch=batch)
         self.write_status("running", "Training")
 

@@ -25,8 +25,9 @@ from cxr_core.splits.curation import CURATION_FILE, Curation, decisions_about, l
 from cxr_core.splits.groups import group_images
 from cxr_core.splits.split import Split, make_split, move_to_training, split_table
 from cxr_core.system.arrays import FloatArray, IntArray
-from cxr_core.system.files import atomic_path, read_json, write_json
+from cxr_core.system.files import read_json, write_json, write_text
 from cxr_core.system.progress import Phase
+from cxr_core.system.text import table_csv
 from cxr_core.system.visit_folders import keep_until_exit
 
 _PACKAGES = ("tensorflow", "tensorflow-cpu", "keras", "numpy", "opencv-python-headless", "onnxruntime", "scikit-learn")
@@ -127,8 +128,7 @@ def make_run_split(run: Run, config: TrainingConfig, dataset: Dataset, *, phase:
     )
     split, seen = keep_seen_out(table, groups, split, config)
     _check_split(table, config, split)
-    with atomic_path(run.path / "split.csv") as temporary:
-        split_table(table, groups, split).to_csv(temporary, index=False)
+    write_text(run.path / "split.csv", table_csv(split_table(table, groups, split)))
     _write_environment(run, config, dataset, table, split, curation, seen)
     return table, split
 

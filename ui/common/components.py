@@ -12,6 +12,7 @@ from cxr_core.config import NOTICE
 from cxr_core.plots.training import history_figures
 from cxr_core.runs.overview import kept_epoch
 from cxr_core.system.progress import Progress
+from cxr_core.system.text import table_csv
 from ui.common.navigation import ensure_navigation
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def download_table(label: str, table: pd.DataFrame, file_name: str, *, index: bo
     """Offer a table as CSV, written when somebody clicks."""
     offer_download(
         label,
-        lambda: table.to_csv(index=index).encode(),
+        lambda: table_csv(table, index=index).encode(),
         file_name,
         "text/csv",
         help="A CSV file, for a spreadsheet or pandas.",

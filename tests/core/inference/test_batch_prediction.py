@@ -18,8 +18,9 @@ from cxr_core.imaging.zip_archive import RefusedArchive
 from cxr_core.inference.batch_prediction import iter_predictions, numbered_name, predict_batch, write_overlays
 from cxr_core.inference.classifier import load_classifier
 from cxr_core.inference.image_sources import Source, bytes_sources, path_sources
-from cxr_core.inference.prediction_rows import answer_row, flat_row, rows_csv
+from cxr_core.inference.prediction_rows import answer_row, error_row, flat_row, rows_csv
 from cxr_core.inference.selective_prediction import answer_upload
+from cxr_core.system.text import guarded
 
 
 @pytest.fixture(scope="module")
@@ -190,9 +191,14 @@ def test_the_csv_says_what_the_rows_say(classifier):
     assert lines[1]["p_covid"] == lines[1]["margin"] == ""
 
 
-def test_a_file_name_is_no_formula_in_a_spreadsheet(classifier):
-    rows = rows_of(classifier, sources({"=HYPERLINK(1).png": b""}))
-    assert next(csv.DictReader(io.StringIO(rows_csv(rows, classifier.classes))))["file"] == "'=HYPERLINK(1).png"
+@pytest.mark.parametrize("begin", ["=", "+", "-", "@", "\t", "\r", "\n", "\n=", "a;="])
+def test_no_text_of_a_row_is_a_formula_in_a_spreadsheet(begin):
+    text = f"{begin}HYPERLINK(1)"
+    row = error_row(text, text) | {"label": text, "reasons": [text], "notes": [text], "probabilities": {"a": 1, "b": 0}}
+    written = next(csv.DictReader(io.StringIO(rows_csv([row], ["a", "b"]), newline="")))
+    cells = [written[name] for name in ("file", "label", "reasons", "notes", "error")]
+    assert cells == [guarded(text)] * 5
+    assert guarded(text) != text
 
 
 def test_the_zip_of_overlays_holds_one_per_answered_file_as_the_single_answer_draws_it(classifier):

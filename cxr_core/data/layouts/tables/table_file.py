@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cxr_core.imaging.reader import IMAGE_ENDINGS
+from cxr_core.system.text import unguarded
 
 TABLE_ENDINGS = (".csv", ".tsv", ".txt")
 # What a line of COVIDx tells; the file has no column names of its own.
@@ -19,6 +20,8 @@ _HEAD = 65536
 
 class Table(NamedTuple):
     """A table as text; no value is taken for a number, or for missing.
+
+    The apostrophes of `text.guarded` are taken off: a table that was downloaded may come back.
 
     Attributes:
         name: of the file.
@@ -62,7 +65,7 @@ def first_columns(text: str) -> tuple[tuple[str, ...], str]:
         return COVIDX_COLUMNS, " "
     separator = max(_SEPARATORS, key=line.count)
     names = next(csv.reader([line], delimiter=separator), [])
-    return tuple(name.strip().lower() for name in names), separator
+    return tuple(unguarded(name.strip()).lower() for name in names), separator
 
 
 # Asked for at every rerun of a page; the content itself is the key.
@@ -74,7 +77,7 @@ def read_table(data: bytes, name: str) -> Table:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     rows, odd = [], []
     try:
-        lines = [(reader.line_num, [value.strip() for value in line]) for line in reader]
+        lines = [(reader.line_num, [unguarded(value.strip()) for value in line]) for line in reader]
         named = separator != " "
         for number, values in [line for line in lines if any(line[1])][named:]:
             if any(values[len(header) :]):

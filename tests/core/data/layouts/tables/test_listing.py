@@ -15,6 +15,8 @@ from cxr_core.data.dataset import scan_dataset
 from cxr_core.data.layouts.tables.root_tables import table_images, unknown_tables
 from cxr_core.evaluation.predictions import describe_predictions
 from cxr_core.splits.split import Split, split_table
+from cxr_core.system.files import write_text
+from cxr_core.system.text import table_csv
 
 CASES = Path(__file__).parents[6] / "shared" / "cases"
 needs_cases = pytest.mark.skipif(not CASES.is_dir(), reason="needs ../shared/cases")
@@ -226,3 +228,15 @@ def test_sex_and_source_go_with_the_images_into_splits_and_predictions(tmp_path)
         assert told["source"].to_dict() == {"a.png": "Padua", "b.png": "Linz"}
         assert told.loc["a.png", "sex"] == "female"
         assert pd.isna(told.loc["b.png", "sex"])
+
+
+def test_a_table_that_was_written_with_guards_still_matches_its_files(tmp_path):
+    names = ["=1.png", "+2.png", "-3.png", "@4.png", "'=5.png", "6;=7.png", "'8.png"]
+    draw(tmp_path / "images", *names)
+    table = pd.DataFrame({"path": names, "label": ["-normal", "=virus"] * 3 + ["normal"], "patient": names})
+    write_text(tmp_path / "index.csv", table_csv(table))
+    images, sentences = listed(tmp_path)
+    assert sentences == []
+    assert sorted(Path(image.path).name for image in images.values()) == sorted(names)
+    assert sorted(image.listed_patient for image in images.values()) == sorted(names)
+    assert {image.class_name for image in images.values()} == {"-normal", "=virus", "normal"}
