@@ -1,4 +1,4 @@
-"""What quick, finetune and article stand for."""
+"""What quick, finetune, article and article-sound stand for."""
 
 from typing import Any
 
@@ -51,10 +51,15 @@ RECIPES: dict[str, dict[str, Any]] = {
         ),
     },
     "article": {},
+    # With Keras's momentum the running statistics lag behind the weights for a fifth of the article's training. What
+    # else is unsound in the article is its split, which is another choice: grouped unless somebody asks for "article".
+    "article-sound": {"batch_norm_momentum": 0.9},
 }
 RECIPE_NOTES = {
     "quick": "Frozen backbone; features computed once at 320 pixels; a small classifier on top. About a minute for "
     "2,000 images.",
     "finetune": "The later layers are trained, too, on augmented images. About ten minutes for 2,000 images.",
-    "article": "All layers are trained for 50 epochs, as in the article. Hours for 2,000 images on two cores.",
+    "article": "All layers are trained for 50 epochs, as in the article. About an hour for 2,000 images on two cores.",
+    "article-sound": "The article's recipe with one change, batch-norm momentum 0.9 instead of 0.999, so that "
+    "validation follows training. Sound with the grouped split, whose validation images are apart from the test images.",
 }

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from cxr_core.classes import class_label
+from cxr_core.recipes.batch_norm_lag import batch_norm_momentum, lag_sentence
 from cxr_core.recipes.training_config import TrainingConfig
 from cxr_core.runs.overview import kept_epoch
 from cxr_core.system.arrays import IntArray
@@ -16,7 +17,7 @@ _LEAST_EPOCHS = 3
 _GAP = 0.25
 # Below this part of their initial value, the moving statistics of batch normalisation no longer matter.
 _INITIAL_PART = 0.05
-_KERAS_MOMENTUM = 0.999
+_STATISTICS_LAG = "The statistics of batch normalisation, which validation uses, still lag behind the weights."
 # A class with fewer images than this part of the largest one is rare.
 _RARE = 0.5
 # A loss that rises, or falls, by less than this proportion tells nothing.
@@ -63,9 +64,12 @@ def diagnose_training(
     if too_high:
         # What else the curves show comes of it.
         return [*never, *too_high]
-    # Of the reasons for a gap between training and validation, the first that applies.
-    gap = [*_lagging_batch_norm(epochs, config, batches), *_overfitting(epochs, config)][:1]
-    return [*never, *gap, *_too_few_epochs(epochs, config)]
+    too_few = list(_too_few_epochs(epochs, config))
+    lagging = list(_lagging_batch_norm(epochs, config, batches))
+    if lagging:
+        # A class that is never predicted comes of it, too.
+        return [*lagging, *too_few]
+    return [*never, *_overfitting(epochs, config), *too_few]
 
 
 def _never_predicted(config: TrainingConfig, confusion: IntArray, classes: Sequence[str]) -> Iterable[Finding]:
@@ -102,16 +106,14 @@ def _learning_rate_too_high(epochs: pd.DataFrame, config: TrainingConfig) -> Ite
 
 def _lagging_batch_norm(epochs: pd.DataFrame, config: TrainingConfig, batches: int) -> Iterable[Finding]:
     last = epochs.iloc[-1]
-    momentum = config.batch_norm_momentum or _KERAS_MOMENTUM
-    lags = momentum ** (len(epochs) * batches) > _INITIAL_PART
+    lags = batch_norm_momentum(config) ** (len(epochs) * batches) > _INITIAL_PART
     if config.train_from == "head" or config.freeze_batch_norm or not lags:
         return
     if last["accuracy"] - last["val_accuracy"] > _GAP:
         yield Finding(
             "lagging batch norm",
-            f"{_gap_words(last)} After so few batches, the statistics of batch normalisation still lag behind the "
-            f"weights, and validation uses them: choose the Recipe finetune, whose statistics follow faster, or train "
-            f"more Epochs (now {config.epochs}).",
+            f"{_gap_words(last)} {lag_sentence(config, batches) or _STATISTICS_LAG} Choose the Recipe article-sound or "
+            f"finetune, whose statistics follow faster, or train more Epochs (now {config.epochs}).",
         )
 
 

@@ -172,6 +172,27 @@ def test_advice_knows_the_recipe_of_the_run(run_folder):
     assert "Change the augmentation" in told
 
 
+def test_the_form_says_that_validation_lags_with_the_articles_recipe_alone(run_folder):
+    app = open_page("training")
+    recipe = next(s for s in app.selectbox if s.label == "Recipe")
+    assert "batch-norm statistics" not in said(app.info)
+    recipe.set_value("article").run()
+    assert "with this recipe: batch-norm statistics" in said(app.info)
+    recipe.set_value("article-sound").run()
+    assert not app.exception
+    assert "batch-norm statistics" not in said(app.info)
+
+
+@pytest.mark.parametrize(("epoch", "told"), [(1, True), (12, False)])
+def test_a_run_whose_validation_lags_says_so_while_it_does(run_folder, monkeypatch, epoch, told):
+    monkeypatch.setattr("cxr_core.runs.work_folder.process_is_alive", lambda status: True)
+    run = create_run(make_config("article", roots=("/data",)), run_folder / "20260101-a")
+    run.write_status(RunStatus("running", epoch=epoch, epochs=50, batches=88))
+    app = open_page("training")
+    assert not app.exception
+    assert ("for about 11 epochs with this recipe: batch-norm statistics" in said(app.info)) == told
+
+
 def test_advanced_settings_can_all_be_changed(run_folder):
     app = open_page("training")
     next(t for t in app.toggle if t.label == "Advanced settings").set_value(True).run()

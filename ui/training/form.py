@@ -10,6 +10,7 @@ from streamlit.delta_generator import DeltaGenerator
 from cxr_core.data.dataset import Dataset
 from cxr_core.imaging.augmentation import Augmentation
 from cxr_core.recipes.backbones import BACKBONES, STARTS, imagenet_weights_path
+from cxr_core.recipes.batch_norm_lag import batches_per_epoch, lag_sentence
 from cxr_core.recipes.learning_rate import SCHEDULES
 from cxr_core.recipes.presets import RECIPE_NOTES, RECIPES
 from cxr_core.recipes.training_config import TrainingConfig, alone, make_config
@@ -51,10 +52,14 @@ def ask_training(dataset: Dataset, cloned: TrainingConfig | None = None) -> Trai
     changes |= _ask_advanced(start, key)
     changes["augmentation"] = _ask_augmentation(start, key)
     try:
-        return replace(start, **changes)
+        config = replace(start, **changes)
     except ValueError as error:
         st.error(str(error))
         return None
+    expected = lag_sentence(config, batches_per_epoch(config, len(dataset.table)))
+    if expected:
+        st.info(f"{expected} The recipe article-sound does not wait.", icon=":material/hourglass_top:")
+    return config
 
 
 def _show_cloned() -> str:

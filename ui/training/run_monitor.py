@@ -15,6 +15,7 @@ from cxr_core.imaging.preprocessing import MapOffset
 from cxr_core.inference.model_card import load_card
 from cxr_core.plots.evaluation import confusion_figure
 from cxr_core.plots.prediction import colour_bar_figure
+from cxr_core.recipes.batch_norm_lag import batch_norm_lag, lag_sentence
 from cxr_core.runs.diagnosis import diagnose_training
 from cxr_core.runs.epoch_snapshots import EpochSnapshot, EpochSnapshots, load_snapshot, load_snapshots
 from cxr_core.runs.labels import display_name
@@ -132,8 +133,12 @@ def _show_diagnosis(run: Run, status: RunStatus, epochs: pd.DataFrame, snapshots
         with suppress(FileNotFoundError, ValueError):
             confusion = load_snapshot(run, snapshots.epochs[-1]).confusion
     classes = () if snapshots is None else snapshots.classes
-    for finding in diagnose_training(epochs, config, batches=status.batches, confusion=confusion, classes=classes):
+    findings = diagnose_training(epochs, config, batches=status.batches, confusion=confusion, classes=classes)
+    for finding in findings:
         st.warning(finding.sentence, icon=":material/lightbulb:")
+    is_early = status.is_active and status.epoch < batch_norm_lag(config, status.batches)
+    if is_early and all(finding.name != "lagging batch norm" for finding in findings):
+        st.info(lag_sentence(config, status.batches), icon=":material/hourglass_top:")
 
 
 def _state_sentence(run: Run, status: RunStatus, epochs: pd.DataFrame) -> str:

@@ -152,7 +152,7 @@ def test_every_value_that_a_form_describes_is_one_that_a_training_takes(setting,
 
 
 def test_an_unknown_recipe_is_refused():
-    with pytest.raises(ValueError, match="quick, finetune, article; received 'slow'"):
+    with pytest.raises(ValueError, match="quick, finetune, article, article-sound; received 'slow'"):
         make_config("slow")
 
 

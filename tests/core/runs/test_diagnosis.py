@@ -85,7 +85,15 @@ def test_statistics_that_lag_after_few_batches_are_named_with_the_recipe_that_he
     epochs = history(val_loss=[2, 3, 4, 5, 6, 7.7], accuracy=0.95, val_accuracy=0.46)
     assert names(epochs, config("article"), batches=10) == ["lagging batch norm"]
     assert "95% vs 46%" in sentence(epochs, config("article"), batches=10)
-    assert "Recipe finetune" in sentence(epochs, config("article"), batches=10)
+    assert "Recipe article-sound or finetune" in sentence(epochs, config("article"), batches=10)
+
+
+def test_a_class_that_is_never_predicted_because_the_statistics_lag_is_no_matter_of_its_own():
+    epochs = history(val_loss=[2, 3, 4, 5, 6, 7.7], accuracy=0.95, val_accuracy=0.28)
+    confusion = np.array([[0, 9], [0, 9]])
+    found = names(epochs, config("article"), batches=88, confusion=confusion, classes=("normal", "covid"))
+    assert found == ["lagging batch norm"]
+    assert "for about 11 epochs" in sentence(epochs, config("article"), batches=88)
 
 
 @pytest.mark.parametrize(
