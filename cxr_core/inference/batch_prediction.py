@@ -102,19 +102,22 @@ def iter_predictions(
             yield waiting.popleft().result()
 
 
-def sort_items(items: Iterable[Item[Kept]], by: str) -> list[Item[Kept]]:
+def sort_items(items: Iterable[Item[Kept]], by: str, *, only_answered: bool = False) -> list[Item[Kept]]:
     """Return items in another order; those that could not be read come last.
 
     Args:
         items: from `predict_batch`.
         by: a class name for the most probable first, or "doubt" for the smallest margin first.
+        only_answered: put abstentions behind the answers, in the order given: their numbers are not shown.
     """
 
-    def key(item: Item[Kept]) -> tuple[bool, float]:
+    def key(item: Item[Kept]) -> tuple[int, float]:
         probabilities = item.row["probabilities"]
         if not probabilities:
-            return True, 0.0
-        return False, margin(probabilities) if by == "doubt" else -probabilities[by]
+            return 2, 0.0
+        if only_answered and item.row["status"] == "abstain":
+            return 1, 0.0
+        return 0, margin(probabilities) if by == "doubt" else -probabilities[by]
 
     return sorted(items, key=key)
 

@@ -70,19 +70,22 @@ def error_row(name: str, sentence: str) -> PredictionRow:
     }
 
 
-def flat_row(row: PredictionRow, classes: Sequence[str]) -> dict[str, str | float | None]:
+def flat_row(
+    row: PredictionRow, classes: Sequence[str], *, only_answered: bool = False
+) -> dict[str, str | float | None]:
     """Return a row as one line of a table.
 
     Args:
         row: from `answer_row` or `error_row`.
         classes: the classifier's classes.
+        only_answered: leave out the numbers of an abstention, which nobody should rely on.
 
     Returns:
         `file`, `status`, `label`, `p_<class>` for every class, `confidence` (the highest probability), `margin`,
         `reasons`, `notes` and `error`;
         None for a missing value.
     """
-    probabilities = row["probabilities"]
+    probabilities = {} if only_answered and row["status"] == "abstain" else row["probabilities"]
     return {
         "file": row["file"],
         "status": row["status"],

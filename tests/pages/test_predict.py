@@ -45,6 +45,36 @@ def test_several_files_are_sorted_by_the_probability_that_was_asked_for():
     assert app.dataframe[0].value["p_virus"].is_monotonic_decreasing
 
 
+REFUSED = dicom(draw_phantom("covid", np.random.default_rng(1)), Modality="CT")
+
+
+def test_the_table_withholds_the_numbers_of_an_image_without_an_answer_until_they_are_asked_for():
+    app = uploaded(("covid.png", SCANS["covid.png"]), ("ct", REFUSED))
+    numbers = ["p_normal", "p_covid", "p_virus", "margin"]
+    table = app.dataframe[0].value
+    assert table["answer"].iloc[1] == "no answer"
+    assert "this is not a radiograph" in table["why"].iloc[1]
+    assert table[numbers].notna().all(axis=1).tolist() == [True, False]
+    assert table[numbers].iloc[1].isna().all()
+    next(t for t in app.toggle if t.label == "Show the numbers without an answer, too").set_value(True).run()
+    assert not app.exception
+    assert app.dataframe[0].value[numbers].notna().all(axis=None)
+
+
+def test_where_every_image_has_an_answer_nothing_is_offered_to_be_shown():
+    assert "Show the numbers without an answer, too" not in [t.label for t in uploaded(*SCANS.items()).toggle]
+
+
+def test_why_there_is_no_answer_stands_beside_the_answer():
+    columns = list(uploaded(("covid.png", SCANS["covid.png"]), ("ct", REFUSED)).dataframe[0].value)
+    assert columns[:3] == ["image", "answer", "why"]
+
+
+def test_a_phone_shows_the_columns_that_matter(monkeypatch):
+    monkeypatch.setattr("ui.predict.batch.is_phone", lambda: True)
+    assert list(uploaded(*SCANS.items()).dataframe[0].proto.column_order) == ["image", "answer", "why", "file"]
+
+
 def test_a_single_file_goes_straight_to_its_answer():
     app = uploaded(("covid.png", SCANS["covid.png"]))
     assert said(app.subheader).startswith("Prediction: ")

@@ -30,6 +30,7 @@ from ui.common.components import offer_download, progress_bar
 from ui.common.metrics import images_text
 from ui.common.navigation import keep_choice
 from ui.common.permissions import may
+from ui.predict.screen import is_phone
 from ui.predict.single_answer import MapLook
 from ui.predict.uploads import Upload
 
@@ -38,6 +39,7 @@ _THUMBNAIL_SIDE = 128
 _ROW_PIXELS = 64
 _TABLE_PIXELS = 520
 _AS_GIVEN, _DOUBT = "given", "doubt"
+_PHONE_COLUMNS = ("image", "answer", "why", "file")
 _MARKS = {"ok": "", "abstain": "no answer", "error": "unreadable"}
 
 
@@ -153,12 +155,20 @@ def _counted(items: Sequence[Item[bytes]]) -> str:
 
 
 def _show_table(items: list[Item[bytes]], classes: Sequence[str]) -> Item[bytes] | None:
-    order = _ask_order(classes)
-    items = items if order == _AS_GIVEN else sort_items(items, order)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        order = _ask_order(classes)
+        with_numbers = any(item.row["status"] == "abstain" for item in items) and st.toggle(
+            "Show the numbers without an answer, too",
+            key=keep_choice("refused_numbers", False),
+            help="For experts: what the classifier computed where it gives no answer. Do not rely on it.",
+        )
+    items = items if order == _AS_GIVEN else sort_items(items, order, only_answered=not with_numbers)
     # Streamlit forgets the selection, too, when another page is shown.
     kept = st.session_state["many"].setdefault("rows", {})
     event = st.dataframe(
-        pd.DataFrame([_table_row(item, classes) for item in items]),
+        pd.DataFrame([_table_row(item, classes, with_numbers=with_numbers) for item in items]),
+        alt="One row per image: the answer, why there is none, the file and the probabilities.",
+        column_order=_PHONE_COLUMNS if is_phone() else None,
         width="stretch",
         placeholder="–",
         height=min(_TABLE_PIXELS, 40 + _ROW_PIXELS * len(items)),
@@ -195,24 +205,23 @@ def _columns(classes: Sequence[str]) -> dict[str, Any]:
     return {
         "image": st.column_config.ImageColumn("", width="small"),
         "answer": st.column_config.TextColumn("Answer", width=90),
+        "why": st.column_config.TextColumn("Why no answer", width=190),
         "file": st.column_config.TextColumn("File", width=190),
         **percent,
         "margin": st.column_config.NumberColumn(
             "Margin", format="percent", width=80,
             help="Highest minus second-highest probability: the smaller, the less certain.",
         ),
-        "why": st.column_config.TextColumn("Why no answer"),
     }  # fmt: skip
 
 
-def _table_row(item: Item[bytes], classes: Sequence[str]) -> dict[str, Any]:
-    flat, label = flat_row(item.row, classes), item.row["label"]
+def _table_row(item: Item[bytes], classes: Sequence[str], *, with_numbers: bool) -> dict[str, Any]:
+    flat, label = flat_row(item.row, classes, only_answered=not with_numbers), item.row["label"]
     image = f"data:image/jpeg;base64,{base64.b64encode(item.kept).decode()}" if item.kept else None
     answer = class_label(label) if label else _MARKS[item.row["status"]]
+    why = flat["error"] or flat["reasons"] or None
     numbers = {name: flat[name] for name in (*(f"p_{c}" for c in classes), "margin")}
-    return (
-        {"image": image, "answer": answer, "file": flat["file"]} | numbers | {"why": flat["error"] or flat["reasons"]}
-    )
+    return {"image": image, "answer": answer, "why": why, "file": flat["file"]} | numbers
 
 
 def _offer_overlays(items: Sequence[Item[bytes]], classifier: Classifier, layer: str, look: MapLook) -> None:

@@ -15,7 +15,13 @@ from cxr_core.cli.main import main
 from cxr_core.data.phantoms import draw_phantom
 from cxr_core.imaging.display import shrink
 from cxr_core.imaging.zip_archive import RefusedArchive
-from cxr_core.inference.batch_prediction import iter_predictions, numbered_name, predict_batch, write_overlays
+from cxr_core.inference.batch_prediction import (
+    iter_predictions,
+    numbered_name,
+    predict_batch,
+    sort_items,
+    write_overlays,
+)
 from cxr_core.inference.classifier import load_classifier
 from cxr_core.inference.image_sources import Source, bytes_sources, path_sources
 from cxr_core.inference.prediction_rows import answer_row, error_row, flat_row, rows_csv
@@ -71,6 +77,16 @@ def test_bad_files_are_rows_in_their_place_and_stop_nothing(classifier):
 def test_a_file_that_cannot_be_opened_is_a_row(classifier, tmp_path):
     (row,) = rows_of(classifier, path_sources(tmp_path / "gone.png"))
     assert (row["status"], row["error"]) == ("error", "The file cannot be opened: No such file or directory.")
+
+
+@pytest.mark.parametrize("by", ["covid", "doubt"])
+def test_abstentions_whose_numbers_are_hidden_stand_behind_the_answers_in_the_order_given(classifier, by):
+    refused = dicom(draw_phantom("covid", np.random.default_rng(0)), Modality="CT")
+    mixed = {"text.png": b"no image", "ct-2": refused, "ct-1": refused, "a.png": png(1), "b.png": png(2)}
+    items = sort_items(predict_batch(classifier, sources(mixed)), by, only_answered=True)
+    assert [item.row["file"] for item in items][2:] == ["ct-2", "ct-1", "text.png"]
+    flat = [flat_row(item.row, classifier.classes, only_answered=True) for item in items]
+    assert [row["margin"] is None for row in flat] == [False, False, True, True, True]
 
 
 def test_progress_counts_every_file_once(classifier):
