@@ -12,6 +12,7 @@ from cxr_core.imaging.preprocessing import Preprocessing
 from cxr_core.imaging.reader import UnreadableImage, read_image
 from cxr_core.plots.dataset import grey_histogram_figure
 from ui.common.components import page_header, show_figure
+from ui.common.dataset_analysis import telling_image
 from ui.common.dataset_picker import choose_dataset, demo_note
 from ui.common.markdown import plain_name
 from ui.common.settings_forms import SCALINGS, ask_augmentation, ask_preprocessing
@@ -24,10 +25,17 @@ page_header(
 dataset = choose_dataset()
 demo_note(dataset)
 
+telling = telling_image(dataset)
 left, right = st.columns([1, 2])
-class_name = left.selectbox("Class", dataset.classes, format_func=class_label, help="Class that the image belongs to.")
+class_name = left.selectbox(
+    "Class",
+    dataset.classes,
+    dataset.classes.index(telling["class_name"]),
+    format_func=class_label,
+    help="Class that the image belongs to.",
+)
 rows = dataset.table[dataset.table["class_name"] == class_name]
-row = choose_image(right, rows)
+row = choose_image(right, rows, telling["path"])
 other = dataset.table.sample(1, random_state=0).iloc[0]
 
 preprocessing = ask_preprocessing(st.sidebar, Preprocessing())
@@ -53,7 +61,7 @@ st.subheader(
     help="Random changes of the training images, new in every epoch; validation and test images stay as they are.",
 )
 augmentation = ask_augmentation(Augmentation())
-seed = st.number_input("Seed", 0, 9999, 0, help="The same seed gives the same 21 copies.")
+seed = st.number_input("Seed", 0, 9999, 0, width=180, help="The same seed gives the same 21 copies.")
 rng = np.random.default_rng(int(seed))
 if augmentation.needs_second_image:
     st.caption(

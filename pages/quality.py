@@ -5,12 +5,14 @@ import streamlit as st
 from cxr_core.audit.quality_flags import FLAGS, GALLERY_ORDERS, apply_rules, gallery_of_flag
 from cxr_core.plots.dataset import flag_counts_figure
 from cxr_core.splits.curation import exclude, include
-from ui.common.components import download_table, one_page, page_header, show_figure
+from ui.common.components import download_table, one_page, page_header
 from ui.common.curation import dataset_curation, decide, offer_undo
 from ui.common.dataset_analysis import flag_measures, grouping
 from ui.common.dataset_picker import choose_dataset, demo_note
 from ui.common.markdown import plain_name
 from ui.common.metrics import images_text
+from ui.common.navigation import keep_choice
+from ui.data.bar_choice import choose_bar
 from ui.data.gallery import image_gallery
 
 page_header("Quality", "Images to review before a classifier is trained on them.")
@@ -30,12 +32,21 @@ titles = {name: flag.title for name, flag in FLAGS.items() if counts.get(name, 0
 if not titles:
     st.success("No image is flagged.", icon=":material/check:")
     st.stop()
-show_figure(flag_counts_figure(flags.assign(class_name=table["class_name"].to_numpy()[flags["row"]]), titles))
+st.caption("Click a bar to review its images below.")
+choose_bar(
+    flag_counts_figure(flags.assign(class_name=table["class_name"].to_numpy()[flags["row"]]), titles),
+    "flag",
+    alt="Flagged images by flag and class: " + ", ".join(f"{titles[n]} {counts[n]:,}" for n in titles),
+)
 
 st.subheader("Review")
 columns = st.columns(3, vertical_alignment="bottom")
 name = columns[0].selectbox(
-    "Flag", list(titles), format_func=lambda n: f"{titles[n]} ({counts[n]:,})", help="The problem to look for."
+    "Flag",
+    list(titles),
+    format_func=lambda n: f"{titles[n]} ({counts[n]:,})",
+    key=keep_choice("flag", next(iter(titles)), titles),
+    help="The problem to look for.",
 )
 flag = FLAGS[name]
 threshold = columns[1].number_input(

@@ -103,17 +103,17 @@ def _file_names(table: pd.DataFrame) -> list[str]:
     return [file.rpartition("/")[2] for file in table["file"]]
 
 
-# A new flag is one more entry; docs/extending.md shows how.
+# The one that matters most comes first: a page opens on it. A new flag is one more entry; docs/extending.md shows how.
 _ALL_FLAGS = (
-    Flag(
-        "not_chest", "Perhaps not a chest radiograph",
-        "It looks unlike the other images of its class; a CT slice or a photo teaches nothing about chests.",
-        "chest_distance", high=CHEST_DISTANCE, text="{:.1f} robust SDs from its class", values=_class_distances,
-    ),
     Flag(
         "other_disease", "File name mentions another disease",
         "An image filed under the wrong disease trains the classifier on a wrong label.",
         "other_disease", high=1.0, text="another disease in the name", values=_mentions_other_disease,
+    ),
+    Flag(
+        "not_chest", "Unusual for its class",
+        "It looks unlike the other images of its class: perhaps a CT slice or a photo, perhaps only a rare view.",
+        "chest_distance", high=CHEST_DISTANCE, text="{:.1f} robust SDs from its class", values=_class_distances,
     ),
     Flag(
         "lateral", "Lateral view",

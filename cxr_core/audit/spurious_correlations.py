@@ -11,7 +11,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from cxr_core.classes import class_label, order_classes
 from cxr_core.data.sampling import stratified_rows
-from cxr_core.system.arrays import FloatArray, IntArray, ObjectArray
+from cxr_core.system.arrays import BoolArray, FloatArray, IntArray, ObjectArray
 
 MAX_IMAGES = 5_000
 FACT_TITLES = {
@@ -36,6 +36,9 @@ _FOLDS = 5
 _TREES = 30
 # A tree learns from at most this many images, so that the time grows slowly with the data set.
 _IMAGES_PER_TREE = 1_500
+# How far the grey values of an equalised image are from equally frequent, as total variation; see `_are_equalised`.
+_FLATNESS = 0.05
+_EQUALISED = "histogram-equalised"
 # (learn, test) row positions of each fold.
 Parts = list[tuple[IntArray, IntArray]]
 
@@ -237,15 +240,31 @@ def _fact_sentences(top: Sequence[FactScore], chance: float, sayings: Mapping[st
 
 
 def _class_sayings(frame: pd.DataFrame) -> dict[str, str]:
-    """Return what is typical of some classes and not of others, a dict of "size" or "format" to a sentence."""
+    """Return what is typical of some classes and not of others: a sentence for "size", "format" and "histogram"."""
     size = frame["width"].astype(str) + " × " + frame["height"].astype(str)
-    values = {"size": (size, " pixels"), "format": (frame["format"], " files")}
-    sayings = {fact: _typical(frame["class_name"], value, unit) for fact, (value, unit) in values.items()}
+    greys = pd.Series(np.where(_are_equalised(frame), _EQUALISED, ""), frame.index)
+    sayings = {
+        "size": _typical(frame["class_name"], size, " pixels"),
+        "format": _typical(frame["class_name"], frame["format"], " files"),
+        "histogram": _typical(frame["class_name"], greys, " (all grey values equally frequent)", only=_EQUALISED),
+    }
     return {fact: saying for fact, saying in sayings.items() if saying}
 
 
-def _typical(class_names: pd.Series, values: pd.Series, unit: str) -> str | None:
-    """Name the value that parts the classes most, or None.
+def _are_equalised(frame: pd.DataFrame) -> BoolArray:
+    """Say of each image whether its histogram was equalised; of one that was not measured, that it was not.
+
+    The first and the last bin are left out: a frame, or what was clipped. In the 1,280 images of two published sets
+    that were equalised, the distance is 0.02 at most in 99 %; in 1,445 others, of five sets, it is below 0.1 in one.
+    """
+    inner = frame[_HISTOGRAM[1:-1]].to_numpy(float)
+    with np.errstate(invalid="ignore"):
+        inner = inner / inner.sum(axis=1, keepdims=True)
+    return np.abs(inner - 1 / inner.shape[1]).sum(axis=1) / 2 < _FLATNESS
+
+
+def _typical(class_names: pd.Series, values: pd.Series, unit: str, *, only: str | None = None) -> str | None:
+    """Name the value that parts the classes most, or None; with `only`, no other value is named.
 
     For each class's most common value the classes are ordered by their share of it and cut at
     the widest step. It is told where that step is at least 30 points and those above it have at
@@ -255,7 +274,7 @@ def _typical(class_names: pd.Series, values: pd.Series, unit: str) -> str | None
     shares = pd.crosstab(values, class_names, normalize="columns")
     best: tuple[float, Any, int] = (0.0, None, 0)
     commonest: list[Any] = [shares[name].idxmax() for name in classes]
-    for value in dict.fromkeys(commonest):
+    for value in dict.fromkeys(commonest if only is None else [v for v in commonest if v == only]):
         ordered = shares.loc[value].sort_values(ascending=False, kind="stable")
         steps = -np.diff(ordered.to_numpy())
         cut = int(np.argmax(steps)) + 1 if len(steps) else 0

@@ -1,10 +1,13 @@
-"""Which rows are drawn when all would take too long?"""
+"""Which rows are drawn when all would take too long, and on which does a change show best?"""
+
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from cxr_core.system.arrays import IntArray
+from cxr_core.imaging.reader import UnreadableImage, read_image
+from cxr_core.system.arrays import ImageArray, IntArray
 
 
 def stratified_rows(class_names: ArrayLike, limit: int, rng: np.random.Generator) -> IntArray:
@@ -43,3 +46,25 @@ def sample_rows(class_names: ArrayLike, per_class: int, rng: np.random.Generator
     names = np.asarray(class_names)
     rows = {name: np.flatnonzero(names == name) for name in pd.unique(names)}
     return {name: rng.choice(r, min(per_class, len(r)), replace=False) for name, r in rows.items()}
+
+
+def most_changed_row(table: pd.DataFrame, change: Callable[[ImageArray], float], *, limit: int = 36) -> int:
+    """Find the image on which a change shows best, among a few of each class.
+
+    Args:
+        table: N rows, at least one, with `path` and `class_name`.
+        change: how much an image changes, in any unit.
+        limit: about how many images are read.
+
+    Returns:
+        Its row position; 0 where none of these images can be read.
+    """
+    best, most = 0, -np.inf
+    for row in stratified_rows(table["class_name"], limit, np.random.default_rng(0)).tolist():
+        try:
+            amount = change(read_image(table["path"].iloc[row]))
+        except (UnreadableImage, OSError):
+            continue
+        if amount > most:
+            best, most = row, amount
+    return best

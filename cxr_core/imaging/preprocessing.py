@@ -169,6 +169,12 @@ class Preprocessing:
         return square
 
 
+def balance_change(image: ImageArray) -> float:
+    """Return how much the usual white balance changes an image: the mean difference of its grey values, 0 to 255."""
+    balanced, plain = Preprocessing().image_u8(image), Preprocessing(white_balance_percent=None).image_u8(image)
+    return float(cv2.absdiff(balanced, plain).mean())
+
+
 def preprocessing_from_dict(values: object) -> Preprocessing:
     """Build a Preprocessing from a model card's dictionary; ValueError names an unknown setting."""
     return settings_from_dict(Preprocessing, values)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from cxr_core.audit.spurious_correlations import SpuriousCorrelations
 
 _SYMBOLS = ("circle", "diamond", "square", "cross", "x", "triangle-up")
+# Grey values at each end of a histogram in which a frame shows, and how far above the rest it is cut off.
+_ENDS, _SPIKE = 8, 2
 # Not the colours of classes: what these bars stand for is not a class.
 _FACT_COLOUR = "#8C8C8C"
 _ALL_FACTS_COLOUR = "#5C5C5C"
@@ -96,6 +98,8 @@ def spurious_correlations_figure(correlations: "SpuriousCorrelations") -> go.Fig
 def flag_counts_figure(flags: pd.DataFrame, titles: Mapping[str, str]) -> go.Figure:
     """Draw how many images have each flag, by class; a flag of no image shows an empty bar.
 
+    Each bar's `customdata` is its flag.
+
     Args:
         flags: one row per image and flag, with `flag` and `class_name`.
         titles: {flag: name for a person}, in the order shown.
@@ -111,6 +115,7 @@ def flag_counts_figure(flags: pd.DataFrame, titles: Mapping[str, str]) -> go.Fig
             orientation="h",
             name=class_label(name),
             marker_color=colours[name],
+            customdata=list(titles),
             hovertemplate="%{y}, " + class_label(name) + ": %{x} images<extra></extra>",
         )
     figure.update_yaxes(categoryorder="array", categoryarray=list(titles.values())[::-1])
@@ -171,6 +176,9 @@ def size_scatter_figure(table: pd.DataFrame) -> go.Figure:
 def grey_histogram_figure(shares: pd.DataFrame, title: str = "Grey values per class") -> go.Figure:
     """Draw grey-value histograms.
 
+    Where black or white, as of a frame, is so frequent that the rest would lie flat, the axis ends above the rest, and
+    the title says so.
+
     Args:
         shares: 256 rows, one column per class or step: proportion of pixels.
         title: of the figure.
@@ -185,4 +193,11 @@ def grey_histogram_figure(shares: pd.DataFrame, title: str = "Grey values per cl
             line={"color": colours[name]},
             hovertemplate="grey %{x}: %{y:.2f} % of pixels<extra>" + class_label(name) + "</extra>",
         )
+    percents = 100 * shares.to_numpy(float)
+    highest, rest = percents.max(), percents[_ENDS:-_ENDS].max()
+    if highest > _SPIKE * rest:
+        figure.update_yaxes(range=[0, 1.2 * rest])
+        title += f" (black or white cut off, up to {highest:.1f} %)"
+    else:
+        figure.update_yaxes(rangemode="tozero")
     return finish_figure(figure, title, "Grey value (0 black, 255 white)", "Proportion of pixels in %")

@@ -355,3 +355,30 @@ def test_what_is_excluded_in_one_folder_is_excluded_wherever_that_folder_is_adde
     assert not again.exception
     excluded = next(metric for metric in again.metric if metric.label == "Excluded")
     assert excluded.value == "1"
+
+
+@pytest.fixture
+def flagged(tmp_path):
+    """Drawings, one of them under another disease's name, one dull and one dark."""
+    for name in ("normal", "covid"):
+        (tmp_path / name).mkdir()
+        for i in range(4):
+            (tmp_path / name / f"{i}.png").write_bytes(png(draw_phantom(name, np.random.default_rng(i))))
+    drawing = draw_phantom("covid", np.random.default_rng(9))
+    (tmp_path / "covid" / "tuberculosis-7.png").write_bytes(png(drawing))
+    (tmp_path / "covid" / "dull.png").write_bytes(png(drawing // 3 + 100))
+    (tmp_path / "normal" / "dark.png").write_bytes(png(drawing // 8))
+    return tmp_path
+
+
+def test_quality_opens_on_the_flag_that_matters_most(flagged):
+    app = open_page("quality", source_kept="folder", folders_kept=str(flagged))
+    flag = next(s for s in app.selectbox if s.label == "Flag")
+    assert flag.value == "other_disease"
+    assert len(flag.options) > 1
+
+
+def test_preprocessing_starts_on_an_image_where_something_changes(flagged):
+    app = open_page("preprocessing", source_kept="folder", folders_kept=str(flagged))
+    chosen = {s.label: s.value for s in app.selectbox}
+    assert (chosen["Class"], chosen["Image"]) == ("normal", "normal/dark.png")

@@ -1,11 +1,15 @@
 """The Shortcuts page: it asks before it begins, shows what it does, and shows what it found."""
 
+import shutil
+
 import pytest
 
 from cxr_core.config import SHIPPED_MODEL_DIR
 from cxr_core.data.phantoms import DEMO_NOTE
 from cxr_core.inference.model_card import load_card
+from cxr_core.recipes.training_config import make_config
 from cxr_core.robustness import saliency_checks, shortcut_test
+from cxr_core.runs.lifecycle import create_run
 
 from .test_pages import open_page, said
 
@@ -58,3 +62,14 @@ def test_an_external_folder_that_is_not_there_gets_one_sentence():
 def test_a_shared_installation_asks_for_no_folders(monkeypatch):
     monkeypatch.setenv("CXR_LAB_SHARED", "1")
     assert [t.label for t in open_on_own_images().text_area] == []
+
+
+def test_a_runs_own_data_set_is_opened_by_itself_once_and_another_choice_stays(few, run_folder, ungated_model):
+    run = create_run(make_config("quick", roots=(str(few),)), run_folder / "20260101-000000-quick-own")
+    shutil.copytree(ungated_model, run.path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("shortcuts.json"))
+    app = open_page("shortcuts", classifier_kept=run.name)
+    assert not app.exception
+    assert app.selectbox(key="source_choice").value == "folder"
+    assert app.text_area(key="folders_choice").value == str(few)
+    app.selectbox(key="source_choice").select("demo").run()
+    assert app.selectbox(key="source_choice").value == "demo"

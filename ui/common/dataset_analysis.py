@@ -16,7 +16,8 @@ from cxr_core.data.class_averages import grey_histograms, mean_images
 from cxr_core.data.dataset import Dataset
 from cxr_core.data.prepared_images import read_images
 from cxr_core.data.property_table import measure_images
-from cxr_core.data.sampling import stratified_rows
+from cxr_core.data.sampling import most_changed_row, stratified_rows
+from cxr_core.imaging.preprocessing import balance_change
 from cxr_core.splits.groups import ImageGroups, group_images
 from cxr_core.system.arrays import FloatArray, IntArray, UInt8Array
 from cxr_core.system.memory import release_memory
@@ -81,6 +82,17 @@ def average_images(dataset: Dataset, group: ImageGroups) -> tuple[dict[str, UInt
         return mean_images(images, names), grey_histograms(images, names)
 
     return _once(dataset, ("averages",), average)
+
+
+def telling_image(dataset: Dataset) -> pd.Series:
+    """Return the row of the image on which the white balance shows best, among a few; see `sampling.most_changed_row`.
+
+    A few images are read whatever the size of the data set, so nobody is asked first.
+    """
+    known, step = _analysed(), ("telling image",)
+    if step not in known:
+        known[step] = most_changed_row(dataset.table, balance_change)
+    return dataset.table.iloc[known[step]]
 
 
 def image_map(dataset: Dataset, table: pd.DataFrame) -> tuple[IntArray, FloatArray]:

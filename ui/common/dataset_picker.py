@@ -1,7 +1,7 @@
 """Which data set is open? It is opened once and shared between reruns."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,7 +18,7 @@ from cxr_core.system.visit_folders import Visit, VisitFolder
 from ui.common.components import progress_bar
 from ui.common.markdown import plain_name
 from ui.common.metrics import images_text
-from ui.common.navigation import keep_choice
+from ui.common.navigation import choose, keep_choice
 from ui.common.permissions import is_open_to_strangers, may, show_refusal
 
 _SOURCES = {
@@ -72,6 +72,26 @@ def choose_dataset(ask_for_columns: Callable[[Path, tuple[str, ...]], None] | No
         st.stop()
     st.caption(f"Data set: **{_dataset_name(source, roots)}**, {images_text(len(dataset.table))}")
     return dataset
+
+
+def open_once(roots: Sequence[str], why: str) -> None:
+    """Choose a data set in place of the visitor, once in a visit; whatever they choose afterwards stays chosen.
+
+    Call it before `choose_dataset`.
+
+    Args:
+        roots: folders or files of this computer; nothing happens where one is missing, or where this visitor may not
+            open folders.
+        why: for which purpose; each has its one time.
+    """
+    opened: set[str] = st.session_state.setdefault("opened_once", set())
+    if why in opened or not roots or not may("folders") or not all(Path(root).exists() for root in roots):
+        return
+    opened.add(why)
+    is_demo = [Path(root).resolve() for root in roots] == [(DATA_DIR / "demo").resolve()]
+    choose("source", "demo" if is_demo else "folder")
+    if not is_demo:
+        choose("folders", "\n".join(roots))
 
 
 def _dataset_name(source: str, roots: tuple[str, ...]) -> str:

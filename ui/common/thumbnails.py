@@ -35,19 +35,21 @@ def prediction_caption(predicted: str, true: str, confidence: float) -> str:
     return f":material/close: predicted {answer}, true {class_label(true)}"
 
 
-def choose_image(place: DeltaGenerator, rows: pd.DataFrame) -> pd.Series:
+def choose_image(place: DeltaGenerator, rows: pd.DataFrame, first: str = "") -> pd.Series:
     """Let the user choose an image of a data set by its file name.
 
     Args:
         place: container to ask in.
         rows: at least one row of a data set's table.
+        first: path of the image that is chosen at first; where it is none of these, the first of them is.
 
     Returns:
         The row. Where several folders have a file of that name, the whole paths are shown, so that each can be chosen.
     """
     is_shared = rows["file"].duplicated(keep=False)
     names: pd.Series = rows["file"].where(~is_shared, rows["path"])
-    name = place.selectbox("Image", names.tolist(), help="Type to search by file name.")
+    start = int((rows["path"] == first).to_numpy().argmax())
+    name = place.selectbox("Image", names.tolist(), start, help="Type to search by file name.")
     return rows[names == name].iloc[0]
 
 

@@ -165,8 +165,11 @@ def _show_table(items: list[Item[bytes]], classes: Sequence[str]) -> Item[bytes]
     items = items if order == _AS_GIVEN else sort_items(items, order, only_answered=not with_numbers)
     # Streamlit forgets the selection, too, when another page is shown.
     kept = st.session_state["many"].setdefault("rows", {})
+    table = pd.DataFrame([_table_row(item, classes, with_numbers=with_numbers) for item in items])
+    numbers = [*(f"p_{name}" for name in classes), "margin"]
+    table[numbers] = 100 * table[numbers].astype(float)
     event = st.dataframe(
-        pd.DataFrame([_table_row(item, classes, with_numbers=with_numbers) for item in items]),
+        table,
         alt="One row per image: the answer, why there is none, the file and the probabilities.",
         column_order=_PHONE_COLUMNS if is_phone() else None,
         width="stretch",
@@ -198,7 +201,7 @@ def _ask_order(classes: Sequence[str]) -> str:
 def _columns(classes: Sequence[str]) -> dict[str, Any]:
     percent = {
         f"p_{name}": st.column_config.ProgressColumn(
-            class_label(name), format="percent", min_value=0, max_value=1, width=105
+            class_label(name), format="%.1f %%", min_value=0, max_value=100, width=105
         )
         for name in classes
     }
@@ -209,7 +212,7 @@ def _columns(classes: Sequence[str]) -> dict[str, Any]:
         "file": st.column_config.TextColumn("File", width=190),
         **percent,
         "margin": st.column_config.NumberColumn(
-            "Margin", format="percent", width=80,
+            "Margin", format="%.1f %%", width=80,
             help="Highest minus second-highest probability: the smaller, the less certain.",
         ),
     }  # fmt: skip

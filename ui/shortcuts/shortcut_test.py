@@ -21,7 +21,7 @@ from cxr_core.system.files import read_json
 from ui.common.components import progress_bars
 from ui.common.curation import dataset_curation
 from ui.common.dataset_analysis import grouping
-from ui.common.dataset_picker import choose_dataset, demo_note
+from ui.common.dataset_picker import choose_dataset, demo_note, open_once
 from ui.common.markdown import plain_name
 from ui.common.permissions import may, show_refusal
 from ui.common.thumbnails import choose_image
@@ -63,11 +63,14 @@ def choose_test_images(folder: Path) -> tuple[pd.DataFrame, IntArray, ObjectArra
     Returns:
         The images, their groups and sides, as `held_out_images.held_out_table` gives them.
     """
+    run = Run(folder)
+    if (run.path / "config.json").exists():
+        open_once(run.config().roots, f"shortcuts of {run.name}")
     dataset = choose_dataset()
     demo_note(dataset)
     _, table, groups = grouping(dataset).taking_part(dataset_curation(dataset))
     try:
-        table, groups, sides, note = held_out_table(table, groups, Run(folder))
+        table, groups, sides, note = held_out_table(table, groups, run)
     except ValueError as error:
         st.error(f"{error} Choose another data set or classifier in the sidebar.")
         st.stop()

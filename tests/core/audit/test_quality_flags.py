@@ -279,3 +279,7 @@ def test_what_a_rule_catches_can_be_sorted(order, rows):
 def test_an_order_nobody_knows_is_refused():
     with pytest.raises(ValueError, match="order must be one of worst, mildest, class, file; received 'size'"):
         gallery_of_flag(pd.DataFrame(), pd.DataFrame(), "too_dark", 0.3, "size")
+
+
+def test_a_wrong_label_is_the_first_thing_to_review():
+    assert next(iter(FLAGS)) == "other_disease"

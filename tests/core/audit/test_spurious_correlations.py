@@ -282,3 +282,28 @@ def test_size_gives_real_public_radiographs_away(real_radiographs):
     answer = find_spurious_correlations(table, measures, image_groups(table))
     assert score(answer, "size").accuracy > 0.6
     assert any(s.startswith("All Normal and Viral images are 512 × 512 pixels") for s in answer.sentences)
+
+
+def test_a_class_whose_histograms_were_equalised_is_named():
+    names = three_classes()
+    table, measures = facts_of(names)
+    bins = [f"hist_{i:02d}" for i in range(32)]
+    rng = np.random.default_rng(0)
+    for row in np.flatnonzero(names != "covid"):
+        # A black frame fills the first bin; the rest is as even as an equalised image.
+        even = np.array([5.0, *np.ones(31)]) * rng.uniform(0.98, 1.02, 32)
+        measures.loc[row, bins] = even / even.sum()
+    answer = report(table, measures)
+    expected = (
+        "All Normal and Viral images are histogram-equalised (all grey values equally frequent), but none of the "
+        "COVID-19 images; the mix of grey values alone predicts the class correctly"
+    )
+    assert any(sentence.startswith(expected) for sentence in answer.sentences)
+
+
+@pytest.mark.parametrize("equalised", [False, True], ids=["none", "all"])
+def test_where_no_class_differs_nothing_is_said_of_equalising(equalised):
+    table, measures = facts_of(three_classes())
+    if equalised:
+        measures[[f"hist_{i:02d}" for i in range(32)]] = 1 / 32
+    assert not any("equalised" in sentence for sentence in report(table, measures).sentences)

@@ -6,7 +6,13 @@ import pytest
 
 from cxr_core.audit.spurious_correlations import FactScore, SpuriousCorrelations
 from cxr_core.classes import CLASS_COLOURS
-from cxr_core.plots.dataset import class_count_figure, flag_counts_figure, map_figure, spurious_correlations_figure
+from cxr_core.plots.dataset import (
+    class_count_figure,
+    flag_counts_figure,
+    grey_histogram_figure,
+    map_figure,
+    spurious_correlations_figure,
+)
 
 ROWS = pd.DataFrame(
     {
@@ -110,3 +116,26 @@ def test_an_axis_that_counts_many_images_keeps_plotlys_own_steps():
     figure = class_count_figure({"normal": 900, "covid": 2})
     assert figure.layout.yaxis.dtick is None
     assert figure.layout.yaxis.tickformat == ",d"
+
+
+def test_every_bar_of_a_flag_carries_its_name():
+    for bars in ALL_FIGURES["flags"].data:
+        assert dict(zip(bars.y, bars.customdata, strict=True)) == {title: flag for flag, title in TITLES.items()}
+
+
+def greys(black):
+    shares = np.full(256, (1 - black) / 255)
+    shares[0] = black
+    return pd.DataFrame({"normal": shares})
+
+
+def test_a_spike_of_black_is_cut_off_and_the_title_says_how_high_it_is():
+    figure = grey_histogram_figure(greys(0.07))
+    assert figure.layout.yaxis.range[1] == pytest.approx(1.2 * 100 * 0.93 / 255)
+    assert "cut off, up to 7.0 %" in figure.layout.title.text
+
+
+def test_greys_without_a_spike_are_shown_whole_from_zero():
+    figure = grey_histogram_figure(greys(0.005))
+    assert figure.layout.yaxis.range is None and figure.layout.yaxis.rangemode == "tozero"
+    assert "cut off" not in figure.layout.title.text
