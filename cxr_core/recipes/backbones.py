@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from cxr_core.imaging.preprocessing import MapOffset
+
 STARTS = {
     "imagenet": "Trained on ImageNet; downloaded once if needed, 9 MB for MobileNetV2.",
     "shipped": "The backbone of the built-in classifier; needs no network connection. Images that it was trained "
@@ -48,6 +50,9 @@ class Backbone:
         later_half: the first layer of the half that a fine-tuning trains.
         weights: how many it has.
         activations: how many values its layers give out per image, MobileNetV2 being 1.
+        cell_shift: how many pixels further down and right than an even grid would have it the cells of its first map
+            layer look, for images whose side is a multiple of 32. It serves the maps of a running training; the export
+            computes it from the graph.
     """
 
     label: str
@@ -61,6 +66,11 @@ class Backbone:
     later_half: str
     weights: int
     activations: float
+    cell_shift: float = 0.0
+
+    def map_offset(self, size: int) -> MapOffset:
+        """Return how far the cells of the first map layer look beside an even grid, for images of this side."""
+        return (self.cell_shift / size,) * 2 if size % 32 == 0 else (0.0, 0.0)
 
 
 # A new backbone is one more entry; docs/extending.md shows how.
@@ -76,6 +86,7 @@ BACKBONES = {
         later_half="block_8_expand",
         weights=2_257_984,
         activations=1.0,
+        cell_shift=15.5,
     ),
     "efficientnetv2b0": Backbone(
         label="EfficientNetV2-B0",
@@ -90,6 +101,7 @@ BACKBONES = {
         later_half="block5a_expand_conv",
         weights=5_919_312,
         activations=0.73,
+        cell_shift=15.5,
     ),
     "densenet121": Backbone(
         label="DenseNet121",
@@ -102,6 +114,7 @@ BACKBONES = {
         later_half="conv4_block1_0_bn",
         weights=7_037_504,
         activations=2.29,
+        cell_shift=-1.5,
     ),
     "resnet50v2": Backbone(
         label="ResNet50V2",
@@ -114,6 +127,7 @@ BACKBONES = {
         later_half="conv4_block1_preact_bn",
         weights=23_564_800,
         activations=1.44,
+        cell_shift=-15.5,
     ),
 }
 

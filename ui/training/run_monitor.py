@@ -15,6 +15,7 @@ from cxr_core.imaging.preprocessing import MapOffset
 from cxr_core.inference.model_card import load_card
 from cxr_core.plots.evaluation import confusion_figure
 from cxr_core.plots.prediction import colour_bar_figure
+from cxr_core.recipes.backbones import BACKBONES
 from cxr_core.recipes.batch_norm_lag import batch_norm_lag, lag_sentence
 from cxr_core.runs.diagnosis import diagnose_training
 from cxr_core.runs.epoch_snapshots import EpochSnapshot, EpochSnapshots, load_snapshot, load_snapshots
@@ -304,8 +305,11 @@ def _choose_epoch(snapshots: EpochSnapshots) -> int:
 
 
 def _map_offset(run: Run) -> MapOffset:
-    """Return how far the maps' cells look beside an even grid; (0, 0) until the run is exported, which measures it."""
-    return load_card(run.path).map_offset() if run.has_model else (0.0, 0.0)
+    """Return how far the maps' cells look beside an even grid: as the export computed it, or for the backbone."""
+    if run.has_model:
+        return load_card(run.path).map_offset()
+    config = run.config()
+    return BACKBONES[config.backbone].map_offset(config.preprocessing.size)
 
 
 def _show_snapshot_image(run: Run, snapshots: EpochSnapshots, snapshot: EpochSnapshot, number: int) -> None:
