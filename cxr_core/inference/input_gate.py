@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from cxr_core.imaging.image_properties import COLOUR_SHARE, INVERTED_SCORE, measure_image
 from cxr_core.imaging.lung_segmentation import ChestView, View, ViewLimits, view_limits
+from cxr_core.imaging.photo_detection import FILM_SIDES
 from cxr_core.system.arrays import FloatArray, ImageArray, IntArray
 from cxr_core.system.files import atomic_path, read_json, write_json
 
@@ -32,6 +33,10 @@ UNLIKE = "This image is unlike all training images: the classifier was never tes
 _COLOURED = "It is in colour; radiographs are greyscale."
 _NEGATIVE = "Black and white may be swapped: lungs should be dark."
 _STRETCHED = "The image seems stretched; save it with its own proportions."
+_PHOTOGRAPHED = (
+    "Straight edges surround it, as in a photograph of a film or a screen; cut out the radiograph, or better send the "
+    "file itself."
+)
 _VIEW_REASONS: dict[View, str] = {
     "whole": "It is not clear that both lungs are in it.",
     "part": "A part of the chest seems to be cut off or covered; both lungs must be in the image.",
@@ -96,8 +101,9 @@ class Gate:
         classes: class names.
         distance_limit: images with a higher mean distance to their nearest neighbours are refused.
         digests: SHA-256 of the content of each of the N files; empty for a gate of an earlier version.
-        asks_view: whether the lung network is asked. Not by a gate of an earlier version, nor where it would refuse
-            the classifier's own validation images, such as drawings.
+        asks_view: whether the lung network is asked, and whether the image is a photograph of a film or a screen. Not
+            by a gate of an earlier version, nor where it would refuse the classifier's own validation images, such as
+            drawings.
     """
 
     mean: FloatArray
@@ -115,13 +121,14 @@ class Gate:
     digests: tuple[str, ...] = ()
     asks_view: bool = False
 
-    def assess(self, features: FloatArray, measures: FloatArray, view: ChestView) -> Verdict:
+    def assess(self, features: FloatArray, measures: FloatArray, view: ChestView, film_sides: int = 0) -> Verdict:
         """Decide whether one image may be answered.
 
         Args:
             features: float32 (F,), from the classifier's network.
             measures: float32 (M,), from `gate_measures`.
             view: from `lung_segmentation.look_at_chest`.
+            film_sides: from `photo_detection.count_film_sides`, 0 to 4.
 
         Source:
             Nearest neighbours: Sun et al. 2022, arXiv:2204.06507, on principal components.
@@ -131,7 +138,8 @@ class Gate:
         nearest = np.argsort(-similarity)[:NEAREST]
         neighbours = tuple(self._neighbour(int(i), float(similarity[i])) for i in nearest)
         distance = float(1 - similarity[nearest].mean())
-        return Verdict(self._reasons(chest, distance, measures, view), chest, distance, neighbours)
+        flaw = view_flaw(view, view_limits(), film_sides) if self.asks_view else None
+        return Verdict(self._reasons(chest, distance, measures, flaw), chest, distance, neighbours)
 
     def _neighbour(self, row: int, similarity: float) -> Neighbour:
         digest = self.digests[row] if self.digests else ""
@@ -167,9 +175,8 @@ class Gate:
     def _components(self) -> FloatArray:
         return self.components.astype(np.float32)
 
-    def _reasons(self, chest: float, distance: float, measures: FloatArray, view: ChestView) -> tuple[str, ...]:
+    def _reasons(self, chest: float, distance: float, measures: FloatArray, flaw: str | None) -> tuple[str, ...]:
         if chest >= self.chest_limit:
-            flaw = view_flaw(view, view_limits()) if self.asks_view else None
             if flaw:
                 return NOT_WHOLE, flaw
             return (UNLIKE,) if distance > self.distance_limit else ()
@@ -181,8 +188,10 @@ class Gate:
         return (NO_CHEST,)
 
 
-def view_flaw(view: ChestView, limits: ViewLimits) -> str | None:
-    """Say in a sentence why an image is not one whole, upright chest; None if it is."""
+def view_flaw(view: ChestView, limits: ViewLimits, film_sides: int) -> str | None:
+    """Say in a sentence why an image is not one whole, upright chest that fills it; None if it is."""
+    if film_sides >= FILM_SIDES:
+        return _PHOTOGRAPHED
     if view.whole < limits.whole:
         return _VIEW_REASONS[view.likeliest]
     low, high = limits.aspect

@@ -44,11 +44,13 @@ class ImageLook:
     Attributes:
         measures: float32 (M,), for the gate.
         view: from the lung network.
+        film_sides: from `photo_detection.count_film_sides`, for the gate.
         notes: sentences for the reader.
     """
 
     measures: FloatArray
     view: ChestView
+    film_sides: int
     notes: tuple[str, ...]
 
 
@@ -162,7 +164,7 @@ def assess_prediction(classifier: Classifier, prediction: Prediction, looked: Im
         looked: what was seen of its image.
     """
     gate = classifier.gate
-    verdict = gate.assess(prediction.features, looked.measures, looked.view) if gate else None
+    verdict = gate.assess(prediction.features, looked.measures, looked.view, looked.film_sides) if gate else None
     reasons = [*prediction.doubts, *(verdict.reasons if verdict else ())]
     if not reasons:
         reasons += _another_finding(prediction) or _doubt_of_confidence(prediction, classifier.card.abstain_below)
@@ -213,11 +215,11 @@ def _doubt_of_confidence(prediction: Prediction, abstain_below: float) -> list[s
 
 def look_at(image: ImageArray) -> ImageLook:
     """Measure a decoded image and look for its lungs."""
-    measures, notes = gate_measures(image), []
+    measures, film_sides, notes = gate_measures(image), count_film_sides(image), []
     if count_text_marks(image) >= TEXT_MARKS:
         notes.append(TEXT_NOTE)
     if measures[MEASURES.index("colour")] >= TINTED_SHARE:
         notes.append(_TINTED)
-    if count_film_sides(image) >= FILM_SIDES:
+    if film_sides >= FILM_SIDES:
         notes.append(_FILM)
-    return ImageLook(measures, look_at_chest(image), tuple(notes))
+    return ImageLook(measures, look_at_chest(image), film_sides, tuple(notes))

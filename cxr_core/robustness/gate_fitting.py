@@ -17,6 +17,7 @@ from sklearn.linear_model import LogisticRegression
 
 from cxr_core.data.dataset import scan_dataset
 from cxr_core.imaging.lung_segmentation import look_at_chest, view_limits
+from cxr_core.imaging.photo_detection import count_film_sides
 from cxr_core.imaging.reader import UnreadableImage, decode_image
 from cxr_core.inference.classifier import Classifier, load_classifier
 from cxr_core.inference.input_gate import (
@@ -276,7 +277,7 @@ def _look(
         if found is None:
             return None
         kind, image = found
-        flawed = view_flaw(look_at_chest(image), limits) is not None
+        flawed = view_flaw(look_at_chest(image), limits, count_film_sides(image)) is not None
         return kind, classifier.card.preprocessing.image_u8(image), gate_measures(image), flawed
 
     left = iter(items)

@@ -38,7 +38,11 @@ _PACKAGES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "matplotlib/mpl-data/sample_data": (("grace_hopper.jpg",), ("Minduka_Present_Blue_Pack.png", "logo2.png")),
     "pydicom/data/test_files": (
         ("CT_small.dcm", "MR_small.dcm", "JPEG2000.dcm", "examples_palette.dcm"),
-        ("693_J2KI.dcm", "examples_overlay.dcm", "examples_rgb_color.dcm", "examples_jpeg2k.dcm"),
+        (
+            "693_J2KI.dcm", "examples_overlay.dcm", "examples_rgb_color.dcm", "examples_jpeg2k.dcm", "JPEG-lossy.dcm",
+            "J2K_pixelrep_mismatch.dcm", "examples_ybr_color.dcm", "liver_1frame.dcm", "image_dfl.dcm",
+            "GDCMJ2K_TextGBR.dcm",
+        ),
     ),
 }  # fmt: skip
 _VOLUMES: dict[Side, str] = {"tuning": "example4d.nii.gz", "kept": "anatomical.nii"}

@@ -5,11 +5,14 @@ import numpy as np
 import pytest
 from conftest import draw_texture
 
+from cxr_core.config import SHIPPED_MODEL_DIR
 from cxr_core.data.phantoms import draw_phantom
 from cxr_core.imaging.photo_detection import FILM_SIDES, count_film_sides
 from cxr_core.imaging.reader import read_image
 from cxr_core.inference.classifier import load_classifier
+from cxr_core.inference.input_gate import NO_CHEST, NOT_WHOLE
 from cxr_core.inference.selective_prediction import answer_upload
+from cxr_core.robustness.negative_images import small_grey
 
 NOTE = "Straight edges surround"
 CORNERS = np.float32([[60, 50], [350, 62], [340, 345], [52, 352]])
@@ -65,3 +68,12 @@ def test_an_answer_about_a_photographed_film_says_so(ungated_model):
     plain, taken = (answer_upload(classifier, cv2.imencode(".png", image)[1].tobytes()) for image in images)
     assert not any(NOTE in note for note in plain.notes)
     assert any(NOTE in note for note in taken.notes)
+
+
+def test_the_built_in_gate_refuses_photographs_of_real_radiographs(real_radiographs):
+    classifier = load_classifier(SHIPPED_MODEL_DIR)
+    for path in real_radiographs:
+        shown = photograph(small_grey(read_image(path)) // 2, np.uint8(235))
+        answer = answer_upload(classifier, cv2.imencode(".png", shown)[1].tobytes())
+        assert answer.status == "abstain" and answer.label is None
+        assert answer.reasons[0] in (NO_CHEST, NOT_WHOLE)
