@@ -12,7 +12,7 @@ import secrets
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -25,12 +25,14 @@ from fastapi.responses import JSONResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.datastructures import UploadFile
+from python_multipart.multipart import parse_options_header
+from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cxr_core.config import MAX_FILE_BYTES, NOTICE
+from cxr_core.http_connections import BODY_SECONDS, TimedConnection
 from cxr_core.imaging.display import SCREEN_SIDE, png_bytes, shrink
 from cxr_core.inference.batch_prediction import predict_batch
 from cxr_core.inference.classifier import Classifier
@@ -39,15 +41,18 @@ from cxr_core.inference.selective_prediction import Answer
 
 MAX_FILES = 100
 MAX_REQUEST_BYTES = 2 * MAX_FILE_BYTES
-READ_SECONDS = 60
-# Requests whose files are in memory at the same time; others wait before they are read.
+# Of all requests that are being read, wait or are answered.
+MAX_BYTES_IN_MEMORY = 4 * MAX_REQUEST_BYTES
+# Requests that are answered at the same time; others wait, but no more than so many.
 AT_ONCE = min(4, os.cpu_count() or 1)
+MAX_WAITING = 100
 TOKEN_VARIABLE = "CXR_LAB_TOKEN"
 _VERSION = "1.0.0"
-_MAX_CONNECTIONS = 64
 _MIN_TOKEN = 16
 _FIELD = "files"
 _ASK_FOR_TOKEN = {"WWW-Authenticate": "Bearer"}
+_BUSY = "The server is busy; try again in a few seconds."
+_ASK_LATER = {"Retry-After": "5"}
 _LIMITS = (
     f"At most {MAX_FILES} files and {MAX_REQUEST_BYTES // 1_000_000} MB in a request, "
     f"{MAX_FILE_BYTES // 1_000_000} MB each."
@@ -112,6 +117,36 @@ class _InMemoryParser(MultiPartParser):
     """A parser of multipart form data that never writes to disk."""
 
     spool_max_size = MAX_REQUEST_BYTES + 1
+
+
+class _Memory:
+    """Counts the bytes of bodies in memory, those of all requests together."""
+
+    def __init__(self) -> None:
+        self.taken = 0
+
+    @contextlib.contextmanager
+    def counted(self, chunks: AsyncGenerator[bytes, None]) -> Iterator[AsyncGenerator[bytes, None]]:
+        """Pass a body on until there is no room for it; what it took is free again when the context ends.
+
+        Raises:
+            fastapi.HTTPException: there is no room; while the body is read.
+        """
+        own = 0
+
+        async def count() -> AsyncGenerator[bytes, None]:
+            nonlocal own
+            async for chunk in chunks:
+                if self.taken + len(chunk) > MAX_BYTES_IN_MEMORY:
+                    raise HTTPException(503, _BUSY, _ASK_LATER)
+                own += len(chunk)
+                self.taken += len(chunk)
+                yield chunk
+
+        try:
+            yield count()
+        finally:
+            self.taken -= own
 
 
 class _Log:
@@ -179,7 +214,7 @@ def _add_health(api: FastAPI, classifier: Classifier) -> None:
 
 
 def _add_predict(api: FastAPI, classifier: Classifier, token: str | None) -> None:
-    slots = anyio.CapacityLimiter(AT_ONCE)
+    slots, memory = anyio.CapacityLimiter(AT_ONCE), _Memory()
 
     @api.post(
         "/predict",
@@ -192,9 +227,14 @@ def _add_predict(api: FastAPI, classifier: Classifier, token: str | None) -> Non
     )
     async def predict(request: Request, wanted: Annotated[Wanted, Query()]) -> list[dict[str, Any]]:
         """Classify images: one row per file, in the order sent. A file that cannot be read does not stop the rest."""
-        async with slots:
-            files = await _read_files(request)
-            return [await anyio.to_thread.run_sync(_answer_file, classifier, *file, wanted.overlay) for file in files]
+        with memory.counted(request.stream()) as chunks:
+            files = await _read_files(request.headers, chunks)
+            if slots.statistics().tasks_waiting >= MAX_WAITING:
+                raise HTTPException(503, _BUSY, _ASK_LATER)
+            async with slots:
+                return [
+                    await anyio.to_thread.run_sync(_answer_file, classifier, *file, wanted.overlay) for file in files
+                ]
 
 
 def read_token(file: Path | None = None) -> str | None:
@@ -232,12 +272,17 @@ def serve_api(api: FastAPI, host: str, port: int) -> None:
         name = f"[{host}]" if ":" in host else host
         address = f"http://{name}:{listening.getsockname()[1]}"
         print(f"Answers at {address}/predict, explained at {address}/docs. {NOTICE}", file=sys.stderr, flush=True)
-        # Uvicorn's own log of requests would quote whatever a client writes into an address.
-        config = uvicorn.Config(
-            api, log_level="warning", access_log=False, server_header=False, limit_concurrency=_MAX_CONNECTIONS
-        )
         with contextlib.suppress(KeyboardInterrupt):
-            uvicorn.Server(config).run(sockets=[listening])
+            build_server(api).run(sockets=[listening])
+
+
+def build_server(api: FastAPI) -> uvicorn.Server:
+    """Build the server of an interface, with its limits of time and connections."""
+    # Uvicorn's own log of requests would quote whatever a client writes into an address.
+    config = uvicorn.Config(
+        api, log_level="warning", access_log=False, server_header=False, http=TimedConnection, ws="none", backlog=256
+    )
+    return uvicorn.Server(config)
 
 
 def _token_check(token: str) -> Callable[..., None]:
@@ -251,21 +296,24 @@ def _token_check(token: str) -> Callable[..., None]:
     return check
 
 
-async def _read_files(request: Request) -> list[tuple[str, bytes]]:
+async def _read_files(headers: Headers, chunks: AsyncGenerator[bytes, None]) -> list[tuple[str, bytes]]:
     """Read the files of a request into memory, each with its name.
 
     Raises:
         fastapi.HTTPException: the request is not a form of files, or larger or slower than the limits.
     """
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "multipart/form-data":
+    kind, parameters = parse_options_header(headers.get("content-type"))
+    if kind != b"multipart/form-data":
         raise HTTPException(415, f"Send the images as multipart/form-data, each as a part named {_FIELD}.")
-    parser = _InMemoryParser(request.headers, request.stream(), max_files=MAX_FILES, max_fields=0)
+    # Without the charset that a client may name, which Python need not know: names are UTF-8 (RFC 7578).
+    boundary = parameters.get(b"boundary", b"").decode("latin-1")
+    form_headers = Headers({"content-type": f'multipart/form-data; boundary="{boundary}"'})
+    parser = _InMemoryParser(form_headers, chunks, max_files=MAX_FILES, max_fields=0)
     try:
-        with anyio.fail_after(READ_SECONDS):
+        with anyio.fail_after(BODY_SECONDS):
             form = await parser.parse()
     except TimeoutError as error:
-        raise HTTPException(408, f"The request took longer than {READ_SECONDS} seconds to arrive.") from error
+        raise HTTPException(408, f"The request took longer than {BODY_SECONDS:.0f} seconds to arrive.") from error
     except (MultiPartException, ClientDisconnect) as error:
         raise HTTPException(422, f"The form cannot be read. {_LIMITS} Other fields are not accepted.") from error
     files = [
@@ -304,5 +352,6 @@ def _problems(*, with_token: bool) -> dict[int | str, dict[str, Any]]:
         413: "The request is too large.",
         415: "The request is not a form.",
         422: "The form holds no files, too many, or something else.",
+        503: "The server is busy; try again later.",
     } | ({401: "The token is missing or wrong."} if with_token else {})
     return {status: {"model": Problem, "description": text} for status, text in told.items()}

@@ -155,6 +155,16 @@ def test_a_wrong_request_gets_a_sentence(client, request_parts, status):
     assert answer.json()["detail"].endswith(".")
 
 
+@pytest.mark.parametrize("charset", ["undefined", "punycode", "utf-7", "hex", "nonsense", "\xff", '"a;b"'])
+def test_a_charset_that_a_client_names_is_ignored(client, charset):
+    # As UTF-7 the name would hold half a character, which no answer can hold.
+    form = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a+2AA-.png"\r\n\r\nno image\r\n--x--\r\n'
+    kind = f"multipart/form-data; charset={charset}; boundary=x".encode("latin-1")
+    answer = client.post("/predict", content=form, headers={"Content-Type": kind})
+    assert answer.status_code == 200
+    assert answer.json()[0]["file"] == "a+2AA-.png"
+
+
 def test_a_large_file_is_never_written_to_the_disk(client, monkeypatch):
     rolled = []
     rollover = tempfile.SpooledTemporaryFile.rollover
