@@ -21,6 +21,8 @@ DATA_DIR = HOME_DIR / "data"
 VISITS_DIR = HOME_DIR / "visits"
 SHIPPED_MODEL_DIR = PROJECT_DIR / "models" / "cxr-mobilenetv2"
 LUNG_MODEL_DIR = PROJECT_DIR / "models" / "lungs"
+# Real radiographs under open licences, which every page shows until another data set is chosen.
+TEACHING_DIR = PROJECT_DIR / "teaching_set"
 
 NOTICE = "For research and teaching. Not a medical device, not for diagnosis."
 

@@ -68,7 +68,7 @@ def test_the_version_stands_in_one_place():
     assert "\nversion:" not in (PROJECT / "CITATION.cff").read_text(encoding="utf-8")
 
 
-def test_a_wheel_holds_the_package_the_app_and_the_built_in_classifier_and_nothing_else(tmp_path):
+def test_a_wheel_holds_the_package_the_app_the_built_in_classifier_and_the_teaching_set_and_nothing_else(tmp_path):
     options = ["--quiet", "--no-deps", "--no-build-isolation", "-w", str(tmp_path)]
     subprocess.run(
         [sys.executable, "-m", "pip", "wheel", *options, "."], cwd=PROJECT, check=True, capture_output=True, timeout=300
@@ -78,12 +78,15 @@ def test_a_wheel_holds_the_package_the_app_and_the_built_in_classifier_and_nothi
         held = {name for name in archive.namelist() if ".dist-info/" not in name}
         terms = [name for name in archive.namelist() if "/licenses/" in name]
     listed = subprocess.run(["git", "ls-files"], cwd=PROJECT, check=True, capture_output=True, text=True).stdout.split()
-    app = ("streamlit_app.py", "pages/", "ui/", "models/cxr-mobilenetv2/", "models/lungs/", ".streamlit/config.toml")
+    app = (
+        "streamlit_app.py", "pages/", "ui/", "models/cxr-mobilenetv2/", "models/lungs/", "teaching_set/",
+        ".streamlit/config.toml",
+    )  # fmt: skip
     expected = {name for name in listed if name.startswith("cxr_core/")}
     expected |= {f"cxr_core/_app/{name}" for name in listed if name.startswith(app)}
     assert held == expected
     assert {"py.typed", "report.html.j2"} <= {name.rsplit("/", 1)[-1] for name in held}
-    assert {name.rsplit("/", 1)[-1] for name in terms} == {"LICENSE", "NOTICE", "LICENSE.md"}
+    assert {name.rsplit("/", 1)[-1] for name in terms} == {"LICENSE", "NOTICE", "LICENSE.md", "LICENSES.md"}
 
 
 def test_the_classifier_brings_its_own_terms():

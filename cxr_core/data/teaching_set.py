@@ -1,0 +1,68 @@
+"""Which radiographs travel with the app, from whom are they, and are they all there?"""
+
+import hashlib
+from pathlib import Path
+
+import pandas as pd
+
+from cxr_core.config import TEACHING_DIR
+
+INDEX_FILE = "index.csv"
+
+
+def load_teaching_index(folder: str | Path = TEACHING_DIR) -> pd.DataFrame:
+    """Read what is known of each image of the teaching set.
+
+    Args:
+        folder: of the teaching set.
+
+    Returns:
+        One row per image, all str, "" where nothing tells: `path` (relative to the folder), `label`, `patient`, `view`,
+        `age`, `sex`, `source`, `licence`, `attribution`, `planted` (what was planted, for images that are copies or
+        carry a wrong label), `sha256` of the file and `original`, the SHA-256 of the file that it was made from.
+
+    Raises:
+        ValueError: the index is missing or broken; the sentence says what to do.
+
+    Example:
+        >>> from cxr_core.data.teaching_set import load_teaching_index
+        >>> sorted(load_teaching_index()["label"].unique())
+        ['covid', 'normal', 'virus']
+    """
+    try:
+        index = pd.read_csv(Path(folder) / INDEX_FILE, dtype=str, keep_default_na=False)
+    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise ValueError(_incomplete("its index cannot be read")) from error
+    if not {"path", "label", "source", "licence", "attribution", "planted", "sha256", "original"} <= set(index):
+        raise ValueError(_incomplete("its index lacks columns"))
+    return index
+
+
+def check_teaching_set(folder: str | Path = TEACHING_DIR) -> None:
+    """Compare every image of the teaching set with the hash that its index tells, and the index with the folder.
+
+    Raises:
+        ValueError: an image is missing, changed, or not in the index; the sentence counts them and says what to do.
+    """
+    folder = Path(folder)
+    index = load_teaching_index(folder)
+    told = dict(zip(index["path"], index["sha256"], strict=True))
+    there = {path.relative_to(folder).as_posix(): path for path in folder.glob("*/*.jpg")}
+    missing = sum(name not in there for name in told)
+    unlisted = sum(name not in told for name in there)
+    changed = sum(_digest(path) != told[name] for name, path in there.items() if name in told)
+    wrong = [
+        f"{count} {what}"
+        for count, what in ((missing, "missing"), (changed, "changed"), (unlisted, "not in its index"))
+        if count
+    ]
+    if wrong:
+        raise ValueError(_incomplete(f"of its images, {', '.join(wrong)}"))
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _incomplete(what: str) -> str:
+    return f"The teaching set is not complete: {what}. Install CXR Lab again to restore it."
