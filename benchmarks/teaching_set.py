@@ -72,8 +72,8 @@ _STUDY_NUMBER_OR_TABLE_BURNED_IN = (
     "person1656_virus_2862", "person1657_virus_2864", "person1679_virus_2896", "person368_virus_748",
     "person47_virus_99",
 )  # fmt: skip
-_NOT_NORMAL_OR_CUT = ("00001854_003", "00001986_005", "00001986_006", "00001986_007", "00001986_011")
-LEFT_OUT = frozenset((*_TIME_BURNED_IN, *_STUDY_NUMBER_OR_TABLE_BURNED_IN, *_NOT_NORMAL_OR_CUT))
+_NOT_NORMAL = ("00001986_005", "00001986_006", "00001986_007", "00001986_011")
+LEFT_OUT = frozenset((*_TIME_BURNED_IN, *_STUDY_NUMBER_OR_TABLE_BURNED_IN, *_NOT_NORMAL))
 # The last of NIH that was looked at.
 _LAST_SEEN_OF_NIH = "00002482_001"
 # Taken in any case: children with several images, and an image that the gate refuses.
@@ -122,6 +122,7 @@ def image_pool(collection: Collection, data: Path, hannover: pd.DataFrame) -> pd
     if collection.name == "nih":
         told = pd.read_csv(data / "external/nih/index.csv", dtype=str)
         told["stem"] = told["path"].map(lambda path: Path(path).stem)
+        told = told[told["age"].astype(int) >= 18]
         return pool[pool["stem"] <= _LAST_SEEN_OF_NIH].merge(told[["stem", "patient", "view", "age", "sex"]], on="stem")
     told = hannover.rename(columns={"image_id": "stem"}).assign(age="")
     told["view"], told["patient"] = told["projection"].str.upper(), "hannover:" + told["patient_id"]

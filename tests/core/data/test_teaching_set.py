@@ -25,7 +25,8 @@ def copied(tmp_path):
 def test_it_holds_sixty_images_of_each_class_and_ten_planted_ones_within_eight_megabytes():
     drawn = INDEX[~INDEX["planted"].str.startswith("copy")]
     assert drawn["label"].value_counts().to_dict() == {"normal": 60, "covid": 60, "virus": 60}
-    assert (drawn["source"] == "NIH Clinical Center").sum() == 20
+    adults = drawn[drawn["source"] == "NIH Clinical Center"]
+    assert len(adults) == 20 and adults["age"].astype(int).min() >= 18
     assert INDEX["planted"].str.startswith("copy, ").sum() == 8
     assert INDEX["planted"].str.startswith("wrong label: ").sum() == 2
     assert sum(path.stat().st_size for path in TEACHING_DIR.rglob("*.*")) < 8_000_000
