@@ -28,10 +28,10 @@ def add_command(commands: Commands, name: str, run: CommandFunction, help_text: 
     return command
 
 
-def add_folders(command: argparse.ArgumentParser) -> None:
-    """Add the data set folders that a command reads."""
+def add_folders(command: argparse.ArgumentParser, *, nargs: str = "+") -> None:
+    """Add the data set folders that a command reads; `nargs` as for `ArgumentParser.add_argument`."""
     command.add_argument(
-        "folders", metavar="DIR", nargs="+", type=Path,
+        "folders", metavar="DIR", nargs=nargs, type=Path,
         help="folder with one subfolder per class, a public data set as it was unpacked, or a label table",
     )  # fmt: skip
     command.add_argument(

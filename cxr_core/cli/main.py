@@ -8,7 +8,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from cxr_core.cli import app_commands, data_commands, model_commands, predict_commands, training_commands
+from cxr_core.cli import (
+    app_commands,
+    data_commands,
+    model_commands,
+    predict_commands,
+    reproduce_command,
+    training_commands,
+)
 from cxr_core.cli.io import check_targets, keep_label_mapping
 from cxr_core.config import NOTICE
 
@@ -40,6 +47,13 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=name, description=f"CXR Lab. {NOTICE}")
     parser.set_defaults(target_files=(), target_folders=())
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for module in (app_commands, data_commands, training_commands, model_commands, predict_commands):
+    for module in (
+        app_commands,
+        data_commands,
+        training_commands,
+        reproduce_command,
+        model_commands,
+        predict_commands,
+    ):
         module.add_commands(commands)
     return parser

@@ -61,5 +61,5 @@ RECIPE_NOTES = {
     "finetune": "The later layers are trained, too, on augmented images. About ten minutes for 2,000 images.",
     "article": "All layers are trained for 50 epochs, as in the article. About an hour for 2,000 images on two cores.",
     "article-sound": "The article's recipe with one change, batch-norm momentum 0.9 instead of 0.999, so that "
-    "validation follows training. Sound with the grouped split, whose validation images are apart from the test images.",
+    "validation follows training. Sound with the grouped split, whose validation and test images are apart.",
 }

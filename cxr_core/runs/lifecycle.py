@@ -86,18 +86,28 @@ def create_run(
     return run
 
 
-def start_run(config: TrainingConfig, runs_dir: str | Path = RUNS_DIR, curation: Curation | None = None) -> Run:
+def start_run(
+    config: TrainingConfig,
+    runs_dir: str | Path = RUNS_DIR,
+    curation: Curation | None = None,
+    *,
+    path: str | Path | None = None,
+) -> Run:
     """Start a training in a process of its own that outlives the caller.
 
     Args:
         config: decides the result.
         runs_dir: the folder of all runs.
         curation: as for `create_run`.
+        path: the run's own folder; by default a new one in `runs_dir`.
 
     Returns:
         A run with status "starting".
+
+    Raises:
+        ValueError: as for `create_run`.
     """
-    run = create_run(config, new_run_path(config.recipe, runs_dir), curation)
+    run = create_run(config, path or new_run_path(config.recipe, runs_dir), curation)
     process = spawn_detached([*command_for(config, run.path), "--into-existing"], run.path)
     facts = process_facts(process.pid)
     run.write_status(RunStatus("starting", "Starting TensorFlow", epochs=config.epochs, started=time.time(), **facts))

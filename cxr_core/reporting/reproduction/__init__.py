@@ -1,0 +1,1 @@
+"""What does the page "the article reproduced" say and show?"""
