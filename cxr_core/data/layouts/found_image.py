@@ -96,9 +96,10 @@ def find_listed(
         list_name: what people call the list, for the sentences.
         problems: takes what is listed but not there.
     """
+    above = f"{folder}{os.sep}"
     for image in images:
         path = image.path
-        file = path.removeprefix(f"{folder}{os.sep}").replace(os.sep, "/")
+        file = path.removeprefix(above).replace(os.sep, "/")
         try:
             facts = os.stat(path)
         except PermissionError:
@@ -108,7 +109,9 @@ def find_listed(
         else:
             if stat.S_ISREG(facts.st_mode):
                 told = {name: getattr(image, name) for name in LISTED_COLUMNS}
-                found = found_image(file, path, image.class_name, facts)
-                yield found._replace(in_list=True, listed_patient=image.patient, **told)
+                size, times = facts.st_size, (facts.st_mtime_ns, facts.st_ctime_ns)
+                yield FoundImage(
+                    file, path, image.class_name, size, times[0], True, image.patient, ctime_ns=times[1], **told
+                )
             else:
                 problems.append((file, f"{list_name} lists this as an image, but it is not a file."))

@@ -7,16 +7,24 @@ from pathlib import Path
 
 from cxr_core.imaging.reader import IMAGE_ENDINGS
 
+# Each folder with the names of the files in it; equal exactly where a search finds the same.
+FileNames = tuple[tuple[str, tuple[str, ...]], ...]
+
+
+def file_names(folder: Path) -> FileNames:
+    """List the names of all files below a folder, opening none; links to folders are not followed."""
+    return tuple((place, tuple(names)) for place, _, names in os.walk(folder))
+
 
 class ImageSearch:
-    """The image files below a folder by name, listed once; links to folders are not followed."""
+    """The image files below a folder by name."""
 
-    def __init__(self, folder: Path) -> None:
-        """List the files below `folder`."""
-        self.folder = folder
+    def __init__(self, folder: Path, files: FileNames) -> None:
+        """Take the names of the files below `folder`."""
+        self.folder, self.files = folder, files
         self._by_name: dict[str, list[tuple[str, ...]]] = defaultdict(list)
         self._by_folder: dict[str, list[tuple[str, ...]]] = defaultdict(list)
-        for place, _, names in os.walk(folder):
+        for place, names in files:
             inside = tuple(part for part in os.path.relpath(place, folder).split(os.sep) if part != ".")
             for name in names:
                 stem, ending = os.path.splitext(name)

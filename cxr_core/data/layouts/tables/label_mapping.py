@@ -6,6 +6,7 @@ Kept with the data set's index, so that every page, command and training reads t
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -146,14 +147,18 @@ def save_mapping(mapping: LabelMapping, root: str | Path) -> None:
 
 
 def mapped_kind(columns: dict[str, str]) -> TableKind:
-    """Return the kind of table whose columns a person named; see `LabelMapping.columns`."""
+    """Return the kind of table whose columns a person named, one for equal ones; see `LabelMapping.columns`."""
+    return _mapped_kind(tuple(columns.items()))
 
+
+@lru_cache
+def _mapped_kind(columns: tuple[tuple[str, str], ...]) -> TableKind:
     def read(row: Row) -> Told:
-        cells = {name: row[column] for name, column in columns.items()}
+        cells = {name: row[column] for name, column in columns}
         findings = tuple(part.strip() for part in cells.pop("label").split(_FINDING_SEPARATOR) if part.strip())
         return Told(cells.pop("path"), findings, **cells)
 
-    return TableKind("Label table", frozenset(columns.values()), read, literal_labels=True)
+    return TableKind("Label table", frozenset(column for _, column in columns), read, literal_labels=True)
 
 
 def _path(root: str | Path) -> Path:

@@ -1,46 +1,60 @@
 """Which images do the rows of label tables list, and what do they tell of them?"""
 
 import os
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 from cxr_core.data.layouts.found_image import ListedImage, Problem
 from cxr_core.data.layouts.tables.adapters import PassedOver, TableKind, Told
 from cxr_core.data.layouts.tables.cells import read_age, read_sex, read_split
 from cxr_core.data.layouts.tables.finding_classes import chosen_class
-from cxr_core.data.layouts.tables.image_search import ImageSearch
-from cxr_core.data.layouts.tables.label_mapping import LabelMapping
+from cxr_core.data.layouts.tables.image_search import FileNames, ImageSearch, file_names
 from cxr_core.data.layouts.tables.table_file import Table
+
+
+class Listed(NamedTuple):
+    """What tables tell.
+
+    Attributes:
+        images: each of one class.
+        problems: (table or folder, sentence) of each row that is passed over and of each value that is not understood,
+            with its line and why.
+        findings: {finding, as first spelt: (images, class of an image with it alone; None where it is left out)}, the
+            most frequent first.
+        files: names that were looked through for what the rows mean; None where each row names its file as it lies.
+    """
+
+    images: tuple[ListedImage, ...]
+    problems: tuple[Problem, ...]
+    findings: Mapping[str, tuple[int, str | None]]
+    files: FileNames | None
 
 
 class Listing:
     """What the rows of one or more tables of a kind tell, by image."""
 
     def __init__(
-        self,
-        folder: Path,
-        kind: TableKind,
-        mapping: LabelMapping,
-        names: str,
-        problems: list[Problem],
-        beside: Mapping[str, Mapping[str, str]],
+        self, folder: Path, kind: TableKind, classes: Mapping[str, str], beside: Mapping[str, Mapping[str, str]]
     ) -> None:
         """Take no rows yet; `beside` is what `companions.read_companions` tells."""
-        self.folder, self.names = folder, names
-        self._beside = beside
-        self._kind, self._classes, self._problems = kind, mapping.classes, problems
+        self.folder, self._kind, self._classes, self._beside = folder, kind, classes, beside
+        self._names: list[str] = []
+        self._problems: list[Problem] = []
         # By absolute path: the table and line that told of it first, and what is told.
         self._told: dict[str, tuple[str, Told]] = {}
         self._contradicted: set[str] = set()
 
     @cached_property
     def _search(self) -> ImageSearch:
-        return ImageSearch(self.folder)
+        return ImageSearch(self.folder, file_names(self.folder))
 
     def add(self, table: Table, split: str) -> None:
         """Take over the rows of a table; `split` stands where a row tells none."""
+        self._names.append(table.name)
         for number in table.odd:
             self._problems.append((table.name, f"Line {number} has more values than there are columns."))
         for number, row in table.rows:
@@ -55,7 +69,20 @@ class Listing:
             except PassedOver as reason:
                 self._problems.append((table.name, f"{where} is passed over: {reason}."))
 
-    def images(self) -> Iterator[ListedImage]:
+    def read_to_end(self, *, count_unlisted: bool) -> Listed:
+        """Return what all rows tell.
+
+        Args:
+            count_unlisted: say how many images lie in the folder to which the tables give no class.
+        """
+        images = tuple(self._images())
+        if count_unlisted and (count := self._search.beside(self._told.keys())):
+            sentence = f"Images here to which the label table gives no class: {count:,}."
+            self._problems.append((self.folder.name, sentence))
+        files = self._search.files if "_search" in self.__dict__ else None
+        return Listed(images, tuple(self._problems), self._finding_counts(), files)
+
+    def _images(self) -> Iterator[ListedImage]:
         """Yield what is told of each image; an image with two classes, or with none, is left out."""
         without = 0
         for path, (where, told) in self._told.items():
@@ -66,22 +93,16 @@ class Listing:
             elif path not in self._contradicted:
                 yield self._listed(path, class_name, told, name, line)
         if without:
-            self._problems.append((self.names, f"Images left out because their findings form no class: {without:,}."))
+            sentence = f"Images left out because their findings form no class: {without:,}."
+            self._problems.append((" and ".join(self._names), sentence))
 
-    def finding_counts(self) -> dict[str, tuple[int, str | None]]:
-        """Return {finding: (images, class of an image with it alone)}; see `root_tables.finding_counts`."""
+    def _finding_counts(self) -> dict[str, tuple[int, str | None]]:
         spelt: dict[str, str] = {}
         counts: Counter[str] = Counter()
         for _, told in self._told.values():
             for finding in told.findings:
                 counts[spelt.setdefault(finding.lower(), finding)] += 1
         return {name: (n, self._class_of((name,))) for name, n in counts.most_common()}
-
-    def count_unlisted(self, name: str) -> None:
-        """Say how many images lie in a folder of this name that was opened by its table, which gives them no class."""
-        count = self._search.beside(self._told.keys())
-        if count:
-            self._problems.append((name, f"Images here to which the label table gives no class: {count:,}."))
 
     def _paths(self, image: str) -> list[str]:
         """Return the files that a row means; where none is there, the one it names, so that it is missed."""
@@ -128,8 +149,9 @@ class Listing:
         beside = self._beside.get(stem, {})
         told = told._replace(split=told.split or beside.get("split", ""), view=told.view or beside.get("view", ""))
         split, group = value("split", told.split, read_split), value("age", told.age, read_age)
+        # Of 100,000 equal cells one is kept.
         patient, view, sex, source = (
-            cell or None for cell in (told.patient, told.view, read_sex(told.sex), told.source)
+            sys.intern(cell) if cell else None for cell in (told.patient, told.view, read_sex(told.sex), told.source)
         )
         mask = os.path.normpath(os.path.join(self.folder, told.mask)) if told.mask else None
-        return ListedImage(path, class_name, patient, split, view, group, sex, source, mask)
+        return ListedImage(path, sys.intern(class_name), patient, split, view, group, sex, source, mask)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from cxr_core.data.layouts.found_image import FoundImage, Problem, find_listed
 from cxr_core.data.layouts.tables.adapters import TABLE_KINDS, TableKind, find_kind
-from cxr_core.data.layouts.tables.companions import is_companion, read_companions, split_of
+from cxr_core.data.layouts.tables.companions import is_companion
+from cxr_core.data.layouts.tables.kept_listings import TablesAsked, kept_listing, table_versions
 from cxr_core.data.layouts.tables.label_mapping import LabelMapping, load_mapping, mapped_kind
-from cxr_core.data.layouts.tables.listing import Listing
-from cxr_core.data.layouts.tables.table_file import TABLE_ENDINGS, first_columns, read_table, read_text
+from cxr_core.data.layouts.tables.table_file import TABLE_ENDINGS, first_columns, read_text
 from cxr_core.imaging.reader import IMAGE_ENDINGS
 
 _PLAIN = TABLE_KINDS["plain"]
@@ -63,10 +63,16 @@ def table_images(root: Path, problems: list[Problem]) -> Iterator[FoundImage]:
         UnknownColumns: the table has no columns that are known.
         ValueError: it lists nothing, or it is open which of several counts.
     """
-    listing = _read_tables(root, problems)
-    if listing.folder == root:
-        listing.count_unlisted(root.name)
-    yield from find_listed(listing.images(), listing.folder, listing.names, problems)
+    asked = _asked(root)
+    listed, gone = kept_listing(asked), list[Problem]()
+    names = " and ".join(table.path.name for table in asked.tables)
+    images = list(find_listed(listed.images, asked.folder, names, gone))
+    if gone and listed.files is None:
+        # What lay where the table says may lie elsewhere by now.
+        listed, gone = kept_listing(asked, anew=True), []
+        images = list(find_listed(listed.images, asked.folder, names, gone))
+    problems += [*listed.problems, *gone]
+    yield from images
 
 
 def table_description(root: Path) -> str:
@@ -85,7 +91,7 @@ def finding_counts(root: Path) -> dict[str, tuple[int, str | None]]:
     Raises:
         ValueError: as for `table_images`.
     """
-    return _read_tables(root, []).finding_counts()
+    return dict(kept_listing(_asked(root)).findings)
 
 
 def unknown_tables(root: Path) -> dict[str, tuple[str, ...]]:
@@ -107,22 +113,13 @@ def column_names(path: Path) -> tuple[str, ...]:
     return columns if are_names else ()
 
 
-def _read_tables(root: Path, problems: list[Problem]) -> Listing:
-    """Read all rows of a root's tables."""
+def _asked(root: Path) -> TablesAsked:
+    """Return what makes the listing of a root."""
     mapping = load_mapping(root)
     folder, paths, kind = _tables_of(root, mapping)
-    names = " and ".join(path.name for path in paths)
     beside = [path for path in sorted(_table_files(folder)) if path not in paths and is_companion(path)]
-    listing = Listing(folder, kind, mapping, names, problems, read_companions(beside))
-    for path in paths:
-        try:
-            table = read_table(path.read_bytes(), path.name)
-        except OSError as error:
-            raise ValueError(f"The file {path.name} cannot be opened.") from error
-        if not table.rows and not table.odd:
-            raise ValueError(f"{path.name} lists no images.")
-        listing.add(table, split_of(path) if len(paths) > 1 else "")
-    return listing
+    classes = tuple(mapping.classes.items())
+    return TablesAsked(folder, folder == root, kind, table_versions(paths), table_versions(beside), classes)
 
 
 def _tables_of(root: Path, mapping: LabelMapping) -> tuple[Path, list[Path], TableKind]:

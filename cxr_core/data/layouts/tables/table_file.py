@@ -3,7 +3,6 @@
 import codecs
 import csv
 import io
-from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -68,8 +67,6 @@ def first_columns(text: str) -> tuple[tuple[str, ...], str]:
     return tuple(unguarded(name.strip()).lower() for name in names), separator
 
 
-# Asked for at every rerun of a page; the content itself is the key.
-@lru_cache(maxsize=2)
 def read_table(data: bytes, name: str) -> Table:
     """Return a table with column names; ValueError where its quotes cannot be read."""
     text = decode(data)
