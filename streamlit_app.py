@@ -1,5 +1,5 @@
 """CXR Lab: `streamlit run streamlit_app.py`."""
 
-from ui.common.navigation import navigate
+from ui.common.navigation import navigate, run_page
 
-navigate().run()
+run_page(navigate())

@@ -9,7 +9,7 @@ import pandas as pd
 from cxr_core.config import CACHE_DIR, SHIPPED_MODEL_DIR
 from cxr_core.data.prepared_images import PreparedImages, prepare_images, read_in_parts
 from cxr_core.inference.classifier import Classifier, load_classifier
-from cxr_core.system.arrays import FloatArray, UInt8Array
+from cxr_core.system.arrays import FloatArray, UInt8Array, create_array
 from cxr_core.system.disk_cache import is_cached, new_entry, open_array
 from cxr_core.system.progress import Phase, Progress
 from cxr_core.system.visit_folders import visit_cache
@@ -66,7 +66,7 @@ def dataset_embeddings(
 
 def _write_features(classifier: Classifier, images_u8: UInt8Array, path: Path, report: Progress | None) -> None:
     width = classifier.features(images_u8[:1]).shape[1]
-    values = np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=(len(images_u8), width))
+    values = create_array(path, np.float16, (len(images_u8), width))
     for rows, images in read_in_parts(images_u8):
         values[rows.start : rows.stop] = classifier.features(images)
         if report:

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from cxr_core.system.arrays import FloatArray, UInt8Array
+from cxr_core.system.files import atomic_path
 from cxr_core.system.progress import Progress
 
 DEMO_NOTE = "Drawings, not radiographs: made so that every page can be tried without a data set."
@@ -45,9 +46,9 @@ def draw_demo_data(
         class_name, number = _CLASSES[i // images_per_class], i % images_per_class
         path = folder / class_name / f"drawing-{number:03d}.{'png' if number % 3 else 'jpg'}"
         if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
             image = draw_phantom(class_name, np.random.default_rng((seed, i)))
-            path.write_bytes(cv2.imencode(path.suffix, image)[1].tobytes())
+            with atomic_path(path) as temporary:
+                temporary.write_bytes(cv2.imencode(path.suffix, image)[1].tobytes())
         if progress:
             progress(i + 1, total)
     return folder

@@ -5,9 +5,9 @@ the results of a job, in a report, a published card or MLflow. Runs with the sam
 compares them by their test scores has looked as often.
 """
 
+import errno
 import hashlib
 from collections.abc import Iterable
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -44,8 +44,12 @@ def record_looks(runs: Iterable[Run], where: str) -> None:
         if not path.exists():
             continue
         line = f"{now},{where},{_test_side(run)}\n"
-        with suppress(PermissionError), path.open("a", encoding="utf-8") as file:
-            file.write(line)
+        try:
+            with path.open("a", encoding="utf-8") as file:
+                file.write(line)
+        except OSError as error:
+            if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+                raise
 
 
 def count_looks(run: Run, runs: Iterable[Run]) -> int | None:

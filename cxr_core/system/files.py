@@ -1,5 +1,6 @@
 """How is a file written so that no reader sees half of it?"""
 
+import errno
 import json
 import os
 import re
@@ -9,6 +10,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+_FULL = "The disk is full, or has no room for further files. Make room, then try again."
+_READ_ONLY = "The folder that this program writes to is closed to it. Allow writing there, or set CXR_LAB_HOME."
+_WHY_NOT_WRITTEN = {
+    errno.ENOSPC: _FULL,
+    errno.EDQUOT: _FULL,
+    errno.EROFS: _READ_ONLY,
+    errno.EACCES: _READ_ONLY,
+    errno.EPERM: _READ_ONLY,
+    errno.EIO: "The disk reports an error; nothing can be read from it or written to it reliably.",
+}
 _TEMPORARY = re.compile(r"\.[0-9a-f]{8}-.")
 
 
@@ -63,6 +74,11 @@ def write_json(path: str | Path, value: object) -> None:
 def read_json(path: str | Path) -> Any:
     """Return what a JSON file holds; FileNotFoundError or ValueError say what is wrong."""
     return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+def why_not_written(error: OSError) -> str | None:
+    """Return a sentence on a disk that is full, read-only or broken, without a file name; None for any other error."""
+    return _WHY_NOT_WRITTEN.get(error.errno or 0)
 
 
 def file_stamp(path: str | Path) -> tuple[int, int, int]:

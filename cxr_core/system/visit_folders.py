@@ -33,6 +33,7 @@ class VisitFolder:
 
     Raises:
         ValueError: those of all visits take as much as is allowed; one sentence for the visitor.
+        OSError: the disk is full, say; nothing is left of the folder.
     """
 
     def __init__(self, visits_dir: str | Path = VISITS_DIR) -> None:
@@ -122,8 +123,12 @@ def _new_folder(visits_dir: Path) -> tuple[Path, BinaryIO]:
         path = visits_dir / secrets.token_hex(8)
         new = path.with_name(f".{path.name}-new")
         new.mkdir(parents=True, mode=0o700)
-        (new / _HELD).touch()
-        os.replace(new, path)
+        try:
+            (new / _HELD).touch()
+            os.replace(new, path)
+        except OSError:
+            shutil.rmtree(new, ignore_errors=True)
+            raise
         # It may have been taken for abandoned in between.
         with suppress(FileNotFoundError):
             return path, hold(path / _HELD)

@@ -16,7 +16,7 @@ from cxr_core.imaging.preprocessing import Preprocessing
 from cxr_core.recipes.learning_rate import cosine_rate
 from cxr_core.recipes.training_config import TrainingConfig
 from cxr_core.runs.run import Run
-from cxr_core.system.arrays import FloatArray, UInt8Array
+from cxr_core.system.arrays import FloatArray, UInt8Array, create_array
 from cxr_core.system.disk_cache import is_cached, new_entry, open_array
 from cxr_core.system.memory import release_memory
 from cxr_core.system.onnx_session import open_session, run_graph
@@ -275,7 +275,7 @@ def _write_features(
 ) -> None:
     """Compute features part by part, so that memory does not grow with the data set."""
     shape = (len(images_u8), session.get_outputs()[0].shape[1])
-    values = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
+    values = create_array(path, np.float32, shape)
     for rows, images in read_in_parts(images_u8):
         (values[rows.start : rows.stop],) = run_graph(session, ["features"], images, preprocessing.scaled)
         progress(rows.stop, len(values))

@@ -191,7 +191,7 @@ def _unpack_for_visit(upload: BinaryIO, name: str) -> Path:
     visit, folder = _visit(), VisitFolder()
     try:
         path = _unpack(upload, folder.path / name)
-    except RefusedArchive:
+    except (RefusedArchive, OSError):
         folder.close()
         raise
     visit.take(folder)

@@ -1,15 +1,19 @@
 """Which pages are there, how does a visit begin, and which of its choices are kept from page to page?"""
 
+import logging
 from collections.abc import Collection, Hashable
 
 import streamlit as st
 from starlette.formparsers import MultiPartParser
 from streamlit.navigation.page import StreamlitPage
 
+from cxr_core.system.files import why_not_written
 from cxr_core.system.memory import keep_memory_small, set_imports_aside
 from cxr_core.system.processes import tie_to_parent
 from cxr_core.system.visit_folders import remove_abandoned
 from ui.common.permissions import may_come_in, require_sign_in, show_who
+
+_log = logging.getLogger(__name__)
 
 keep_memory_small()
 # Starlette, below Streamlit, writes an upload of more than 1 MB into a temporary file while it arrives. Here no upload
@@ -64,6 +68,18 @@ def navigate() -> StreamlitPage:
     require_sign_in()
     show_who()
     return chosen
+
+
+def run_page(page: StreamlitPage) -> None:
+    """Run a page; where the disk is full, read-only or broken, end it with one sentence, which is logged, too."""
+    try:
+        page.run()
+    except OSError as error:
+        sentence = why_not_written(error)
+        if sentence is None:
+            raise
+        _log.error(sentence)
+        st.error(sentence, icon=":material/hard_drive:")
 
 
 @st.cache_resource(show_spinner=False)

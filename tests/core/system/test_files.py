@@ -1,11 +1,20 @@
 """What is on disk is the old file or the new one."""
 
+import errno
 import json
 import os
 
 import pytest
 
-from cxr_core.system.files import atomic_path, file_stamp, folder_names, read_json, write_json, write_text
+from cxr_core.system.files import (
+    atomic_path,
+    file_stamp,
+    folder_names,
+    read_json,
+    why_not_written,
+    write_json,
+    write_text,
+)
 
 
 def test_a_written_file_holds_the_new_text(tmp_path):
@@ -37,6 +46,16 @@ def test_a_failed_writing_leaves_the_old_file_and_nothing_else(tmp_path):
         raise RuntimeError
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO])
+def test_a_disk_that_cannot_be_written_is_told_without_a_file_name(number):
+    sentence = why_not_written(OSError(number, "Sorry", "/data/Zyxwv_Jane.png"))
+    assert sentence.endswith(".") and "Zyxwv" not in sentence
+
+
+def test_a_file_that_is_not_there_is_no_matter_of_the_disk():
+    assert why_not_written(FileNotFoundError(errno.ENOENT, "No such file", "a")) is None
 
 
 def test_json_reads_back_what_was_written(tmp_path):

@@ -1,5 +1,7 @@
 """Nothing of a visitor's data set is left once the visit, and whatever uses the data, has ended."""
 
+import errno
+
 import cv2
 import numpy as np
 import pytest
@@ -43,6 +45,16 @@ def test_a_folder_is_there_until_it_is_closed(visits):
     remove_abandoned()
     assert folder.path.parent == visits and len(files_below(folder.path)) == 7
     folder.close()
+    assert list(visits.iterdir()) == []
+
+
+def test_nothing_is_left_of_a_folder_that_a_full_disk_has_no_room_for(visits, monkeypatch):
+    def refuse(source, target):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.replace", refuse)
+    with pytest.raises(OSError):
+        VisitFolder()
     assert list(visits.iterdir()) == []
 
 

@@ -1,0 +1,74 @@
+"""A disk that is full, read-only or broken is one sentence on a page, and names no file in the log."""
+
+import errno
+import io
+import zipfile
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from cxr_core.config import PROJECT_DIR
+from cxr_core.system import visit_folders
+
+NAME = "Zyxwv_Jane.png"
+
+
+def open_through_the_edge(page, **session):
+    """Open a page as `streamlit_app.py` does, whose `navigate` an AppTest passes over for a single page."""
+    script = f"""
+import runpy, types
+from ui.common.navigation import run_page
+run_page(types.SimpleNamespace(run=lambda: runpy.run_path({str(PROJECT_DIR / "pages" / page)!r})))
+"""
+    app = AppTest.from_string(script, default_timeout=60)
+    for key, value in {"navigated": True, **session}.items():
+        app.session_state[key] = value
+    return app.run()
+
+
+def assert_one_sentence(app, beginning, log):
+    assert not app.exception
+    assert [error.value.startswith(beginning) for error in app.error] == [True]
+    assert NAME not in app.error[0].value
+    assert NAME not in log
+
+
+@pytest.mark.parametrize(
+    ("number", "beginning"),
+    [(errno.ENOSPC, "The disk is full"), (errno.EROFS, "The folder that this program writes to")],
+)
+def test_a_page_that_cannot_write_says_so_in_one_sentence(number, beginning, monkeypatch, capfd, caplog, tmp_path):
+    def refuse(path):
+        raise OSError(number, "Sorry", f"{path}/{NAME}")
+
+    monkeypatch.setattr("ui.common.dataset_picker.DATA_DIR", tmp_path)
+    # What every file but those of an archive is written through.
+    monkeypatch.setattr("cxr_core.system.files.temporary_path", refuse)
+    assert_one_sentence(open_through_the_edge("dataset.py"), beginning, caplog.text + "".join(capfd.readouterr()))
+
+
+def test_nothing_is_left_of_an_archive_that_a_full_disk_has_no_room_for(monkeypatch, capfd, caplog, tmp_path):
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr(f"normal/{NAME}", b"\x89PNG\r\n\x1a\n" + bytes(1_000))
+
+    def refuse(archive, info):
+        yield b"\x89PNG"
+        raise OSError(errno.ENOSPC, "No space left on device", NAME)
+
+    visits = tmp_path / "visits"
+    monkeypatch.setenv("CXR_LAB_SHARED", "1")
+    monkeypatch.setattr(visit_folders.VisitFolder.__init__, "__defaults__", (visits,))
+    monkeypatch.setattr("cxr_core.imaging.zip_archive._blocks", refuse)
+    app = open_through_the_edge("dataset.py", source_choice="zip", source_kept="zip")
+    app.file_uploader[0].set_value(("set.zip", stream.getvalue(), "application/zip")).run()
+    assert_one_sentence(app, "The disk is full", caplog.text + "".join(capfd.readouterr()))
+    assert list(visits.iterdir()) == []
+
+
+def test_an_error_of_another_kind_is_not_hidden(monkeypatch, tmp_path):
+    def refuse(*_, **__):
+        raise OSError(errno.ENOEXEC, "Exec format error")
+
+    monkeypatch.setattr("cxr_core.data.phantoms.draw_demo_data", refuse)
+    assert open_through_the_edge("dataset.py").exception
