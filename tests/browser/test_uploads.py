@@ -175,7 +175,38 @@ def test_window_level_and_inversion_show_the_greys_they_name(predict):
     np.testing.assert_allclose(seen(predict), 255 - expected, atol=4)
 
 
-def test_no_upload_is_written_to_disk_not_even_while_it_arrives(predict, app):
+LIMIT = 200_000_000
+
+
+@pytest.fixture(scope="module")
+def sizes(tmp_path_factory):
+    """A data set as a ZIP file just below the limit, most of it text, which is passed over; and a file just above."""
+    below, above = (tmp_path_factory.mktemp("sizes") / f"{name}.zip" for name in ("below", "above"))
+    with zipfile.ZipFile(below, "w") as archive:
+        for name in ("normal", "covid"):
+            for i in range(3):
+                image = cv2.imencode(".png", draw_phantom(name, np.random.default_rng(i)))[1]
+                archive.writestr(f"{name}/{i}.png", image.tobytes())
+        archive.writestr("notes.txt", b"MARKED-PIXELS" * ((LIMIT - 2_000_000) // 13))
+    assert LIMIT - 2_000_000 < below.stat().st_size < LIMIT
+    above.write_bytes(bytes(LIMIT + 1))
+    return below, above
+
+
+@pytest.mark.parametrize(("name", "outcome"), [("predict", "^6 images: "), ("dataset", "6 images")])
+def test_the_limit_that_a_field_shows_is_the_one_that_holds(app, page, sizes, name, outcome):
+    page.goto(f"{app[0]}/{name}{'?source=zip' if name == 'dataset' else ''}")
+    page.wait_for_selector(IDLE)
+    expect(page.get_by_text("200MB per file")).to_be_visible()
+    page.set_input_files('input[type="file"]', sizes[1])
+    expect(page.get_by_text("File must be 200.0MB or smaller.")).to_be_visible()
+    expect(page.get_by_text(re.compile(outcome))).to_have_count(0)
+    page.set_input_files('input[type="file"]', sizes[0])
+    expect(page.get_by_text(re.compile(outcome)).first).to_be_visible()
+    expect(page.get_by_test_id("stException")).to_have_count(0)
+
+
+def test_no_upload_is_written_to_disk_not_even_while_it_arrives(predict, app, sizes):
     """Whatever the server has open is looked through all the while; a file without a name is one, too."""
     port = app[0].rsplit(":", 1)[1]
     server = next(process for process in psutil.process_iter(["cmdline"]) if port in (process.info["cmdline"] or []))
@@ -196,6 +227,8 @@ def test_no_upload_is_written_to_disk_not_even_while_it_arrives(predict, app):
             upload(predict, *files)
             predict.wait_for_timeout(1_500)
             predict.wait_for_selector(IDLE)
+        predict.set_input_files('input[type="file"]', sizes[0])
+        expect(predict.get_by_text(re.compile("images: ")).last).to_be_visible()
     finally:
         done.set()
         watcher.join()

@@ -3,6 +3,7 @@
 import json
 import shutil
 import time
+import tomllib
 import zlib
 
 import cv2
@@ -72,6 +73,15 @@ def test_every_control_explains_itself(name):
         *app.button, *app.selectbox, *app.slider, *app.toggle, *app.number_input, *app.text_area, *app.file_uploader,
     ]  # fmt: skip
     assert [control.label for control in controls if not control.help] == []
+
+
+@pytest.mark.parametrize("name", [*DATA_PAGES, "preprocessing", "training", "evaluation", "shortcuts", "predict"])
+def test_every_upload_field_shows_the_limit_that_the_server_keeps(name):
+    configured = tomllib.loads((PROJECT_DIR / ".streamlit" / "config.toml").read_text())["server"]["maxUploadSize"]
+    app = open_page(name, source_choice="zip", images_choice="dataset")
+    limits = [field.proto.max_upload_size_mb for field in app.file_uploader]
+    assert set(limits) == ({configured} if limits else set())
+    assert limits or name in ("evaluation", "shortcuts")
 
 
 def test_the_dataset_page_counts_what_is_there():

@@ -144,9 +144,8 @@ def _unpack_upload() -> Path:
     upload = st.sidebar.file_uploader(
         "ZIP",
         "zip",
-        max_upload_size=200 if is_open_to_strangers() else 1_000,
-        help="One folder per class, each with its images. At most 2 GB unpacked."
-        + (" It is deleted when you close the page." if is_open_to_strangers() else ""),
+        help="One folder per class, each with its images. At most 2 GB unpacked. "
+        + ("It is deleted when you close the page." if is_open_to_strangers() else "A larger one opens as a folder."),
     )
     if upload is None:
         unpacked = st.session_state.get("unpacked")

@@ -17,8 +17,8 @@ _log = logging.getLogger(__name__)
 
 keep_memory_small()
 # Starlette, below Streamlit, writes an upload of more than 1 MB into a temporary file while it arrives. Here no upload
-# is written to disk; `server.maxUploadSize` bounds what is in memory.
-MultiPartParser.spool_max_size = 64 * 2**20
+# is written to disk: the server ends a request one megabyte above the limit of an upload.
+MultiPartParser.spool_max_size = (st.get_option("server.maxUploadSize") + 2) * 2**20
 
 # The choices that the address holds, so that a reload and a shared link show the same.
 _LINKED = ("source", "classifier", "show", "run", "view", "split", "seed")

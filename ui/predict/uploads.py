@@ -11,11 +11,11 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
+from cxr_core.config import MAX_FILE_BYTES
 from ui.common.markdown import plain_name
 from ui.common.metrics import images_text
 from ui.common.permissions import is_open_to_strangers
 
-MAX_UPLOAD_MEGABYTES = 200
 # Of all files of a visit together, on one's own computer and where many visits share the memory.
 MAX_TOTAL_MEGABYTES = {False: 1_000, True: 200}
 _FIELD, _STATE = "scans", "kept_scans"
@@ -57,11 +57,11 @@ def ask_for_uploads(place: DeltaGenerator) -> tuple[Upload, ...]:
     field = place.file_uploader(
         "Chest radiographs",
         accept_multiple_files=True,
-        max_upload_size=MAX_UPLOAD_MEGABYTES,
         key=_FIELD,
         on_change=_notice_removal,
-        help="One or many: JPEG, PNG, BMP, TIFF, WebP or DICOM, frontal view, or a ZIP file of them. They stay in "
-        "memory until you remove them or close the page, and are neither stored nor logged.",
+        help="One or many: JPEG, PNG, BMP, TIFF, WebP or DICOM, frontal view, or a ZIP file of them; an image may "
+        f"have {MAX_FILE_BYTES // 1_000_000} MB. They stay in memory until you remove them or close the page, and are "
+        "neither stored nor logged.",
     )
     kept = st.session_state.get(_STATE, _Kept())
     if field:
