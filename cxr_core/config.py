@@ -23,6 +23,8 @@ SHIPPED_MODEL_DIR = PROJECT_DIR / "models" / "cxr-mobilenetv2"
 LUNG_MODEL_DIR = PROJECT_DIR / "models" / "lungs"
 # Real radiographs under open licences, which every page shows until another data set is chosen.
 TEACHING_DIR = PROJECT_DIR / "teaching_set"
+# The page of a whole reproduction, where one was made: docs/reproduction/index.md.
+ARTICLE_PAGE = PROJECT_DIR / "docs" / "reproduction" / "article.html"
 
 NOTICE = "For research and teaching. Not a medical device, not for diagnosis."
 

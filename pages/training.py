@@ -15,6 +15,7 @@ from ui.training.form import ask_training, cloned_config
 from ui.training.job_view import choose_view, show_jobs
 from ui.training.places import choose_place
 from ui.training.queue_view import show_queue
+from ui.training.reproduction_view import show_reproduction
 from ui.training.run_comparison import show_runs
 from ui.training.run_monitor import choose_run, monitor_run
 from ui.training.start import offer_start
@@ -33,6 +34,8 @@ if place == "New":
     config = ask_training(dataset, cloned)
     left_out_note(curation)
     offer_start(config, curation, active, source_names(dataset.table))
+elif place == "Article":
+    show_reproduction(dataset, curation, runs, active)
 elif not everything:
     st.info("No runs yet. Start one under New; its curves will appear here.")
 elif place == "Compare":

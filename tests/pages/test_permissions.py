@@ -260,11 +260,13 @@ def test_who_is_signed_in_is_named_and_may_do_what_they_may(monkeypatch, stopped
 
 
 def test_visitors_cannot_train_and_are_told_why(shared, stopped_run):
-    for place in ("New", "Watch"):
+    for place in ("New", "Watch", "Article"):
         app = open_page("training", show_kept=place)
         assert not app.exception
         assert "Visitors cannot start training or other long computations here." in said(app.caption)
-        assert {"Start training", "Queue this training", "Resume"}.isdisjoint(labels(app.button))
+        assert {"Start training", "Queue this training", "Resume", "Reproduce the article"}.isdisjoint(
+            labels(app.button)
+        )
 
 
 def test_visitors_whom_the_owner_allows_it_can_train_and_not_delete(shared, stopped_run, monkeypatch):

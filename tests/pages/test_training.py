@@ -11,7 +11,7 @@ from cxr_core.recipes.training_config import make_config
 from cxr_core.runs.labels import RunLabel, save_label
 from cxr_core.runs.lifecycle import create_run
 from cxr_core.runs.looks import count_looks
-from cxr_core.runs.run import RunStatus
+from cxr_core.runs.run import Run, RunStatus
 from cxr_core.system.files import atomic_path, write_json
 from pages.test_pages import open_page, png, said
 
@@ -262,3 +262,76 @@ def test_one_source_can_be_left_out_where_there_are_several(run_folder, tmp_path
 def test_with_one_source_none_can_be_left_out(run_folder):
     kind = next(s for s in open_page("training").segmented_control if s.label == "Train")
     assert "Leave one source out" not in kind.options
+
+
+# Reproduce the article
+
+
+def press(app, label):
+    next(button for button in app.button if button.label == label).click().run()
+    assert not app.exception
+
+
+def test_the_article_is_reproduced_as_it_is_written_unless_another_variant_is_chosen(run_folder, monkeypatch):
+    begun = []
+
+    def start(config, curation):
+        begun.append(config)
+        run = create_run(config, run_folder / f"run-{len(begun)}")
+        run.write_status(RunStatus("paused"))
+        return run
+
+    monkeypatch.setattr("ui.training.reproduction_view.start_run", start)
+    app = open_page("training", show_kept="Article")
+    assert "with this recipe: batch-norm statistics" in said(app.info)
+    press(app, "Reproduce the article")
+    app = open_page("training", show_kept="Article")
+    app.segmented_control(key="reproduction_choice").set_value("sound").run()
+    press(app, "Reproduce the article")
+    assert [(c.recipe, c.split, c.epochs) for c in begun] == [
+        ("article", "article", 50),
+        ("article-sound", "grouped", 50),
+    ]
+
+
+def test_what_was_started_is_watched(run_folder, monkeypatch):
+    monkeypatch.setattr(
+        "ui.training.reproduction_view.start_run", lambda config, curation: create_run(config, run_folder / "begun")
+    )
+    app = open_page("training", show_kept="Article")
+    press(app, "Reproduce the article")
+    assert place(app) == "Watch"
+    assert next(s for s in app.selectbox if s.label == "Run").value == "begun"
+
+
+def test_too_little_memory_for_the_article_is_said_before_it_starts(run_folder, monkeypatch):
+    monkeypatch.setattr("cxr_core.recipes.memory_estimate.memory_limit", lambda: 700_000_000)
+    app = open_page("training", show_kept="Article")
+    press(app, "Reproduce the article")
+    assert "needs about 2.7 GB of memory" in said(app.error)
+
+
+def test_an_interrupted_reproduction_goes_on(run_folder, monkeypatch):
+    resumed = []
+    monkeypatch.setattr(
+        "ui.training.reproduction_view.start_run", lambda config, curation: create_run(config, run_folder / "a")
+    )
+    monkeypatch.setattr("ui.training.reproduction_view.resume_run", resumed.append)
+    app = open_page("training", show_kept="Article")
+    press(app, "Reproduce the article")
+    run = Run(run_folder / "a")
+    run.write_status(RunStatus("paused", epoch=3, epochs=50))
+    app = open_page("training", show_kept="Article")
+    press(app, "Go on where it was interrupted")
+    assert resumed == [run]
+
+
+def test_the_shipped_page_is_shown_where_there_is_one(run_folder, tmp_path, monkeypatch):
+    page = tmp_path / "article.html"
+    monkeypatch.setattr("ui.training.reproduction_view.ARTICLE_PAGE", page)
+    assert "Reproduced for you" not in said(open_page("training", show_kept="Article").subheader)
+    page.write_text("<h1>The article reproduced</h1>")
+    app = open_page("training", show_kept="Article")
+    assert "Reproduced for you" in said(app.subheader)
+    app.toggle(key="show_page_shipped").set_value(True).run()
+    assert not app.exception

@@ -1,4 +1,4 @@
-"""Which of the three places of the Training page is shown: the form, a run or job, or all runs beside each other?"""
+"""Which place of the Training page is shown: the form, a run or job, all runs beside each other, or the article?"""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -9,11 +9,12 @@ from cxr_core.jobs.job import Job
 from cxr_core.runs.run import Run
 from ui.common.navigation import choose, keep_choice
 
-Place = Literal["New", "Watch", "Compare"]
+Place = Literal["New", "Watch", "Compare", "Article"]
 _PLACES: dict[Place, str] = {
     "New": ":material/add: New",
     "Watch": ":material/monitoring: Watch",
     "Compare": ":material/compare_arrows: Compare",
+    "Article": ":material/menu_book: Reproduce the article",
 }
 
 
@@ -38,6 +39,7 @@ def choose_place(runs: Sequence[Run], jobs: Sequence[Job]) -> Place:
         format_func=_PLACES.__getitem__,
         required=True,
         label_visibility="collapsed",
-        help="New: settings of a new training. Watch: one run or job, during and after training. Compare: all runs.",
+        help="New: settings of a new training. Watch: one run or job, during and after training. Compare: all runs. "
+        "Reproduce the article: its training, and its ten sections with our figures.",
     )
     return place or "New"

@@ -108,4 +108,5 @@ def _ticks(low: float, high: float) -> list[float]:
     magnitude = 10 ** np.floor(np.log10(step))
     step = magnitude * next(factor for factor in (1, 2, 5, 10) if factor * magnitude >= step * 0.999)
     first = np.ceil(low / step - 1e-9)
-    return [float(np.round(step * n, 10)) for n in np.arange(first, high / step + 1e-9)]
+    # Zero is added so that -0 is none.
+    return [float(np.round(step * n, 10)) + 0.0 for n in np.arange(first, high / step + 1e-9)]

@@ -19,7 +19,7 @@ from cxr_core.splits.split import SPLIT_KINDS
 from cxr_core.system.arrays import ImageArray, UInt8Array
 
 _SAMPLES, _COMPARED = 6, 12
-_PHOTO = 460
+_PHOTO, _THIRD = 460, 330
 
 
 def data_sections(record: RunRecord) -> tuple[Section, ...]:
@@ -124,7 +124,7 @@ def _exploration(record: RunRecord) -> Section:
         "Sizes vary most among COVID-19 images; the greatest width equals the greatest height in every class."
         if record.claims
         else "",
-        "The article's listing compares each width with the greatest height so far (`max(width, data['max_height'])`), "
+        "The article's listing compares each width with the greatest height so far (max(width, data['max_height'])), "
         "so what it prints as the greatest width is no width: "
         + (f"here it would print {listed(slips)}." if slips else "on this data set it happens to print the right one."),
         (Table(header, tuple(rows)),),
@@ -137,7 +137,10 @@ def _sample_sheet(record: RunRecord, name: str) -> Picture:
     chosen = rows.sample(min(_SAMPLES, len(rows)), random_state=record.rng())
     sheet = contact_sheet(read_tiles(chosen["path"]), columns=3)
     return Picture(
-        f"samples-{_slug(record, name)}.jpg", _of_class(record, name, f"{len(chosen)} images of"), jpeg(sheet, 600)
+        f"samples-{_slug(record, name)}.jpg",
+        _of_class(record, name, f"{len(chosen)} images of"),
+        jpeg(sheet, _THIRD),
+        True,
     )
 
 
@@ -239,7 +242,7 @@ def _augmentation(record: RunRecord) -> Section:
         "performance”."
         if record.claims
         else "",
-        "Ours is the article's augmentation, drawn from a seed; `fill_mode`, which the article counts as a third "
+        "Ours is the article's augmentation, drawn from a seed; fill_mode, which the article counts as a third "
         "transformation, only fills the corners."
         if is_articles
         else "Shown is the article's augmentation. "

@@ -23,7 +23,8 @@ from cxr_core.runs.overview import kept_epoch
 
 _TRAINING, _VALIDATION = "#0072B2", "#D55E00"
 _AVERAGES = {"micro": ("Micro average", "#CC79A7", "2 4"), "macro": ("Macro average", "#777777", "7 4")}
-_PHOTO = 420
+# Three stand beside each other.
+_PHOTO = 330
 # By so much validation lies below training where it lags.
 _LAG_GAP = 0.25
 
@@ -229,8 +230,8 @@ def _samples(record: RunRecord) -> Section:
         "9. Sample prediction",
         f"Of {claims.SAMPLE_PREDICTIONS} random test images all are predicted correctly." if record.claims else "",
         f"Of {len(rows)} test images drawn with the run's seed {right} are right; at an accuracy of "
-        f"{percent(accuracy)} {len(rows)} draws are all right in {whole_percent(chance)} of cases, so that this shows little. "
-        "Below each image stands what it is called and, in brackets, what it is.",
+        f"{percent(accuracy)} {len(rows)} draws are all right in {whole_percent(chance)} of cases, so that this shows "
+        "little. Below each image stands what it is called and, in brackets, what it is.",
         pictures=tuple(pictures),
     )
 
@@ -254,8 +255,9 @@ def _explanation(record: RunRecord) -> Section:
         if inside is not None:
             shares.append(f"{whole_percent(inside)} from {layer}")
     said = f"It is called {class_label(prediction.label)} with {whole_percent(prediction.probabilities.max())}."
+    filled = whole_percent(float(lungs.mask.mean()))
     measured = (
-        f" Of the map's weight {listed(shares)} lies inside the lungs, which fill {whole_percent(lungs.mask.mean())} of the image."
+        f" Of the map's weight {listed(shares)} lies inside the lungs, which fill {filled} of the image."
         if shares
         else " No lungs were found in it, so it cannot be said how much of the map lies inside them."
     )
