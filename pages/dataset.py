@@ -19,7 +19,7 @@ from ui.common.components import download_table, page_header, show_figure
 from ui.common.dataset_analysis import average_images, correlations, grouping, may_analyse
 from ui.common.dataset_picker import choose_dataset, demo_note
 from ui.common.markdown import plain_name
-from ui.common.thumbnails import show_images
+from ui.data.gallery import image_tiles
 from ui.data.label_tables import ask_for_columns, show_layouts
 
 MARKS, TABLE_ROWS = 5_000, 1_000
@@ -83,14 +83,13 @@ st.dataframe(sizes.round(), width="stretch", placeholder="–")
 st.subheader("Samples")
 if "sample_seed" not in st.session_state:
     st.session_state["sample_seed"] = 0
-if st.button("Show others", icon=":material/shuffle:", help="Draws six other images of each class."):
+if st.button("Show others", icon=":material/shuffle:", help="Draws four other images of each class."):
     st.session_state["sample_seed"] += 1
-chosen = sample_rows(table["class_name"], 6, np.random.default_rng(st.session_state["sample_seed"]))
+chosen = sample_rows(table["class_name"], 4, np.random.default_rng(st.session_state["sample_seed"]))
 for name in dataset.classes:
     rows = table.iloc[chosen[name]]
     st.markdown(f"**{plain_name(class_label(name))}**")
-    captions = [f"{w} × {h}" for w, h in zip(rows["width"], rows["height"], strict=True)]
-    show_images(rows["path"].tolist(), captions)
+    image_tiles(rows, [f"{w} × {h}" for w, h in zip(rows["width"], rows["height"], strict=True)], "sample")
 
 if may_look:
     st.subheader("Average image and grey values", help="After the article's preprocessing, at 224 × 224 pixels.")
@@ -98,7 +97,8 @@ if may_look:
     left, right = st.columns(2)
     with left:
         for column, name in zip(st.columns(len(dataset.classes)), dataset.classes, strict=True):
-            column.image(averages[name], caption=f"Mean of {plain_name(class_label(name))}", width="stretch")
+            caption = f"Mean of {plain_name(class_label(name))}"
+            column.image(averages[name], caption=caption, alt=caption, width="stretch")
     with right:
         show_figure(grey_histogram_figure(histograms))
 

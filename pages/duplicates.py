@@ -13,6 +13,7 @@ from ui.common.dataset_picker import choose_dataset, demo_note
 from ui.common.markdown import plain_name
 from ui.common.metrics import images_text
 from ui.data.gallery import image_gallery
+from ui.data.whole_image import compare_copies
 
 page_header("Duplicates", "A radiograph saved twice counts twice in training and can leak into the test set.")
 dataset = choose_dataset()
@@ -62,13 +63,13 @@ for rows in one_page(shown["rows"].tolist(), 6, "duplicates_page"):
     names = " and ".join(plain_name(class_label(c)) for c in group["class_name"].unique())
     with st.container(border=True):
         st.markdown(f"**{len(rows)} images, {names}**")
-        texts = differences(group, found.pairs)
-        captions = [
-            f"{r.width} × {r.height}, {r.bytes / 1000:,.0f} kB: {text}"
-            for r, text in zip(group.itertuples(), texts, strict=True)
-        ]
-        image_gallery(dataset, group, captions, f"group_{rows[0]}")
+        facts = differences(group, found.pairs)
+        image_gallery(dataset, group, facts, f"group_{rows[0]}", selectable=False)
         with st.container(horizontal=True):
+            if st.button(
+                "Compare", icon=":material/compare:", key=f"compare_{rows[0]}", help="Two copies over each other."
+            ):
+                compare_copies(group)
             if st.button("Keep the sharpest", key=f"best_{rows[0]}", help="The one with the highest resolution."):
                 others = spare_members(group)
                 decide(

@@ -94,4 +94,5 @@ if figures:
     )
     show_figures_row(figures)
 with st.expander("What the classifier saw"):
-    st.image(answer.prediction.image_u8, width=224, caption="After the preprocessing stored with the model")
+    saw = "After the preprocessing stored with the model"
+    st.image(answer.prediction.image_u8, width=224, caption=saw, alt=saw)

@@ -47,11 +47,13 @@ except (UnreadableImage, OSError) as error:
 image_u8, other_u8 = preprocessing.image_u8(image), preprocessing.image_u8(other_image)
 plain_u8 = Preprocessing(white_balance_percent=None, size=preprocessing.size).image_u8(image)
 
-left, middle, right = st.columns(3)
-original = shrink(display_rgb(image), SCREEN_SIDE)
-left.image(original, caption=f"The file: {row['width']} × {row['height']} pixels", width="stretch")
-middle.image(plain_u8, caption=f"Resized only: {preprocessing.size} × {preprocessing.size} pixels", width="stretch")
-right.image(image_u8, caption=f"What the classifier sees, scaled to {SCALINGS[preprocessing.scaling]}", width="stretch")
+shown = {
+    f"The file: {row['width']} × {row['height']} pixels": shrink(display_rgb(image), SCREEN_SIDE),
+    f"Resized only: {preprocessing.size} × {preprocessing.size} pixels": plain_u8,
+    f"What the classifier sees, scaled to {SCALINGS[preprocessing.scaling]}": image_u8,
+}
+for column, (caption, pixels) in zip(st.columns(3), shown.items(), strict=True):
+    column.image(pixels, caption=caption, alt=caption, width="stretch")
 
 steps = grey_histograms(np.stack([plain_u8, image_u8]), ["before", "after"])
 show_figure(grey_histogram_figure(pd.DataFrame(steps), "Grey values before and after"))
@@ -70,8 +72,8 @@ if augmentation.needs_second_image:
     )
 copies = [augmentation.apply(image_u8, rng, other_u8) for _ in range(21)]
 with st.container(horizontal=True, gap="small"):
-    for copy in copies:
-        st.image(copy, width=THUMBNAIL_PIXELS)
+    for number, copy in enumerate(copies, start=1):
+        st.image(copy, alt=f"Augmented copy {number} of {len(copies)}", width=THUMBNAIL_PIXELS)
 
 with st.expander("How this works"):
     st.markdown(

@@ -4,16 +4,13 @@ import streamlit as st
 
 from cxr_core.audit.quality_flags import FLAGS, GALLERY_ORDERS, apply_rules, gallery_of_flag
 from cxr_core.plots.dataset import flag_counts_figure
-from cxr_core.splits.curation import exclude, include
 from ui.common.components import download_table, one_page, page_header
-from ui.common.curation import dataset_curation, decide, offer_undo
+from ui.common.curation import dataset_curation, offer_undo
 from ui.common.dataset_analysis import flag_measures, grouping
 from ui.common.dataset_picker import choose_dataset, demo_note
-from ui.common.markdown import plain_name
-from ui.common.metrics import images_text
 from ui.common.navigation import keep_choice
 from ui.data.bar_choice import choose_bar
-from ui.data.gallery import image_gallery
+from ui.data.gallery import image_gallery, offer_all
 
 page_header("Quality", "Images to review before a classifier is trained on them.")
 dataset = choose_dataset()
@@ -61,23 +58,9 @@ order = columns[2].selectbox(
 st.caption(flag.help)
 caught = gallery_of_flag(table, measured, name, threshold, order)
 rows = table.iloc[caught["row"]]
-with st.container(horizontal=True):
-    these = "this image" if len(rows) == 1 else f"all {len(rows):,}"
-    if st.button(f"Exclude {these}", disabled=rows.empty, help="From all later splits; no file is deleted."):
-        decide(
-            dataset,
-            exclude(curation, rows, name, among=table),
-            f"{images_text(len(rows))} excluded: {flag.title.lower()}.",
-        )
-    if st.button(f"Include {these}", disabled=rows.empty, help="Back into all later splits."):
-        decide(dataset, include(curation, rows), f"{images_text(len(rows))} included again.")
+offer_all(dataset, rows, name, reason=name, because=flag.title.lower())
 values = dict(zip(caught["row"], caught["value"], strict=True))
 page = one_page(rows, 24, f"page_{name}")
-image_gallery(
-    dataset,
-    page,
-    [f"{plain_name(r.file.rpartition('/')[2], 40)}: {flag.describe(values[r.Index])}" for r in page.itertuples()],
-    name,
-)
+image_gallery(dataset, page, [flag.describe(values[index]) for index in page.index], name)
 
 download_table("All flags (CSV)", flags.drop(columns="row"), "flags.csv")

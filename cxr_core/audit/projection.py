@@ -80,3 +80,17 @@ def _start(components: FloatArray) -> FloatArray:
     """Return the first two components, as small as t-SNE wants its start to be."""
     start = components[:, :2]
     return (1e-4 * start / start[:, 0].std()).astype(np.float32)
+
+
+def nearest_points(xy: FloatArray, row: int, n: int) -> IntArray:
+    """Return the n points of a map nearest to one of them, int (n,), that one first; all where there are fewer.
+
+    Args:
+        xy: float (M, 2), as `project_embeddings` returns it.
+        row: position of the point.
+        n: how many.
+    """
+    distances = np.linalg.norm(xy - xy[row], axis=1)
+    # Another image may lie at the very same place.
+    distances[row] = -1
+    return np.argsort(distances, kind="stable")[:n]

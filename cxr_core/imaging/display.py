@@ -1,5 +1,7 @@
 """How is an image shown: eight bits, smaller, as PNG or JPEG?"""
 
+import base64
+
 import cv2
 import numpy as np
 
@@ -41,6 +43,11 @@ def jpeg_bytes(image_rgb: UInt8Array) -> bytes:
     """Return uint8 (H, W, 3) RGB as the bytes of a JPEG file."""
     options = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
     return cv2.imencode(".jpg", cv2.cvtColor(image_rgb, cv2.COLOR_RGB2BGR), options)[1].tobytes()
+
+
+def data_url(kind: str, content: bytes) -> str:
+    """Return an image file as an address that a browser can show; `kind` is "png" or "jpeg"."""
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def thumbnail(data: bytes, side: int = 224) -> UInt8Array:

@@ -1,9 +1,13 @@
 """What do all figures have in common: colours, titles and layout?"""
 
+import re
+
+import numpy as np
 import plotly.graph_objects as go
 
 # Left to itself, Plotly divides an axis of so few into fractions.
 _FEW = 5
+_MARKUP = re.compile(r"<[^>]*>")
 _LEGEND_BELOW = {"orientation": "h", "yanchor": "top", "y": -0.25, "x": 0}
 # Not the colours of classes: what they stand for is not a class.
 FIRST_COLOUR, SECOND_COLOUR, CHANCE_COLOUR = "#56B4E9", "#E69F00", "#999999"
@@ -26,3 +30,26 @@ def count_axis(largest: float) -> dict[str, object]:
     """Return the settings of an axis that begins at zero and counts whole things, up to about `largest`."""
     few: dict[str, object] = {"tick0": 0, "dtick": 1} if largest <= _FEW else {}
     return {"rangemode": "tozero", "tickformat": ",d"} | few
+
+
+def figure_words(figure: go.Figure) -> str:
+    """Describe a figure for those who cannot see it: its title, its axes and its series, each with its range.
+
+    Args:
+        figure: with or without a title.
+
+    Returns:
+        One line of plain text, such as "Images per class. Class against Images. COVID-19: 3 points, 1 to 9."
+    """
+    layout = figure.layout
+    parts = [
+        layout.title.text or "",
+        " against ".join(t for t in (layout.yaxis.title.text, layout.xaxis.title.text) if t),
+    ]
+    for trace in figure.data:
+        values = trace.x if getattr(trace, "orientation", None) == "h" else trace.y
+        numbers = [float(v) for v in ([] if values is None else values) if isinstance(v, (int, float, np.number))]
+        if numbers:
+            spread = f"{min(numbers):.4g} to {max(numbers):.4g}" if len(numbers) > 1 else f"{numbers[0]:.4g}"
+            parts.append(f"{trace.name or 'Values'}: {spread}")
+    return _MARKUP.sub("", ". ".join(part for part in parts if part))

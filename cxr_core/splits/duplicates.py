@@ -200,6 +200,25 @@ def matching_points(image_u8: UInt8Array, other_u8: UInt8Array) -> int:
     return _agreeing(_describe(image_u8), _describe(other_u8), at_least=0)
 
 
+def copy_change(image_u8: UInt8Array, other_u8: UInt8Array) -> tuple[FloatArray, bool] | None:
+    """Find the affine change that leads from an image to a copy of it.
+
+    Args:
+        image_u8: uint8 (H, W), of any size.
+        other_u8: uint8 (H, W), of any other.
+
+    Returns:
+        float64 (2, 3), from places (x, y) of the first image to those of the second, both in [0, 1], and whether the
+        second must be mirrored left to right before; None where they are no copies of each other.
+    """
+    points, others = _describe(image_u8), _describe(other_u8)
+    for there, is_mirrored in ((others, False), (_mirror(*others), True)):
+        found = _common_change(points, there, MIN_POINTS)
+        if found is not None and len(found[1]) >= MIN_POINTS:
+            return found[0], is_mirrored
+    return None
+
+
 def _equal_pairs(digests: pd.Series) -> pd.DataFrame:
     chained = chain_equal(pd.factorize(digests.to_numpy())[0])
     return _as_pairs([(a, b, "equal", -1) for a, b in chained.tolist()])
@@ -303,28 +322,35 @@ def _mirror(places: FloatArray, descriptors: UInt8Array) -> KeyPoints:
 
 def _agreeing(points: KeyPoints, others: KeyPoints, at_least: int) -> int:
     """Count the points that agree under one affine change; 0 for fewer than `at_least`, or too close together."""
+    found = _common_change(points, others, at_least)
+    if found is None:
+        return 0
+    width, height = found[1].max(axis=0) - found[1].min(axis=0)
+    return len(found[1]) if width * height >= MIN_SPREAD else 0
+
+
+def _common_change(points: KeyPoints, others: KeyPoints, at_least: int) -> tuple[FloatArray, FloatArray] | None:
+    """Return the affine change (2, 3) from points to others, and the places (K, 2) that it holds for; None for few."""
     (places, descriptors), (other_places, other_descriptors) = points, others
     # Three points give an affine change, and any three agree.
     at_least = max(4, at_least)
     if min(len(places), len(other_places)) < at_least:
-        return 0
+        return None
     alike = _hellinger(descriptors) @ _hellinger(other_descriptors).T
     # Squared distances are 2 - 2 x alike; the nearest must be clearly nearer than the second.
     second, first = np.partition(alike, -2, axis=1)[:, -2:].T
     clear = np.flatnonzero(1 - first < _RATIO**2 * (1 - second))
     # Most candidates end here: finding the change costs more than all the rest.
     if len(clear) < at_least:
-        return 0
+        return None
     here, there = places[clear], other_places[alike[clear].argmax(axis=1)]
     change, inside = cv2.estimateAffine2D(here, there, ransacReprojThreshold=_TOLERANCE, maxIters=500)
     if change is None:
-        return 0
+        return None
     scales = np.linalg.svd(change[:, :2], compute_uv=False)
     if scales[1] < _MAX_SCALE**-1 or scales[0] > _MAX_SCALE:
-        return 0
-    agreeing = here[inside.ravel() > 0]
-    width, height = agreeing.max(axis=0) - agreeing.min(axis=0)
-    return len(agreeing) if width * height >= MIN_SPREAD else 0
+        return None
+    return change, here[inside.ravel() > 0]
 
 
 def _hellinger(descriptors_u8: UInt8Array) -> FloatArray:

@@ -21,6 +21,7 @@ KINDS = (
     "select_slider",
     "number_input",
     "multiselect",
+    "pagination",
 )
 # How many controls a page has at least, those that an option reveals included.
 LEAST = {
@@ -38,7 +39,9 @@ EXAMPLE = {"predict": {"example_choice": "Drawing of COVID-19"}}
 def controls(app):
     """Return {what a control is known by: the control}, those that can be used now."""
     found = [(kind, control) for kind in KINDS for control in getattr(app, kind)]
-    return {(kind, control.label, control.key): control for kind, control in found if not control.disabled}
+    return {
+        (kind, getattr(control, "label", ""), control.key): control for kind, control in found if not control.disabled
+    }
 
 
 def options(kind, control):
@@ -52,6 +55,8 @@ def options(kind, control):
         return [[], *([option] for option in control.options)]
     if kind in ("toggle", "checkbox"):
         return [True, False, True]
+    if kind == "pagination":
+        return list(range(1, control.num_pages + 1))
     if kind == "select_slider":
         return list(control.options)
     return [end for end in (control.min, control.max) if end is not None]

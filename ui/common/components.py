@@ -9,6 +9,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from cxr_core.config import NOTICE
+from cxr_core.plots.style import figure_words
 from cxr_core.plots.training import history_figures
 from cxr_core.runs.overview import kept_epoch
 from cxr_core.system.progress import Progress
@@ -64,8 +65,11 @@ def progress_bar(name: str) -> Iterator[Progress]:
 
 
 def show_figure(figure: "go.Figure", key: str | None = None) -> None:
-    """Show a plotly figure at the page's width, in the page's theme, without a toolbar over its title."""
-    st.plotly_chart(figure, width="stretch", key=key, config={"displayModeBar": False})
+    """Show a plotly figure at the page's width, in the page's theme, without a toolbar over its title.
+
+    Its text alternative is what `figure_words` says of it.
+    """
+    st.plotly_chart(figure, width="stretch", key=key, config={"displayModeBar": False}, alt=figure_words(figure))
 
 
 def show_table(table: pd.DataFrame, *, percents: Iterable[str] = (), formats: Mapping[str, str] | None = None) -> None:
@@ -138,7 +142,7 @@ def offer_download(
 
 
 def one_page(items: Items, per_page: int, key: str) -> Items:
-    """Show a page number to choose where there are several pages, and return the items of the chosen page.
+    """Show the pages to choose from where there are several, and return the items of the chosen page.
 
     Args:
         items: all of them.
@@ -148,14 +152,8 @@ def one_page(items: Items, per_page: int, key: str) -> Items:
     pages = max(1, -(-len(items) // per_page))
     number = 1
     if pages > 1:
-        number = st.number_input(
-            f"Page (of {pages:,})",
-            1,
-            pages,
-            1,
-            key=key,
-            width=180,
-            help=f"{per_page} per page, {len(items):,} in total.",
-        )
+        with st.container(horizontal=True, vertical_alignment="center"):
+            number = st.pagination(pages, key=key)
+            st.caption(f"{per_page} per page, {len(items):,} in total.")
     start = (number - 1) * per_page
     return items[start : start + per_page]

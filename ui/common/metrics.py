@@ -1,10 +1,12 @@
 """How is a number shown with its interval, and which test scores has this visit shown?"""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from cxr_core.classes import class_label
 from cxr_core.evaluation.headline_metrics import HeadlineMetric
 from cxr_core.runs.looks import record_looks
 from cxr_core.runs.run import Run
@@ -35,6 +37,11 @@ def show_figures_row(figures: Sequence[HeadlineMetric]) -> None:
 def images_text(n: int) -> str:
     """Return a number of images in words: "1 image", "1,234 images"."""
     return f"{n:,} image" if n == 1 else f"{n:,} images"
+
+
+def class_counts_text(class_names: Iterable[str]) -> str:
+    """Return how many images each class has, in words: "12 Normal, 3 Viral"; the largest first."""
+    return ", ".join(f"{n:,} {class_label(name)}" for name, n in Counter(class_names).most_common())
 
 
 def interval_text(ends: Sequence[float] | None) -> str:

@@ -69,7 +69,16 @@ def show_image(path: str | Path, caption: str) -> None:
         st.caption(f"{caption} (file not found)")
     else:
         # A square keeps the grid even.
-        st.image(pad_to_square(image), caption=caption, width=THUMBNAIL_PIXELS)
+        st.image(pad_to_square(image), caption=caption, alt=f"{Path(path).name}: {caption}", width=THUMBNAIL_PIXELS)
+
+
+def show_tile(image: UInt8Array | None, caption: str, *, alt: str) -> None:
+    """Show a thumbnail, or that its file is missing, at the width of its container, with its caption."""
+    if image is None:
+        st.caption(f"{caption} (file not found)")
+    else:
+        # A square keeps the grid even.
+        st.image(pad_to_square(image), caption=caption, width="stretch", alt=alt)
 
 
 def show_large(row: pd.Series) -> None:
@@ -80,4 +89,4 @@ def show_large(row: pd.Series) -> None:
     if image is None:
         st.caption(f"{facts} (file not found)")
     else:
-        st.image(image, caption=facts, width="stretch")
+        st.image(image, caption=facts, alt=facts, width="stretch")

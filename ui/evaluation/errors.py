@@ -16,6 +16,7 @@ from cxr_core.explain.overlay import overlay_map
 from cxr_core.imaging.display import shrink
 from cxr_core.imaging.reader import UnreadableImage
 from cxr_core.plots.evaluation import confusion_figure, reliability_figure, roc_figure
+from cxr_core.plots.style import figure_words
 from cxr_core.system.arrays import UInt8Array
 from ui.common.components import download_table, one_page, show_table
 from ui.common.markdown import plain_name
@@ -80,7 +81,13 @@ def _picked(
 def _clicked(figure: "go.Figure", key: str) -> list[Any] | None:
     """Show a figure and return the `customdata` of the point that was clicked, or None."""
     event = st.plotly_chart(
-        figure, width="stretch", key=key, on_select="rerun", selection_mode="points", config={"displaylogo": False}
+        figure,
+        width="stretch",
+        key=key,
+        on_select="rerun",
+        selection_mode="points",
+        config={"displaylogo": False},
+        alt=figure_words(figure),
     )
     return next((point["customdata"] for point in event.selection.points if "customdata" in point), None)
 
@@ -97,7 +104,7 @@ def _show_with_maps(rows: pd.DataFrame, classes: list[str], folder: Path) -> Non
                 if image is None:
                     st.caption("File not found.")
                 else:
-                    st.image(image, width="stretch")
+                    st.image(image, alt=f"Grad-CAM of {row['file']}", width="stretch")
                 st.markdown(prediction_caption(row["predicted"], row["true"], row["confidence"]))
                 st.caption("  \n".join(f"{class_label(c)} {row[f'p_{c}']:.1%}" for c in classes))
                 size = f"{fact['width']:.0f} × {fact['height']:.0f} {fact['format']}, " if fact.get("format") else ""

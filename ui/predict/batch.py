@@ -1,6 +1,5 @@
 """How are many images predicted at once: what was given, a table of the answers, and which one is looked at?"""
 
-import base64
 import io
 from collections import Counter
 from collections.abc import Sequence
@@ -12,7 +11,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from cxr_core.classes import class_label
-from cxr_core.imaging.display import SCREEN_SIDE
+from cxr_core.imaging.display import SCREEN_SIDE, data_url
 from cxr_core.imaging.zip_archive import RefusedArchive
 from cxr_core.inference.batch_prediction import (
     MAX_FILES,
@@ -220,7 +219,7 @@ def _columns(classes: Sequence[str]) -> dict[str, Any]:
 
 def _table_row(item: Item[bytes], classes: Sequence[str], *, with_numbers: bool) -> dict[str, Any]:
     flat, label = flat_row(item.row, classes, only_answered=not with_numbers), item.row["label"]
-    image = f"data:image/jpeg;base64,{base64.b64encode(item.kept).decode()}" if item.kept else None
+    image = data_url("jpeg", item.kept) if item.kept else None
     answer = class_label(label) if label else _MARKS[item.row["status"]]
     why = flat["error"] or flat["reasons"] or None
     numbers = {name: flat[name] for name in (*(f"p_{c}" for c in classes), "margin")}

@@ -1,11 +1,9 @@
 """How is an image looked at closely: zoom, pan, invert, window and level, at once and in the browser alone?"""
 
-import base64
-
 import numpy as np
 import streamlit as st
 
-from cxr_core.imaging.display import display_rgb, jpeg_bytes, png_bytes
+from cxr_core.imaging.display import data_url, display_rgb, jpeg_bytes, png_bytes
 from cxr_core.system.arrays import ImageArray, UInt8Array
 
 _HTML = """
@@ -154,11 +152,7 @@ def view_image(image: ImageArray, key: str, *, drawn: UInt8Array | None = None) 
         shown = display_rgb(image)
         # One channel is enough for a grey image.
         pixels = np.ascontiguousarray(shown[..., 0]) if image.ndim == 2 else shown
-        source = _data_url("png", png_bytes(pixels))
+        source = data_url("png", png_bytes(pixels))
     else:
-        source = _data_url("jpeg", jpeg_bytes(drawn))
+        source = data_url("jpeg", jpeg_bytes(drawn))
     _view(key=key, data={"source": source, "width": image.shape[1], "height": image.shape[0]})
-
-
-def _data_url(kind: str, content: bytes) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"

@@ -222,7 +222,8 @@ def show_maps(answer: Answer, classifier: Classifier, look: MapLook) -> None:
     for column, class_name, map_ in zip(columns, prediction.classes, prediction.maps, strict=True):
         overlay = answer.overlay(classifier, class_name, **look)
         note = "" if map_.any() else " (no evidence in this image)"
-        column.image(shrink(overlay, SCREEN_SIDE), f"{class_label(class_name)}{note}", width="stretch")
+        caption = f"{class_label(class_name)}{note}"
+        column.image(shrink(overlay, SCREEN_SIDE), caption, alt=f"Map of {caption}", width="stretch")
     show_figure(colour_bar_figure(look["colour_map"]))
 
 

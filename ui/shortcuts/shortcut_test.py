@@ -164,4 +164,4 @@ def show_preview(classifier: Classifier, table: pd.DataFrame) -> None:
     with st.container(horizontal=True, gap="small"):
         for title, image in shown.values():
             with st.container(width=190):
-                st.image(image, caption=title, width="stretch")
+                st.image(image, caption=title, alt=title, width="stretch")

@@ -318,4 +318,4 @@ def _show_snapshot_image(run: Run, snapshots: EpochSnapshots, snapshot: EpochSna
     map_ = run.config().preprocessing.map_on_image(snapshot.maps[number], image.shape, _map_offset(run))
     with st.container(width=THUMBNAIL_PIXELS):
         caption = prediction_caption(predicted, snapshots.true[number], probabilities.max())
-        st.image(overlay_map(image, map_), caption=caption, width=THUMBNAIL_PIXELS)
+        st.image(overlay_map(image, map_), caption=caption, alt=f"Grad-CAM: {caption}", width=THUMBNAIL_PIXELS)

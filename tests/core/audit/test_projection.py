@@ -6,7 +6,7 @@ from sklearn.decomposition import PCA
 from sklearn.metrics import silhouette_score
 from sklearn.neighbors import NearestNeighbors
 
-from cxr_core.audit.projection import project_embeddings
+from cxr_core.audit.projection import nearest_points, project_embeddings
 
 
 def clusters(n=90, features=60, seed=0):
@@ -103,3 +103,9 @@ def test_the_values_are_left_as_they_were():
 def test_class_names_of_another_length_are_refused():
     with pytest.raises(ValueError, match="3 for 90"):
         project_embeddings(clusters()[0], class_names=["normal"] * 3)
+
+
+def test_the_nearest_points_begin_with_the_point_itself():
+    xy = np.array([[0.0, 0], [3, 4], [1, 0], [0, 0], [9, 9]])
+    assert nearest_points(xy, 3, 3).tolist() == [3, 0, 2]
+    assert sorted(nearest_points(xy, 0, 99).tolist()) == [0, 1, 2, 3, 4]

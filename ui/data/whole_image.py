@@ -1,0 +1,70 @@
+"""How is an image of a data set looked at as a whole, alone or against a copy of it?"""
+
+from itertools import combinations
+
+import pandas as pd
+import streamlit as st
+
+from cxr_core.classes import class_label
+from cxr_core.imaging.display import SCREEN_SIDE, display_rgb, shrink
+from cxr_core.imaging.grey_range import grey_u8
+from cxr_core.imaging.reader import UnreadableImage, read_image
+from cxr_core.splits.copy_comparison import difference_u8, lay_over
+from ui.common.markdown import plain_name
+from ui.common.navigation import keep_choice
+from ui.data.blink import blink_images
+
+
+@st.dialog("Image", width="large")
+def show_whole(row: pd.Series) -> None:
+    """Show the image of one row of a data set's table as large as the window allows, with what is known of the file."""
+    try:
+        image = shrink(display_rgb(read_image(row["path"])), SCREEN_SIDE)
+    except (UnreadableImage, OSError) as error:
+        st.error(f"{plain_name(row['file'])}: {error}")
+        return
+    st.markdown(f"**{plain_name(row['file'], 200)}**")
+    st.image(image, alt=f"{class_label(row['class_name'])}: {row['file']}", width="stretch")
+    facts = [class_label(row["class_name"]), f"{row['width']} × {row['height']} pixels"]
+    facts += [row["format"], f"{row['bytes'] / 1000:,.0f} kB"]
+    facts += [f"patient {row['patient']}"] if pd.notna(row["patient"]) else []
+    st.caption(plain_name(", ".join(facts), 200))
+
+
+@st.dialog("Compare two copies", width="large")
+def compare_copies(rows: pd.DataFrame) -> None:
+    """Show two images of a group of copies in turns, and their difference.
+
+    Args:
+        rows: two at least, of a data set's table.
+    """
+    pairs = list(combinations(range(len(rows)), 2))
+    names = [f"{i + 1}. {file.rpartition('/')[2]}" for i, file in enumerate(rows["file"].tolist())]
+    pair = pairs[0]
+    if len(pairs) > 1:
+        pair = st.selectbox(
+            "Images", pairs, format_func=lambda two: " and ".join(names[i] for i in two), help="Which two to compare."
+        )
+    first, second = pair
+    try:
+        shown = [shrink(grey_u8(read_image(rows["path"].iloc[i])), SCREEN_SIDE) for i in (first, second)]
+    except (UnreadableImage, OSError) as error:
+        st.error(str(error))
+        return
+    image, other = (display_rgb(one)[..., 0] for one in shown)
+    laid, is_aligned = lay_over(image, other)
+    if not is_aligned:
+        st.caption("Their details do not agree, so the second is only resized to the first.")
+    view = st.segmented_control(
+        "View",
+        ["In turns", "Difference"],
+        key=keep_choice("compare_view", "In turns"),
+        required=True,
+        help="Both lie over each other.",
+    )
+    if view == "Difference":
+        difference = difference_u8(image, laid)
+        st.image(difference, alt="Difference of both images: black where they are equal", width="stretch")
+        st.caption(f"Black where both are equal; on average they differ by {difference.mean():.1f} of 255 grey values.")
+    else:
+        blink_images(image, laid, (names[first], names[second]), "blink_copies")
