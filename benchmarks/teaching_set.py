@@ -81,7 +81,7 @@ TAKEN_FIRST = frozenset(
     (
         "IM-0491-0001", "IM-0491-0001-0001", "IM-0491-0001-0002", "IM-0519-0001", "IM-0519-0001-0001",
         "IM-0519-0001-0002", "00002482_001", "00001280_004", "person111_virus_209", "person111_virus_210",
-        "person111_virus_212", "person338_virus_694",
+        "person111_virus_212", "person338_virus_694", "person445_virus_912",
     )
 )  # fmt: skip
 # Of which image a copy is planted, and how; the patient of a copy is not told.
@@ -96,7 +96,7 @@ COPIES = {
     "person338_virus_694": "resized",
 }
 # These are given the other's label.
-WRONG_LABELS = {"IM-0519-0001-0002": "virus", "person111_virus_212": "normal"}
+WRONG_LABELS = {"IM-0519-0001-0002": "virus", "person445_virus_912": "normal"}
 
 
 def image_pool(collection: Collection, data: Path, hannover: pd.DataFrame) -> pd.DataFrame:

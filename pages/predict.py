@@ -11,7 +11,7 @@ from ui.common.metrics import show_figures_row
 from ui.common.model_picker import choose_model, open_classifier
 from ui.common.navigation import keep_choice
 from ui.predict.batch import answer_given, ask_for_folder, forget_answers, show_batch
-from ui.predict.examples import example_images
+from ui.predict.examples import examples, show_truth
 from ui.predict.single_answer import (
     answer_scan,
     choose_maps,
@@ -32,14 +32,14 @@ classifier = open_classifier(folder)
 
 left, right = st.columns([3, 2])
 uploads = ask_for_uploads(left)
-examples = example_images()
+offered = examples()
 example = right.selectbox(
     "Or choose an example",
-    list(examples),
-    key=keep_choice("example", None, (None, *examples)),
+    list(offered),
+    key=keep_choice("example", None, (None, *offered)),
     index=None,
-    placeholder="Choose a drawing",
-    help="Drawings, not radiographs: they show how the page works, not how good the classifier is.",
+    placeholder="Choose a radiograph",
+    help="Radiographs that it was not trained on, named after what the built-in classifier answers to them.",
     disabled=bool(uploads),
 )
 directory = ask_for_folder(right, disabled=bool(uploads or example))
@@ -63,8 +63,7 @@ elif uploads:
     upload = uploads[0]
     source = Source(upload.name, lambda: upload.data)
 elif example:
-    drawing = examples[example]
-    source = Source(example, lambda: drawing)
+    source = Source(example, offered[example].path.read_bytes)
 try:
     data = read_source(source)
     answer, answer_again = answer_scan(classifier, data, layer, method)
@@ -74,7 +73,7 @@ except UnreadableImage as error:
 
 wanted = show_verdict(answer)
 if example and not uploads:
-    st.caption("This is a drawing: the answer is meaningless.")
+    show_truth(offered[example])
 left, right = st.columns([3, 2], gap="medium")
 with left:
     show_scan(answer, classifier, look, with_map=wanted)

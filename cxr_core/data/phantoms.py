@@ -12,7 +12,6 @@ from cxr_core.system.arrays import FloatArray, UInt8Array
 from cxr_core.system.files import atomic_path
 from cxr_core.system.progress import Progress
 
-DEMO_NOTE = "Drawings, not radiographs: made so that every page can be tried without a data set."
 IMAGES_PER_CLASS = 60
 _CLASSES = ("normal", "covid", "virus")
 _DRAW_SIZE = 320

@@ -1,6 +1,7 @@
 """Which radiographs travel with the app, from whom are they, and are they all there?"""
 
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -8,6 +9,29 @@ import pandas as pd
 from cxr_core.config import TEACHING_DIR
 
 INDEX_FILE = "index.csv"
+# What the built-in classifier answers, and the image that it answers so.
+EXAMPLES = {
+    "Clear answer": "hannover/f8335316.jpg",
+    "Not sure": "hannover/1052b0fe.jpg",
+    "Another finding": "hannover/c0f74558.jpg",
+    "Refused: not a whole chest": "nih/00002482_001.jpg",
+    "Wrong answer": "nih/00001684_003.jpg",
+}
+
+
+@dataclass(frozen=True)
+class TeachingImage:
+    """One image of the teaching set.
+
+    Attributes:
+        path: absolute.
+        truth: its class, whatever label it carries.
+        credit: from whom it is, and under which licence.
+    """
+
+    path: Path
+    truth: str
+    credit: str
 
 
 def load_teaching_index(folder: str | Path = TEACHING_DIR) -> pd.DataFrame:
@@ -36,6 +60,45 @@ def load_teaching_index(folder: str | Path = TEACHING_DIR) -> pd.DataFrame:
     if not {"path", "label", "source", "licence", "attribution", "planted", "sha256", "original"} <= set(index):
         raise ValueError(_incomplete("its index lacks columns"))
     return index
+
+
+def teaching_images(folder: str | Path = TEACHING_DIR) -> dict[str, TeachingImage]:
+    """Return every image of the teaching set by the SHA-256 of its file, and of the file that it was made from.
+
+    Planted copies are known by their own hash only.
+
+    Raises:
+        ValueError: as for `load_teaching_index`.
+    """
+    images: dict[str, TeachingImage] = {}
+    for row in load_teaching_index(folder).to_dict("records"):
+        kind, _, truth = row["planted"].partition("wrong label: ")
+        credit = f"{row['source']}. {row['attribution']} ({row['licence']})"
+        image = TeachingImage((Path(folder) / row["path"]).resolve(), truth or row["label"], credit)
+        images[row["sha256"]] = image
+        if not kind:
+            images[row["original"]] = image
+    return images
+
+
+def example_images(folder: str | Path = TEACHING_DIR) -> dict[str, TeachingImage]:
+    """Return {what the built-in classifier answers: an image}, as far as the images are there.
+
+    Raises:
+        ValueError: as for `load_teaching_index`.
+    """
+    by_path = {image.path: image for image in teaching_images(folder).values()}
+    paths = {title: (Path(folder) / path).resolve() for title, path in EXAMPLES.items()}
+    return {title: by_path[path] for title, path in paths.items() if path in by_path and path.is_file()}
+
+
+def collection_credits(folder: str | Path = TEACHING_DIR) -> list[str]:
+    """Return one credit for each collection that the teaching set is drawn from.
+
+    Raises:
+        ValueError: as for `load_teaching_index`.
+    """
+    return list(dict.fromkeys(image.credit for image in teaching_images(folder).values()))
 
 
 def check_teaching_set(folder: str | Path = TEACHING_DIR) -> None:

@@ -46,7 +46,7 @@ def test_pages_name_the_classifier_that_they_show(own_classifier):
 
 @pytest.mark.parametrize("name", ["dataset", "duplicates", "quality", "splits", "map", "preprocessing", "training"])
 def test_pages_name_the_data_set_that_they_show(name):
-    assert "Data set: **Demo drawings**, 180 images" in said(open_page(name).caption)
+    assert "Data set: **Teaching set**, 188 images" in said(open_page(name).caption)
 
 
 def test_folders_are_called_by_their_names(few):

@@ -4,6 +4,7 @@ import shutil
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from cxr_core.config import SHIPPED_MODEL_DIR
@@ -11,6 +12,7 @@ from cxr_core.evaluation.scoring import score_table
 from cxr_core.inference.model_card import load_card, write_card
 from cxr_core.system.files import atomic_path
 from ui.common.model_picker import export_stamp
+from ui.common.thumbnails import known_teaching_images
 
 from .test_pages import open_page, said
 
@@ -85,8 +87,7 @@ def test_a_kept_abstention_is_heeded_by_the_next_prediction(shipped_copy):
     next(b for b in app.button if b.label == "Save to model").click().run()
     assert load_card(shipped_copy).abstain_below == 1
     app.switch_page("pages/predict.py").run()
-    example = next(s for s in app.selectbox if s.label == "Or choose an example")
-    example.select(example.options[1]).run()
+    next(s for s in app.selectbox if s.label == "Or choose an example").select("Clear answer").run()
     assert any(w.value.startswith("The classifier is not sure.") for w in app.warning)
 
 
@@ -109,6 +110,21 @@ def test_the_errors_begin_with_all_mistakes_and_name_the_slices():
     headings = [s.value for s in app.subheader]
     assert f"Misclassified: {matrix.sum() - matrix.trace():,} of {matrix.sum():,} images" in headings
     assert "Slices" in headings
+
+
+def test_predictions_of_the_built_in_classifier_show_the_images_that_come_with_the_app():
+    held, predictions = set(known_teaching_images()), pd.read_csv(SHIPPED_MODEL_DIR / "predictions.csv")
+    wrong = predictions[(predictions["split"] == "test") & ~predictions["right"] & predictions["digest"].isin(held)]
+    app = open_page("evaluation")
+    # Twelve drawn at random, then the mistakes; a table holds those whose images are elsewhere.
+    assert said(app.markdown).count(":material/check: ") + said(app.markdown).count(":material/close: ") >= 12 + len(
+        wrong
+    )
+    assert "Guangzhou Women" in said(app.caption)
+    assert 0 < len(app.dataframe[-1].value) <= 12
+    app.segmented_control[VIEW].select("Errors").run()
+    assert not app.exception
+    assert said(app.markdown).count(":material/close: ") == min(12, len(wrong)) > 1
 
 
 def test_images_that_are_at_hand_are_shown_with_their_probabilities():

@@ -33,7 +33,7 @@ LEAST = {
     "evaluation": 10,
     "predict": 7,
 }
-EXAMPLE = {"predict": {"example_choice": "Drawing of COVID-19"}}
+EXAMPLE = {"predict": {"example_choice": "Clear answer"}}
 
 
 def controls(app):

@@ -1,6 +1,7 @@
-"""Every page runs on the demo data, and says one clear sentence where something is wrong."""
+"""Every page runs on the teaching set, and says one clear sentence where something is wrong."""
 
 import json
+import re
 import shutil
 import time
 import tomllib
@@ -14,8 +15,9 @@ from conftest import draw_texture
 from image_files import dicom
 from streamlit.testing.v1 import AppTest
 
-from cxr_core.config import NOTICE, PROJECT_DIR
-from cxr_core.data.phantoms import DEMO_NOTE, draw_phantom
+from cxr_core.config import NOTICE, PROJECT_DIR, TEACHING_DIR
+from cxr_core.data.phantoms import draw_phantom
+from cxr_core.data.teaching_set import check_teaching_set
 from cxr_core.imaging import reader
 from cxr_core.imaging.preprocessing_steps import PREPROCESSING_STEPS, PreprocessingStep
 from cxr_core.recipes.training_config import make_config
@@ -23,6 +25,7 @@ from cxr_core.runs.lifecycle import create_run
 from cxr_core.runs.run import RunStatus
 from cxr_core.splits.split import SPLIT_KINDS
 from cxr_core.system.files import atomic_path
+from ui.common.markdown import plain_name
 
 DATA_PAGES = ("dataset", "duplicates", "quality", "splits", "map")
 PAGES = ("overview", *DATA_PAGES, "preprocessing", "training", "evaluation", "shortcuts", "predict")
@@ -57,8 +60,10 @@ def test_a_page_opens_on_a_clean_machine_without_an_error(name):
 
 
 @pytest.mark.parametrize("name", [*DATA_PAGES, "preprocessing", "training"])
-def test_a_page_on_demo_data_says_they_are_drawings(name):
-    assert DEMO_NOTE in said(open_page(name).info)
+def test_a_page_on_the_teaching_set_names_its_sources_and_licences(name):
+    told = said(open_page(name).caption)
+    assert "Eight copies and two wrong labels are planted" in told
+    assert all(plain_name(words) in told for words in ("NIH Clinical Center", "CC BY 3.0", "CC BY 4.0"))
 
 
 @pytest.mark.parametrize("name", ["overview", "predict"])
@@ -86,7 +91,7 @@ def test_every_upload_field_shows_the_limit_that_the_server_keeps(name):
 
 def test_the_dataset_page_counts_what_is_there():
     app = open_page("dataset")
-    assert [metric.value for metric in app.metric[:2]] == ["180", "3"]
+    assert [metric.value for metric in app.metric[:2]] == ["188", "3"]
 
 
 def test_the_table_of_files_calls_classes_by_their_labels():
@@ -271,13 +276,39 @@ def test_an_image_of_too_many_pixels_is_refused_before_it_is_decoded():
     assert "million" in said(app.error)
 
 
-def test_an_example_shows_a_prediction_and_says_that_it_is_a_drawing(ungated):
+@pytest.mark.parametrize(
+    ("example", "subheader", "reason", "truth"),
+    [
+        ("Clear answer", "Prediction: COVID-19 (very high confidence", "", "COVID-19"),
+        ("Not sure", "No answer", "The classifier is not sure.", "COVID-19"),
+        ("Another finding", "No answer", "it looks like another finding", "COVID-19"),
+        ("Refused: not a whole chest", "No answer", "not one whole, upright frontal chest radiograph", "Normal"),
+        ("Wrong answer", "Prediction: COVID-19", "", "Normal"),
+    ],
+)
+def test_an_example_gets_the_answer_that_it_is_named_after_with_the_truth_and_its_source(
+    example, subheader, reason, truth
+):
     app = open_page("predict")
-    example = next(s for s in app.selectbox if s.label == "Or choose an example")
-    example.select(example.options[1]).run()
+    next(s for s in app.selectbox if s.label == "Or choose an example").select(example).run()
     assert not app.exception
-    assert said(app.subheader).startswith("Prediction: ")
-    assert "This is a drawing" in said(app.caption)
+    assert said(app.subheader).startswith(subheader)
+    assert reason in said(app.warning)
+    assert f"The truth is **{truth}**" in said(app.info)
+    assert re.search(r"(Hannover Medical School|NIH Clinical Center)", said(app.caption))
+
+
+@pytest.mark.parametrize("name", ["dataset", "splits"])
+def test_a_damaged_teaching_set_is_told_in_one_sentence(name, tmp_path, monkeypatch):
+    folder = shutil.copytree(TEACHING_DIR, tmp_path / "teaching_set")
+    shutil.rmtree(folder / "hannover")
+    monkeypatch.setattr("ui.common.dataset_picker.TEACHING_DIR", folder)
+    monkeypatch.setattr("ui.common.dataset_picker.check_teaching_set", lambda: check_teaching_set(folder))
+    app = open_page(name)
+    assert not app.exception
+    assert said(app.error) == (
+        "The teaching set is not complete: of its images, 63 missing. Install CXR Lab again to restore it."
+    )
 
 
 def test_an_image_without_an_answer_shows_the_reason_and_the_numbers_on_request(ungated):
@@ -298,7 +329,7 @@ def test_evaluation_scores_another_data_set():
     app.segmented_control[0].select("dataset").run()
     assert not app.exception
     assert not app.error
-    assert app.metric[0].value == "180"
+    assert app.metric[0].value == "188"
 
 
 def test_a_run_whose_process_is_gone_shows_as_failed_with_its_log(run_folder):

@@ -8,11 +8,11 @@ from typing import BinaryIO
 import pandas as pd
 import streamlit as st
 
-from cxr_core.config import DATA_DIR
-from cxr_core.data import phantoms
+from cxr_core.config import DATA_DIR, TEACHING_DIR
 from cxr_core.data.dataset import Dataset, folder_stamp, scan_dataset
 from cxr_core.data.kaggle import DownloadFailed, find_kaggle, watch_download
 from cxr_core.data.layouts.tables.root_tables import UnknownColumns
+from cxr_core.data.teaching_set import check_teaching_set, collection_credits
 from cxr_core.imaging.zip_archive import LeftOut, RefusedArchive, unpack_zip
 from cxr_core.system.visit_folders import Visit, VisitFolder
 from ui.common.components import progress_bar
@@ -22,7 +22,7 @@ from ui.common.navigation import choose, keep_choice
 from ui.common.permissions import is_open_to_strangers, may, show_refusal
 
 _SOURCES = {
-    "demo": "Demo drawings",
+    "teaching": "Teaching set",
     "kaggle": "COVID CXR images from Kaggle",
     "zip": "A ZIP file of yours",
     "folder": "A folder or CSV on this computer",
@@ -44,12 +44,11 @@ def choose_dataset(ask_for_columns: Callable[[Path, tuple[str, ...]], None] | No
         "Data set",
         sources,
         format_func=_SOURCES.__getitem__,
-        key=keep_choice("source", "demo", sources),
-        help="Demo drawings need no download. Real radiographs come from Kaggle or from your own files.",
+        key=keep_choice("source", "teaching", sources),
+        help="The teaching set needs no download. More radiographs come from Kaggle or from your own files.",
     )
-    if source == "demo":
-        st.sidebar.caption(phantoms.DEMO_NOTE)
-        roots: tuple[str, ...] = (str(_draw_demo()),)
+    if source == "teaching":
+        roots: tuple[str, ...] = (str(TEACHING_DIR),)
     elif source == "kaggle":
         roots = (str(_fetch_kaggle()),)
     elif source == "zip":
@@ -100,15 +99,12 @@ def _dataset_name(source: str, roots: tuple[str, ...]) -> str:
 
 
 def demo_note(dataset: Dataset) -> None:
-    """Say on the page that these are drawings, where the data set is the demo."""
-    if dataset.roots == (str((DATA_DIR / "demo").resolve()),):
-        st.info(phantoms.DEMO_NOTE, icon=":material/draw:")
-
-
-def _draw_demo() -> Path:
-    folder = DATA_DIR / "demo"
-    with progress_bar("Drawing the demo data set") as report:
-        return phantoms.draw_demo_data(folder, progress=report)
+    """Say on the page whose images these are and on which terms, where they are those that come with the app."""
+    if dataset.roots == (str(TEACHING_DIR),):
+        st.caption(
+            "Eight copies and two wrong labels are planted in these real radiographs. They are from "
+            f"{'; '.join(plain_name(credit, 200) for credit in collection_credits())}."
+        )
 
 
 def _fetch_kaggle() -> Path:
@@ -221,6 +217,8 @@ def _ask_for_folders() -> tuple[str, ...]:
 def _open(roots: tuple[str, ...]) -> Dataset:
     known = st.session_state.get("dataset")
     if known is None or st.session_state.get("dataset_key") != (roots, folder_stamp(*roots)):
+        if roots == (str(TEACHING_DIR),):
+            check_teaching_set()
         with progress_bar("Listing the images") as report:
             known = scan_dataset(*roots, progress=report)
         st.session_state["dataset"] = known

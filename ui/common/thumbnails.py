@@ -8,9 +8,12 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from cxr_core.classes import class_label
+from cxr_core.config import TEACHING_DIR
+from cxr_core.data.teaching_set import INDEX_FILE, TeachingImage, teaching_images
 from cxr_core.imaging.display import pad_to_square, thumbnail
 from cxr_core.imaging.reader import UnreadableImage
 from cxr_core.system.arrays import UInt8Array
+from cxr_core.system.files import file_stamp
 from ui.common.markdown import plain_name
 
 THUMBNAIL_PIXELS = 118
@@ -25,6 +28,19 @@ def image_thumbnail(path: str, mtime_ns: int, side: int = 224) -> UInt8Array | N
         return thumbnail(Path(path).read_bytes(), side)
     except (UnreadableImage, OSError):
         return None
+
+
+def known_teaching_images() -> dict[str, TeachingImage]:
+    """Return the images that come with the app by their content; none where their index cannot be read."""
+    try:
+        return _teaching_images(file_stamp(TEACHING_DIR / INDEX_FILE))
+    except (OSError, ValueError):
+        return {}
+
+
+@st.cache_data(max_entries=1, show_spinner=False)
+def _teaching_images(stamp: tuple[int, ...]) -> dict[str, TeachingImage]:
+    return teaching_images()
 
 
 def prediction_caption(predicted: str, true: str, confidence: float) -> str:
@@ -90,3 +106,6 @@ def show_large(row: pd.Series) -> None:
         st.caption(f"{facts} (file not found)")
     else:
         st.image(image, caption=facts, alt=facts, width="stretch")
+        known = known_teaching_images().get(row["digest"])
+        if known:
+            st.caption(plain_name(known.credit, 200))

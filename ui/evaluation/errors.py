@@ -12,24 +12,17 @@ from cxr_core.evaluation.calibration import in_confidence_bin, reliability_bins
 from cxr_core.evaluation.metrics import Curve, Metrics
 from cxr_core.evaluation.predictions import confused_rows, misjudged_rows
 from cxr_core.evaluation.slices import SLICES, file_facts, slice_table, worst_slice
-from cxr_core.explain.overlay import overlay_map
-from cxr_core.imaging.display import shrink
-from cxr_core.imaging.reader import UnreadableImage
 from cxr_core.plots.evaluation import confusion_figure, reliability_figure, roc_figure
 from cxr_core.plots.style import figure_words
-from cxr_core.system.arrays import UInt8Array
 from ui.common.components import download_table, one_page, show_table
-from ui.common.markdown import plain_name
 from ui.common.metrics import images_text
-from ui.common.model_picker import export_stamp, open_classifier
-from ui.common.thumbnails import prediction_caption
+from ui.evaluation.mapped_images import image_paths
 from ui.evaluation.predictions import show_predictions
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 _IMAGES_A_PAGE = 12
-_OVERLAY_SIDE = 224
 
 
 def show_errors(metrics: Metrics, predictions: pd.DataFrame, curves: Mapping[str, Curve], folder: Path) -> None:
@@ -43,11 +36,10 @@ def show_errors(metrics: Metrics, predictions: pd.DataFrame, curves: Mapping[str
     rows, sentence = _picked(figure_of or "Confusion matrix", metrics, predictions, curves)
     st.subheader(sentence)
     if len(rows):
-        page = one_page(rows.sort_values("confidence", ascending=False), _IMAGES_A_PAGE, f"errors_{sentence}")
-        if "path" in rows and rows["path"].map(lambda p: Path(p).exists()).any():
-            _show_with_maps(page, metrics["classes"], folder)
-        else:
-            show_predictions(page.drop(columns="path", errors="ignore"))
+        held = image_paths(rows).notna()
+        order = rows.assign(_held=held).sort_values(["_held", "confidence"], ascending=False)
+        page = one_page(order.drop(columns="_held"), _IMAGES_A_PAGE, f"errors_{sentence}")
+        show_predictions(page, folder, "errors")
     _show_slices(predictions, metrics["accuracy"])
 
 
@@ -90,39 +82,6 @@ def _clicked(figure: "go.Figure", key: str) -> list[Any] | None:
         alt=figure_words(figure),
     )
     return next((point["customdata"] for point in event.selection.points if "customdata" in point), None)
-
-
-def _show_with_maps(rows: pd.DataFrame, classes: list[str], folder: Path) -> None:
-    """Show images with Grad-CAM of the predicted class, the probabilities, and what is known of the file."""
-    open_classifier(folder)
-    facts, stamp = file_facts(rows), export_stamp(folder)
-    with st.container(horizontal=True, gap="small"):
-        for (index, row), fact in zip(rows.iterrows(), facts.to_dict("records"), strict=True):
-            with st.container(width=230, height="stretch", border=True, key=f"error_{index}"):
-                path = Path(row["path"])
-                image = _overlay(str(folder), stamp, str(path), path.stat().st_mtime_ns if path.exists() else 0)
-                if image is None:
-                    st.caption("File not found.")
-                else:
-                    st.image(image, alt=f"Grad-CAM of {row['file']}", width="stretch")
-                st.markdown(prediction_caption(row["predicted"], row["true"], row["confidence"]))
-                st.caption("  \n".join(f"{class_label(c)} {row[f'p_{c}']:.1%}" for c in classes))
-                size = f"{fact['width']:.0f} × {fact['height']:.0f} {fact['format']}, " if fact.get("format") else ""
-                st.caption(f"{size}{plain_name(row['file'], 46)}")
-    st.caption("Overlay: Grad-CAM of the predicted class (jet; red marks the strongest evidence).")
-
-
-@st.cache_data(max_entries=300, show_spinner=False)
-def _overlay(folder: str, stamp: tuple[int, ...], path: str, mtime_ns: int) -> UInt8Array | None:
-    """Return an image with Grad-CAM of its predicted class, uint8 (h, w, 3) RGB; None if it is missing or broken."""
-    classifier = open_classifier(Path(folder))
-    try:
-        prediction = classifier.predict_image(Path(path).read_bytes())
-    except (UnreadableImage, OSError):
-        return None
-    map_ = prediction.maps[prediction.classes.index(prediction.label)]
-    image = shrink(prediction.image, _OVERLAY_SIDE)
-    return overlay_map(image, classifier.map_on_image(map_, image.shape))
 
 
 def _show_slices(predictions: pd.DataFrame, accuracy: float) -> None:

@@ -20,7 +20,7 @@ from ui.common.dataset_picker import choose_dataset
 from ui.common.metrics import look_once
 from ui.common.model_picker import export_stamp, open_classifier
 from ui.common.navigation import keep_choice
-from ui.common.thumbnails import prediction_caption, show_images
+from ui.evaluation.mapped_images import image_paths, show_with_maps
 
 _SIDES = {"test": "Its test set", "validation": "Its validation set", "dataset": "Another data set"}
 _TITLES = {
@@ -89,17 +89,26 @@ def _scores_of(folder: str, side: str, predictions: pd.DataFrame, classes: tuple
     return evaluate_predictions(predictions["true"], probabilities, classes, prediction_groups(predictions))
 
 
-def show_predictions(predictions: pd.DataFrame) -> None:
-    """Show images with predicted and true class; a table where the images are not on this computer."""
-    if "path" in predictions:
-        columns = (predictions[name] for name in ("predicted", "true", "confidence"))
-        show_images(predictions["path"], [prediction_caption(*row) for row in zip(*columns, strict=True)])
+def show_predictions(predictions: pd.DataFrame, folder: Path, key: str) -> None:
+    """Show images with predicted and true class and their maps; a table of those that are not on this computer.
+
+    Args:
+        predictions: rows of a predictions table.
+        folder: of the classifier.
+        key: unique on the page.
+    """
+    paths = image_paths(predictions)
+    held = paths.notna()
+    if held.any():
+        show_with_maps(predictions[held], paths[held], folder, key)
+    if held.all():
         return
-    st.caption("The images are not part of this installation; these are their file names and predictions.")
-    shown = predictions[["file", "true", "predicted", "confidence"]].assign(
-        true=predictions["true"].map(class_label),
-        predicted=predictions["predicted"].map(class_label),
-        result=["✓ correct" if right else "✗ wrong" for right in predictions["right"]],
+    st.caption("These images are not part of this installation; what is known are their file names and predictions.")
+    others = predictions[~held]
+    shown = others[["file", "true", "predicted", "confidence"]].assign(
+        true=others["true"].map(class_label),
+        predicted=others["predicted"].map(class_label),
+        result=["✓ correct" if right else "✗ wrong" for right in others["right"]],
     )
     show_table(shown, percents=["confidence"])
 

@@ -35,6 +35,7 @@ from ui.common.components import show_figure
 from ui.common.metrics import interval_text, look_once, plain_metric
 from ui.common.model_picker import model_folders
 from ui.common.repeated_runs import show_repeated_runs
+from ui.evaluation.mapped_images import image_paths
 from ui.evaluation.predictions import own_predictions, show_predictions
 
 
@@ -73,16 +74,19 @@ def show_summary(metrics: Metrics, predictions: pd.DataFrame, curves: Mapping[st
     _show_repeats(folder)
     _show_comparison(predictions, folder)
 
-    st.subheader("Random sample", help="Twelve predictions drawn at random.")
+    held = predictions[image_paths(predictions).notna()]
+    st.subheader(
+        "Random sample", help="Twelve predictions drawn at random, from images that are on this computer where any are."
+    )
     if st.button("Show others", icon=":material/shuffle:", help="Draw twelve other predictions."):
         st.session_state["prediction_seed"] = st.session_state.get("prediction_seed", 0) + 1
     rng = np.random.default_rng(st.session_state.get("prediction_seed", 0))
-    show_predictions(sample_predictions(predictions, 12, rng))
+    show_predictions(sample_predictions(held if len(held) else predictions, 12, rng), folder, "sample")
 
     st.subheader("Most confident errors", help="Where the classifier was wrong with the highest confidence.")
-    mistakes = most_confident_mistakes(predictions, 12)
+    mistakes = pd.concat([most_confident_mistakes(rows, 12) for rows in (held, predictions)])
     if len(mistakes):
-        show_predictions(mistakes)
+        show_predictions(mistakes[~mistakes.index.duplicated()], folder, "mistakes")
     else:
         st.success("No errors on these images.")
 

@@ -1,17 +1,21 @@
-"""Which images can one try on the Predict page? Drawings, since radiographs are not ours to give away."""
+"""Which radiographs can one try on the Predict page, and what is true of them?"""
 
-import numpy as np
 import streamlit as st
 
-from cxr_core.classes import KNOWN_CLASSES
-from cxr_core.data.phantoms import draw_phantom
-from cxr_core.imaging.display import png_bytes
+from cxr_core.classes import class_label
+from cxr_core.data.teaching_set import TeachingImage, example_images
+from ui.common.markdown import plain_name
 
 
-@st.cache_data(show_spinner=False)
-def example_images() -> dict[str, bytes]:
-    """Return a drawing of each class: {its name: PNG file}."""
-    return {
-        f"Drawing of {label}": png_bytes(draw_phantom(name, np.random.default_rng(7)))
-        for name, label in KNOWN_CLASSES.items()
-    }
+def examples() -> dict[str, TeachingImage]:
+    """Return {what the built-in classifier answers: an image}; empty where the teaching set cannot be read."""
+    try:
+        return example_images()
+    except ValueError:
+        return {}
+
+
+def show_truth(example: TeachingImage) -> None:
+    """Say what an example truly shows, and from whom it is."""
+    st.info(f"The truth is **{class_label(example.truth)}**, as its collection says.", icon=":material/fact_check:")
+    st.caption(plain_name(example.credit, 200))

@@ -1,0 +1,84 @@
+"""How are the images behind predictions shown, with what drove the answer, and where do they lie?"""
+
+from pathlib import Path
+
+import pandas as pd
+import streamlit as st
+
+from cxr_core.classes import class_label
+from cxr_core.explain.overlay import overlay_map
+from cxr_core.imaging.display import shrink
+from cxr_core.imaging.reader import UnreadableImage, read_header
+from cxr_core.system.arrays import UInt8Array
+from ui.common.markdown import plain_name
+from ui.common.model_picker import export_stamp, open_classifier
+from ui.common.thumbnails import known_teaching_images, prediction_caption
+
+_OVERLAY_SIDE = 224
+
+
+def image_paths(predictions: pd.DataFrame) -> pd.Series:
+    """Return the path of each image that is on this computer, missing for others.
+
+    The built-in classifier's own images are not, but for those of the teaching set, which are known by content.
+
+    Args:
+        predictions: a predictions table with `path` or `digest`.
+    """
+    if "path" in predictions:
+        return predictions["path"].where(predictions["path"].map(lambda path: Path(path).exists()))
+    held = {digest: str(image.path) for digest, image in known_teaching_images().items() if image.path.exists()}
+    digests = predictions.get("digest", pd.Series(index=predictions.index, dtype=object))
+    return digests.map(held).rename("path")
+
+
+def show_with_maps(rows: pd.DataFrame, paths: pd.Series, folder: Path, key: str) -> None:
+    """Show images with Grad-CAM of the predicted class, the probabilities, and what is known of the file.
+
+    Args:
+        rows: of a predictions table.
+        paths: of its images, none missing.
+        folder: of the classifier.
+        key: unique on the page.
+    """
+    open_classifier(folder)
+    stamp = export_stamp(folder)
+    credits = {str(image.path): image.credit for image in known_teaching_images().values()}
+    with st.container(horizontal=True, gap="small"):
+        for (index, row), path in zip(rows.iterrows(), map(Path, paths), strict=True):
+            with st.container(width=230, height="stretch", border=True, key=f"{key}_{index}"):
+                changed = path.stat().st_mtime_ns if path.exists() else 0
+                image = _overlay(str(folder), stamp, str(path), changed, row["predicted"])
+                if image is None:
+                    st.caption("File not found.")
+                else:
+                    st.image(image, alt=f"Grad-CAM of {row['file']}", width="stretch")
+                st.markdown(prediction_caption(row["predicted"], row["true"], row["confidence"]))
+                classes = [name.removeprefix("p_") for name in rows.columns if name.startswith("p_")]
+                st.caption("  \n".join(f"{class_label(c)} {row[f'p_{c}']:.1%}" for c in classes))
+                st.caption(_size(path) + plain_name(row["file"], 46))
+                if str(path) in credits:
+                    st.caption(plain_name(credits[str(path)], 200))
+    st.caption("Overlay: Grad-CAM of the predicted class (jet; red marks the strongest evidence).")
+
+
+def _size(path: Path) -> str:
+    try:
+        header = read_header(path.read_bytes())
+    except (UnreadableImage, OSError):
+        return ""
+    return f"{header.width} × {header.height} {header.format}, "
+
+
+# Of each visit its own, so that nothing of a visitor's images stays in memory when the visit has ended.
+@st.cache_data(scope="session", max_entries=300, show_spinner=False)
+def _overlay(folder: str, stamp: tuple[int, ...], path: str, mtime_ns: int, class_name: str) -> UInt8Array | None:
+    """Return an image with Grad-CAM of a class, uint8 (h, w, 3) RGB; None if it is missing or broken."""
+    classifier = open_classifier(Path(folder))
+    try:
+        prediction = classifier.predict_image(Path(path).read_bytes())
+    except (UnreadableImage, OSError):
+        return None
+    image = shrink(prediction.image, _OVERLAY_SIDE)
+    map_ = prediction.maps[prediction.classes.index(class_name)]
+    return overlay_map(image, classifier.map_on_image(map_, image.shape))
