@@ -5,6 +5,7 @@ import streamlit as st
 from ui.common.components import page_header, research_notice
 from ui.common.metrics import show_figures_row
 from ui.common.model_picker import shipped_card, shipped_figures
+from ui.overview.tour import show_tour
 
 page_header(
     "CXR Lab",
@@ -49,6 +50,8 @@ for start in (0, 4):
         with column.container(border=True, height="stretch"):
             st.page_link(page, label=f"**{label}**", icon=":material/arrow_forward:")
             st.caption(text)
+
+show_tour()
 
 with st.expander("Model card of the built-in classifier"):
     st.markdown(shipped_card())
