@@ -17,6 +17,7 @@ import pandas as pd
 from cxr_core.config import PROJECT_DIR, SHIPPED_MODEL_DIR, TEACHING_DIR
 from cxr_core.data.patient_ids import patient_of
 from cxr_core.system.arrays import ImageArray
+from cxr_core.system.text import table_csv
 
 _SIDE, _QUALITY = 512, 80
 
@@ -194,7 +195,7 @@ def main() -> None:
     for collection in COLLECTIONS:
         shutil.rmtree(TEACHING_DIR / collection.name, ignore_errors=True)
     index = build(arguments.data, pd.read_csv(arguments.hannover, dtype=str), TEACHING_DIR)
-    index.to_csv(TEACHING_DIR / "index.csv", index=False, lineterminator="\n")
+    (TEACHING_DIR / "index.csv").write_text(table_csv(index), encoding="utf-8", newline="")
     size = sum((TEACHING_DIR / path).stat().st_size for path in index["path"])
     print(index.groupby(["label", "source"]).size().to_string(), f"\n{len(index)} images, {size / 1e6:.2f} MB")
 

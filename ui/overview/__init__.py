@@ -1,1 +1,1 @@
-"""What does a visitor meet first?"""
+"""What does a visitor meet first, and where can they begin?"""

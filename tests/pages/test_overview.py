@@ -1,0 +1,32 @@
+"""The Overview tells a newcomer how to begin, in which order the pages follow, and what the scores are worth."""
+
+import pytest
+
+from cxr_core.config import SHIPPED_MODEL_DIR
+from cxr_core.inference.model_card import load_card
+from cxr_core.robustness.shortcut_verdict import LEVELS, card_shortcuts
+
+from .test_pages import open_page, said
+
+
+@pytest.mark.parametrize(
+    ("label", "title"),
+    [("Try a scan", "Predict"), ("Look at a data set", "Dataset"), ("Train your own in a minute", "Training")],
+)
+def test_each_of_three_buttons_leads_to_its_page(label, title):
+    app = open_page("overview")
+    next(b for b in app.button if b.label == label).click().run()
+    assert not app.exception
+    assert app.title[0].value == title
+
+
+def test_the_verdict_of_the_shortcut_test_stands_with_the_scores():
+    level = card_shortcuts(load_card(SHIPPED_MODEL_DIR))["verdict"]["level"]
+    assert f"Shortcut test: {LEVELS[level]}." in said(open_page("overview").markdown)
+
+
+def test_the_pages_are_numbered_in_order():
+    labels = [link.proto.label for link in open_page("overview").get("page_link")]
+    numbered = [label.strip("*").split(". ") for label in labels if label.startswith("**")]
+    assert [int(number) for number, _ in numbered] == list(range(1, 9))
+    assert [name for _, name in numbered][:3] == ["Dataset", "Duplicates", "Splits"]

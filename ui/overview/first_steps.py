@@ -1,0 +1,65 @@
+"""With what can a newcomer begin, and in which order do the pages follow each other?"""
+
+import streamlit as st
+
+from cxr_core.config import SHIPPED_MODEL_DIR
+from cxr_core.inference.model_card import load_card
+from cxr_core.robustness.shortcut_verdict import LEVELS, card_shortcuts
+
+_STARTS = (
+    ("Try a scan", "pages/predict.py", ":material/search:", "Upload a chest radiograph, or choose an example."),
+    ("Look at a data set", "pages/dataset.py", ":material/photo_library:", "The teaching set, or images of your own."),
+    (
+        "Train your own in a minute",
+        "pages/training.py",
+        ":material/model_training:",
+        "The quick recipe on the teaching set takes about a minute.",
+    ),
+)
+_PATH = (
+    ("dataset", "Dataset", "What is in the images, and how the classes differ in ways unrelated to disease."),
+    (
+        "duplicates",
+        "Duplicates",
+        "Find copies of the same radiograph; then check image quality and see all images on a map.",
+    ),
+    ("splits", "Splits", "Training, validation and test images, and what a careless split would leak."),
+    ("preprocessing", "Preprocessing", "What the classifier sees: adjust every option and see the result."),
+    ("training", "Training", "Start, monitor, stop and resume training, and compare runs."),
+    (
+        "evaluation",
+        "Evaluation",
+        "How good a classifier is, how well its confidence is calibrated, and where it is wrong.",
+    ),
+    ("shortcuts", "Shortcuts", "Does the classifier need the lungs? It is tested again with the lungs hidden."),
+    ("predict", "Predict", "Classify one scan or many, and see which regions drove the answer."),
+)
+_IN_A_ROW = 4
+
+
+def offer_starts() -> None:
+    """Offer three ways to begin, each with one click."""
+    with st.container(horizontal=True):
+        for i, (label, page, icon, words) in enumerate(_STARTS):
+            if st.button(label, icon=icon, help=words, type="primary" if i == 0 else "secondary"):
+                st.switch_page(page)
+
+
+def show_shipped_verdict() -> None:
+    """Show what the shortcut test says of the built-in classifier, beside its scores."""
+    summary = card_shortcuts(load_card(SHIPPED_MODEL_DIR))
+    if summary:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(f"**Shortcut test: {LEVELS[summary['verdict']['level']]}.**", width="content")
+            st.page_link("pages/shortcuts.py", label="Why", icon=":material/troubleshoot:")
+
+
+def show_path() -> None:
+    """Show the pages in the order in which a study goes through them."""
+    st.subheader("The path through the pages")
+    for start in range(0, len(_PATH), _IN_A_ROW):
+        steps = enumerate(_PATH[start : start + _IN_A_ROW], start=start + 1)
+        for column, (number, (page, label, words)) in zip(st.columns(_IN_A_ROW), steps, strict=True):
+            with column.container(border=True, height="stretch"):
+                st.page_link(f"pages/{page}.py", label=f"**{number}. {label}**", icon=":material/arrow_forward:")
+                st.caption(words)
