@@ -10,10 +10,13 @@ import urllib.error
 import urllib.request
 from contextlib import contextmanager
 
+import cv2
+import numpy as np
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
 from cxr_core.config import PROJECT_DIR
+from cxr_core.data.phantoms import draw_demo_data, draw_phantom
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 IDLE = '[data-testid="stApp"][data-test-script-state="notRunning"]'
@@ -57,6 +60,17 @@ def browser():
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=options)
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="module")
+def copied_data(tmp_path_factory):
+    """Drawings in three classes, one of them once more, smaller and saved as JPEG, and one that is too dark."""
+    folder = draw_demo_data(tmp_path_factory.mktemp("copied") / "drawings", images_per_class=15)
+    original = sorted((folder / "normal").iterdir())[0]
+    image = cv2.imread(str(original))
+    cv2.imwrite(str(folder / "normal" / "again.jpg"), cv2.resize(image, None, fx=0.8, fy=0.8))
+    cv2.imwrite(str(folder / "normal" / "dark.png"), draw_phantom("normal", np.random.default_rng(77)) // 8)
+    return folder
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 
 from browser.conftest import IDLE, SECONDS, choose, needs_chromium, open_from_sidebar, wait_until
 from cxr_core.config import PROJECT_DIR
-from cxr_core.data.phantoms import draw_demo_data, draw_phantom
+from cxr_core.data.phantoms import draw_phantom
 from cxr_core.runs.run import list_runs
 
 pytestmark = needs_chromium
@@ -25,17 +25,6 @@ def scan(request, tmp_path_factory):
     path = tmp_path_factory.mktemp("scan") / "drawing.png"
     cv2.imwrite(str(path), draw_phantom("covid", np.random.default_rng(1)))
     return path
-
-
-@pytest.fixture(scope="module")
-def copied_data(tmp_path_factory):
-    """Drawings in three classes, one of them once more, smaller and saved as JPEG, and one that is too dark."""
-    folder = draw_demo_data(tmp_path_factory.mktemp("copied") / "drawings", images_per_class=15)
-    original = sorted((folder / "normal").iterdir())[0]
-    image = cv2.imread(str(original))
-    cv2.imwrite(str(folder / "normal" / "again.jpg"), cv2.resize(image, None, fx=0.8, fy=0.8))
-    cv2.imwrite(str(folder / "normal" / "dark.png"), draw_phantom("normal", np.random.default_rng(77)) // 8)
-    return folder
 
 
 def test_a_link_to_a_page_opens_the_whole_app_on_the_first_visit(app, page):

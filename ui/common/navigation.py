@@ -23,19 +23,20 @@ MultiPartParser.spool_max_size = (st.get_option("server.maxUploadSize") + 2) * 2
 # The choices that the address holds, so that a reload and a shared link show the same.
 _LINKED = ("source", "classifier", "show", "run", "view", "split", "seed")
 _LONGEST_NUMBER = 9
+_APP, _HOME = "CXR Lab", "Overview"
 # Streamlit leaves 6rem above the title; 3.75rem of them are the header's. Its captions, its axes and its button in the
 # dark have a contrast of 4.2, 3.7 and 2.3; WCAG 2.2 (1.4.3) asks for 4.5.
 _STYLE = """
 [data-testid="stMainBlockContainer"] { padding-top: 3.75rem; }
-[data-testid="stCaptionContainer"], [data-testid="stImageCaption"], [data-testid="stMetricDelta"] {
-  color: color-mix(in srgb, currentColor 80%, transparent) !important; }
+[data-testid="stCaptionContainer"] { opacity: 0.8 !important; }
+[data-testid="stImageCaption"] { color: inherit !important; }
 .js-plotly-plot :is(.xtick, .ytick, .g-xtitle, .g-ytitle, .legend, .annotation) text {
   fill: color-mix(in srgb, currentColor 80%, transparent) !important; }
 [data-testid="stBaseButton-primary"] { color: light-dark(#ffffff, #10161a) !important; }
 [data-testid="stSidebarNavLink"]:focus-visible { outline: 2px solid currentColor; outline-offset: -2px; }
 """
 _SECTIONS = {
-    "": (("overview", "Overview", ":material/home:"),),
+    "": (("overview", _HOME, ":material/home:"),),
     "Data": (
         ("dataset", "Dataset", ":material/photo_library:"),
         ("duplicates", "Duplicates", ":material/content_copy:"),
@@ -63,7 +64,7 @@ def navigate() -> StreamlitPage:
     st.session_state["navigated"] = True
     # A training keeps running when a page changes or a browser closes, but not when this server ends.
     tie_to_parent()
-    st.set_page_config(page_title="CXR Lab", page_icon=":material/radiology:", layout="wide")
+    st.set_page_config(page_title=_APP, page_icon=":material/radiology:", layout="wide")
     st.html(f"<style>{_STYLE}</style>")
     _sweep()
     pages = {
@@ -77,6 +78,8 @@ def navigate() -> StreamlitPage:
     chosen = st.navigation(pages, position="sidebar" if may_come_in() else "hidden")
     require_sign_in()
     show_who()
+    # A second call changes the title alone.
+    st.set_page_config(page_title=_APP if chosen.title == _HOME else f"{chosen.title} · {_APP}")
     return chosen
 
 
