@@ -250,4 +250,19 @@ def load_classifier(folder: str | Path) -> Classifier:
     """
     card = load_card(folder)
     path = Path(folder) / "model.onnx"
-    return Classifier(card, open_session(path), path, load_gate(folder))
+    session = open_session(path)
+    if not _fits(session, card):
+        raise ValueError(f"model.onnx of {path.parent.name} is not the graph that its card.json describes.")
+    return Classifier(card, session, path, load_gate(folder))
+
+
+def _fits(session: onnxruntime.InferenceSession, card: Card) -> bool:
+    """Return True if a graph takes images of the card's size, and gives out its classes and maps."""
+    sides = {image.name: image.shape[1] for image in session.get_inputs()}
+    outputs = {output.name: output.shape for output in session.get_outputs()}
+    maps = {f"maps_{layer}" for layer in card.map_layers}
+    return (
+        sides.get("image") == card.preprocessing.size
+        and maps <= outputs.keys()
+        and outputs.get("probabilities", [None])[-1] == len(card.classes)
+    )

@@ -3,6 +3,7 @@
 Its card is written beside its graph, as `card.json`.
 """
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -60,9 +61,10 @@ def load_card(folder: str | Path) -> Card:
         FileNotFoundError: there is no card.
         ValueError: the file is not a card that this version understands.
     """
-    values = read_json(Path(folder) / "card.json")
+    path = Path(folder) / "card.json"
     try:
-        return Card(
+        values = read_json(path)
+        card = Card(
             name=values["name"],
             classes=tuple(values["classes"]),
             preprocessing=preprocessing_from_dict(values["preprocessing"]),
@@ -75,5 +77,25 @@ def load_card(folder: str | Path) -> Card:
             operating_point=rename_keys(values.get("operating_point", {}), OPERATING_POINT_COUNTS),
             abstain_below=float(values.get("abstain_below", 0.0)),
         )
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"{Path(folder) / 'card.json'} is not a card of this version: {error}.") from error
+        _check(card)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path.name} of {path.parent.name} is not a card of this version: {error}") from error
+    return card
+
+
+def _check(card: Card) -> None:
+    """Raise a ValueError unless a card's values are of the right kinds and within their ranges."""
+    rules = {
+        "name must be text": isinstance(card.name, str),
+        "classes must be two or more different names": len(set(card.classes)) == len(card.classes) > 1
+        and all(isinstance(name, str) for name in card.classes),
+        "map_layers must be names": bool(card.map_layers) and all(isinstance(name, str) for name in card.map_layers),
+        "training, metrics and operating_point must be named values": all(
+            isinstance(values, dict) for values in (card.training, card.metrics, card.operating_point)
+        ),
+        "temperature must be above 0": 0 < card.temperature < math.inf,
+        "abstain_below must lie in [0, 1]": 0 <= card.abstain_below <= 1,
+    }
+    for rule, holds in rules.items():
+        if not holds:
+            raise ValueError(f"{rule}.")

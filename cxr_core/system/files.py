@@ -73,7 +73,10 @@ def write_json(path: str | Path, value: object) -> None:
 
 def read_json(path: str | Path) -> Any:
     """Return what a JSON file holds; FileNotFoundError or ValueError say what is wrong."""
-    return json.loads(Path(path).read_text(encoding="utf-8"))
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except RecursionError as error:
+        raise ValueError(f"{Path(path).name} is nested too deeply.") from error
 
 
 def why_not_written(error: OSError) -> str | None:
