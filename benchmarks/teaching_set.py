@@ -195,7 +195,7 @@ def main() -> None:
     for collection in COLLECTIONS:
         shutil.rmtree(TEACHING_DIR / collection.name, ignore_errors=True)
     index = build(arguments.data, pd.read_csv(arguments.hannover, dtype=str), TEACHING_DIR)
-    (TEACHING_DIR / "index.csv").write_text(table_csv(index), encoding="utf-8", newline="")
+    (TEACHING_DIR / "index.csv").write_text(table_csv(index).replace("\r\n", "\n"), encoding="utf-8", newline="")
     size = sum((TEACHING_DIR / path).stat().st_size for path in index["path"])
     print(index.groupby(["label", "source"]).size().to_string(), f"\n{len(index)} images, {size / 1e6:.2f} MB")
 

@@ -58,7 +58,9 @@ def test_the_lock_holds_every_pin_with_the_hash_of_its_content():
     locked = [Requirement(line.split(" --hash")[0]) for line in lines]
     assert all(re.fullmatch("==[^*,]+", str(requirement.specifier)) for requirement in locked)
     versions = {(requirement.name.lower(), str(requirement.specifier)) for requirement in locked}
-    assert {(name, str(requirement.specifier)) for (name, _), requirement in pins("requirements.txt").items()} <= versions
+    assert {
+        (name, str(requirement.specifier)) for (name, _), requirement in pins("requirements.txt").items()
+    } <= versions
 
 
 def test_the_version_stands_in_one_place():
