@@ -18,7 +18,7 @@ from cxr_core.plots.dataset import (
 from ui.common.components import download_table, page_header, show_figure
 from ui.common.dataset_analysis import average_images, correlations, grouping, may_analyse
 from ui.common.dataset_picker import choose_dataset, demo_note
-from ui.common.markdown import plain_name
+from ui.common.markdown import plain_label, plain_text
 from ui.data.gallery import image_tiles
 from ui.data.label_tables import ask_for_columns, show_layouts
 
@@ -37,7 +37,7 @@ columns[2].metric(
     "Known patients",
     f"{table['patient'].nunique():,}" if table["patient"].notna().any() else "none",
     border=True,
-    help=f"{patients_sentence(table)} A grouped split never separates a known patient's images.",
+    help=f"{plain_text(patients_sentence(table))} A grouped split never separates a known patient's images.",
 )
 columns[3].metric(
     "Unreadable files",
@@ -55,8 +55,8 @@ if may_look:
     )
     left, right = st.columns([2, 3])
     with left:
-        st.markdown("\n".join(f"- {sentence}" for sentence in answer.sentences))
-        st.caption(" ".join(answer.notes))
+        st.markdown("\n".join(f"- {plain_text(sentence)}" for sentence in answer.sentences))
+        st.caption(plain_text(" ".join(answer.notes)))
     with right:
         show_figure(spurious_correlations_figure(answer))
 
@@ -73,7 +73,7 @@ by_source = class_by_source(table)
 if len(by_source.counts) > 1:
     st.subheader("Sources", help="Hospitals or collections, as a table or the folders tell them.")
     if by_source.warning:
-        st.warning(by_source.warning, icon=":material/local_hospital:")
+        st.warning(plain_text(by_source.warning), icon=":material/local_hospital:")
     st.dataframe(by_source.counts.rename(columns=class_label), width="stretch")
 
 st.subheader("Image sizes in pixels", help="If one class has sizes of its own, the size alone gives it away.")
@@ -88,8 +88,8 @@ if st.button("Show others", icon=":material/shuffle:", help="Draws four other im
 chosen = sample_rows(table["class_name"], 4, np.random.default_rng(st.session_state["sample_seed"]))
 for name in dataset.classes:
     rows = table.iloc[chosen[name]]
-    st.markdown(f"**{plain_name(class_label(name))}**")
-    image_tiles(rows, [f"{w} × {h}" for w, h in zip(rows["width"], rows["height"], strict=True)], "sample")
+    st.markdown(f"**{plain_label(name)}**")
+    image_tiles(rows, [f"{w:d} × {h:d}" for w, h in zip(rows["width"], rows["height"], strict=True)], "sample")
 
 if may_look:
     st.subheader("Average image and grey values", help="After the article's preprocessing, at 224 × 224 pixels.")
@@ -97,7 +97,7 @@ if may_look:
     left, right = st.columns(2)
     with left:
         for column, name in zip(st.columns(len(dataset.classes)), dataset.classes, strict=True):
-            caption = f"Mean of {plain_name(class_label(name))}"
+            caption = f"Mean of {plain_label(name)}"
             column.image(averages[name], caption=caption, alt=caption, width="stretch")
     with right:
         show_figure(grey_histogram_figure(histograms))

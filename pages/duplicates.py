@@ -3,14 +3,13 @@
 import pandas as pd
 import streamlit as st
 
-from cxr_core.classes import class_label
 from cxr_core.splits.curation import DUPLICATE, exclude, excluded_rows, include, mark_distinct, unmark_distinct
 from cxr_core.splits.duplicates import differences, group_table, spare_members
 from ui.common.components import one_page, page_header
 from ui.common.curation import dataset_curation, decide, offer_undo
 from ui.common.dataset_analysis import grouping
 from ui.common.dataset_picker import choose_dataset, demo_note
-from ui.common.markdown import plain_name
+from ui.common.markdown import plain_label, plain_text
 from ui.common.metrics import images_text
 from ui.data.gallery import image_gallery
 from ui.data.whole_image import compare_copies
@@ -60,10 +59,10 @@ with st.popover("Keep one image per group", icon=":material/filter_1:", disabled
 
 for rows in one_page(shown["rows"].tolist(), 6, "duplicates_page"):
     group = table.iloc[rows]
-    names = " and ".join(plain_name(class_label(c)) for c in group["class_name"].unique())
+    names = " and ".join(plain_label(c) for c in group["class_name"].unique())
     with st.container(border=True):
         st.markdown(f"**{len(rows)} images, {names}**")
-        facts = differences(group, found.pairs)
+        facts = [plain_text(fact) for fact in differences(group, found.pairs)]
         image_gallery(dataset, group, facts, f"group_{rows[0]}", selectable=False)
         with st.container(horizontal=True):
             if st.button(

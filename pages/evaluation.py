@@ -4,12 +4,11 @@ import json
 
 import streamlit as st
 
-from cxr_core.inference.model_card import load_card
 from ui.common.components import download_table, offer_download, page_header, show_history
 from ui.common.model_picker import choose_model, model_history
 from ui.common.navigation import keep_choice
 from ui.evaluation.confidence import show_confidence
-from ui.evaluation.downloads import report_download, report_downloads
+from ui.evaluation.downloads import report_download, report_downloads, show_training
 from ui.evaluation.errors import show_errors
 from ui.evaluation.predictions import choose_predictions
 from ui.evaluation.summary import predictions_curves, show_headline, show_summary
@@ -59,4 +58,4 @@ with right:
     )
 report_downloads(folder)
 with st.expander("How this classifier was trained"):
-    st.json(load_card(folder).training, expanded=1)
+    show_training(folder)

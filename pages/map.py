@@ -3,12 +3,12 @@
 import streamlit as st
 
 from cxr_core.audit.projection import nearest_points
-from cxr_core.classes import class_label
 from cxr_core.plots.dataset import map_figure
 from ui.common.components import one_page, page_header
 from ui.common.curation import offer_undo
 from ui.common.dataset_analysis import grouping, image_map
 from ui.common.dataset_picker import choose_dataset, demo_note
+from ui.common.markdown import plain_label
 from ui.common.metrics import class_counts_text, images_text
 from ui.common.thumbnails import show_large
 from ui.data.gallery import image_gallery, offer_all
@@ -68,4 +68,6 @@ chosen = table.iloc[selected]
 st.subheader(f"{len(selected):,} selected: {class_counts_text(chosen['class_name'])}")
 offer_all(dataset, chosen, "map")
 page = one_page(chosen, 24, "map_page")
-image_gallery(dataset, page, [f"{class_label(r.class_name)}, {r.width} × {r.height}" for r in page.itertuples()], "map")
+image_gallery(
+    dataset, page, [f"{plain_label(r.class_name)}, {r.width:d} × {r.height:d}" for r in page.itertuples()], "map"
+)

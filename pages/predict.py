@@ -6,7 +6,7 @@ from cxr_core.evaluation.headline_metrics import card_figures
 from cxr_core.imaging.reader import UnreadableImage
 from cxr_core.imaging.zip_archive import is_zip
 from cxr_core.inference.image_sources import Source, read_source
-from ui.common.components import page_header, research_notice
+from ui.common.components import page_header, plain_error, research_notice
 from ui.common.metrics import show_figures_row
 from ui.common.model_picker import choose_model, open_classifier
 from ui.common.navigation import keep_choice
@@ -68,7 +68,7 @@ try:
     data = read_source(source)
     answer, answer_again = answer_scan(classifier, data, layer, method)
 except UnreadableImage as error:
-    st.error(f"{error} Choose another file.", icon=":material/broken_image:")
+    st.error(f"{plain_error(error)} Choose another file.", icon=":material/broken_image:")
     st.stop()
 
 wanted = show_verdict(answer)

@@ -11,10 +11,10 @@ from cxr_core.imaging.display import SCREEN_SIDE, display_rgb, shrink
 from cxr_core.imaging.preprocessing import Preprocessing
 from cxr_core.imaging.reader import UnreadableImage, read_image
 from cxr_core.plots.dataset import grey_histogram_figure
-from ui.common.components import page_header, show_figure
+from ui.common.components import page_header, plain_error, show_figure
 from ui.common.dataset_analysis import telling_image
 from ui.common.dataset_picker import choose_dataset, demo_note
-from ui.common.markdown import plain_name
+from ui.common.markdown import plain_name, plain_text
 from ui.common.settings_forms import SCALINGS, ask_augmentation, ask_preprocessing
 from ui.common.thumbnails import THUMBNAIL_PIXELS, choose_image
 
@@ -42,7 +42,7 @@ preprocessing = ask_preprocessing(st.sidebar, Preprocessing())
 try:
     image, other_image = read_image(row["path"]), read_image(other["path"])
 except (UnreadableImage, OSError) as error:
-    st.error(f"{plain_name(row['file'])}: {error} Choose another image.")
+    st.error(f"{plain_name(row['file'])}: {plain_error(error)} Choose another image.")
     st.stop()
 image_u8, other_u8 = preprocessing.image_u8(image), preprocessing.image_u8(other_image)
 plain_u8 = Preprocessing(white_balance_percent=None, size=preprocessing.size).image_u8(image)
@@ -53,7 +53,7 @@ shown = {
     f"What the classifier sees, scaled to {SCALINGS[preprocessing.scaling]}": image_u8,
 }
 for column, (caption, pixels) in zip(st.columns(3), shown.items(), strict=True):
-    column.image(pixels, caption=caption, alt=caption, width="stretch")
+    column.image(pixels, caption=plain_text(caption), alt=caption, width="stretch")
 
 steps = grey_histograms(np.stack([plain_u8, image_u8]), ["before", "after"])
 show_figure(grey_histogram_figure(pd.DataFrame(steps), "Grey values before and after"))

@@ -8,6 +8,7 @@ from ui.common.components import download_table, one_page, page_header
 from ui.common.curation import dataset_curation, offer_undo
 from ui.common.dataset_analysis import flag_measures, grouping
 from ui.common.dataset_picker import choose_dataset, demo_note
+from ui.common.markdown import plain_text
 from ui.common.navigation import keep_choice
 from ui.data.bar_choice import choose_bar
 from ui.data.gallery import image_gallery, offer_all
@@ -61,6 +62,6 @@ rows = table.iloc[caught["row"]]
 offer_all(dataset, rows, name, reason=name, because=flag.title.lower())
 values = dict(zip(caught["row"], caught["value"], strict=True))
 page = one_page(rows, 24, f"page_{name}")
-image_gallery(dataset, page, [flag.describe(values[index]) for index in page.index], name)
+image_gallery(dataset, page, [plain_text(flag.describe(values[index])) for index in page.index], name)
 
 download_table("All flags (CSV)", flags.drop(columns="row"), "flags.csv")

@@ -4,10 +4,10 @@ import json
 
 import streamlit as st
 
-from cxr_core.classes import class_label
 from cxr_core.plots.robustness import attention_figure, removal_figure, variants_figure
 from cxr_core.robustness.shortcut_test import external_table, variants_table
 from ui.common.components import download_table, offer_download, page_header, show_figure, show_table
+from ui.common.markdown import plain_label, plain_text
 from ui.common.metrics import interval_text, plain_metric
 from ui.common.model_picker import choose_model, open_classifier
 from ui.shortcuts.shortcut_test import choose_shortcut_result, show_verdict
@@ -36,7 +36,7 @@ for column, label, name, key, what in zip(
         label,
         f"{variants[name][key]:.1%}",
         interval_text(variants[name][f"{key}_ci95"]),
-        help=f"{what} {result['tested']:,} test images. Always predicting {class_label(result['majority'])} would be "
+        help=f"{what} {result['tested']:,} test images. Always predicting {plain_label(result['majority'])} would be "
         f"right in {result['chance']:.1%}.",
     )
 lungs = result["lungs"]
@@ -45,10 +45,10 @@ plain_metric(
     "Lungs found",
     f"{lungs['found'] / lungs['images']:.0%}",
     f"of {lungs['images']:,} images",
-    help=" ".join(f"{class_label(c)}: {share:.0%}." for c, share in lungs["per_class"].items())
+    help=" ".join(f"{plain_label(c)}: {share:.0%}." for c, share in lungs["per_class"].items())
     + " Where none are found, a fixed box is used in their place.",
 )
-st.caption(" ".join(result["notes"]))
+st.caption(plain_text(" ".join(result["notes"])))
 
 show_figure(variants_figure(result))
 st.caption(
@@ -67,7 +67,7 @@ with right:
     st.subheader(
         "Without any lungs", help="How well file properties and grey values alone predict the class, without any shape."
     )
-    st.markdown("\n".join(f"- {sentence}" for sentence in result["giveaway"]["sentences"]))
+    st.markdown("\n".join(f"- {plain_text(sentence)}" for sentence in result["giveaway"]["sentences"]))
     if result["external"]:
         st.subheader("External data", help="Data sets of other collections, as they are.")
         show_table(external_table(result), percents=("accuracy", "healthy classified as ill"))
@@ -75,7 +75,7 @@ with right:
 st.subheader("Do the maps mean anything?", help="Checks of the Grad-CAM maps themselves, on a few test images.")
 maps = result["maps"]
 if maps["randomised"]:
-    told = "; ".join(f"{row['layers']} {row['correlation']:.2f}" for row in maps["randomised"])
+    told = "; ".join(f"{plain_text(row['layers'])} {row['correlation']:.2f}" for row in maps["randomised"])
     st.markdown(
         f"Correlation of the maps with those of the same network with shuffled weights: {told}. Near 0, the maps "
         "depend on what was learned; near 1, they would look the same without any training."
@@ -86,7 +86,7 @@ with left:
 with right:
     show_figure(removal_figure(maps["insertion"], "insertion"))
 st.caption(
-    f"Deletion and insertion test, mean of {maps['images']} test images. With a good map the first curve falls, and "
+    f"Deletion and insertion test, mean of {maps['images']:,} test images. With a good map the first curve falls, and "
     "the second rises, faster than at random."
 )
 

@@ -8,10 +8,11 @@ from cxr_core.data.patient_ids import patients_sentence
 from cxr_core.data.sources import source_names
 from cxr_core.splits.leakage import compare_splits, leakage_of
 from cxr_core.splits.split import SPLIT_KINDS, make_split, split_counts, split_kinds, split_table
-from ui.common.components import download_table, page_header
+from ui.common.components import download_table, page_header, plain_error
 from ui.common.curation import dataset_curation
 from ui.common.dataset_analysis import grouping
 from ui.common.dataset_picker import choose_dataset, demo_note
+from ui.common.markdown import plain_text
 from ui.common.navigation import keep_choice
 from ui.common.thumbnails import show_images
 
@@ -29,7 +30,7 @@ kind = left.segmented_control(
     kinds,
     key=keep_choice("split", "grouped", kinds),
     required=True,
-    help=" ".join(f"{k}: {SPLIT_KINDS[k]}" for k in kinds),
+    help=" ".join(f"{plain_text(k)}: {SPLIT_KINDS[k]}" for k in kinds),
 )
 seed = right.number_input("Seed", 0, key=keep_choice("seed", 0), help="The same seed gives the same split.")
 test_source = ""
@@ -42,13 +43,13 @@ try:
     split = make_split(table, kind, seed=seed, groups=groups, test_source=test_source)
 except ValueError as error:
     hint = " Include images again on the Quality or Duplicates page." if len(table) < len(found.table) else ""
-    st.error(f"{error}{hint}")
+    st.error(f"{plain_error(error)}{hint}")
     st.stop()
 leaks = leakage_of(split.names(len(table)), table, groups)
-(st.warning if leaks.count() or leaks.unknown_patients else st.success)(leaks.sentence)
-st.caption(patients_sentence(table))
+(st.warning if leaks.count() or leaks.unknown_patients else st.success)(plain_text(leaks.sentence))
+st.caption(plain_text(patients_sentence(table)))
 if kind != "source" and (warning := class_by_source(table).warning):
-    st.warning(warning, icon=":material/local_hospital:")
+    st.warning(plain_text(warning), icon=":material/local_hospital:")
 rows = split_table(table, groups, split)
 st.dataframe(
     split_counts(table, split).rename(index=class_label).rename_axis("class"), width="stretch", placeholder="–"
@@ -59,7 +60,7 @@ if leaks.count():
         "Leaked into training", help="Test images, each with a training image of the same patient or radiograph."
     )
     for row in leaks.rows[leaks.rows["split"] == "test"].head(4).itertuples():
-        show_images([row.path, table["path"].iloc[row.train_row]], ["test", f"training: {row.cause}"])
+        show_images([row.path, table["path"].iloc[row.train_row]], ["test", f"training: {plain_text(row.cause)}"])
 
 st.subheader("All kinds of split", help="On the same images, with the same seed.")
 comparison = compare_splits(table, groups, seed=seed)

@@ -1,15 +1,14 @@
 """How is a data set drawn?"""
 
 from collections.abc import Mapping
-from html import escape
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from cxr_core.classes import class_colours, class_label, order_classes
-from cxr_core.plots.style import count_axis, finish_figure
+from cxr_core.classes import class_colours, order_classes
+from cxr_core.plots.style import count_axis, drawn_label, drawn_text, finish_figure
 
 if TYPE_CHECKING:
     # Imports scikit-learn: nothing that a plot needs.
@@ -42,11 +41,11 @@ def map_figure(xy: np.ndarray, table_rows: pd.DataFrame) -> go.Figure:
             x=xy[chosen, 0],
             y=xy[chosen, 1],
             mode="markers",
-            name=class_label(name),
+            name=drawn_label(name),
             text=[_hover(*facts) for facts in zip(rows["file"], rows["width"], rows["height"], strict=True)],
             customdata=rows.index.tolist(),
             marker={"color": colours[name], "symbol": _SYMBOLS[i % len(_SYMBOLS)], "opacity": 0.7, "size": 6},
-            hovertemplate="%{text}<extra>" + class_label(name) + "</extra>",
+            hovertemplate="%{text}<extra>" + drawn_label(name) + "</extra>",
         )
     finish_figure(
         figure,
@@ -113,10 +112,10 @@ def flag_counts_figure(flags: pd.DataFrame, titles: Mapping[str, str]) -> go.Fig
             x=[int(counts.get(flag, 0)) for flag in titles],
             y=list(titles.values()),
             orientation="h",
-            name=class_label(name),
+            name=drawn_label(name),
             marker_color=colours[name],
             customdata=list(titles),
-            hovertemplate="%{y}, " + class_label(name) + ": %{x} images<extra></extra>",
+            hovertemplate="%{y}, " + drawn_label(name) + ": %{x} images<extra></extra>",
         )
     figure.update_yaxes(categoryorder="array", categoryarray=list(titles.values())[::-1])
     figure.update_xaxes(**count_axis(flags["flag"].value_counts().max()))
@@ -127,8 +126,7 @@ def flag_counts_figure(flags: pd.DataFrame, titles: Mapping[str, str]) -> go.Fig
 
 
 def _hover(file: str, width: int, height: int) -> str:
-    # Plotly reads hover texts as markup.
-    return f"{escape(file)}<br>{width} × {height} pixels"
+    return f"{drawn_text(file)}<br>{width} × {height} pixels"
 
 
 def class_count_figure(counts: Mapping[str, int]) -> go.Figure:
@@ -140,7 +138,7 @@ def class_count_figure(counts: Mapping[str, int]) -> go.Figure:
     colours = class_colours(list(counts))
     figure = go.Figure(
         go.Bar(
-            x=[class_label(c) for c in counts],
+            x=[drawn_label(c) for c in counts],
             y=list(counts.values()),
             text=list(counts.values()),
             marker_color=[colours[c] for c in counts],
@@ -165,7 +163,7 @@ def size_scatter_figure(table: pd.DataFrame) -> go.Figure:
             x=rows["width"],
             y=rows["height"],
             mode="markers",
-            name=class_label(name),
+            name=drawn_label(name),
             text=rows["file"],
             marker={"color": colours[name], "symbol": _SYMBOLS[i % len(_SYMBOLS)], "opacity": 0.6, "size": 7},
             hovertemplate="%{text}<br>%{x} × %{y} pixels<extra></extra>",
@@ -189,9 +187,9 @@ def grey_histogram_figure(shares: pd.DataFrame, title: str = "Grey values per cl
         figure.add_scatter(
             x=shares.index,
             y=100 * shares[name],
-            name=class_label(name),
+            name=drawn_label(name),
             line={"color": colours[name]},
-            hovertemplate="grey %{x}: %{y:.2f} % of pixels<extra>" + class_label(name) + "</extra>",
+            hovertemplate="grey %{x}: %{y:.2f} % of pixels<extra>" + drawn_label(name) + "</extra>",
         )
     percents = 100 * shares.to_numpy(float)
     highest, rest = percents.max(), percents[_ENDS:-_ENDS].max()

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 import pandas as pd
 import plotly.graph_objects as go
 
-from cxr_core.classes import class_colours, class_label
+from cxr_core.classes import class_colours
 from cxr_core.evaluation.confidence_intervals import Band
 from cxr_core.evaluation.metrics import ClassCurves, ConfusionCounts, Curve
 from cxr_core.evaluation.operating_point import OperatingPoint
-from cxr_core.plots.style import CHANCE_COLOUR, FIRST_COLOUR, SECOND_COLOUR, finish_figure
+from cxr_core.plots.style import CHANCE_COLOUR, FIRST_COLOUR, SECOND_COLOUR, drawn_label, finish_figure
 
 _AVERAGES = {"micro": ("Micro average", "#CC79A7", "dot"), "macro": ("Macro average", "#999999", "dash")}
 
@@ -21,7 +21,7 @@ def confusion_figure(metrics: ConfusionCounts, *, shares: bool = False) -> go.Fi
         metrics: with the counts.
         shares: show proportions of each true class instead of counts.
     """
-    labels = [class_label(c) for c in metrics["classes"]]
+    labels = [drawn_label(c) for c in metrics["classes"]]
     counts = metrics["confusion_matrix"]
     totals = [sum(row) for row in counts]
     part = [[100 * n / t if t else 0 for n in row] for row, t in zip(counts, totals, strict=True)]
@@ -61,8 +61,8 @@ def _add_clickable_cells(figure: go.Figure, metrics: ConfusionCounts, percent: l
     counts = metrics["confusion_matrix"]
     cells = [(true, called) for true in metrics["classes"] for called in metrics["classes"]]
     figure.add_scatter(
-        x=[class_label(called) for _, called in cells],
-        y=[class_label(true) for true, _ in cells],
+        x=[drawn_label(called) for _, called in cells],
+        y=[drawn_label(true) for true, _ in cells],
         mode="markers",
         marker={"size": 60, "symbol": "square", "color": "rgba(0,0,0,0)"},
         customdata=cells,
@@ -92,7 +92,7 @@ def roc_figure(
     for name, band in (bands or {}).items():
         add_band(figure, band, colours[name])
     for name, curve in curves.items():
-        label, colour, dash = _AVERAGES.get(name) or (class_label(name), colours[name], "solid")
+        label, colour, dash = _AVERAGES.get(name) or (drawn_label(name), colours[name], "solid")
         figure.add_scatter(
             x=curve["fpr"],
             y=curve["tpr"],
@@ -140,7 +140,7 @@ def _add_clickable_points(figure: go.Figure, name: str, curve: Curve, colour: st
         mode="markers",
         marker={"color": colour, "size": 6},
         customdata=[(name, float(curve["thresholds"][i])) for i in rows],
-        hovertemplate=class_label(name)
+        hovertemplate=drawn_label(name)
         + ", threshold %{customdata[1]:.3f}: sensitivity %{y:.3f} at false-positive rate %{x:.3f}<extra></extra>",
         showlegend=False,
     )
@@ -158,9 +158,9 @@ def precision_recall_figure(curves: Mapping[str, ClassCurves]) -> go.Figure:
             x=curve["recall"],
             y=curve["precision"],
             mode="lines",
-            name=f"{class_label(name)}, average precision {curve['average_precision']:.3f}",
+            name=f"{drawn_label(name)}, average precision {curve['average_precision']:.3f}",
             line={"color": colours[name], "width": 2, "shape": "hv"},
-            hovertemplate=class_label(name) + ": precision %{y:.3f} at recall %{x:.3f}<extra></extra>",
+            hovertemplate=drawn_label(name) + ": precision %{y:.3f} at recall %{x:.3f}<extra></extra>",
         )
     figure.update_yaxes(range=[0, 1.02])
     title = "Precision against recall"
@@ -243,7 +243,7 @@ def operating_figure(curve: Curve, point: OperatingPoint, name: str) -> go.Figur
     colour = class_colours([name])[name]
     figure = go.Figure()
     figure.add_scatter(
-        x=curve["fpr"], y=curve["tpr"], mode="lines", name=class_label(name), line={"color": colour},
+        x=curve["fpr"], y=curve["tpr"], mode="lines", name=drawn_label(name), line={"color": colour},
         hovertemplate="sensitivity %{y:.3f} at false-positive rate %{x:.3f}<extra></extra>",
     )  # fmt: skip
     assert point.specificity is not None, "a ROC curve has images of both sides"
@@ -261,7 +261,7 @@ def operating_figure(curve: Curve, point: OperatingPoint, name: str) -> go.Figur
 
 def alarm_figure(point: OperatingPoint) -> go.Figure:
     """Draw the confusion matrix of one class against the rest at an operating point."""
-    label = class_label(point.class_name)
+    label = drawn_label(point.class_name)
     counts = [[point.true_positives, point.false_negatives], [point.false_positives, point.true_negatives]]
     shares = [[100 * n / sum(row) if sum(row) else 0 for n in row] for row in counts]
     figure = go.Figure(

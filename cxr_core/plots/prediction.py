@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from cxr_core.classes import class_colours, class_label
-from cxr_core.plots.style import finish_figure
+from cxr_core.classes import class_colours
+from cxr_core.plots.style import drawn_label, finish_figure
 
 _COLOUR_SCALES = {"jet": "Jet", "inferno": "Inferno"}
 
@@ -17,7 +17,7 @@ def probability_figure(classes: Sequence[str], probabilities: Sequence[float] | 
     figure = go.Figure(
         go.Bar(
             x=[100 * float(p) for p in probabilities],
-            y=[class_label(c) for c in classes],
+            y=[drawn_label(c) for c in classes],
             orientation="h",
             text=[f"{p:.1%}" for p in probabilities],
             textposition="auto",

@@ -5,9 +5,8 @@ from typing import Literal
 
 import plotly.graph_objects as go
 
-from cxr_core.classes import class_label
 from cxr_core.evaluation.confidence_intervals import Interval
-from cxr_core.plots.style import CHANCE_COLOUR, FIRST_COLOUR, SECOND_COLOUR, finish_figure
+from cxr_core.plots.style import CHANCE_COLOUR, FIRST_COLOUR, SECOND_COLOUR, drawn_label, finish_figure
 from cxr_core.robustness.shortcut_results import ClassAttention, RemovalCurve, ShortcutResult, ShortcutSummary
 
 
@@ -65,7 +64,7 @@ def _add_bars(
 def attention_figure(attention: Sequence[ClassAttention]) -> go.Figure:
     """Draw the proportion of the maps' weight inside the lungs beside the lungs' proportion of the image."""
     figure = go.Figure()
-    labels = [class_label(row["class_name"]) for row in attention]
+    labels = [drawn_label(row["class_name"]) for row in attention]
     for shares, label, colour, pattern in (
         ([row["share"] for row in attention], "Weight of the maps inside the lungs", FIRST_COLOUR, ""),
         ([row["area"] for row in attention], "The lungs' share of the image", CHANCE_COLOUR, "/"),

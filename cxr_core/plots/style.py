@@ -1,9 +1,12 @@
 """What do all figures have in common: colours, titles and layout?"""
 
 import re
+from html import escape
 
 import numpy as np
 import plotly.graph_objects as go
+
+from cxr_core.classes import class_label
 
 # Left to itself, Plotly divides an axis of so few into fractions.
 _FEW = 5
@@ -11,6 +14,16 @@ _MARKUP = re.compile(r"<[^>]*>")
 _LEGEND_BELOW = {"orientation": "h", "yanchor": "top", "y": -0.25, "x": 0}
 # Not the colours of classes: what they stand for is not a class.
 FIRST_COLOUR, SECOND_COLOUR, CHANCE_COLOUR = "#56B4E9", "#E69F00", "#999999"
+
+
+def drawn_text(text: str) -> str:
+    """Return a name as Plotly draws it letter by letter; it takes any text for markup, and fills in what %{…} names."""
+    return escape(text).replace("%{", "%&#123;")
+
+
+def drawn_label(class_name: str) -> str:
+    """Return the label of a class as `drawn_text` does."""
+    return drawn_text(class_label(class_name))
 
 
 def finish_figure(figure: go.Figure, title: str, x_title: str, y_title: str) -> go.Figure:

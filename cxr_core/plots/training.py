@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pandas as pd
 import plotly.graph_objects as go
 
-from cxr_core.plots.style import CHANCE_COLOUR, finish_figure
+from cxr_core.plots.style import CHANCE_COLOUR, drawn_text, finish_figure
 
 # What is recorded per epoch: title of the figure, and of its axis.
 QUANTITIES: dict[str, tuple[str, str]] = {
@@ -35,10 +35,10 @@ def overlay_figure(histories: Mapping[str, pd.DataFrame], quantity: str) -> go.F
         figure.add_scatter(
             x=epochs["epoch"],
             y=epochs[quantity],
-            name=name,
+            name=drawn_text(name),
             mode="lines+markers",
             line={"color": _COLOURS[i % len(_COLOURS)], "dash": _DASHES[i % len(_DASHES)]},
-            hovertemplate="epoch %{x}: %{y:.4g}<extra>" + name + "</extra>",
+            hovertemplate="epoch %{x}: %{y:.4g}<extra>" + drawn_text(name) + "</extra>",
         )
     figure.update_xaxes(rangemode="tozero")
     if quantity.endswith("accuracy"):
@@ -56,7 +56,7 @@ def repeated_runs_figure(table: pd.DataFrame) -> go.Figure:
     for column in ("lowest", "highest"):
         figure.add_scatter(
             x=100 * table[column],
-            y=table["figure"],
+            y=table["figure"].map(drawn_text),
             name=f"{column} run",
             mode="markers",
             marker={"symbol": "line-ns-open", "size": 14, "color": _COLOURS[-1], "line": {"width": 2}},
@@ -65,7 +65,7 @@ def repeated_runs_figure(table: pd.DataFrame) -> go.Figure:
     up, down = 100 * (table["high"] - table["mean"]), 100 * (table["mean"] - table["low"])
     figure.add_scatter(
         x=100 * table["mean"],
-        y=table["figure"],
+        y=table["figure"].map(drawn_text),
         error_x={"type": "data", "symmetric": False, "array": up.fillna(0), "arrayminus": down.fillna(0)},
         name="mean, 95 % interval",
         mode="markers",
@@ -87,7 +87,7 @@ def left_out_figure(table: pd.DataFrame) -> go.Figure:
     figure = go.Figure()
     figure.add_scatter(
         x=100 * table["known_accuracy"],
-        y=table["source"],
+        y=table["source"].map(drawn_text),
         name="trained on all sources",
         mode="markers",
         marker={"symbol": "diamond-open", "color": _COLOURS[0], "size": 11},
@@ -95,7 +95,7 @@ def left_out_figure(table: pd.DataFrame) -> go.Figure:
     )
     figure.add_scatter(
         x=100 * table["accuracy"],
-        y=table["source"],
+        y=table["source"].map(drawn_text),
         name="left out",
         mode="markers",
         marker={"color": _COLOURS[1], "size": 9},

@@ -18,6 +18,7 @@ from cxr_core.reporting.run_statements import (
 )
 from cxr_core.robustness.shortcut_results import ShortcutResult, ShortcutSummary
 from cxr_core.splits.leakage import leakage_sentence
+from cxr_core.system.files import folder_names
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ def _data(record: ModelRecord) -> dict[str, str]:
     data = record.data
     unreadable = f"{data['unreadable']} files could not be read and were left out." if "unreadable" in data else ""
     return {
-        "sources": _sentence("Folders", ", ".join(record.training.get("roots", ()))),
+        "sources": _sentence("Folders", ", ".join(folder_names(record.training.get("roots", ())))),
         "eligibility": _sentence("All readable images of these folders, except those excluded", record.excluded),
         "preprocessing": _sentence("Settings", _plain(record.card.preprocessing.to_dict())),
         "exclusions": _sentence("Excluded before the split", record.excluded),

@@ -43,7 +43,9 @@ def open_page(name, **session):
 
 
 def said(elements):
-    return " ".join(element.value for element in elements)
+    """What a browser shows of elements, without the marks that escape a text; their markup itself stays."""
+    shown = " ".join(element.value for element in elements)
+    return re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", shown).replace("\N{WORD JOINER}", "")
 
 
 def png(image):

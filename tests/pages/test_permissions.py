@@ -1,7 +1,5 @@
 """What visitors of a shared installation may do, and what its owners."""
 
-import re
-
 import cv2
 import pandas as pd
 import pytest
@@ -326,9 +324,8 @@ def test_a_file_name_with_markup_and_control_characters_is_shown_letter_by_lette
     app = open_page("duplicates", source_choice="zip", unpacked=hostile_data)
     next(b for b in app.button if b.label == "Exclude").click().run()
     assert not app.exception
-    shown = said(app.success)
-    assert MARKDOWN_IMAGE not in shown
-    assert HOSTILE_NAME.replace("\x1b", "\ufffd").replace("\u202e", "\ufffd") in re.sub(r"\\(.)", r"\1", shown)
+    assert MARKDOWN_IMAGE not in app.success[0].value
+    assert HOSTILE_NAME.replace("\x1b", "\ufffd").replace("\u202e", "\ufffd") in said(app.success)
 
 
 def test_visitors_cannot_change_a_models_card(shared):

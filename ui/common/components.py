@@ -14,7 +14,9 @@ from cxr_core.plots.training import history_figures
 from cxr_core.runs.overview import kept_epoch
 from cxr_core.system.progress import Progress
 from cxr_core.system.text import table_csv
+from ui.common.markdown import Markdown, plain_text, without_paths
 from ui.common.navigation import ensure_navigation
+from ui.common.permissions import is_open_to_strangers
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -22,11 +24,18 @@ if TYPE_CHECKING:
 Items = TypeVar("Items", list, pd.DataFrame)
 
 
-def page_header(title: str, sentence: str) -> None:
+def page_header(title: Markdown, sentence: Markdown) -> None:
     """Show a page's title and one sentence: the question that the page answers."""
     ensure_navigation()
     st.title(title)
     st.markdown(sentence)
+
+
+def plain_error(error: Exception) -> Markdown:
+    """Return what an exception says, as plain text; where the installation is shared, without a path of its server."""
+    # Of a failed system call, the cause alone: its text names the file.
+    sentence = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return plain_text(without_paths(sentence) if is_open_to_strangers() else sentence)
 
 
 def research_notice() -> None:
@@ -44,10 +53,11 @@ def progress_bars() -> Iterator[Callable[[str], Progress]]:
     place = st.empty()
 
     def phase(name: str) -> Progress:
-        place.progress(0.0, name)
+        shown = plain_text(name)
+        place.progress(0.0, shown)
 
         def report(done: int, total: int, /) -> None:
-            place.progress(done / total, f"{name}: {done:,} of {total:,}")
+            place.progress(done / total, f"{shown}: {done:,} of {total:,}")
 
         return report
 
@@ -98,7 +108,7 @@ def show_history(epochs: pd.DataFrame, batches: pd.DataFrame | None = None) -> N
             show_figure(figure, key=f"history_{i}")
 
 
-def duration(seconds: float | None) -> str:
+def duration(seconds: float | None) -> Markdown:
     """Return "mm:ss", or "hh:mm:ss" from an hour on; a dash for None."""
     if seconds is None:
         return "–"
@@ -106,7 +116,7 @@ def duration(seconds: float | None) -> str:
     return f"{minutes // 60:02d}:{minutes % 60:02d}:{rest:02d}" if minutes >= 60 else f"{minutes:02d}:{rest:02d}"
 
 
-def download_table(label: str, table: pd.DataFrame, file_name: str, *, index: bool = False) -> None:
+def download_table(label: Markdown, table: pd.DataFrame, file_name: str, *, index: bool = False) -> None:
     """Offer a table as CSV, written when somebody clicks."""
     offer_download(
         label,
@@ -118,12 +128,12 @@ def download_table(label: str, table: pd.DataFrame, file_name: str, *, index: bo
 
 
 def offer_download(
-    label: str,
+    label: Markdown,
     data: str | bytes | Callable[[], str | bytes],
     file_name: str,
     mime: str,
     *,
-    help: str,
+    help: Markdown,
     icon: str = ":material/download:",
     place: DeltaGenerator | None = None,
 ) -> None:

@@ -13,6 +13,7 @@ from cxr_core.splits.curation import (
     stored_decisions,
     taken_back,
 )
+from ui.common.markdown import Markdown, plain_text
 from ui.common.permissions import may
 
 # As it stands in stored decisions.
@@ -27,7 +28,7 @@ def dataset_curation(dataset: Dataset) -> Curation:
     return decisions_about(of_visit, dataset.table)
 
 
-def decide(dataset: Dataset, curation: Curation, message: str) -> None:
+def decide(dataset: Dataset, curation: Curation, message: Markdown) -> None:
     """Save new decisions, remember the change for "Undo", and rerun the page."""
     st.session_state["undo"] = (dataset.roots, dataset_curation(dataset), curation, message)
     _save(dataset, curation)
@@ -39,7 +40,8 @@ def offer_undo(dataset: Dataset) -> None:
     change = st.session_state.get("undo")
     if change is None or change[0] != dataset.roots:
         return
-    _, before, after, message = change
+    _, before, after, _ = change
+    message: Markdown = change[-1]
     with st.container(horizontal=True, vertical_alignment="center"):
         st.success(message, icon=":material/check:")
         if st.button("Undo", icon=":material/undo:", help="Takes back this change; what was decided since stays."):
@@ -55,10 +57,10 @@ def left_out_note(curation: Curation) -> None:
         st.caption(f"Excluded: {', '.join(reasons)}. Change this on the Quality and Duplicates pages.")
 
 
-def _reason_words(reason: str) -> str:
+def _reason_words(reason: str) -> Markdown:
     if reason in FLAGS:
         return FLAGS[reason].title.lower()
-    return "excluded by hand" if reason == BY_HAND else reason
+    return "excluded by hand" if reason == BY_HAND else plain_text(reason)
 
 
 def _save(dataset: Dataset, curation: Curation) -> None:

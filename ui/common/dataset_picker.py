@@ -15,8 +15,8 @@ from cxr_core.data.layouts.tables.root_tables import UnknownColumns
 from cxr_core.data.teaching_set import check_teaching_set, collection_credits
 from cxr_core.imaging.zip_archive import LeftOut, RefusedArchive, unpack_zip
 from cxr_core.system.visit_folders import Visit, VisitFolder
-from ui.common.components import progress_bar
-from ui.common.markdown import plain_name
+from ui.common.components import plain_error, progress_bar
+from ui.common.markdown import Markdown, plain_name, plain_text
 from ui.common.metrics import images_text
 from ui.common.navigation import choose, keep_choice
 from ui.common.permissions import is_open_to_strangers, may, show_refusal
@@ -60,14 +60,14 @@ def choose_dataset(ask_for_columns: Callable[[Path, tuple[str, ...]], None] | No
     try:
         dataset = _open(roots)
     except UnknownColumns as error:
-        st.error(str(error))
+        st.error(plain_error(error))
         if ask_for_columns:
             ask_for_columns(error.root, error.columns)
         else:
             st.page_link("pages/dataset.py", label="Say what its columns tell", icon=":material/table_edit:")
         st.stop()
     except (FileNotFoundError, ValueError) as error:
-        st.error(str(error))
+        st.error(plain_error(error))
         st.stop()
     st.caption(f"Data set: **{_dataset_name(source, roots)}**, {images_text(len(dataset.table))}")
     return dataset
@@ -93,7 +93,7 @@ def open_once(roots: Sequence[str], why: str) -> None:
         choose("folders", "\n".join(roots))
 
 
-def _dataset_name(source: str, roots: tuple[str, ...]) -> str:
+def _dataset_name(source: str, roots: tuple[str, ...]) -> Markdown:
     """Return what a data set is called: folders of this computer by their own names."""
     return ", ".join(plain_name(Path(root).name) for root in roots) if source == "folder" else _SOURCES[source]
 
@@ -128,10 +128,10 @@ def _offer_download() -> None:
         with st.status("Downloading the data set from Kaggle…") as status:
             try:
                 for line in watch_download():
-                    status.update(label=f"Downloading the data set from Kaggle… {line}")
+                    status.update(label=f"Downloading the data set from Kaggle… {plain_text(line)}")
             except DownloadFailed as error:
                 status.update(label="Download failed", state="error")
-                st.error(str(error))
+                st.error(plain_error(error))
                 st.stop()
         st.rerun()
 
@@ -156,7 +156,7 @@ def _unpack_upload() -> Path:
         else:
             folder = _unpack(upload, DATA_DIR / "uploads" / name)
     except ValueError as error:
-        st.error(f"{error} Choose another file in the sidebar.")
+        st.error(f"{plain_error(error)} Choose another file in the sidebar.")
         st.stop()
     st.session_state["unpacked"] = folder
     _show_left_out(st.session_state.get("left_out", {}).get(name, []))

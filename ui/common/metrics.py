@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from cxr_core.classes import class_label
 from cxr_core.evaluation.headline_metrics import HeadlineMetric
 from cxr_core.runs.looks import record_looks
 from cxr_core.runs.run import Run
+from ui.common.markdown import Markdown, plain_label, plain_text
 
 
 def show_figures_row(figures: Sequence[HeadlineMetric]) -> None:
@@ -17,12 +17,12 @@ def show_figures_row(figures: Sequence[HeadlineMetric]) -> None:
     for column, figure in zip(st.columns(len(figures)), figures, strict=True):
         with column.container(border=True, height="stretch"):
             st.metric(
-                figure.label,
+                plain_text(figure.label),
                 f"{figure.value:.1%}",
-                figure.where,
+                plain_text(figure.where),
                 delta_color="off",
                 delta_arrow="off",
-                help=f"{figure.explanation} {figure.n} images."
+                help=f"{plain_text(figure.explanation)} {figure.n:,} images."
                 + (" Below, its 95 % interval." if figure.interval else ""),
             )
             if figure.interval:
@@ -34,22 +34,24 @@ def show_figures_row(figures: Sequence[HeadlineMetric]) -> None:
         )
 
 
-def images_text(n: int) -> str:
+def images_text(n: int) -> Markdown:
     """Return a number of images in words: "1 image", "1,234 images"."""
     return f"{n:,} image" if n == 1 else f"{n:,} images"
 
 
-def class_counts_text(class_names: Iterable[str]) -> str:
+def class_counts_text(class_names: Iterable[str]) -> Markdown:
     """Return how many images each class has, in words: "12 Normal, 3 Viral"; the largest first."""
-    return ", ".join(f"{n:,} {class_label(name)}" for name, n in Counter(class_names).most_common())
+    return ", ".join(f"{n:,} {plain_label(name)}" for name, n in Counter(class_names).most_common())
 
 
-def interval_text(ends: Sequence[float] | None) -> str:
+def interval_text(ends: Sequence[float] | None) -> Markdown:
     """Return a 95 % interval (low, high) of a proportion in [0, 1] in words, or "" for None."""
     return f"95 %: {100 * ends[0]:.1f} to {100 * ends[1]:.1f} %" if ends else ""
 
 
-def plain_metric(column: DeltaGenerator, label: str, value: str, below: str = "", *, help: str) -> None:
+def plain_metric(
+    column: DeltaGenerator, label: Markdown, value: Markdown, below: Markdown = "", *, help: Markdown
+) -> None:
     """Show one metric in a border, with a grey line below the number."""
     column.metric(
         label, value, below or None, delta_color="off", delta_arrow="off", border=True, help=help, height="stretch"

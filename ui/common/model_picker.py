@@ -14,7 +14,8 @@ from cxr_core.runs.labels import display_name
 from cxr_core.runs.run import Run, list_runs
 from cxr_core.system.files import file_stamp
 from cxr_core.system.memory import release_memory
-from ui.common.markdown import plain_name
+from ui.common.components import plain_error
+from ui.common.markdown import Markdown, plain_name
 from ui.common.navigation import keep_choice
 
 SHIPPED = "The built-in classifier"
@@ -50,7 +51,7 @@ def open_classifier(folder: Path) -> Classifier:
     try:
         return _open_cached(str(folder), export_stamp(folder))
     except (FileNotFoundError, ValueError) as error:
-        st.error(f"This classifier cannot be opened: {error} Choose another one in the sidebar.")
+        st.error(f"This classifier cannot be opened: {plain_error(error)} Choose another one in the sidebar.")
         st.stop()
 
 
@@ -83,6 +84,6 @@ def shipped_figures() -> list[HeadlineMetric]:
     return card_figures(load_card(SHIPPED_MODEL_DIR))
 
 
-def shipped_card() -> str:
+def shipped_card() -> Markdown:
     """Return the built-in classifier's model card as Markdown."""
     return (SHIPPED_MODEL_DIR / "CARD.md").read_text(encoding="utf-8")

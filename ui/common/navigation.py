@@ -11,6 +11,7 @@ from cxr_core.system.files import why_not_written
 from cxr_core.system.memory import keep_memory_small, set_imports_aside
 from cxr_core.system.processes import tie_to_parent
 from cxr_core.system.visit_folders import remove_abandoned
+from ui.common.markdown import plain_text
 from ui.common.permissions import may_come_in, require_sign_in, show_who
 
 _log = logging.getLogger(__name__)
@@ -19,6 +20,24 @@ keep_memory_small()
 # Starlette, below Streamlit, writes an upload of more than 1 MB into a temporary file while it arrives. Here no upload
 # is written to disk: the server ends a request one megabyte above the limit of an upload.
 MultiPartParser.spool_max_size = (st.get_option("server.maxUploadSize") + 2) * 2**20
+
+# Drawn here: Streamlit would fetch an icon that it knows by name from Google.
+_ICON = (
+    '<svg viewBox="0 0 24 24"><rect width="24" height="24" rx="5" fill="#0b6e8a"/><path d="M12 4v16M10 7Q6 8 6 12'
+    'M10 11Q7 12 7 16M14 7q4 1 4 5M14 11q3 1 3 5" fill="none" stroke="#fff" stroke-width="2"/></svg>'
+)
+# A belt, should markup from outside reach a page all the same: the browser asks no other host for what is shown.
+_POLICY = (
+    "img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self' data:; frame-src 'self'; "
+    "object-src 'none'; base-uri 'self'; form-action 'self'"
+)
+# Above the title Streamlit leaves 6rem; 3.75rem of them are the header's, and the block of this script takes one.
+_SCRIPT = f"""<script>
+const policy = document.createElement("meta");
+policy.httpEquiv = "Content-Security-Policy";
+policy.content = "{_POLICY}";
+document.head.append(policy);
+</script>"""
 
 # The choices that the address holds, so that a reload and a shared link show the same.
 _LINKED = ("source", "classifier", "show", "run", "view", "split", "seed")
@@ -64,8 +83,8 @@ def navigate() -> StreamlitPage:
     st.session_state["navigated"] = True
     # A training keeps running when a page changes or a browser closes, but not when this server ends.
     tie_to_parent()
-    st.set_page_config(page_title=_APP, page_icon=":material/radiology:", layout="wide")
-    st.html(f"<style>{_STYLE}</style>")
+    st.set_page_config(page_title=_APP, page_icon=_ICON, layout="wide")
+    st.html(f"<style>{_STYLE}</style>{_SCRIPT}", unsafe_allow_javascript=True)
     _sweep()
     pages = {
         section: [
@@ -91,8 +110,8 @@ def run_page(page: StreamlitPage) -> None:
         sentence = why_not_written(error)
         if sentence is None:
             raise
-        _log.error(sentence)
-        st.error(sentence, icon=":material/hard_drive:")
+        _log.log(logging.ERROR, sentence)
+        st.error(plain_text(sentence), icon=":material/hard_drive:")
 
 
 @st.cache_resource(show_spinner=False)

@@ -14,7 +14,7 @@ import streamlit as st
 from streamlit.errors import StreamlitAuthError, StreamlitSecretNotFoundError
 
 from cxr_core.config import is_shared
-from ui.common.markdown import plain_name
+from ui.common.markdown import Markdown, plain_name, plain_text
 
 # What a visitor cannot do, in the words that follow "Visitors cannot".
 ACTIONS = {
@@ -120,7 +120,7 @@ def _folded(email: str) -> str:
     return email.lower() if email.isascii() else email
 
 
-def refusal(action: str) -> str | None:
+def refusal(action: str) -> Markdown | None:
     """Return a sentence on why a visitor may not do one of the `ACTIONS`; None where they may."""
     if _access().allows(action, _email()):
         return None
@@ -162,7 +162,7 @@ def require_sign_in() -> None:
     try:
         access = _access()
     except ValueError as error:
-        st.error(f"This installation is closed: {error}")
+        st.error(f"This installation is closed: {plain_text(str(error))}")
         st.stop()
     email = _email()
     if not access.lets_in(email):

@@ -17,6 +17,7 @@ from cxr_core.evaluation.repeated_runs import (
 from cxr_core.plots.training import repeated_runs_figure
 from cxr_core.runs.run import Run
 from ui.common.components import download_table, show_figure, show_table
+from ui.common.markdown import plain_text
 from ui.common.metrics import interval_text, look_once, plain_metric
 
 _ENDS = {"low": "95 % from", "high": "95 % to"}
@@ -30,7 +31,7 @@ def show_repeated_runs(runs: Sequence[Run]) -> None:
     """
     look_once(runs, "folds and seeds")
     table, spread = seeds_table(runs), repeated_runs_table(runs)
-    st.markdown(repeats_sentence(table))
+    st.markdown(plain_text(repeats_sentence(table)))
     show_figure(repeated_runs_figure(spread), key="spread")
     columns = ("accuracy", "mean", "sd", "95 % from", "95 % to", "lowest", "highest")
     show_table(spread.rename(columns=_ENDS), percents=columns)

@@ -7,14 +7,13 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from cxr_core.classes import class_label
 from cxr_core.config import TEACHING_DIR
 from cxr_core.data.teaching_set import INDEX_FILE, TeachingImage, teaching_images
 from cxr_core.imaging.display import pad_to_square, thumbnail
 from cxr_core.imaging.reader import UnreadableImage
 from cxr_core.system.arrays import UInt8Array
 from cxr_core.system.files import file_stamp
-from ui.common.markdown import plain_name
+from ui.common.markdown import Markdown, plain_label, plain_name
 
 THUMBNAIL_PIXELS = 118
 LARGE_PIXELS = 448
@@ -43,12 +42,12 @@ def _teaching_images(stamp: tuple[int, ...]) -> dict[str, TeachingImage]:
     return teaching_images()
 
 
-def prediction_caption(predicted: str, true: str, confidence: float) -> str:
+def prediction_caption(predicted: str, true: str, confidence: float) -> Markdown:
     """Say whether a prediction is right, with its confidence in [0, 1]; both classes are named where it is wrong."""
-    answer = f"{class_label(predicted)} ({confidence:.0%})"
+    answer = f"{plain_label(predicted)} ({confidence:.0%})"
     if predicted == true:
         return f":material/check: {answer}"
-    return f":material/close: predicted {answer}, true {class_label(true)}"
+    return f":material/close: predicted {answer}, true {plain_label(true)}"
 
 
 def choose_image(place: DeltaGenerator, rows: pd.DataFrame, first: str = "") -> pd.Series:
@@ -69,7 +68,7 @@ def choose_image(place: DeltaGenerator, rows: pd.DataFrame, first: str = "") -> 
     return rows[names == name].iloc[0]
 
 
-def show_images(paths: Iterable[str | Path], captions: Iterable[str]) -> None:
+def show_images(paths: Iterable[str | Path], captions: Iterable[Markdown]) -> None:
     """Show thumbnails with captions, each with its own aspect; rows wrap at the width of the screen."""
     with st.container(horizontal=True, gap="small"):
         for path, caption in zip(paths, captions, strict=True):
@@ -77,7 +76,7 @@ def show_images(paths: Iterable[str | Path], captions: Iterable[str]) -> None:
                 show_image(path, caption)
 
 
-def show_image(path: str | Path, caption: str) -> None:
+def show_image(path: str | Path, caption: Markdown) -> None:
     """Show one thumbnail with its caption."""
     mtime = Path(path).stat().st_mtime_ns if Path(path).exists() else 0
     image = image_thumbnail(str(path), mtime)
@@ -88,7 +87,7 @@ def show_image(path: str | Path, caption: str) -> None:
         st.image(pad_to_square(image), caption=caption, alt=f"{Path(path).name}: {caption}", width=THUMBNAIL_PIXELS)
 
 
-def show_tile(image: UInt8Array | None, caption: str, *, alt: str) -> None:
+def show_tile(image: UInt8Array | None, caption: Markdown, *, alt: str) -> None:
     """Show a thumbnail, or that its file is missing, at the width of its container, with its caption."""
     if image is None:
         st.caption(f"{caption} (file not found)")
@@ -100,8 +99,8 @@ def show_tile(image: UInt8Array | None, caption: str, *, alt: str) -> None:
 def show_large(row: pd.Series) -> None:
     """Show the image of one row of a data set's table at the width of its column, with class, file and size."""
     image = image_thumbnail(row["path"], row["mtime_ns"], LARGE_PIXELS)
-    name = f"{plain_name(class_label(row['class_name']))}: {plain_name(row['file'])}"
-    facts = f"{name}, {row['width']} × {row['height']} pixels"
+    name = f"{plain_label(row['class_name'])}: {plain_name(row['file'])}"
+    facts = f"{name}, {row['width']:d} × {row['height']:d} pixels"
     if image is None:
         st.caption(f"{facts} (file not found)")
     else:

@@ -9,7 +9,7 @@ from cxr_core.classes import class_label
 from cxr_core.data.dataset import Dataset
 from cxr_core.splits.curation import Curation, exclude, excluded_rows, include
 from ui.common.curation import BY_HAND, dataset_curation, decide
-from ui.common.markdown import plain_name
+from ui.common.markdown import Markdown, plain_name
 from ui.common.metrics import images_text
 from ui.common.thumbnails import image_thumbnail, show_tile
 from ui.data.whole_image import show_whole
@@ -19,7 +19,7 @@ _TILE_PIXELS = 160
 _NAME_LENGTH = 18
 
 
-def image_tiles(rows: pd.DataFrame, facts: Sequence[str], key: str) -> None:
+def image_tiles(rows: pd.DataFrame, facts: Sequence[Markdown], key: str) -> None:
     """Show images side by side, each with its file name, a fact, and a button to see it whole.
 
     Args:
@@ -34,7 +34,7 @@ def image_tiles(rows: pd.DataFrame, facts: Sequence[str], key: str) -> None:
                 _offer_whole(rows.iloc[i], key)
 
 
-def offer_all(dataset: Dataset, rows: pd.DataFrame, key: str, *, reason: str = BY_HAND, because: str = "") -> None:
+def offer_all(dataset: Dataset, rows: pd.DataFrame, key: str, *, reason: str = BY_HAND, because: Markdown = "") -> None:
     """Offer to exclude all of some images, or to include them again.
 
     Args:
@@ -61,7 +61,7 @@ def offer_all(dataset: Dataset, rows: pd.DataFrame, key: str, *, reason: str = B
 
 @st.fragment
 def image_gallery(
-    dataset: Dataset, rows: pd.DataFrame, facts: Sequence[str], key: str, *, selectable: bool = True
+    dataset: Dataset, rows: pd.DataFrame, facts: Sequence[Markdown], key: str, *, selectable: bool = True
 ) -> None:
     """Show images side by side, each with its buttons, and a bar to decide about several at once.
 
@@ -129,7 +129,7 @@ def _pick_key(key: str, index: object) -> str:
     return f"pick_{key}_{index}"
 
 
-def _show_row(row: pd.Series, fact: str) -> None:
+def _show_row(row: pd.Series, fact: Markdown) -> None:
     name = row["file"].rpartition("/")[2]
     image = image_thumbnail(row["path"], row["mtime_ns"])
     show_tile(image, f"{plain_name(name, _NAME_LENGTH)}  \n{fact}", alt=f"{class_label(row['class_name'])}: {name}")

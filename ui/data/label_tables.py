@@ -60,7 +60,7 @@ def ask_for_columns(root: Path, columns: tuple[str, ...]) -> None:
             place_index = offered.index(guesses.get(name, _NO_COLUMN))
             chosen[name] = place.selectbox(name, offered, place_index, help=_HELP[name], key=f"column {root} {name}")
         if st.form_submit_button("Read the table", type="primary"):
-            told = {name: column for name, column in chosen.items() if column != _NO_COLUMN}
+            told = {field: column for field, column in chosen.items() if column != _NO_COLUMN}
             if {"path", "label"} <= set(told):
                 save_mapping(LabelMapping(told, load_mapping(root).classes), root)
                 st.rerun()

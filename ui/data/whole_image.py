@@ -10,6 +10,7 @@ from cxr_core.imaging.display import SCREEN_SIDE, display_rgb, shrink
 from cxr_core.imaging.grey_range import grey_u8
 from cxr_core.imaging.reader import UnreadableImage, read_image
 from cxr_core.splits.copy_comparison import difference_u8, lay_over
+from ui.common.components import plain_error
 from ui.common.markdown import plain_name
 from ui.common.navigation import keep_choice
 from ui.data.blink import blink_images
@@ -21,7 +22,7 @@ def show_whole(row: pd.Series) -> None:
     try:
         image = shrink(display_rgb(read_image(row["path"])), SCREEN_SIDE)
     except (UnreadableImage, OSError) as error:
-        st.error(f"{plain_name(row['file'])}: {error}")
+        st.error(f"{plain_name(row['file'])}: {plain_error(error)}")
         return
     st.markdown(f"**{plain_name(row['file'], 200)}**")
     st.image(image, alt=f"{class_label(row['class_name'])}: {row['file']}", width="stretch")
@@ -49,7 +50,7 @@ def compare_copies(rows: pd.DataFrame) -> None:
     try:
         shown = [shrink(grey_u8(read_image(rows["path"].iloc[i])), SCREEN_SIDE) for i in (first, second)]
     except (UnreadableImage, OSError) as error:
-        st.error(str(error))
+        st.error(plain_error(error))
         return
     image, other = (display_rgb(one)[..., 0] for one in shown)
     laid, is_aligned = lay_over(image, other)

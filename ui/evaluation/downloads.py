@@ -1,5 +1,6 @@
 """What can be downloaded from an evaluation?"""
 
+import json
 from functools import partial
 from pathlib import Path
 
@@ -7,10 +8,13 @@ import streamlit as st
 
 from cxr_core.classes import class_label
 from cxr_core.evaluation.metrics import Metrics, report_table
+from cxr_core.inference.model_card import load_card
 from cxr_core.reporting.model_report import REPORT_FILES, ReportKind, render_report, report_facts
 from cxr_core.runs.run import Run
 from ui.common.components import download_table, offer_download
+from ui.common.markdown import without_paths
 from ui.common.metrics import look_once
+from ui.common.permissions import is_open_to_strangers
 
 
 def report_download(metrics: Metrics) -> None:
@@ -35,6 +39,12 @@ def report_downloads(folder: Path) -> None:
             help=f"{help_text} Made from what is stored with the classifier, following the CLAIM checklist.",
             place=column,
         )
+
+
+def show_training(folder: Path) -> None:
+    """Show how a classifier was trained; strangers see the names of its folders alone."""
+    facts = json.dumps(load_card(folder).training)
+    st.json(without_paths(facts) if is_open_to_strangers() else facts, expanded=1)
 
 
 def _report_bytes(folder: Path, kind: ReportKind) -> bytes:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import streamlit as st
 
-from cxr_core.classes import class_label
 from cxr_core.evaluation.calibration import in_confidence_bin, reliability_bins
 from cxr_core.evaluation.metrics import Curve, Metrics
 from cxr_core.evaluation.predictions import confused_rows, misjudged_rows
@@ -15,6 +14,7 @@ from cxr_core.evaluation.slices import SLICES, file_facts, slice_table, worst_sl
 from cxr_core.plots.evaluation import confusion_figure, reliability_figure, roc_figure
 from cxr_core.plots.style import figure_words
 from ui.common.components import download_table, one_page, show_table
+from ui.common.markdown import Markdown, plain_label, plain_text
 from ui.common.metrics import images_text
 from ui.evaluation.mapped_images import image_paths
 from ui.evaluation.predictions import show_predictions
@@ -45,13 +45,13 @@ def show_errors(metrics: Metrics, predictions: pd.DataFrame, curves: Mapping[str
 
 def _picked(
     figure_of: str, metrics: Metrics, predictions: pd.DataFrame, curves: Mapping[str, Curve]
-) -> tuple[pd.DataFrame, str]:
+) -> tuple[pd.DataFrame, Markdown]:
     """Return the rows behind what was clicked, and a heading that names them."""
     if figure_of == "ROC" and curves:
         point = _clicked(roc_figure(curves, clickable=True), "pick_roc")
         if point:
             name, threshold = point
-            heading = f"Missed {class_label(name)} and false alarms at a threshold of {threshold:.3f}"
+            heading = f"Missed {plain_label(name)} and false alarms at a threshold of {threshold:.3f}"
             return misjudged_rows(predictions, name, threshold), heading
     elif figure_of == "Reliability":
         bins = reliability_bins(predictions["right"], predictions["confidence"])
@@ -65,7 +65,7 @@ def _picked(
         if point:
             true, predicted = point
             rows = confused_rows(predictions, true, predicted)
-            return rows, f"True {class_label(true)}, predicted {class_label(predicted)}: {images_text(len(rows))}"
+            return rows, f"True {plain_label(true)}, predicted {plain_label(predicted)}: {images_text(len(rows))}"
     wrong = predictions[~predictions["right"].astype(bool)]
     return wrong, f"Misclassified: {len(wrong):,} of {images_text(len(predictions))}"
 
@@ -92,7 +92,7 @@ def _show_slices(predictions: pd.DataFrame, accuracy: float) -> None:
         return
     worst = worst_slice(table, accuracy)
     if worst:
-        st.warning(worst, icon=":material/trending_down:")
+        st.warning(plain_text(worst), icon=":material/trending_down:")
     else:
         st.success("No slice of at least 10 images is clearly below the overall accuracy.", icon=":material/check:")
     show_table(

@@ -5,12 +5,11 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from cxr_core.classes import class_label
 from cxr_core.explain.overlay import overlay_map
 from cxr_core.imaging.display import shrink
 from cxr_core.imaging.reader import UnreadableImage, read_header
 from cxr_core.system.arrays import UInt8Array
-from ui.common.markdown import plain_name
+from ui.common.markdown import Markdown, plain_label, plain_name, plain_text
 from ui.common.model_picker import export_stamp, open_classifier
 from ui.common.thumbnails import known_teaching_images, prediction_caption
 
@@ -55,19 +54,19 @@ def show_with_maps(rows: pd.DataFrame, paths: pd.Series, folder: Path, key: str)
                     st.image(image, alt=f"Grad-CAM of {row['file']}", width="stretch")
                 st.markdown(prediction_caption(row["predicted"], row["true"], row["confidence"]))
                 classes = [name.removeprefix("p_") for name in rows.columns if name.startswith("p_")]
-                st.caption("  \n".join(f"{class_label(c)} {row[f'p_{c}']:.1%}" for c in classes))
+                st.caption("  \n".join(f"{plain_label(c)} {row[f'p_{c}']:.1%}" for c in classes))
                 st.caption(_size(path) + plain_name(row["file"], 46))
                 if str(path) in credits:
                     st.caption(plain_name(credits[str(path)], 200))
     st.caption("Overlay: Grad-CAM of the predicted class (jet; red marks the strongest evidence).")
 
 
-def _size(path: Path) -> str:
+def _size(path: Path) -> Markdown:
     try:
         header = read_header(path.read_bytes())
     except (UnreadableImage, OSError):
         return ""
-    return f"{header.width} × {header.height} {header.format}, "
+    return f"{header.width:d} × {header.height:d} {plain_text(header.format)}, "
 
 
 # Of each visit its own, so that nothing of a visitor's images stays in memory when the visit has ended.

@@ -15,8 +15,9 @@ from cxr_core.runs.looks import count_looks
 from cxr_core.runs.run import Run, list_runs
 from cxr_core.splits.leakage import leakage_sentence
 from cxr_core.system.files import file_stamp
-from ui.common.components import progress_bar, show_table
+from ui.common.components import plain_error, progress_bar, show_table
 from ui.common.dataset_picker import choose_dataset
+from ui.common.markdown import Markdown, plain_text
 from ui.common.metrics import look_once
 from ui.common.model_picker import export_stamp, open_classifier
 from ui.common.navigation import keep_choice
@@ -30,7 +31,7 @@ _TITLES = {
 }
 
 
-def choose_predictions(folder: Path) -> tuple[Metrics, pd.DataFrame, str]:
+def choose_predictions(folder: Path) -> tuple[Metrics, pd.DataFrame, Markdown]:
     """Let the user choose which predictions of a classifier to look at.
 
     Returns:
@@ -45,7 +46,7 @@ def choose_predictions(folder: Path) -> tuple[Metrics, pd.DataFrame, str]:
     side = side or "test"
     if side == "dataset":
         score, rows = _score_chosen(folder)
-        return score, rows, f"{_TITLES[side]} {trained_on_sentence(score)}"
+        return score, rows, f"{_TITLES[side]} {plain_text(trained_on_sentence(score))}"
     table = _predictions_of(str(folder), file_stamp(folder / "predictions.csv"))
     rows = table[table["split"] == side].reset_index(drop=True)
     if side == "test":
@@ -57,7 +58,7 @@ def choose_predictions(folder: Path) -> tuple[Metrics, pd.DataFrame, str]:
     return metrics, rows, _title(card, side, folder)
 
 
-def _title(card: Card, side: str, folder: Path) -> str:
+def _title(card: Card, side: str, folder: Path) -> Markdown:
     """Return the sentence that says which images these are, and what to bear in mind about them."""
     title = _TITLES[side]
     if side != "test":
@@ -66,10 +67,10 @@ def _title(card: Card, side: str, folder: Path) -> str:
         title = "As in the article, these test images were used to choose the best epoch: the metrics are optimistic."
     looks = count_looks(Run(folder), list_runs(folder.parent))
     if looks:
-        title += f" It was looked at {looks_words(looks)}."
+        title += f" It was looked at {plain_text(looks_words(looks))}."
     if "seen_by_start" in card.metrics:
-        title += f" {seen_by_start_sentence(card.metrics['seen_by_start'])}"
-    return f"{title} {leakage_sentence(card.metrics['leakage'])}" if "leakage" in card.metrics else title
+        title += f" {plain_text(seen_by_start_sentence(card.metrics['seen_by_start']))}"
+    return f"{title} {plain_text(leakage_sentence(card.metrics['leakage']))}" if "leakage" in card.metrics else title
 
 
 def own_predictions(folder: Path) -> pd.DataFrame:
@@ -122,7 +123,7 @@ def _score_chosen(folder: Path) -> tuple[DataScore, pd.DataFrame]:
             with progress_bar("Classifying") as report:
                 st.session_state["scored"] = score_table(classifier, dataset.table, progress=lambda _phase: report)
         except ValueError as error:
-            st.error(f"{error} Choose another data set in the sidebar.")
+            st.error(f"{plain_error(error)} Choose another data set in the sidebar.")
             st.stop()
         st.session_state["scored_key"] = key
     return st.session_state["scored"]

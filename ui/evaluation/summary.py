@@ -31,7 +31,8 @@ from cxr_core.evaluation.repeated_runs import left_out_sentence, repeated_runs
 from cxr_core.plots.evaluation import confusion_figure, precision_recall_figure, roc_figure
 from cxr_core.reporting.run_statements import interval_words
 from cxr_core.runs.run import Run, list_runs
-from ui.common.components import show_figure
+from ui.common.components import plain_error, show_figure
+from ui.common.markdown import Markdown, plain_label, plain_text
 from ui.common.metrics import interval_text, look_once, plain_metric
 from ui.common.model_picker import model_folders
 from ui.common.repeated_runs import show_repeated_runs
@@ -39,7 +40,7 @@ from ui.evaluation.mapped_images import image_paths
 from ui.evaluation.predictions import own_predictions, show_predictions
 
 
-def show_headline(metrics: Metrics, curves: Mapping[str, Curve], title: str) -> None:
+def show_headline(metrics: Metrics, curves: Mapping[str, Curve], title: Markdown) -> None:
     """Show the answer first: number of images, accuracy, the class missed most, and the AUC, with their intervals."""
     name, recall = lowest_recall(metrics)
     accuracy_ends = metrics["ci95"]["accuracy"] if "ci95" in metrics else None
@@ -47,10 +48,10 @@ def show_headline(metrics: Metrics, curves: Mapping[str, Curve], title: str) -> 
     plain_metric(columns[0], "Images", f"{metrics['n']:,}", help=title)
     plain_metric(
         columns[1], "Accuracy", f"{metrics['accuracy']:.1%}", interval_text(accuracy_ends),
-        help=f"Proportion of images classified correctly. {interval_words(metrics)}",
+        help=f"Proportion of images classified correctly. {plain_text(interval_words(metrics))}",
     )  # fmt: skip
     plain_metric(
-        columns[2], f"Lowest recall: {class_label(name)}", f"{recall:.1%}",
+        columns[2], f"Lowest recall: {plain_label(name)}", f"{recall:.1%}",
         interval_text(class_interval(metrics, name, "recall")), help="The class that is missed most often.",
     )  # fmt: skip
     macro = f"{curves['macro']['auc']:.3f}" if curves else "–"
@@ -129,7 +130,7 @@ def _show_repeats(folder: Path) -> None:
     show_repeated_runs(runs)
     left_out = left_out_sentence(Run(folder), all_runs)
     if left_out:
-        st.caption(left_out)
+        st.caption(plain_text(left_out))
 
 
 def _show_comparison(predictions: pd.DataFrame, folder: Path) -> None:
@@ -148,7 +149,7 @@ def _show_comparison(predictions: pd.DataFrame, folder: Path) -> None:
         look_once([Run(others[name])], "comparison")
         difference, shared = compare_predictions(predictions, other)
     except (ValueError, OSError) as error:
-        st.info(str(error))
+        st.info(plain_error(error))
         return
     more = "more" if difference.value >= 0 else "less"
     verdict = "a clear difference" if difference.is_clear else "no clear difference"

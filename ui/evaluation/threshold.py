@@ -22,6 +22,7 @@ from cxr_core.inference.model_card import load_card
 from cxr_core.plots.evaluation import alarm_figure, decision_figure, operating_figure
 from cxr_core.system.arrays import BoolArray, FloatArray
 from ui.common.components import show_figure
+from ui.common.markdown import Markdown, plain_label
 from ui.common.metrics import plain_metric
 from ui.common.permissions import show_refusal
 
@@ -97,6 +98,8 @@ def _show_point(point: OperatingPoint, curve: Curve) -> None:
         ("NPV", point.npv, "Negative predictive value: of those without an alarm, the proportion of others, at this "
          "prevalence."),
     )  # fmt: skip
+    label: Markdown
+    help_text: Markdown
     for column, (label, value, help_text) in zip(st.columns(4), shown, strict=True):
         plain_metric(column, label, "–" if value is None else f"{value:.1%}", help=help_text)
     left, right = st.columns(2)
@@ -108,9 +111,9 @@ def _show_point(point: OperatingPoint, curve: Curve) -> None:
 
 def _offer_saving(point: OperatingPoint, saved: dict[str, Any], folder: Path) -> None:
     if saved:
-        st.caption(f"Saved with the model: {class_label(saved['class_name'])} from {saved['threshold']:.3f}.")
+        st.caption(f"Saved with the model: {plain_label(saved['class_name'])} from {saved['threshold']:.3f}.")
     if not show_refusal("keeping") and st.button(
         "Save to model", icon=":material/save:", help="Stored in the model card; replaces an earlier operating point."
     ):
         save_operating_point(folder, point)
-        st.success(f"Saved: {class_label(point.class_name)} from {point.threshold:.3f}.", icon=":material/check:")
+        st.success(f"Saved: {plain_label(point.class_name)} from {point.threshold:.3f}.", icon=":material/check:")

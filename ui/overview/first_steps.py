@@ -5,6 +5,7 @@ import streamlit as st
 from cxr_core.config import SHIPPED_MODEL_DIR
 from cxr_core.inference.model_card import load_card
 from cxr_core.robustness.shortcut_verdict import LEVELS, card_shortcuts
+from ui.common.markdown import plain_text
 
 _STARTS = (
     ("Try a scan", "pages/predict.py", ":material/search:", "Upload a chest radiograph, or choose an example."),
@@ -62,4 +63,4 @@ def show_path() -> None:
         for column, (number, (page, label, words)) in zip(st.columns(_IN_A_ROW), steps, strict=True):
             with column.container(border=True, height="stretch"):
                 st.page_link(f"pages/{page}.py", label=f"**{number}. {label}**", icon=":material/arrow_forward:")
-                st.caption(words)
+                st.caption(plain_text(words))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import streamlit as st
 
 from ui.common.components import offer_download
+from ui.common.markdown import plain_text
 from ui.common.navigation import choose
 
 _INTRODUCTION = (
@@ -113,7 +114,7 @@ def show_tour() -> None:
             step = STEPS[number]
             with column.container(border=True, height="stretch"):
                 if st.button(
-                    f"**{number + 1}. {step.title}**", key=f"tour_{number + 1}", type="tertiary",
+                    f"**{number + 1:d}. {plain_text(step.title)}**", key=f"tour_{number + 1}", type="tertiary",
                     icon=":material/arrow_forward:", help=f"Opens {step.page.capitalize()} on the teaching set.",
                 ):  # fmt: skip
                     for name, value in step.state.items():

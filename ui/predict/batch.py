@@ -25,7 +25,8 @@ from cxr_core.inference.classifier import Classifier
 from cxr_core.inference.image_sources import Source, bytes_sources, failing_source, path_sources
 from cxr_core.inference.prediction_rows import flat_row, rows_csv
 from cxr_core.inference.selective_prediction import Answer
-from ui.common.components import offer_download, progress_bar
+from ui.common.components import offer_download, plain_error, progress_bar
+from ui.common.markdown import Markdown, plain_label
 from ui.common.metrics import images_text
 from ui.common.navigation import keep_choice
 from ui.common.permissions import may
@@ -103,7 +104,7 @@ def _sources(uploads: Sequence[Upload], directory: str) -> list[Source]:
             sources += bytes_sources(upload.name, upload.data)
         except RefusedArchive as error:
             if len(uploads) == 1:
-                st.error(f"{error} Choose another file.", icon=":material/folder_zip:")
+                st.error(f"{plain_error(error)} Choose another file.", icon=":material/folder_zip:")
                 st.stop()
             sources.append(failing_source(upload.name, error))
     sources = sources or path_sources(Path(directory).expanduser())
@@ -146,11 +147,11 @@ def show_batch(items: list[Item[bytes]], classifier: Classifier, layer: str, loo
     return chosen
 
 
-def _counted(items: Sequence[Item[bytes]]) -> str:
+def _counted(items: Sequence[Item[bytes]]) -> Markdown:
     counts = Counter(item.row["label"] or item.row["status"] for item in items)
     words = {"abstain": "without an answer", "error": "unreadable"}
     order = sorted(counts, key=lambda name: (name in words, -counts[name]))
-    return ", ".join(f"{counts[name]:,} {words.get(name) or class_label(name)}" for name in order)
+    return ", ".join(f"{counts[name]:,} {words.get(name) or plain_label(name)}" for name in order)
 
 
 def _show_table(items: list[Item[bytes]], classes: Sequence[str]) -> Item[bytes] | None:

@@ -2,9 +2,8 @@
 
 import streamlit as st
 
-from cxr_core.classes import class_label
 from cxr_core.data.teaching_set import TeachingImage, example_images
-from ui.common.markdown import plain_name
+from ui.common.markdown import plain_label, plain_name
 
 
 def examples() -> dict[str, TeachingImage]:
@@ -17,5 +16,5 @@ def examples() -> dict[str, TeachingImage]:
 
 def show_truth(example: TeachingImage) -> None:
     """Say what an example truly shows, and from whom it is."""
-    st.info(f"The truth is **{class_label(example.truth)}**, as its collection says.", icon=":material/fact_check:")
+    st.info(f"The truth is **{plain_label(example.truth)}**, as its collection says.", icon=":material/fact_check:")
     st.caption(plain_name(example.credit, 200))

@@ -26,7 +26,8 @@ from cxr_core.plots.prediction import colour_bar_figure, probability_figure
 from cxr_core.reporting.scan_report import model_facts, scan_report
 from cxr_core.robustness.shortcut_verdict import LEVELS, card_shortcuts
 from cxr_core.system.arrays import FloatArray, UInt8Array
-from ui.common.components import offer_download, progress_bars, show_figure
+from ui.common.components import offer_download, plain_error, progress_bars, show_figure
+from ui.common.markdown import Markdown, plain_label, plain_text
 from ui.common.navigation import keep_choice
 from ui.common.permissions import is_open_to_strangers
 from ui.common.thumbnails import show_images
@@ -120,10 +121,11 @@ def _further_maps(
             try:
                 known["maps"] = classifier.further_maps(image_u8, layer, method, progress=report)
             except MapUnavailable as error:
-                known["why_not"] = str(error)
+                known["why_not"] = plain_error(error)
         st.session_state["maps"] = known
     if known["why_not"]:
-        st.info(f"{known['why_not']} The maps below are Grad-CAM.", icon=":material/info:")
+        why_not: Markdown = known["why_not"]
+        st.info(f"{why_not} The maps below are Grad-CAM.", icon=":material/info:")
     return known["maps"]
 
 
@@ -135,10 +137,12 @@ def show_verdict(answer: Answer) -> bool:
     """
     if answer.status == "ok":
         confidence = float(answer.prediction.probabilities.max())
-        st.subheader(f"Prediction: {class_label(answer.prediction.label)} ({answer.in_words}, {confidence:.1%})")
+        st.subheader(
+            f"Prediction: {plain_label(answer.prediction.label)} ({plain_text(answer.in_words)}, {confidence:.1%})"
+        )
         return True
     st.subheader("No answer")
-    st.warning(" ".join(answer.reasons), icon=":material/block:")
+    st.warning(plain_text(" ".join(answer.reasons)), icon=":material/block:")
     return st.toggle(
         "Show the numbers anyway",
         key=keep_choice("numbers_anyway", False),
@@ -176,9 +180,9 @@ def show_scan(answer: Answer, classifier: Classifier, look: MapLook, *, with_map
         drawn = draw_outline(drawn, answer.view.at(drawn.shape).lungs)
     view_image(prediction.image, key="original", drawn=drawn)
     if with_map:
-        st.caption(answer.lungs_sentence(classifier, class_name))
+        st.caption(plain_text(answer.lungs_sentence(classifier, class_name)))
     elif outlined and not lungs.found:
-        st.caption(f"No lungs found: {lungs.reason} The dashed box is where they would be expected.")
+        st.caption(f"No lungs found: {plain_text(lungs.reason)} The dashed box is where they would be expected.")
 
 
 def show_numbers(answer: Answer) -> None:
@@ -198,7 +202,7 @@ def show_caveats(answer: Answer, classifier: Classifier, folder: Path, *, with_n
         with_numbers: whether the numbers behind the answer are shown.
     """
     for note in answer.notes:
-        st.info(note, icon=":material/info:")
+        st.info(plain_text(note), icon=":material/info:")
     card = classifier.card
     shortcuts = card_shortcuts(card)
     record = confidence_sentence(float(answer.prediction.probabilities.max()), load_track_record(folder))
@@ -209,7 +213,7 @@ def show_caveats(answer: Answer, classifier: Classifier, folder: Path, *, with_n
     ]
     for sentence in sentences:
         if sentence:
-            st.caption(sentence)
+            st.caption(plain_text(sentence))
     if answer.verdict is None:
         st.caption("This classifier has no input gate: it answers any image, whether a chest radiograph or not.")
 
@@ -217,12 +221,12 @@ def show_caveats(answer: Answer, classifier: Classifier, folder: Path, *, with_n
 def show_maps(answer: Answer, classifier: Classifier, look: MapLook) -> None:
     """Show the maps of all classes side by side."""
     prediction = answer.prediction
-    st.markdown(f"**Where the classifier looked** ({prediction.map_method})")
+    st.markdown(f"**Where the classifier looked** ({plain_text(prediction.map_method)})")
     columns = st.columns(len(prediction.classes))
     for column, class_name, map_ in zip(columns, prediction.classes, prediction.maps, strict=True):
         overlay = answer.overlay(classifier, class_name, **look)
         note = "" if map_.any() else " (no evidence in this image)"
-        caption = f"{class_label(class_name)}{note}"
+        caption = f"{plain_label(class_name)}{note}"
         column.image(shrink(overlay, SCREEN_SIDE), caption, alt=f"Map of {caption}", width="stretch")
     show_figure(colour_bar_figure(look["colour_map"]))
 
@@ -311,7 +315,7 @@ def show_neighbours(answer: Answer, classifier: Classifier) -> None:
     if not answer.neighbours:
         return
     st.markdown("**Nearest training images**")
-    words = [f"{class_label(n.class_name)} ({n.similarity:.2f})" for n in answer.neighbours]
+    words = [f"{plain_label(n.class_name)} ({n.similarity:.2f})" for n in answer.neighbours]
     scale = "1 means the same image, 0 nothing in common"
     withheld = is_open_to_strangers()
     paths = [] if withheld else _paths_of(classifier, answer.neighbours)

@@ -18,11 +18,11 @@ from cxr_core.robustness.shortcut_verdict import LEVELS, ShortcutVerdict, judge_
 from cxr_core.runs.run import Run
 from cxr_core.system.arrays import IntArray, ObjectArray
 from cxr_core.system.files import read_json
-from ui.common.components import progress_bars
+from ui.common.components import plain_error, progress_bars
 from ui.common.curation import dataset_curation
 from ui.common.dataset_analysis import grouping
 from ui.common.dataset_picker import choose_dataset, demo_note, open_once
-from ui.common.markdown import plain_name
+from ui.common.markdown import plain_name, plain_text
 from ui.common.permissions import may, show_refusal
 from ui.common.thumbnails import choose_image
 
@@ -72,10 +72,10 @@ def choose_test_images(folder: Path) -> tuple[pd.DataFrame, IntArray, ObjectArra
     try:
         table, groups, sides, note = held_out_table(table, groups, run)
     except ValueError as error:
-        st.error(f"{error} Choose another data set or classifier in the sidebar.")
+        st.error(f"{plain_error(error)} Choose another data set or classifier in the sidebar.")
         st.stop()
     if note:
-        st.caption(note)
+        st.caption(plain_text(note))
     return table, groups, sides
 
 
@@ -91,7 +91,7 @@ def ask_external() -> tuple[str, ...]:
     folders = tuple(line.strip() for line in text.splitlines() if line.strip())
     missing = [folder for folder in folders if not Path(folder).is_dir()]
     if missing:
-        st.error(f"There is no folder {missing[0]}. Correct it in the sidebar.")
+        st.error(f"There is no folder {plain_text(missing[0])}. Correct it in the sidebar.")
         st.stop()
     return folders
 
@@ -113,7 +113,7 @@ def shortcut_result(
         with progress_bars() as phase:
             result = run_shortcut_test(classifier, table, groups, sides, external=external, phase=phase)
     except (ValueError, OSError) as error:
-        st.error(f"{error} Choose another data set or classifier in the sidebar.")
+        st.error(f"{plain_error(error)} Choose another data set or classifier in the sidebar.")
         st.stop()
     if may("keeping"):
         keep_shortcut_result(folder, result)
@@ -140,7 +140,7 @@ def _offer_test(images: int) -> None:
 def show_verdict(verdict: ShortcutVerdict) -> None:
     """Show the verdict: its title, then its sentences."""
     level = verdict["level"]
-    text = "\n".join(f"- {sentence}" for sentence in verdict["sentences"])
+    text = "\n".join(f"- {plain_text(sentence)}" for sentence in verdict["sentences"])
     _SHOWN_AS[level](f"**{LEVELS[level]}.**\n\n{text}", icon=_ICONS[level])
 
 
@@ -154,14 +154,17 @@ def show_preview(classifier: Classifier, table: pd.DataFrame) -> None:
     try:
         image_u8 = classifier.card.preprocessing.image_u8(read_image(row["path"]))
     except (UnreadableImage, OSError) as error:
-        st.error(f"{plain_name(row['file'])}: {error} Choose another image.")
+        st.error(f"{plain_name(row['file'])}: {plain_error(error)} Choose another image.")
         return
     region, variants = preview(image_u8)
     if not region.found:
-        st.warning(f"No lungs found: {region.reason} The dashed box is used in their place.", icon=":material/warning:")
+        st.warning(
+            f"No lungs found: {plain_text(region.reason)} The dashed box is used in their place.",
+            icon=":material/warning:",
+        )
     shown = {"lungs": ("Its lungs", draw_outline(image_u8, region))}
     shown |= {name: (VARIANTS[name].title, np.repeat(v[..., None], 3, -1)) for name, v in variants.items()}
     with st.container(horizontal=True, gap="small"):
         for title, image in shown.values():
             with st.container(width=190):
-                st.image(image, caption=title, alt=title, width="stretch")
+                st.image(image, caption=plain_text(title), alt=title, width="stretch")

@@ -16,6 +16,8 @@ from cxr_core.recipes.presets import RECIPE_NOTES, RECIPES
 from cxr_core.recipes.training_config import TrainingConfig, alone, make_config
 from cxr_core.runs.run import Run
 from cxr_core.splits.split import SPLIT_KINDS, split_kinds
+from ui.common.components import plain_error
+from ui.common.markdown import plain_name, plain_text
 from ui.common.settings_forms import ask_augmentation
 
 _START_LABELS = {"imagenet": "ImageNet", "shipped": "The built-in classifier's backbone"}
@@ -28,7 +30,7 @@ def cloned_config(runs: Iterable[Run]) -> TrainingConfig | None:
     try:
         return run.config() if run else None
     except (FileNotFoundError, ValueError) as error:
-        st.error(f"The settings of {name} cannot be read: {error}")
+        st.error(f"The settings of {plain_name(str(name))} cannot be read: {plain_error(error)}")
         return None
 
 
@@ -54,11 +56,11 @@ def ask_training(dataset: Dataset, cloned: TrainingConfig | None = None) -> Trai
     try:
         config = replace(start, **changes)
     except ValueError as error:
-        st.error(str(error))
+        st.error(plain_error(error))
         return None
     expected = lag_sentence(config, batches_per_epoch(config, len(dataset.table)))
     if expected:
-        st.info(f"{expected} The recipe article-sound does not wait.", icon=":material/hourglass_top:")
+        st.info(f"{plain_text(expected)} The recipe article-sound does not wait.", icon=":material/hourglass_top:")
     return config
 
 
@@ -66,7 +68,7 @@ def _show_cloned() -> str:
     """Say which run filled in the form, and offer to start over; returns what the keys of the widgets begin with."""
     name: str = st.session_state["cloned_run"]
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.info(f"Filled in with the settings of {name}.", icon=":material/content_copy:")
+        st.info(f"Filled in with the settings of {plain_name(name)}.", icon=":material/content_copy:")
         if st.button("Start over", help="Restores the recipe's own settings."):
             del st.session_state["cloned_run"]
             st.rerun()

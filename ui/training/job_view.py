@@ -16,7 +16,8 @@ from cxr_core.plots.training import left_out_figure
 from cxr_core.recipes.hyperparameter_search import TUNABLE, tunable
 from cxr_core.recipes.training_config import TrainingConfig
 from cxr_core.runs.run import Run
-from ui.common.components import download_table, duration, show_figure, show_table
+from ui.common.components import download_table, duration, plain_error, show_figure, show_table
+from ui.common.markdown import plain_name, plain_text
 from ui.common.navigation import choose, keep_choice
 from ui.common.permissions import show_refusal
 from ui.common.repeated_runs import show_repeated_runs
@@ -64,7 +65,7 @@ def ask_plan(config: TrainingConfig | None, sources: Sequence[str]) -> JobPlan |
     try:
         return _ask_details(kind, config, sources, int(at_once), first, second)
     except ValueError as error:
-        st.error(str(error))
+        st.error(plain_error(error))
         st.stop()
 
 
@@ -93,7 +94,7 @@ def _ask_details(
     if kind == "seeds":
         count = first.number_input("Seeds", 2, 50, 5, key="job_seeds", persist_state="session", help="One run each.")
         seeds = tuple(range(config.seed, config.seed + int(count)))
-        second.markdown(f"From {seeds[0]} to {seeds[-1]}")
+        second.markdown(f"From {seeds[0]:d} to {seeds[-1]:d}")
         return JobPlan(kind=kind, config=config, seeds=seeds, at_once=at_once)
     trials = first.number_input("Trials", 1, 500, 20, key="job_trials", persist_state="session", help="One run each.")
     tune = second.multiselect(
@@ -145,7 +146,7 @@ def show_jobs(jobs: Sequence[Job], *, others_active: bool = False) -> None:
     try:
         plan = job.plan()
     except (FileNotFoundError, ValueError) as error:
-        st.error(f"This job cannot be read: {error}")
+        st.error(f"This job cannot be read: {plain_error(error)}")
         return
     active = job.status().is_active
 
@@ -155,9 +156,9 @@ def show_jobs(jobs: Sequence[Job], *, others_active: bool = False) -> None:
         if active and not status.is_active:
             st.rerun()
         done, total, eta = job_progress(job)
-        st.markdown(f"{MARKS[status.state]} **{status.state.capitalize()}** {status.message}")
+        st.markdown(f"{MARKS[status.state]} **{plain_text(status.state.capitalize())}** {plain_text(status.message)}")
         left = f", about {duration(eta)} left" if eta is not None else ""
-        st.progress(min(1.0, done / total), f"{_KIND_LABELS[plan.kind]}: {int(done)} of {total} runs done{left}")
+        st.progress(min(1.0, done / total), f"{_KIND_LABELS[plan.kind]}: {int(done)} of {total:d} runs done{left}")
         if status.state != "finished" and not show_refusal("training"):
             _show_actions(job, status, others_active)
         _show_members(job)
@@ -194,7 +195,7 @@ def _show_actions(job: Job, status: JobStatus, others_active: bool) -> None:
             try:
                 resume_job(job)
             except (ValueError, OSError) as error:
-                st.error(str(error))
+                st.error(plain_error(error))
             else:
                 st.rerun()
 
@@ -219,7 +220,9 @@ def _show_results(job: Job, plan: JobPlan) -> None:
     if plan.kind == "search":
         chosen = job_results(job)["chosen"]
         if chosen:
-            st.markdown(f"Lowest validation loss: **{chosen}**. Only this run was evaluated on the test images.")
+            st.markdown(
+                f"Lowest validation loss: **{plain_name(chosen)}**. Only this run was evaluated on the test images."
+            )
         download_table("All trials (CSV)", members_table(job), f"{job.name}.csv")
         return
     if plan.kind == "sources":
@@ -237,7 +240,7 @@ def _show_left_out(job: Job) -> None:
     if table.empty:
         st.info("The accuracy at each source appears here once a run without it is finished.")
         return
-    st.markdown(f"**{left_out_sentence(table)}**")
+    st.markdown(f"**{plain_text(left_out_sentence(table))}**")
     show_figure(left_out_figure(table))
     st.caption(
         "Line: the 95 % interval where the source was left out. Hollow: its own test images where all sources trained."

@@ -19,7 +19,8 @@ from cxr_core.reporting.reproduction.reproduction_page import PAGE_FOLDER, write
 from cxr_core.runs.lifecycle import resume_run, start_run
 from cxr_core.runs.run import Run
 from cxr_core.splits.curation import Curation
-from ui.common.components import offer_download, progress_bars
+from ui.common.components import offer_download, plain_error, progress_bars
+from ui.common.markdown import plain_name, plain_text
 from ui.common.navigation import keep_choice
 from ui.common.permissions import is_open_to_strangers, may, show_refusal
 
@@ -42,7 +43,7 @@ def show_reproduction(dataset: Dataset, curation: Curation, runs: Sequence[Run],
     config = _ask_config(dataset)
     expected = lag_sentence(config, batches_per_epoch(config, len(dataset.table)))
     if expected:
-        st.info(f"{expected} The variant Sound does not wait.", icon=":material/hourglass_top:")
+        st.info(f"{plain_text(expected)} The variant Sound does not wait.", icon=":material/hourglass_top:")
     run = find_reproduction(config, runs)
     if run is not None and run.has_model and not run.status().is_active:
         _show_own_page(run, dataset)
@@ -75,7 +76,9 @@ def _offer_training(config: TrainingConfig, curation: Curation, run: Run | None,
         return
     is_busy = active is not None and not is_open_to_strangers()
     if is_busy and active is not None:
-        st.info(f"{active.name} is still training. Its curves are under Watch; only one can train at a time.")
+        st.info(
+            f"{plain_name(active.name)} is still training. Its curves are under Watch; only one can train at a time."
+        )
     goes_on = run is not None and run.can_resume
     if not st.button(
         "Go on where it was interrupted" if goes_on else "Reproduce the article",
@@ -89,7 +92,7 @@ def _offer_training(config: TrainingConfig, curation: Curation, run: Run | None,
         check_memory(config)
         started = _begin(config, curation) if run is None or not goes_on else _continue(run)
     except (ValueError, OSError) as error:
-        st.error(str(error))
+        st.error(plain_error(error))
     else:
         st.session_state["watched_run"] = started.name
         st.rerun()
@@ -111,7 +114,7 @@ def _continue(run: Run) -> Run:
 def _show_own_page(run: Run, dataset: Dataset) -> None:
     """Show the page of a run of this visit's data set, and offer to write it."""
     page = run.path / PAGE_FOLDER / HTML_FILE
-    st.subheader(run.name, help="The newest run with these settings.")
+    st.subheader(plain_name(run.name), help="The newest run with these settings.")
     if may("training") and st.button(
         "Write the page again" if page.exists() else "Write the page",
         icon=":material/description:",
@@ -121,7 +124,7 @@ def _show_own_page(run: Run, dataset: Dataset) -> None:
             with progress_bars() as phase:
                 write_reproduction(run, dataset.roots, phase=phase)
         except (ValueError, OSError) as error:
-            st.error(str(error))
+            st.error(plain_error(error))
             return
     if page.exists():
         _show_page(page, f"{run.name}.html", "own")

@@ -13,10 +13,10 @@ from cxr_core.runs.lifecycle import delete_run
 from cxr_core.runs.overview import runs_table
 from cxr_core.runs.run import Run
 from cxr_core.runs.settings_diff import setting_differences
-from ui.common.components import download_table, show_figure
-from ui.common.markdown import plain_name
+from ui.common.components import download_table, plain_error, show_figure
+from ui.common.markdown import plain_name, without_paths
 from ui.common.metrics import look_once
-from ui.common.permissions import may, show_refusal
+from ui.common.permissions import is_open_to_strangers, may, show_refusal
 
 _OWN = {"compare": False, "star": False, "name": "", "note": ""}
 
@@ -145,6 +145,8 @@ def _show_settings(runs: Sequence[Run]) -> None:
     st.subheader("Settings that differ", help="All other settings are the same. Written as for `--set`.")
     table = setting_differences(configs)
     if len(table):
+        if is_open_to_strangers():
+            table = table.map(lambda text: without_paths(text) if isinstance(text, str) else text)
         st.dataframe(table.rename_axis("setting"), width="stretch", placeholder="–")
     else:
         st.success("These runs have the same settings.")
@@ -183,7 +185,7 @@ def _delete(runs: Sequence[Run]) -> None:
         try:
             delete_run(run)
         except ValueError as error:
-            problems.append(str(error))
+            problems.append(plain_error(error))
     if problems:
         st.error(" ".join(problems))
     else:

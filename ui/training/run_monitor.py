@@ -24,10 +24,11 @@ from cxr_core.runs.lifecycle import pause_run, resume_run, stop_run
 from cxr_core.runs.overview import end_sentence, kept_accuracy, kept_epoch, seconds_left
 from cxr_core.runs.run import Run, RunStatus
 from cxr_core.runs.work_folder import ACTIVE
-from ui.common.components import download_table, duration, show_figure, show_history
+from ui.common.components import download_table, duration, plain_error, show_figure, show_history
+from ui.common.markdown import Markdown, plain_text, without_paths
 from ui.common.metrics import images_text, interval_text, look_once
 from ui.common.navigation import choose, keep_choice
-from ui.common.permissions import show_refusal
+from ui.common.permissions import is_open_to_strangers, show_refusal
 from ui.common.thumbnails import THUMBNAIL_PIXELS, prediction_caption
 
 _REFRESH_SECONDS = 1.0
@@ -90,7 +91,8 @@ def monitor_run(run: Run, *, others_active: bool = False, resume: Callable[[Run]
             _show_snapshots(run, snapshots)
         wanted = st.toggle("Show the log", key="show_log", help="The output of the training process.")
         if wanted or status.state == "failed":
-            st.code(run.log_tail() or "The log is empty.", language=None)
+            log = run.log_tail() or "The log is empty."
+            st.code(without_paths(log) if is_open_to_strangers() else log, language=None)
 
     view()
     if len(run.epochs()):
@@ -136,33 +138,33 @@ def _show_diagnosis(run: Run, status: RunStatus, epochs: pd.DataFrame, snapshots
     classes = () if snapshots is None else snapshots.classes
     findings = diagnose_training(epochs, config, batches=status.batches, confusion=confusion, classes=classes)
     for finding in findings:
-        st.warning(finding.sentence, icon=":material/lightbulb:")
+        st.warning(plain_text(finding.sentence), icon=":material/lightbulb:")
     is_early = status.is_active and status.epoch < batch_norm_lag(config, status.batches)
     if is_early and all(finding.name != "lagging batch norm" for finding in findings):
-        st.info(lag_sentence(config, status.batches), icon=":material/hourglass_top:")
+        st.info(plain_text(lag_sentence(config, status.batches)), icon=":material/hourglass_top:")
 
 
-def _state_sentence(run: Run, status: RunStatus, epochs: pd.DataFrame) -> str:
+def _state_sentence(run: Run, status: RunStatus, epochs: pd.DataFrame) -> Markdown:
     """Say in which state a run is; of a finished one, how it ended and which epoch was kept."""
     if status.state == "finished":
         try:
-            return f"**{end_sentence(epochs, run.config())}** {status.message}"
+            return f"**{plain_text(end_sentence(epochs, run.config()))}** {plain_text(status.message)}"
         except (FileNotFoundError, ValueError):
             pass
     phase = status.phase if status.is_active or status.state == "queued" else ""
-    return f"**{status.state.capitalize()}** {status.message or phase}"
+    return f"**{plain_text(status.state.capitalize())}** {plain_text(status.message or phase)}"
 
 
 def _show_status(run: Run, status: RunStatus, epochs: pd.DataFrame) -> None:
     st.markdown(f"{MARKS[status.state]} {_state_sentence(run, status, epochs)}")
     columns = st.columns(5)
-    columns[0].metric("Epoch", f"{status.epoch} of {status.epochs}", help="Finished of planned epochs.")
+    columns[0].metric("Epoch", f"{status.epoch:d} of {status.epochs:d}", help="Finished of planned epochs.")
     kept, accuracy = kept_epoch(epochs), kept_accuracy(epochs)
     columns[1].metric(
         "Validation accuracy",
         "–" if accuracy is None else f"{accuracy:.1%}",
         help="Of the epoch that is kept, the one with the lowest validation loss"
-        + ("." if kept is None else f": epoch {kept}."),
+        + ("." if kept is None else f": epoch {kept:d}."),
     )
     last = epochs["images_per_second"].iloc[-1] if len(epochs) else None
     speed = "–" if pd.isna(last) else f"{last:,.0f}"
@@ -170,8 +172,8 @@ def _show_status(run: Run, status: RunStatus, epochs: pd.DataFrame) -> None:
     _show_time(columns[3], run, status, epochs)
     _show_memory(columns[4], status)
     if status.is_active and status.batches:
-        where = f"Epoch {status.epoch + 1}, batch {status.batch} of {status.batches}"
-        st.progress(status.share_done, where if status.epoch < status.epochs else status.phase)
+        where = f"Epoch {status.epoch + 1:d}, batch {status.batch:d} of {status.batches:d}"
+        st.progress(status.share_done, where if status.epoch < status.epochs else plain_text(status.phase))
     if status.state == "stopped" and run.needs_export:
         st.info("The best model is being exported; it appears on the Evaluation page in about half a minute.")
 
@@ -265,7 +267,7 @@ def _try(action: Callable[[Run], object], run: Run) -> None:
         with st.spinner("Sending the request…"):
             action(run)
     except (ValueError, OSError) as error:
-        st.error(str(error))
+        st.error(plain_error(error))
     else:
         st.rerun()
 
@@ -280,14 +282,14 @@ def _show_snapshots(run: Run, snapshots: EpochSnapshots) -> None:
     try:
         snapshot = load_snapshot(run, epoch)
     except (FileNotFoundError, ValueError) as error:
-        st.warning(str(error))
+        st.warning(plain_error(error))
         return
     left, right = st.columns([2, 3])
     with left:
         counts = ConfusionCounts(classes=list(snapshots.classes), confusion_matrix=snapshot.confusion.tolist())
         show_figure(confusion_figure(counts), key="watched_confusion")
     with right:
-        st.markdown(f"**Grad-CAM after epoch {epoch}**")
+        st.markdown(f"**Grad-CAM after epoch {epoch:d}**")
         with st.container(horizontal=True, gap="small"):
             for number in range(len(snapshots.true)):
                 _show_snapshot_image(run, snapshots, snapshot, number)

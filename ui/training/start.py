@@ -12,6 +12,8 @@ from cxr_core.recipes.training_config import TrainingConfig
 from cxr_core.runs.lifecycle import start_run
 from cxr_core.runs.run import Run
 from cxr_core.splits.curation import Curation
+from ui.common.components import plain_error
+from ui.common.markdown import Markdown, plain_name
 from ui.common.permissions import is_open_to_strangers, show_refusal
 from ui.training.job_view import ask_plan
 from ui.training.queue_view import queue_note
@@ -35,7 +37,9 @@ def offer_start(
         return
     plan = ask_plan(config, sources)
     if active:
-        st.info(f"{active.name} is still training. Stop it under Watch or wait: only one can train at a time.")
+        st.info(
+            f"{plain_name(active.name)} is still training. Stop it under Watch or wait: only one can train at a time."
+        )
     if not st.button(
         "Start training",
         type="primary",
@@ -70,16 +74,16 @@ def _offer_queue(config: TrainingConfig | None, curation: Curation) -> None:
         try:
             st.session_state["watched_run"] = queue_training(config, curation=curation).name
         except ValueError as error:
-            st.error(str(error))
+            st.error(plain_error(error))
         else:
             st.rerun()
 
 
-def _memory_problem(config: TrainingConfig | None) -> str | None:
+def _memory_problem(config: TrainingConfig | None) -> Markdown | None:
     if config is None:
         return None
     try:
         check_memory(config)
     except ValueError as error:
-        return str(error)
+        return plain_error(error)
     return None

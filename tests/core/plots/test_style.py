@@ -1,5 +1,8 @@
 """Figures draw the numbers they are given, with axis titles and one colour per class."""
 
+import re
+from html import unescape
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,6 +10,7 @@ import pytest
 from cxr_core.classes import CLASS_COLOURS
 from cxr_core.evaluation.metrics import evaluate_predictions, roc_curves
 from cxr_core.plots import dataset, evaluation, prediction, training
+from cxr_core.plots.style import drawn_label, drawn_text
 
 CLASSES = ("normal", "covid", "virus")
 TRUE = ["normal", "covid", "virus", "covid"]
@@ -71,3 +75,14 @@ def test_a_run_that_has_just_begun_gives_empty_figures_and_no_error():
 def test_the_batches_of_the_running_epoch_stand_after_the_finished_ones():
     line = next(t for t in ALL_FIGURES["history 0"].data if t.name == "Per batch")
     assert list(line.x) == [0.5, 1.0, 1.5]
+
+
+@pytest.mark.parametrize("name", ["<a href='//x'>y</a>", "<b>", "%{customdata}", "a & b"])
+def test_a_name_is_drawn_letter_by_letter(name):
+    for drawn in (drawn_text(name), drawn_label(name)):
+        assert not re.search(r"<|%\{|&(?!\w+;|#\d+;|#x\w+;)", drawn)
+        assert unescape(drawn) == name
+
+
+def test_a_class_of_the_article_keeps_its_label():
+    assert drawn_label("covid") == "COVID-19"
