@@ -103,6 +103,13 @@ def choose(page, label, option):
     page.wait_for_selector(IDLE)
 
 
+def go_through(page, title):
+    """Open a page by its link, whatever its own title, and wait until it rests."""
+    page.get_by_test_id("stSidebarNavLink").get_by_text(title, exact=True).click()
+    page.wait_for_timeout(500)
+    page.wait_for_selector(IDLE)
+
+
 def open_from_sidebar(page, name):
     page.get_by_test_id("stSidebarNavLink").get_by_text(name, exact=True).click()
     expect(page.get_by_role("heading", name=name, exact=True)).to_be_visible()
