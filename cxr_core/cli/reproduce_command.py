@@ -27,11 +27,13 @@ def _reproduce(options: argparse.Namespace) -> int | None:
     if run is None:
         return _INTERRUPTED
     from cxr_core.reporting.reproduction.reproduction_page import write_reproduction
+    from cxr_core.runs.run import Run
 
     stand_ins = dict(_stand_in(text) for text in options.stand_in)
     written = write_reproduction(
-        run, options.folders, options.out, stand_ins=stand_ins, credits=options.credits, phase=progress_bar
-    )
+        run, options.folders, options.out, stand_ins=stand_ins, credits=options.credits, phase=progress_bar,
+        beside=[Run(path.resolve()) for path in options.beside],
+    )  # fmt: skip
     print("\n".join(map(str, written)))
     return None
 
@@ -129,6 +131,10 @@ def add_commands(commands: Commands) -> None:
     reproduce.add_argument(
         "--credits", default="", metavar="TEXT", help="whose images are shown, at the foot of the page"
     )
+    reproduce.add_argument(
+        "--beside", nargs="+", type=Path, default=[], metavar="RUN",
+        help="further finished runs, such as other seeds, whose figures stand in a table of the page",
+    )  # fmt: skip
     reproduce.add_argument(
         "--compare", nargs="+", type=Path, metavar="RUN",
         help="no training: print the table of claimed and reproduced figures of finished runs, seeds put together",

@@ -85,7 +85,9 @@ def _epoch_sentence(run: Run, status: RunStatus) -> str:
     epochs, split = run.epochs(), run.split()
     last = epochs.iloc[-1]
     left = seconds_left(status, epochs, now=time.time(), images=int((split["split"] != "train").sum()))
-    pace = "" if left is None else f"; about {_duration(left)} left ({last['epoch_seconds']:,.1f} s an epoch)"
+    # The first epoch of a process prepares TensorFlow, too.
+    about = "at most" if last["epoch"] <= status.first_epoch + 1 else "about"
+    pace = "" if left is None else f"; {about} {_duration(left)} left ({last['epoch_seconds']:,.1f} s an epoch)"
     return (
         f"Epoch {last['epoch']:.0f} of {status.epochs}: training {last['accuracy']:.1%}, validation "
         f"{last['val_accuracy']:.1%}{pace}."

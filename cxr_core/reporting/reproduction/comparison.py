@@ -12,10 +12,13 @@ from cxr_core.evaluation.metrics import Metrics, class_interval, roc_curves
 from cxr_core.evaluation.predictions import table_probabilities
 from cxr_core.inference.model_card import load_card
 from cxr_core.reporting.reproduction import claims
+from cxr_core.reporting.reproduction.page import Table
 from cxr_core.reporting.reproduction.texts import NOTHING, area, percent
 from cxr_core.runs.looks import record_looks
 from cxr_core.runs.overview import kept_accuracy, kept_epoch
 from cxr_core.runs.run import Run
+
+NOTE = "Several seeds: mean (lowest to highest). One seed: value (95 % interval)."
 
 
 class Figure(TypedDict):
@@ -96,21 +99,26 @@ def compare_runs(runs: Sequence[Run]) -> Comparison:
     return {"groups": list(groups), "seeds": seeds, "figures": figures}
 
 
-def comparison_text(found: Comparison) -> str:
-    """Write a comparison as a Markdown table."""
+def comparison_table(found: Comparison) -> Table:
+    """Return a comparison as a table of texts, for `NOTE` to stand below."""
     heads = [
         f"{name} (seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))})"
         for name, seeds in zip(found["groups"], found["seeds"], strict=True)
     ]
-    lines = [f"| figure | claimed | {' | '.join(heads)} |", f"|---|---:|{'---:|' * len(heads)}"]
+    rows = []
     for figure in found["figures"]:
-        cells = [
-            _cell(figure["kind"], values, ends)
-            for values, ends in zip(figure["values"], figure["intervals"], strict=True)
-        ]
-        claimed = _claim_cell(figure["kind"], figure["claimed"])
-        lines.append(f"| {figure['figure']} | {claimed} | {' | '.join(cells)} |")
-    return "\n".join([*lines, "", "Several seeds: mean (lowest to highest). One seed: value (95 % interval)."])
+        groups = zip(figure["values"], figure["intervals"], strict=True)
+        cells = [_cell(figure["kind"], values, ends) for values, ends in groups]
+        rows.append((figure["figure"], _claim_cell(figure["kind"], figure["claimed"]), *cells))
+    return Table(("figure", "claimed", *heads), tuple(rows))
+
+
+def comparison_text(found: Comparison) -> str:
+    """Write a comparison as a Markdown table."""
+    table = comparison_table(found)
+    rule = "---:|" * (len(table.header) - 1)
+    lines = [f"| {' | '.join(cells)} |" for cells in (table.header, *table.rows)]
+    return "\n".join([lines[0], f"|---|{rule}", *lines[1:], "", NOTE])
 
 
 def _figures(run: Run, test: Metrics, classes: Sequence[str]) -> dict[str, tuple[str, _Measured]]:

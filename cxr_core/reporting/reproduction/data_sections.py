@@ -218,7 +218,7 @@ def _normalization(record: RunRecord) -> Section:
         if record.claims
         else "",
         ("As in the article, though " if is_articles else "The recipe differs from the article here: ")
-        + "the ImageNet weights were trained on inputs from −1 to 1.",
+        + "Keras's weights of MobileNetV2 were trained on inputs from −1 to 1.",
         (
             Table(
                 ("input of the network", "least", "greatest", "shape"),

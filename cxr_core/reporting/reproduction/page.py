@@ -78,7 +78,9 @@ class Page:
         summary: sentences on what was run and what came out.
         table: the main figures, claimed and reproduced.
         sections: the article's ten.
+        comparison: the figures of further runs, such as other seeds; None without any.
         command: that makes the page again.
+        comparison_note: stands below it.
         credits: whose images are shown, and under which terms; "" where nothing is known.
     """
 
@@ -87,6 +89,8 @@ class Page:
     table: Table
     sections: tuple[Section, ...]
     command: str
+    comparison: Table | None = None
+    comparison_note: str = ""
     credits: str = ""
 
 

@@ -1,11 +1,13 @@
 """How is the page of one run put together?"""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 from cxr_core.classes import class_label
 from cxr_core.reporting.reproduction import claims
+from cxr_core.reporting.reproduction.comparison import NOTE, compare_runs, comparison_table
 from cxr_core.reporting.reproduction.data_sections import data_sections
 from cxr_core.reporting.reproduction.model_sections import main_figures, model_sections
 from cxr_core.reporting.reproduction.page import Page, write_page
@@ -25,6 +27,7 @@ def write_reproduction(
     target: str | Path | None = None,
     *,
     stand_ins: Mapping[str, str | Path] | None = None,
+    beside: Sequence[Run] = (),
     credits: str = "",
     phase: Phase,
 ) -> list[Path]:
@@ -35,6 +38,7 @@ def write_reproduction(
         folders: the data set that it was trained on.
         target: folder to write into; `PAGE_FOLDER` in the run's by default.
         stand_ins: {class: folder of images}, shown in place of a class's own, which may not be passed on.
+        beside: further finished runs, such as other seeds, whose figures stand in a table of their own.
         credits: whose images are shown, and under which terms.
         phase: reports on each step.
 
@@ -42,11 +46,16 @@ def write_reproduction(
         The HTML file and the Markdown file.
 
     Raises:
-        FileNotFoundError, ValueError: as for `record.load_record`.
+        FileNotFoundError, ValueError: as for `record.load_record` and `comparison.compare_runs`.
     """
     record = load_record(run, folders, stand_ins, phase=phase)
     page = build_page(record, credits=credits)
-    record_looks([run], "article page")
+    if beside:
+        # It counts the looks at all of them, this run's included.
+        found = compare_runs(list(dict.fromkeys([run, *beside])))
+        page = replace(page, comparison=comparison_table(found), comparison_note=NOTE)
+    else:
+        record_looks([run], "article page")
     return write_page(page, target or run.path / PAGE_FOLDER)
 
 

@@ -86,7 +86,7 @@ def test_no_template_itself_states_a_fact_of_a_run():
     )
 
     templates = sorted(Path(folder).glob("*.j2"))
-    assert len(templates) == 4
+    assert len(templates) == 6
     for template in templates:
         assert not re.search(facts, template.read_text(encoding="utf-8")), template.name
 
