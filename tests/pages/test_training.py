@@ -335,3 +335,30 @@ def test_the_shipped_page_is_shown_where_there_is_one(run_folder, tmp_path, monk
     assert "Reproduced for you" in said(app.subheader)
     app.toggle(key="show_page_shipped").set_value(True).run()
     assert not app.exception
+
+
+def test_a_finished_reproduction_has_its_page_written_and_offered(run_folder, monkeypatch):
+    monkeypatch.setattr(
+        "ui.training.reproduction_view.start_run", lambda config, curation: create_run(config, run_folder / "a")
+    )
+    app = open_page("training", show_kept="Article")
+    press(app, "Reproduce the article")
+    run = Run(run_folder / "a")
+    run.write_status(RunStatus("finished", epoch=50, epochs=50))
+    for name in ("model.onnx", "card.json"):
+        (run.path / name).touch()
+    page, folders = run.path / "article" / "article.html", []
+
+    def write(run, roots, phase):
+        folders.extend(roots)
+        page.parent.mkdir()
+        page.write_text("<h1>The article reproduced</h1>")
+
+    monkeypatch.setattr("ui.training.reproduction_view.write_reproduction", write)
+    app = open_page("training", show_kept="Article")
+    assert "Its page has not been written yet." in said(app.info)
+    assert "Reproduce the article" not in labels(app.button)
+    press(app, "Write the page")
+    assert folders == list(run.config().roots)
+    app.toggle(key="show_page_own").set_value(True).run()
+    assert not app.exception
