@@ -9,12 +9,18 @@ KNOWN_CLASSES = {"normal": "Normal", "covid": "COVID-19", "virus": "Viral"}
 _SYNONYMS = {
     "normal": "normal", "healthy": "normal", "nofinding": "normal", "nofindings": "normal",
     "covid": "covid", "covid19": "covid", "sarscov2": "covid", "covid19pneumonia": "covid", "covidpneumonia": "covid",
+    "covidpositive": "covid", "covid19positive": "covid",
     "virus": "virus", "viral": "virus", "viralpneumonia": "virus", "pneumoniaviral": "virus", "viruspneumonia": "virus",
 }  # fmt: skip
 # A class of whatever looks ill in another way. It is learned so that it is not taken for one of the others, and is no
 # answer itself.
 OTHER_FINDING = "other"
 _LABELS = KNOWN_CLASSES | {OTHER_FINDING: "Other finding"}
+# What may stand before or behind them and says nothing of the class: "normal cases", "COVID-19 chest X-rays".
+_FILLER = (
+    "(?:cases?|patients?|people|subjects?|controls?|images?|scans?|x?rays?|cxrs?|radiographs?|chests?|lungs?|class)"
+)
+_FILLERS = re.compile(f"^{_FILLER}+|{_FILLER}+$")
 _SEPARATORS = re.compile(r"[\s_\-/]+")
 # Okabe and Ito's palette, which colour-blind readers can tell apart, too.
 CLASS_COLOURS = {"normal": "#009E73", "covid": "#D55E00", "virus": "#0072B2"}
@@ -29,7 +35,8 @@ def class_key(name: str) -> str:
         ('covid', 'virus', 'pneumonia')
     """
     small = name.casefold()
-    return _SYNONYMS.get(_SEPARATORS.sub("", small), small)
+    joined = _SEPARATORS.sub("", small)
+    return _SYNONYMS.get(joined) or _SYNONYMS.get(_FILLERS.sub("", joined), small)
 
 
 def matched_classes(names: Iterable[str], wanted: Iterable[str]) -> dict[str, str]:

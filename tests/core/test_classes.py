@@ -41,12 +41,34 @@ def test_further_classes_differ_in_colour_from_the_known_ones_and_each_other():
 @pytest.mark.parametrize(
     ("key", "spellings"),
     {
-        "normal": ["normal", "NORMAL", "Normal", "Healthy", "No Finding"],
-        "covid": ["covid", "COVID", "COVID-19", "Covid19", "covid_19", "SARS-CoV-2", "COVID-19 pneumonia"],
+        "normal": [
+            "normal",
+            "NORMAL",
+            "Normal",
+            "Healthy",
+            "No Finding",
+            "normal cases",
+            "NormalCases",
+            "Normal chest X-ray",
+        ],
+        "covid": [
+            "covid",
+            "COVID",
+            "COVID-19",
+            "Covid19",
+            "covid_19",
+            "SARS-CoV-2",
+            "COVID-19 pneumonia",
+            "covid images",
+            "COVID-19 positive",
+        ],
         "virus": ["virus", "Viral", "Viral Pneumonia", "viral_pneumonia"],
         "pneumonia": ["PNEUMONIA", "pneumonia"],
         "0": ["0"],
         "none": ["None"],
+        "cases": ["cases", "Cases"],
+        "abnormal": ["Abnormal"],
+        "non covid": ["Non COVID"],
     }.items(),
 )
 def test_spellings_of_one_class_share_a_key(key, spellings):

@@ -15,7 +15,7 @@ from cxr_core.data.layouts.tables.label_mapping import (
 )
 from cxr_core.data.layouts.tables.root_tables import finding_counts, has_table, unknown_tables
 from cxr_core.system.visit_folders import visit_folder_of
-from ui.common.markdown import plain_name
+from ui.common.markdown import plain_name, plain_text
 from ui.common.permissions import show_refusal
 
 _NO_COLUMN = "–"
@@ -35,7 +35,7 @@ _HELP = {
 def show_layouts(dataset: Dataset) -> None:
     """Say as what each root was read, and offer to read its label tables in another way."""
     for sentence in dataset.layouts:
-        st.caption(plain_name(sentence))
+        st.caption(plain_text(sentence))
     for root in map(Path, dataset.roots):
         for name, columns in unknown_tables(root).items():
             with st.expander(f"{plain_name(name)} is not read: no public data set has such columns"):

@@ -4,22 +4,71 @@ import re
 
 from cxr_core.data.layouts.found_image import age_group
 
-_AGE = re.compile(r"[>≥]?=?\s*(\d+(?:[.,]\d+)?)\s*(y|m|w|d|years?)?\s*\+?", re.IGNORECASE)
-_PER_YEAR = {"y": 1.0, "m": 12.0, "w": 52.18, "d": 365.25}
+# A number and its unit, `54`, `54 yrs`, `7 months`; the units as abbreviated in tables, and in some languages.
+_PART = r"(\d+(?:[.,]\d+)?)[\s-]*([^\W\d_]*)\.?(?:[\s-]*old)?"
+_AGE = re.compile(rf"[>≥~]?=?\s*{_PART}(?:[\s,]*(?:and\s+)?{_PART})?\s*\+?", re.IGNORECASE)
+_UNIT_FIRST = re.compile(r"([YMWD])(\d{3})", re.IGNORECASE)
+_RANGE = re.compile(r"(\d{1,3})\s*(?:-|–|to)\s*(\d{1,3})", re.IGNORECASE)
+_UNITS = {
+    **dict.fromkeys(("", "y", "yr", "yrs", "year", "years", "yo", "j", "jahr", "jahre", "an", "ans", "año", "años",
+                     "anno", "anni"), 1.0),
+    **dict.fromkeys(("m", "mo", "mos", "mth", "mths", "month", "months", "monat", "monate", "mois", "mes", "meses",
+                     "mese", "mesi"), 12.0),
+    **dict.fromkeys(("w", "wk", "wks", "week", "weeks", "woche", "wochen", "semaine", "semaines", "semana", "semanas",
+                     "settimana", "settimane"), 52.18),
+    **dict.fromkeys(("d", "day", "days", "tag", "tage", "jour", "jours", "día", "días", "giorno", "giorni"), 365.25),
+}  # fmt: skip
 _SPLITS = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("val", "valid", "validate", "validation", "dev"), "validation"),
     **dict.fromkeys(("test", "testing"), "test"),
 }
-_SEXES = {"m": "male", "male": "male", "f": "female", "female": "female"}
+_SEXES = {
+    **dict.fromkeys(("m", "male", "man", "boy", "männlich", "maennlich", "mann", "homme", "masculin", "hombre",
+                     "masculino", "uomo", "maschio"), "male"),
+    **dict.fromkeys(("f", "female", "w", "woman", "girl", "weiblich", "frau", "femme", "féminin", "feminin", "mujer",
+                     "femenino", "donna", "femmina"), "female"),
+}  # fmt: skip
+# What stands in a cell about which nothing is known.
+_SAYS_NOTHING = {
+    "nan", "none", "null", "n/a", "na", "nil", "unknown", "unk", "not available", "not specified", "missing",
+    "unbekannt", "k.a.", "?", "-", "--", "–",
+}  # fmt: skip
+
+
+def said(cell: str) -> str:
+    """Return what a cell tells, "" where it says that nothing is known; not for a label, which may be called `None`."""
+    cell = cell.strip()
+    return "" if cell.lower() in _SAYS_NOTHING else cell
 
 
 def read_age(cell: str) -> str:
-    """Return the age group that `45`, `45.0`, `058Y`, `006M` or `>89` tells; ValueError where it tells none."""
-    match = _AGE.fullmatch(cell.strip())
-    if match is None:
+    """Return the age group that a cell tells.
+
+    Args:
+        cell: such as `45`, `45.0`, `058Y`, `Y058`, `54 yrs`, `7 months`, `2 years 3 months`, `>89` or `50-59`.
+
+    Raises:
+        ValueError: it tells no age, an impossible one, or a range across groups.
+    """
+    cell = cell.strip()
+    if match := _RANGE.fullmatch(cell):
+        groups = {_group(float(end)) for end in match.groups()}
+        if len(groups) > 1:
+            raise ValueError(f"it lies in {len(groups)} age groups")
+        return groups.pop()
+    cell = _UNIT_FIRST.sub(r"\2\1", cell) if _UNIT_FIRST.fullmatch(cell) else cell.replace("/", "").replace("y.o", "yo")
+    match = _AGE.fullmatch(cell)
+    if match is None or match[2].lower() not in _UNITS or (match[4] or "y").lower() not in _UNITS:
         raise ValueError("it is no age in years")
-    years = float(match[1].replace(",", ".")) / _PER_YEAR[(match[2] or "y")[0].lower()]
+    if match[3] and not (match[2] and match[4]):
+        raise ValueError("it is no age in years")
+    return _group(
+        sum(float(n.replace(",", ".")) / _UNITS[u.lower()] for n, u in (match.group(1, 2), match.group(3, 4)) if n)
+    )
+
+
+def _group(years: float) -> str:
     try:
         return age_group(years)
     except ValueError as error:
@@ -35,5 +84,5 @@ def read_split(cell: str) -> str:
 
 
 def read_sex(cell: str) -> str:
-    """Return male or female where a cell says M, F or so; else what it says."""
+    """Return male or female where a cell says M, F or so, in some languages; else what it says."""
     return _SEXES.get(cell.strip().lower(), cell)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from cxr_core.data.layouts.found_image import ListedImage, Problem
 from cxr_core.data.layouts.tables.adapters import PassedOver, TableKind, Told
-from cxr_core.data.layouts.tables.cells import read_age, read_sex, read_split
+from cxr_core.data.layouts.tables.cells import read_age, read_sex, read_split, said
 from cxr_core.data.layouts.tables.finding_classes import chosen_class
 from cxr_core.data.layouts.tables.image_search import FileNames, ImageSearch, file_names
 from cxr_core.data.layouts.tables.table_file import Table
@@ -148,10 +148,11 @@ class Listing:
         stem = os.path.splitext(os.path.basename(path))[0]
         beside = self._beside.get(stem, {})
         told = told._replace(split=told.split or beside.get("split", ""), view=told.view or beside.get("view", ""))
-        split, group = value("split", told.split, read_split), value("age", told.age, read_age)
+        split, group = value("split", told.split, read_split), value("age", said(told.age), read_age)
         # Of 100,000 equal cells one is kept.
         patient, view, sex, source = (
-            sys.intern(cell) if cell else None for cell in (told.patient, told.view, read_sex(told.sex), told.source)
+            sys.intern(cell) if cell else None
+            for cell in map(said, (told.patient, told.view, read_sex(told.sex), told.source))
         )
         mask = os.path.normpath(os.path.join(self.folder, told.mask)) if told.mask else None
         return ListedImage(path, sys.intern(class_name), patient, split, view, group, sex, source, mask)
