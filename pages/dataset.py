@@ -40,10 +40,10 @@ columns[2].metric(
     help=f"{plain_text(patients_sentence(table))} A grouped split never separates a known patient's images.",
 )
 columns[3].metric(
-    "Unreadable files",
-    len(dataset.unreadable),
+    "Passed over",
+    f"{len(dataset.unreadable):,}",
     border=True,
-    help="Listed at the end of this page; all other files work.",
+    help="Files, folders, and rows and values of a label table that were not read. Listed at the end of this page.",
 )
 
 may_look = may_analyse(dataset)
@@ -57,8 +57,10 @@ if may_look:
     with left:
         st.markdown("\n".join(f"- {plain_text(sentence)}" for sentence in answer.sentences))
         st.caption(plain_text(" ".join(answer.notes)))
-    with right:
-        show_figure(spurious_correlations_figure(answer))
+    # Where nothing could be measured, the sentence on the left says so.
+    if answer.accuracy is not None:
+        with right:
+            show_figure(spurious_correlations_figure(answer))
 
 left, right = st.columns(2)
 with left:
@@ -117,6 +119,6 @@ if may_look:
     undecodable = pd.DataFrame(grouping(dataset).prepared.errors.items(), columns=["file", "error"])
     unreadable = pd.concat([unreadable, undecodable], ignore_index=True)
 if len(unreadable):
-    st.subheader("Unreadable files")
+    st.subheader("Passed over", help="Files, folders, and rows and values of a label table that were not read.")
     st.dataframe(unreadable, width="stretch", placeholder="–", hide_index=True)
-    download_table("Unreadable files (CSV)", unreadable, "unreadable.csv")
+    download_table("Passed over (CSV)", unreadable, "passed_over.csv")

@@ -70,10 +70,12 @@ def keep_label_mapping(options: argparse.Namespace) -> None:
         return
     from cxr_core.data.layouts.tables import label_mapping
     from cxr_core.data.layouts.tables.root_tables import fits
+    from cxr_core.data.layouts.wrapped_folders import folders_above_data
 
     forget = _FORGET in columns
     change = label_mapping.parse_mapping([text for text in columns if text != _FORGET], classes)
-    fitting = [root for root in options.folders if forget or fits(root, change)]
+    folders = [folder for root in options.folders for folder in folders_above_data(root)]
+    fitting = [folder for folder in folders if forget or fits(folder, change)]
     if not fitting:
         wanted = f"the columns {', '.join(change.columns.values())}" if change.columns else "findings"
         raise ValueError(f"There is no label table with {wanted} in {', '.join(map(str, options.folders))}.")

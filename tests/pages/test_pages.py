@@ -215,6 +215,25 @@ def test_the_columns_of_a_strange_table_are_asked_for_and_the_classes_can_be_cha
     assert not app.exception and not app.error
 
 
+def test_tables_below_a_folder_of_their_own_are_asked_for_each_and_their_classes_can_be_changed(explained_set):
+    outer = explained_set.parent / "outer"
+    inner = outer / "unpacked"
+    outer.mkdir()
+    explained_set.rename(inner)
+    (inner / "notes.csv").write_text("when,what\n2020,x\n")
+    (inner / "normal").mkdir()
+    next(inner.glob("normal-*")).rename(inner / "normal" / "a.png")
+    app = open_page("dataset", source_choice="folder", folders_choice=str(outer))
+    assert not app.exception
+    assert app.selectbox(key=f"column {inner} notes.csv path").value == "–"
+    app.selectbox(key=f"column {inner} list.csv label").select("outcome")
+    next(b for b in app.button if b.label == "Read the table").click().run()
+    assert not app.exception and not app.error
+    assert "in 2 classes" in said(app.caption)
+    app.toggle(key=f"classes {inner}").set_value(True).run()
+    assert not app.exception and not app.error
+
+
 def test_other_pages_lead_to_the_one_that_asks_for_columns(explained_set):
     app = open_page("duplicates", source_choice="folder", folders_choice=str(explained_set / "list.csv"))
     assert "has the columns picture file, outcome, remark" in said(app.error)

@@ -14,6 +14,7 @@ from cxr_core.data.layouts.tables.label_mapping import (
     save_mapping,
 )
 from cxr_core.data.layouts.tables.root_tables import finding_counts, has_table, unknown_tables
+from cxr_core.data.layouts.wrapped_folders import folders_above_data
 from cxr_core.system.visit_folders import visit_folder_of
 from ui.common.markdown import plain_name, plain_text
 from ui.common.permissions import show_refusal
@@ -36,29 +37,36 @@ def show_layouts(dataset: Dataset) -> None:
     """Say as what each root was read, and offer to read its label tables in another way."""
     for sentence in dataset.layouts:
         st.caption(plain_text(sentence))
-    for root in map(Path, dataset.roots):
-        for name, columns in unknown_tables(root).items():
+    for folder in (folder for root in dataset.roots for folder in folders_above_data(Path(root))):
+        for name, columns in unknown_tables(folder).items():
             with st.expander(f"{plain_name(name)} is not read: no public data set has such columns"):
-                ask_for_columns(root, columns)
-        if has_table(root) and st.toggle(
+                ask_for_columns(folder, columns, name)
+        if has_table(folder) and st.toggle(
             "Choose which findings form which class",
-            key=f"classes {root}",
-            help=f"The findings in the label table of {plain_name(root.name)}, and the classes that they become.",
+            key=f"classes {folder}",
+            help=f"The findings in the label table of {plain_name(folder.name)}, and the classes that they become.",
         ):
-            _ask_for_classes(root)
+            _ask_for_classes(folder)
 
 
-def ask_for_columns(root: Path, columns: tuple[str, ...]) -> None:
-    """Ask which column of a label table tells what, and keep the answer with the data set."""
+def ask_for_columns(root: Path, columns: tuple[str, ...], table: str = "") -> None:
+    """Ask which column of a label table tells what, and keep the answer with the data set.
+
+    Args:
+        root: a table, or the folder that it lies in.
+        columns: of the table.
+        table: its name, where `root` is a folder.
+    """
+    place = f"{root} {table}".strip()
     if _is_closed(root):
         return
     guesses = guess_columns(columns)
-    with st.form(f"columns {root}"):
+    with st.form(f"columns {place}"):
         chosen = {}
-        for name, place in zip(COLUMN_FIELDS, st.columns(3) * 3, strict=True):
+        for name, cell in zip(COLUMN_FIELDS, st.columns(3) * 3, strict=True):
             offered = [_NO_COLUMN, *columns]
-            place_index = offered.index(guesses.get(name, _NO_COLUMN))
-            chosen[name] = place.selectbox(name, offered, place_index, help=_HELP[name], key=f"column {root} {name}")
+            guess = offered.index(guesses.get(name, _NO_COLUMN))
+            chosen[name] = cell.selectbox(name, offered, guess, help=_HELP[name], key=f"column {place} {name}")
         if st.form_submit_button("Read the table", type="primary"):
             told = {field: column for field, column in chosen.items() if column != _NO_COLUMN}
             if {"path", "label"} <= set(told):

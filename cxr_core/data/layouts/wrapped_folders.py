@@ -28,15 +28,18 @@ def inner_layout(root: Path, layout_of: Callable[[Path], DataLayout | None]) -> 
         The folder that the data set lies in, relative to the root and with "/", and its layout; None where none is
         found, or the root holds several folders.
     """
-    folder = root
-    for _ in range(_DEEPEST):
-        names = visible_folders(folder)
-        if len(names) != 1:
-            return None
-        folder /= names[0]
+    for folder in folders_above_data(root)[1:]:
         if layout := layout_of(folder):
             return folder.relative_to(root).as_posix(), layout
     return None
+
+
+def folders_above_data(root: Path) -> list[Path]:
+    """Return a root and, as long as each holds a single folder, the folders below; a data set may begin in any."""
+    folders = [root]
+    while len(folders) <= _DEEPEST and len(names := visible_folders(folders[-1])) == 1:
+        folders.append(folders[-1] / names[0])
+    return folders
 
 
 def wrapped_layout(above: str, inner: DataLayout) -> DataLayout:

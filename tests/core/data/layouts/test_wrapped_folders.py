@@ -3,7 +3,9 @@
 import pytest
 from PIL import Image
 
+from cxr_core.cli.main import main
 from cxr_core.data.dataset import scan_dataset
+from cxr_core.data.layouts.tables import label_mapping
 
 
 def draw(folder, *names):
@@ -66,3 +68,13 @@ def test_what_was_passed_over_is_counted_by_its_reason(tmp_path):
     assert "4 images in 1 class." in sentence
     assert "3 × This file is listed in list.csv, but it is not there" in sentence
     assert "2 × it has no label" in sentence
+
+
+def test_what_is_said_of_a_table_counts_below_a_folder_of_its_own_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(label_mapping, "INDEX_DIR", tmp_path / "index")
+    draw(tmp_path / "set", *(f"unpacked/data/images/{n}.png" for n in range(10)))
+    rows = "".join(f"{n}.png,{'Mass' if n % 2 else 'Clear'}\n" for n in range(10))
+    (tmp_path / "set" / "unpacked" / "data" / "list.csv").write_text(f"picture,outcome\n{rows}")
+    options = ["--map", "path=picture,label=outcome", "--classes", "Clear=normal"]
+    assert main(["split", str(tmp_path / "set"), "--kind", "random", *options]) == 0
+    assert scan(tmp_path / "set", tmp_path).table["class_name"].value_counts().to_dict() == {"Mass": 5, "normal": 5}
