@@ -200,7 +200,7 @@ def _find_roots(roots: Sequence[str | Path]) -> list[tuple[Path, DataLayout]]:
     for root in map(Path, roots):
         layout = find_layout(root)
         if layout is None:
-            kind = "file" if root.suffix.lower() in TABLE_ENDINGS else "folder"
+            kind = "file" if root.name.lower().endswith(TABLE_ENDINGS) else "folder"
             raise FileNotFoundError(f"There is no {kind} {as_text(str(root))}.")
         if not is_text(str(root.resolve())):
             raise ValueError(f"The name of {as_text(str(root))} is no readable text; rename it.")

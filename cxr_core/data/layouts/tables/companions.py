@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from cxr_core.data.layouts.tables.cells import read_split
-from cxr_core.data.layouts.tables.table_file import first_columns, read_table, read_text
+from cxr_core.data.layouts.tables.table_file import first_columns, plain_name, read_table, read_text, table_bytes
 from cxr_core.imaging.reader import IMAGE_ENDINGS
 
 # Column of a table that names images by `dicom_id`: what it tells, a field of `adapters.Told`.
@@ -35,7 +35,7 @@ def read_companions(paths: Iterable[Path]) -> Mapping[str, Mapping[str, str]]:
     told: dict[str, dict[str, str]] = defaultdict(dict)
     for path in paths:
         try:
-            data = path.read_bytes()
+            data = table_bytes(path)
         except OSError as error:
             raise ValueError(f"The file {path.name} cannot be opened.") from error
         table = read_table(data, path.name)
@@ -52,7 +52,7 @@ def read_companions(paths: Iterable[Path]) -> Mapping[str, Mapping[str, str]]:
 
 def split_of(path: Path) -> str:
     """Return the split that a table's name tells, such as valid.csv or train_COVIDx9A.txt, or ""."""
-    for word in path.stem.lower().replace("-", "_").split("_"):
+    for word in os.path.splitext(plain_name(path))[0].lower().replace("-", "_").split("_"):
         try:
             return read_split(word)
         except ValueError:

@@ -14,7 +14,7 @@ from cxr_core.data.layouts.tables.adapters import TableKind
 from cxr_core.data.layouts.tables.companions import read_companions, split_of
 from cxr_core.data.layouts.tables.image_search import file_names
 from cxr_core.data.layouts.tables.listing import Listed, Listing
-from cxr_core.data.layouts.tables.table_file import read_table
+from cxr_core.data.layouts.tables.table_file import read_table, table_bytes
 
 # So many data sets with tables are kept; one of 200,000 rows takes some 70 MB.
 _MOST_KEPT = 8
@@ -97,7 +97,7 @@ def _read(asked: TablesAsked) -> Listed:
     listing = Listing(asked.folder, asked.kind, dict(asked.classes), read_companions(v.path for v in asked.beside))
     for path in (version.path for version in asked.tables):
         try:
-            table = read_table(path.read_bytes(), path.name)
+            table = read_table(table_bytes(path), path.name)
         except OSError as error:
             raise ValueError(f"The file {path.name} cannot be opened.") from error
         if not table.rows and not table.odd:

@@ -54,9 +54,10 @@ class Listing:
 
     def add(self, table: Table, split: str) -> None:
         """Take over the rows of a table; `split` stands where a row tells none."""
-        self._names.append(table.name)
+        problems: list[Problem] = []
         for number in table.odd:
-            self._problems.append((table.name, f"Line {number} has more values than there are columns."))
+            problems.append((table.name, f"Line {number} has more values than there are columns."))
+        rows = []
         for number, row in table.rows:
             where = f"Line {number}"
             try:
@@ -64,10 +65,21 @@ class Listing:
                 if not told.image or not told.findings:
                     raise PassedOver(f"it has no {'label' if told.image else 'path'}")
                 told = told._replace(split=told.split or split)
-                for path in self._paths(told.image):
-                    self._add_image(path, told, table.name, where)
+                rows += [(path, told, where) for path in self._paths(told.image)]
             except PassedOver as reason:
-                self._problems.append((table.name, f"{where} is passed over: {reason}."))
+                problems.append((table.name, f"{where} is passed over: {reason}."))
+        if 2 * sum(path in self._told for path, _, _ in rows) > len(rows):
+            # Such as the tables of MIMIC-CXR by two programs, chexpert and negbio: one image would have two classes.
+            first = " and ".join(self._names)
+            sentence = (
+                f"This table tells once more of the images of {first} and is passed over; open it alone to read it."
+            )
+            self._problems.append((table.name, sentence))
+            return
+        self._names.append(table.name)
+        self._problems += problems
+        for path, told, where in rows:
+            self._add_image(path, told, table.name, where)
 
     def read_to_end(self, *, count_unlisted: bool) -> Listed:
         """Return what all rows tell.

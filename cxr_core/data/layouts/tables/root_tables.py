@@ -10,7 +10,7 @@ from cxr_core.data.layouts.tables.adapters import TABLE_KINDS, TableKind, find_k
 from cxr_core.data.layouts.tables.companions import is_companion
 from cxr_core.data.layouts.tables.kept_listings import TablesAsked, kept_listing, table_versions
 from cxr_core.data.layouts.tables.label_mapping import LabelMapping, load_mapping, mapped_kind
-from cxr_core.data.layouts.tables.table_file import TABLE_ENDINGS, first_columns, read_text
+from cxr_core.data.layouts.tables.table_file import TABLE_ENDINGS, first_columns, plain_name, read_text
 from cxr_core.imaging.reader import IMAGE_ENDINGS
 
 _PLAIN = TABLE_KINDS["plain"]
@@ -39,7 +39,7 @@ class UnknownColumns(ValueError):
 def has_table(root: Path) -> bool:
     """Return whether a root is a table, or a folder with a table in it that is of a known kind, or was explained."""
     if os.path.isfile(root):
-        return root.suffix.lower() in TABLE_ENDINGS
+        return root.name.lower().endswith(TABLE_ENDINGS)
     return os.path.isdir(root) and bool(_known_tables(root, load_mapping(root)))
 
 
@@ -151,6 +151,9 @@ def _table_files(folder: Path) -> list[Path]:
         paths = [folder / name for name in os.listdir(folder) if name.lower().endswith(TABLE_ENDINGS)]
     except OSError:
         return []
+    names = {path.name for path in paths}
+    # A packed table beside the unpacked one is the same.
+    paths = [path for path in paths if plain_name(path) == path.name or plain_name(path) not in names]
     return [path for path in paths if not path.name.startswith(".") and path.is_file()]
 
 

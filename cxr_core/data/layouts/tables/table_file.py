@@ -2,19 +2,24 @@
 
 import codecs
 import csv
+import gzip
 import io
+import zlib
 from pathlib import Path
 from typing import NamedTuple
 
 from cxr_core.imaging.reader import IMAGE_ENDINGS
 from cxr_core.system.text import unguarded
 
-TABLE_ENDINGS = (".csv", ".tsv", ".txt")
+_PACKED = ".gz"
+TABLE_ENDINGS = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
 # What a line of COVIDx tells; the file has no column names of its own.
 COVIDX_COLUMNS = ("patient", "file", "class", "source")
 _SEPARATORS = ",;\t|"
 # The column names stand within so many bytes.
 _HEAD = 65536
+# Of a packed table; a bomb would be larger.
+_MOST_BYTES = 2_000_000_000
 
 
 class Table(NamedTuple):
@@ -49,8 +54,31 @@ def decode(data: bytes) -> str:
 
 def read_text(path: Path) -> str:
     """Return the text at the start of a table, where its column names stand; OSError where it cannot be opened."""
-    with path.open("rb") as stream:
-        return decode(stream.read(_HEAD))
+    return decode(_content(path, _HEAD))
+
+
+def table_bytes(path: Path) -> bytes:
+    """Return the content of a table, unpacked where it is packed; OSError where it cannot be opened or is too large."""
+    data = _content(path, _MOST_BYTES + 1)
+    if len(data) > _MOST_BYTES:
+        raise OSError(f"A table may have {_MOST_BYTES:,} bytes.")
+    return data
+
+
+def plain_name(path: Path) -> str:
+    """Return the name that a table has when it is unpacked."""
+    return path.name[: -len(_PACKED)] if path.name.lower().endswith(_PACKED) else path.name
+
+
+def _content(path: Path, most: int) -> bytes:
+    if plain_name(path) == path.name:
+        with path.open("rb") as stream:
+            return stream.read(most)
+    try:
+        with gzip.open(path) as stream:
+            return stream.read(most)
+    except (EOFError, zlib.error) as error:
+        raise OSError(f"{path.name} is damaged.") from error
 
 
 def first_columns(text: str) -> tuple[tuple[str, ...], str]:

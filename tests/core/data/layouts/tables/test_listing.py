@@ -1,6 +1,7 @@
 """listing.py: tables as the public sets publish them, made up in miniature, and with odd cells."""
 
 import csv
+import gzip
 import os
 from pathlib import Path
 
@@ -119,6 +120,48 @@ def test_mimics_tables_of_splits_and_metadata_tell_of_each_image(tmp_path):
     }
     assert sentences == []
     assert unknown_tables(tmp_path) == {}
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_of_two_tables_of_the_same_images_the_first_counts_and_the_other_is_named(tmp_path, packed):
+    draw(tmp_path, "files/p10/p100/s5/a-1.jpg", "files/p10/p101/s6/c-3.jpg", "files/p10/p101/s7/d-4.jpg")
+    header = "subject_id,study_id,No Finding,Pneumonia\n"
+    tables = {
+        "chexpert": f"{header}100,5,,1.0\n101,6,1.0,\n101,7,,1.0\n",
+        "negbio": f"{header}100,5,,1.0\n101,6,,1.0\n",
+        "split": "dicom_id,study_id,subject_id,split\na-1,5,100,train\nc-3,6,101,validate\n",
+    }
+    for name, text in tables.items():
+        path = tmp_path / f"mimic-cxr-2.0.0-{name}.csv{'.gz' if packed else ''}"
+        path.write_bytes(gzip.compress(text.encode()) if packed else text.encode())
+    images, sentences = listed(tmp_path)
+    assert {os.path.basename(file): (image.class_name, image.split) for file, image in images.items()} == {
+        "a-1.jpg": ("pneumonia", "train"),
+        "c-3.jpg": ("normal", "validation"),
+        "d-4.jpg": ("pneumonia", None),
+    }
+    assert len(sentences) == 1
+    assert sentences[0].startswith("This table tells once more of the images of mimic-cxr-2.0.0-chexpert.csv")
+
+
+def test_a_packed_table_beside_its_unpacked_one_is_the_same_table(tmp_path):
+    draw(tmp_path, "a.png")
+    text = b"path,label\na.png,ill\n"
+    (tmp_path / "list.csv.gz").write_bytes(gzip.compress(text))
+    assert listed(tmp_path / "list.csv.gz")[0]["a.png"].class_name == "ill"
+    (tmp_path / "list.csv").write_bytes(text)
+    images, sentences = listed(tmp_path)
+    assert list(images) == ["a.png"]
+    assert sentences == []
+
+
+@pytest.mark.parametrize("damage", ["cut short", "other bytes", "not packed"])
+def test_a_damaged_packed_table_is_refused_with_its_name(tmp_path, damage):
+    data = gzip.compress("".join(f"path{n},label\n" for n in range(9)).encode())
+    damaged = {"cut short": data[:-9], "other bytes": data[:12] + b"\xff" * 20, "not packed": b"path,label\n"}
+    (tmp_path / "list.csv.gz").write_bytes(damaged[damage])
+    with pytest.raises(ValueError, match=r"list\.csv\.gz"):
+        listed(tmp_path / "list.csv.gz")
 
 
 def test_nihs_lists_of_image_names_are_the_given_split(tmp_path):
