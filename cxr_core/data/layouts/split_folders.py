@@ -1,6 +1,7 @@
 """Which images does a root hold whose folders are sides, and below them classes?"""
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,12 +9,15 @@ from cxr_core.data.layouts.class_folders import folder_images, loose_files
 from cxr_core.data.layouts.found_image import FoundImage, Problem
 
 LABEL = "Folders train, validation and test, with one folder per class"
-# What public data sets call a side, in small letters.
-SIDE_FOLDERS = {
-    "train": "train", "training": "train", "training set": "train", "train_set": "train",
-    "val": "validation", "valid": "validation", "validation": "validation", "dev": "validation",
-    "test": "test", "testing": "test", "test set": "test", "test_set": "test",
-}  # fmt: skip
+# What public data sets call a side: `train`, `Training Set`, `test_images`, `ValData`.
+_SIDE = re.compile(
+    r"(?:(train|training)|(val|valid|validation|dev)|(test|testing))"
+    r"(?:[-_ ]?(?:set|data|dataset|images?|imgs?|folder|split|cxrs?|x[-_ ]?rays?))?",
+    re.IGNORECASE,
+)
+_SIDES = ("train", "validation", "test")
+# A folder between a side and its classes, in small letters.
+_BETWEEN = {"images", "image", "imgs", "img", "data", "classes"}
 
 
 def is_split_root(root: Path) -> bool:
@@ -24,8 +28,8 @@ def is_split_root(root: Path) -> bool:
 def split_images(root: Path, problems: list[Problem]) -> Iterator[FoundImage]:
     """Find every image of `root/<side>/<class>/…` with its side; what lies beside the sides is listed, not read."""
     sides = _side_folders(root)
-    for folder, side in sides.items():
-        found: list[Problem] = []
+    for name, side in sides.items():
+        folder, found = _class_root(root, name), list[Problem]()
         for image in folder_images(root / folder, found):
             yield image._replace(file=f"{folder}/{image.file}", split=side)
         problems += [(f"{folder}/{file}", sentence) for file, sentence in found]
@@ -36,8 +40,17 @@ def split_images(root: Path, problems: list[Problem]) -> Iterator[FoundImage]:
 
 def _side_folders(root: Path) -> dict[str, str]:
     """Return {folder: side} of the folders that are called like a side and hold folders."""
-    named = {name: SIDE_FOLDERS[name.lower()] for name in visible_folders(root) if name.lower() in SIDE_FOLDERS}
+    matches = {name: _SIDE.fullmatch(name) for name in visible_folders(root)}
+    named = {name: _SIDES[(match.lastindex or 0) - 1] for name, match in matches.items() if match}
     return {name: side for name, side in named.items() if visible_folders(root / name)}
+
+
+def _class_root(root: Path, side: str) -> str:
+    """Return the folder, relative to the root and with "/", that holds the classes of a side."""
+    inside = visible_folders(root / side)
+    if len(inside) == 1 and inside[0].lower() in _BETWEEN and visible_folders(root / side / inside[0]):
+        return f"{side}/{inside[0]}"
+    return side
 
 
 def visible_folders(folder: Path) -> list[str]:

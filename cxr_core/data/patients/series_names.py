@@ -40,6 +40,12 @@ _CASES = (
     re.compile(r"(\d{4,6})_\d{1,2}_\d{1,2}"),
     # Radiopaedia and SIRM: `covid-19-pneumonia-35-1`, `covid-19-caso-85-4-6`; and `patient12_3`.
     re.compile(r"(.*(?:case|caso|patient|person|subject|pneumonia)[-_ ]?\d+)[-_]\d{1,2}(?:[-_].*)?", re.IGNORECASE),
+    # The number of an image behind that of a patient: `PAT_0001_img_2`, `subj01_visit2`, `case 3 (2)`.
+    re.compile(
+        r"((?:.*[-_ ])?(?:patient|person|subject|subj|pat|pt|pid|case|caso)[-_ ]?\d+)[-_ ]*"
+        r"(?:(?:img|image|visit|scan|view|study|session|ses|series)[-_ ]?\d{1,3}|\(\d{1,3}\))",
+        re.IGNORECASE,
+    ),
 )
 # A long number in hexadecimal and what follows it: `88de9d8c39e946abd495b37cd07d89e5-0666-0`.
 _HASH = re.compile(r"([\da-f]{24,})[-_].+", re.IGNORECASE)

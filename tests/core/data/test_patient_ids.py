@@ -245,3 +245,13 @@ def test_the_sentence_counts_what_told():
         "The patient is known for 2 of 4 images: 1 from folder names, 1 from file names."
     )
     assert patients_sentence(table[2:]) == "Nothing tells the patient of any of the 2 images."
+
+
+@pytest.mark.parametrize(
+    "naming", ["PAT_{:04d}_img_{}", "subj{:02d}_visit{}", "case {:02d} ({})", "hospital-pt{}-view{}"]
+)
+def test_a_number_of_an_image_behind_the_number_of_a_patient_makes_no_patient(naming):
+    files = [f"covid/{naming.format(patient, image)}.png" for patient in (1, 2, 3) for image in (1, 2)]
+    told = find_patients(pd.DataFrame({"file": files, "class_name": "covid"}))["patient"].tolist()
+    assert told[::2] == told[1::2]
+    assert len(set(told)) == 3 and None not in told

@@ -10,10 +10,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cxr_core.data.dataset import scan_dataset
-from cxr_core.data.layouts.split_folders import SIDE_FOLDERS
 from cxr_core.splits.split import make_split, split_counts
 
 CASES = Path(__file__).resolve().parents[5] / "shared" / "cases"
+SIDE_FOLDERS = {
+    "train": "train", "training": "train", "training set": "train", "train_data": "train", "train_images": "train",
+    "val": "validation", "valid": "validation", "validation": "validation", "dev": "validation",
+    "val-set": "validation",
+    "test": "test", "testing": "test", "test set": "test", "testdata": "test", "test_x-rays": "test",
+}  # fmt: skip
 PIXELS = np.random.default_rng(0).integers(0, 256, (8, 8), dtype=np.uint8)
 
 
@@ -75,3 +80,17 @@ def test_masks_beside_the_images_of_a_class_are_listed_and_no_images(tmp_path):
 def test_a_class_may_be_called_masks(tmp_path):
     fill(tmp_path / "d", "masks", "normal")
     assert set(scan_dataset(tmp_path / "d", index_dir=tmp_path / "index").classes) == {"masks", "normal"}
+
+
+@pytest.mark.parametrize("between", ["images", "Data"])
+def test_a_single_folder_between_the_sides_and_the_classes_is_no_class(tmp_path, between):
+    root = fill(tmp_path / "set", *(f"{side}/{between}/{c}" for side in ("train", "test") for c in ("covid", "normal")))
+    dataset = scan_dataset(root, index_dir=tmp_path / "index")
+    assert dataset.classes == ("normal", "covid")
+    assert dataset.table["split"].value_counts().to_dict() == {"train": 2, "test": 2}
+    assert f"train/{between}/covid/0.png" in set(dataset.table["file"])
+
+
+def test_folders_that_only_begin_like_a_side_are_classes(tmp_path):
+    root = fill(tmp_path / "set", "tester/a", "training wheels/a", "devil/a")
+    assert len(scan_dataset(root, index_dir=tmp_path / "index").classes) == 3
