@@ -10,12 +10,21 @@ import hashlib
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import cv2
 import pandas as pd
 
+from cxr_core.audit.embeddings import dataset_embeddings
+from cxr_core.audit.projection import project_embeddings
 from cxr_core.config import PROJECT_DIR, SHIPPED_MODEL_DIR, TEACHING_DIR
+from cxr_core.data.dataset import scan_dataset
 from cxr_core.data.patient_ids import patient_of
+from cxr_core.data.prepared_images import prepare_images
+from cxr_core.data.property_table import measure_images
+from cxr_core.data.teaching_set import ANALYSIS_DIR
+from cxr_core.imaging.preprocessing import Preprocessing
+from cxr_core.splits.duplicates import find_duplicates
 from cxr_core.system.arrays import ImageArray
 from cxr_core.system.text import table_csv
 
@@ -50,7 +59,7 @@ _GUANGZHOU = (
     "CC BY 4.0",
     "Kermany, Zhang and Goldbaum 2018, doi:10.17632/rscbjbr9sj.2",
 )
-_NIH = ("NIH Clinical Center", "free with attribution", "NIH Clinical Center; Wang et al. 2017, arXiv:1705.02315")
+_NIH = ("NIH Clinical Center", "free with attribution", "Wang et al. 2017, ChestX-ray8, arXiv:1705.02315")
 _HANNOVER = (
     "Hannover Medical School",
     "CC BY 3.0",
@@ -186,6 +195,21 @@ def build(data: Path, hannover: pd.DataFrame, folder: Path) -> pd.DataFrame:
     return pd.DataFrame(rows)[columns].sort_values("path", ignore_index=True)
 
 
+def analyse(folder: Path) -> None:
+    """Compute what pages would otherwise wait for, and keep it beside the images: all but the prepared images."""
+    with TemporaryDirectory() as name:
+        cache = Path(name)
+        table = scan_dataset(folder, index_dir=cache / "index").table
+        find_duplicates(prepare_images(table, Preprocessing(), cache_dir=cache), cache_dir=cache)
+        measure_images(table, cache_dir=cache)
+        known = dataset_embeddings(table, phase=lambda what: None, cache_dir=cache)
+        classes, path = known.prepared.table["class_name"], cache / "maps" / f"{known.key}.npz"
+        project_embeddings(known.values, class_names=classes, cache_path=path)
+        shutil.rmtree(folder / ANALYSIS_DIR, ignore_errors=True)
+        for kind in ("duplicates", "measures", "features", "maps"):
+            shutil.copytree(cache / kind, folder / ANALYSIS_DIR / kind)
+
+
 def main() -> None:
     """Build the folder anew."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -196,7 +220,8 @@ def main() -> None:
         shutil.rmtree(TEACHING_DIR / collection.name, ignore_errors=True)
     index = build(arguments.data, pd.read_csv(arguments.hannover, dtype=str), TEACHING_DIR)
     (TEACHING_DIR / "index.csv").write_text(table_csv(index).replace("\r\n", "\n"), encoding="utf-8", newline="")
-    size = sum((TEACHING_DIR / path).stat().st_size for path in index["path"])
+    analyse(TEACHING_DIR)
+    size = sum(path.stat().st_size for path in TEACHING_DIR.rglob("*.*"))
     print(index.groupby(["label", "source"]).size().to_string(), f"\n{len(index)} images, {size / 1e6:.2f} MB")
 
 

@@ -1,14 +1,19 @@
 """Which radiographs travel with the app, from whom are they, and are they all there?"""
 
 import hashlib
+import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
-from cxr_core.config import TEACHING_DIR
+from cxr_core.config import CACHE_DIR, TEACHING_DIR
+from cxr_core.system.disk_cache import is_cached, new_entry
 
 INDEX_FILE = "index.csv"
+# What was computed of the images, laid out like the cache.
+ANALYSIS_DIR = "analysis"
 # What the built-in classifier answers, and the image that it answers so.
 EXAMPLES = {
     "Clear answer": "hannover/f8335316.jpg",
@@ -99,6 +104,19 @@ def collection_credits(folder: str | Path = TEACHING_DIR) -> list[str]:
         ValueError: as for `load_teaching_index`.
     """
     return list(dict.fromkeys(image.credit for image in teaching_images(folder).values()))
+
+
+def keep_shipped_analysis(folder: str | Path = TEACHING_DIR, *, cache_dir: str | Path = CACHE_DIR) -> None:
+    """Put what travels with the teaching set into the cache, as far as it is not there: duplicates, embeddings, map.
+
+    Entries of the cache are named after content and method, so one that is out of date is never found, and what it
+    stood for is computed. Where the cache cannot be written, everything is.
+    """
+    for path in sorted((Path(folder) / ANALYSIS_DIR).glob("*/*")):
+        kept = Path(cache_dir) / path.parent.name / path.name
+        if not is_cached(kept):
+            with suppress(OSError), new_entry(kept) as temporary:
+                shutil.copyfile(path, temporary)
 
 
 def check_teaching_set(folder: str | Path = TEACHING_DIR) -> None:

@@ -12,7 +12,7 @@ from cxr_core.config import DATA_DIR, TEACHING_DIR
 from cxr_core.data.dataset import Dataset, folder_stamp, scan_dataset
 from cxr_core.data.kaggle import DownloadFailed, find_kaggle, watch_download
 from cxr_core.data.layouts.tables.root_tables import UnknownColumns
-from cxr_core.data.teaching_set import check_teaching_set, collection_credits
+from cxr_core.data.teaching_set import check_teaching_set, collection_credits, keep_shipped_analysis
 from cxr_core.imaging.zip_archive import LeftOut, RefusedArchive, unpack_zip
 from cxr_core.system.visit_folders import Visit, VisitFolder
 from ui.common.components import plain_error, progress_bar
@@ -219,6 +219,7 @@ def _open(roots: tuple[str, ...]) -> Dataset:
     if known is None or st.session_state.get("dataset_key") != (roots, folder_stamp(*roots)):
         if roots == (str(TEACHING_DIR),):
             check_teaching_set()
+            keep_shipped_analysis()
         with progress_bar("Listing the images") as report:
             known = scan_dataset(*roots, progress=report)
         st.session_state["dataset"] = known

@@ -56,9 +56,10 @@ def show_with_maps(rows: pd.DataFrame, paths: pd.Series, folder: Path, key: str)
                 classes = [name.removeprefix("p_") for name in rows.columns if name.startswith("p_")]
                 st.caption("  \n".join(f"{plain_label(c)} {row[f'p_{c}']:.1%}" for c in classes))
                 st.caption(_size(path) + plain_name(row["file"], 46))
-                if str(path) in credits:
-                    st.caption(plain_name(credits[str(path)], 200))
     st.caption("Overlay: Grad-CAM of the predicted class (jet; red marks the strongest evidence).")
+    shown = sorted({credits[path] for path in map(str, paths) if path in credits})
+    if shown:
+        st.caption(f"Images: {'; '.join(plain_name(credit, 200) for credit in shown)}.")
 
 
 def _size(path: Path) -> Markdown:

@@ -42,7 +42,7 @@ class TourStep:
 STEPS = (
     TourStep(
         "Dataset description", "dataset",
-        "Under Sources: all COVID-19 is of one hospital, and almost all Normal are children of another.",
+        "Under Sources: all COVID-19 is of one hospital; all Viral and most Normal are of another, one for children.",
         "It tells an age range for COVID-19 only; its Normal and Viral are children, so age goes along with the class.",
     ),
     TourStep(
@@ -84,7 +84,7 @@ STEPS = (
     ),
     TourStep(
         "Model evaluation", "evaluation",
-        "Every metric has its interval, and the metrics at other hospitals are lower.",
+        "How wide the 95 % intervals are, and which class is missed most.",
         "Its test images chose the epoch, no figure has an interval, and nothing was tested on another hospital. Its "
         "accuracy is 95.60 % here and 95.88 % in its conclusion.",
         {"images": "test", "view": "Summary"},

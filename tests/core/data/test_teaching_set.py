@@ -10,9 +10,17 @@ import pandas as pd
 import pytest
 from conftest import SHARED_DATA
 
+from cxr_core.audit.embeddings import dataset_embeddings
+from cxr_core.audit.projection import project_embeddings
 from cxr_core.config import SHIPPED_MODEL_DIR, TEACHING_DIR
 from cxr_core.data.dataset import scan_dataset
-from cxr_core.data.teaching_set import check_teaching_set, load_teaching_index
+from cxr_core.data.prepared_images import prepare_images
+from cxr_core.data.property_table import measure_images
+from cxr_core.data.teaching_set import check_teaching_set, keep_shipped_analysis, load_teaching_index
+from cxr_core.imaging.preprocessing import Preprocessing
+from cxr_core.imaging.reader import read_image
+from cxr_core.inference.classifier import load_classifier
+from cxr_core.splits.duplicates import find_duplicates
 
 INDEX = load_teaching_index()
 
@@ -135,3 +143,54 @@ def test_a_broken_index_is_noticed(copied, text):
         (copied / "index.csv").write_text(text)
     with pytest.raises(ValueError, match="The teaching set is not complete: its index"):
         check_teaching_set(copied)
+
+
+@pytest.fixture
+def seeded(tmp_path):
+    keep_shipped_analysis(cache_dir=tmp_path / "cache")
+    return tmp_path / "cache"
+
+
+def test_the_analysis_that_travels_with_it_is_that_of_its_images_and_of_the_present_methods(seeded, monkeypatch):
+    def compute(*_, **__):
+        raise AssertionError("computed anew: run python -m benchmarks.teaching_set")
+
+    for name in (
+        "cxr_core.splits.duplicates._near_pairs",
+        "cxr_core.data.property_table._measure_file",
+        "cxr_core.audit.embeddings._write_features",
+        "cxr_core.audit.projection._layout",
+    ):
+        monkeypatch.setattr(name, compute)
+    table = scan_dataset(TEACHING_DIR, index_dir=seeded.parent).table
+    pairs = find_duplicates(prepare_images(table, Preprocessing(), cache_dir=seeded), cache_dir=seeded)
+    measured = measure_images(table, cache_dir=seeded)
+    known = dataset_embeddings(table, phase=lambda what: None, cache_dir=seeded)
+    path = seeded / "maps" / f"{known.key}.npz"
+    rows, xy = project_embeddings(known.values, class_names=table["class_name"], cache_path=path)
+    assert measured["error"].isna().all() and len(rows) == len(xy) == len(known.values) == len(INDEX)
+    found = {frozenset((table["file"][a], table["file"][b])) for a, b in pairs[["a", "b"]].to_numpy()}
+    copies = INDEX[INDEX["planted"].str.startswith("copy")]
+    assert {frozenset((row.path, row.planted.split(": ")[1])) for row in copies.itertuples()} < found
+
+
+def test_embeddings_that_travel_with_it_are_those_of_the_built_in_classifier(seeded):
+    classifier, table = load_classifier(SHIPPED_MODEL_DIR), scan_dataset(TEACHING_DIR, index_dir=seeded.parent).table
+    known = dataset_embeddings(table, phase=lambda what: None, cache_dir=seeded)
+    images = np.stack([classifier.card.preprocessing.image_u8(read_image(path)) for path in table["path"][:4]])
+    np.testing.assert_allclose(known.values[:4], classifier.features(images), atol=0.02, rtol=0.01)
+
+
+def test_what_the_cache_holds_already_is_left_as_it_is(tmp_path):
+    path = next((TEACHING_DIR / "analysis" / "measures").iterdir())
+    own = tmp_path / "measures" / path.name
+    own.parent.mkdir()
+    own.write_bytes(b"of more images")
+    keep_shipped_analysis(cache_dir=tmp_path)
+    assert own.read_bytes() == b"of more images"
+    assert {folder.name for folder in tmp_path.iterdir()} >= {"duplicates", "features", "maps"}
+
+
+def test_a_cache_that_cannot_be_written_is_no_error(tmp_path):
+    (tmp_path / "cache").write_text("a file in its place")
+    keep_shipped_analysis(cache_dir=tmp_path / "cache")
