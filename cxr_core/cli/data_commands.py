@@ -1,6 +1,7 @@
 """Which commands are there about data sets?"""
 
 import argparse
+import shutil
 from pathlib import Path
 
 from cxr_core.cli.arguments import SPLIT_HELP, Commands, add_command, add_folders, add_json, add_target_folder
@@ -52,10 +53,11 @@ def _exclude(options: argparse.Namespace) -> None:
 
 
 def _demo(options: argparse.Namespace) -> None:
-    from cxr_core.config import DATA_DIR
-    from cxr_core.data.phantoms import draw_demo_data
+    from cxr_core.config import TEACHING_DIR
+    from cxr_core.data.teaching_set import check_teaching_set
 
-    print(draw_demo_data(options.folder or DATA_DIR / "demo", progress=progress_bar("Drawing")))
+    check_teaching_set()
+    print(shutil.copytree(TEACHING_DIR, options.folder, dirs_exist_ok=True) if options.folder else TEACHING_DIR)
 
 
 def _download(_options: argparse.Namespace) -> None:
@@ -104,9 +106,9 @@ def _add_exclude(commands: Commands) -> None:
 
 def _add_demo(commands: Commands) -> None:
     demo = add_command(
-        commands, "demo", _demo, "Draw the demo data set (drawings, not radiographs); prints its folder."
+        commands, "demo", _demo, "Check the teaching set (real radiographs, open licences); prints its folder."
     )
-    add_target_folder(demo, "--folder", type=Path, help="where to write it (default: data/demo)")
+    add_target_folder(demo, "--folder", type=Path, help="copy it to this folder")
 
 
 def _add_download(commands: Commands) -> None:

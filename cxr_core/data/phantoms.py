@@ -1,4 +1,4 @@
-"""How is the demo data set drawn: shapes that stand for chest radiographs where no real ones are at hand?
+"""How are the images of tests and examples drawn: shapes that stand for chest radiographs?
 
 They are drawings. A classifier trained on them has learned to tell drawings apart, no more.
 """
@@ -22,7 +22,7 @@ Pair = tuple[float, float]
 def draw_demo_data(
     folder: str | Path, *, images_per_class: int = IMAGES_PER_CLASS, seed: int = 0, progress: Progress | None = None
 ) -> Path:
-    """Draw the demo data set into a folder, unless it is there already.
+    """Draw a data set into a folder, unless it is there already.
 
     Args:
         folder: gets the sub-folders normal, covid and virus.

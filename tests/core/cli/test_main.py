@@ -11,8 +11,9 @@ import pytest
 from conftest import PROJECT, draw_texture
 
 from cxr_core.cli.main import WRONG_USAGE, main
-from cxr_core.config import NOTICE, SHIPPED_MODEL_DIR
+from cxr_core.config import NOTICE, SHIPPED_MODEL_DIR, TEACHING_DIR
 from cxr_core.data.dataset import scan_dataset
+from cxr_core.data.teaching_set import check_teaching_set
 from cxr_core.inference.classifier import load_classifier
 from cxr_core.recipes.training_config import make_config
 from cxr_core.runs.lifecycle import create_run
@@ -348,9 +349,10 @@ def test_evaluate_refuses_a_class_that_the_classifier_does_not_know(command, dem
     assert "asthma" in errors
 
 
-def test_demo_prints_its_folder(command, tmp_path, monkeypatch):
-    monkeypatch.setattr("cxr_core.data.phantoms.draw_demo_data", lambda folder, **_: folder)
+def test_demo_prints_the_folder_of_the_teaching_set_and_copies_it_where_asked(command, tmp_path):
+    assert command("demo")[:2] == (0, f"{TEACHING_DIR}\n")
     assert command("demo", "--folder", tmp_path / "x")[:2] == (0, f"{tmp_path / 'x'}\n")
+    check_teaching_set(tmp_path / "x")
 
 
 def test_train_refuses_a_wrong_setting_before_a_run_folder_is_made(command, demo_data, tmp_path):
