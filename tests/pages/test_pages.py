@@ -319,6 +319,20 @@ def test_an_example_gets_the_answer_that_it_is_named_after_with_the_truth_and_it
     assert re.search(r"(Hannover Medical School|NIH Clinical Center)", said(app.caption))
 
 
+def test_a_large_image_of_the_teaching_set_names_its_source_below():
+    def page():
+        from cxr_core.config import TEACHING_DIR
+        from cxr_core.data.dataset import scan_dataset
+        from ui.common.thumbnails import show_large
+
+        table = scan_dataset(TEACHING_DIR).table
+        show_large(table[table["file"] == "nih/00002482_001.jpg"].iloc[0])
+
+    app = AppTest.from_function(page, default_timeout=TIMEOUT_SECONDS).run()
+    assert not app.exception
+    assert said(app.caption).startswith("NIH Clinical Center") and "free with attribution" in said(app.caption)
+
+
 @pytest.mark.parametrize("name", ["dataset", "splits"])
 def test_a_damaged_teaching_set_is_told_in_one_sentence(name, tmp_path, monkeypatch):
     folder = shutil.copytree(TEACHING_DIR, tmp_path / "teaching_set")

@@ -91,7 +91,7 @@ STEPS = (
     ),
     TourStep(
         "Sample prediction", "evaluation",
-        "The mistakes, each with its radiograph: click a cell of the confusion matrix.",
+        "The mistakes, with those radiographs that come with the app: click a cell of the confusion matrix.",
         "It shows twelve correct predictions and no mistake. At its accuracy 58 % of draws of twelve look like that.",
         {"images": "test", "view": "Errors"},
     ),
@@ -124,7 +124,7 @@ def show_tour() -> None:
                 st.caption(f"Where the article was wrong: {step.wrong}")
     offer_download(
         "The tour to print (HTML)", tour_html, "cxr-lab-tour.html", "text/html", icon=":material/print:",
-        help="One sheet with the ten steps and room for notes; open it in a browser and print it.",
+        help="The ten steps with room for notes; open the file in a browser and print it.",
     )  # fmt: skip
 
 
