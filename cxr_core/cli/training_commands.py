@@ -119,6 +119,8 @@ def _carry_out(run: "Run", *, logs_already: bool) -> None:
     log.addHandler(logging.StreamHandler())
     if not logs_already:
         log.addHandler(logging.FileHandler(run.path / "log.txt"))
+    # A log that the disk has no room for is no reason to print a traceback.
+    logging.raiseExceptions = False
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from cxr_core.runs.lifecycle import abandon_run
     from cxr_core.system.processes import on_owner_exit

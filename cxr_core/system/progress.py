@@ -1,7 +1,15 @@
-"""How does a long piece of work say how far it is?"""
+"""How does a long piece of work say how far it is, and whose turn is it where several wait?"""
 
-from collections.abc import Callable
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Protocol
+
+# A turn that lasts longer no longer keeps others waiting: nobody can close the queue.
+_LONGEST_SECONDS = 30.0
+_TELL_SECONDS = 1.0
 
 
 class Progress(Protocol):
@@ -14,3 +22,75 @@ class Progress(Protocol):
 # Called with what begins now, such as "Measuring the images"; returns what that part reports to, or None where nobody
 # follows.
 Phase = Callable[[str], Progress | None]
+
+
+class Turns:
+    """Lets a few pieces of long work go on at a time, in the order in which they asked.
+
+    A turn ends where its work has done a part and others wait: many images of one visitor and few of another advance
+    by turns.
+    """
+
+    def __init__(self, at_once: int) -> None:
+        self._at_once = at_once
+        self._changed = threading.Condition()
+        self._waiting: deque[object] = deque()
+        self._began: dict[object, float] = {}
+        self._thread = threading.local()
+
+    @contextmanager
+    def taken(self, tell: Callable[[int], None]) -> Iterator[Callable[[], None]]:
+        """Wait for a turn, and give it back in the end; work inside other work of the same thread takes none.
+
+        Args:
+            tell: called about once a second while there is a wait, with how many are ahead. What it raises ends the
+                wait.
+
+        Yields:
+            A function to call after each part of the work: where others wait, they go first.
+        """
+        if getattr(self._thread, "has_turn", False):
+            yield lambda: None
+            return
+        mine = object()
+
+        def next_turn() -> None:
+            with self._changed:
+                if mine in self._began and not self._waiting:
+                    self._began[mine] = time.monotonic()
+                    return
+                self._began.pop(mine, None)
+                self._waiting.append(mine)
+                self._changed.notify_all()
+            while not self._begin(mine):
+                tell(self._ahead_of(mine))
+
+        self._thread.has_turn = True
+        try:
+            next_turn()
+            yield next_turn
+        finally:
+            self._thread.has_turn = False
+            with self._changed:
+                self._began.pop(mine, None)
+                if mine in self._waiting:
+                    self._waiting.remove(mine)
+                self._changed.notify_all()
+
+    def _begin(self, mine: object) -> bool:
+        """Wait a moment for a turn; return True if it has begun."""
+        with self._changed:
+            has_begun = self._changed.wait_for(lambda: self._waiting[0] is mine and self._has_room(), _TELL_SECONDS)
+            if has_begun:
+                self._waiting.popleft()
+                self._began[mine] = time.monotonic()
+                self._changed.notify_all()
+            return has_begun
+
+    def _has_room(self) -> bool:
+        late = time.monotonic() - _LONGEST_SECONDS
+        return sum(began > late for began in self._began.values()) < self._at_once
+
+    def _ahead_of(self, mine: object) -> int:
+        with self._changed:
+            return self._waiting.index(mine) + len(self._began)

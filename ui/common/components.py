@@ -1,5 +1,6 @@
 """Which blocks do several pages show: headings, notices, progress, downloads, figures, paging?"""
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -12,7 +13,7 @@ from cxr_core.config import NOTICE
 from cxr_core.plots.style import figure_words
 from cxr_core.plots.training import history_figures
 from cxr_core.runs.overview import kept_epoch
-from cxr_core.system.progress import Progress
+from cxr_core.system.progress import Progress, Turns
 from cxr_core.system.text import table_csv
 from ui.common.markdown import Markdown, plain_text, without_paths
 from ui.common.navigation import ensure_navigation
@@ -21,6 +22,8 @@ from ui.common.permissions import is_open_to_strangers
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
+# As many as have a core each.
+_TURNS = Turns(min(4, os.cpu_count() or 1))
 Items = TypeVar("Items", list, pd.DataFrame)
 
 
@@ -47,22 +50,32 @@ def research_notice() -> None:
 def progress_bars() -> Iterator[Callable[[str], Progress]]:
     """Show one progress bar after the other for work that may take over a second; they vanish when it is done.
 
+    The work of several visitors takes turns; whoever waits reads how many are ahead.
+
     Yields:
         A `Phase`: called with the name of what begins, it starts a bar and returns what to report progress to.
     """
     place = st.empty()
 
-    def phase(name: str) -> Progress:
-        shown = plain_text(name)
-        place.progress(0.0, shown)
-
-        def report(done: int, total: int, /) -> None:
-            place.progress(done / total, f"{shown}: {done:,} of {total:,}")
-
-        return report
+    def tell(ahead: int) -> None:
+        place.info(
+            f"The computer is busy with the work of other visits. Ahead of yours: {ahead:,}. It goes on by itself."
+        )
 
     try:
-        yield phase
+        with _TURNS.taken(tell) as next_turn:
+
+            def phase(name: str) -> Progress:
+                shown = plain_text(name)
+                place.progress(0.0, shown)
+
+                def report(done: int, total: int, /) -> None:
+                    next_turn()
+                    place.progress(done / total, f"{shown}: {done:,} of {total:,}")
+
+                return report
+
+            yield phase
     finally:
         place.empty()
 
