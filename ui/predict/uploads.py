@@ -4,6 +4,7 @@ Streamlit empties an upload field, and forgets its files, when a page without it
 the memory of the visit, up to a limit, until they are removed.
 """
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ from cxr_core.config import MAX_FILE_BYTES
 from ui.common.markdown import plain_name
 from ui.common.metrics import images_text
 from ui.common.permissions import is_open_to_strangers
+from ui.predict.upload_pace import FILES_PER_MINUTE, UploadPace
 
 # Of all files of a visit together, on one's own computer and where many visits share the memory.
 MAX_TOTAL_MEGABYTES = {False: 1_000, True: 200}
@@ -74,6 +76,7 @@ def ask_for_uploads(place: DeltaGenerator) -> tuple[Upload, ...]:
         _offer_removal(place, kept.earlier)
     files = (*kept.earlier, *kept.in_field)
     _check_total(files)
+    _check_pace(files)
     return files
 
 
@@ -102,6 +105,21 @@ def _offer_removal(place: DeltaGenerator, files: Sequence[Upload]) -> None:
 
 def _remove_earlier() -> None:
     st.session_state[_STATE] = _Kept(in_field=st.session_state[_STATE].in_field)
+
+
+def _check_pace(files: Sequence[Upload]) -> None:
+    if not is_open_to_strangers():
+        return
+    pace = st.session_state.setdefault("upload_pace", UploadPace())
+    seconds = pace.seconds_to_wait([file.file_id for file in files], time.monotonic())
+    if seconds:
+        st.info(
+            f"Visitors share this computer: after {FILES_PER_MINUTE} files within a minute, the next ones wait. Yours "
+            f"can go on in {seconds} seconds; nothing is lost.",
+            icon=":material/hourglass:",
+        )
+        st.button("Go on", help="Takes the files that you uploaded last, once the time has passed.")
+        st.stop()
 
 
 def _check_total(files: Sequence[Upload]) -> None:
