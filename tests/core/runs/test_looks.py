@@ -1,6 +1,10 @@
 """How often a test side was looked at stands beside the split, and runs with the same test images share it."""
 
+import errno
+from contextlib import nullcontext
+
 import pandas as pd
+import pytest
 
 from cxr_core.runs.looks import LOOKS_FILE, begin_counting, count_looks, record_looks
 from cxr_core.runs.overview import kept_accuracy, runs_table
@@ -44,6 +48,20 @@ def test_of_a_run_whose_looks_nobody_counted_from_the_beginning_nothing_is_said(
     record_looks([run], "report")
     assert count_looks(run, [run]) is None
     assert not (run.path / LOOKS_FILE).exists()
+
+
+@pytest.mark.parametrize(("number", "goes_on"), [(errno.EROFS, True), (errno.EACCES, True), (errno.ENOSPC, False)])
+def test_a_folder_that_may_not_be_written_is_left_alone_and_a_full_disk_is_told(tmp_path, monkeypatch, number, goes_on):
+    run = run_with_test(tmp_path / "a", "1")
+
+    def refuse(path, *_, **__):
+        raise OSError(number, "Sorry", str(path))
+
+    with monkeypatch.context() as patched:
+        patched.setattr("pathlib.Path.open", refuse)
+        with nullcontext() if goes_on else pytest.raises(OSError, match="Sorry"):
+            record_looks([run], "report")
+    assert count_looks(run, [run]) == 0
 
 
 def test_the_table_of_runs_shows_validation_and_test_only_on_request(tiny_run):
