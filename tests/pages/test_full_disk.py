@@ -3,6 +3,7 @@
 import errno
 import io
 import zipfile
+from types import SimpleNamespace
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -21,14 +22,26 @@ from ui.common.navigation import run_page
 run_page(types.SimpleNamespace(run=lambda: runpy.run_path({str(PROJECT_DIR / "pages" / page)!r})))
 """
     app = AppTest.from_string(script, default_timeout=60)
-    for key, value in {"navigated": True, **session}.items():
+    for key, value in {"navigated": True, "source_choice": "demo", "source_kept": "demo", **session}.items():
         app.session_state[key] = value
     return app.run()
 
 
+def refuse_files(monkeypatch, folder, number):
+    """Let every new file fail, but those of an archive."""
+
+    def refuse(length):
+        raise OSError(number, "Sorry", f"{folder}/{NAME}")
+
+    monkeypatch.setattr("ui.common.dataset_picker.DATA_DIR", folder)
+    # What names each temporary file; modules that are imported meanwhile keep nothing of it.
+    monkeypatch.setattr("cxr_core.system.files.secrets", SimpleNamespace(token_hex=refuse))
+
+
 def assert_one_sentence(app, beginning, log):
     assert not app.exception
-    assert [error.value.startswith(beginning) for error in app.error] == [True]
+    assert len(app.error) == 1
+    assert app.error[0].value.startswith(beginning)
     assert NAME not in app.error[0].value
     assert NAME not in log
 
@@ -38,12 +51,7 @@ def assert_one_sentence(app, beginning, log):
     [(errno.ENOSPC, "The disk is full"), (errno.EROFS, "The folder that this program writes to")],
 )
 def test_a_page_that_cannot_write_says_so_in_one_sentence(number, beginning, monkeypatch, capfd, caplog, tmp_path):
-    def refuse(path):
-        raise OSError(number, "Sorry", f"{path}/{NAME}")
-
-    monkeypatch.setattr("ui.common.dataset_picker.DATA_DIR", tmp_path)
-    # What every file but those of an archive is written through.
-    monkeypatch.setattr("cxr_core.system.files.temporary_path", refuse)
+    refuse_files(monkeypatch, tmp_path, number)
     assert_one_sentence(open_through_the_edge("dataset.py"), beginning, caplog.text + "".join(capfd.readouterr()))
 
 
@@ -67,8 +75,5 @@ def test_nothing_is_left_of_an_archive_that_a_full_disk_has_no_room_for(monkeypa
 
 
 def test_an_error_of_another_kind_is_not_hidden(monkeypatch, tmp_path):
-    def refuse(*_, **__):
-        raise OSError(errno.ENOEXEC, "Exec format error")
-
-    monkeypatch.setattr("cxr_core.data.phantoms.draw_demo_data", refuse)
+    refuse_files(monkeypatch, tmp_path, errno.ENOEXEC)
     assert open_through_the_edge("dataset.py").exception
