@@ -25,7 +25,7 @@ show_verdict(result["verdict"])
 columns = st.columns(4)
 for column, label, name, key, what in zip(
     columns,
-    ("Whole image", "Lungs hidden", "Lungs hidden, retrained head"),
+    ("Whole image", "Lungs hidden", "Hidden, retrained"),
     ("whole", "lungs_hidden", "lungs_hidden"),
     ("accuracy", "accuracy", "retrained"),
     (_AS_TRAINED, _AS_TRAINED, _RETRAINED),

@@ -6,6 +6,9 @@ import numpy as np
 from cxr_core.splits.duplicates import copy_change
 from cxr_core.system.arrays import UInt8Array
 
+# Fewer than make two images copies: those of one group may each be a copy of a third, and agree less with each other.
+_ENOUGH = 15
+
 
 def lay_over(image_u8: UInt8Array, other_u8: UInt8Array) -> tuple[UInt8Array, bool]:
     """Move, stretch and mirror a copy so that it lies over the image that it is a copy of.
@@ -19,7 +22,7 @@ def lay_over(image_u8: UInt8Array, other_u8: UInt8Array) -> tuple[UInt8Array, bo
         other, the other one resized, and False.
     """
     height, width = image_u8.shape
-    found = copy_change(image_u8, other_u8)
+    found = copy_change(image_u8, other_u8, at_least=_ENOUGH)
     if found is None:
         return cv2.resize(other_u8, (width, height), interpolation=cv2.INTER_AREA), False
     change, is_mirrored = found

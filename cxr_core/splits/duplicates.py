@@ -200,12 +200,15 @@ def matching_points(image_u8: UInt8Array, other_u8: UInt8Array) -> int:
     return _agreeing(_describe(image_u8), _describe(other_u8), at_least=0)
 
 
-def copy_change(image_u8: UInt8Array, other_u8: UInt8Array) -> tuple[FloatArray, bool] | None:
+def copy_change(
+    image_u8: UInt8Array, other_u8: UInt8Array, *, at_least: int = MIN_POINTS
+) -> tuple[FloatArray, bool] | None:
     """Find the affine change that leads from an image to a copy of it.
 
     Args:
         image_u8: uint8 (H, W), of any size.
         other_u8: uint8 (H, W), of any other.
+        at_least: how many key points must agree.
 
     Returns:
         float64 (2, 3), from places (x, y) of the first image to those of the second, both in [0, 1], and whether the
@@ -213,8 +216,8 @@ def copy_change(image_u8: UInt8Array, other_u8: UInt8Array) -> tuple[FloatArray,
     """
     points, others = _describe(image_u8), _describe(other_u8)
     for there, is_mirrored in ((others, False), (_mirror(*others), True)):
-        found = _common_change(points, there, MIN_POINTS)
-        if found is not None and len(found[1]) >= MIN_POINTS:
+        found = _common_change(points, there, at_least)
+        if found is not None and len(found[1]) >= at_least:
             return found[0], is_mirrored
     return None
 

@@ -74,3 +74,16 @@ def test_a_link_in_the_sidebar_shows_where_the_focus_is(app, page):
     link.focus()
     assert link.evaluate("link => getComputedStyle(link).outlineStyle") == "solid"
     assert float(link.evaluate("link => parseFloat(getComputedStyle(link).outlineWidth)")) >= 2
+
+
+@pytest.mark.parametrize("name", ["", "evaluation", "shortcuts"])
+def test_no_number_is_cut_off_at_the_width_of_a_tablet(app, page, name):
+    page.set_viewport_size({"width": 820, "height": 1000})
+    page.goto(f"{app[0]}/{name}")
+    expect(page.get_by_test_id("stMetricValue").first).to_be_visible()
+    page.wait_for_selector(IDLE)
+    cut_off = page.get_by_test_id("stMetricValue").evaluate_all(
+        "values => values.flatMap(v => [v, ...v.querySelectorAll('*')])"
+        ".filter(e => e.scrollWidth > e.clientWidth + 1).map(e => e.textContent)"
+    )
+    assert cut_off == []

@@ -6,26 +6,31 @@ import pandas as pd
 import streamlit as st
 
 from cxr_core.classes import class_label
-from cxr_core.imaging.display import SCREEN_SIDE, display_rgb, shrink
+from cxr_core.imaging.display import display_rgb, shrink
 from cxr_core.imaging.grey_range import grey_u8
 from cxr_core.imaging.reader import UnreadableImage, read_image
 from cxr_core.splits.copy_comparison import difference_u8, lay_over
+from cxr_core.system.text import printable_name
 from ui.common.components import plain_error
 from ui.common.markdown import plain_name
 from ui.common.navigation import keep_choice
 from ui.data.blink import blink_images
 
+# As large as fits into a window of 800 pixels below its title.
+_SIDE_PIXELS = 640
+_NAME_LENGTH = 32
+
 
 @st.dialog("Image", width="large")
 def show_whole(row: pd.Series) -> None:
-    """Show the image of one row of a data set's table as large as the window allows, with what is known of the file."""
+    """Show the image of one row of a data set's table as large as fits on a screen, with what is known of the file."""
     try:
-        image = shrink(display_rgb(read_image(row["path"])), SCREEN_SIDE)
+        image = shrink(display_rgb(read_image(row["path"])), _SIDE_PIXELS)
     except (UnreadableImage, OSError) as error:
         st.error(f"{plain_name(row['file'])}: {plain_error(error)}")
         return
     st.markdown(f"**{plain_name(row['file'], 200)}**")
-    st.image(image, alt=f"{class_label(row['class_name'])}: {row['file']}", width="stretch")
+    st.image(image, alt=f"{class_label(row['class_name'])}: {row['file']}", width="content")
     facts = [class_label(row["class_name"]), f"{row['width']} × {row['height']} pixels"]
     facts += [row["format"], f"{row['bytes'] / 1000:,.0f} kB"]
     facts += [f"patient {row['patient']}"] if pd.notna(row["patient"]) else []
@@ -40,7 +45,10 @@ def compare_copies(rows: pd.DataFrame) -> None:
         rows: two at least, of a data set's table.
     """
     pairs = list(combinations(range(len(rows)), 2))
-    names = [f"{i + 1}. {file.rpartition('/')[2]}" for i, file in enumerate(rows["file"].tolist())]
+    names = [
+        f"{i + 1}. {printable_name(file.rpartition('/')[2])[-_NAME_LENGTH:]}"
+        for i, file in enumerate(rows["file"].tolist())
+    ]
     pair = pairs[0]
     if len(pairs) > 1:
         pair = st.selectbox(
@@ -48,7 +56,7 @@ def compare_copies(rows: pd.DataFrame) -> None:
         )
     first, second = pair
     try:
-        shown = [shrink(grey_u8(read_image(rows["path"].iloc[i])), SCREEN_SIDE) for i in (first, second)]
+        shown = [shrink(grey_u8(read_image(rows["path"].iloc[i])), _SIDE_PIXELS) for i in (first, second)]
     except (UnreadableImage, OSError) as error:
         st.error(plain_error(error))
         return
@@ -65,7 +73,7 @@ def compare_copies(rows: pd.DataFrame) -> None:
     )
     if view == "Difference":
         difference = difference_u8(image, laid)
-        st.image(difference, alt="Difference of both images: black where they are equal", width="stretch")
+        st.image(difference, alt="Difference of both images: black where they are equal", width="content")
         st.caption(f"Black where both are equal; on average they differ by {difference.mean():.1f} of 255 grey values.")
     else:
         blink_images(image, laid, (names[first], names[second]), "blink_copies")
