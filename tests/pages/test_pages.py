@@ -120,6 +120,14 @@ def test_an_empty_cell_of_a_table_never_reads_none(name):
     assert [frame for frame in open_page(name).dataframe if not frame.proto.placeholder] == []
 
 
+@pytest.mark.parametrize("name", PAGES)
+def test_every_plot_and_every_image_has_a_text_alternative(name):
+    app = open_page(name)
+    images = [image for shown in app.image for image in shown.proto.imgs]
+    plots = [plot.proto for plot in app.get("plotly_chart")]
+    assert [shown for shown in (*images, *plots) if not shown.alt] == []
+
+
 def test_reshuffling_shows_other_samples():
     app = open_page("dataset")
     before = app.session_state["sample_seed"]

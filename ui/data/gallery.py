@@ -15,8 +15,8 @@ from ui.common.thumbnails import image_thumbnail, show_tile
 from ui.data.whole_image import show_whole
 
 # Four of them side by side at 1280 pixels, two on a phone.
-_TILE_PIXELS = 160
-_NAME_LENGTH = 18
+_TILE_PIXELS = 152
+_NAME_LENGTH = 16
 
 
 def image_tiles(rows: pd.DataFrame, facts: Sequence[Markdown], key: str) -> None:

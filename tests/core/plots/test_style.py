@@ -5,12 +5,13 @@ from html import unescape
 
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 import pytest
 
 from cxr_core.classes import CLASS_COLOURS
 from cxr_core.evaluation.metrics import evaluate_predictions, roc_curves
 from cxr_core.plots import dataset, evaluation, prediction, training
-from cxr_core.plots.style import drawn_label, drawn_text
+from cxr_core.plots.style import drawn_label, drawn_text, figure_words, finish_figure
 
 CLASSES = ("normal", "covid", "virus")
 TRUE = ["normal", "covid", "virus", "covid"]
@@ -86,3 +87,20 @@ def test_a_name_is_drawn_letter_by_letter(name):
 
 def test_a_class_of_the_article_keeps_its_label():
     assert drawn_label("covid") == "COVID-19"
+
+
+def test_a_figure_in_words_names_title_axes_and_the_range_of_each_series():
+    figure = go.Figure(
+        [go.Bar(x=["a", "b"], y=[3, 12], name="Normal"), go.Scatter(x=[1], y=[0.5], name="<b>Viral</b>")]
+    )
+    finish_figure(figure, "Images per class", "Class", "Images")
+    assert figure_words(figure) == "Images per class. Images against Class. Normal: 3 to 12. Viral: 0.5"
+
+
+def test_the_range_of_bars_that_lie_is_along_the_other_axis():
+    figure = go.Figure(go.Bar(x=[0.25, 0.75], y=["a", "b"], orientation="h"))
+    assert figure_words(figure) == "Values: 0.25 to 0.75"
+
+
+def test_a_figure_without_anything_has_no_words():
+    assert figure_words(go.Figure()) == ""
