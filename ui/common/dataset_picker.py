@@ -87,9 +87,10 @@ def open_once(roots: Sequence[str], why: str) -> None:
     if why in opened or not roots or not may("folders") or not all(Path(root).exists() for root in roots):
         return
     opened.add(why)
-    is_demo = [Path(root).resolve() for root in roots] == [(DATA_DIR / "demo").resolve()]
-    choose("source", "demo" if is_demo else "folder")
-    if not is_demo:
+    if list(roots) == [str(TEACHING_DIR)]:
+        choose("source", "teaching")
+    else:
+        choose("source", "folder")
         choose("folders", "\n".join(roots))
 
 
