@@ -33,6 +33,7 @@ MAX_PIXELS = 40_000_000
 # The longest side that OpenCV works with in every function; ten times that of any radiograph.
 MAX_SIDE = 32_766
 _CACHE_GIGABYTES = 20.0
+_DECODE_SECONDS = 10.0
 # Of the data sets of all visits together.
 VISITS_LIMIT_BYTES = 10_000_000_000
 
@@ -51,6 +52,22 @@ def cache_limit_bytes() -> int:
     if not 0 < gigabytes < float("inf"):
         raise ValueError(f"CXR_LAB_CACHE_GB must be a number of gigabytes above 0; received {setting!r}.")
     return int(gigabytes * 1e9)
+
+
+def decode_seconds() -> float:
+    """Return how long decoding an upload may take: 10 seconds, or as the environment variable `CXR_LAB_DECODE_SECONDS`.
+
+    Raises:
+        ValueError: the variable holds no number above 0.
+    """
+    setting = os.environ.get("CXR_LAB_DECODE_SECONDS", "").strip()
+    try:
+        seconds = float(setting or _DECODE_SECONDS)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise ValueError(f"CXR_LAB_DECODE_SECONDS must be a number of seconds above 0; received {setting!r}.")
+    return seconds
 
 
 def is_shared() -> bool:

@@ -334,7 +334,9 @@ def _answer_file(classifier: Classifier, name: str, data: bytes, with_overlay: b
         overlay = replace(answer, prediction=small).overlay(classifier, small.label)
         return base64.b64encode(png_bytes(overlay)).decode("ascii")
 
-    (item,) = predict_batch(classifier, [Source(name, lambda: data)], keep=draw if with_overlay else None)
+    (item,) = predict_batch(
+        classifier, [Source(name, lambda: data)], keep=draw if with_overlay else None, isolated=True
+    )
     return {**item.row, **({"overlay_png": item.kept} if item.kept else {})}
 
 

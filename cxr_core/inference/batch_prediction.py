@@ -46,6 +46,7 @@ def predict_batch(
     layer: str | None = None,
     keep: Callable[[int, Answer], Kept] | None = None,
     progress: Progress | None = None,
+    isolated: bool = False,
 ) -> list[Item[Kept]]:
     """Answer files, several at a time; see `iter_predictions`.
 
@@ -55,12 +56,13 @@ def predict_batch(
         layer: as for `iter_predictions`.
         keep: as for `iter_predictions`.
         progress: called after each file.
+        isolated: as for `iter_predictions`.
 
     Returns:
         In the order of the sources.
     """
     items = []
-    for item in iter_predictions(classifier, sources, layer=layer, keep=keep):
+    for item in iter_predictions(classifier, sources, layer=layer, keep=keep, isolated=isolated):
         items.append(item)
         if progress:
             progress(len(items), len(sources))
@@ -73,6 +75,7 @@ def iter_predictions(
     *,
     layer: str | None = None,
     keep: Callable[[int, Answer], Kept] | None = None,
+    isolated: bool = False,
 ) -> Iterator[Item[Kept]]:
     """Answer files, several at a time; one that cannot be read never stops the rest.
 
@@ -85,6 +88,7 @@ def iter_predictions(
         layer: as for `selective_prediction.answer_upload`.
         keep: called with the file's number, counted from 1, and its answer; the result is stored in the item. It is
             called from several threads.
+        isolated: as for `selective_prediction.answer_upload`.
 
     Yields:
         Items in the order of the sources.
@@ -95,7 +99,7 @@ def iter_predictions(
         for number, source in enumerate(sources, start=1):
             # Reading stays in this thread: two threads cannot read one archive at a time.
             data = _read_or_error(source)
-            waiting.append(pool.submit(_answer, classifier, source, number, data, layer, keep))
+            waiting.append(pool.submit(_answer, classifier, source, number, data, layer, keep, isolated))
             if len(waiting) > 2 * threads:
                 yield waiting.popleft().result()
         while waiting:
@@ -132,6 +136,7 @@ def write_overlays(
     alpha: float = 0.4,
     colour_map: str = "jet",
     progress: Progress | None = None,
+    isolated: bool = False,
 ) -> int:
     """Write a ZIP of overlays, each for the predicted class; only a few images are in memory at a time.
 
@@ -144,6 +149,7 @@ def write_overlays(
         alpha: opacity of the map, as for `overlay.overlay_map`.
         colour_map: as for `overlay.overlay_map`.
         progress: called after each file.
+        isolated: as for `selective_prediction.answer_upload`.
 
     Returns:
         How many overlays were written.
@@ -156,7 +162,8 @@ def write_overlays(
 
     written = 0
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
-        for number, item in enumerate(iter_predictions(classifier, sources, layer=layer, keep=draw), start=1):
+        items = iter_predictions(classifier, sources, layer=layer, keep=draw, isolated=isolated)
+        for number, item in enumerate(items, start=1):
             if item.kept is not None:
                 # ZipInfo's fixed date: the same images give the same ZIP.
                 archive.writestr(zipfile.ZipInfo(numbered_name(number, item.source.name, ".jpg")), item.kept)
@@ -201,11 +208,12 @@ def _answer(
     data: bytes | UnreadableImage,
     layer: str | None,
     keep: Callable[[int, Answer], Kept] | None,
+    isolated: bool,
 ) -> Item[Kept]:
     if isinstance(data, UnreadableImage):
         return Item(source, error_row(source.name, str(data)))
     try:
-        answer = answer_upload(classifier, data, layer)
+        answer = answer_upload(classifier, data, layer, isolated=isolated)
     except UnreadableImage as error:
         return Item(source, error_row(source.name, str(error)))
     return Item(source, answer_row(source.name, answer), keep(number, answer) if keep else None)

@@ -1,6 +1,7 @@
 """Is there an answer or an abstention, and what should a reader mind?"""
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,6 +10,7 @@ import numpy as np
 from cxr_core.classes import OTHER_FINDING, class_key, class_label
 from cxr_core.explain.overlay import overlay_map, share_inside
 from cxr_core.imaging.image_properties import TEXT_MARKS, count_text_marks
+from cxr_core.imaging.isolated_decoding import open_isolated
 from cxr_core.imaging.lung_segmentation import ChestView, look_at_chest
 from cxr_core.imaging.photo_detection import FILM_SIDES, count_film_sides
 from cxr_core.imaging.reader import open_image
@@ -132,6 +134,7 @@ def answer_upload(
     method: str = "Grad-CAM",
     *,
     progress: Progress | None = None,
+    isolated: bool = False,
 ) -> Answer:
     """Answer an image file.
 
@@ -141,18 +144,19 @@ def answer_upload(
         layer: as for `Classifier.predict_image`.
         method: as for `Classifier.predict_image`.
         progress: as for `Classifier.predict_image`.
+        isolated: decode in a worker process, as what strangers send is; see `isolated_decoding.open_isolated`.
 
     Raises:
         reader.UnreadableImage: the file is not an image, too large or broken.
         overlay.MapUnavailable: as for `Classifier.predict_image`.
         ValueError: likewise.
     """
-    opened = open_image(data)
-    # The image is measured while the network runs.
-    with ThreadPoolExecutor(1) as beside:
-        looked = beside.submit(look_at, opened.pixels)
-        prediction = classifier.predict_opened(opened, layer, method, progress=progress)
-    return assess_prediction(classifier, prediction, looked.result())
+    with open_isolated(data) if isolated else nullcontext(open_image(data)) as opened:
+        # The image is measured while the network runs.
+        with ThreadPoolExecutor(1) as beside:
+            looked = beside.submit(look_at, opened.pixels)
+            prediction = classifier.predict_opened(opened, layer, method, progress=progress)
+        return assess_prediction(classifier, prediction, looked.result())
 
 
 def assess_prediction(classifier: Classifier, prediction: Prediction, looked: ImageLook) -> Answer:

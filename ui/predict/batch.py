@@ -86,7 +86,7 @@ def answer_given(classifier: Classifier, uploads: Sequence[Upload], directory: s
     if known is None or known["key"] != key:
         sources = _sources(uploads, directory)
         with progress_bar("Classifying") as report:
-            items = predict_batch(classifier, sources, keep=_keep_thumbnail, progress=report)
+            items = predict_batch(classifier, sources, keep=_keep_thumbnail, progress=report, isolated=True)
         known = st.session_state["many"] = {"key": key, "items": items}
     return known["items"]
 
@@ -243,7 +243,9 @@ def _offer_overlays(items: Sequence[Item[bytes]], classifier: Classifier, layer:
             return
         stream = io.BytesIO()
         with progress_bar("Drawing overlays") as report:
-            write_overlays(stream, classifier, answered, side=SCREEN_SIDE, progress=report, layer=layer, **look)
+            write_overlays(
+                stream, classifier, answered, side=SCREEN_SIDE, progress=report, layer=layer, isolated=True, **look
+            )
         st.session_state["many"]["overlays"] = (settings, stream.getvalue())
         st.rerun()
     offer_download(

@@ -92,7 +92,7 @@ def answer_scan(classifier: Classifier, data: bytes, layer: str, method: str) ->
     Raises:
         reader.UnreadableImage: as `selective_prediction.answer_upload`.
     """
-    answer = answer_upload(classifier, data, layer)
+    answer = answer_upload(classifier, data, layer, isolated=True)
     maps = (
         None
         if CAM_METHODS[method].maps is None
@@ -104,7 +104,7 @@ def answer_scan(classifier: Classifier, data: bytes, layer: str, method: str) ->
             return plain
         return replace(plain, prediction=replace(plain.prediction, maps=maps, map_method=method))
 
-    return with_maps(answer), lambda: with_maps(answer_upload(classifier, data, layer))
+    return with_maps(answer), lambda: with_maps(answer_upload(classifier, data, layer, isolated=True))
 
 
 def _further_maps(
