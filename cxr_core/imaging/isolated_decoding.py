@@ -135,7 +135,7 @@ class IsolatedDecoder:
                 told = worker.ask(GO, seconds=left)
             if "error" in told:
                 raise UnreadableImage(str(told["error"]))
-            image = worker.read_image(told)
+            image = worker.read_image(told, seconds=self._seconds - (time.monotonic() - start))
             held.push(taken.pop_all())
             return image
 
@@ -199,28 +199,24 @@ class _Worker:
 
     def ask(self, *parts: bytes, seconds: float) -> dict[str, Any]:
         """Send bytes and return the reply; the process is killed when that takes longer than `seconds`."""
-        timer = threading.Timer(max(0.0, seconds), self._kill_slow)
-        timer.start()
-        try:
+        with self._deadline(seconds):
             for part in parts:
                 self._requests.write(part)
             self._requests.flush()
             (length,) = LENGTH.unpack(self._read(LENGTH.size))
             if length > _MAX_REPLY:
                 raise _WorkerEnded
-            told = json.loads(self._read(length))
-        finally:
-            timer.cancel()
-        return dict(told)
+            return dict(json.loads(self._read(length)))
 
-    def read_image(self, told: dict[str, Any]) -> DecodedImage:
-        """Return the image whose pixels follow a reply."""
+    def read_image(self, told: dict[str, Any], seconds: float) -> DecodedImage:
+        """Return the image whose pixels follow a reply; the process is killed when that takes longer than `seconds`."""
         shape, dtype = tuple(told["shape"]), told["dtype"]
         if dtype not in _DTYPES or math.prod(shape) > 3 * MAX_PIXELS:
             raise _WorkerEnded
         pixels = np.empty(shape, dtype)
-        if self._replies.readinto(pixels.data.cast("B")) != pixels.nbytes:
-            raise _WorkerEnded
+        with self._deadline(seconds):
+            if self._replies.readinto(pixels.data.cast("B")) != pixels.nbytes:
+                raise _WorkerEnded
         return DecodedImage(pixels, tuple(told["notes"]), tuple(told["doubts"]))
 
     def _read(self, n_bytes: int) -> bytes:
@@ -228,6 +224,15 @@ class _Worker:
         if len(data) != n_bytes:
             raise _WorkerEnded
         return data
+
+    @contextmanager
+    def _deadline(self, seconds: float) -> Iterator[None]:
+        timer = threading.Timer(max(0.0, seconds), self._kill_slow)
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
 
     def _kill_slow(self) -> None:
         self.was_too_slow = True

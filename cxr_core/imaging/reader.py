@@ -13,6 +13,7 @@ from cxr_core.config import MAX_FILE_BYTES, MAX_PIXELS, MAX_SIDE
 from cxr_core.imaging.files.coded_size import takes_more_than
 from cxr_core.imaging.files.cut_short import PIL_ERRORS, is_filled, is_whole
 from cxr_core.imaging.files.file_kinds import HEAD_BYTES, begins_like_an_image, is_companion, is_dicom, why_not_read
+from cxr_core.imaging.files.many_parts import TooManyParts, check_parts
 from cxr_core.imaging.grey_range import without_bright_letters
 from cxr_core.system.arrays import ImageArray
 
@@ -87,11 +88,16 @@ def read_header(data: bytes) -> ImageHeader:
         data: the whole file.
 
     Raises:
-        UnreadableImage: not an image, or larger than `MAX_FILE_BYTES`, `MAX_PIXELS` or `MAX_SIDE`.
+        UnreadableImage: not an image, larger than `MAX_FILE_BYTES`, `MAX_PIXELS` or `MAX_SIDE`, or of more parts than
+            `many_parts` allows.
     """
     if not data:
         raise UnreadableImage("The file is empty.")
     check_file_size(len(data))
+    try:
+        check_parts(data)
+    except TooManyParts as error:
+        raise UnreadableImage(str(error)) from error
     header = _dicom_header(data) if is_dicom(data) else _pil_header(data)
     if header.width * header.height > MAX_PIXELS:
         raise UnreadableImage(
@@ -188,20 +194,29 @@ def _finish_image(data: bytes, header: ImageHeader, pixels: ImageArray) -> Decod
     notes = []
     try:
         with Image.open(io.BytesIO(data), formats=(header.format,)) as image:
-            pages = getattr(image, "n_frames", 1)
             exif = image.getexif()
             camera = {**exif, **exif.get_ifd(_EXIF_DETAILS)}
             if header.format == "TIFF" and exif.get(_PHOTOMETRIC) == _WHITE_IS_ZERO and pixels.dtype == np.uint16:
                 # OpenCV inverts only 8-bit pixels.
                 pixels = 65535 - pixels
+            several = _has_another(image)
     except (*PIL_ERRORS, AttributeError, KeyError, TypeError, ZeroDivisionError):
         # The pixels are decoded; what a broken tag would have said is not needed.
         return DecodedImage(pixels)
-    if pages > 1:
-        notes.append(f"The file holds {pages} images; this is the first.")
+    if several:
+        notes.append("The file holds more than one image; this is the first.")
     if any(tag in camera for tag in _CAMERA_TAGS):
         notes.append(_PHOTOGRAPH)
     return DecodedImage(pixels, tuple(notes))
+
+
+def _has_another(image: Image.Image) -> bool:
+    """Return whether a file holds a second image. How many there are is not counted: there may be tens of thousands."""
+    try:
+        image.seek(1)
+    except EOFError:
+        return False
+    return True
 
 
 def _pil_header(data: bytes) -> ImageHeader:

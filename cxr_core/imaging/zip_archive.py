@@ -158,12 +158,13 @@ def _open_archive(file: BinaryIO) -> zipfile.ZipFile:
     if _count_marks(file) > MAX_FILES:
         raise RefusedArchive(f"The archive holds more than {MAX_FILES:,} files.")
     file.seek(0)
-    if not zipfile.is_zipfile(file):
-        raise RefusedArchive("This is not a ZIP archive, or it is cut short.")
     try:
-        return zipfile.ZipFile(file)
+        archive = zipfile.ZipFile(file) if zipfile.is_zipfile(file) else None
     except _BROKEN as error:
         raise RefusedArchive("The ZIP archive is broken.") from error
+    if archive is None:
+        raise RefusedArchive("This is not a ZIP archive, or it is cut short.")
+    return archive
 
 
 def _count_marks(file: BinaryIO) -> int:

@@ -15,6 +15,7 @@ from pydicom.pixels import get_decoder
 from pydicom.pixels.decoders.base import DecodeRunner
 
 from cxr_core.imaging.dicom.header import UnreadableDicom
+from cxr_core.imaging.files.coded_size import takes_more_than
 from cxr_core.system.arrays import IntArray
 
 _LABEL = "imagecodecs"
@@ -97,7 +98,9 @@ def decode_frame(source: bytes, runner: DecodeRunner) -> bytearray:
 
 
 def check_frame_size(frame: bytes, rows: int, columns: int) -> None:
-    """Raise ValueError if a compressed frame claims to be larger than the file's header says."""
+    """Raise ValueError if a compressed frame claims, in its box or its stream, to be larger than the header says."""
+    if takes_more_than(frame, "JPEG2000", rows * columns):
+        raise ValueError("The compressed image is larger than the header says.")
     try:
         with Image.open(io.BytesIO(frame), formats=("JPEG", "JPEG2000")) as image:
             if image.width * image.height > rows * columns:

@@ -14,7 +14,9 @@ from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
+from pydicom.filebase import DicomBytesIO
 from pydicom.filereader import _read_command_set_elements, _read_file_meta_info, read_preamble
+from pydicom.filewriter import write_file_meta_info
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
@@ -23,6 +25,7 @@ from pydicom.uid import (
 )
 
 from cxr_core.config import MAX_PIXELS
+from cxr_core.imaging.files.many_parts import CountedReads, TooManyParts
 
 # Warnings about a broken file quote it, patient data included: they do not belong in the log.
 warnings.filterwarnings("ignore", module="pydicom")
@@ -69,15 +72,19 @@ def read_dataset(data: bytes, tags: Sequence[str], *, stop_before_pixels: bool =
         stop_before_pixels: True leaves the pixel data out.
 
     Raises:
-        UnreadableDicom: it is deflated, and inflates to far more than an image takes.
+        UnreadableDicom: it is deflated, and inflates to far more than an image takes; or it has far more elements than
+            an image needs.
         one of DICOM_ERRORS: the file is broken.
     """
     if DeflatedExplicitVRLittleEndian.encode() in data:
-        _check_inflated_size(data)
-    # Forced, because a file without preamble was recognised by its first bytes.
-    dataset = pydicom.dcmread(
-        io.BytesIO(data), specific_tags=list(tags), force=True, stop_before_pixels=stop_before_pixels
-    )
+        data = _inflated(data)
+    try:
+        # Forced, because a file without preamble was recognised by its first bytes.
+        dataset = pydicom.dcmread(
+            CountedReads(data), specific_tags=list(tags), force=True, stop_before_pixels=stop_before_pixels
+        )
+    except TooManyParts as error:
+        raise UnreadableDicom(str(error)) from error
     if "TransferSyntaxUID" not in dataset.file_meta:
         implicit, little = dataset.original_encoding
         explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
@@ -85,22 +92,36 @@ def read_dataset(data: bytes, tags: Sequence[str], *, stop_before_pixels: bool =
     return dataset
 
 
-def _check_inflated_size(data: bytes) -> None:
-    """Raise UnreadableDicom if a deflated file inflates to far more than an image takes.
+def _inflated(data: bytes) -> bytes:
+    """Return a deflated file as an explicit one; any other file as it is.
 
     Where the stream begins is found as pydicom finds it: a false length of the file meta information, a missing
     preamble or a transfer syntax far behind lead nowhere else.
+
+    Raises:
+        UnreadableDicom: it inflates to far more than an image takes.
     """
     stream = io.BytesIO(data)
     read_preamble(stream, force=True)
     meta = _read_file_meta_info(stream)
     _read_command_set_elements(stream)
     if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
-        return
-    inflate, rest, inflated = zlib.decompressobj(-zlib.MAX_WBITS), data[stream.tell() :], 0
-    while rest and not inflate.eof:
-        inflated += len(inflate.decompress(rest, _PIECE))
-        rest = inflate.unconsumed_tail
+        return data
+    body = data[stream.tell() :]
+    _check_inflated_size(body)
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    head = DicomBytesIO()
+    head.is_little_endian, head.is_implicit_VR = True, False
+    write_file_meta_info(head, meta, enforce_standard=False)
+    return b"".join((bytes(128), b"DICM", head.getvalue(), zlib.decompressobj(-zlib.MAX_WBITS).decompress(body)))
+
+
+def _check_inflated_size(body: bytes) -> None:
+    """Raise UnreadableDicom if a stream inflates to far more than an image takes; little of it is in memory at once."""
+    inflate, inflated = zlib.decompressobj(-zlib.MAX_WBITS), 0
+    while body and not inflate.eof:
+        inflated += len(inflate.decompress(body, _PIECE))
+        body = inflate.unconsumed_tail
         if inflated > _MAX_INFLATED_BYTES:
             raise UnreadableDicom(f"The DICOM file inflates to more than {_MAX_INFLATED_BYTES / 1e6:.0f} MB.")
 

@@ -5,21 +5,17 @@ nothing, zeros, or whatever lay there before.
 """
 
 import io
-import re
 import struct
 
 import numpy as np
 from PIL import Image
 
+from cxr_core.imaging.files.many_parts import jpeg_reaches_its_end
 from cxr_core.system.arrays import ImageArray
 
 # What Pillow's decoders raise on broken data; UnidentifiedImageError is an OSError.
 PIL_ERRORS = (OSError, SyntaxError, ValueError, EOFError, IndexError, RuntimeError, struct.error)
 
-_MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])")
-_END_OF_IMAGE, _START_OF_SCAN = 0xD9, 0xDA
-# Markers without a length and a body: TEM, RST, SOI.
-_BARE = {0x01, *range(0xD0, 0xD9)}
 # Compressed data do not hold so many zeros in a row; black areas come nearest.
 _LONGEST_RUN = {"WEBP": 256, "AVIF": 256, "JPEG2000": 1024}
 _END_RUN = 64
@@ -43,7 +39,7 @@ def is_whole(data: bytes, image_format: str, pil_formats: tuple[str, ...]) -> bo
         image_format: Pillow's name of its format.
         pil_formats: names of the formats that Pillow may try.
     """
-    if image_format == "JPEG" and _jpeg_reaches_its_end(data):
+    if image_format == "JPEG" and jpeg_reaches_its_end(data):
         return True
     if image_format in _LONGEST_RUN and _has_run(data, _LONGEST_RUN[image_format]):
         return False
@@ -74,29 +70,6 @@ def is_filled(pixels: ImageArray, image_format: str) -> bool:
     if any(_ends_with_one_value(rows, side) for side in _BLOCKS.get(image_format, (1,))):
         return True
     return image_format not in _BLOCKS and _ends_in_noise(rows)
-
-
-def _jpeg_reaches_its_end(data: bytes) -> bool:
-    """Follow a JPEG's markers from its start to the end of its first image."""
-    position, size = 2, len(data)
-    while position + 2 <= size:
-        if data[position] != 0xFF:
-            return False
-        code = data[position + 1]
-        if code == 0xFF:  # fill bytes may stand before a marker
-            position += 1
-            continue
-        if code == _END_OF_IMAGE:
-            return True
-        if code in _BARE or position + 4 > size:
-            return False
-        position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
-        if code == _START_OF_SCAN:
-            found = _MARKER.search(data, position)
-            if found is None:
-                return False
-            position = found.start()
-    return False
 
 
 def _has_run(data: bytes, longest: int) -> bool:

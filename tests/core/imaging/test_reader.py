@@ -235,7 +235,7 @@ def test_the_first_of_several_pages_is_read_with_a_note():
     first, second = Image.fromarray(RAMP), Image.fromarray(RAMP[::-1].copy())
     image = open_image(saved(first, "TIFF", save_all=True, append_images=[second]))
     np.testing.assert_array_equal(image.pixels, RAMP)
-    assert image.notes == ("The file holds 2 images; this is the first.",)
+    assert image.notes == ("The file holds more than one image; this is the first.",)
 
 
 def test_a_note_says_that_a_camera_took_an_image():

@@ -16,7 +16,7 @@ from PIL import Image
 from cxr_core.data.dataset import scan_dataset
 from cxr_core.imaging import zip_archive
 from cxr_core.imaging.files.file_kinds import AN_ARCHIVE, IN_NO_CLASS_FOLDER
-from cxr_core.imaging.zip_archive import RefusedArchive, unpack_zip
+from cxr_core.imaging.zip_archive import RefusedArchive, list_images, unpack_zip
 
 
 def png(value=0):
@@ -353,3 +353,12 @@ def test_real_radiographs_survive_an_archive(place, real_radiographs, tmp_path):
     shutil.make_archive(str(tmp_path / "all"), "zip", tmp_path, "data")
     unpack_zip(tmp_path / "all.zip", place)
     assert scan_dataset(place).fingerprint == scan_dataset(tmp_path / "data").fingerprint
+
+
+def test_an_end_that_tells_of_several_disks_is_a_broken_archive(tmp_path):
+    # Found by a fuzzer: the check whether it is a ZIP raises.
+    data = bytes.fromhex("504b0607504b050601ff4c4c4cff4c4c4c01000000000000004c4c4c4c4cff0100ff")
+    with pytest.raises(RefusedArchive, match="broken"):
+        unpack_zip(data, tmp_path / "set")
+    with pytest.raises(RefusedArchive, match="broken"):
+        list_images(io.BytesIO(data))
