@@ -22,6 +22,8 @@ SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 _HOME = tempfile.TemporaryDirectory(prefix="cxr-lab-tests-", ignore_cleanup_errors=True)
 os.environ["CXR_LAB_HOME"] = _HOME.name
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
+# Workers share the cores: OpenMP's threads, of which t-SNE has one per core, spin while they wait for one another.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 if str(PROJECT) not in sys.path:
     sys.path.insert(0, str(PROJECT))
 
