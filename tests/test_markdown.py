@@ -259,6 +259,8 @@ def test_of_a_long_name_the_end_is_kept():
         ("The file has 41 MB; at most 40 MB are read.", "The file has 41 MB; at most 40 MB are read."),
         ("normal/a.png and 3/4 of 1/2, and/or", "normal/a.png and 3/4 of 1/2, and/or"),
     ],
+    # Not by the text: each worker's own folder is in it.
+    ids=("home", "visit", "elsewhere", "Windows", "no path", "shares"),
 )  # fmt: skip
 def test_a_path_of_this_computer_loses_its_folders(text, shown):
     assert without_paths(text) == shown

@@ -135,7 +135,7 @@ class IsolatedDecoder:
                 told = worker.ask(GO, seconds=left)
             if "error" in told:
                 raise UnreadableImage(str(told["error"]))
-            image = worker.read_image(told, seconds=self._seconds - (time.monotonic() - start))
+            image = worker.read_image(told, seconds=self._seconds)
             held.push(taken.pop_all())
             return image
 

@@ -57,7 +57,7 @@ def frames(kind, n):
     return stream.getvalue()
 
 
-@pytest.mark.parametrize("data", [with_scans(MAX_SCANS), with_chunks(MAX_CHUNKS), jpeg(exif=Image.Exif())])
+@pytest.mark.parametrize("data", [with_scans(MAX_SCANS), with_chunks(MAX_CHUNKS)], ids=("scans", "chunks"))
 def test_a_file_of_as_many_parts_as_are_read_is_read(data):
     assert open_image(data).pixels.shape == GREY.shape
 
