@@ -54,7 +54,7 @@ def _answer(requests: BinaryIO, replies: io.FileIO, *, n_bytes: int, seconds: fl
             if requests.read(1) != GO:
                 return
             _set_alarm(seconds)
-        image = open_image(data)
+        image = open_image(data, header)
         pixels = np.ascontiguousarray(image.pixels)
         _set_alarm(0)
     except UnreadableImage as error:

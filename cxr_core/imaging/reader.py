@@ -121,7 +121,7 @@ def decode_image(data: bytes) -> ImageArray:
     return open_image(data).pixels
 
 
-def open_image(data: bytes) -> DecodedImage:
+def open_image(data: bytes, header: ImageHeader | None = None) -> DecodedImage:
     """Decode a whole file, after checking its size.
 
     EXIF rotation is applied and transparency dropped; of several pages or frames the first is taken. For DICOM see
@@ -129,11 +129,12 @@ def open_image(data: bytes) -> DecodedImage:
 
     Args:
         data: the whole file.
+        header: what `read_header` returned for it, where that is known.
 
     Raises:
         UnreadableImage: not an image, too large, cut short or broken.
     """
-    header = read_header(data)
+    header = header or read_header(data)
     if header.format == "DICOM":
         return _decode_dicom(data)
     check_complete(data, header)
@@ -173,13 +174,15 @@ def _opencv_pixels(data: bytes) -> ImageArray | None:
 def _pillow_pixels(data: bytes, image_format: str) -> ImageArray:
     """Decode what OpenCV is not trusted with: uint8 (H, W) or (H, W, 3) BGR, or uint16 (H, W)."""
     try:
-        with Image.open(io.BytesIO(data), formats=(image_format,)) as opened:
-            image = ImageOps.exif_transpose(opened)
+        with Image.open(io.BytesIO(data), formats=(image_format,)) as image:
+            # In place, since a copy of the largest image takes 160 MB.
+            ImageOps.exif_transpose(image, in_place=True)
             if image.mode.startswith("I"):
                 return np.asarray(image).astype(np.uint16)
             if image.mode in ("1", "L", "LA"):
                 return np.asarray(image.convert("L"))
-            return cv2.cvtColor(np.asarray(image.convert("RGB")), cv2.COLOR_RGB2BGR)
+            rgb = image if image.mode == "RGB" else image.convert("RGB")
+            return cv2.cvtColor(np.asarray(rgb), cv2.COLOR_RGB2BGR)
     except PIL_ERRORS as error:
         raise UnreadableImage(f"The {image_format} data in this file is broken.") from error
 

@@ -43,9 +43,9 @@ def stand_in(monkeypatch, tmp_path, body):
     lines = [
         "from cxr_core.imaging import decode_worker",
         "from cxr_core.imaging.reader import open_image as honest",
-        "def open_image(data):",
+        "def open_image(data, header):",
         f"    {body}",
-        "    return honest(data)",
+        "    return honest(data, header)",
         "decode_worker.open_image = open_image",
         "decode_worker.main()",
     ]
