@@ -35,7 +35,7 @@ def box(app, label):
 
 def test_pages_name_the_classifier_that_they_show(own_classifier):
     app = open_page("evaluation")
-    assert "Classifier: **The built\\-in classifier**" in said(app.caption)
+    assert "Classifier: **The built-in classifier**" in said(app.caption)
     box(app, "Classifier").select(own_classifier.name).run()
     for name in ("predict", "shortcuts", "evaluation"):
         app.switch_page(f"pages/{name}.py").run()

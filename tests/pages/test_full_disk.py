@@ -2,6 +2,7 @@
 
 import errno
 import io
+import shutil
 import zipfile
 from types import SimpleNamespace
 
@@ -22,9 +23,16 @@ from ui.common.navigation import run_page
 run_page(types.SimpleNamespace(run=lambda: runpy.run_path({str(PROJECT_DIR / "pages" / page)!r})))
 """
     app = AppTest.from_string(script, default_timeout=60)
-    for key, value in {"navigated": True, "source_choice": "demo", "source_kept": "demo", **session}.items():
+    for key, value in {"navigated": True, **session}.items():
         app.session_state[key] = value
     return app.run()
+
+
+@pytest.fixture
+def unread(few, tmp_path):
+    """What chooses a folder that was never opened: the page writes what it finds there."""
+    folder = str(shutil.copytree(few, tmp_path / "set"))
+    return {"source_choice": "folder", "source_kept": "folder", "folders_choice": folder, "folders_kept": folder}
 
 
 def refuse_files(monkeypatch, folder, number):
@@ -50,9 +58,13 @@ def assert_one_sentence(app, beginning, log):
     ("number", "beginning"),
     [(errno.ENOSPC, "The disk is full"), (errno.EROFS, "The folder that this program writes to")],
 )
-def test_a_page_that_cannot_write_says_so_in_one_sentence(number, beginning, monkeypatch, capfd, caplog, tmp_path):
+def test_a_page_that_cannot_write_says_so_in_one_sentence(
+    number, beginning, monkeypatch, capfd, caplog, tmp_path, unread
+):
     refuse_files(monkeypatch, tmp_path, number)
-    assert_one_sentence(open_through_the_edge("dataset.py"), beginning, caplog.text + "".join(capfd.readouterr()))
+    assert_one_sentence(
+        open_through_the_edge("dataset.py", **unread), beginning, caplog.text + "".join(capfd.readouterr())
+    )
 
 
 def test_nothing_is_left_of_an_archive_that_a_full_disk_has_no_room_for(monkeypatch, capfd, caplog, tmp_path):
@@ -74,6 +86,6 @@ def test_nothing_is_left_of_an_archive_that_a_full_disk_has_no_room_for(monkeypa
     assert list(visits.iterdir()) == []
 
 
-def test_an_error_of_another_kind_is_not_hidden(monkeypatch, tmp_path):
+def test_an_error_of_another_kind_is_not_hidden(monkeypatch, tmp_path, unread):
     refuse_files(monkeypatch, tmp_path, errno.ENOEXEC)
-    assert open_through_the_edge("dataset.py").exception
+    assert open_through_the_edge("dataset.py", **unread).exception

@@ -70,5 +70,5 @@ def test_a_runs_own_data_set_is_opened_by_itself_once_and_another_choice_stays(f
     assert not app.exception
     assert app.selectbox(key="source_choice").value == "folder"
     assert app.text_area(key="folders_choice").value == str(few)
-    app.selectbox(key="source_choice").select("demo").run()
-    assert app.selectbox(key="source_choice").value == "demo"
+    app.selectbox(key="source_choice").select("teaching").run()
+    assert app.selectbox(key="source_choice").value == "teaching"

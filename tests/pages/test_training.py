@@ -259,8 +259,9 @@ def test_one_source_can_be_left_out_where_there_are_several(run_folder, tmp_path
     assert "at least 2 sources" in said(app.error)
 
 
-def test_with_one_source_none_can_be_left_out(run_folder):
-    kind = next(s for s in open_page("training").segmented_control if s.label == "Train")
+def test_with_one_source_none_can_be_left_out(run_folder, few):
+    app = open_page("training", source_choice="folder", folders_choice=str(few))
+    kind = next(s for s in app.segmented_control if s.label == "Train")
     assert "Leave one source out" not in kind.options
 
 

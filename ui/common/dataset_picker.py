@@ -167,7 +167,7 @@ def _unpack_upload() -> Path:
 def _show_left_out(left_out: list[LeftOut]) -> None:
     if left_out:
         with st.sidebar.expander(f"Left out of the ZIP: {len(left_out)}"):
-            st.dataframe(pd.DataFrame(left_out, columns=["file", "reason"]), hide_index=True)
+            st.dataframe(pd.DataFrame(left_out, columns=["file", "reason"]), hide_index=True, placeholder="–")
 
 
 def _unpack(upload: BinaryIO, folder: Path) -> Path:

@@ -115,7 +115,7 @@ def _check_pace(files: Sequence[Upload]) -> None:
     if seconds:
         st.info(
             f"Visitors share this computer: after {FILES_PER_MINUTE} files within a minute, the next ones wait. Yours "
-            f"can go on in {seconds} seconds; nothing is lost.",
+            f"can go on in {seconds:d} seconds; nothing is lost.",
             icon=":material/hourglass:",
         )
         st.button("Go on", help="Takes the files that you uploaded last, once the time has passed.")

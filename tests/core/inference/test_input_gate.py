@@ -716,7 +716,7 @@ def test_a_classifier_of_drawings_is_not_taught_to_refuse_them(three_by_three, t
         path = three_by_three / file
         files.append(path.rename(path.with_name(prefix + path.name)).relative_to(three_by_three).as_posix())
     pd.DataFrame({"file": files, "split": SIDES}).to_csv(tmp_path / "split.csv", index=False)
-    card = Card(name="tiny", classes=CLASSES, preprocessing=PLAIN, map_layers=(), metrics={"test": {"n": 2}})
+    card = Card(name="tiny", classes=CLASSES, preprocessing=PLAIN, map_layers=("last",), metrics={"test": {"n": 2}})
     write_card(card, tmp_path)
 
     def features(images):
