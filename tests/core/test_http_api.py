@@ -173,6 +173,31 @@ def test_a_large_file_is_never_written_to_the_disk(client, monkeypatch):
     assert rolled == []
 
 
+def test_a_client_that_leaves_gives_its_slot_back(shipped, monkeypatch):
+    answered, answer_file = [], api_module._answer_file
+    monkeypatch.setattr(api_module, "_answer_file", lambda *given: answered.append(given) or answer_file(*given))
+    parts = b"".join(b'--x\r\nContent-Disposition: form-data; name="files"; filename="a"\r\n\r\n\r\n' for _ in range(5))
+    messages = [{"type": "http.request", "body": parts + b"--x--\r\n"}]
+    scope = {
+        "type": "http", "method": "POST", "path": "/predict", "query_string": b"",
+        "headers": [(b"content-type", b"multipart/form-data; boundary=x")],
+    }  # fmt: skip
+
+    async def receive():
+        # It stays for two files.
+        if messages:
+            return messages.pop()
+        while len(answered) < 2:
+            await anyio.sleep_forever()
+        return {"type": "http.disconnect"}
+
+    async def send(message):
+        pass
+
+    anyio.run(shipped, scope, receive, send)
+    assert len(answered) == 2
+
+
 def test_only_a_few_requests_are_read_and_answered_at_the_same_time(shipped, monkeypatch):
     running, most, lock = [0], [0], threading.Lock()
     answer_file = api_module._answer_file
