@@ -136,7 +136,10 @@ def test_uploads_of_such_names_do_nothing(shared_app, watched, number):
         go_through(page, "Overview")
         go_through(page, "Predict")
         is_clean(page, asked, home)
-        page.get_by_role("button", name=re.compile("^Remove")).first.click()
+        remove = page.get_by_role("button", name=re.compile("^Remove"))
+        remove.first.click()
+        # What the page says of the next file must not be what it said of this one.
+        expect(remove).to_have_count(0)
         page.wait_for_selector(IDLE)
 
 
