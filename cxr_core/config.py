@@ -44,14 +44,7 @@ def cache_limit_bytes() -> int:
     Raises:
         ValueError: the variable holds no number above 0.
     """
-    setting = os.environ.get("CXR_LAB_CACHE_GB", "").strip()
-    try:
-        gigabytes = float(setting or _CACHE_GIGABYTES)
-    except ValueError:
-        gigabytes = 0.0
-    if not 0 < gigabytes < float("inf"):
-        raise ValueError(f"CXR_LAB_CACHE_GB must be a number of gigabytes above 0; received {setting!r}.")
-    return int(gigabytes * 1e9)
+    return int(_number_above_0("CXR_LAB_CACHE_GB", "gigabytes", _CACHE_GIGABYTES) * 1e9)
 
 
 def decode_seconds() -> float:
@@ -60,14 +53,18 @@ def decode_seconds() -> float:
     Raises:
         ValueError: the variable holds no number above 0.
     """
-    setting = os.environ.get("CXR_LAB_DECODE_SECONDS", "").strip()
+    return _number_above_0("CXR_LAB_DECODE_SECONDS", "seconds", _DECODE_SECONDS)
+
+
+def _number_above_0(variable: str, unit: str, default: float) -> float:
+    setting = os.environ.get(variable, "").strip()
     try:
-        seconds = float(setting or _DECODE_SECONDS)
+        number = float(setting or default)
     except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < float("inf"):
-        raise ValueError(f"CXR_LAB_DECODE_SECONDS must be a number of seconds above 0; received {setting!r}.")
-    return seconds
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise ValueError(f"{variable} must be a number of {unit} above 0; received {setting!r}.")
+    return number
 
 
 def is_shared() -> bool:
