@@ -53,13 +53,16 @@ def check_parts(data: bytes) -> None:
         if _chunks(data) > MAX_CHUNKS:
             raise TooManyParts(f"The PNG file has more than {MAX_CHUNKS:,} chunks; save the image again.")
     elif data.startswith(_JPEG):
-        for number, (code, scans) in enumerate(_markers_and_scans(data)):
+        # What follows the first scan takes long only where there are many of them.
+        may_have_many = data.count(bytes((0xFF, _START_OF_SCAN))) > MAX_SCANS
+        scans = 0
+        for number, code in enumerate(_markers(data), start=1):
+            scans += code == _START_OF_SCAN
             if scans > MAX_SCANS:
                 raise TooManyParts(f"The JPEG file has more than {MAX_SCANS} scans; save the image again.")
-            if number >= MAX_MARKERS:
+            if number > MAX_MARKERS:
                 raise TooManyParts(f"The JPEG file has more than {MAX_MARKERS:,} markers; save the image again.")
-            # What follows a first scan takes long only where there are many of them.
-            if code == _START_OF_SCAN and scans == 1 and data.count(bytes((0xFF, _START_OF_SCAN))) <= MAX_SCANS:
+            if scans and not may_have_many:
                 return
 
 
@@ -75,14 +78,6 @@ def _chunks(data: bytes) -> int:
         position += 12 + struct.unpack_from(">I", data, position)[0]
         count += 1
     return count
-
-
-def _markers_and_scans(data: bytes) -> Iterator[tuple[int, int]]:
-    """Yield each marker of a JPEG, and how many scans have begun with it."""
-    scans = 0
-    for code in _markers(data):
-        scans += code == _START_OF_SCAN
-        yield code, scans
 
 
 def _markers(data: bytes) -> Iterator[int]:
