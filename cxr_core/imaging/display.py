@@ -46,7 +46,7 @@ def jpeg_bytes(image_rgb: UInt8Array) -> bytes:
 
 
 def data_url(kind: str, content: bytes) -> str:
-    """Return an image file as an address that a browser can show; `kind` is "png" or "jpeg"."""
+    """Return an image file as an address that a browser can show; `kind` is "png", "jpeg" or "svg+xml"."""
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 

@@ -1,6 +1,5 @@
 """What does the report of one scan say? One self-contained HTML page, without anything of a DICOM header."""
 
-import base64
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -12,7 +11,7 @@ from cxr_core.classes import class_colours, class_label
 from cxr_core.config import NOTICE
 from cxr_core.evaluation.headline_metrics import FigureWords, card_figures, figure_words
 from cxr_core.explain.overlay import colour_bar
-from cxr_core.imaging.display import display_rgb, jpeg_bytes, shrink
+from cxr_core.imaging.display import data_url, display_rgb, jpeg_bytes, shrink
 from cxr_core.inference.classifier import Classifier
 from cxr_core.inference.selective_prediction import Answer, operating_sentence
 from cxr_core.inference.track_record import TrackRecord, confidence_sentence, load_track_record
@@ -146,4 +145,4 @@ def _checked(answer: Answer) -> str:
 
 
 def _data_uri(image_rgb: UInt8Array) -> Markup:
-    return Markup("data:image/jpeg;base64," + base64.b64encode(jpeg_bytes(image_rgb)).decode())
+    return Markup(data_url("jpeg", jpeg_bytes(image_rgb)))

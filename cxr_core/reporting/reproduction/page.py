@@ -1,17 +1,17 @@
 """How is the page built and written? As one HTML file that needs nothing else, and as Markdown with its images."""
 
-import base64
 from dataclasses import dataclass
 from pathlib import Path
 
 from markupsafe import Markup
 
 from cxr_core.config import NOTICE
+from cxr_core.imaging.display import data_url
 from cxr_core.reporting.rendering import render_template
 from cxr_core.system.files import atomic_path, write_text
 
 HTML_FILE, MARKDOWN_FILE, IMAGE_FOLDER = "article.html", "article.md", "images"
-_KINDS = {"jpg": "image/jpeg", "svg": "image/svg+xml"}
+_KINDS = {"jpg": "jpeg", "svg": "svg+xml"}
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,7 @@ class Picture:
     @property
     def uri(self) -> Markup:
         """The image as a data URI."""
-        kind = _KINDS[self.name.rsplit(".", 1)[1]]
-        return Markup(f"data:{kind};base64,{base64.b64encode(self.data).decode()}")
+        return Markup(data_url(_KINDS[self.name.rsplit(".", 1)[1]], self.data))
 
 
 @dataclass(frozen=True)
