@@ -14,7 +14,7 @@ from cxr_core.system.arrays import IntArray
 
 _LEAST_EPOCHS = 3
 # By how much the training accuracy may exceed the validation accuracy.
-_GAP = 0.25
+LARGE_GAP = 0.25
 # Below this part of their initial value, the moving statistics of batch normalisation no longer matter.
 _INITIAL_PART = 0.05
 _STATISTICS_LAG = "The statistics of batch normalisation, which validation uses, still lag behind the weights."
@@ -109,7 +109,7 @@ def _lagging_batch_norm(epochs: pd.DataFrame, config: TrainingConfig, batches: i
     lags = batch_norm_momentum(config) ** (len(epochs) * batches) > _INITIAL_PART
     if config.train_from == "head" or config.freeze_batch_norm or not lags:
         return
-    if last["accuracy"] - last["val_accuracy"] > _GAP:
+    if last["accuracy"] - last["val_accuracy"] > LARGE_GAP:
         yield Finding(
             "lagging batch norm",
             f"{_gap_words(last)} {lag_sentence(config, batches) or _STATISTICS_LAG} Choose the Recipe article-sound or "
@@ -127,7 +127,7 @@ def _overfitting(epochs: pd.DataFrame, config: TrainingConfig) -> Iterable[Findi
     )
     if has_risen:
         shown = f"Since epoch {kept} the validation loss has risen and the training loss has fallen: overfitting."
-    elif last["accuracy"] - last["val_accuracy"] > _GAP:
+    elif last["accuracy"] - last["val_accuracy"] > LARGE_GAP:
         shown = f"{_gap_words(last)} This is overfitting."
     else:
         return

@@ -8,12 +8,12 @@ import numpy as np
 
 from cxr_core.classes import class_label
 from cxr_core.evaluation.confidence_intervals import Interval
-from cxr_core.evaluation.metrics import Metrics, class_interval, roc_curves
+from cxr_core.evaluation.metrics import Metrics, class_interval, figure_text, roc_curves
 from cxr_core.evaluation.predictions import table_probabilities
 from cxr_core.inference.model_card import load_card
 from cxr_core.reporting.reproduction import claims
 from cxr_core.reporting.reproduction.page import Table
-from cxr_core.reporting.reproduction.texts import NOTHING, area, percent
+from cxr_core.reporting.reproduction.texts import NOTHING, percent
 from cxr_core.runs.looks import record_looks
 from cxr_core.runs.overview import kept_accuracy, kept_epoch
 from cxr_core.runs.run import Run
@@ -177,6 +177,6 @@ def _cell(kind: str, values: Sequence[float | None], ends: Interval | None) -> s
     if kind == "proportion":
         return percent(mean, ends)
     if kind == "area":
-        return area(mean, ends)
+        return figure_text(mean, ends)
     written = [f"{value:,.3g}" if value < 1000 else f"{value:,.0f}" for value in (mean, *(ends or ()))]
     return written[0] + (f" ({written[1]} to {written[2]})" if ends else "")

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from cxr_core.classes import class_colours, class_label
-from cxr_core.evaluation.metrics import class_interval
+from cxr_core.evaluation.metrics import class_interval, figure_text
 from cxr_core.evaluation.predictions import sample_predictions
 from cxr_core.explain.overlay import overlay_map, share_inside
 from cxr_core.imaging.lung_segmentation import look_at_chest
@@ -18,15 +18,14 @@ from cxr_core.reporting.reproduction.images import hidden_tile, jpeg, tile
 from cxr_core.reporting.reproduction.network_size import count_parameters
 from cxr_core.reporting.reproduction.page import Picture, Section, Table
 from cxr_core.reporting.reproduction.record import RunRecord
-from cxr_core.reporting.reproduction.texts import NOTHING, area, listed, percent, points, signed, verdict, whole_percent
+from cxr_core.reporting.reproduction.texts import NOTHING, listed, percent, points, signed, verdict, whole_percent
+from cxr_core.runs.diagnosis import LARGE_GAP
 from cxr_core.runs.overview import kept_epoch
 
 _TRAINING, _VALIDATION = "#0072B2", "#D55E00"
 _AVERAGES = {"micro": ("Micro average", "#CC79A7", "2 4"), "macro": ("Macro average", "#777777", "7 4")}
 # Three stand beside each other.
 _PHOTO = 330
-# By so much validation lies below training where it lags.
-_LAG_GAP = 0.25
 
 
 def model_sections(record: RunRecord) -> tuple[Section, ...]:
@@ -64,10 +63,10 @@ def main_figures(record: RunRecord) -> Table:
         differs = NOTHING if value is None or not claim else signed(value - claim.auc, 3)
         ends = class_interval(record.test, name, "auc")
         rows.append(
-            (f"AUC of {class_label(name)}", f"{claim.auc:.2f}" if claim else NOTHING, area(value, ends), differs)
+            (f"AUC of {class_label(name)}", f"{claim.auc:.2f}" if claim else NOTHING, figure_text(value, ends), differs)
         )
     rows += [
-        (f"AUC, {words.lower()}", NOTHING, area(record.curves[name]["auc"]), NOTHING)
+        (f"AUC, {words.lower()}", NOTHING, figure_text(record.curves[name]["auc"], None), NOTHING)
         for name, (words, *_) in _AVERAGES.items()
         if name in record.curves
     ]
@@ -133,12 +132,12 @@ def _history_sentence(record: RunRecord) -> str:
     """Say where the curves went: the kept epoch, how long validation lagged, and the claim about 20 epochs."""
     epochs = record.epochs
     told = [f"Epoch {kept_epoch(epochs)} of {len(epochs)} was kept."]
-    lagging = epochs.loc[epochs["accuracy"] - epochs["val_accuracy"] > _LAG_GAP, "epoch"]
+    lagging = epochs.loc[epochs["accuracy"] - epochs["val_accuracy"] > LARGE_GAP, "epoch"]
     if len(lagging):
         lags = record.setting["train_from"] != "head" and record.setting.get("batch_norm_momentum") is None
         told.append(
             f"In {len(lagging)} epochs, the last of them epoch {lagging.iloc[-1]}, validation accuracy lay more than "
-            f"{100 * _LAG_GAP:.0f} points below that of training"
+            f"{100 * LARGE_GAP:.0f} points below that of training"
             f"{': the batch-norm statistics lag behind the weights' if lags else ''}."
         )
     later = epochs.loc[epochs["epoch"] > claims.STABLE_AFTER, "val_accuracy"]

@@ -19,13 +19,6 @@ def whole_percent(value: float) -> str:
     return f"{100 * value:.0f} %"
 
 
-def area(value: float | None, ends: Interval | None = None) -> str:
-    """Write an area under a curve likewise, such as "0.991 (0.984 to 0.997)"."""
-    if value is None:
-        return NOTHING
-    return f"{value:.3f}" + (f" ({ends[0]:.3f} to {ends[1]:.3f})" if ends else "")
-
-
 def points(ours: float | None, claimed: float | None) -> str:
     """Write the difference of two proportions in percentage points, with its sign, such as "−1.1 points"."""
     if ours is None or claimed is None:
