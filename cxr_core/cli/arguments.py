@@ -48,18 +48,22 @@ def add_folders(command: argparse.ArgumentParser, *, nargs: str = "+") -> None:
 def add_training(command: argparse.ArgumentParser) -> None:
     """Add what decides a training, except its run folder."""
     add_folders(command)
-    command.add_argument("--recipe", default="quick", help="quick (default), finetune or article")
+    command.add_argument("--recipe", default="quick", help="quick (default), finetune, article or article-sound")
     command.add_argument("--split", default="grouped", help=SPLIT_HELP)
-    command.add_argument("--seed", type=int, default=0, help="seed of split, initial weights, order and augmentation")
-    command.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE",
-        help="change one setting: epochs=5, start=shipped, preprocessing.clahe=after, augmentation.zoom=0.1",
-    )  # fmt: skip
+    add_settings(
+        command, "change one setting: epochs=5, start=shipped, preprocessing.clahe=after, augmentation.zoom=0.1"
+    )
     command.add_argument(
         "--decisions", dest="curation", type=Path, metavar="FILE",
         help="a run's decisions.json (default: the curation that is stored for DIR)",
     )  # fmt: skip
     command.add_argument("--gpus", type=int, metavar="N", help="number of this computer's GPUs that share each batch")
+
+
+def add_settings(command: argparse.ArgumentParser, help_text: str) -> None:
+    """Add the seed of a training, and its settings one by one."""
+    command.add_argument("--seed", type=int, default=0, help="seed of split, initial weights, order and augmentation")
+    command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help=help_text)
 
 
 def add_json(command: argparse.ArgumentParser) -> None:

@@ -6,7 +6,15 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cxr_core.cli.arguments import SPLIT_HELP, Commands, add_command, add_folders, add_json, add_target_folder
+from cxr_core.cli.arguments import (
+    SPLIT_HELP,
+    Commands,
+    add_command,
+    add_folders,
+    add_json,
+    add_settings,
+    add_target_folder,
+)
 from cxr_core.cli.io import progress_bar, write_result
 
 if TYPE_CHECKING:
@@ -107,11 +115,7 @@ def add_commands(commands: Commands) -> None:
     )
     variant.add_argument("--sound", action="store_true", help="with the recipe article-sound and the grouped split")
     reproduce.add_argument("--split", help=f"by default the article's, and grouped with --sound; {SPLIT_HELP}")
-    reproduce.add_argument("--seed", type=int, default=0, help="seed of split, initial weights, order and augmentation")
-    reproduce.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE",
-        help="change one setting, as for train; the page says so",
-    )  # fmt: skip
+    add_settings(reproduce, "change one setting, as for train; the page says so")
     reproduce.add_argument(
         "--run", type=Path,
         help="make the page of this run; a missing folder is created and trained in, an interrupted run goes on "

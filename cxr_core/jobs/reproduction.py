@@ -45,9 +45,7 @@ def begin_or_continue(
         return run, False
     check_memory(config if run is None else run.config())
     if run is None:
-        return (
-            start_run(config, curation=curation) if path is None else start_run(config, curation=curation, path=path)
-        ), True
+        return start_run(config, curation=curation, path=path), True
     return resume_run(run), True
 
 
