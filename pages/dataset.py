@@ -17,7 +17,7 @@ from cxr_core.plots.dataset import (
 )
 from ui.common.components import download_table, page_header, show_figure
 from ui.common.dataset_analysis import average_images, correlations, grouping, may_analyse
-from ui.common.dataset_picker import choose_dataset, demo_note
+from ui.common.dataset_picker import choose_dataset, teaching_note
 from ui.common.markdown import plain_label, plain_text
 from ui.data.gallery import image_tiles
 from ui.data.label_tables import ask_for_columns, show_layouts
@@ -25,7 +25,7 @@ from ui.data.label_tables import ask_for_columns, show_layouts
 MARKS, TABLE_ROWS = 5_000, 1_000
 page_header("Dataset", "What is in the images, and how the classes differ in ways unrelated to disease.")
 dataset = choose_dataset(ask_for_columns)
-demo_note(dataset)
+teaching_note(dataset)
 show_layouts(dataset)
 table = dataset.table
 statistics = size_statistics(table)

@@ -7,7 +7,7 @@ from cxr_core.plots.dataset import map_figure
 from ui.common.components import one_page, page_header
 from ui.common.curation import offer_undo
 from ui.common.dataset_analysis import grouping, image_map
-from ui.common.dataset_picker import choose_dataset, demo_note
+from ui.common.dataset_picker import choose_dataset, teaching_note
 from ui.common.markdown import plain_label
 from ui.common.metrics import class_counts_text, images_text
 from ui.common.thumbnails import show_large
@@ -20,7 +20,7 @@ page_header(
     "Points close together look alike to the network. Islands of one class are often one hospital, not one disease.",
 )
 dataset = choose_dataset()
-demo_note(dataset)
+teaching_note(dataset)
 offer_undo(dataset)
 table = grouping(dataset).table
 rows, xy = image_map(dataset, table)

@@ -13,7 +13,7 @@ from cxr_core.imaging.reader import UnreadableImage, read_image
 from cxr_core.plots.dataset import grey_histogram_figure
 from ui.common.components import page_header, plain_error, show_figure
 from ui.common.dataset_analysis import telling_image
-from ui.common.dataset_picker import choose_dataset, demo_note
+from ui.common.dataset_picker import choose_dataset, teaching_note
 from ui.common.markdown import plain_name, plain_text
 from ui.common.settings_forms import SCALINGS, ask_augmentation, ask_preprocessing
 from ui.common.thumbnails import THUMBNAIL_PIXELS, choose_image
@@ -23,7 +23,7 @@ page_header(
     "What the classifier sees: adjust white balance, contrast, resizing and augmentation, and see the result.",
 )
 dataset = choose_dataset()
-demo_note(dataset)
+teaching_note(dataset)
 
 telling = telling_image(dataset)
 left, right = st.columns([1, 2])

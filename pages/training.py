@@ -9,7 +9,7 @@ from cxr_core.runs.lifecycle import resume_run
 from cxr_core.runs.run import Run, list_runs
 from ui.common.components import page_header
 from ui.common.curation import dataset_curation, left_out_note
-from ui.common.dataset_picker import choose_dataset, demo_note
+from ui.common.dataset_picker import choose_dataset, teaching_note
 from ui.common.permissions import is_open_to_strangers
 from ui.training.form import ask_training, cloned_config
 from ui.training.job_view import choose_view, show_jobs
@@ -22,7 +22,7 @@ from ui.training.start import offer_start
 
 page_header("Training", "Training keeps running when you change pages or close the browser.")
 dataset = choose_dataset()
-demo_note(dataset)
+teaching_note(dataset)
 curation = dataset_curation(dataset)
 runs, jobs = list_runs(), list_jobs()
 everything: list[Run | Job] = [*jobs, *runs]

@@ -2,6 +2,7 @@
 
 import hashlib
 import shutil
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,24 +87,11 @@ def teaching_images(folder: str | Path = TEACHING_DIR) -> dict[str, TeachingImag
     return images
 
 
-def example_images(folder: str | Path = TEACHING_DIR) -> dict[str, TeachingImage]:
-    """Return {what the built-in classifier answers: an image}, as far as the images are there.
-
-    Raises:
-        ValueError: as for `load_teaching_index`.
-    """
-    by_path = {image.path: image for image in teaching_images(folder).values()}
-    paths = {title: (Path(folder) / path).resolve() for title, path in EXAMPLES.items()}
+def example_images(images: Iterable[TeachingImage]) -> dict[str, TeachingImage]:
+    """Return {what the built-in classifier answers: an image}, of some of `teaching_images` whose files are there."""
+    by_path = {image.path: image for image in images}
+    paths = {title: (TEACHING_DIR / path).resolve() for title, path in EXAMPLES.items()}
     return {title: by_path[path] for title, path in paths.items() if path in by_path and path.is_file()}
-
-
-def collection_credits(folder: str | Path = TEACHING_DIR) -> list[str]:
-    """Return one credit for each collection that the teaching set is drawn from.
-
-    Raises:
-        ValueError: as for `load_teaching_index`.
-    """
-    return list(dict.fromkeys(image.credit for image in teaching_images(folder).values()))
 
 
 def keep_shipped_analysis(folder: str | Path = TEACHING_DIR, *, cache_dir: str | Path = CACHE_DIR) -> None:

@@ -12,7 +12,7 @@ from cxr_core.config import DATA_DIR, TEACHING_DIR
 from cxr_core.data.dataset import Dataset, folder_stamp, scan_dataset
 from cxr_core.data.kaggle import DownloadFailed, find_kaggle, watch_download
 from cxr_core.data.layouts.tables.root_tables import UnknownColumns
-from cxr_core.data.teaching_set import check_teaching_set, collection_credits, keep_shipped_analysis
+from cxr_core.data.teaching_set import check_teaching_set, keep_shipped_analysis
 from cxr_core.imaging.zip_archive import LeftOut, RefusedArchive, unpack_zip
 from cxr_core.system.visit_folders import Visit, VisitFolder
 from ui.common.components import plain_error, progress_bar
@@ -20,6 +20,7 @@ from ui.common.markdown import Markdown, plain_name, plain_text
 from ui.common.metrics import images_text
 from ui.common.navigation import choose, keep_choice
 from ui.common.permissions import is_open_to_strangers, may, show_refusal
+from ui.common.thumbnails import known_teaching_images
 
 _SOURCES = {
     "teaching": "Teaching set",
@@ -99,12 +100,13 @@ def _dataset_name(source: str, roots: tuple[str, ...]) -> Markdown:
     return ", ".join(plain_name(Path(root).name) for root in roots) if source == "folder" else _SOURCES[source]
 
 
-def demo_note(dataset: Dataset) -> None:
+def teaching_note(dataset: Dataset) -> None:
     """Say on the page whose images these are and on which terms, where they are those that come with the app."""
     if dataset.roots == (str(TEACHING_DIR),):
+        collections = dict.fromkeys(image.credit for image in known_teaching_images().values())
         st.caption(
             "Eight copies and two wrong labels are planted in these real radiographs. They are from "
-            f"{'; '.join(plain_name(credit, 200) for credit in collection_credits())}."
+            f"{'; '.join(plain_name(credit, 200) for credit in collections)}."
         )
 
 

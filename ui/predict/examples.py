@@ -4,14 +4,12 @@ import streamlit as st
 
 from cxr_core.data.teaching_set import TeachingImage, example_images
 from ui.common.markdown import plain_label, plain_name
+from ui.common.thumbnails import known_teaching_images
 
 
 def examples() -> dict[str, TeachingImage]:
     """Return {what the built-in classifier answers: an image}; empty where the teaching set cannot be read."""
-    try:
-        return example_images()
-    except ValueError:
-        return {}
+    return example_images(known_teaching_images().values())
 
 
 def show_truth(example: TeachingImage) -> None:

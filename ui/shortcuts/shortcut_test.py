@@ -21,7 +21,7 @@ from cxr_core.system.files import read_json
 from ui.common.components import plain_error, progress_bars
 from ui.common.curation import dataset_curation
 from ui.common.dataset_analysis import grouping
-from ui.common.dataset_picker import choose_dataset, demo_note, open_once
+from ui.common.dataset_picker import choose_dataset, open_once, teaching_note
 from ui.common.markdown import plain_name, plain_text
 from ui.common.permissions import may, show_refusal
 from ui.common.thumbnails import choose_image
@@ -67,7 +67,7 @@ def choose_test_images(folder: Path) -> tuple[pd.DataFrame, IntArray, ObjectArra
     if (run.path / "config.json").exists():
         open_once(run.config().roots, f"shortcuts of {run.name}")
     dataset = choose_dataset()
-    demo_note(dataset)
+    teaching_note(dataset)
     _, table, groups = grouping(dataset).taking_part(dataset_curation(dataset))
     try:
         table, groups, sides, note = held_out_table(table, groups, run)
