@@ -31,7 +31,6 @@ _POLICY = (
     "img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self' data:; frame-src 'self'; "
     "object-src 'none'; base-uri 'self'; form-action 'self'"
 )
-# Above the title Streamlit leaves 6rem; 3.75rem of them are the header's, and the block of this script takes one.
 _SCRIPT = f"""<script>
 const policy = document.createElement("meta");
 policy.httpEquiv = "Content-Security-Policy";
@@ -43,11 +42,11 @@ document.head.append(policy);
 _LINKED = ("source", "classifier", "show", "run", "view", "split", "seed")
 _LONGEST_NUMBER = 9
 _APP, _HOME = "CXR Lab", "Overview"
-# Streamlit leaves 6rem above the title; 3.75rem of them are the header's. Its captions, its axes and its button in the
-# dark have a contrast of 4.2, 3.7 and 2.3; WCAG 2.2 (1.4.3) asks for 4.5. On a tablet beside its sidebar its columns
-# are so narrow that numbers are cut off.
+# Streamlit leaves 6rem above the title; 3.75rem of them are the header's, and the block of the script takes one. Its
+# captions, its axes and its button in the dark have a contrast of 4.2, 3.7 and 2.3; WCAG 2.2 (1.4.3) asks for 4.5. On a
+# tablet beside its sidebar its columns are so narrow that numbers are cut off.
 _STYLE = """
-[data-testid="stMainBlockContainer"] { padding-top: 3.75rem; }
+[data-testid="stMainBlockContainer"] { padding-top: 2.75rem; }
 [data-testid="stCaptionContainer"] { opacity: 0.8 !important; }
 [data-testid="stImageCaption"] { color: inherit !important; }
 .js-plotly-plot :is(.xtick, .ytick, .g-xtitle, .g-ytitle, .legend, .annotation) text {
