@@ -5,8 +5,10 @@ from dataclasses import dataclass, field
 
 import streamlit as st
 
+from cxr_core.config import NOTICE
 from ui.common.components import offer_download
 from ui.common.markdown import plain_text
+from ui.common.model_picker import SHIPPED
 from ui.common.navigation import choose
 
 _INTRODUCTION = (
@@ -36,7 +38,7 @@ class TourStep:
     @property
     def state(self) -> dict[str, str]:
         """What is chosen for the visitor before the page opens."""
-        return {"source": "teaching", "classifier": "The built-in classifier"} | self.choices
+        return {"source": "teaching", "classifier": SHIPPED} | self.choices
 
 
 STEPS = (
@@ -142,7 +144,7 @@ def tour_html() -> str:
         "small{font-weight:normal;color:#555}p{margin:.15em 0}li{margin:0 0 .7em;break-inside:avoid}"
         ".notes{border-bottom:1px solid #999;color:#777;font-size:.85em}</style>"
         f"<h1>The article in ten steps</h1><p>{html.escape(_INTRODUCTION)}</p><ol>{rows}</ol>"
-        "<p>For research and teaching. Not a medical device, not for diagnosis.</p></html>"
+        f"<p>{NOTICE}</p></html>"
     )
 
 
