@@ -209,17 +209,22 @@ def explained_set(demo_data, tmp_path, monkeypatch):
     return folder
 
 
+def explain_and_ask_for_classes(app, label_key, classes_key, read_as):
+    """Tell which column has the labels, and ask which findings form which class."""
+    app.selectbox(key=label_key).select("outcome")
+    next(b for b in app.button if b.label == "Read the table").click().run()
+    assert not app.exception and not app.error
+    assert read_as in said(app.caption)
+    app.toggle(key=classes_key).set_value(True).run()
+    assert not app.exception and not app.error
+
+
 def test_the_columns_of_a_strange_table_are_asked_for_and_the_classes_can_be_changed(explained_set):
     table = explained_set / "list.csv"
     app = open_page("dataset", source_choice="folder", folders_choice=str(table))
     assert "has the columns picture file, outcome, remark" in said(app.error)
     assert app.selectbox(key=f"column {table} path").value == "picture file"
-    app.selectbox(key=f"column {table} label").select("outcome")
-    next(b for b in app.button if b.label == "Read the table").click().run()
-    assert not app.exception and not app.error
-    assert "30 images in 2 classes" in said(app.caption)
-    app.toggle(key=f"classes {table}").set_value(True).run()
-    assert not app.exception and not app.error
+    explain_and_ask_for_classes(app, f"column {table} label", f"classes {table}", "30 images in 2 classes")
 
 
 def test_tables_below_a_folder_of_their_own_are_asked_for_each_and_their_classes_can_be_changed(explained_set):
@@ -233,12 +238,7 @@ def test_tables_below_a_folder_of_their_own_are_asked_for_each_and_their_classes
     app = open_page("dataset", source_choice="folder", folders_choice=str(outer))
     assert not app.exception
     assert app.selectbox(key=f"column {inner} notes.csv path").value == "–"
-    app.selectbox(key=f"column {inner} list.csv label").select("outcome")
-    next(b for b in app.button if b.label == "Read the table").click().run()
-    assert not app.exception and not app.error
-    assert "in 2 classes" in said(app.caption)
-    app.toggle(key=f"classes {inner}").set_value(True).run()
-    assert not app.exception and not app.error
+    explain_and_ask_for_classes(app, f"column {inner} list.csv label", f"classes {inner}", "in 2 classes")
 
 
 def test_other_pages_lead_to_the_one_that_asks_for_columns(explained_set):

@@ -76,36 +76,31 @@ def test_a_broken_file_gets_the_same_sentence_and_the_worker_stays(decoder):
     assert decoder.process_ids() == before != []
 
 
-def test_a_file_that_takes_too_long_is_given_up_and_the_next_is_decoded(monkeypatch, tmp_path):
-    stand_in(monkeypatch, tmp_path, f"if len(data) == {len(FILES['colour'])}: {SLOW}")
-    decoder = IsolatedDecoder(1, 3.0)
-    with pytest.raises(UnreadableImage, match="longer than 3 seconds"), decoder.opened(FILES["colour"]):
+def assert_only_it_is_refused(decoder, sentence):
+    """The colour image is refused, and the next one decoded; returns the workers that there were in between."""
+    with pytest.raises(UnreadableImage, match=sentence), decoder.opened(FILES["colour"]):
         pass
-    assert decoder.process_ids() == []
+    left = decoder.process_ids()
     with decoder.opened(FILES["grey"]) as opened:
         np.testing.assert_array_equal(opened.pixels, GREY)
     decoder.close()
+    return left
+
+
+def test_a_file_that_takes_too_long_is_given_up_and_the_next_is_decoded(monkeypatch, tmp_path):
+    stand_in(monkeypatch, tmp_path, f"if len(data) == {len(FILES['colour'])}: {SLOW}")
+    assert assert_only_it_is_refused(IsolatedDecoder(1, 3.0), "longer than 3 seconds") == []
 
 
 def test_a_file_that_ends_the_decoder_is_refused_and_the_next_is_decoded(monkeypatch, tmp_path):
     stand_in(monkeypatch, tmp_path, f"if len(data) == {len(FILES['colour'])}: {DYING}")
-    decoder = IsolatedDecoder(1, 60.0)
-    with pytest.raises(UnreadableImage, match="ended the decoder"), decoder.opened(FILES["colour"]):
-        pass
-    with decoder.opened(FILES["grey"]) as opened:
-        np.testing.assert_array_equal(opened.pixels, GREY)
-    decoder.close()
+    assert_only_it_is_refused(IsolatedDecoder(1, 60.0), "ended the decoder")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits a process's memory")
 def test_a_file_that_takes_more_memory_than_an_image_is_refused_and_the_next_is_decoded(monkeypatch, tmp_path):
     stand_in(monkeypatch, tmp_path, f"if len(data) == {len(FILES['colour'])}: bytearray(2_000_000_000)")
-    decoder = IsolatedDecoder(1, 60.0)
-    with pytest.raises(UnreadableImage, match="more memory than an image"), decoder.opened(FILES["colour"]):
-        pass
-    with decoder.opened(FILES["grey"]) as opened:
-        np.testing.assert_array_equal(opened.pixels, GREY)
-    decoder.close()
+    assert_only_it_is_refused(IsolatedDecoder(1, 60.0), "more memory than an image")
 
 
 def test_over_http_a_file_that_ends_the_decoder_is_an_error_row_among_answers(monkeypatch, tmp_path, ungated_model):
