@@ -193,7 +193,7 @@ def grey_histogram_figure(shares: pd.DataFrame, title: str = "Grey values per cl
         )
     percents = 100 * shares.to_numpy(float)
     highest, rest = percents.max(), percents[_ENDS:-_ENDS].max()
-    if highest > _SPIKE * rest:
+    if highest > _SPIKE * rest > 0:
         figure.update_yaxes(range=[0, 1.2 * rest])
         title += f" (black or white cut off, up to {highest:.1f} %)"
     else:
