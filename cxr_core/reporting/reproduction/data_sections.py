@@ -14,7 +14,7 @@ from cxr_core.reporting.reproduction import claims
 from cxr_core.reporting.reproduction.images import contact_sheet, jpeg, read_tiles, tile
 from cxr_core.reporting.reproduction.page import Picture, Section, Table
 from cxr_core.reporting.reproduction.record import RunRecord
-from cxr_core.reporting.reproduction.texts import NOTHING, listed, signed
+from cxr_core.reporting.reproduction.texts import NOTHING, counted, listed, signed
 from cxr_core.splits.split import SPLIT_KINDS
 from cxr_core.system.arrays import ImageArray, UInt8Array
 
@@ -77,16 +77,19 @@ def _description(record: RunRecord) -> Section:
     ]
     total = int(sum(counts.get(name, 0) for name in record.classes))
     rows.append(("All", f"{claims.IMAGES:,}" if record.claims else NOTHING, f"{total:,}"))
-    apart = [f"{len(record.dataset.unreadable):,} files could not be read"] if len(record.dataset.unreadable) else []
+    unread = len(record.dataset.unreadable)
+    apart = [f"{counted(unread, 'file')} could not be read"] if unread else []
     left_out = total - len(record.images)
-    apart += [f"{left_out:,} images were left out of this run"] if left_out else []
+    apart += (
+        [f"{counted(left_out, 'image')} {'was' if left_out == 1 else 'were'} left out of this run"] if left_out else []
+    )
     remark = f" {listed(apart).capitalize()}." if apart else ""
     return Section(
         "1. Dataset description",
         f"{claims.IMAGES:,} posteroanterior radiographs of Normal, viral and COVID-19 patients."
         if record.claims
         else "",
-        (_count_difference(record, counts, total) if record.claims else f"This data set has {total:,} images.")
+        (_count_difference(record, counts, total) if record.claims else f"This data set has {counted(total, 'image')}.")
         + remark,
         (Table(("class", "images in the article", "images here"), tuple(rows)),),
     )

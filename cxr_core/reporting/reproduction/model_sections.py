@@ -18,7 +18,16 @@ from cxr_core.reporting.reproduction.images import hidden_tile, jpeg, tile
 from cxr_core.reporting.reproduction.network_size import count_parameters
 from cxr_core.reporting.reproduction.page import Picture, Section, Table
 from cxr_core.reporting.reproduction.record import RunRecord
-from cxr_core.reporting.reproduction.texts import NOTHING, listed, percent, points, signed, verdict, whole_percent
+from cxr_core.reporting.reproduction.texts import (
+    NOTHING,
+    counted,
+    listed,
+    percent,
+    points,
+    signed,
+    verdict,
+    whole_percent,
+)
 from cxr_core.runs.diagnosis import LARGE_GAP
 from cxr_core.runs.overview import kept_epoch
 
@@ -136,16 +145,17 @@ def _history_sentence(record: RunRecord) -> str:
     if len(lagging):
         lags = record.setting["train_from"] != "head" and record.setting.get("batch_norm_momentum") is None
         told.append(
-            f"In {len(lagging)} epochs, the last of them epoch {lagging.iloc[-1]}, validation accuracy lay more than "
-            f"{100 * LARGE_GAP:.0f} points below that of training"
+            f"In {counted(len(lagging), 'epoch')}, the last of them epoch {lagging.iloc[-1]}, validation accuracy lay "
+            f"more than {100 * LARGE_GAP:.0f} points below that of training"
             f"{': the batch-norm statistics lag behind the weights' if lags else ''}."
         )
     later = epochs.loc[epochs["epoch"] > claims.STABLE_AFTER, "val_accuracy"]
     if record.claims and len(later):
         below = int((later <= claims.STABLE_ABOVE).sum())
+        but = f" but for {counted(below, 'epoch')}" if below else ""
         told.append(
             f"After epoch {claims.STABLE_AFTER} validation accuracy lies between {percent(later.min())} and "
-            f"{percent(later.max())}, and stays above 90 %{'' if not below else f' but for {below} epochs'}."
+            f"{percent(later.max())}, and stays above 90 %{but}."
         )
     return " ".join(told)
 

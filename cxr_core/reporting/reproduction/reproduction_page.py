@@ -12,7 +12,7 @@ from cxr_core.reporting.reproduction.data_sections import data_sections
 from cxr_core.reporting.reproduction.model_sections import main_figures, model_sections
 from cxr_core.reporting.reproduction.page import Page, write_page
 from cxr_core.reporting.reproduction.record import RunRecord, load_record
-from cxr_core.reporting.reproduction.texts import listed, percent, verdict
+from cxr_core.reporting.reproduction.texts import counted, listed, percent, verdict
 from cxr_core.runs.looks import record_looks
 from cxr_core.runs.run import Run
 from cxr_core.splits.split import SPLIT_KINDS
@@ -98,7 +98,7 @@ def _summary(record: RunRecord) -> list[str]:
     short = (
         "" if done >= setting["epochs"] or setting["early_stopping_patience"] else f", of {setting['epochs']} planned"
     )
-    told.append(f"{done} epochs{short}; {pace}.")
+    told.append(f"{counted(done, 'epoch')}{short}; {pace}.")
     return told
 
 

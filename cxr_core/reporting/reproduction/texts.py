@@ -32,6 +32,11 @@ def signed(value: float, digits: int = 0) -> str:
     return f"{rounded:+,.{digits}f}".replace("-", "−") if rounded else f"{0:.{digits}f}"
 
 
+def counted(n: int, noun: str) -> str:
+    """Write a number of things, such as "1 epoch" or "1,234 images"."""
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+
+
 def listed(words: Sequence[str]) -> str:
     """Join words to "a, b and c"."""
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cxr_core.reporting.reproduction.texts import listed, points, signed, verdict
+from cxr_core.reporting.reproduction.texts import counted, listed, points, signed, verdict
 
 
 @pytest.mark.parametrize(
@@ -23,6 +23,14 @@ def test_a_difference_of_proportions_is_in_percentage_points():
 )
 def test_a_claim_agrees_where_our_interval_holds_it(ends, expected):
     assert expected in verdict(0.94, ends, 0.956)
+
+
+def test_one_is_not_several():
+    assert (counted(0, "epoch"), counted(1, "epoch"), counted(1_234, "image")) == (
+        "0 epochs",
+        "1 epoch",
+        "1,234 images",
+    )
 
 
 def test_words_are_listed():
