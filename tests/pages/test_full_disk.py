@@ -4,9 +4,11 @@ import errno
 import io
 import shutil
 import zipfile
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from cxr_core.config import PROJECT_DIR
@@ -30,8 +32,13 @@ run_page(types.SimpleNamespace(run=lambda: runpy.run_path({str(PROJECT_DIR / "pa
 
 @pytest.fixture
 def unread(few, tmp_path):
-    """What chooses a folder that was never opened: the page writes what it finds there."""
+    """What chooses a folder that was never opened: the page writes what it finds there.
+
+    The images are known by their contents, which other tests may have opened: these are upside down.
+    """
     folder = str(shutil.copytree(few, tmp_path / "set"))
+    for path in Path(folder).rglob("*.*"):
+        Image.open(path).transpose(Image.Transpose.FLIP_TOP_BOTTOM).save(path)
     return {"source_choice": "folder", "source_kept": "folder", "folders_choice": folder, "folders_kept": folder}
 
 
