@@ -13,6 +13,9 @@ CLASS_FOLDERS = DataLayout(class_folders.LABEL, os.path.isdir, class_folders.fol
 # A new layout is one more entry; docs/extending.md shows how.
 LAYOUTS = {
     "class_folders": CLASS_FOLDERS,
+    "class_split_folders": DataLayout(
+        split_folders.LABEL_BELOW, split_folders.is_split_below_classes, split_folders.images_split_below_classes
+    ),
     "split_folders": DataLayout(split_folders.LABEL, split_folders.is_split_root, split_folders.split_images),
     "table": DataLayout("Label table", has_table, table_images, table_description),
 }

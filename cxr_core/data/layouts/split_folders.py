@@ -1,4 +1,4 @@
-"""Which images does a root hold whose folders are sides, and below them classes?"""
+"""Which images does a root hold whose folders are sides, and below them classes, or the other way round?"""
 
 import os
 import re
@@ -9,6 +9,7 @@ from cxr_core.data.layouts.class_folders import folder_images, loose_files
 from cxr_core.data.layouts.found_image import FoundImage, Problem
 
 LABEL = "Folders train, validation and test, with one folder per class"
+LABEL_BELOW = "One folder per class, with folders train, validation and test"
 # What public data sets call a side: `train`, `Training Set`, `test_images`, `ValData`.
 _SIDE = re.compile(
     r"(?:(train|training)|(val|valid|validation|dev)|(test|testing))"
@@ -38,11 +39,29 @@ def split_images(root: Path, problems: list[Problem]) -> Iterator[FoundImage]:
     problems += [(name, f"This folder lies beside {', '.join(sorted(sides))} and is passed over.") for name in others]
 
 
+def is_split_below_classes(root: Path) -> bool:
+    """Return whether each of two or more folders holds two sides of a split or more."""
+    return sum(len(_sides_in(root / name)) > 1 for name in visible_folders(root)) > 1
+
+
+def images_split_below_classes(root: Path, problems: list[Problem]) -> Iterator[FoundImage]:
+    """Find every image of `root/<class>/…` with its side, where it lies in `root/<class>/<side>/…`."""
+    sides = {
+        f"{name}/{inner}": side for name in visible_folders(root) for inner, side in _sides_in(root / name).items()
+    }
+    for image in folder_images(root, problems):
+        yield image._replace(split=sides.get("/".join(image.file.split("/", 2)[:2])))
+
+
+def _sides_in(folder: Path) -> dict[str, str]:
+    """Return {folder: side} of the folders that are called like a side."""
+    matches = {name: _SIDE.fullmatch(name) for name in visible_folders(folder)}
+    return {name: _SIDES[(match.lastindex or 0) - 1] for name, match in matches.items() if match}
+
+
 def _side_folders(root: Path) -> dict[str, str]:
     """Return {folder: side} of the folders that are called like a side and hold folders."""
-    matches = {name: _SIDE.fullmatch(name) for name in visible_folders(root)}
-    named = {name: _SIDES[(match.lastindex or 0) - 1] for name, match in matches.items() if match}
-    return {name: side for name, side in named.items() if visible_folders(root / name)}
+    return {name: side for name, side in _sides_in(root).items() if visible_folders(root / name)}
 
 
 def _class_root(root: Path, side: str) -> str:

@@ -45,9 +45,14 @@ def read_companions(paths: Iterable[Path]) -> Mapping[str, Mapping[str, str]]:
         else:
             # The first image stands where other tables have the names of their columns.
             (first,) = table.header
-            stems = (os.path.splitext(name)[0] for name in (first, *(row[first] for _, row in table.rows)))
+            stems = (_stem(name) for name in (first, *(row[first] for _, row in table.rows)))
             told |= {stem: told[stem] | {"split": split_of(path)} for stem in stems}
     return told
+
+
+def _stem(name: str) -> str:
+    """Return the name of an image without its ending and without the folders that a list may write before it."""
+    return os.path.splitext(name.replace("\\", "/").rpartition("/")[2])[0]
 
 
 def split_of(path: Path) -> str:

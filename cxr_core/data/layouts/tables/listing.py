@@ -159,12 +159,13 @@ class Listing:
 
         stem = os.path.splitext(os.path.basename(path))[0]
         beside = self._beside.get(stem, {})
-        told = told._replace(split=told.split or beside.get("split", ""), view=told.view or beside.get("view", ""))
-        split, group = value("split", told.split, read_split), value("age", said(told.age), read_age)
+        split = value("split", said(told.split) or beside.get("split", ""), read_split)
+        shown_view = said(told.view) or beside.get("view", "")
+        group = value("age", said(told.age), read_age)
         # Of 100,000 equal cells one is kept.
         patient, view, sex, source = (
             sys.intern(cell) if cell else None
-            for cell in map(said, (told.patient, told.view, read_sex(told.sex), told.source))
+            for cell in map(said, (told.patient, shown_view, read_sex(told.sex), told.source))
         )
         mask = os.path.normpath(os.path.join(self.folder, told.mask)) if told.mask else None
         return ListedImage(path, sys.intern(class_name), patient, split, view, group, sex, source, mask)

@@ -94,3 +94,36 @@ def test_a_single_folder_between_the_sides_and_the_classes_is_no_class(tmp_path,
 def test_folders_that_only_begin_like_a_side_are_classes(tmp_path):
     root = fill(tmp_path / "set", "tester/a", "training wheels/a", "devil/a")
     assert len(scan_dataset(root, index_dir=tmp_path / "index").classes) == 3
+
+
+@given(
+    spelt=st.permutations(list(SIDE_FOLDERS)),
+    upper=st.sampled_from([str.lower, str.upper, str.title]),
+    inside=st.sampled_from(["", "/images", "/a/b"]),
+    wrapper=st.sampled_from(["", "archive/"]),
+)
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_sides_below_the_classes_are_sides_in_every_spelling(tmp_path_factory, spelt, upper, inside, wrapper):
+    root, index = tmp_path_factory.mktemp("sides"), tmp_path_factory.mktemp("index")
+    names = {SIDE_FOLDERS[name]: upper(name) for name in spelt}
+    fill(root, *(f"{wrapper}{c}/{side}{inside}" for side, c in product(names.values(), ("normal", "other"))))
+    dataset = scan_dataset(root, index_dir=index)
+    folders = dataset.table["file"].str.removeprefix(wrapper).str.split("/").str[1]
+    told = set(zip(folders, dataset.table["split"], strict=True))
+    assert told == {(name, side) for side, name in names.items()}
+    assert set(dataset.table["class_name"]) == {"normal", "other"}
+    assert dataset.unreadable.empty
+
+
+def test_an_image_that_lies_beside_the_sides_of_its_class_has_no_side(tmp_path):
+    fill(tmp_path / "d", "covid/train", "covid/test", "normal/train", "normal/test", "normal", "normal/more")
+    table = scan_dataset(tmp_path / "d", index_dir=tmp_path / "index").table
+    sides = dict(zip(table["file"], table["split"].fillna("none"), strict=True))
+    assert sides.pop("normal/0.png") == sides.pop("normal/more/0.png") == "none"
+    assert sides == {f"{c}/{side}/0.png": side for c in ("covid", "normal") for side in ("train", "test")}
+    assert table["patient"].isna().all()
+
+
+def test_a_class_that_holds_one_folder_called_like_a_side_says_nothing_of_the_others(tmp_path):
+    fill(tmp_path / "d", "covid/test", "normal/train")
+    assert "split" not in scan_dataset(tmp_path / "d", index_dir=tmp_path / "index").table

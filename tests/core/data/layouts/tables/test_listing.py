@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from cxr_core.data.dataset import scan_dataset
+from cxr_core.data.layouts.tables.cells import said
 from cxr_core.data.layouts.tables.root_tables import table_images, unknown_tables
 from cxr_core.evaluation.predictions import describe_predictions
 from cxr_core.splits.split import Split, split_table
@@ -176,6 +177,33 @@ def test_nihs_lists_of_image_names_are_the_given_split(tmp_path):
     assert sentences == []
 
 
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    sides=st.lists(st.sampled_from(["train", "validation", "test", None]), min_size=4, max_size=9),
+    spelt=st.sampled_from([
+        {"train": "train_list", "validation": "val_list", "test": "test_list"},
+        {"train": "train_val_list", "validation": "valid", "test": "test"},
+        {"train": "Training-images", "validation": "dev_files", "test": "TEST"},
+    ]),
+    before=st.sampled_from(["", "images_001/images/", "./", "images_001\\images\\"]),
+    ending=st.sampled_from(["png", "jpg", "PNG"]),
+    end=st.sampled_from(["", "\n", "\r\n"]),
+)  # fmt: skip
+def test_lists_of_image_names_beside_a_table_are_its_split(tmp_path_factory, sides, spelt, before, ending, end):
+    folder = tmp_path_factory.mktemp("nih")
+    names = [f"{n:08d}_000.{ending}" for n in range(len(sides))]
+    draw(folder, *(f"images_001/images/{name}" for name in names))
+    rows = "".join(f"{name},No Finding,0,{n},05{n}Y,M,PA\n" for n, name in enumerate(names))
+    header = "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,View Position\n"
+    (folder / "Data_Entry_2017.csv").write_text(header + rows)
+    for side, list_name in spelt.items():
+        if listed_names := [before + name for name, told in zip(names, sides, strict=True) if told == side]:
+            (folder / f"{list_name}.txt").write_text((end or "\n").join(listed_names) + end)
+    images, sentences = listed(folder)
+    assert [image.split for _, image in sorted(images.items())] == sides
+    assert sentences == []
+
+
 def test_readers_and_boxes_of_one_vindr_image_add_up(tmp_path):
     draw(tmp_path, "train/a.png", "train/b.png")
     rows = "image_id,class_name,rad_id\na,Cardiomegaly,R1\na,Pneumonia,R2\nb,No finding,R1\nb,No finding,R2\n"
@@ -236,25 +264,28 @@ def test_which_of_several_plain_lists_counts_is_asked(tmp_path):
     order=st.permutations(["path", "label", "age", "split", "sex"]),
     separator=st.sampled_from(",;\t|"),
     encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"]),
+    packed=st.booleans(),
     label=st.sampled_from(["NA", "None", "1", "01", "True", "null", "Größe", "a, b; c"]),
     age=st.text(st.characters(categories=("L", "N", "P", "Zs")), max_size=6),
     split=st.text(st.characters(categories=("L", "N")), max_size=6),
 )
-def test_no_odd_cell_costs_another_row(tmp_path, order, separator, encoding, label, age, split):
-    draw(tmp_path, "a.png", "b.png")
+def test_no_odd_cell_costs_another_row(tmp_path_factory, order, separator, encoding, packed, label, age, split):
+    folder = tmp_path_factory.mktemp("set")
+    draw(folder, "a.png", "b.png")
     rows = [
         {"path": "a.png", "label": label, "age": age, "split": split, "sex": "F"},
         {"path": "b.png", "label": "sound", "age": "45.0", "split": "Training", "sex": "M"},
     ]
-    with (tmp_path / "list.csv").open("w", encoding=encoding, newline="") as stream:
+    path = folder / ("list.csv.gz" if packed else "list.csv")
+    with (gzip.open if packed else open)(path, "wt", encoding=encoding, newline="") as stream:
         writer = csv.DictWriter(stream, order, delimiter=separator)
         writer.writeheader()
         writer.writerows(rows)
-    images, sentences = listed(tmp_path / "list.csv")
+    images, sentences = listed(path)
     assert images["a.png"].class_name == label
     sound = images["b.png"]
     assert (sound.class_name, sound.age_group, sound.split, sound.sex) == ("sound", "40 to 64", "train", "male")
-    unknown = [images["a.png"].age_group is None and age.strip(), images["a.png"].split is None and split.strip()]
+    unknown = [images["a.png"].age_group is None and said(age), images["a.png"].split is None and said(split)]
     assert len(sentences) == sum(map(bool, unknown))
 
 
