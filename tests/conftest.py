@@ -57,6 +57,7 @@ class TensorFlowInOneWorker(LoadFileScheduling):
         return "tensorflow" if _LOADS_TENSORFLOW.search((PROJECT / file).read_text()) else file
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
     """Keep TensorFlow in one worker where not all tests are about it; None leaves the choice to `--dist`."""
     return TensorFlowInOneWorker(config, log) if "not slow" in config.option.markexpr else None

@@ -1,6 +1,17 @@
 """What several pages' tests need."""
 
+from functools import cache
+
 import pytest
+from streamlit.components.v2 import manifest_scanner
+
+
+@pytest.fixture(autouse=True, scope="session")
+def installed_components():
+    """Streamlit looks through all installed packages for components whenever an AppTest begins: once is enough here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(manifest_scanner, "scan_component_manifests", cache(manifest_scanner.scan_component_manifests))
+        yield
 
 
 @pytest.fixture
