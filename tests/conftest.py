@@ -28,8 +28,10 @@ if str(PROJECT) not in sys.path:
     sys.path.insert(0, str(PROJECT))
 
 
-# Fixtures that train for over five seconds: a test that asks for one is slow, and nobody has to remember to say so.
-TRAINING_FIXTURES = {"tiny_run", "article_run", "train_here", "decided_run", "gated"}
+# Fixtures that compute for over five seconds: a test that asks for one is slow, and nobody has to remember to say so.
+TRAINING_FIXTURES = {
+    "tiny_run", "article_run", "train_here", "decided_run", "gated", "framed", "in_lungs", "constructed_verdicts"
+}  # fmt: skip
 
 
 # These parts of the training read and change images, and leave TensorFlow alone.

@@ -172,6 +172,7 @@ def test_what_is_exported_anew_has_another_stamp_whatever_part_of_it_changed(tmp
         export_stamp(folder)
 
 
+@pytest.mark.slow
 def test_an_open_visit_scores_a_data_set_anew_after_another_export(shipped_copy, monkeypatch):
     scored = []
 

@@ -6,6 +6,7 @@ import shutil
 import time
 import tomllib
 import zlib
+from functools import cache
 
 import cv2
 import numpy as np
@@ -41,6 +42,12 @@ def open_page(name, **session):
     return app
 
 
+@cache
+def shown_page(name):
+    """A page as it opens on the teaching set, for tests that read it and change nothing."""
+    return open_page(name)
+
+
 def said(elements):
     """What a browser shows of elements, without the marks that escape a text; their markup itself stays."""
     shown = " ".join(element.value for element in elements)
@@ -54,7 +61,7 @@ def png(image):
 # The Shortcuts page begins with its verdict, in red; see test_shortcuts.py.
 @pytest.mark.parametrize("name", [name for name in PAGES if name != "shortcuts"])
 def test_a_page_opens_on_a_clean_machine_without_an_error(name):
-    app = open_page(name)
+    app = shown_page(name)
     assert not app.exception
     assert not app.error
     assert len(app.title) == 1
@@ -62,19 +69,19 @@ def test_a_page_opens_on_a_clean_machine_without_an_error(name):
 
 @pytest.mark.parametrize("name", [*DATA_PAGES, "preprocessing", "training"])
 def test_a_page_on_the_teaching_set_names_its_sources_and_licences(name):
-    told = said(open_page(name).caption)
+    told = said(shown_page(name).caption)
     assert "Eight copies and two wrong labels are planted" in told
     assert all(words in told for words in ("NIH Clinical Center", "CC BY 3.0", "CC BY 4.0"))
 
 
 @pytest.mark.parametrize("name", ["overview", "predict"])
 def test_the_page_says_that_it_is_no_medical_device(name):
-    assert NOTICE in said(open_page(name).warning)
+    assert NOTICE in said(shown_page(name).warning)
 
 
 @pytest.mark.parametrize("name", PAGES)
 def test_every_control_explains_itself(name):
-    app = open_page(name)
+    app = shown_page(name)
     controls = [
         *app.button, *app.selectbox, *app.slider, *app.toggle, *app.number_input, *app.text_area, *app.file_uploader,
     ]  # fmt: skip
@@ -91,24 +98,24 @@ def test_every_upload_field_shows_the_limit_that_the_server_keeps(name):
 
 
 def test_the_dataset_page_counts_what_is_there():
-    app = open_page("dataset")
+    app = shown_page("dataset")
     assert [metric.value for metric in app.metric[:2]] == ["188", "3"]
 
 
 def test_the_table_of_files_calls_classes_by_their_labels():
-    table = open_page("dataset").dataframe[-1].value
+    table = shown_page("dataset").dataframe[-1].value
     assert set(table["class"]) == {"Normal", "COVID-19", "Viral"}
 
 
 def test_no_second_click_empties_a_choice_of_one():
     """`required` keeps the last choice; the browser itself does, so only the page's word for it can be read here."""
     for name in PAGES:
-        assert [c.label for c in open_page(name).segmented_control if not c.proto.required] == []
+        assert [c.label for c in shown_page(name).segmented_control if not c.proto.required] == []
 
 
 @pytest.mark.parametrize("name", ["evaluation", "shortcuts"])
 def test_proportions_have_equal_decimals_down_a_column(name):
-    for frame in open_page(name).dataframe:
+    for frame in shown_page(name).dataframe:
         columns = json.loads(frame.proto.columns or "{}")
         formats = [c["type_config"].get("format") for c in columns.values() if "type_config" in c]
         assert "percent" not in formats
@@ -116,12 +123,12 @@ def test_proportions_have_equal_decimals_down_a_column(name):
 
 @pytest.mark.parametrize("name", [*DATA_PAGES, "evaluation", "shortcuts"])
 def test_an_empty_cell_of_a_table_never_reads_none(name):
-    assert [frame for frame in open_page(name).dataframe if not frame.proto.placeholder] == []
+    assert [frame for frame in shown_page(name).dataframe if not frame.proto.placeholder] == []
 
 
 @pytest.mark.parametrize("name", PAGES)
 def test_every_plot_and_every_image_has_a_text_alternative(name):
-    app = open_page(name)
+    app = shown_page(name)
     images = [image for shown in app.image for image in shown.proto.imgs]
     plots = [plot.proto for plot in app.get("plotly_chart")]
     assert [shown for shown in (*images, *plots) if not shown.alt] == []

@@ -36,6 +36,7 @@ def test_the_built_in_classifiers_verdict_is_there_at_once_without_any_image():
     assert "Run the shortcut test" not in [b.label for b in app.button]
 
 
+@pytest.mark.slow
 def test_the_test_begins_only_when_asked_and_then_shows_its_verdict(small_test):
     app = open_on_own_images()
     assert "Eight copies and two wrong labels" in said(app.caption)

@@ -554,6 +554,7 @@ def test_a_request_is_heeded_while_workers_prepare(tmp_path, demo_data, monkeypa
     assert carry_out_job(job, workers) == "finished"
 
 
+@pytest.mark.slow
 def test_a_ray_cluster_prepares_what_this_computer_would(demo_data, tmp_path):
     ray = pytest.importorskip("ray", reason="Ray is not installed: pip install -r requirements-extra.txt")
     from ray.cluster_utils import Cluster

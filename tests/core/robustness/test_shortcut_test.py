@@ -272,6 +272,7 @@ def test_the_lungs_are_counted_per_class(framed):
     assert set(framed["lungs"]["per_class"]) == {"normal", "covid"}
 
 
+@pytest.mark.slow
 def test_a_sample_says_that_it_is_one_and_its_result_is_plain_json_and_kept(tmp_path, classifier, monkeypatch):
     first = result_of(tmp_path / "data", written_in_the_frame, classifier, limit=12)
     assert first["notes"][0] == "Measured on 12 of 48 images, sampled in proportion to class size."

@@ -412,6 +412,7 @@ def real_pairs(real_folders, tmp_path_factory):
     return prepared.table, numbers
 
 
+@pytest.mark.slow
 def test_of_real_images_whose_names_differ_by_further_endings_19_in_20_are_found(real_pairs):
     table, numbers = real_pairs
     rows = {}

@@ -165,6 +165,7 @@ def small(tmp_path_factory):
     return model, layers, run_graph(path, images), images
 
 
+@pytest.mark.slow
 def test_the_shipped_graphs_probabilities_are_keras(shipped, twenty_images):
     model, outputs = shipped
     np.testing.assert_allclose(outputs["probabilities"], model.predict(twenty_images, verbose=0), atol=1e-4)

@@ -98,6 +98,7 @@ def test_the_limits_let_all_but_a_two_hundredth_of_the_held_out_images_pass(trai
     assert low < 0.71 / 0.62 < high
 
 
+@pytest.mark.slow
 def test_the_same_seed_trains_the_same_network(trained, chests, tmp_path, monkeypatch):
     monkeypatch.setattr(train_lungs, "build_lung_network", tiny_network)
     again = train_lungs.train_lungs([chests], tmp_path, behind_heart=["north"], external=[chests], epochs=2, steps=3)
