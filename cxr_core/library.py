@@ -137,7 +137,9 @@ def audit(*folders: str | Path, progress: Phase | None = None) -> dict[str, Any]
     from cxr_core.audit.data_audit import audit_report
     from cxr_core.data.dataset import scan_dataset
     from cxr_core.splits.curation import dataset_decisions
+    from cxr_core.splits.label_decisions import with_decided_labels
 
     phase = progress or (lambda _: None)
     dataset = scan_dataset(*folders, progress=phase("Listing the images"))
-    return audit_report(dataset, dataset_decisions(dataset.table, dataset.roots), phase=phase)
+    curation = dataset_decisions(dataset.table, dataset.roots)
+    return audit_report(with_decided_labels(dataset, curation), curation, phase=phase)

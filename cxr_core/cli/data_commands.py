@@ -7,6 +7,8 @@ from pathlib import Path
 from cxr_core.cli.arguments import SPLIT_HELP, Commands, add_command, add_folders, add_json, add_target_folder
 from cxr_core.cli.io import open_dataset, progress_bar, write_result
 
+_SHOWN_DOUBTS = 20
+
 
 def _audit(options: argparse.Namespace) -> None:
     from cxr_core.audit.data_audit import audit_report, audit_summary
@@ -52,6 +54,26 @@ def _exclude(options: argparse.Namespace) -> None:
     print(f"{len(rows)} images are flagged {options.flag}; {len(changed.excluded)} of {len(table)} are now excluded.")
 
 
+def _review(options: argparse.Namespace) -> None:
+    from cxr_core.audit.embeddings import dataset_embeddings
+    from cxr_core.audit.label_review import doubted_labels, out_of_fold_probabilities
+    from cxr_core.splits.groups import group_images
+
+    dataset, curation = open_dataset(options)
+    _, table, groups = group_images(dataset.table, curation, phase=progress_bar).taking_part(curation)
+    features = dataset_embeddings(table, phase=progress_bar).values
+    doubts = doubted_labels(table["class_name"], *out_of_fold_probabilities(features, table["class_name"], groups))
+    files = doubts.assign(file=table["file"].to_numpy()[doubts["row"]])
+    columns = ["file", "given", "suggested", "p_given", "p_suggested", "is_doubted"]
+    shown = files.loc[files["is_doubted"], columns[:-1]].head(_SHOWN_DOUBTS)
+    doubted = int(doubts["is_doubted"].sum())
+    summary = f"{shown.round(3).to_string(index=False)}\n\n" if doubted else ""
+    summary += f"{doubted} of {len(doubts)} labels are doubted. A doubt is no proof: look at the images (page Labels)."
+    write_result(
+        {"images": len(doubts), "doubted": doubted, "files": files[columns].to_dict("records")}, options.json, summary
+    )
+
+
 def _demo(options: argparse.Namespace) -> None:
     from cxr_core.config import TEACHING_DIR
     from cxr_core.data.teaching_set import check_teaching_set
@@ -71,6 +93,7 @@ def add_commands(commands: Commands) -> None:
     _add_audit(commands)
     _add_split(commands)
     _add_exclude(commands)
+    _add_review(commands)
     _add_demo(commands)
     _add_download(commands)
 
@@ -102,6 +125,14 @@ def _add_exclude(commands: Commands) -> None:
     add_folders(exclude)
     exclude.add_argument("--flag", required=True, help="as `audit` names it, such as other_disease")
     exclude.add_argument("--undo", action="store_true", help="include these images again")
+
+
+def _add_review(commands: Commands) -> None:
+    review = add_command(
+        commands, "review", _review, "List the images whose label looks wrong, the most doubtful first."
+    )
+    add_folders(review)
+    add_json(review)
 
 
 def _add_demo(commands: Commands) -> None:

@@ -114,12 +114,14 @@ def progress_bar(description: str) -> Progress:
 
 
 def open_dataset(options: argparse.Namespace) -> "tuple[Dataset, Curation]":
-    """Return the data set of `options.folders`, and its stored curation."""
+    """Return the data set of `options.folders`, with the labels that were decided, and its stored curation."""
     from cxr_core.data.dataset import scan_dataset
     from cxr_core.splits.curation import dataset_decisions
+    from cxr_core.splits.label_decisions import with_decided_labels
 
     dataset = scan_dataset(*options.folders, progress=progress_bar("Listing the images"))
-    return dataset, dataset_decisions(dataset.table, dataset.roots)
+    curation = dataset_decisions(dataset.table, dataset.roots)
+    return with_decided_labels(dataset, curation), curation
 
 
 def read_curation(path: Path | None) -> "Curation | None":

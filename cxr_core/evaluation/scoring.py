@@ -14,6 +14,8 @@ from cxr_core.evaluation.selective_classification import AnswerShares, answer_sh
 from cxr_core.inference.classifier import Classifier
 from cxr_core.inference.model_card import Card
 from cxr_core.runs.training_images import are_seen, seen_digests
+from cxr_core.splits.curation import dataset_decisions
+from cxr_core.splits.label_decisions import with_decided_labels
 from cxr_core.system.progress import Phase
 
 
@@ -42,7 +44,7 @@ def score_folders(
 
     Args:
         classifier: the classifier to score.
-        *folders: as for `dataset.scan_dataset`.
+        *folders: as for `dataset.scan_dataset`; labels that were corrected count as corrected.
         progress: called with the name of each phase.
 
     Returns:
@@ -56,7 +58,8 @@ def score_folders(
     """
     phase = progress or (lambda _: None)
     dataset = scan_dataset(*folders, progress=phase("Listing the images"))
-    return score_table(classifier, dataset.table, progress=progress)
+    decided = with_decided_labels(dataset, dataset_decisions(dataset.table, dataset.roots))
+    return score_table(classifier, decided.table, progress=progress)
 
 
 def score_table(

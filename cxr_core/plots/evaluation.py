@@ -9,7 +9,14 @@ from cxr_core.classes import class_colours
 from cxr_core.evaluation.confidence_intervals import Band
 from cxr_core.evaluation.metrics import ClassCurves, ConfusionCounts, Curve
 from cxr_core.evaluation.operating_point import OperatingPoint
-from cxr_core.plots.style import CHANCE_COLOUR, FIRST_COLOUR, SECOND_COLOUR, drawn_label, finish_figure
+from cxr_core.plots.style import (
+    CHANCE_COLOUR,
+    FIRST_COLOUR,
+    SECOND_COLOUR,
+    drawn_label,
+    drawn_text,
+    finish_figure,
+)
 
 _AVERAGES = {"micro": ("Micro average", "#CC79A7", "dot"), "macro": ("Macro average", "#999999", "dash")}
 
@@ -103,14 +110,41 @@ def roc_figure(
         )
         if clickable and name not in _AVERAGES:
             _add_clickable_points(figure, name, curve, colour)
+    return _finish_roc(figure, "ROC curve: sensitivity against false-positive rate")
+
+
+def readers_figure(
+    curves: Mapping[str, Curve], points: Mapping[str, tuple[float, float]], class_name: str
+) -> go.Figure:
+    """Draw how well readers and a classifier tell one class: each one's curve, and where their answers lie.
+
+    Args:
+        curves: {who: curve}.
+        points: {who: (false-positive rate, sensitivity)} of the answers themselves.
+        class_name: the class in question.
+    """
+    figure = go.Figure()
+    lines = ((FIRST_COLOUR, "solid", "circle"), (SECOND_COLOUR, "dash", "diamond"), ("#009E73", "dot", "square"))
+    for (who, curve), (colour, dash, symbol) in zip(curves.items(), lines, strict=False):
+        label = drawn_text(who)
+        figure.add_scatter(
+            x=curve["fpr"],
+            y=curve["tpr"],
+            name=f"{label}, AUC {curve['auc']:.2f}",
+            mode="lines",
+            line={"color": colour, "dash": dash, "width": 2},
+        )
+        if who in points:
+            rate, sensitivity = points[who]
+            marker = {"color": colour, "symbol": symbol, "size": 13, "line": {"width": 1, "color": "#ffffff"}}
+            figure.add_scatter(x=[rate], y=[sensitivity], name=f"{label}: answers", mode="markers", marker=marker)
+    return _finish_roc(figure, f"{drawn_label(class_name)} against all else")
+
+
+def _finish_roc(figure: go.Figure, title: str) -> go.Figure:
     chance = {"color": "#999999", "dash": "longdashdot", "width": 1}
     figure.add_scatter(x=[0, 1], y=[0, 1], name="Chance", mode="lines", line=chance, hoverinfo="skip")
-    finish_figure(
-        figure,
-        "ROC curve: sensitivity against false-positive rate",
-        "False-positive rate (1 − specificity)",
-        "True-positive rate (sensitivity)",
-    )
+    finish_figure(figure, title, "False-positive rate (1 − specificity)", "True-positive rate (sensitivity)")
     inside = {"orientation": "v", "x": 0.98, "y": 0.04, "xanchor": "right", "yanchor": "bottom"}
     return figure.update_layout(height=440, legend=inside)
 

@@ -1,11 +1,11 @@
-"""What did people decide about this data set: images excluded, and look-alikes that are not the same?
+"""What did people decide about this data set: images excluded, labels, and look-alikes that are not the same?
 
 A decision belongs to an image, known by its content: it holds in every data set that the image is part of, in whatever
 order the folders are named. Kept beside the data set's index, copied into every run, and respected by every split.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -41,12 +41,14 @@ class Curation:
         whole: digests of those of the excluded that stay excluded under whatever name their content comes.
         one_stays: digests of those of the excluded that have copies of equal content, of which one takes part.
             A content in neither of the two is excluded under the names that were excluded alone.
+        labels: {digest: class} of the images whose label was looked at; the class may be the one that they had.
     """
 
     excluded: dict[ImageKey, str] = field(default_factory=dict)
     distinct: tuple[tuple[ImageKey, ...], ...] = ()
     whole: frozenset[str] = frozenset()
     one_stays: frozenset[str] = frozenset()
+    labels: dict[str, str] = field(default_factory=dict)
 
     def reasons(self) -> dict[str, int]:
         """Return a dict of reason to number of excluded images, the most frequent first."""
@@ -74,11 +76,12 @@ def load_curation(path: str | Path) -> Curation:
         earlier = {image.digest for image, reason in excluded.items() if reason != DUPLICATE}
         whole = frozenset(values.get("whole", earlier))
         one_stays = frozenset(values.get("one_stays", ()))
+        labels = {str(digest): str(name) for digest, name in values.get("labels", {}).items()}
     except FileNotFoundError:
         return Curation()
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} holds no decisions about a data set; move it away to start anew.") from error
-    return Curation(excluded, distinct, whole, one_stays)
+    return Curation(excluded, distinct, whole, one_stays, labels)
 
 
 def save_curation(curation: Curation, path: str | Path) -> None:
@@ -86,7 +89,8 @@ def save_curation(curation: Curation, path: str | Path) -> None:
     excluded = [asdict(p) | {"reason": reason} for p, reason in sorted(curation.excluded.items())]
     distinct = [[asdict(p) for p in group] for group in curation.distinct]
     digests = {"whole": sorted(curation.whole), "one_stays": sorted(curation.one_stays)}
-    write_json(Path(path), {"excluded": excluded, "distinct": distinct, **digests})
+    labels = dict(sorted(curation.labels.items()))
+    write_json(Path(path), {"excluded": excluded, "distinct": distinct, **digests, "labels": labels})
 
 
 def dataset_decisions(table: pd.DataFrame, roots: Sequence[str | Path], index_dir: str | Path = INDEX_DIR) -> Curation:
@@ -118,7 +122,7 @@ def stored_decisions(roots: Sequence[str | Path], index_dir: str | Path = INDEX_
 
 def decisions_about(curation: Curation, table: pd.DataFrame) -> Curation:
     """Return what concerns the images of a table, the excluded under the names that they have there."""
-    concerned = _digests(curation.excluded).union(*map(_digests, curation.distinct))
+    concerned = _digests(curation.excluded).union(curation.labels, *map(_digests, curation.distinct))
     table = table[table["digest"].isin(concerned)]
     reasons = {image.digest: reason for image, reason in curation.excluded.items()}
     rows = images_of(table[excluded_rows(table, curation)])
@@ -128,12 +132,14 @@ def decisions_about(curation: Curation, table: pd.DataFrame) -> Curation:
         tuple(group for group in curation.distinct if _digests(group) <= here),
         curation.whole & out,
         curation.one_stays & out,
+        {digest: name for digest, name in curation.labels.items() if digest in here},
     )
 
 
 def changed_decisions(stored: Curation, before: Curation, after: Curation) -> Curation:
     """Carry a change of what `decisions_about` gave over to all that is stored; nothing else is touched."""
-    return _joined([after, _without(stored, _changed_digests(before, after))])
+    changed = _joined([after, _without(stored, _changed_digests(before, after))])
+    return replace(changed, labels=_without_labels(stored, before.labels).labels | after.labels)
 
 
 def taken_back(current: Curation, before: Curation, after: Curation) -> Curation:
@@ -156,7 +162,10 @@ def taken_back(current: Curation, before: Curation, after: Curation) -> Curation
     marked = set(after.distinct) - set(before.distinct)
     unmarked = [group for group in before.distinct if group not in after.distinct]
     distinct = [*(group for group in current.distinct if group not in marked), *unmarked]
-    return Curation(excluded, tuple(dict.fromkeys(distinct)), whole, one_stays & left - whole)
+    relabelled = {digest for digest, _ in before.labels.items() ^ after.labels.items()}
+    back = {digest for digest in relabelled if current.labels.get(digest) == after.labels.get(digest)}
+    labels = _without_labels(current, back).labels | {d: name for d, name in before.labels.items() if d in back}
+    return Curation(excluded, tuple(dict.fromkeys(distinct)), whole, one_stays & left - whole, labels)
 
 
 def save_decisions(
@@ -172,9 +181,10 @@ def save_decisions(
     """
     before = dataset_decisions(table, roots, index_dir)
     changed = _changed_digests(before, curation)
+    relabelled = {digest for digest, _ in before.labels.items() ^ curation.labels.items()}
     own = curation_path(roots, index_dir)
     for path, stored in _others(own, index_dir).items():
-        kept = _without(stored, changed)
+        kept = _without_labels(_without(stored, changed), relabelled)
         if kept != stored:
             save_curation(kept, path)
     save_curation(changed_decisions(load_curation(own), before, curation), own)
@@ -295,6 +305,7 @@ def _joined(curations: Iterable[Curation]) -> Curation:
             tuple(dict.fromkeys((*joined.distinct, *new.distinct))),
             joined.whole | new.whole,
             joined.one_stays | new.one_stays,
+            curation.labels | joined.labels,
         )
     return joined
 
@@ -317,10 +328,15 @@ def _unmarked(curation: Curation) -> Curation:
 
 
 def _without(curation: Curation, digests: frozenset[str], *, keep_distinct: bool = False) -> Curation:
-    """Forget what was decided about some contents."""
+    """Forget what was decided about some contents, but for their labels."""
     return Curation(
         {image: reason for image, reason in curation.excluded.items() if image.digest not in digests},
         tuple(g for g in curation.distinct if keep_distinct or not digests >= _digests(g)),
         curation.whole - digests,
         curation.one_stays - digests,
+        curation.labels,
     )
+
+
+def _without_labels(curation: Curation, digests: Container[str]) -> Curation:
+    return replace(curation, labels={d: name for d, name in curation.labels.items() if d not in digests})

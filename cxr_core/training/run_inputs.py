@@ -23,6 +23,7 @@ from cxr_core.runs.run_tables import read_run_table
 from cxr_core.runs.training_images import are_seen, start_digests
 from cxr_core.splits.curation import CURATION_FILE, Curation, decisions_about, load_curation, save_curation
 from cxr_core.splits.groups import group_images
+from cxr_core.splits.label_decisions import with_decided_labels
 from cxr_core.splits.split import Split, make_split, move_to_training, split_table
 from cxr_core.system.arrays import FloatArray, IntArray
 from cxr_core.system.files import read_json, write_json, write_text
@@ -97,7 +98,8 @@ def read_inputs(run: Run, config: TrainingConfig, *, phase: Phase, resumed: bool
         ValueError: the images do not allow the split, or are others than the resumed run began with.
     """
     keep_until_exit(config.roots)
-    dataset = scan_dataset(*config.roots, progress=phase("Listing the images"))
+    scanned = scan_dataset(*config.roots, progress=phase("Listing the images"))
+    dataset = with_decided_labels(scanned, load_curation(run.path / CURATION_FILE))
     if resumed:
         table, split = load_split(run, config, dataset)
     else:

@@ -27,8 +27,8 @@ from cxr_core.runs.run import RunStatus
 from cxr_core.splits.split import SPLIT_KINDS
 from cxr_core.system.files import atomic_path
 
-DATA_PAGES = ("dataset", "duplicates", "quality", "splits", "map")
-PAGES = ("overview", *DATA_PAGES, "preprocessing", "training", "evaluation", "shortcuts", "predict")
+DATA_PAGES = ("dataset", "duplicates", "quality", "labels", "splits", "map")
+PAGES = ("overview", *DATA_PAGES, "preprocessing", "training", "evaluation", "shortcuts", "predict", "reading")
 TIMEOUT_SECONDS = 60
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from cxr_core.audit.embeddings import Embeddings, dataset_embeddings
+from cxr_core.audit.label_review import doubted_labels, out_of_fold_probabilities
 from cxr_core.audit.projection import project_embeddings
 from cxr_core.audit.quality_flags import flag_values
 from cxr_core.audit.spurious_correlations import SpuriousCorrelations, find_spurious_correlations
@@ -19,6 +20,7 @@ from cxr_core.data.property_table import measure_images
 from cxr_core.data.sampling import most_changed_row, stratified_rows
 from cxr_core.imaging.preprocessing import balance_change
 from cxr_core.splits.groups import ImageGroups, group_images
+from cxr_core.splits.label_decisions import with_decided_groups
 from cxr_core.system.arrays import FloatArray, IntArray, UInt8Array
 from cxr_core.system.memory import release_memory
 from cxr_core.system.progress import Progress
@@ -40,7 +42,9 @@ def grouping(dataset: Dataset) -> ImageGroups:
     """Return which images of a data set belong together under the present decisions."""
     curation = dataset_curation(dataset)
     step = ("grouping", curation.distinct)
-    return _once(dataset, step, lambda phase: group_images(dataset.table, curation, phase=phase))
+    group = _once(dataset, step, lambda phase: group_images(dataset.table, curation, phase=phase))
+    # The labels alone may have changed since.
+    return with_decided_groups(group, dataset, curation)
 
 
 def measures(dataset: Dataset, table: pd.DataFrame) -> pd.DataFrame:
@@ -56,7 +60,8 @@ def features(dataset: Dataset, table: pd.DataFrame) -> Embeddings:
 def flag_measures(dataset: Dataset, table: pd.DataFrame) -> pd.DataFrame:
     """Return what the quality rules compare, for the table of `grouping`; see `quality_flags.flag_values`."""
     measured, known = measures(dataset, table), features(dataset, table)
-    return _once(dataset, ("flag values",), lambda phase: flag_values(table, measured, known.values))
+    labels = tuple(dataset_curation(dataset).labels.items())
+    return _once(dataset, ("flag values", labels), lambda phase: flag_values(table, measured, known.values))
 
 
 def correlations(dataset: Dataset, group: ImageGroups) -> SpuriousCorrelations:
@@ -69,7 +74,28 @@ def correlations(dataset: Dataset, group: ImageGroups) -> SpuriousCorrelations:
         rows, table, groups = group.taking_part(curation)
         return find_spurious_correlations(table, measured.iloc[rows].reset_index(drop=True), groups)
 
-    return _once(dataset, ("giveaway", curation.distinct, tuple(curation.excluded)), find)
+    labels = tuple(curation.labels.items())
+    return _once(dataset, ("giveaway", curation.distinct, tuple(curation.excluded), labels), find)
+
+
+def label_doubts(dataset: Dataset, group: ImageGroups) -> pd.DataFrame:
+    """Return which labels the images contradict, of all images; see `label_review.doubted_labels`.
+
+    Asked once per visit: what is decided meanwhile does not change the order.
+    """
+    known = features(dataset, group.table)
+
+    def find(phase: ShownPhase) -> pd.DataFrame:
+        phase("Asking for every image a classifier that has not seen its patient")
+        names = group.table["class_name"]
+        return doubted_labels(names, *out_of_fold_probabilities(known.values, names, group.groups))
+
+    return _once(dataset, ("label doubts",), find)
+
+
+def forget_doubts() -> None:
+    """Let `label_doubts` be found again, with what has been decided since."""
+    _analysed().pop(("label doubts",), None)
 
 
 def average_images(dataset: Dataset, group: ImageGroups) -> tuple[dict[str, UInt8Array], pd.DataFrame]:
@@ -81,7 +107,7 @@ def average_images(dataset: Dataset, group: ImageGroups) -> tuple[dict[str, UInt
         images, names = read_images(group.prepared.images_u8, rows), group.table["class_name"].iloc[rows]
         return mean_images(images, names), grey_histograms(images, names)
 
-    return _once(dataset, ("averages",), average)
+    return _once(dataset, ("averages", tuple(dataset_curation(dataset).labels.items())), average)
 
 
 def telling_image(dataset: Dataset) -> pd.Series:

@@ -14,8 +14,10 @@ from cxr_core.data.kaggle import DownloadFailed, find_kaggle, watch_download
 from cxr_core.data.layouts.tables.root_tables import UnknownColumns
 from cxr_core.data.teaching_set import check_teaching_set, keep_shipped_analysis
 from cxr_core.imaging.zip_archive import LeftOut, RefusedArchive, unpack_zip
+from cxr_core.splits.label_decisions import with_decided_labels
 from cxr_core.system.visit_folders import Visit, VisitFolder
 from ui.common.components import plain_error, progress_bar
+from ui.common.curation import dataset_curation
 from ui.common.markdown import Markdown, plain_name, plain_text
 from ui.common.metrics import images_text
 from ui.common.navigation import choose, keep_choice
@@ -59,7 +61,7 @@ def choose_dataset(ask_for_columns: Callable[[Path, tuple[str, ...]], None] | No
     else:
         roots = _ask_for_folders()
     try:
-        dataset = _open(roots)
+        scanned = _open(roots)
     except UnknownColumns as error:
         st.error(plain_error(error))
         if ask_for_columns:
@@ -70,8 +72,8 @@ def choose_dataset(ask_for_columns: Callable[[Path, tuple[str, ...]], None] | No
     except (FileNotFoundError, ValueError) as error:
         st.error(plain_error(error))
         st.stop()
-    st.caption(f"Data set: **{_dataset_name(source, roots)}**, {images_text(len(dataset.table))}")
-    return dataset
+    st.caption(f"Data set: **{_dataset_name(source, roots)}**, {images_text(len(scanned.table))}")
+    return with_decided_labels(scanned, dataset_curation(scanned))
 
 
 def open_once(roots: Sequence[str], why: str) -> None:

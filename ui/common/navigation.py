@@ -65,6 +65,7 @@ _SECTIONS = {
         ("dataset", "Dataset", ":material/photo_library:"),
         ("duplicates", "Duplicates", ":material/content_copy:"),
         ("quality", "Quality", ":material/flag:"),
+        ("labels", "Labels", ":material/label:"),
         ("splits", "Splits", ":material/call_split:"),
         ("map", "Map", ":material/scatter_plot:"),
     ),
@@ -74,6 +75,7 @@ _SECTIONS = {
         ("evaluation", "Evaluation", ":material/analytics:"),
         ("shortcuts", "Shortcuts", ":material/troubleshoot:"),
         ("predict", "Predict", ":material/search:"),
+        ("reading", "Reading", ":material/visibility:"),
     ),
 }
 

@@ -1,4 +1,4 @@
-"""How is an image of a data set shown small?"""
+"""How is an image of a data set shown small, alone or with what drove a classifier's answer?"""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,14 +9,17 @@ from streamlit.delta_generator import DeltaGenerator
 
 from cxr_core.config import TEACHING_DIR
 from cxr_core.data.teaching_set import INDEX_FILE, TeachingImage, teaching_images
-from cxr_core.imaging.display import pad_to_square, thumbnail
+from cxr_core.explain.overlay import overlay_map
+from cxr_core.imaging.display import pad_to_square, shrink, thumbnail
 from cxr_core.imaging.reader import UnreadableImage
 from cxr_core.system.arrays import UInt8Array
 from cxr_core.system.files import file_stamp
 from ui.common.markdown import Markdown, plain_label, plain_name
+from ui.common.model_picker import export_stamp, open_classifier
 
 THUMBNAIL_PIXELS = 118
 LARGE_PIXELS = 448
+_OVERLAY_SIDE = 224
 
 
 # Of each visit its own, so that nothing of a visitor's images stays in memory when the visit has ended.
@@ -27,6 +30,35 @@ def image_thumbnail(path: str, mtime_ns: int, side: int = 224) -> UInt8Array | N
         return thumbnail(Path(path).read_bytes(), side)
     except (UnreadableImage, OSError):
         return None
+
+
+def image_with_map(folder: Path, path: Path, class_name: str) -> UInt8Array | None:
+    """Return an image with Grad-CAM of a class.
+
+    Args:
+        folder: of the classifier.
+        path: of the image.
+        class_name: one of the classifier's classes.
+
+    Returns:
+        uint8 (h, w, 3) RGB; None if the image is missing or broken.
+    """
+    open_classifier(folder)
+    changed = path.stat().st_mtime_ns if path.exists() else 0
+    return _overlay(str(folder), export_stamp(folder), str(path), changed, class_name)
+
+
+# Of each visit its own, so that nothing of a visitor's images stays in memory when the visit has ended.
+@st.cache_data(scope="session", max_entries=300, show_spinner=False)
+def _overlay(folder: str, stamp: tuple[int, ...], path: str, mtime_ns: int, class_name: str) -> UInt8Array | None:
+    classifier = open_classifier(Path(folder))
+    try:
+        prediction = classifier.predict_image(Path(path).read_bytes())
+    except (UnreadableImage, OSError):
+        return None
+    image = shrink(prediction.image, _OVERLAY_SIDE)
+    map_ = prediction.maps[prediction.classes.index(class_name)]
+    return overlay_map(image, classifier.map_on_image(map_, image.shape))
 
 
 def known_teaching_images() -> dict[str, TeachingImage]:

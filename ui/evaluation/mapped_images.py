@@ -5,15 +5,9 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from cxr_core.explain.overlay import overlay_map
-from cxr_core.imaging.display import shrink
 from cxr_core.imaging.reader import UnreadableImage, read_header
-from cxr_core.system.arrays import UInt8Array
 from ui.common.markdown import Markdown, plain_label, plain_name, plain_text
-from ui.common.model_picker import export_stamp, open_classifier
-from ui.common.thumbnails import known_teaching_images, prediction_caption
-
-_OVERLAY_SIDE = 224
+from ui.common.thumbnails import image_with_map, known_teaching_images, prediction_caption
 
 
 def image_paths(predictions: pd.DataFrame) -> pd.Series:
@@ -40,14 +34,11 @@ def show_with_maps(rows: pd.DataFrame, paths: pd.Series, folder: Path, key: str)
         folder: of the classifier.
         key: unique on the page.
     """
-    open_classifier(folder)
-    stamp = export_stamp(folder)
     credits = {str(image.path): image.credit for image in known_teaching_images().values()}
     with st.container(horizontal=True, gap="small"):
         for (index, row), path in zip(rows.iterrows(), map(Path, paths), strict=True):
             with st.container(width=230, height="stretch", border=True, key=f"{key}_{index}"):
-                changed = path.stat().st_mtime_ns if path.exists() else 0
-                image = _overlay(str(folder), stamp, str(path), changed, row["predicted"])
+                image = image_with_map(folder, path, row["predicted"])
                 if image is None:
                     st.caption("File not found.")
                 else:
@@ -68,17 +59,3 @@ def _size(path: Path) -> Markdown:
     except (UnreadableImage, OSError):
         return ""
     return f"{header.width:d} × {header.height:d} {plain_text(header.format)}, "
-
-
-# Of each visit its own, so that nothing of a visitor's images stays in memory when the visit has ended.
-@st.cache_data(scope="session", max_entries=300, show_spinner=False)
-def _overlay(folder: str, stamp: tuple[int, ...], path: str, mtime_ns: int, class_name: str) -> UInt8Array | None:
-    """Return an image with Grad-CAM of a class, uint8 (h, w, 3) RGB; None if it is missing or broken."""
-    classifier = open_classifier(Path(folder))
-    try:
-        prediction = classifier.predict_image(Path(path).read_bytes())
-    except (UnreadableImage, OSError):
-        return None
-    image = shrink(prediction.image, _OVERLAY_SIDE)
-    map_ = prediction.maps[prediction.classes.index(class_name)]
-    return overlay_map(image, classifier.map_on_image(map_, image.shape))

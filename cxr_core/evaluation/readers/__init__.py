@@ -1,0 +1,1 @@
+"""How well does a person read, beside a classifier?"""
