@@ -1,4 +1,4 @@
-"""The Reading page: labels stay hidden until the end, answers stay in the visit, and two readers do not see each other."""
+"""The Reading page: labels stay hidden until the end, answers stay in the visit, two readers do not see each other."""
 
 import pandas as pd
 import pytest
