@@ -6,7 +6,7 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 
-from cxr_core.imaging.grey_range import full_range
+from cxr_core.imaging.grey_range import count_values, full_range
 from cxr_core.imaging.preprocessing_steps import apply_further_steps, check_further_steps
 from cxr_core.system.arrays import AnyImage, FloatArray, ImageArray, IntArray, UInt8Array
 from cxr_core.system.validation import check_kinds, settings_from_dict
@@ -209,21 +209,14 @@ def balance_channel(channel: ImageArray, percent: float | None) -> UInt8Array:
     levels = np.iinfo(channel.dtype).max + 1
     if percent is None:
         return (channel if levels == 256 else channel // 257).astype(np.uint8, copy=False)
-    counts = _histogram(channel, levels)
+    counts = count_values(channel)
     low, high = (_percentile(counts, channel.size, p) for p in (percent, 100.0 - percent))
     values = np.arange(levels)
     if high > low:
         table = np.clip((values - low) * 255.0 / (high - low), 0, 255).astype(np.uint8)
     else:
         table = np.where(values > high, 255, 0).astype(np.uint8)
-    return cv2.LUT(channel, table) if levels == 256 else table[channel]
-
-
-def _histogram(channel: ImageArray, levels: int) -> IntArray:
-    # OpenCV counts in float32, which is exact up to 2**24 pixels.
-    if channel.size < 2**24:
-        return cv2.calcHist([channel], [0], None, [levels], [0, levels]).ravel().astype(np.int64)
-    return np.bincount(channel.ravel(), minlength=levels)
+    return cv2.LUT(channel, table)
 
 
 def _percentile(counts: IntArray, n: int, percent: float) -> float:

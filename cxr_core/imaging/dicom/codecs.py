@@ -90,7 +90,7 @@ def decode_frame(source: bytes, runner: DecodeRunner) -> bytearray:
     else:
         decode = imagecodecs.jpeg2k_decode
     shape = (runner.rows, runner.columns) + ((samples,) if samples > 1 else ())
-    pixels = _decode_into(decode, source, shape, options)
+    pixels = _decode_into(decode, source, shape, options, several_bytes=runner.bits_stored > 8)
     runner.set_option("bits_allocated", 8 * pixels.itemsize)
     if samples > 1:
         runner.set_option("planar_configuration", 0)
@@ -112,10 +112,19 @@ def check_frame_size(frame: bytes, rows: int, columns: int) -> None:
 
 
 def _decode_into(
-    decode: Callable[..., IntArray], source: bytes, shape: tuple[int, ...], options: dict[str, str]
+    decode: Callable[..., IntArray],
+    source: bytes,
+    shape: tuple[int, ...],
+    options: dict[str, str],
+    *,
+    several_bytes: bool,
 ) -> IntArray:
-    """Decode into an array of the header's size: a frame that claims a larger one is refused before it takes memory."""
-    for dtype in (np.uint8, np.uint16, np.int16, np.int8):
+    """Decode into an array of the header's size: a frame that claims a larger one is refused before it takes memory.
+
+    Decoders look at the type last, and a wrong guess costs a whole decoding: that of the header is tried first.
+    """
+    dtypes = (np.uint16, np.int16, np.uint8, np.int8) if several_bytes else (np.uint8, np.uint16, np.int16, np.int8)
+    for dtype in dtypes:
         try:
             return decode(source, out=np.empty(shape, dtype), **options)
         except ValueError:  # another shape or dtype; the next one may fit

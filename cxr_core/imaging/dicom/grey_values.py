@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 from pydicom.dataset import Dataset, FileDataset
@@ -13,15 +14,14 @@ from pydicom.uid import RLELossless
 
 from cxr_core.imaging.dicom.header import integer_of, numbers_of, text_of
 from cxr_core.imaging.dicom.lookup_tables import LookupTable, read_lookup_table
+from cxr_core.imaging.grey_range import count_values
 from cxr_core.system.arrays import BoolArray, FloatArray, IntArray
 
 # Pixel cells as a file stores them: integers of up to 32 bits, or floats.
 CellArray = npt.NDArray[Any]
 
 WINDOW_NOTE = "The window in the DICOM header shows nothing of this image; its full range is shown."
-# Pixels are looked up block by block, so that the 64-bit indices of a large image are never all in memory.
-_BLOCK_ROWS = 256
-_LARGEST_TABLE = 1 << 17
+_LARGEST_TABLE = 1 << 16
 # Where all but so small a share of the pixels is white, or black, a window shows nothing. One for soft tissue in CT,
 # left in the header of a radiograph, still reaches a few pixels.
 _LEAST_SHOWN = 0.002
@@ -54,18 +54,14 @@ def shown_greys(cells: CellArray, dataset: FileDataset) -> tuple[npt.NDArray[np.
     low, high = cells.min(), cells.max()
     if cells.dtype.kind == "f" or int(high) - int(low) >= _LARGEST_TABLE:
         return _greys_of(cells, np.ones(cells.shape, np.int64), dataset)
-    # Every possible value is transformed once; each pixel is only looked up.
+    # Every possible value is transformed once; each pixel is only looked up. Without a sign a difference that wraps
+    # around is right.
+    positions = (cells - low).astype(f"u{cells.itemsize}").astype(np.uint16)
     possible = np.arange(int(low), int(high) + 1).astype(cells.dtype)
-    counts = np.zeros(len(possible), np.int64)
-    for start in range(0, len(cells), _BLOCK_ROWS):
-        positions = cells[start : start + _BLOCK_ROWS].astype(np.int64) - int(low)
-        counts += np.bincount(positions.ravel(), minlength=len(possible))
-    table, notes = _greys_of(possible, counts, dataset)
-    shown = np.empty(cells.shape, np.uint16)
-    for start in range(0, len(cells), _BLOCK_ROWS):
-        rows = slice(start, start + _BLOCK_ROWS)
-        shown[rows] = table[cells[rows].astype(np.int64) - int(low)]
-    return shown, notes
+    greys, notes = _greys_of(possible, count_values(positions)[: len(possible)], dataset)
+    table = np.zeros(_LARGEST_TABLE, np.uint16)
+    table[: len(greys)] = greys
+    return cv2.LUT(positions, table), notes
 
 
 def _greys_of(

@@ -79,6 +79,17 @@ def test_high_throughput_jpeg_2000_gives_the_pixels_that_were_stored(pixels, syn
     np.testing.assert_array_equal(decode_image(compressed(pixels, syntax, frame)), stretched(pixels))
 
 
+@pytest.mark.parametrize("pixels", [EIGHT_BITS, TWELVE_BITS], ids=["8 bits", "12 bits"])
+def test_a_compressed_frame_is_decoded_once(monkeypatch, pixels):
+    frame, given = imagecodecs.jpeg2k_encode(pixels, level=0, codecformat="J2K"), []
+    decode = imagecodecs.jpeg2k_decode
+    monkeypatch.setattr(
+        imagecodecs, "jpeg2k_decode", lambda *args, out: given.append(out.dtype) or decode(*args, out=out)
+    )
+    decode_image(compressed(pixels, JPEG2000Lossless, frame))
+    assert given == [pixels.dtype]
+
+
 @pytest.mark.parametrize("name", ["htj2k_201", "htj2k_202", "htj2k_203"])
 def test_high_throughput_files_show_what_their_jpeg_2000_copy_shows(name):
     folder = SHARED_DATA.parent / "cases" / "11-htj2k"
