@@ -1,16 +1,20 @@
 """How is an image shown: eight bits, smaller, as PNG or JPEG?"""
 
 import base64
+from typing import cast
 
 import cv2
 import numpy as np
 
 from cxr_core.imaging.grey_range import grey_u8
 from cxr_core.imaging.reader import decode_image
-from cxr_core.system.arrays import AnyImage, ImageArray, UInt8Array
+from cxr_core.system.arrays import AnyImage, FloatArray, ImageArray, IntArray, UInt8Array
 
 SCREEN_SIDE = 1000
 _JPEG_QUALITY = 88
+# Grey images of so many pixels are shrunk by sums over areas: smaller ones are shrunk as fast without, and the sums of
+# larger ones may not fit into 32 bits.
+_FEWEST_SUMMED, _MOST_SUMMED = 1 << 21, (2**31 - 1) // 255
 
 
 def display_bgr(image: ImageArray) -> UInt8Array:
@@ -30,7 +34,45 @@ def shrink(image: AnyImage, side: int) -> AnyImage:
     if scale >= 1:
         return image
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    return resize_area(image, size)
+
+
+def resize_area(image: AnyImage, size: tuple[int, int]) -> AnyImage:
+    """Resize an image as `cv2.resize` with `INTER_AREA` does, a large grey one in a quarter of its time.
+
+    Args:
+        image: uint8 or uint16, (H, W) or (H, W, 3); not changed.
+        size: width and height in pixels.
+
+    Returns:
+        The means of the areas that each pixel covers, of the same dtype. They may differ from OpenCV's by one where a
+        large image's mean lies half-way between two greys: a few pixels of an image.
+
+    Source:
+        Crow 1984, doi:10.1145/800031.808600 (summed-area tables).
+    """
+    height, width = image.shape[:2]
+    is_smaller = size[0] <= width and size[1] <= height
+    if image.dtype != np.uint8 or image.ndim == 3 or not is_smaller or not _FEWEST_SUMMED <= image.size <= _MOST_SUMMED:
+        return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    sums = cv2.integral(image)
+    (left, beside), (top, below) = _edges(width, size[0]), _edges(height, size[1])
+    # The sum up to an edge inside a pixel lies between those up to its two sides.
+    above, under = (_between(sums[rows][:, left], sums[rows][:, left + 1], beside) for rows in (top, top + 1))
+    at_edges = _between(above, under, below[:, None])
+    means = np.diff(np.diff(at_edges, axis=0), axis=1) * (size[0] * size[1] / image.size)
+    return cast(AnyImage, np.round(means).astype(np.uint8))
+
+
+def _edges(pixels: int, parts: int) -> tuple[IntArray, FloatArray]:
+    """Return where `parts` equal parts of a side begin and end: the pixel, and how far inside it, in [0, 1]."""
+    edges = np.arange(parts + 1) * (pixels / parts)
+    whole = np.minimum(edges.astype(np.int64), pixels - 1)
+    return whole, edges - whole
+
+
+def _between(first: FloatArray | IntArray, second: FloatArray | IntArray, share: FloatArray) -> FloatArray:
+    return first + (second - first) * share
 
 
 def png_bytes(image_rgb: UInt8Array) -> bytes:

@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 
+from cxr_core.imaging.display import shrink
 from cxr_core.imaging.grey_range import grey_u8
 from cxr_core.system.arrays import BoolArray, FloatArray, ImageArray, UInt8Array
 
@@ -61,10 +62,10 @@ def measure_image(pixels: ImageArray, *, with_text: bool = True) -> dict[str, fl
     Returns:
         Every measure by its name in `PIXEL_COLUMNS`.
     """
-    image = grey_u8(pixels)
-    sample = _shrink(image, _SIDE, cv2.INTER_NEAREST)
-    image = _shrink(image, _SIDE, cv2.INTER_AREA)
-    grey, sampled = _grey(image), _grey(sample)
+    image_u8 = grey_u8(pixels)
+    image = shrink(image_u8, _SIDE)
+    grey = _grey(image)
+    sampled = _grey(cv2.resize(image_u8, grey.shape[::-1], interpolation=cv2.INTER_NEAREST))
     histogram = _count_greys(sampled) / sampled.size
     mean, std = _moments(histogram)
     top, bottom, left, right, black, white = _frame_of(grey)
@@ -80,19 +81,8 @@ def measure_image(pixels: ImageArray, *, with_text: bool = True) -> dict[str, fl
     } | text | dict(zip(HISTOGRAM_COLUMNS, bins, strict=True))  # fmt: skip
 
 
-def count_text_marks(pixels: ImageArray) -> float:
-    """Return the measure `text` of `measure_image` alone."""
-    return _text(_grey(_shrink(grey_u8(pixels), _SIDE, cv2.INTER_AREA)))
-
-
 def _grey(image: UInt8Array) -> UInt8Array:
     return image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
-
-
-def _shrink(image: UInt8Array, side: int, interpolation: int) -> UInt8Array:
-    """Return a copy whose longest side is `side`; the image itself if it is smaller."""
-    scale = side / max(image.shape[:2])
-    return image if scale >= 1 else cv2.resize(image, _scaled(image, scale), interpolation=interpolation)
 
 
 def _scaled(image: UInt8Array, scale: float) -> tuple[int, int]:

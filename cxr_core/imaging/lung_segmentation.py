@@ -12,6 +12,7 @@ import numpy as np
 import onnxruntime
 
 from cxr_core.config import LUNG_MODEL_DIR
+from cxr_core.imaging.display import resize_area
 from cxr_core.system.arrays import BoolArray, FloatArray, ImageArray, UInt8Array
 from cxr_core.system.files import read_json
 from cxr_core.system.onnx_session import open_session, run_scaled
@@ -149,7 +150,7 @@ def squared(image: ImageArray, side: int) -> UInt8Array:
         image: uint8 or uint16, (H, W) or (H, W, 3) BGR.
         side: in pixels.
     """
-    small = cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)
+    small = resize_area(image, (side, side))
     grey = small if small.ndim == 2 else cv2.cvtColor(small, cv2.COLOR_BGR2GRAY)
     if grey.dtype == np.uint8:
         return grey.astype(np.uint8, copy=False)

@@ -3,7 +3,8 @@
 import cv2
 import numpy as np
 
-from cxr_core.imaging.grey_range import full_range
+from cxr_core.imaging.display import resize_area
+from cxr_core.imaging.grey_range import grey_u8
 from cxr_core.system.arrays import FloatArray, ImageArray
 
 # From how many sides with an edge on an image is a photograph, and at what share of the heights an edge must be found.
@@ -30,10 +31,9 @@ def count_film_sides(pixels: ImageArray) -> int:
         collections, and of simulated photographs of films 93 % on a light box, 69 % on a wall and 40 % in a dark room
         (`python -m benchmarks.photographed_films`). A film that fills the image is not found.
     """
-    small = cv2.resize(full_range(pixels), (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
+    small = resize_area(grey_u8(pixels), (_SIDE, _SIDE))
     small = small if small.ndim == 2 else cv2.cvtColor(small, cv2.COLOR_BGR2GRAY)
-    small = small.astype(np.float32) * (255 / 65535 if small.dtype == np.uint16 else 1)
-    small = cv2.GaussianBlur(small, (0, 0), 1)
+    small = cv2.GaussianBlur(small.astype(np.float32), (0, 0), 1)
     across, down = cv2.Sobel(small, cv2.CV_32F, 1, 0), cv2.Sobel(small, cv2.CV_32F, 0, 1)
     views = ((across, small), (across[:, ::-1], small[:, ::-1]), (down.T, small.T), (down.T[:, ::-1], small.T[:, ::-1]))
     return sum(_has_edge(*view) for view in views)

@@ -5,6 +5,7 @@ A gate is stored beside its model as `gate.npz` (plain arrays) and `gate.json`; 
 """
 
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -210,9 +211,13 @@ def gate_inputs(features: FloatArray, measures: FloatArray) -> npt.NDArray[np.fl
 
 def gate_measures(image: ImageArray) -> FloatArray:
     """Return float32 (M,), the `MEASURES` of a decoded image; `aspect` is |log(width / height)|."""
-    measured = measure_image(image, with_text=False)
-    measured["aspect"] = abs(np.log(image.shape[1] / image.shape[0]))
-    return np.array([measured[name] for name in MEASURES], np.float32)
+    return chosen_measures(measure_image(image, with_text=False), image.shape)
+
+
+def chosen_measures(measured: Mapping[str, float], shape: tuple[int, ...]) -> FloatArray:
+    """Return float32 (M,), the `MEASURES` among those of `measure_image`, for an image of a shape (H, W, ...)."""
+    named = {**measured, "aspect": abs(np.log(shape[1] / shape[0]))}
+    return np.array([named[name] for name in MEASURES], np.float32)
 
 
 def unit_vectors(features: FloatArray, centre: FloatArray, components: FloatArray) -> FloatArray:

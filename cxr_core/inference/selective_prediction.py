@@ -9,13 +9,14 @@ import numpy as np
 
 from cxr_core.classes import OTHER_FINDING, class_key, class_label
 from cxr_core.explain.overlay import overlay_map, share_inside
-from cxr_core.imaging.image_properties import TEXT_MARKS, count_text_marks
+from cxr_core.imaging.grey_range import grey_u8
+from cxr_core.imaging.image_properties import TEXT_MARKS, measure_image
 from cxr_core.imaging.isolated_decoding import open_isolated
 from cxr_core.imaging.lung_segmentation import ChestView, look_at_chest
 from cxr_core.imaging.photo_detection import FILM_SIDES, count_film_sides
 from cxr_core.imaging.reader import open_image
 from cxr_core.inference.classifier import Classifier, Prediction
-from cxr_core.inference.input_gate import MEASURES, Neighbour, Verdict, gate_measures
+from cxr_core.inference.input_gate import Neighbour, Verdict, chosen_measures
 from cxr_core.inference.model_card import Card
 from cxr_core.system.arrays import FloatArray, ImageArray, UInt8Array
 from cxr_core.system.progress import Progress
@@ -219,11 +220,12 @@ def _doubt_of_confidence(prediction: Prediction, abstain_below: float) -> list[s
 
 def look_at(image: ImageArray) -> ImageLook:
     """Measure a decoded image and look for its lungs."""
-    measures, film_sides, notes = gate_measures(image), count_film_sides(image), []
-    if count_text_marks(image) >= TEXT_MARKS:
+    image_u8 = grey_u8(image)
+    measured, film_sides, notes = measure_image(image_u8), count_film_sides(image_u8), []
+    if measured["text"] >= TEXT_MARKS:
         notes.append(TEXT_NOTE)
-    if measures[MEASURES.index("colour")] >= TINTED_SHARE:
+    if measured["colour"] >= TINTED_SHARE:
         notes.append(_TINTED)
     if film_sides >= FILM_SIDES:
         notes.append(_FILM)
-    return ImageLook(measures, look_at_chest(image), film_sides, tuple(notes))
+    return ImageLook(chosen_measures(measured, image.shape), look_at_chest(image_u8), film_sides, tuple(notes))

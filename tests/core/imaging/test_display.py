@@ -2,11 +2,12 @@
 
 import io
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
-from cxr_core.imaging.display import display_bgr, display_rgb, pad_to_square, png_bytes, shrink
+from cxr_core.imaging.display import display_bgr, display_rgb, pad_to_square, png_bytes, resize_area, shrink
 
 RNG = np.random.default_rng(0)
 GREY = RNG.integers(0, 255, (40, 50), dtype=np.uint8)
@@ -74,3 +75,30 @@ def test_an_image_that_is_small_enough_is_returned_unchanged(image, side):
 def test_shrinking_takes_the_mean_of_the_pixels_that_become_one():
     means = GREY.reshape(8, 5, 10, 5).mean(axis=(1, 3))
     np.testing.assert_allclose(shrink(GREY, 10), means, atol=0.51)
+
+
+@pytest.mark.parametrize("size", [(192, 192), (256, 256), (416, 512), (1999, 3)], ids=str)
+@pytest.mark.parametrize("kind", ["noise", "letters", "white"])
+def test_a_large_grey_image_is_shrunk_as_by_opencv_but_for_ties(kind, size):
+    image = np.random.default_rng(0).integers(0, 256, (2101, 1999), dtype=np.uint8)
+    if kind == "letters":
+        image = np.where(image > 250, 255, 0).astype(np.uint8)
+    elif kind == "white":
+        image[:] = 255
+    difference = cv2.absdiff(resize_area(image, size), cv2.resize(image, size, interpolation=cv2.INTER_AREA))
+    assert difference.max() <= 1
+    assert (difference > 0).mean() < 0.001
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.random.default_rng(0).integers(0, 256, (700, 600), dtype=np.uint8),
+        np.random.default_rng(0).integers(0, 256, (1500, 1500, 3), dtype=np.uint8),
+        np.random.default_rng(0).integers(0, 65536, (1500, 1500), dtype=np.uint16),
+    ],
+    ids=["small", "colour", "16 bits"],
+)
+def test_any_other_image_is_shrunk_by_opencv(image):
+    expected = cv2.resize(image, (224, 200), interpolation=cv2.INTER_AREA)
+    np.testing.assert_array_equal(resize_area(image, (224, 200)), expected)
