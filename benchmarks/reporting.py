@@ -2,6 +2,7 @@
 
 import os
 import platform
+import subprocess
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
@@ -65,8 +66,15 @@ def print_table(header, rows):
 
 
 def write_result(name, result):
-    """Write `result` (dict) with the machine's facts to `results/<name>.json`."""
-    write_json(RESULTS_DIR / f"{name}.json", {"machine": _machine_facts(), **result})
+    """Write `result` (dict) with the commit and the machine's facts to `results/<name>.json`."""
+    write_json(RESULTS_DIR / f"{name}.json", {"commit": _commit(), "machine": _machine_facts(), **result})
+
+
+def _commit():
+    """The commit that was measured, with "+" if the code has changed since; None outside a repository."""
+    command = ["git", "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"]
+    described = subprocess.run(command, cwd=RESULTS_DIR, capture_output=True, text=True, check=False)
+    return described.stdout.strip() or None
 
 
 def _machine_facts():
@@ -77,6 +85,7 @@ def _machine_facts():
         tensorflow = version("tensorflow")
     return {
         "cores": os.cpu_count(),
+        "load": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,
         "system": platform.system(),
         "architecture": platform.machine(),
         "python": platform.python_version(),
