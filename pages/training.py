@@ -6,11 +6,12 @@ from cxr_core.data.sources import source_names
 from cxr_core.jobs.job import Job, list_jobs
 from cxr_core.jobs.training_queue import queue_run
 from cxr_core.runs.lifecycle import resume_run
-from cxr_core.runs.run import Run, list_runs
+from cxr_core.runs.run import Run
 from ui.common.components import page_header
 from ui.common.curation import dataset_curation, left_out_note
 from ui.common.dataset_picker import choose_dataset, teaching_note
-from ui.common.permissions import is_open_to_strangers
+from ui.common.model_picker import own_run_names, visible_runs
+from ui.common.permissions import is_open_to_strangers, may
 from ui.training.form import ask_training, cloned_config
 from ui.training.job_view import choose_view, show_jobs
 from ui.training.places import choose_place
@@ -19,18 +20,21 @@ from ui.training.reproduction_view import show_reproduction
 from ui.training.run_comparison import show_runs
 from ui.training.run_monitor import choose_run, monitor_run
 from ui.training.start import offer_start
+from ui.training.visitor import show_own_actions, show_visitors_place
 
 page_header("Training", "Training keeps running when you change pages or close the browser.")
 dataset = choose_dataset()
 teaching_note(dataset)
 curation = dataset_curation(dataset)
-runs, jobs = list_runs(), list_jobs()
+runs, jobs = visible_runs(), list_jobs()
 everything: list[Run | Job] = [*jobs, *runs]
 active = next((one for one in everything if one.status().is_active), None)
 
 shared, cloned = is_open_to_strangers(), cloned_config(runs)
 place = choose_place(runs, jobs)
-if place == "New":
+if place == "New" and not may("training"):
+    show_visitors_place(dataset, curation)
+elif place == "New":
     config = ask_training(dataset, cloned)
     left_out_note(curation)
     offer_start(config, curation, active, source_names(dataset.table))
@@ -50,7 +54,9 @@ else:
         st.info("No runs yet. The curves of the first one will appear here.")
     else:
         run = choose_run(runs)
-        if shared:
+        if run.name in own_run_names():
+            monitor_run(run, actions=show_own_actions)
+        elif shared:
             monitor_run(run, resume=queue_run)
         else:
             monitor_run(run, others_active=active is not None and active != run, resume=resume_run)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -238,6 +238,19 @@ def config_from_dict(values: object) -> TrainingConfig:
         "augmentation": settings_from_dict(Augmentation, settings.get("augmentation", {})),
     }
     return settings_from_dict(TrainingConfig, settings | nested)
+
+
+def config_of_card(training: dict[str, Any]) -> TrainingConfig:
+    """Build the configuration of an exported classifier.
+
+    Args:
+        training: of its card, which tells more than settings, such as the numbers of images.
+
+    Raises:
+        ValueError: as for `config_from_dict`.
+    """
+    names = {one.name for one in fields(TrainingConfig)}
+    return config_from_dict({name: value for name, value in training.items() if name in names})
 
 
 def alone(config: TrainingConfig) -> TrainingConfig:

@@ -20,6 +20,7 @@ label.json        a person's name, note and star for the run
 stop, pause       requests; a pause with a sentence in it is asked for at once, otherwise after the epoch
 balance.json      what was added to each class's logit after training, if the recipe asks for it
 search.json       how many trials of a search this one was chosen from; only in a search's chosen trial
+visit             an empty file: a visitor of a shared installation started it
 test_looks.csv    one line for each time that the test score was shown or written
 model.onnx, card.json   the exported classifier
 metrics.json, predictions.csv   metrics and predictions of the validation and test images

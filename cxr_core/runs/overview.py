@@ -91,6 +91,25 @@ def end_sentence(epochs: pd.DataFrame, config: TrainingConfig) -> str:
     return f"Finished: all {_epochs_text(last)} were trained; epoch {kept} was kept, with the lowest validation loss."
 
 
+def epoch_sentence(epochs: pd.DataFrame) -> str:
+    """Say what the last epoch of a history brought.
+
+    Args:
+        epochs: from `Run.epochs`, at least one row.
+    """
+    last, earlier = epochs.iloc[-1], epochs["val_loss"].iloc[:-1]
+    sentence = (
+        f"After epoch {int(last['epoch'])}, {last['accuracy']:.1%} of the training images and "
+        f"{last['val_accuracy']:.1%} of the validation images are right; the validation loss is {last['val_loss']:.3f}"
+    )
+    if earlier.empty:
+        return f"{sentence}."
+    if last["val_loss"] < earlier.min():
+        return f"{sentence}, the lowest so far."
+    kept = kept_epoch(epochs)
+    return f"{sentence}, against {earlier.min():.3f} after epoch {kept}, which is kept for now."
+
+
 def seconds_left(status: RunStatus, epochs: pd.DataFrame, *, now: float, images: int = 0) -> float | None:
     """Estimate the seconds until a run is finished, export and evaluation included.
 

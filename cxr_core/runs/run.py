@@ -22,6 +22,8 @@ _UNREPORTED_ENDS: dict[UnfinishedEnd, str] = {
 }
 # What a search says of itself in the folder of the trial that it has chosen.
 SEARCH_FILE = "search.json"
+# An empty file in the folders of runs that visitors of a shared installation started; nobody else sees these.
+VISIT_FILE = "visit"
 _FULL_DISK = "The disk that holds this run is full. Free some space, then resume the run."
 _FULL_DISK_BYTES = 1_000_000
 
@@ -203,11 +205,17 @@ def new_run_path(recipe: str, runs_dir: str | Path = RUNS_DIR) -> Path:
     return Path(runs_dir) / stamped_name(recipe)
 
 
-def list_runs(runs_dir: str | Path = RUNS_DIR) -> list[Run]:
-    """Return all runs of a folder, newest first."""
+def list_runs(runs_dir: str | Path = RUNS_DIR, *, of_visits: bool = False) -> list[Run]:
+    """Return the runs of a folder, newest first.
+
+    Args:
+        runs_dir: the folder of all runs.
+        of_visits: those that visitors of a shared installation started, in place of all others.
+    """
     folder = Path(runs_dir)
     paths = [p.parent for p in folder.glob("*/config.json")] if folder.is_dir() else []
-    return [Run(p) for p in sorted(paths, key=lambda p: p.name, reverse=True)]
+    chosen = [p for p in paths if (p / VISIT_FILE).exists() is of_visits]
+    return [Run(p) for p in sorted(chosen, key=lambda p: p.name, reverse=True)]
 
 
 def _read_table(path: Path) -> pd.DataFrame:

@@ -10,6 +10,7 @@ from cxr_core.evaluation.headline_metrics import HeadlineMetric, card_figures
 from cxr_core.inference.classifier import Classifier, load_classifier
 from cxr_core.inference.input_gate import GATE_FILES
 from cxr_core.inference.model_card import load_card
+from cxr_core.jobs.visit_training import visit_runs
 from cxr_core.runs.labels import display_name
 from cxr_core.runs.run import Run, list_runs
 from cxr_core.system.files import file_stamp
@@ -43,7 +44,18 @@ def classifier_name(folder: Path) -> str:
 
 def model_folders() -> dict[str, Path]:
     """Return {name: folder} of every classifier, the built-in one first."""
-    return {SHIPPED: SHIPPED_MODEL_DIR} | {run.name: run.path for run in list_runs() if run.has_model}
+    return {SHIPPED: SHIPPED_MODEL_DIR} | {run.name: run.path for run in visible_runs() if run.has_model}
+
+
+def own_run_names() -> list[str]:
+    """Return the names of the runs that this visit has started on a shared installation; to be added to."""
+    names: list[str] = st.session_state.setdefault("own_runs", [])
+    return names
+
+
+def visible_runs() -> list[Run]:
+    """Return the runs that this visit may see, newest first: all but those that other visits started."""
+    return sorted([*list_runs(), *visit_runs(own_run_names())], key=lambda run: run.name, reverse=True)
 
 
 def open_classifier(folder: Path) -> Classifier:

@@ -7,6 +7,7 @@ import streamlit as st
 from starlette.formparsers import MultiPartParser
 from streamlit.navigation.page import StreamlitPage
 
+from cxr_core.jobs.visit_training import remove_visit_runs
 from cxr_core.system.files import why_not_written
 from cxr_core.system.memory import keep_memory_small, set_imports_aside
 from cxr_core.system.processes import tie_to_parent
@@ -93,6 +94,7 @@ def navigate() -> StreamlitPage:
     st.set_page_config(page_title=_APP, page_icon=_ICON, layout="wide")
     st.html(f"<style>{_STYLE}</style>{_SCRIPT}", unsafe_allow_javascript=True)
     _sweep()
+    _sweep_runs()
     pages = {
         section: [
             st.Page(f"pages/{name}.py", title=title, icon=icon, default=name == "overview")
@@ -125,6 +127,12 @@ def run_page(page: StreamlitPage) -> None:
 def _sweep() -> None:
     """Remove, once per server, the uploads that an earlier server could not remove."""
     remove_abandoned()
+
+
+@st.cache_resource(ttl="1h", show_spinner=False)
+def _sweep_runs() -> None:
+    """Remove, once an hour where anybody looks, the runs of visitors that were kept for a day."""
+    remove_visit_runs()
 
 
 def ensure_navigation() -> None:

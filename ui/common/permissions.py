@@ -24,6 +24,7 @@ ACTIONS = {
     "keeping": "change what is saved for everyone",
 }
 _ALLOW, _LISTS = "CXR_LAB_ALLOW", ("visitors", "owners")
+_SHORT_TRAINING = "CXR_LAB_VISITOR_TRAINING"
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Access:
         allowed: the `ACTIONS` that visitors may do.
         visitors: e-mail addresses as `_folded` returns them, or "@example.org" for everybody of a domain.
         owners: e-mail addresses as `_folded` returns them; they may do everything.
+        short_training: visitors may train on the teaching set as `jobs.visit_training` has it.
     """
 
     shared: bool
@@ -43,6 +45,7 @@ class Access:
     allowed: frozenset[str] = frozenset()
     visitors: frozenset[str] = frozenset()
     owners: frozenset[str] = frozenset()
+    short_training: bool = True
 
     def lets_in(self, email: str | None) -> bool:
         """Return True if the owner of an e-mail address may use the app at all."""
@@ -67,7 +70,8 @@ def read_access(secrets: Mapping[str, Any], environment: Mapping[str, str], *, s
 
     Args:
         secrets: what `.streamlit/secrets.toml` holds.
-        environment: environment variables; `CXR_LAB_ALLOW` lists actions, separated by commas.
+        environment: environment variables; `CXR_LAB_ALLOW` lists actions, separated by commas, and
+            `CXR_LAB_VISITOR_TRAINING=0` switches the short training of visitors off.
         shared: as `config.is_shared` returns it; a sign-in makes an installation shared, too.
 
     Raises:
@@ -77,6 +81,9 @@ def read_access(secrets: Mapping[str, Any], environment: Mapping[str, str], *, s
     allowed = frozenset(word.strip() for word in environment.get(_ALLOW, "").split(",") if word.strip())
     if not allowed <= set(ACTIONS):
         raise ValueError(f"{_ALLOW} must name some of {', '.join(ACTIONS)}; received {', '.join(sorted(allowed))}.")
+    short = environment.get(_SHORT_TRAINING, "1").strip()
+    if short not in ("0", "1"):
+        raise ValueError(f"{_SHORT_TRAINING} must be 0 or 1; received {short!r}.")
     sign_in = _section(secrets, "auth") is not None
     lists = _section(secrets, "access")
     if lists is not None and not sign_in:
@@ -89,7 +96,7 @@ def read_access(secrets: Mapping[str, Any], environment: Mapping[str, str], *, s
         raise ValueError("secrets.toml has an [auth] section: its [access] section must say who may sign in.")
     if any(email.startswith("@") for email in owners):
         raise ValueError("An owner in secrets.toml must be a complete e-mail address.")
-    return Access(shared or sign_in, sign_in, allowed, visitors, owners)
+    return Access(shared or sign_in, sign_in, allowed, visitors, owners, short == "1")
 
 
 def _section(secrets: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:
@@ -130,6 +137,11 @@ def refusal(action: str) -> Markdown | None:
 def may(action: str) -> bool:
     """Return True if the visitor may do one of the `ACTIONS`."""
     return refusal(action) is None
+
+
+def may_train_shortly() -> bool:
+    """Return True for a visitor who may not train as they like, but may train on the teaching set."""
+    return not may("training") and _access().short_training
 
 
 def show_refusal(action: str) -> bool:

@@ -30,11 +30,11 @@ from cxr_core.evaluation.predictions import (
 from cxr_core.evaluation.repeated_runs import left_out_sentence, repeated_runs
 from cxr_core.plots.evaluation import confusion_figure, precision_recall_figure, roc_figure
 from cxr_core.reporting.run_statements import interval_words
-from cxr_core.runs.run import Run, list_runs
+from cxr_core.runs.run import Run
 from ui.common.components import plain_error, show_figure
 from ui.common.markdown import Markdown, plain_label, plain_text
 from ui.common.metrics import interval_text, look_once, plain_metric
-from ui.common.model_picker import model_folders
+from ui.common.model_picker import model_folders, visible_runs
 from ui.common.repeated_runs import show_repeated_runs
 from ui.evaluation.mapped_images import image_paths
 from ui.evaluation.predictions import own_predictions, show_predictions
@@ -119,7 +119,7 @@ def _show_figures(metrics: Metrics, predictions: pd.DataFrame, curves: Mapping[s
 
 def _show_repeats(folder: Path) -> None:
     """Show the runs with the same settings but other folds and seeds, where there are any."""
-    all_runs = list_runs()
+    all_runs = visible_runs()
     runs = repeated_runs(Run(folder), all_runs)
     if not runs:
         return

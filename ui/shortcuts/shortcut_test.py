@@ -23,6 +23,7 @@ from ui.common.curation import dataset_curation
 from ui.common.dataset_analysis import grouping
 from ui.common.dataset_picker import choose_dataset, open_once, teaching_note
 from ui.common.markdown import plain_name, plain_text
+from ui.common.model_picker import own_run_names
 from ui.common.permissions import may, show_refusal
 from ui.common.thumbnails import choose_image
 
@@ -108,7 +109,7 @@ def shortcut_result(
     path = result_path(classifier, table, groups, sides, external=external)
     if path.exists():
         return judge_again(read_json(path))
-    _offer_test(len(table))
+    _offer_test(len(table), own=folder.name in own_run_names())
     try:
         with progress_bars() as phase:
             result = run_shortcut_test(classifier, table, groups, sides, external=external, phase=phase)
@@ -120,8 +121,13 @@ def shortcut_result(
     return result
 
 
-def _offer_test(images: int) -> None:
-    """Offer to run the test on so many images; the page stops unless the user wants it now."""
+def _offer_test(images: int, *, own: bool) -> None:
+    """Offer to run the test on so many images; the page stops unless the user wants it now.
+
+    Args:
+        images: how many it begins with.
+        own: the visitor trained the classifier on a shared installation, where its test images are few.
+    """
     place = st.empty()
     with place.container():
         minutes = 1 + round(min(MAX_IMAGES, images) * len(VARIANTS) / _VIEWS_PER_MINUTE)
@@ -130,7 +136,7 @@ def _offer_test(images: int) -> None:
             f"such set of images. It takes about {minutes} min on two cores, once. The result is saved.",
             icon=":material/science:",
         )
-        if show_refusal("training"):
+        if not own and show_refusal("training"):
             st.stop()
         if not st.button("Run the shortcut test", type="primary", help="Keep this page open until it is done."):
             st.stop()

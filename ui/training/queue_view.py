@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import streamlit as st
 
-from cxr_core.jobs.training_queue import MAX_WAITING, ensure_worker, queue_table, queued_runs
+from cxr_core.jobs.training_queue import MAX_WAITING, all_runs, ensure_worker, queue_table, queued_runs
 from cxr_core.runs.run import Run
 from cxr_core.system.memory import memory_limit
 
@@ -18,13 +18,18 @@ def queue_note() -> None:
 
 
 def show_queue(runs: Iterable[Run]) -> None:
-    """Show which of all runs wait, the next one first, and make sure that they are worked through."""
-    waiting = queued_runs(runs)
+    """Show what waits, the next one first, and make sure that it is worked through.
+
+    Args:
+        runs: those that this visit may see; of any other its place is shown alone.
+    """
+    waiting, visible = queued_runs(all_runs()), {run.name for run in runs}
     if not waiting:
         return
     ensure_worker(waiting[0].path.parent)
     st.subheader("Queue", help="First come, first served. Choose a run below to remove it.")
     since = st.column_config.DatetimeColumn(format="distance")
-    st.dataframe(
-        queue_table(waiting), width="stretch", placeholder="–", hide_index=True, column_config={"since": since}
-    )
+    table = queue_table(waiting)
+    names = zip(table["run"], waiting, strict=True)
+    table["run"] = [name if run.name in visible else "of another visit" for name, run in names]
+    st.dataframe(table, width="stretch", placeholder="–", hide_index=True, column_config={"since": since})

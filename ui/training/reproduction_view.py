@@ -22,7 +22,7 @@ from cxr_core.splits.curation import Curation
 from ui.common.components import offer_download, plain_error, progress_bars
 from ui.common.markdown import plain_name, plain_text
 from ui.common.navigation import keep_choice
-from ui.common.permissions import is_open_to_strangers, may, show_refusal
+from ui.common.permissions import is_open_to_strangers, show_refusal
 
 _HEIGHT = 900
 
@@ -40,6 +40,9 @@ def show_reproduction(dataset: Dataset, curation: Curation, runs: Sequence[Run],
         "The article's ten sections, each with its claim and what comes out here. On the command line: "
         "`python -m cxr_core reproduce DIR`."
     )
+    if show_refusal("training"):
+        _show_shipped_page()
+        return
     config = _ask_config(dataset)
     expected = lag_sentence(config, batches_per_epoch(config, len(dataset.table)))
     if expected:
@@ -72,8 +75,6 @@ def _ask_config(dataset: Dataset) -> TrainingConfig:
 
 def _offer_training(config: TrainingConfig, curation: Curation, run: Run | None, active: Run | Job | None) -> None:
     """Offer to begin the training, or to continue the one that was interrupted."""
-    if show_refusal("training"):
-        return
     is_busy = active is not None and not is_open_to_strangers()
     if is_busy and active is not None:
         st.info(
@@ -115,7 +116,7 @@ def _show_own_page(run: Run, dataset: Dataset) -> None:
     """Show the page of a run of this visit's data set, and offer to write it."""
     page = run.path / PAGE_FOLDER / HTML_FILE
     st.subheader(plain_name(run.name), help="The newest run with these settings.")
-    if may("training") and st.button(
+    if st.button(
         "Write the page again" if page.exists() else "Write the page",
         icon=":material/description:",
         help="From the run and its images; it takes some seconds, and counts as a look at the test images.",

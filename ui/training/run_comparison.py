@@ -162,8 +162,12 @@ def _readable(runs: Sequence[Run]) -> Iterator[tuple[Run, TrainingConfig]]:
 
 def _offer_clone_and_delete(runs: Sequence[Run]) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
-        if len(runs) == 1 and st.button(
-            "Clone settings", icon=":material/content_copy:", help="Fills in the form for a new training run."
+        if (
+            len(runs) == 1
+            and may("training")
+            and st.button(
+                "Clone settings", icon=":material/content_copy:", help="Fills in the form for a new training run."
+            )
         ):
             st.session_state["cloned_run"] = runs[0].name
             st.session_state["just_cloned"] = True

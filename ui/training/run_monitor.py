@@ -60,13 +60,20 @@ def choose_run(runs: Sequence[Run]) -> Run:
     return by_name[name]
 
 
-def monitor_run(run: Run, *, others_active: bool = False, resume: Callable[[Run], object] = resume_run) -> None:
+def monitor_run(
+    run: Run,
+    *,
+    others_active: bool = False,
+    resume: Callable[[Run], object] = resume_run,
+    actions: Callable[[Run], None] | None = None,
+) -> None:
     """Show a run's state, curves, validation images and log; while it waits or is active they refresh every second.
 
     Args:
         run: to show.
         others_active: True while another run is training, so that this one cannot be resumed.
         resume: continues it: `lifecycle.resume_run`, or `training_queue.queue_run` on a shared installation.
+        actions: shows what can be done with the run, where that is something else than anybody who may train can do.
     """
     state, lively = run.status().state, (*ACTIVE, "queued")
     if state not in lively:
@@ -79,7 +86,10 @@ def monitor_run(run: Run, *, others_active: bool = False, resume: Callable[[Run]
             st.rerun()
         epochs = run.epochs()
         _show_status(run, status, epochs)
-        _show_actions(run, status, others_active, resume)
+        if actions:
+            actions(run)
+        else:
+            _show_actions(run, status, others_active, resume)
         batches = run.batches()
         if len(epochs) or len(batches):
             show_history(epochs, batches)

@@ -14,7 +14,7 @@ from cxr_core.runs.run import Run
 from cxr_core.splits.curation import Curation
 from ui.common.components import plain_error
 from ui.common.markdown import Markdown, plain_name
-from ui.common.permissions import is_open_to_strangers, show_refusal
+from ui.common.permissions import is_open_to_strangers
 from ui.training.job_view import ask_plan
 from ui.training.queue_view import queue_note
 
@@ -30,8 +30,6 @@ def offer_start(
         active: what is training now, if anything.
         sources: of the data set.
     """
-    if show_refusal("training"):
-        return
     if is_open_to_strangers():
         _offer_queue(config, curation)
         return

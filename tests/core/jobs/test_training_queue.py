@@ -63,6 +63,21 @@ def test_the_queue_is_worked_off_one_at_a_time_in_its_order(tmp_path, workers, m
     assert begun == runs
 
 
+def test_the_worker_stays_until_its_last_training_is_over(tmp_path, workers, monkeypatch):
+    run, looks = put(tmp_path), []
+
+    def is_alive(status):
+        looks.append(status.state)
+        if len(looks) == 5:
+            run.write_status(RunStatus("finished"))
+        return True
+
+    monkeypatch.setattr("cxr_core.runs.work_folder.process_is_alive", is_alive)
+    monkeypatch.setattr(training_queue, "resume_run", lambda run: run.write_status(RunStatus("running")))
+    training_queue.work_queue(tmp_path)
+    assert run.status().state == "finished"
+
+
 def test_a_run_that_cannot_begin_says_why_and_the_next_has_its_turn(tmp_path, workers, monkeypatch):
     first, second = (put(tmp_path, seed) for seed in range(2))
 
