@@ -24,6 +24,7 @@ from cxr_core.data.prepared_images import prepare_images
 from cxr_core.data.property_table import measure_images
 from cxr_core.data.teaching_set import ANALYSIS_DIR
 from cxr_core.imaging.preprocessing import Preprocessing
+from cxr_core.recipes.training_config import make_config
 from cxr_core.splits.duplicates import find_duplicates
 from cxr_core.system.arrays import ImageArray
 from cxr_core.system.text import table_csv
@@ -196,7 +197,14 @@ def build(data: Path, hannover: pd.DataFrame, folder: Path) -> pd.DataFrame:
 
 
 def analyse(folder: Path) -> None:
-    """Compute what pages would otherwise wait for, and keep it beside the images: all but the prepared images."""
+    """Compute what pages and a visitor's training would otherwise wait for, and keep it beside the images.
+
+    Prepared images are left out: they are larger than the images themselves, and made in a second or two.
+    """
+    # TensorFlow takes seconds to load, and only this needs it.
+    from cxr_core.training.fit import frozen_features
+    from cxr_core.training.network import build_model
+
     with TemporaryDirectory() as name:
         cache = Path(name)
         table = scan_dataset(folder, index_dir=cache / "index").table
@@ -205,6 +213,9 @@ def analyse(folder: Path) -> None:
         known = dataset_embeddings(table, phase=lambda what: None, cache_dir=cache)
         classes, path = known.prepared.table["class_name"], cache / "maps" / f"{known.key}.npz"
         project_embeddings(known.values, class_names=classes, cache_path=path)
+        config = make_config("quick", roots=(str(folder),), start="shipped")
+        prepared = prepare_images(table, config.preprocessing, cache_dir=cache)
+        frozen_features(build_model(config, classes.nunique()), config, prepared, lambda done, total: None, cache)
         shutil.rmtree(folder / ANALYSIS_DIR, ignore_errors=True)
         for kind in ("duplicates", "measures", "features", "maps"):
             shutil.copytree(cache / kind, folder / ANALYSIS_DIR / kind)

@@ -33,7 +33,7 @@ from cxr_core.system.onnx_session import open_session
 from cxr_core.system.progress import Phase
 from cxr_core.system.text import table_csv
 from cxr_core.system.visit_folders import keep_until_exit
-from cxr_core.training.fit import features_files
+from cxr_core.training.fit import features_file
 from cxr_core.training.onnx_export import export_classifier, head_probabilities
 
 
@@ -136,7 +136,7 @@ def _kept_probabilities(run: Run, model: keras.Model, config: TrainingConfig, sp
     if config.train_from != "head":
         return None
     prepared = prepare_images(split, config.preprocessing)
-    path = features_files(model, config, prepared)[1]
+    path = features_file(model, config, prepared)
     if not is_cached(path) or len(prepared.table) < len(split):
         return None
     return head_probabilities(run.path / "model.onnx", open_array(path))

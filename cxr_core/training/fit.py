@@ -35,7 +35,7 @@ from cxr_core.training.checkpoint import Checkpoint
 from cxr_core.training.epoch_snapshot_callback import EpochSnapshotCallback
 from cxr_core.training.frozen_activations import keep_activations, split_network
 from cxr_core.training.network import build_model
-from cxr_core.training.onnx_export import kept_features_graph
+from cxr_core.training.onnx_export import kept_features_graph, weights_digest
 from cxr_core.training.progress_callback import ConfusionCounts, ProgressCallback
 from cxr_core.training.run_inputs import RunInputs, read_inputs
 
@@ -139,7 +139,7 @@ def _head_of(model: keras.Model) -> keras.Model:
 
 def _train_head(model: keras.Model, inputs: RunInputs, config: TrainingConfig, recorder: ProgressCallback) -> None:
     """Train the head alone on the features of the frozen backbone."""
-    features = _compute_features(model, config, inputs.prepared, recorder.phase("Computing features"))
+    features = frozen_features(model, config, inputs.prepared, recorder.phase("Computing features"))
     recorder.say("Training the head alone")
     head, labels, split, weights = _head_of(model), inputs.labels, inputs.split, inputs.weights(config)
     head.compile(keras.optimizers.Adam(_HEAD_LEARNING_RATE), "categorical_crossentropy")
@@ -165,7 +165,7 @@ def _batches(
     """Return what the trained part learns from, and what it is validated on: images, activations or features."""
     prepared, split, labels, weights = inputs.prepared, inputs.split, inputs.labels, inputs.weights(config)
     if config.train_from == "head":
-        features = _compute_features(network.whole, config, prepared, recorder.phase("Computing features"))
+        features = frozen_features(network.whole, config, prepared, recorder.phase("Computing features"))
         return (
             feature_batches(features, split.train, labels, config, clock, weights),
             kept_validation_batches(features, split.validation, labels, gpus=config.gpus),
@@ -244,26 +244,35 @@ def _build_optimizer(config: TrainingConfig) -> keras.optimizers.Optimizer:
     return keras.optimizers.Adam(config.learning_rate, use_ema=True, ema_momentum=config.ema_momentum)
 
 
-def _compute_features(
-    model: keras.Model, config: TrainingConfig, prepared: PreparedImages, progress: Progress
+def frozen_features(
+    model: keras.Model,
+    config: TrainingConfig,
+    prepared: PreparedImages,
+    progress: Progress,
+    cache_dir: str | Path = CACHE_DIR,
 ) -> FloatArray:
     """Run the frozen backbone once over all images: float32 (N, F). ONNX Runtime is faster than Keras here."""
-    graph, path = features_files(model, config, prepared)
+    path = features_file(model, config, prepared, cache_dir)
     if is_cached(path):
         return open_array(path)
+    graph, _ = kept_features_graph(_backbone_of(model), config.preprocessing.size)
     with new_entry(path) as temporary:
         release_memory()
         _write_features(open_session(graph), prepared.images_u8, config.preprocessing, temporary, progress)
     return open_array(path)
 
 
-def features_files(model: keras.Model, config: TrainingConfig, prepared: PreparedImages) -> tuple[Path, Path]:
-    """Return the frozen backbone's graph, and the file that its features of these images are kept in."""
-    backbone = keras.Model(model.input, model.get_layer("features").output)
-    graph, digest = kept_features_graph(backbone, config.preprocessing.size)
-    settings = f"{digest}-{prepared.key}-{config.preprocessing.scaling}"
-    folder = visit_cache(prepared.table["path"]) or CACHE_DIR
-    return graph, folder / "features" / f"{hashlib.sha256(settings.encode()).hexdigest()[:32]}.npy"
+def features_file(
+    model: keras.Model, config: TrainingConfig, prepared: PreparedImages, cache_dir: str | Path = CACHE_DIR
+) -> Path:
+    """Return the file that the features of these images are kept in, as the model's backbone gives them."""
+    settings = f"{weights_digest(_backbone_of(model))}-{prepared.key}-{config.preprocessing.scaling}"
+    folder = visit_cache(prepared.table["path"]) or Path(cache_dir)
+    return folder / "features" / f"{hashlib.sha256(settings.encode()).hexdigest()[:32]}.npy"
+
+
+def _backbone_of(model: keras.Model) -> keras.Model:
+    return keras.Model(model.input, model.get_layer("features").output)
 
 
 def _write_features(

@@ -76,11 +76,16 @@ def kept_features_graph(network: keras.Model, size: int) -> tuple[Path, str]:
     Returns:
         (path, digest): where the graph lies in the cache, and a digest of the weights.
     """
-    digest = hashlib.sha256(b"".join(w.tobytes() for w in network.get_weights())).hexdigest()[:32]
+    digest = weights_digest(network)
     path = CACHE_DIR / "backbones" / f"{digest}-{size}.onnx"
     if not is_cached(path):
         export_features(network, path)
     return path, digest
+
+
+def weights_digest(network: keras.Model) -> str:
+    """Return what identifies a network's weights."""
+    return hashlib.sha256(b"".join(w.tobytes() for w in network.get_weights())).hexdigest()[:32]
 
 
 def export_features(model: keras.Model, path: str | Path) -> None:

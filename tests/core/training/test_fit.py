@@ -1,13 +1,18 @@
-"""train_run.py on several devices: two logical CPUs stand for GPUs, in a process of their own."""
+"""Training on several devices, where two logical CPUs stand for GPUs in a process of their own; and kept features."""
 
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
 
-from cxr_core.config import PROJECT_DIR
+from cxr_core.config import PROJECT_DIR, TEACHING_DIR
+from cxr_core.data.dataset import scan_dataset
+from cxr_core.data.prepared_images import prepare_images
+from cxr_core.data.teaching_set import ANALYSIS_DIR
+from cxr_core.jobs.visit_training import VisitChoices, visit_config
 from cxr_core.recipes.training_config import make_config
 from cxr_core.runs.lifecycle import create_run
 
@@ -64,3 +69,19 @@ def test_layers_of_the_backbone_train_on_two_devices_to_an_evaluated_classifier(
     run = trained("finetune", tmp_path, demo_data, 2)
     assert run.has_model
     assert set(run.predictions()["split"]) == {"validation", "test"}
+
+
+def test_the_features_that_travel_with_the_teaching_set_are_those_of_a_visitors_training(tmp_path):
+    from cxr_core.training.fit import features_file
+    from cxr_core.training.network import build_model
+
+    config = visit_config(VisitChoices())
+    table = scan_dataset(TEACHING_DIR, index_dir=tmp_path / "index").table
+    prepared = prepare_images(table, config.preprocessing, cache_dir=tmp_path / "cache")
+    model = build_model(config, 3)
+    kept = features_file(model, config, prepared, TEACHING_DIR / ANALYSIS_DIR)
+    assert kept.exists(), "computed anew: run python -m benchmarks.teaching_set"
+    rows = [0, 90, 187]
+    backbone = keras.Model(model.input, model.get_layer("features").output)
+    images = config.preprocessing.scaled(prepared.images_u8[rows])
+    np.testing.assert_allclose(np.load(kept)[rows], backbone.predict(images, verbose=0), atol=0.02, rtol=0.01)
