@@ -19,6 +19,8 @@ INDEX_DIR = HOME_DIR / "index"
 DATA_DIR = HOME_DIR / "data"
 # Data sets that visitors of a shared installation upload, each with its caches, until their visit ends.
 VISITS_DIR = HOME_DIR / "visits"
+# Answers that people marked as wrong.
+MARKED_DIR = HOME_DIR / "marked"
 SHIPPED_MODEL_DIR = PROJECT_DIR / "models" / "cxr-mobilenetv2"
 LUNG_MODEL_DIR = PROJECT_DIR / "models" / "lungs"
 # Real radiographs under open licences, which every page shows until another data set is chosen.
@@ -65,6 +67,11 @@ def _number_above_0(variable: str, unit: str, default: float) -> float:
     if not 0 < number < float("inf"):
         raise ValueError(f"{variable} must be a number of {unit} above 0; received {setting!r}.")
     return number
+
+
+def keeps_images() -> bool:
+    """Return True where the owner allows images of marked answers to be kept: `CXR_LAB_KEEP_IMAGES=1`."""
+    return os.environ.get("CXR_LAB_KEEP_IMAGES", "").strip() not in ("", "0")
 
 
 def is_shared() -> bool:

@@ -12,6 +12,7 @@ from ui.common.model_picker import choose_model, open_classifier
 from ui.common.navigation import keep_choice
 from ui.predict.batch import answer_given, ask_for_folder, forget_answers, show_batch
 from ui.predict.examples import examples, show_truth
+from ui.predict.marking import offer_marking, show_marked
 from ui.predict.single_answer import (
     answer_scan,
     choose_maps,
@@ -45,6 +46,7 @@ example = right.selectbox(
 directory = ask_for_folder(right, disabled=bool(uploads or example))
 if not (uploads or example or directory):
     forget_answers()
+    show_marked()
     st.info(
         "Upload one or more chest radiographs, or a ZIP file of them, or choose an example. The answer appears here."
     )
@@ -84,6 +86,7 @@ with right:
 if wanted:
     show_maps(answer, classifier, look)
     show_neighbours(answer, classifier)
+offer_marking(answer, data, folder)
 offer_downloads(source.name, data, answer_again, classifier, with_numbers=wanted, look=look)
 
 figures = card_figures(classifier.card)
@@ -95,3 +98,4 @@ if figures:
 with st.expander("What the classifier saw"):
     saw = "After the preprocessing stored with the model"
     st.image(answer.prediction.image_u8, width=224, caption=saw, alt=saw)
+show_marked()

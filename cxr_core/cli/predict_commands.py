@@ -125,9 +125,23 @@ def _serve(options: argparse.Namespace) -> None:
     serve_api(build_api(load_classifier(options.model), token=token), options.host, options.port)
 
 
+def _marked(options: argparse.Namespace) -> None:
+    from dataclasses import asdict
+
+    from cxr_core.inference.marked_answers import load_marked, marked_csv
+    from cxr_core.system.files import write_text
+
+    marked = load_marked()
+    lines = [f"{one.date} {one.digest} {one.answer or 'no answer'} -> {one.truth}" for one in marked]
+    write_result([asdict(one) for one in marked], options.json, "\n".join(map(printable_name, lines)))
+    if options.csv:
+        write_text(options.csv, marked_csv(marked))
+
+
 def add_commands(commands: Commands) -> None:
-    """Add the commands that classify images to a parser."""
+    """Add the commands that classify images, or tell how that went, to a parser."""
     _add_predict(commands)
+    _add_marked(commands)
     _add_serve(commands)
 
 
@@ -146,6 +160,12 @@ def _add_predict(commands: Commands) -> None:
     )
     add_target_file(predict, "--csv", type=Path, metavar="FILE", help="write a table here, one row per file")
     add_json(predict)
+
+
+def _add_marked(commands: Commands) -> None:
+    marked = add_command(commands, "marked", _marked, "List the answers that were marked as wrong on the Predict page.")
+    add_target_file(marked, "--csv", type=Path, metavar="FILE", help="write a table here, one row per answer")
+    add_json(marked)
 
 
 def _add_serve(commands: Commands) -> None:

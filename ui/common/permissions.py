@@ -22,6 +22,7 @@ ACTIONS = {
     "training": "start training or other long computations",
     "deletion": "delete runs",
     "keeping": "change what is saved for everyone",
+    "marking": "mark answers as wrong",
 }
 _ALLOW, _LISTS = "CXR_LAB_ALLOW", ("visitors", "owners")
 _SHORT_TRAINING = "CXR_LAB_VISITOR_TRAINING"

@@ -29,8 +29,8 @@ def show_replay() -> None:
     st.subheader("How the built-in classifier learned", help="The record of its training, not a new one.")
     images = {side: sum(counts.values()) for side, counts in card.training["data"]["images"].items()}
     st.markdown(
-        f"{config.epochs} epochs on {images['train']:,} images with the recipe {plain_text(config.recipe)}, in "
-        f"{duration(epochs['epoch_seconds'].sum())} on a processor; {images['validation']:,} others validated."
+        f"{config.epochs:d} epochs on {images['train']:,d} images with the recipe {plain_text(config.recipe)}, in "
+        f"{duration(epochs['epoch_seconds'].sum())} on a processor; {images['validation']:,d} others validated."
     )
     playing = st.session_state.get("replaying", False)
 

@@ -108,7 +108,7 @@ def show_own_actions(run: Run) -> None:
     if waits:
         ahead = place_in_queue(run)
         st.info(
-            "Next in the queue; it begins in a moment." if not ahead else f"Ahead of yours in the queue: {ahead}.",
+            "Next in the queue; it begins in a moment." if not ahead else f"Ahead of yours in the queue: {ahead:d}.",
             icon=":material/schedule:",
         )
     if st.button("Stop", icon=":material/stop:", help="Ends your training; the best model so far is kept for a day."):
