@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from cxr_core.config import CACHE_DIR, TEACHING_DIR
+from cxr_core.config import CACHE_DIR, PROJECT_DIR, TEACHING_DIR
 from cxr_core.system.disk_cache import is_cached, new_entry
 
 INDEX_FILE = "index.csv"
@@ -134,4 +134,9 @@ def _digest(path: Path) -> str:
 
 
 def _incomplete(what: str) -> str:
-    return f"The teaching set is not complete: {what}. Install CXR Lab again to restore it."
+    """Say what is wrong, and what restores it: a checkout has the images in its history, a wheel brings them again."""
+    if (PROJECT_DIR / ".git").exists():
+        how = "In the project's folder, git checkout -- teaching_set restores what is missing or changed."
+    else:
+        how = "Install CXR Lab again to restore it."
+    return f"The teaching set is not complete: {what}. {how}"

@@ -131,7 +131,17 @@ def test_missing_changed_and_foreign_images_are_counted_in_one_sentence(copied):
         path.unlink()
     paths[5].write_bytes(paths[5].read_bytes()[:-100])
     shutil.copy(paths[7], copied / "nih" / "mine.jpg")
-    with pytest.raises(ValueError, match="3 missing, 1 changed, 1 not in its index.*Install CXR Lab again"):
+    with pytest.raises(ValueError, match="3 missing, 1 changed, 1 not in its index"):
+        check_teaching_set(copied)
+
+
+@pytest.mark.parametrize(("is_checkout", "step"), [(True, "git checkout -- teaching_set"), (False, "Install CXR Lab")])
+def test_what_restores_it_depends_on_where_it_came_from(copied, tmp_path, monkeypatch, is_checkout, step):
+    next(copied.glob("*/*.jpg")).unlink()
+    project = tmp_path / "project"
+    (project / (".git" if is_checkout else "other")).mkdir(parents=True)
+    monkeypatch.setattr("cxr_core.data.teaching_set.PROJECT_DIR", project)
+    with pytest.raises(ValueError, match=step):
         check_teaching_set(copied)
 
 
