@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from cxr_core.cli.arguments import Commands, add_command, add_folders, add_json, add_target_folder, add_training
 from cxr_core.cli.io import progress_bar, read_curation, write_result
+from cxr_core.config import is_shared
 
 if TYPE_CHECKING:
     from cxr_core.jobs.job import Job
@@ -129,12 +130,19 @@ def _carry_out(run: "Run", *, logs_already: bool) -> None:
     on_owner_exit(partial(abandon_run, run))
     from cxr_core.training.train_run import train_run
 
-    # Windows cannot replace a process by another program.
-    export_here = run.config().train_from == "head" or sys.platform == "win32"
-    if train_run(run, export_here=export_here) == "trained":
+    if train_run(run, export_here=_exports_here(run.config())) == "trained":
         words = [sys.executable, "-m", "cxr_core", "resume", str(run.path), "--into-existing"]
         os.execv(sys.executable, words if logs_already else [*words, "--log"])
     print(run.path)
+
+
+def _exports_here(config: "TrainingConfig") -> bool:
+    """Return True if the process that trains is to export, too, and False if a fresh one is to take its place.
+
+    Training a head leaves little memory behind, and a fresh process costs seconds; where visitors share the memory, the
+    little counts more. Windows cannot replace a process by another program.
+    """
+    return (config.train_from == "head" and not is_shared()) or sys.platform == "win32"
 
 
 def _stop(options: argparse.Namespace) -> None:

@@ -8,6 +8,7 @@ from core.jobs.test_scheduler import Workers, unowned  # noqa: F401
 from cxr_core.cli import training_commands
 from cxr_core.cli.main import main
 from cxr_core.jobs.job import Job
+from cxr_core.recipes.training_config import make_config
 
 
 @pytest.fixture
@@ -70,3 +71,14 @@ def test_an_ended_job_is_left_alone_by_stop_pause_and_resume(command, tmp_path, 
     for word in ("pause", "resume"):
         code, _, errors = command(word, tmp_path / "job")
         assert code == 1 and "job is finished" in errors
+
+
+@pytest.mark.parametrize(
+    ("recipe", "shared", "here"), [("quick", "0", True), ("quick", "1", False), ("finetune", "0", False)]
+)
+def test_a_fresh_process_exports_where_memory_is_shared_or_layers_of_the_backbone_were_trained(
+    recipe, shared, here, monkeypatch
+):
+    monkeypatch.setenv("CXR_LAB_SHARED", shared)
+    monkeypatch.setattr("sys.platform", "linux")
+    assert training_commands._exports_here(make_config(recipe)) is here
