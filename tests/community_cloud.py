@@ -103,11 +103,13 @@ class SharedApp:
         self.most_bytes = 0
 
     def memory(self):
-        """Resident bytes of the app and of all that it started, the trainings included."""
+        """Bytes of the app and of all that it started, the trainings included; what they share counts once."""
         total = 0
         for process in [self.process, *self.process.children(recursive=True)]:
             with suppress(psutil.Error):
-                total += process.memory_info().rss
+                facts = process.memory_full_info()
+                # Of the proportional set size only Linux tells.
+                total += getattr(facts, "pss", facts.rss)
         self.most_bytes = max(self.most_bytes, total)
         return total
 
