@@ -49,7 +49,7 @@ columns[3].metric(
 may_look = may_analyse(dataset)
 if may_look:
     answer = correlations(dataset, grouping(dataset))
-    st.subheader(
+    st.header(
         "What gives the class away",
         help="How well file properties alone predict the class: the model behind this sees no lungs.",
     )
@@ -73,16 +73,16 @@ with right:
 
 by_source = class_by_source(table)
 if len(by_source.counts) > 1:
-    st.subheader("Sources", help="Hospitals or collections, as a table or the folders tell them.")
+    st.header("Sources", help="Hospitals or collections, as a table or the folders tell them.")
     if by_source.warning:
         st.warning(plain_text(by_source.warning), icon=":material/local_hospital:")
     st.dataframe(by_source.counts.rename(columns=class_label), width="stretch", placeholder="–")
 
-st.subheader("Image sizes in pixels", help="If one class has sizes of its own, the size alone gives it away.")
+st.header("Image sizes in pixels", help="If one class has sizes of its own, the size alone gives it away.")
 sizes = statistics.rename(index=class_label, columns=lambda c: c.replace("_", " ")).rename_axis("class")
 st.dataframe(sizes.round(), width="stretch", placeholder="–")
 
-st.subheader("Samples")
+st.header("Samples")
 if "sample_seed" not in st.session_state:
     st.session_state["sample_seed"] = 0
 if st.button("Show others", icon=":material/shuffle:", help="Draws four other images of each class."):
@@ -94,7 +94,7 @@ for name in dataset.classes:
     image_tiles(rows, [f"{w:d} × {h:d}" for w, h in zip(rows["width"], rows["height"], strict=True)], "sample")
 
 if may_look:
-    st.subheader("Average image and grey values", help="After the article's preprocessing, at 224 × 224 pixels.")
+    st.header("Average image and grey values", help="After the article's preprocessing, at 224 × 224 pixels.")
     averages, histograms = average_images(dataset, grouping(dataset))
     left, right = st.columns(2)
     with left:
@@ -104,7 +104,7 @@ if may_look:
     with right:
         show_figure(grey_histogram_figure(histograms))
 
-st.subheader("All files")
+st.header("All files")
 shown = table[["file", "class_name", "width", "height", "format", "bytes", "patient"]]
 shown = shown.rename(columns={"class_name": "class"})
 rows = shown.head(TABLE_ROWS)
@@ -119,6 +119,6 @@ if may_look:
     undecodable = pd.DataFrame(grouping(dataset).prepared.errors.items(), columns=["file", "error"])
     unreadable = pd.concat([unreadable, undecodable], ignore_index=True)
 if len(unreadable):
-    st.subheader("Passed over", help="Files, folders, and rows and values of a label table that were not read.")
+    st.header("Passed over", help="Files, folders, and rows and values of a label table that were not read.")
     st.dataframe(unreadable, width="stretch", placeholder="–", hide_index=True)
     download_table("Passed over (CSV)", unreadable, "passed_over.csv")

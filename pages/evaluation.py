@@ -39,10 +39,10 @@ else:
     show_summary(metrics, predictions, curves, folder)
     history = model_history(folder)
     if len(history):
-        st.subheader("Training history")
+        st.header("Training history")
         show_history(history)
 
-st.subheader("Downloads")
+st.header("Downloads")
 left, middle, right = st.columns(3)
 with left:
     download_table("Predictions (CSV)", predictions.drop(columns="path", errors="ignore"), "predictions.csv")

@@ -65,7 +65,7 @@ if not selected:
     st.info("Click or tap a point to select its image, or draw around several points.", icon=":material/lasso_select:")
     st.stop()
 chosen = table.iloc[selected]
-st.subheader(f"{len(selected):,} selected: {class_counts_text(chosen['class_name'])}")
+st.header(f"{len(selected):,} selected: {class_counts_text(chosen['class_name'])}")
 offer_all(dataset, chosen, "map")
 page = one_page(chosen, 24, "map_page")
 image_gallery(

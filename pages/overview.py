@@ -16,7 +16,7 @@ page_header(
 research_notice()
 offer_starts()
 
-st.subheader("The built-in classifier", help="Trained with this code; see its model card below.")
+st.header("The built-in classifier", help="Trained with this code; see its model card below.")
 show_figures_row(shipped_figures())
 show_shipped_verdict()
 st.markdown(

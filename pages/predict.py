@@ -91,7 +91,7 @@ offer_downloads(source.name, data, answer_again, classifier, with_numbers=wanted
 
 figures = card_figures(classifier.card)
 if figures:
-    st.subheader(
+    st.header(
         "How much to trust it", help="A confident classifier is not necessarily right: these metrics were measured."
     )
     show_figures_row(figures)

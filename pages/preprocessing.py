@@ -58,7 +58,7 @@ for column, (caption, pixels) in zip(st.columns(3), shown.items(), strict=True):
 steps = grey_histograms(np.stack([plain_u8, image_u8]), ["before", "after"])
 show_figure(grey_histogram_figure(pd.DataFrame(steps), "Grey values before and after"))
 
-st.subheader(
+st.header(
     "Augmentation",
     help="Random changes of the training images, new in every epoch; validation and test images stay as they are.",
 )

@@ -37,7 +37,7 @@ choose_bar(
     alt="Flagged images by flag and class: " + ", ".join(f"{titles[n]} {counts[n]:,}" for n in titles),
 )
 
-st.subheader("Review")
+st.header("Review")
 columns = st.columns(3, vertical_alignment="bottom")
 name = columns[0].selectbox(
     "Flag",

@@ -64,15 +64,15 @@ with left:
     else:
         st.info("No map could be compared with the lungs: no lungs were found, or all maps are empty.")
 with right:
-    st.subheader(
+    st.header(
         "Without any lungs", help="How well file properties and grey values alone predict the class, without any shape."
     )
     st.markdown("\n".join(f"- {plain_text(sentence)}" for sentence in result["giveaway"]["sentences"]))
     if result["external"]:
-        st.subheader("External data", help="Data sets of other collections, as they are.")
+        st.header("External data", help="Data sets of other collections, as they are.")
         show_table(external_table(result), percents=("accuracy", "healthy classified as ill"))
 
-st.subheader("Do the maps mean anything?", help="Checks of the Grad-CAM maps themselves, on a few test images.")
+st.header("Do the maps mean anything?", help="Checks of the Grad-CAM maps themselves, on a few test images.")
 maps = result["maps"]
 if maps["randomised"]:
     told = "; ".join(f"{plain_text(row['layers'])} {row['correlation']:.2f}" for row in maps["randomised"])
@@ -90,7 +90,7 @@ st.caption(
     "the second rises, faster than at random."
 )
 
-st.subheader("Downloads")
+st.header("Downloads")
 left, right = st.columns(2)
 with left:
     download_table("Scores (CSV)", variants_table(result), "shortcuts.csv")

@@ -56,13 +56,11 @@ st.dataframe(
 )
 
 if leaks.count():
-    st.subheader(
-        "Leaked into training", help="Test images, each with a training image of the same patient or radiograph."
-    )
+    st.header("Leaked into training", help="Test images, each with a training image of the same patient or radiograph.")
     for row in leaks.rows[leaks.rows["split"] == "test"].head(4).itertuples():
         show_images([row.path, table["path"].iloc[row.train_row]], ["test", f"training: {plain_text(row.cause)}"])
 
-st.subheader("All kinds of split", help="On the same images, with the same seed.")
+st.header("All kinds of split", help="On the same images, with the same seed.")
 comparison = compare_splits(table, groups, seed=seed)
 names = {
     "kind": "split",

@@ -17,7 +17,7 @@ from ui.common.markdown import plain_name, plain_text, without_paths
 
 # Streamlit's functions, with the positions of the arguments that it takes for Markdown.
 FIRST = (
-    "error", "warning", "info", "success", "caption", "markdown", "write", "title", "header", "subheader", "toast",
+    "error", "warning", "info", "success", "caption", "markdown", "write", "title", "header", "header", "toast",
     "expander", "button", "toggle", "checkbox", "popover", "status", "link_button", "download_button", "radio",
     "spinner", "selectbox", "text_input", "text_area", "number_input", "slider", "select_slider", "multiselect",
     "segmented_control", "pills", "file_uploader", "form_submit_button",

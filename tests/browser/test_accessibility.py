@@ -1,4 +1,6 @@
-"""axe-core finds nothing serious on any page, in light and in dark, and every page has a name in the browser's tab."""
+"""Pages can be read and used without eyes or mouse: axe-core, headings, names of images and plots, focus, targets."""
+
+from itertools import pairwise
 
 import pytest
 from playwright.sync_api import expect
@@ -63,6 +65,94 @@ def test_axe_finds_nothing_serious_where_a_scan_is_answered(app, page):
         page.get_by_role("heading", name="answer").or_(page.get_by_role("heading", name="Prediction"))
     ).to_be_visible()
     assert serious_findings(page) == []
+
+
+# Each page, and each of its views, by its address.
+VIEWS = [
+    "",
+    *(name.lower() for name in PAGES),
+    *(f"training?show={place}" for place in ("New", "Article")),
+    *(f"evaluation?view={view}" for view in ("Confidence", "Threshold", "Errors")),
+]
+SMALLEST = 23.5
+# A range is moved by its track; a box that is hidden behind its label, by its label.
+TARGETS = """() => [...document.querySelectorAll(
+    'a[href], button, input, select, textarea, summary, [role=button], [role=radio], [role=switch], [role=tab]'
+  )].filter(e => e.checkVisibility() && !e.disabled && !e.closest('[data-testid=stSkipToContent]')).map(e => {
+    const inside = {range: '[role=group]', checkbox: 'label', radio: 'label'}[e.type]
+    const box = ((inside && e.closest(inside)) || e).getBoundingClientRect()
+    return [e.getAttribute('aria-label') || e.textContent, box.width, box.height]
+  })"""
+NAMELESS = """() => [
+    ...[...document.querySelectorAll('[data-testid=stMain] img')]
+      .filter(i => i.checkVisibility() && !i.alt && !i.closest('[role=img]')),
+    ...[...document.querySelectorAll('[data-testid=stPlotlyChart]')].filter(p => !p.ariaLabel),
+  ].map(e => e.outerHTML.slice(0, 200))"""
+
+
+def at_rest(page, address, view):
+    page.goto(f"{address}/{view}")
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    page.wait_for_selector(IDLE)
+    # Plots and images appear after the page's script has ended.
+    page.wait_for_load_state("networkidle")
+
+
+def skipped(levels):
+    """Return the headings that come more than one level below the heading before."""
+    return [i for i, (before, level) in enumerate(pairwise(levels), start=1) if level > before + 1]
+
+
+def check_outline_names_and_targets(page, where):
+    levels = [
+        int(name[1]) for name in page.locator("h1, h2, h3, h4, h5, h6").evaluate_all("hs => hs.map(h => h.tagName)")
+    ]
+    assert levels.count(1) == 1 == levels[0], where
+    assert skipped(levels) == [], where
+    assert page.evaluate(NAMELESS) == [], where
+    assert [t for t in page.evaluate(TARGETS) if 0 < t[1] < SMALLEST or 0 < t[2] < SMALLEST] == [], where
+
+
+def test_every_page_has_headings_in_order_named_images_and_plots_and_targets_of_24_pixels(app, page):
+    page.set_viewport_size({"width": 1280, "height": 800})
+    for view in VIEWS:
+        at_rest(page, app[0], view)
+        check_outline_names_and_targets(page, view)
+
+
+def test_the_answer_to_a_scan_has_headings_in_order_named_images_and_targets_of_24_pixels(app, page):
+    at_rest(page, app[0], "predict")
+    choose(page, "Or choose an example", "Clear answer")
+    expect(page.get_by_role("heading", name="How much to trust it")).to_be_visible()
+    page.wait_for_load_state("networkidle")
+    check_outline_names_and_targets(page, "answer")
+
+
+def test_a_skipped_level_is_found():
+    assert skipped([1, 2, 3, 3, 2]) == []
+    assert skipped([1, 3, 2, 4]) == [1, 3]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_everything_in_the_sidebar_shows_where_the_focus_is(app, page, scheme):
+    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    at_rest(page, app[0], "predict?source=folder")
+    choose(page, "Or choose an example", "Clear answer")
+    sidebar = page.get_by_test_id("stSidebar")
+    expect(sidebar.get_by_text("Opacity of the map")).to_be_visible()
+    page.wait_for_selector(IDLE)
+    page.keyboard.press("Tab")
+    controls = sidebar.locator("a[href], button, input, textarea").all()
+    assert len(controls) > 14
+    for control in controls:
+        if not control.is_visible():
+            continue
+        page.evaluate("document.activeElement.blur()")
+        control.scroll_into_view_if_needed()
+        place = sidebar.bounding_box()
+        before = page.screenshot(clip=place)
+        control.focus()
+        assert page.screenshot(clip=place) != before, control.evaluate("e => e.outerHTML.slice(0, 200)")
 
 
 def test_a_link_in_the_sidebar_shows_where_the_focus_is(app, page):

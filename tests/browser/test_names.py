@@ -130,7 +130,7 @@ def test_uploads_of_such_names_do_nothing(shared_app, watched, number):
         payload = [{"name": name, "mimeType": "application/octet-stream", "buffer": data} for name, data in files]
         page.set_input_files('input[type="file"]', payload)
         outcome = re.compile(r"^No answer|^Prediction|Choose another|images?: ")
-        expect(page.locator("h3, [role=alert]").get_by_text(outcome).first).to_be_visible()
+        expect(page.locator("h2, [role=alert]").get_by_text(outcome).first).to_be_visible()
         page.wait_for_selector(IDLE)
         is_clean(page, asked, home)
         go_through(page, "Overview")

@@ -107,7 +107,7 @@ def test_abstaining_on_everything_leaves_no_accuracy():
 def test_the_errors_begin_with_all_mistakes_and_name_the_slices():
     matrix = np.array(load_card(SHIPPED_MODEL_DIR).metrics["test"]["confusion_matrix"])
     app = open_view("Errors")
-    headings = [s.value for s in app.subheader]
+    headings = [s.value for s in app.header]
     assert f"Misclassified: {matrix.sum() - matrix.trace():,} of {matrix.sum():,} images" in headings
     assert "Slices" in headings
 

@@ -93,7 +93,7 @@ def test_the_map_selects_an_image_and_its_neighbours_without_a_mouse_and_exclude
     box = next(s for s in app.selectbox if s.label == "Or select an image and its neighbours")
     box.select_index(0).run()
     assert not app.exception
-    assert said(app.subheader) == "7 selected: 5 Normal, 2 COVID-19"
+    assert said(app.header) == "7 selected: 5 Normal, 2 COVID-19"
     button(app, "Exclude all 7").click().run()
     assert not app.exception
     assert said(app.success) == "7 images excluded."

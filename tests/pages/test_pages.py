@@ -290,7 +290,7 @@ def test_a_bad_upload_gets_one_sentence_and_the_next_one_works(ungated):
     app.file_uploader[0].set_value(("scan.png", scan, "image/png")).run()
     assert not app.exception
     assert not app.error
-    assert said(app.subheader).startswith("Prediction: ")
+    assert said(app.header).startswith("Prediction: ")
 
 
 def test_a_truncated_upload_gets_one_sentence():
@@ -312,7 +312,7 @@ def test_an_image_of_too_many_pixels_is_refused_before_it_is_decoded():
 
 
 @pytest.mark.parametrize(
-    ("example", "subheader", "reason", "truth"),
+    ("example", "header", "reason", "truth"),
     [
         ("Clear answer", "Prediction: COVID-19 (very high confidence", "", "COVID-19"),
         ("Not sure", "No answer", "The classifier is not sure.", "COVID-19"),
@@ -322,12 +322,12 @@ def test_an_image_of_too_many_pixels_is_refused_before_it_is_decoded():
     ],
 )
 def test_an_example_gets_the_answer_that_it_is_named_after_with_the_truth_and_its_source(
-    example, subheader, reason, truth
+    example, header, reason, truth
 ):
     app = open_page("predict")
     next(s for s in app.selectbox if s.label == "Or choose an example").select(example).run()
     assert not app.exception
-    assert said(app.subheader).startswith(subheader)
+    assert said(app.header).startswith(header)
     assert reason in said(app.warning)
     assert f"The truth is **{truth}**" in said(app.info)
     assert re.search(r"(Hannover Medical School|NIH Clinical Center)", said(app.caption))
@@ -365,7 +365,7 @@ def test_an_image_without_an_answer_shows_the_reason_and_the_numbers_on_request(
     scan = dicom(draw_phantom("covid", np.random.default_rng(1)), Modality="CT")
     app.file_uploader[0].set_value(("scan", scan, "application/dicom")).run()
     assert not app.exception
-    assert said(app.subheader).startswith("No answer")
+    assert said(app.header).startswith("No answer")
     assert "this is not a radiograph" in said(app.warning)
     assert "Download the overlay" not in [button.proto.label for button in app.get("download_button")]
     next(t for t in app.toggle if t.label == "Show the numbers anyway").set_value(True).run()

@@ -150,7 +150,7 @@ def test_a_setting_of_the_wrong_kind_closes_the_app_with_one_sentence_that_quote
     assert not app.exception
     assert said(app.error).startswith("This installation is closed: ")
     assert not app.button
-    assert not app.subheader
+    assert not app.header
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_settings_that_cannot_be_understood_close_the_app(monkeypatch):
     app = open_page("overview")
     assert not app.exception
     assert said(app.error).startswith("This installation is closed: ")
-    assert not app.subheader
+    assert not app.header
 
 
 def test_secrets_that_cannot_be_read_close_the_app(tmp_path, monkeypatch):
@@ -181,7 +181,7 @@ def test_secrets_that_cannot_be_read_close_the_app(tmp_path, monkeypatch):
     monkeypatch.setattr("ui.common.permissions.st.get_option", lambda name: [str(tmp_path / "secrets.toml")])
     app = open_page("overview")
     assert "secrets.toml cannot be read" in said(app.error)
-    assert not app.subheader
+    assert not app.header
 
 
 @pytest.mark.parametrize("failure", [PermissionError("no"), UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid")])
@@ -195,7 +195,7 @@ def test_secrets_that_cannot_be_opened_close_the_app(tmp_path, monkeypatch, fail
     app = open_page("overview")
     assert not app.exception
     assert "secrets.toml cannot be read" in said(app.error)
-    assert not app.subheader
+    assert not app.header
 
 
 def test_a_page_that_runs_alone_asks_for_the_sign_in_too(monkeypatch):
@@ -213,7 +213,7 @@ def test_unnamed_nobody_gets_past_the_sign_in(monkeypatch):
     app = open_with_secrets(SIGN_IN)
     assert not app.exception
     assert labels(app.button) == ["Sign in"]
-    assert not app.subheader
+    assert not app.header
 
 
 @pytest.mark.parametrize(
@@ -232,7 +232,7 @@ def test_who_is_not_on_the_list_or_not_confirmed_gets_a_sentence(monkeypatch, em
     assert not app.exception
     assert "not on the list" in said(app.error)
     assert labels(app.button) == ["Sign out"]
-    assert not app.subheader
+    assert not app.header
 
 
 def test_an_address_about_which_the_provider_says_nothing_is_not_confirmed(monkeypatch):

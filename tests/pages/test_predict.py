@@ -30,8 +30,8 @@ def uploaded(*files):
 
 def test_a_zip_becomes_a_table_and_its_broken_file_a_row_with_a_sentence():
     app = uploaded(("scans.zip", zip_of(SCANS | {"half.png": SCANS["covid.png"][:500]})))
-    assert said(app.subheader).startswith("4 images: ")
-    assert said(app.subheader).endswith("1 unreadable")
+    assert said(app.header).startswith("4 images: ")
+    assert said(app.header).endswith("1 unreadable")
     table = app.dataframe[0].value
     assert table["file"].tolist() == [*SCANS, "half.png"]
     assert table["why"].iloc[-1] == "The PNG file is cut short or broken."
@@ -77,7 +77,7 @@ def test_a_phone_shows_the_columns_that_matter(monkeypatch):
 
 def test_a_single_file_goes_straight_to_its_answer():
     app = uploaded(("covid.png", SCANS["covid.png"]))
-    assert said(app.subheader).startswith("Prediction: ")
+    assert said(app.header).startswith("Prediction: ")
     assert not app.dataframe
 
 
@@ -212,9 +212,9 @@ def test_uploads_and_their_answers_are_still_there_after_another_page(monkeypatc
 @pytest.mark.parametrize("page", ["evaluation", "dataset", "training"])
 def test_a_single_scan_and_its_answer_are_still_there_after_another_page(page):
     app = uploaded(("covid.png", SCANS["covid.png"]))
-    before = said(app.subheader)
+    before = said(app.header)
     assert before.startswith("Prediction: ")
-    assert said(back_from(app, page).subheader) == before
+    assert said(back_from(app, page).header) == before
 
 
 def test_files_that_are_added_after_another_page_stand_beside_those_from_before():
@@ -279,8 +279,8 @@ def test_an_example_and_a_folder_are_still_chosen_after_another_page(tmp_path):
     (tmp_path / "a.png").write_bytes(SCANS["normal.png"])
     app = open_page("predict")
     next(s for s in app.selectbox if s.label == "Or choose an example").select("Clear answer").run()
-    before = said(app.subheader)
-    assert said(back_from(app).subheader) == before
+    before = said(app.header)
+    assert said(back_from(app).header) == before
     next(s for s in app.selectbox if s.label == "Or choose an example").set_value(None).run()
     next(t for t in app.text_input if t.label == "Folder or ZIP on this computer").set_value(str(tmp_path)).run()
     assert back_from(app).dataframe[0].value["file"].tolist() == [str(tmp_path / "a.png")]

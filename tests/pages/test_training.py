@@ -330,10 +330,10 @@ def test_an_interrupted_reproduction_goes_on(run_folder, monkeypatch):
 def test_the_shipped_page_is_shown_where_there_is_one(run_folder, tmp_path, monkeypatch):
     page = tmp_path / "article.html"
     monkeypatch.setattr("ui.training.reproduction_view.ARTICLE_PAGE", page)
-    assert "Reproduced for you" not in said(open_page("training", show_kept="Article").subheader)
+    assert "Reproduced for you" not in said(open_page("training", show_kept="Article").header)
     page.write_text("<h1>The article reproduced</h1>")
     app = open_page("training", show_kept="Article")
-    assert "Reproduced for you" in said(app.subheader)
+    assert "Reproduced for you" in said(app.header)
     app.toggle(key="show_page_shipped").set_value(True).run()
     assert not app.exception
 

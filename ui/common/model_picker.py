@@ -1,5 +1,6 @@
 """Which classifier is open: the built-in one or that of a run, opened once for all visitors?"""
 
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -97,5 +98,6 @@ def shipped_figures() -> list[HeadlineMetric]:
 
 
 def shipped_card() -> Markdown:
-    """Return the built-in classifier's model card as Markdown."""
-    return (SHIPPED_MODEL_DIR / "CARD.md").read_text(encoding="utf-8")
+    """Return the built-in classifier's model card as Markdown, its headings below those of a page."""
+    text = (SHIPPED_MODEL_DIR / "CARD.md").read_text(encoding="utf-8")
+    return re.sub("^#", "###", text, flags=re.MULTILINE)

@@ -45,15 +45,22 @@ _LONGEST_NUMBER = 9
 _APP, _HOME = "CXR Lab", "Overview"
 # Streamlit leaves 6rem above the title; 3.75rem of them are the header's, and the block of the script takes one. Its
 # captions, its axes and its button in the dark have a contrast of 4.2, 3.7 and 2.3; WCAG 2.2 (1.4.3) asks for 4.5. On a
-# tablet beside its sidebar its columns are so narrow that numbers are cut off.
+# tablet beside its sidebar its columns are so narrow that numbers are cut off. Its second level of headings is nearly
+# as large as a title: here it has the size of its third. Help, links to headings, boxes, lone icons and a plot's tools
+# are smaller than the 24 pixels of WCAG 2.2 (2.5.8).
 _STYLE = """
 [data-testid="stMainBlockContainer"] { padding-top: 2.75rem; }
+[data-testid="stHeading"] h2 { font-size: 1.75rem; padding: 0.5rem 0 1rem; }
 [data-testid="stCaptionContainer"] { opacity: 0.8 !important; }
 [data-testid="stImageCaption"] { color: inherit !important; }
 .js-plotly-plot :is(.xtick, .ytick, .g-xtitle, .g-ytitle, .legend, .annotation) text {
   fill: color-mix(in srgb, currentColor 80%, transparent) !important; }
 [data-testid="stBaseButton-primary"] { color: light-dark(#ffffff, #10161a) !important; }
 [data-testid="stSidebarNavLink"]:focus-visible { outline: 2px solid currentColor; outline-offset: -2px; }
+[data-testid="stTooltipHoverTarget"] > button[aria-label^="Help"], [data-testid="stHeaderActionElements"] a {
+  display: inline-flex; align-items: center; justify-content: center; width: 24px; height: 24px; margin: -4px; }
+[data-testid="stCheckbox"] label, .js-plotly-plot .modebar-btn { min-height: 24px; }
+[data-testid="stBaseButton-tertiary"] { min-width: 24px; }
 @media (max-width: 1000px) {
   [data-testid="stHorizontalBlock"] { flex-wrap: wrap; }
   [data-testid="stColumn"] { min-width: min(100%, 11rem); }

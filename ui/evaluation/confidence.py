@@ -65,7 +65,7 @@ def _show_calibration(
 
 def _show_abstention(right: BoolArray, confidence: FloatArray, saved: float, folder: Path) -> None:
     """Show how accurate the answers are above a confidence that the user moves; it begins with the saved one."""
-    st.subheader("Abstention", help='Let the classifier answer "not sure" when its confidence is low.')
+    st.header("Abstention", help='Let the classifier answer "not sure" when its confidence is low.')
     threshold = st.slider(
         "Abstain below", 0.0, 1.0, float(saved), 0.01,
         help="Images whose highest probability is lower get no answer.",

@@ -34,7 +34,7 @@ def show_errors(metrics: Metrics, predictions: pd.DataFrame, curves: Mapping[str
         help="Which figure to click into.",
     )  # fmt: skip
     rows, sentence = _picked(figure_of or "Confusion matrix", metrics, predictions, curves)
-    st.subheader(sentence)
+    st.header(sentence)
     if len(rows):
         held = image_paths(rows).notna()
         order = rows.assign(_held=held).sort_values(["_held", "confidence"], ascending=False)
@@ -85,7 +85,7 @@ def _clicked(figure: "go.Figure", key: str) -> list[Any] | None:
 
 
 def _show_slices(predictions: pd.DataFrame, accuracy: float) -> None:
-    st.subheader("Slices", help="Accuracy by file properties: where it is lowest, and whether that could be chance.")
+    st.header("Slices", help="Accuracy by file properties: where it is lowest, and whether that could be chance.")
     table = _slices(predictions.drop(columns=[c for c in predictions.columns if c.startswith("p_")]))
     if table.empty:
         st.info("All images have the same source, size and format, so there are no slices.")

@@ -67,7 +67,7 @@ def show_headline(metrics: Metrics, curves: Mapping[str, Curve], title: Markdown
 def show_summary(metrics: Metrics, predictions: pd.DataFrame, curves: Mapping[str, Curve], folder: Path) -> None:
     """Show confusion matrix, curves, metrics per class, comparisons, and images that are classified well or badly."""
     _show_figures(metrics, predictions, curves)
-    st.subheader(
+    st.header(
         "Per class", help="Precision (PPV): how many alarms are true. Recall (sensitivity): how many images of the "
         "class are found. F1: their harmonic mean. In brackets: 95 % interval.",
     )  # fmt: skip
@@ -76,7 +76,7 @@ def show_summary(metrics: Metrics, predictions: pd.DataFrame, curves: Mapping[st
     _show_comparison(predictions, folder)
 
     held = predictions[image_paths(predictions).notna()]
-    st.subheader(
+    st.header(
         "Random sample", help="Twelve predictions drawn at random, from images that are on this computer where any are."
     )
     if st.button("Show others", icon=":material/shuffle:", help="Draw twelve other predictions."):
@@ -84,7 +84,7 @@ def show_summary(metrics: Metrics, predictions: pd.DataFrame, curves: Mapping[st
     rng = np.random.default_rng(st.session_state.get("prediction_seed", 0))
     show_predictions(sample_predictions(held if len(held) else predictions, 12, rng), folder, "sample")
 
-    st.subheader("Most confident errors", help="Where the classifier was wrong with the highest confidence.")
+    st.header("Most confident errors", help="Where the classifier was wrong with the highest confidence.")
     mistakes = pd.concat([most_confident_mistakes(rows, 12) for rows in (held, predictions)])
     if len(mistakes):
         show_predictions(mistakes[~mistakes.index.duplicated()], folder, "mistakes")
@@ -123,7 +123,7 @@ def _show_repeats(folder: Path) -> None:
     runs = repeated_runs(Run(folder), all_runs)
     if not runs:
         return
-    st.subheader(
+    st.header(
         "Across folds and seeds",
         help="The same training with other test images, initial weights and order: how much is due to chance.",
     )
@@ -138,7 +138,7 @@ def _show_comparison(predictions: pd.DataFrame, folder: Path) -> None:
     others = {name: other for name, other in model_folders().items() if other != folder}
     if not others:
         return
-    st.subheader("Compare with another classifier", help="On the same images; 2,000 bootstrap samples of patients.")
+    st.header("Compare with another classifier", help="On the same images; 2,000 bootstrap samples of patients.")
     name = st.selectbox(
         "Other classifier", list(others), index=None, placeholder="None", help="Its stored predictions are used."
     )

@@ -57,7 +57,7 @@ def show_shipped_verdict() -> None:
 
 def show_path() -> None:
     """Show the pages in the order in which a study goes through them."""
-    st.subheader("The path through the pages")
+    st.header("The path through the pages")
     for start in range(0, len(_PATH), _IN_A_ROW):
         steps = enumerate(_PATH[start : start + _IN_A_ROW], start=start + 1)
         for column, (number, (page, label, words)) in zip(st.columns(_IN_A_ROW), steps, strict=True):

@@ -109,7 +109,7 @@ STEPS = (
 
 def show_tour() -> None:
     """Show the ten steps, each with a button that opens its page, and offer them to print."""
-    st.subheader("A guided tour: the article in ten steps")
+    st.header("A guided tour: the article in ten steps")
     st.caption(_INTRODUCTION)
     for start in range(0, len(STEPS), 2):
         for column, number in zip(st.columns(2), (start, start + 1), strict=True):

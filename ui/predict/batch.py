@@ -133,7 +133,7 @@ def show_batch(items: list[Item[bytes]], classifier: Classifier, layer: str, loo
     Returns:
         The item whose row is selected, or None.
     """
-    st.subheader(f"{images_text(len(items))}: {_counted(items)}")
+    st.header(f"{images_text(len(items))}: {_counted(items)}")
     chosen = _show_table(items, classifier.classes)
     with st.container(horizontal=True):
         offer_download(

@@ -33,6 +33,7 @@ _CSS = """
 .cxr-controls { display: flex; flex-wrap: wrap; gap: 0.5rem 1.5rem; align-items: center; margin-top: 0.5rem; }
 .cxr-controls label { flex: 1 1 150px; max-width: 380px; } .cxr-controls label.cxr-check { flex: 0 0 auto; }
 .cxr-controls input[type=range] { display: block; width: 100%; }
+.cxr-controls :is(input[type=range], .cxr-check, button) { min-height: 24px; }
 .cxr-controls input { accent-color: var(--st-primary-color); }
 .cxr-controls button { font: inherit; color: inherit; background: none; border: 1px solid var(--st-border-color);
   border-radius: 0.5rem; padding: 0.25rem 0.75rem; cursor: pointer; }

@@ -137,11 +137,11 @@ def show_verdict(answer: Answer) -> bool:
     """
     if answer.status == "ok":
         confidence = float(answer.prediction.probabilities.max())
-        st.subheader(
+        st.header(
             f"Prediction: {plain_label(answer.prediction.label)} ({plain_text(answer.in_words)}, {confidence:.1%})"
         )
         return True
-    st.subheader("No answer")
+    st.header("No answer")
     st.warning(plain_text(" ".join(answer.reasons)), icon=":material/block:")
     return st.toggle(
         "Show the numbers anyway",

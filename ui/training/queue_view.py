@@ -27,7 +27,7 @@ def show_queue(runs: Iterable[Run]) -> None:
     if not waiting:
         return
     ensure_worker(waiting[0].path.parent)
-    st.subheader("Queue", help="First come, first served. Choose a run below to remove it.")
+    st.header("Queue", help="First come, first served. Choose a run below to remove it.")
     since = st.column_config.DatetimeColumn(format="distance")
     table = queue_table(waiting)
     names = zip(table["run"], waiting, strict=True)

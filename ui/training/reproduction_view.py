@@ -115,7 +115,7 @@ def _continue(run: Run) -> Run:
 def _show_own_page(run: Run, dataset: Dataset) -> None:
     """Show the page of a run of this visit's data set, and offer to write it."""
     page = run.path / PAGE_FOLDER / HTML_FILE
-    st.subheader(plain_name(run.name), help="The newest run with these settings.")
+    st.header(plain_name(run.name), help="The newest run with these settings.")
     if st.button(
         "Write the page again" if page.exists() else "Write the page",
         icon=":material/description:",
@@ -137,7 +137,7 @@ def _show_shipped_page() -> None:
     """Show the finished page of a whole training, where the installation has it."""
     if not ARTICLE_PAGE.exists():
         return
-    st.subheader(
+    st.header(
         "Reproduced for you",
         help="A whole training on the article's data, of which only openly licensed images are shown.",
     )

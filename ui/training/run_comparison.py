@@ -122,7 +122,7 @@ def _keep_labels(edited: pd.DataFrame, labels: dict[str, RunLabel], runs: Sequen
 
 
 def _show_curves(runs: Sequence[Run]) -> None:
-    st.subheader("Curves", help="Of the ticked runs, per epoch.")
+    st.header("Curves", help="Of the ticked runs, per epoch.")
     quantity = st.segmented_control(
         "Curve",
         list(QUANTITIES),
@@ -142,7 +142,7 @@ def _show_settings(runs: Sequence[Run]) -> None:
     configs = {display_name(run): config for run, config in _readable(runs)}
     if len(configs) < 2:
         return
-    st.subheader("Settings that differ", help="All other settings are the same. Written as for `--set`.")
+    st.header("Settings that differ", help="All other settings are the same. Written as for `--set`.")
     table = setting_differences(configs)
     if len(table):
         if is_open_to_strangers():

@@ -284,7 +284,7 @@ def _try(action: Callable[[Run], object], run: Run) -> None:
 
 def _show_snapshots(run: Run, snapshots: EpochSnapshots) -> None:
     """Show the confusion matrix of the validation images after an epoch, and some of them with their maps."""
-    st.subheader(
+    st.header(
         "After each epoch",
         help="Confusion matrix of all validation images, and Grad-CAM of six of them: the same six in every epoch.",
     )
