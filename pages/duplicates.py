@@ -48,14 +48,15 @@ chosen = st.segmented_control(
 )
 filters = {"In two classes": "across_classes", "Not yet resolved": "whole", "Identical files": "equal"}
 shown = groups[groups[filters[chosen]]] if chosen in filters else groups
-with st.popover("Keep one image per group", icon=":material/filter_1:", disabled=not groups["whole"].any()):
-    st.write(
-        "Keeps the image with the highest resolution of each group and excludes the others from all later splits. "
-        "No file is deleted."
-    )
-    if st.button("Exclude all other copies", type="primary", help="Can be undone."):
-        others = pd.concat([spare_members(table.iloc[rows]) for rows in groups["rows"]])
-        decide(dataset, exclude(curation, others, DUPLICATE, among=table), f"{images_text(len(others))} excluded.")
+if st.button(
+    "Keep one image per group",
+    icon=":material/filter_1:",
+    disabled=not groups["whole"].any(),
+    help="Keeps the image with the highest resolution of each group and excludes the others from all later splits. "
+    "No file is deleted, and it can be undone.",
+):
+    others = pd.concat([spare_members(table.iloc[rows]) for rows in groups["rows"]])
+    decide(dataset, exclude(curation, others, DUPLICATE, among=table), f"{images_text(len(others))} excluded.")
 
 for rows in one_page(shown["rows"].tolist(), 6, "duplicates_page"):
     group = table.iloc[rows]

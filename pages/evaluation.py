@@ -4,7 +4,7 @@ import json
 
 import streamlit as st
 
-from ui.common.components import download_table, offer_download, page_header, show_history
+from ui.common.components import download_table, offer_download, offer_report, page_header, show_history
 from ui.common.model_picker import choose_model, model_history
 from ui.common.navigation import keep_choice
 from ui.evaluation.confidence import show_confidence
@@ -21,14 +21,16 @@ metrics, predictions, title = choose_predictions(folder)
 curves = predictions_curves(predictions, metrics["classes"])
 show_headline(metrics, curves, title)
 
-view = st.segmented_control(
-    "View",
-    VIEWS,
-    key=keep_choice("view", VIEWS[0], VIEWS),
-    required=True,
-    help="Summary: all metrics. Confidence: calibration and abstention. Threshold: one class against the rest. "
-    "Errors: the images behind the plots.",
-)
+with st.container(horizontal=True, vertical_alignment="bottom"):
+    view = st.segmented_control(
+        "View",
+        VIEWS,
+        key=keep_choice("view", VIEWS[0], VIEWS),
+        required=True,
+        help="Summary: all metrics. Confidence: calibration and abstention. Threshold: one class against the rest. "
+        "Errors: the images behind the plots.",
+    )
+    offer_report(folder, "Report (HTML)")
 if view == "Confidence":
     show_confidence(metrics, predictions, folder)
 elif view == "Threshold":

@@ -19,7 +19,7 @@ from ui.training.queue_view import show_queue
 from ui.training.reproduction_view import show_reproduction
 from ui.training.run_comparison import show_runs
 from ui.training.run_monitor import choose_run, monitor_run
-from ui.training.start import offer_start
+from ui.training.start import offer_another_seed, offer_start
 from ui.training.visitor import show_own_actions, show_visitors_place
 
 page_header("Training", "Training keeps running when you change pages or close the browser.")
@@ -59,4 +59,6 @@ else:
         elif shared:
             monitor_run(run, resume=queue_run)
         else:
+            if active is None:
+                offer_another_seed(run, dataset, curation)
             monitor_run(run, others_active=active is not None and active != run, resume=resume_run)

@@ -84,6 +84,17 @@ def false_alarm_sentence(card: Card) -> str | None:
     return f"Of healthy people in images from elsewhere, it called COVID-19: {', '.join(told)}."
 
 
+def calibration_sentence(card: Card) -> str | None:
+    """Say how far a classifier's confidence is from its accuracy on its own test set; None where that is unknown."""
+    error = card.metrics.get("test", {}).get("ece")
+    if error is None:
+        return None
+    return (
+        f"Confidence and accuracy differ by {100 * error:.1f} percentage points on average "
+        "(expected calibration error, own test set)."
+    )
+
+
 def _own_explanation(card: Card) -> str:
     """Say what the own test images were used for besides the test."""
     seen = card.metrics.get("seen_by_start")

@@ -276,5 +276,15 @@ def _maps(maps: MapChecks | None) -> Iterator[Finding]:
         yield "fine", f"The maps stay alike when the weights are shuffled (correlation {value:.2f}): do not read them."
 
 
+def maps_sentence(maps: MapChecks | None) -> str | None:
+    """Say whether a classifier's maps depend on what it learned (Adebayo et al. 2018); None where it was not tested."""
+    if not maps or not maps["randomised"]:
+        return None
+    value = maps["randomised"][-1]["correlation"]
+    if value >= _STILL_ALIKE:
+        return f"Its maps stay alike when its weights are shuffled (correlation {value:.2f}): do not read them."
+    return f"Its maps change when its weights are shuffled (correlation {value:.2f}): they depend on what it learned."
+
+
 def _percent(share: float) -> str:
     return f"{100 * share:.1f} %"

@@ -4,7 +4,7 @@ import pytest
 
 from cxr_core.config import SHIPPED_MODEL_DIR
 from cxr_core.inference.model_card import load_card
-from cxr_core.robustness.shortcut_verdict import LEVELS, card_shortcuts
+from cxr_core.robustness.shortcut_verdict import LEVELS, card_shortcuts, load_shortcut_result
 
 from .test_pages import open_page, said
 
@@ -23,6 +23,13 @@ def test_each_of_three_buttons_leads_to_its_page(label, title):
 def test_the_verdict_of_the_shortcut_test_stands_with_the_scores():
     level = card_shortcuts(load_card(SHIPPED_MODEL_DIR))["verdict"]["level"]
     assert f"Shortcut test: {LEVELS[level]}." in said(open_page("overview").markdown)
+
+
+def test_calibration_and_the_test_of_the_maps_stand_with_the_scores():
+    told = said(open_page("overview").markdown)
+    card, maps = load_card(SHIPPED_MODEL_DIR), load_shortcut_result(SHIPPED_MODEL_DIR)["maps"]
+    assert f"differ by {100 * card.metrics['test']['ece']:.1f} percentage points" in told
+    assert f"(correlation {maps['randomised'][-1]['correlation']:.2f})" in told.replace("\\", "")
 
 
 def test_the_pages_are_numbered_in_order():

@@ -1,6 +1,7 @@
 """The Predict page with many images at once, and what it offers of an answer."""
 
 import io
+import re
 import shutil
 import zipfile
 
@@ -284,3 +285,25 @@ def test_an_example_and_a_folder_are_still_chosen_after_another_page(tmp_path):
     next(s for s in app.selectbox if s.label == "Or choose an example").set_value(None).run()
     next(t for t in app.text_input if t.label == "Folder or ZIP on this computer").set_value(str(tmp_path)).run()
     assert back_from(app).dataframe[0].value["file"].tolist() == [str(tmp_path / "a.png")]
+
+
+def test_of_a_few_scans_each_stands_with_its_map_and_one_without_an_answer_without():
+    app = uploaded(("covid.png", SCANS["covid.png"]), ("ct", REFUSED), ("half.png", SCANS["covid.png"][:500]))
+    drawn = _alternatives(app)
+    assert any(re.fullmatch("covid.png: Grad-CAM of .+", text) for text in drawn)
+    assert "ct: Without a map" in drawn
+    told = said(app.markdown)
+    assert "**No answer.**" in told and "this is not a radiograph" in told
+    assert "**Unreadable.** The PNG file is cut short or broken" in told
+    next(s for s in app.sidebar.slider if s.label == "Opacity of the map").set_value(0.8).run()
+    assert not app.exception
+    assert _alternatives(app) == drawn
+
+
+def test_of_more_scans_than_fit_on_a_screen_no_maps_are_drawn():
+    app = uploaded(*((f"{i}.png", SCANS["covid.png"]) for i in range(7)))
+    assert "open_maps" not in app.session_state["many"]
+
+
+def _alternatives(app):
+    return [image.alt for element in app.image for image in element.proto.imgs]

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cxr_core.config import TEACHING_DIR
 from cxr_core.recipes.training_config import make_config
 from cxr_core.runs.labels import RunLabel, save_label
 from cxr_core.runs.lifecycle import create_run
@@ -14,6 +15,7 @@ from cxr_core.runs.looks import count_looks
 from cxr_core.runs.run import Run, RunStatus
 from cxr_core.system.files import atomic_path, write_json
 from pages.test_pages import open_page, png, said
+from ui.common.markdown import plain_name
 
 
 def ended_run(folder, name, state="stopped", settings=()):
@@ -102,6 +104,22 @@ def test_the_runs_beside_each_other_have_a_place_of_their_own(run_folder):
     assert not app.exception
     assert "Show test accuracy" in labels(app.toggle)
     assert "Run" not in labels(app.selectbox)
+
+
+def test_the_newest_two_runs_are_compared_at_first(run_folder):
+    for name in ("20260101-a", "20260102-b", "20260103-c"):
+        ended_run(run_folder, name)
+    app = open_page("training", show_kept="Compare")
+    assert not app.exception
+    table = app.dataframe[0].value
+    assert table.loc[table["compare"], "run"].tolist() == ["20260103-c", "20260102-b"]
+    assert {"Curves", "Settings that differ"} <= {heading.value for heading in app.header}
+
+
+def test_one_run_alone_is_not_ticked(run_folder):
+    ended_run(run_folder, "20260101-a")
+    app = open_page("training", show_kept="Compare")
+    assert not app.dataframe[0].value["compare"].any()
 
 
 @pytest.fixture
@@ -363,3 +381,25 @@ def test_a_finished_reproduction_has_its_page_written_and_offered(run_folder, mo
     assert folders == list(run.config().roots)
     app.toggle(key="show_page_own").set_value(True).run()
     assert not app.exception
+
+
+def test_each_compared_run_with_a_model_offers_its_report(early, run_folder):
+    ended_run(run_folder, "20260102-b")
+    app = open_page("training", show_kept="Compare")
+    assert [b.proto.label for b in app.get("download_button") if b.proto.label.startswith("Report of")] == [
+        "Report of 20260101-a (HTML)".replace("-", plain_name("-"))
+    ]
+
+
+def test_an_ended_run_is_trained_again_with_the_next_seed(early, monkeypatch):
+    config = early.config()
+    started = []
+    monkeypatch.setattr("ui.training.start.start_run", lambda config, **_: started.append(config) or early)
+    app = open_page("training")
+    # It was trained on another data set than the one that is open.
+    assert "Train again with seed 1" not in labels(app.button)
+    write_json(early.path / "config.json", config.to_dict() | {"roots": [str(TEACHING_DIR)]})
+    app = open_page("training")
+    next(b for b in app.button if b.label == "Train again with seed 1").click().run()
+    assert not app.exception
+    assert [(one.seed, one.recipe) for one in started] == [(config.seed + 1, config.recipe)]

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pandas as pd
@@ -13,9 +14,11 @@ from cxr_core.config import NOTICE
 from cxr_core.plots.style import figure_words
 from cxr_core.plots.training import history_figures
 from cxr_core.runs.overview import kept_epoch
+from cxr_core.runs.run import Run
 from cxr_core.system.progress import Progress, Turns
 from cxr_core.system.text import table_csv
 from ui.common.markdown import Markdown, plain_text, without_paths
+from ui.common.metrics import look_once
 from ui.common.navigation import ensure_navigation
 from ui.common.permissions import is_open_to_strangers
 
@@ -162,6 +165,41 @@ def offer_download(
         place: container to stand in; the page itself by default.
     """
     (place or st).download_button(label, data, file_name, mime, icon=icon, help=help, on_click="ignore")
+
+
+def offer_report(
+    folder: Path,
+    label: Markdown,
+    name: str = "report.html",
+    mime: str = "text/html",
+    *,
+    help: Markdown = "Opens in any browser, also offline.",
+) -> None:
+    """Offer a classifier's report, made when somebody clicks; that counts as a look at its test side.
+
+    Args:
+        folder: of the classifier.
+        label: of the button.
+        name: one of `model_report.REPORT_FILES`.
+        mime: type of its content.
+        help: what distinguishes this form of the report.
+    """
+
+    def content() -> bytes:
+        # Takes a while to load, and most visits never need it.
+        from cxr_core.reporting.model_report import REPORT_FILES, render_report, report_facts
+
+        look_once([Run(folder)], "report")
+        return render_report(report_facts(folder), REPORT_FILES[name]).encode()
+
+    offer_download(
+        label,
+        content,
+        f"{folder.name}-{name}",
+        mime,
+        icon=":material/description:",
+        help=f"{help} Made from what is stored with the classifier, following the CLAIM checklist.",
+    )
 
 
 def one_page(items: Items, per_page: int, key: str) -> Items:

@@ -3,8 +3,9 @@
 import streamlit as st
 
 from cxr_core.config import SHIPPED_MODEL_DIR
+from cxr_core.evaluation.headline_metrics import calibration_sentence
 from cxr_core.inference.model_card import load_card
-from cxr_core.robustness.shortcut_verdict import LEVELS, card_shortcuts
+from cxr_core.robustness.shortcut_verdict import LEVELS, card_shortcuts, load_shortcut_result, maps_sentence
 from ui.common.markdown import plain_text
 
 _STARTS = (
@@ -47,12 +48,16 @@ def offer_starts() -> None:
 
 
 def show_shipped_verdict() -> None:
-    """Show what the shortcut test says of the built-in classifier, beside its scores."""
-    summary = card_shortcuts(load_card(SHIPPED_MODEL_DIR))
+    """Show what the shortcut test, its calibration and the test of its maps say of the built-in classifier."""
+    card = load_card(SHIPPED_MODEL_DIR)
+    summary = card_shortcuts(card)
     if summary:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f"**Shortcut test: {LEVELS[summary['verdict']['level']]}.**", width="content")
             st.page_link("pages/shortcuts.py", label="Why", icon=":material/troubleshoot:")
+    result = load_shortcut_result(SHIPPED_MODEL_DIR)
+    told = [calibration_sentence(card), maps_sentence(result["maps"]) if result else None]
+    st.markdown(plain_text(" ".join(sentence for sentence in told if sentence)))
 
 
 def show_path() -> None:

@@ -11,7 +11,8 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from cxr_core.classes import class_label
-from cxr_core.imaging.display import SCREEN_SIDE, data_url
+from cxr_core.imaging.display import SCREEN_SIDE, data_url, display_rgb, jpeg_bytes, shrink
+from cxr_core.imaging.reader import UnreadableImage
 from cxr_core.imaging.zip_archive import RefusedArchive
 from cxr_core.inference.batch_prediction import (
     MAX_FILES,
@@ -22,11 +23,11 @@ from cxr_core.inference.batch_prediction import (
     write_overlays,
 )
 from cxr_core.inference.classifier import Classifier
-from cxr_core.inference.image_sources import Source, bytes_sources, failing_source, path_sources
+from cxr_core.inference.image_sources import Source, bytes_sources, failing_source, path_sources, read_source
 from cxr_core.inference.prediction_rows import flat_row, rows_csv
-from cxr_core.inference.selective_prediction import Answer
+from cxr_core.inference.selective_prediction import Answer, answer_upload
 from ui.common.components import offer_download, plain_error, progress_bar
-from ui.common.markdown import Markdown, plain_label
+from ui.common.markdown import Markdown, plain_label, plain_name, plain_text
 from ui.common.metrics import images_text
 from ui.common.navigation import keep_choice
 from ui.common.permissions import may
@@ -38,6 +39,8 @@ from ui.predict.uploads import Upload
 _THUMBNAIL_SIDE = 128
 _ROW_PIXELS = 64
 _TABLE_PIXELS = 520
+# Of so few images the maps are shown without asking: two side by side at 1280 pixels, one on a phone.
+_MAPPED, _MAP_PIXELS = 6, 320
 _AS_GIVEN, _DOUBT = "given", "doubt"
 _PHONE_COLUMNS = ("image", "answer", "why", "file")
 _MARKS = {"ok": "", "abstain": "no answer", "error": "unreadable"}
@@ -144,7 +147,52 @@ def show_batch(items: list[Item[bytes]], classifier: Classifier, layer: str, loo
             help="A CSV file: all rows with probabilities, reasons and notes.",
         )
         _offer_overlays(items, classifier, layer, look)
+    if len(items) <= _MAPPED and chosen is None:
+        _show_maps(items, classifier, layer, look)
     return chosen
+
+
+def _show_maps(items: Sequence[Item[bytes]], classifier: Classifier, layer: str, look: MapLook) -> None:
+    """Show a few images large, each with its answer and, where it has one, the map of that class."""
+    settings = {"layer": layer, **look}
+    known = st.session_state["many"].get("open_maps")
+    if known is None or known[0] != settings:
+        drawn = []
+        with progress_bar("Drawing maps") as report:
+            for done, item in enumerate(items, start=1):
+                drawn.append(_drawn(item, classifier, layer, look))
+                report(done, len(items))
+        known = st.session_state["many"]["open_maps"] = (settings, drawn)
+    with st.grid("auto", min_column_width=_MAP_PIXELS):
+        for item, image in zip(items, known[1], strict=True):
+            with st.container(border=True, height="stretch"):
+                _show_mapped(item, image)
+
+
+def _drawn(item: Item[bytes], classifier: Classifier, layer: str, look: MapLook) -> bytes | None:
+    """Return an image as JPEG, with the map of the predicted class where it has an answer; None if it is unreadable."""
+    try:
+        answer = answer_upload(classifier, read_source(item.source), layer, isolated=True)
+    except (UnreadableImage, OSError):
+        return None
+    label = answer.prediction.label if answer.status == "ok" else None
+    image = answer.overlay(classifier, label, **look) if label else display_rgb(answer.prediction.image)
+    return jpeg_bytes(shrink(image, SCREEN_SIDE))
+
+
+def _show_mapped(item: Item[bytes], image: bytes | None) -> None:
+    row, name = item.row, plain_name(item.source.name, 40)
+    if row["label"]:
+        st.markdown(f"**{plain_label(row['label'])}** ({row['probabilities'][row['label']]:.1%})")
+        what = f"Grad-CAM of {plain_label(row['label'])}"
+    else:
+        why = row["error"] or " ".join(row["reasons"])
+        st.markdown(f"**{_MARKS[row['status']].capitalize()}.** {plain_text(why)}")
+        what = "Without a map"
+    if image:
+        st.image(image, caption=f"{name}. {what}.", alt=f"{item.source.name}: {what}", width="stretch")
+    else:
+        st.caption(name)
 
 
 def _counted(items: Sequence[Item[bytes]]) -> Markdown:

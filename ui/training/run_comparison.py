@@ -13,16 +13,18 @@ from cxr_core.runs.lifecycle import delete_run
 from cxr_core.runs.overview import runs_table
 from cxr_core.runs.run import Run
 from cxr_core.runs.settings_diff import setting_differences
-from ui.common.components import download_table, plain_error, show_figure
+from ui.common.components import download_table, offer_report, plain_error, show_figure
 from ui.common.markdown import plain_name, without_paths
 from ui.common.metrics import look_once
 from ui.common.permissions import is_open_to_strangers, may, show_refusal
 
 _OWN = {"compare": False, "star": False, "name": "", "note": ""}
+# Ticked at first: the newest.
+_COMPARED = 2
 
 
 def show_runs(runs: Sequence[Run]) -> None:
-    """Show the table of all runs, at least one, and what can be done with the ticked ones."""
+    """Show the table of all runs, newest first, and what can be done with the ticked ones: at first the newest two."""
     labels = {run.name: load_label(run) for run in runs}
     with_test = _ask_for_test(runs)
     table = _labelled(runs_table(runs, with_test=with_test), labels)
@@ -51,6 +53,7 @@ def show_runs(runs: Sequence[Run]) -> None:
         return
     _show_curves(chosen)
     _show_settings(chosen)
+    _offer_reports(chosen)
     _offer_clone_and_delete(chosen)
 
 
@@ -85,8 +88,13 @@ def _columns(shown: pd.DataFrame) -> dict[str, Any]:
 
 def _labelled(table: pd.DataFrame, labels: dict[str, RunLabel]) -> pd.DataFrame:
     own = [
-        {"compare": False, "star": labels[name].star, "name": labels[name].name, "note": labels[name].note}
-        for name in table["run"]
+        {
+            "compare": len(table) > 1 and i < _COMPARED,
+            "star": labels[name].star,
+            "name": labels[name].name,
+            "note": labels[name].note,
+        }
+        for i, name in enumerate(table["run"])
     ]
     table = pd.concat([pd.DataFrame(own), table], axis=1)
     first = ["compare", "star", "name", "run", *_accuracies(table), "state", "note"]
@@ -158,6 +166,13 @@ def _readable(runs: Sequence[Run]) -> Iterator[tuple[Run, TrainingConfig]]:
             yield run, run.config()
         except (FileNotFoundError, ValueError):
             continue
+
+
+def _offer_reports(runs: Sequence[Run]) -> None:
+    with st.container(horizontal=True):
+        for run in runs:
+            if run.has_model:
+                offer_report(run.path, f"Report of {plain_name(display_name(run))} (HTML)")
 
 
 def _offer_clone_and_delete(runs: Sequence[Run]) -> None:

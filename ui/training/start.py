@@ -1,20 +1,22 @@
 """How is the training of the form started: at once, as a job, or through the queue of a shared installation?"""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import streamlit as st
 
+from cxr_core.data.dataset import Dataset
 from cxr_core.jobs.job import Job
 from cxr_core.jobs.lifecycle import start_job
 from cxr_core.jobs.training_queue import queue_training
 from cxr_core.recipes.memory_estimate import check_memory
-from cxr_core.recipes.training_config import TrainingConfig
+from cxr_core.recipes.training_config import TrainingConfig, alone
 from cxr_core.runs.lifecycle import start_run
 from cxr_core.runs.run import Run
 from cxr_core.splits.curation import Curation
 from ui.common.components import plain_error
 from ui.common.markdown import Markdown, plain_name
-from ui.common.permissions import is_open_to_strangers
+from ui.common.permissions import is_open_to_strangers, may
 from ui.training.job_view import ask_plan
 from ui.training.queue_view import queue_note
 
@@ -52,6 +54,29 @@ def offer_start(
     elif config is not None:
         st.session_state["watched_run"] = start_run(config, curation=curation).name
     st.rerun()
+
+
+def offer_another_seed(run: Run, dataset: Dataset, curation: Curation) -> None:
+    """Offer to train once more as an ended run on the open data set did, with the next seed: one training is one draw.
+
+    Args:
+        run: with a model; nothing is offered where it was trained on something else.
+        dataset: the open data set.
+        curation: the decisions about it.
+    """
+    if is_open_to_strangers() or not may("training") or not run.has_model:
+        return
+    try:
+        config = alone(run.config())
+    except (FileNotFoundError, ValueError):
+        return
+    if config.roots == dataset.roots and st.button(
+        f"Train again with seed {config.seed + 1:d}",
+        icon=":material/replay:",
+        help="The same settings with another split, initial weights and order: how much is due to chance.",
+    ):
+        st.session_state["watched_run"] = start_run(replace(config, seed=config.seed + 1), curation=curation).name
+        st.rerun()
 
 
 def _offer_queue(config: TrainingConfig | None, curation: Curation) -> None:

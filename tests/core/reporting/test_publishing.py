@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from cxr_core.config import SHIPPED_MODEL_DIR
-from cxr_core.evaluation.headline_metrics import card_figures, false_alarm_sentence
+from cxr_core.evaluation.headline_metrics import calibration_sentence, card_figures, false_alarm_sentence
 from cxr_core.inference.model_card import load_card
 from cxr_core.reporting.model_card_text import figures_markdown
 
@@ -104,3 +104,10 @@ def test_where_nobody_healthy_was_classified_elsewhere_nothing_is_said():
     ill = {name: metrics for name, metrics in card.metrics["external"].items() if name == "hannover"}
     for external in (ill, {}):
         assert false_alarm_sentence(replace(card, metrics=card.metrics | {"external": external})) is None
+
+
+def test_calibration_is_said_in_a_sentence_where_it_was_measured():
+    card = load_card(SHIPPED_MODEL_DIR)
+    test = card.metrics["test"] | {"ece": 0.0316}
+    assert "differ by 3.2 percentage points" in calibration_sentence(replace(card, metrics={"test": test}))
+    assert calibration_sentence(replace(card, metrics={})) is None

@@ -10,6 +10,7 @@ from cxr_core.robustness.shortcut_verdict import (
     card_shortcuts,
     healthy_called_ill,
     judge_again,
+    maps_sentence,
     share_kept,
     verdict_of,
 )
@@ -241,6 +242,18 @@ def test_not_sure_is_not_called_ill():
 
 def test_maps_that_do_not_need_the_weights_are_warned_of():
     assert any("do not read them" in sentence for sentence in verdict_of(measured(correlation=0.9))["sentences"])
+
+
+def test_it_is_said_whether_maps_depend_on_what_was_learned():
+    def sentence(*correlations):
+        return maps_sentence({"randomised": [{"layers": "all", "correlation": value} for value in correlations]})
+
+    assert sentence(0.9, 0.1) == (
+        "Its maps change when its weights are shuffled (correlation 0.10): they depend on what it learned."
+    )
+    assert "stay alike" in sentence(0.1, 0.5)
+    assert sentence() is None
+    assert maps_sentence(None) is None
 
 
 def test_a_lead_that_may_be_chance_is_no_lead():
