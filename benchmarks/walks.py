@@ -165,13 +165,13 @@ def study_earlier(visitor, inputs):
     visitor.wait_for_runs(2)
     table = page.get_by_test_id("stDataFrame").last
     for row in (0, 1):
-        visitor.press(table, at={"x": 40, "y": 35 + 35 * row + 17})
+        visitor.press(table, at={"x": 48, "y": 35 + 35 * row + 17})
     visitor.see(visitor.heading("Curves"))
     visitor.see(visitor.heading("Settings that differ"))
     visitor.open("Evaluation")
     visitor.press(page.get_by_role("combobox", name="Classifier"))
     visitor.press(page.get_by_role("option").nth(1))
-    visitor.download("The report")
+    visitor.download("Report (HTML)")
 
 
 def study_present(visitor, inputs):

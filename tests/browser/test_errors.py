@@ -46,3 +46,14 @@ def test_a_point_of_the_curve_and_a_bin_show_their_images(app, page):
     box = bar.bounding_box()
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     expect(page.get_by_role("heading", name=re.compile("^Confidence between"))).to_be_visible()
+
+
+def test_the_keyboard_reaches_the_images_behind_a_cell(app, page):
+    open_errors(page, app[0])
+    page.get_by_role("combobox", name="Or choose a cell").focus()
+    page.keyboard.type("True Normal, predicted COVID-19")
+    page.keyboard.press("Enter")
+    expect(
+        page.get_by_role("heading", name=re.compile(r"^True Normal, predicted COVID-19: \d+ images?"))
+    ).to_be_visible()
+    expect(page.get_by_text("predicted COVID-19").nth(1)).to_be_visible()

@@ -135,6 +135,34 @@ def test_images_that_are_at_hand_are_shown_with_their_probabilities():
     assert any(caption.value.startswith("Normal ") and "Viral" in caption.value for caption in app.caption)
 
 
+def test_whoever_uses_no_mouse_chooses_a_cell_a_point_or_a_bar_below_the_figure():
+    app = open_view("Errors")
+    cell = app.selectbox(key="choose_cell")
+    option = next(one for one in cell.options if one.startswith("True Normal, predicted COVID-19 ("))
+    cell.select(("normal", "covid")).run()
+    count = option.partition("(")[2].rstrip(")")
+    assert app.header[0].value.startswith(f"True Normal, predicted COVID\\-19: {count} image")
+
+    next(s for s in app.segmented_control if s.label == "Pick from").select("ROC").run()
+    app.selectbox(key="choose_class").select("covid").run()
+    app.number_input(key="choose_threshold").set_value(0.7).run()
+    assert app.header[0].value == "Missed COVID\\-19 and false alarms at a threshold of 0.700"
+
+    next(s for s in app.segmented_control if s.label == "Pick from").select("Reliability").run()
+    ranges = app.selectbox(key="choose_bin")
+    ends = ranges.options[-1].partition(" (")[0]
+    assert ends.endswith("to 100%")
+    ranges.select(len(ranges.options) - 1).run()
+    assert not app.exception
+    assert app.header[0].value == f"Confidence between {ends.replace('to', 'and')}"
+
+
+def test_the_history_is_a_table_too():
+    app = open_view("Summary")
+    assert "These values as a table" in [expander.label for expander in app.expander]
+    assert any("val_loss" in table.value for table in app.dataframe)
+
+
 def test_a_data_set_of_one_class_gets_sentences_and_no_error(tmp_path):
     import cv2
     import numpy as np

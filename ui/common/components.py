@@ -116,12 +116,15 @@ def show_table(table: pd.DataFrame, *, percents: Iterable[str] = (), formats: Ma
 def show_history(epochs: pd.DataFrame, batches: pd.DataFrame | None = None) -> None:
     """Show loss, accuracy and learning rate of a training side by side; on a narrow screen, one below the other.
 
-    The epoch that is kept is marked.
+    The epoch that is kept is marked. A table holds the same values, for those who cannot hover over a curve.
     """
     figures = history_figures(epochs, batches, kept=kept_epoch(epochs))
     for i, (column, figure) in enumerate(zip(st.columns(3), figures, strict=True)):
         with column:
             show_figure(figure, key=f"history_{i}")
+    if len(epochs):
+        with st.expander("These values as a table"):
+            show_table(epochs, percents=("accuracy", "val_accuracy"), formats={"learning_rate": "%.2e"})
 
 
 def duration(seconds: float | None) -> Markdown:

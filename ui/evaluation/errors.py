@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import streamlit as st
 
+from cxr_core.classes import class_label
 from cxr_core.evaluation.calibration import in_confidence_bin, reliability_bins
 from cxr_core.evaluation.metrics import Curve, Metrics
 from cxr_core.evaluation.predictions import confused_rows, misjudged_rows
@@ -23,11 +24,12 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 _IMAGES_A_PAGE = 12
+_WITHOUT_MOUSE = "The same images as by a click into the figure, for those who use no mouse; a click goes first."
 
 
 def show_errors(metrics: Metrics, predictions: pd.DataFrame, curves: Mapping[str, Curve], folder: Path) -> None:
-    """Let the user click into a figure and show the images behind it; then the weakest slices."""
-    st.caption("Click a cell, a point of a curve or a bar to see the images behind it below.")
+    """Let the user click into a figure, or choose below it, and show the images behind; then the weakest slices."""
+    st.caption("Click a cell, a point of a curve or a bar, or choose one below, to see the images behind it.")
     figure_of = st.segmented_control(
         "Pick from", ["Confusion matrix", "ROC", "Reliability"], default="Confusion matrix",
         required=True,
@@ -46,24 +48,27 @@ def show_errors(metrics: Metrics, predictions: pd.DataFrame, curves: Mapping[str
 def _picked(
     figure_of: str, metrics: Metrics, predictions: pd.DataFrame, curves: Mapping[str, Curve]
 ) -> tuple[pd.DataFrame, Markdown]:
-    """Return the rows behind what was clicked, and a heading that names them."""
+    """Return the rows behind what was clicked or, without a mouse, chosen below the figure; and their heading."""
     if figure_of == "ROC" and curves:
-        point = _clicked(roc_figure(curves, clickable=True), "pick_roc")
-        if point:
-            name, threshold = point
+        clicked = _clicked(roc_figure(curves, clickable=True), "pick_roc")
+        class_threshold = clicked or _choose_threshold(metrics["classes"])
+        if class_threshold:
+            name, threshold = class_threshold
             heading = f"Missed {plain_label(name)} and false alarms at a threshold of {threshold:.3f}"
             return misjudged_rows(predictions, name, threshold), heading
     elif figure_of == "Reliability":
         bins = reliability_bins(predictions["right"], predictions["confidence"])
-        point = _clicked(reliability_figure(bins, "Reliability diagram"), "pick_reliability")
-        if point:
-            low, high = (float(bins[end].loc[int(point[0])]) for end in ("low", "high"))
+        clicked = _clicked(reliability_figure(bins, "Reliability diagram"), "pick_reliability")
+        row = clicked or _choose_bin(bins)
+        if row:
+            low, high = (float(bins[end].loc[int(row[0])]) for end in ("low", "high"))
             rows = predictions[in_confidence_bin(predictions["confidence"], low, high)]
             return rows, f"Confidence between {low:.0%} and {high:.0%}"
     else:
-        point = _clicked(confusion_figure(metrics), "pick_confusion")
-        if point:
-            true, predicted = point
+        clicked = _clicked(confusion_figure(metrics), "pick_confusion")
+        cell = clicked or _choose_cell(metrics)
+        if cell:
+            true, predicted = cell
             rows = confused_rows(predictions, true, predicted)
             return rows, f"True {plain_label(true)}, predicted {plain_label(predicted)}: {images_text(len(rows))}"
     wrong = predictions[~predictions["right"].astype(bool)]
@@ -82,6 +87,45 @@ def _clicked(figure: "go.Figure", key: str) -> list[Any] | None:
         alt=figure_words(figure),
     )
     return next((point["customdata"] for point in event.selection.points if "customdata" in point), None)
+
+
+def _choose_cell(metrics: Metrics) -> tuple[str, str] | None:
+    """Let the user choose a cell of the confusion matrix; returns (true class, predicted class)."""
+    counts = {
+        (true, predicted): count
+        for true, row in zip(metrics["classes"], metrics["confusion_matrix"], strict=True)
+        for predicted, count in zip(metrics["classes"], row, strict=True)
+    }
+    return st.selectbox(
+        "Or choose a cell", list(counts), index=None, key="choose_cell", placeholder="Choose true and predicted class",
+        format_func=lambda cell: f"True {class_label(cell[0])}, predicted {class_label(cell[1])} ({counts[cell]:,})",
+        help=_WITHOUT_MOUSE,
+    )  # fmt: skip
+
+
+def _choose_threshold(classes: list[str]) -> tuple[str, float] | None:
+    """Let the user choose a point of the ROC curves; returns (class, threshold)."""
+    left, right = st.columns(2)
+    name = left.selectbox(
+        "Or choose a class", classes, index=None, key="choose_class", placeholder="Choose a class",
+        format_func=class_label, help=_WITHOUT_MOUSE,
+    )  # fmt: skip
+    threshold = right.number_input(
+        "at a threshold of", 0.0, 1.0, 0.5, 0.05, key="choose_threshold",
+        help="From this probability of the class on, an image is called it.",
+    )  # fmt: skip
+    return None if name is None else (name, threshold)
+
+
+def _choose_bin(bins: pd.DataFrame) -> list[int] | None:
+    """Let the user choose a bar of the reliability diagram; returns its number in a list, as the figure holds it."""
+    chosen = st.selectbox(
+        "Or choose a range of confidence", bins.index.tolist(), index=None, key="choose_bin",
+        placeholder="Choose a range",
+        format_func=lambda i: f"{bins['low'][i]:.0%} to {bins['high'][i]:.0%} ({images_text(bins['images'][i])})",
+        help=_WITHOUT_MOUSE,
+    )  # fmt: skip
+    return None if chosen is None else [chosen]
 
 
 def _show_slices(predictions: pd.DataFrame, accuracy: float) -> None:
