@@ -5,8 +5,9 @@ most of a screen, made only where what is to be read or pressed lies outside the
 walk begins on the Overview and takes the shortest way there is. An earlier commit, whose pages have controls of their
 own, walks to the same ends:
 
+    git worktree add --detach /tmp/earlier b4a2ae9
+    python -m benchmarks.walks --earlier /tmp/earlier
     python -m benchmarks.walks
-    git worktree add --detach /tmp/earlier b4a2ae9 && python -m benchmarks.walks --earlier /tmp/earlier
 """
 
 import argparse
@@ -27,7 +28,7 @@ import cv2
 import numpy as np
 from playwright.sync_api import sync_playwright
 
-from benchmarks.reporting import print_table, write_result
+from benchmarks.reporting import RESULTS_DIR, print_table, write_result
 from cxr_core.config import PROJECT_DIR, TEACHING_DIR
 from cxr_core.data.phantoms import draw_demo_data, draw_phantom
 from cxr_core.system.files import read_json
@@ -38,6 +39,7 @@ TURN, SEEN = 700, 400
 _IDLE = '[data-testid="stApp"][data-test-script-state="notRunning"]'
 _MILLISECONDS = 1_000
 _PATIENCE = 180 * _MILLISECONDS
+SIDES = "before", "now"
 # Both classifiers have an answer to these.
 SCANS = tuple(f"hannover/{name}.jpg" for name in ("0578e08b", "073a8f93", "0cd9fcb6", "1663b242", "1930e42f"))
 
@@ -176,8 +178,7 @@ def study_earlier(visitor, inputs):
 
 def study_present(visitor, inputs):
     page = visitor.page
-    visitor.open("Dataset")
-    visitor.choose("Data set", "A folder or CSV on this computer")
+    visitor.button("Open your own images")
     visitor.fill(page.get_by_role("textbox", name="Folders"), str(inputs["folder"]))
     visitor.heading("What gives the class away").wait_for(state="visible")
     visitor.open("Duplicates")
@@ -284,20 +285,19 @@ def wait_for(url):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--earlier", type=Path, help="a checkout of commit b4a2ae9, to be walked as well")
+    parser.add_argument("--earlier", type=Path, help="a checkout of commit b4a2ae9, to be walked instead")
     arguments = parser.parse_args()
-    present = measure(PROJECT_DIR, earlier=False)
-    earlier = measure(arguments.earlier, earlier=True) if arguments.earlier else {}
-    rows = [
-        (task, *earlier.get(task, ("", "")), *present[task], half(earlier.get(task), present[task])) for task in TASKS
-    ]
-    print_table(("task", "clicks before", "scrolls before", "clicks", "scrolls", "share"), rows)
-    if earlier:
-        write_result("walks", {task: {"before": earlier[task], "now": present[task]} for task in TASKS})
-
-
-def half(before, now):
-    return f"{sum(now) / sum(before):.0%}" if before else ""
+    walked = measure(arguments.earlier or PROJECT_DIR, earlier=arguments.earlier is not None)
+    file = RESULTS_DIR / "walks.json"
+    counts = read_json(file)["counts"] if file.exists() else {}
+    counts |= {SIDES[0] if arguments.earlier else SIDES[1]: walked}
+    write_result("walks", {"counts": counts})
+    rows = []
+    for task in TASKS:
+        before, now = ([*counts[one][task], sum(counts[one][task])] if one in counts else [""] * 3 for one in SIDES)
+        rows.append((task, *before, *now, f"{now[2] / before[2]:.0%}" if before[2] and now[2] else ""))
+    columns = ("clicks", "scrolls", "together")
+    print_table(("task", *(f"{column} {one}" for one in SIDES for column in columns), "share"), rows)
 
 
 if __name__ == "__main__":

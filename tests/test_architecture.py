@@ -132,6 +132,17 @@ def test_csv_is_written_in_one_place_where_no_text_becomes_a_formula():
     assert tomllib.loads((PROJECT / ".streamlit" / "config.toml").read_text())["client"]["disableDataExport"] is True
 
 
+def test_headings_follow_a_title_without_a_gap():
+    """Streamlit's subheader is a third level: below a page's title stands a header."""
+    calls = {
+        (module_name(path), node.func.attr)
+        for path in sources("ui", "pages")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+    }
+    assert {module for module, name in calls if name == "subheader"} == set()
+
+
 def test_each_room_says_its_question_and_holds_at_most_twelve_files():
     wrong = []
     for folder in sorted({path.parent for path in sources(CORE, "ui")}):

@@ -20,6 +20,16 @@ def test_each_of_three_buttons_leads_to_its_page(label, title):
     assert app.title[0].value == title
 
 
+@pytest.mark.parametrize(("shared", "source"), [("", "folder"), ("1", "zip")])
+def test_ones_own_images_are_one_click_away(monkeypatch, shared, source):
+    monkeypatch.setenv("CXR_LAB_SHARED", shared)
+    app = open_page("overview")
+    next(b for b in app.button if b.label == "Open your own images").click().run()
+    assert not app.exception
+    assert app.title[0].value == "Dataset"
+    assert app.selectbox(key="source_choice").value == source
+
+
 def test_the_verdict_of_the_shortcut_test_stands_with_the_scores():
     level = card_shortcuts(load_card(SHIPPED_MODEL_DIR))["verdict"]["level"]
     assert f"Shortcut test: {LEVELS[level]}." in said(open_page("overview").markdown)

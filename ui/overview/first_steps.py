@@ -7,6 +7,8 @@ from cxr_core.evaluation.headline_metrics import calibration_sentence
 from cxr_core.inference.model_card import load_card
 from cxr_core.robustness.shortcut_verdict import LEVELS, card_shortcuts, load_shortcut_result, maps_sentence
 from ui.common.markdown import plain_text
+from ui.common.navigation import choose
+from ui.common.permissions import may
 
 _STARTS = (
     ("Try a scan", "pages/predict.py", ":material/search:", "Upload a chest radiograph, or choose an example."),
@@ -40,11 +42,16 @@ _IN_A_ROW = 4
 
 
 def offer_starts() -> None:
-    """Offer three ways to begin, each with one click."""
+    """Offer ways to begin, each with one click: three, and one's own images."""
     with st.container(horizontal=True):
         for i, (label, page, icon, words) in enumerate(_STARTS):
             if st.button(label, icon=icon, help=words, type="primary" if i == 0 else "secondary"):
                 st.switch_page(page)
+        if st.button(
+            "Open your own images", icon=":material/folder_open:", help="A folder of this computer, or a ZIP file."
+        ):
+            choose("source", "folder" if may("folders") else "zip")
+            st.switch_page("pages/dataset.py")
 
 
 def show_shipped_verdict() -> None:

@@ -51,9 +51,9 @@ def show_runs(runs: Sequence[Run]) -> None:
     if not chosen:
         st.info("Tick runs in the first column to compare their curves and settings, or to clone or delete a run.")
         return
+    _offer_reports(chosen)
     _show_curves(chosen)
     _show_settings(chosen)
-    _offer_reports(chosen)
     _offer_clone_and_delete(chosen)
 
 
