@@ -14,6 +14,7 @@ import asyncio
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -90,9 +91,15 @@ class MemoryLimit:
         return 0
 
     def close(self):
-        if self.folder:
+        """Remove it, once what is still in it has ended."""
+        for _ in range(50 if self.folder else 0):
             with suppress(OSError):
                 self.folder.rmdir()
+                return
+            for pid in (self.folder / "cgroup.procs").read_text().split():
+                with suppress(OSError):
+                    os.kill(int(pid), signal.SIGKILL)
+            time.sleep(0.1)
 
 
 class SharedApp:
@@ -329,9 +336,11 @@ def main():
         python = build_environment(folder / "environment") if options.fresh else sys.executable
         (folder / "checkout").mkdir()
         copy_checkout(folder / "checkout")
-        result = asyncio.run(use(options, python, folder / "checkout", folder, limit))
-        subprocess.run(["chmod", "-R", "u+w", str(folder / "checkout")], check=False)
-    limit.close()
+        try:
+            result = asyncio.run(use(options, python, folder / "checkout", folder, limit))
+        finally:
+            limit.close()
+            subprocess.run(["chmod", "-R", "u+w", str(folder / "checkout")], check=False)
     targets, problems = report(result, options)
     if options.write:
         write_result("community_cloud", result | {"targets": targets, "problems": problems})
