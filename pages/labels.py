@@ -37,7 +37,7 @@ if cases.empty:
     st.success("You have decided about every image.", icon=":material/check:")
 else:
     review_case(dataset, group, features(dataset, group.table), cases)
-st.subheader("All doubts")
+st.header("All doubts")
 table = review_table(cases, group)
 show_table(table.head(50), percents=("its label", "other class"))
 with st.container(horizontal=True):

@@ -42,12 +42,12 @@ if len(predictions) < len(study.cases):
     st.error("Images have vanished since they were read; begin anew.")
     forget_study()
     st.stop()
-st.subheader("How well you read")
+st.header("How well you read")
 show_results(study, predictions)
 if st.button("Read others", help="Forgets these answers; download them first if you want to keep them."):
     forget_study()
     st.rerun()
-st.subheader("Every image, with the classifier's answer and map")
+st.header("Every image, with the classifier's answer and map")
 for number in range(len(predictions)):
     st.caption(answers_text(study, number))
     case = predictions.iloc[[number]]

@@ -73,7 +73,7 @@ def doubted_labels(names: npt.ArrayLike, probabilities: FloatArray, classes: Seq
         Northcutt, Jiang and Chuang 2021, Confident Learning, JAIR 70: the normalised margin ranks; a label is doubted
         where the likeliest class among those whose probability reaches the mean that their own images have is another.
     """
-    given = pd.Index(classes).get_indexer(np.asarray(names, dtype=str))
+    given = pd.Index(classes).get_indexer(pd.Index(np.asarray(names, dtype=str)))
     if (given < 0).any():
         raise ValueError("Every given label must be a class of the predictions.")
     rows = np.arange(len(given))

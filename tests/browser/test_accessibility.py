@@ -13,6 +13,7 @@ PAGES = (
     "Dataset",
     "Duplicates",
     "Quality",
+    "Labels",
     "Splits",
     "Map",
     "Preprocessing",
@@ -20,6 +21,7 @@ PAGES = (
     "Evaluation",
     "Shortcuts",
     "Predict",
+    "Reading",
 )
 # Streamlit's menu of pages holds the list items of a section in a list of sections.
 OPTIONS = {"resultTypes": ["violations"], "rules": {"list": {"enabled": False}, "listitem": {"enabled": False}}}

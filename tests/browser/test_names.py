@@ -28,8 +28,8 @@ SIGNS = (
     "$e^2$ :red[f] :material/home: :smile: **g** `h` # i",
     "j\x1b[31m\u202ek\u2066l\ttab",
 )
-PAGES = ("", "dataset", "duplicates", "quality", "splits", "map", "preprocessing", "training", "evaluation",
-         "shortcuts", "predict")  # fmt: skip
+PAGES = ("", "dataset", "duplicates", "quality", "labels", "splits", "map", "preprocessing", "training", "evaluation",
+         "shortcuts", "predict", "reading")  # fmt: skip
 PNG = cv2.imencode(".png", draw_texture(1))[1].tobytes()
 
 

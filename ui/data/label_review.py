@@ -62,14 +62,14 @@ def review_case(dataset: Dataset, group: ImageGroups, known: Embeddings, cases: 
     with left:
         show_large(row)
     with right:
-        st.subheader(f"Is this {plain_label(case['given'])}?")
+        st.header(f"Is this {plain_label(case['given'])}?")
         st.markdown(
             f"The label says **{plain_label(case['given'])}** ({case['p_given']:.1%}), the head rather "
             f"**{plain_label(case['suggested'])}** ({case['p_suggested']:.1%})."
         )
         _offer_decisions(dataset, group, row, case)
         _show_map(row, str(case["suggested"]))
-    st.subheader("Most like it")
+    st.header("Most like it")
     near = group.table.iloc[nearest_images(known.values, group.groups, at)]
     image_tiles(near, [plain_label(name) for name in near["class_name"]], "label_neighbours")
 
