@@ -2,8 +2,8 @@
 
     python -m benchmarks.label_review COVID_CXR
 
-The images that `audit` flags `other_disease` should rank high among those of their class: an area under the ROC curve of
-0.5 is chance.
+The images that `audit` flags `other_disease` should rank high among those of their class: an area under the ROC curve
+of 0.5 is chance.
 """
 
 import argparse

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import cv2
+import hypothesis
 import numpy as np
 import pytest
 from xdist.scheduler import LoadFileScheduling
@@ -27,6 +28,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 if str(PROJECT) not in sys.path:
     sys.path.insert(0, str(PROJECT))
 
+# How long an example takes tells of the machine and of what else it does, not of the code.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 # Fixtures that compute for over five seconds: a test that asks for one is slow, and nobody has to remember to say so.
 TRAINING_FIXTURES = {

@@ -321,6 +321,6 @@ schema = schemathesis.openapi.from_asgi("/openapi.json", build_api(load_classifi
 
 
 @schema.parametrize()
-@settings(max_examples=10, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=10, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_every_answer_is_as_the_schema_says(case):
     case.call_and_validate(timeout=120)

@@ -26,7 +26,7 @@ def show_replay() -> None:
     except (FileNotFoundError, ValueError) as error:
         st.warning(plain_error(error))
         return
-    st.subheader("How the built-in classifier learned", help="The record of its training, not a new one.")
+    st.header("How the built-in classifier learned", help="The record of its training, not a new one.")
     images = {side: sum(counts.values()) for side, counts in card.training["data"]["images"].items()}
     st.markdown(
         f"{config.epochs:d} epochs on {images['train']:,d} images with the recipe {plain_text(config.recipe)}, in "

@@ -47,7 +47,7 @@ def show_visitors_place(dataset: Dataset, curation: Curation) -> None:
 
 
 def _offer_training(curation: Curation) -> None:
-    st.subheader("Train a classifier in a minute", help="Recipe quick: a frozen backbone and a small classifier on it.")
+    st.header("Train a classifier in a minute", help="Recipe quick: a frozen backbone and a small classifier on it.")
     st.caption(
         f":material/lock: {refusal('training')} A short training on the teaching set is open to everyone. One runs at "
         "a time; only you see yours, until you close or reload this page. It is deleted after a day."

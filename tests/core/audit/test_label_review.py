@@ -22,7 +22,7 @@ def clouds(per_class, rng, width=12):
     return (names == np.array(CLASSES)[:, None]).T @ np.eye(3, width) * 8 + rng.normal(size=(len(names), width)), names
 
 
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=4)
 @given(seed=st.integers(0, 10_000), wrong=st.integers(1, 5))
 def test_labels_that_were_exchanged_come_first_with_a_negative_margin(seed, wrong):
     rng = np.random.default_rng(seed)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from cxr_core.data.patient_ids import find_patients, patients_sentence
 
-few = settings(max_examples=25, deadline=None)
+few = settings(max_examples=25)
 
 
 def found(*files, class_name=None, **columns):

@@ -87,14 +87,14 @@ def test_only_the_true_dark_image_is_flagged_as_too_dark(tmp_path):
 
 
 @given(seed=st.integers(0, 2**32 - 1), high=st.integers(1, 255), factor=st.sampled_from([256, 257]))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_8_bits_in_16_are_as_dark_as_the_8_bits_they_came_from(seed, high, factor):
     image = np.random.default_rng(seed).integers(0, high + 1, (9, 7), np.uint8)
     np.testing.assert_array_equal(grey_u8(image.astype(np.uint16) * factor), image)
 
 
 @given(seed=st.integers(0, 2**32 - 1), high=st.integers(0, 255), colour=st.booleans())
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_an_image_of_8_bits_is_never_touched(seed, high, colour):
     image = np.random.default_rng(seed).integers(0, high + 1, (9, 7, 3)[: 3 if colour else 2], np.uint8)
     assert all(step(image) is image for step in (full_range, grey_u8, without_bright_letters))
@@ -108,7 +108,7 @@ def test_the_values_of_a_dicom_image_are_not_touched(photometric):
 
 
 @given(low=st.integers(0, 65_000), span=st.integers(1, 65_535), seed=st.integers(0, 2**32 - 1))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_the_lowest_value_is_black_the_highest_white_and_the_order_stays(low, span, seed):
     high = min(65_535, low + span)
     values = np.sort(np.random.default_rng(seed).integers(low, high + 1, 50)).astype(np.uint16)

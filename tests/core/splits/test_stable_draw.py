@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from cxr_core.splits.split import make_split
 from cxr_core.splits.stable_draw import draw_parts
 
-few = settings(max_examples=25, deadline=None)
+few = settings(max_examples=25)
 # The images of each group: mostly of one class, sometimes of several.
 sizes = st.integers(1, 9)
 groups_of_images = st.lists(

@@ -41,7 +41,7 @@ def test_kermanys_folders_are_sides_and_below_them_are_the_classes(tmp_path):
 
 
 @given(spelt=st.permutations(list(SIDE_FOLDERS)), upper=st.sampled_from([str.lower, str.upper, str.title]))
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_every_spelling_of_a_side_is_the_side(tmp_path_factory, spelt, upper):
     root, index = tmp_path_factory.mktemp("sides"), tmp_path_factory.mktemp("index")
     names = {SIDE_FOLDERS[name]: upper(name) for name in spelt}
@@ -102,7 +102,7 @@ def test_folders_that_only_begin_like_a_side_are_classes(tmp_path):
     inside=st.sampled_from(["", "/images", "/a/b"]),
     wrapper=st.sampled_from(["", "archive/"]),
 )
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_sides_below_the_classes_are_sides_in_every_spelling(tmp_path_factory, spelt, upper, inside, wrapper):
     root, index = tmp_path_factory.mktemp("sides"), tmp_path_factory.mktemp("index")
     names = {SIDE_FOLDERS[name]: upper(name) for name in spelt}

@@ -85,7 +85,7 @@ def test_without_a_place_to_keep_it_a_key_is_drawn_all_the_same(tmp_path):
 words = st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=1, max_size=8).map("p-".__add__)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(words, words, words, words)
 def test_one_identifier_is_one_patient_unless_issuers_or_births_differ(patient, other, issuer, birth):
     told = patients((patient, issuer, birth), (f" {patient.upper()} ", issuer, birth), (other, issuer, birth))

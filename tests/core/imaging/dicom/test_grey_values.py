@@ -21,7 +21,7 @@ from cxr_core.imaging.reader import decode_image, open_image
 
 CASES = SHARED_DATA.parent / "cases"
 SYNTAXES = [ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian]
-MANY = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+MANY = settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 
 
 # The standard, once more

@@ -35,7 +35,7 @@ def claiming(data, width, height):
     st.integers(1, 400), st.integers(1, 400), st.sampled_from(["L", "RGB", "RGBA"]),
     st.sampled_from(["4:2:0", "4:4:4", "4:0:0"]),
 )  # fmt: skip
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_the_area_of_an_avif_is_that_of_its_header(width, height, mode, subsampling):
     data = saved(Image.new(mode, (width, height)), "AVIF", subsampling=subsampling, speed=10)
     assert largest_coded_area(data, "AVIF") == width * height
@@ -72,7 +72,7 @@ def test_a_grid_may_have_tiles_that_stand_over_its_edge():
 
 
 @given(st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_broken_boxes_and_units_give_a_number(data):
     whole = bytearray(saved(Image.new("L", (40, 30)), "AVIF"))
     for _ in range(data.draw(st.integers(1, 8))):

@@ -101,7 +101,7 @@ def test_an_image_that_moved_is_found_where_it_lies_now(tmp_path, opened):
 steps = st.lists(st.sampled_from(["row", "image", "remove", "move", "companion", "classes"]), min_size=1, max_size=6)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(steps)
 def test_whatever_happens_to_a_data_set_it_lists_what_a_first_reading_lists(happening):
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:

@@ -177,7 +177,7 @@ def test_nihs_lists_of_image_names_are_the_given_split(tmp_path):
     assert sentences == []
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     sides=st.lists(st.sampled_from(["train", "validation", "test", None]), min_size=4, max_size=9),
     spelt=st.sampled_from([
@@ -259,7 +259,7 @@ def test_which_of_several_plain_lists_counts_is_asked(tmp_path):
         listed(tmp_path)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     order=st.permutations(["path", "label", "age", "split", "sex"]),
     separator=st.sampled_from(",;\t|"),
