@@ -26,6 +26,8 @@ _INTERPOLATIONS: dict[Interpolation, int] = {
     "area": cv2.INTER_AREA,
     "cubic": cv2.INTER_CUBIC,
 }
+# From so many pixels on a map is brought to its image by matrices.
+_FILM_PIXELS = 1 << 21
 # Factor and offset that turn 0 to 255 into the range.
 _SCALINGS: dict[Scaling, tuple[float, float]] = {"0..1": (1 / 255, 0.0), "-1..1": (2 / 255, -1.0)}
 
@@ -144,13 +146,16 @@ class Preprocessing:
             float32 (H, W), bilinear; padding is cut away. At a border that no cell looked at, the nearest value.
         """
         height, width = image_shape[:2]
-        stretched = self.aspect == "stretch"
-        rows, columns = (
-            _linear_weights(cells, side if stretched else max(height, width), side, share)
-            for cells, side, share in zip(map_.shape, (height, width), offset, strict=True)
-        )
-        # NumPy's product would wake further threads, which cost more than they help.
-        return cv2.gemm(rows @ map_, columns, 1, np.empty(0), 0, flags=cv2.GEMM_2_T)
+        side = max(height, width)
+        whole_height, whole_width = (height, width) if self.aspect == "stretch" else (side, side)
+        if height * width >= _FILM_PIXELS:
+            rows = _linear_weights(map_.shape[0], whole_height, height, offset[0])
+            columns = _linear_weights(map_.shape[1], whole_width, width, offset[1])
+            # NumPy's product would wake further threads, which cost more than they help.
+            return cv2.gemm(rows @ map_, columns, 1, np.empty(0), 0, flags=cv2.GEMM_2_T)
+        whole = _moved(cv2.resize(map_, (whole_width, whole_height), interpolation=cv2.INTER_LINEAR), offset)
+        top, left = (whole_height - height) // 2, (whole_width - width) // 2
+        return whole[top : top + height, left : left + width]
 
     def _equalize(self, channel: AnyImage) -> AnyImage:
         tiles = (self.clahe_tiles, self.clahe_tiles)
@@ -246,3 +251,12 @@ def _linear_weights(cells: int, pixels: int, kept: int, offset: float) -> FloatA
     place = (np.clip(pixel, 0, pixels - 1) + 0.5) * (cells / pixels) - 0.5
     distance = np.abs(np.clip(place, 0, cells - 1)[:, None] - np.arange(cells))
     return np.maximum(1 - distance, 0).astype(np.float32)
+
+
+def _moved(map_: FloatArray, offset: MapOffset) -> FloatArray:
+    """Move a map (H, W) down and right by proportions of its sides; its edges are repeated."""
+    if offset == (0.0, 0.0):
+        return map_
+    height, width = map_.shape
+    matrix = np.array([[1, 0, offset[1] * width], [0, 1, offset[0] * height]])
+    return cv2.warpAffine(map_, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)

@@ -307,6 +307,15 @@ def test_a_map_is_laid_on_an_image_of_three_channels_like_on_a_grey_one(aspect):
 
 
 @pytest.mark.parametrize("aspect", ["stretch", "pad"])
+@pytest.mark.parametrize("offset", [(0.0, 0.0), (0.07, -0.04)], ids=str)
+def test_a_map_on_a_film_lies_within_one_grey_level_of_opencvs(monkeypatch, aspect, offset):
+    map_, settings = np.random.default_rng(0).random((7, 7), np.float32), Preprocessing(aspect=aspect)
+    by_matrices = settings.map_on_image(map_, (1600, 1400), offset)
+    monkeypatch.setattr(preprocessing, "_FILM_PIXELS", 10**9)
+    np.testing.assert_allclose(by_matrices, settings.map_on_image(map_, (1600, 1400), offset), atol=1 / 255)
+
+
+@pytest.mark.parametrize("aspect", ["stretch", "pad"])
 @pytest.mark.parametrize("shape", [(448, 224), (150, 300), (300, 301), (224, 224)], ids=str)
 def test_a_map_on_the_image_lies_where_it_came_from(aspect, shape):
     image = cv2.GaussianBlur(smooth_image(*shape), (0, 0), 9)
