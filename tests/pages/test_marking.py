@@ -49,7 +49,7 @@ def test_an_answer_is_marked_listed_and_taken_back(marked_dir):
 
 def test_the_given_answer_is_not_offered_as_what_is_right(marked_dir):
     app = open_page("predict", **EXAMPLE)
-    given = app.subheader[0].value.removeprefix("Prediction: ").split(" (")[0].replace("\\", "")
+    given = app.header[0].value.removeprefix("Prediction: ").split(" (")[0].replace("\\", "")
     assert given in ("COVID-19", "Viral", "Other finding")
     assert given not in app.selectbox(key="marked_truth").options
 

@@ -112,7 +112,7 @@ def test_the_owner_can_switch_it_off(shared, monkeypatch):
     assert not app.exception
     assert BUTTON not in labels(app.button)
     assert "Visitors cannot start training" in said(app.caption)
-    assert "How the built-in classifier learned" in said(app.subheader)
+    assert "How the built-in classifier learned" in said(app.header)
 
 
 def test_a_setting_that_is_neither_on_nor_off_closes_the_app(shared, monkeypatch):
@@ -152,4 +152,4 @@ def test_those_who_may_train_have_the_form_and_no_replay(shared, monkeypatch):
     monkeypatch.setenv("CXR_LAB_ALLOW", "training")
     app = open_page("training")
     assert "Queue this training" in labels(app.button)
-    assert "How the built-in classifier learned" not in said(app.subheader)
+    assert "How the built-in classifier learned" not in said(app.header)

@@ -7,7 +7,7 @@ import streamlit as st
 
 from cxr_core.audit.embeddings import Embeddings
 from cxr_core.audit.label_review import nearest_images
-from cxr_core.classes import class_label
+from cxr_core.classes import class_label, order_classes
 from cxr_core.config import SHIPPED_MODEL_DIR
 from cxr_core.data.dataset import Dataset
 from cxr_core.runs.training_images import are_seen, seen_digests
@@ -75,26 +75,31 @@ def review_case(dataset: Dataset, group: ImageGroups, known: Embeddings, cases: 
 
 
 def _offer_decisions(dataset: Dataset, group: ImageGroups, row: pd.Series, case: pd.Series) -> None:
-    curation, this, name = dataset_curation(dataset), row.to_frame().T, plain_name(row["file"])
+    curation, this = dataset_curation(dataset), row.to_frame().T
     given, suggested = str(case["given"]), str(case["suggested"])
     with st.container(horizontal=True):
         if st.button("Keep", shortcut="K", help="The label is right."):
-            decide(dataset, decide_label(curation, this, given, dataset), f"{name} stays {plain_label(given)}.")
+            confirmed = decide_label(curation, this, given, dataset)
+            decide(dataset, confirmed, f"{plain_name(row['file'])} stays {plain_label(given)}.")
         if st.button(f"It is {plain_label(suggested)}", shortcut="L", help="The image gets this label from now on."):
-            message = f"{name} is {plain_label(suggested)} from now on."
-            decide(dataset, decide_label(curation, this, suggested, dataset), message)
+            _relabel(dataset, row, suggested)
         if st.button("Leave out", shortcut="X", help="From all later splits; the file stays."):
-            decide(dataset, exclude(curation, this, BY_HAND, among=group.table), f"{name} is excluded.")
+            left_out = exclude(curation, this, BY_HAND, among=group.table)
+            decide(dataset, left_out, f"{plain_name(row['file'])} is excluded.")
         if st.button("Skip", shortcut="S", help="Comes back at the end."):
             st.session_state[_SKIPPED] = {*st.session_state.get(_SKIPPED, ()), row["digest"]}
             st.rerun()
-    others = [name for name in dataset.classes if name not in (given, suggested)]
+    others = set(dataset.classes) - {given, suggested}
     if others:
         with st.popover("Another class", help="None of the two."):
-            for other in others:
+            for other in order_classes(others):
                 if st.button(plain_label(other), key=f"label_{other}", help="The image gets this label from now on."):
-                    message = f"{name} is {plain_label(other)} from now on."
-                    decide(dataset, decide_label(curation, this, other, dataset), message)
+                    _relabel(dataset, row, other)
+
+
+def _relabel(dataset: Dataset, row: pd.Series, class_name: str) -> None:
+    changed = decide_label(dataset_curation(dataset), row.to_frame().T, class_name, dataset)
+    decide(dataset, changed, f"{plain_name(row['file'])} is {plain_label(class_name)} from now on.")
 
 
 def _show_map(row: pd.Series, class_name: str) -> None:
