@@ -110,7 +110,7 @@ def navigate() -> StreamlitPage:
         for section, pages in _SECTIONS.items()
     }
     # Before the sign-in, too, so that a link to a page leads there afterwards.
-    chosen = st.navigation(pages, position="sidebar" if may_come_in() else "hidden")
+    chosen = st.navigation(pages, position="sidebar" if may_come_in() else "hidden", expanded=True)
     require_sign_in()
     show_who()
     # A second call changes the title alone.
