@@ -3,10 +3,15 @@
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cxr_core.cli.arguments import Commands, add_command, add_folders, add_json, add_target_folder
 from cxr_core.cli.io import check_target_folder, open_dataset, progress_bar, write_result
+
+if TYPE_CHECKING:
+    from cxr_core.evaluation.hospitals.source_scores import SourceScore
 
 
 def _publish(options: argparse.Namespace) -> None:
@@ -59,7 +64,26 @@ def _gate(options: argparse.Namespace) -> None:
     write_result(measured, options.json, summary)
 
 
+def _sources(options: argparse.Namespace) -> None:
+    from cxr_core.evaluation.hospitals.source_scores import worst_source_sentences
+    from cxr_core.evaluation.hospitals.told_sources import tell_sources
+    from cxr_core.reporting.publishing import write_card_text
+
+    scores = tell_sources(options.model, options.folders, progress=progress_bar("Listing the images"))
+    if (options.model / "CARD.md").exists():
+        write_card_text(options.model)
+    write_result(scores, options.json, "\n".join(_source_lines(scores) + worst_source_sentences(scores)))
+
+
+def _source_lines(scores: "Sequence[SourceScore]") -> list[str]:
+    """Return a table of the sources, where there are several."""
+    from cxr_core.evaluation.hospitals.source_scores import source_table
+
+    return [source_table(scores).to_string(index=False)] if scores else []
+
+
 def _evaluate(options: argparse.Namespace) -> None:
+    from cxr_core.evaluation.hospitals.source_scores import worst_source_sentences
     from cxr_core.evaluation.metrics import report_table
     from cxr_core.evaluation.scoring import score_folders, trained_on_sentence
     from cxr_core.inference.classifier import load_classifier
@@ -68,7 +92,8 @@ def _evaluate(options: argparse.Namespace) -> None:
     ends = result["ci95"]["accuracy"]
     between = f" (95 % CI {ends[0]:.4f} to {ends[1]:.4f})" if ends else ""
     lines = [f"{result['n']} images, accuracy {result['accuracy']:.4f}{between}", report_table(result).to_string()]
-    lines.append(trained_on_sentence(result))
+    scores = result.get("sources", [])
+    lines += [*_source_lines(scores), *worst_source_sentences(scores), trained_on_sentence(result)]
     if result["trained_on"] and result["trained_on"]["without"]:
         lines += ["Without them:", report_table(result["trained_on"]["without"]).to_string()]
     summary = "\n".join(lines)
@@ -125,6 +150,7 @@ def add_commands(commands: Commands) -> None:
     _add_operating_point(commands)
     _add_gate(commands)
     _add_evaluate(commands)
+    _add_sources(commands)
     _add_shortcuts(commands)
     _add_report(commands)
     _add_export_mlflow(commands)
@@ -178,6 +204,16 @@ def _add_evaluate(commands: Commands) -> None:
     evaluate.add_argument("model", metavar="MODEL_OR_RUN", type=Path)
     add_folders(evaluate)
     add_json(evaluate)
+
+
+def _add_sources(commands: Commands) -> None:
+    sources = add_command(
+        commands, "sources", _sources,
+        "Score a classifier's own test images at each source; the data sets it was made of tell the sources.",
+    )  # fmt: skip
+    add_target_folder(sources, "model", metavar="MODEL_OR_RUN", type=Path)
+    add_folders(sources)
+    add_json(sources)
 
 
 def _add_shortcuts(commands: Commands) -> None:

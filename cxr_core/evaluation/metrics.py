@@ -27,6 +27,7 @@ from cxr_core.evaluation.confidence_intervals import (
     curve_bands,
     metric_intervals,
 )
+from cxr_core.evaluation.hospitals.source_scores import SourceScore
 from cxr_core.evaluation.predictions import prediction_groups
 from cxr_core.evaluation.selective_classification import AnswerShares
 from cxr_core.system.arrays import BoolArray, FloatArray, IntArray
@@ -86,6 +87,7 @@ class Metrics(TypedDict):
         temperature: of the classifier.
         answers: what it answers where it may abstain.
         uncalibrated: calibration before the temperature was applied.
+        sources: how good it is at each source, where several are known.
     """
 
     n: int
@@ -100,6 +102,7 @@ class Metrics(TypedDict):
     temperature: NotRequired[float]
     answers: NotRequired[AnswerShares]
     uncalibrated: NotRequired[CalibrationErrors]
+    sources: NotRequired[list[SourceScore]]
 
 
 class Curve(TypedDict):

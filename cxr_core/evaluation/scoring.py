@@ -8,6 +8,7 @@ import pandas as pd
 from cxr_core.classes import matched_classes
 from cxr_core.data.dataset import scan_dataset
 from cxr_core.data.prepared_images import prepare_images
+from cxr_core.evaluation.hospitals.source_scores import score_sources
 from cxr_core.evaluation.metrics import Metrics, evaluate_predictions, truth_indices
 from cxr_core.evaluation.predictions import describe_predictions, prediction_groups, table_probabilities
 from cxr_core.evaluation.selective_classification import AnswerShares, answer_shares
@@ -48,9 +49,9 @@ def score_folders(
         progress: called with the name of each phase.
 
     Returns:
-        The metrics, with the classifier's `temperature` and, where it may abstain, `answers`, and on how many of the
-        images it was `trained_on`; and the predictions table with `group` (images of one patient or of equal content)
-        and `path`.
+        The metrics, with the classifier's `temperature`, `answers` where it may abstain, `sources` where there are
+        several, and on how many of the images it was `trained_on`; and the predictions table with `group` (images of
+        one patient or of equal content) and `path`.
 
     Raises:
         FileNotFoundError: a folder is not there.
@@ -132,7 +133,8 @@ def score_predictions(predictions: pd.DataFrame, card: Card) -> Metrics:
     metrics["temperature"] = card.temperature
     if card.abstain_below:
         metrics["answers"] = answers_of(predictions, card)
-    return metrics
+    sources = score_sources(predictions, card.classes)
+    return {**metrics, "sources": sources} if sources else metrics
 
 
 def answers_of(predictions: pd.DataFrame, card: Card) -> AnswerShares:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from cxr_core.classes import class_label
 from cxr_core.evaluation.headline_metrics import card_figures, external_title, value_text
+from cxr_core.evaluation.hospitals.source_scores import source_notes, source_table, worst_source_sentences
 from cxr_core.evaluation.metrics import Metrics, class_texts, figure_text
 from cxr_core.inference.model_card import Card
 from cxr_core.reporting.run_statements import interval_words, temperature_sentence, title_of_test, title_of_validation
@@ -21,6 +22,7 @@ def figures_markdown(card: Card) -> str:
     lines = [*_images_lines(card), *_headline_lines(card)]
     for title, metrics in _scored_sets(card):
         lines += [*_report_lines(title, metrics), *_answers_lines(metrics)]
+    lines += _sources_lines(card.metrics["test"])
     lines += [
         *_calibration_lines(card),
         *_shortcuts_lines(card_shortcuts(card)),
@@ -74,6 +76,28 @@ def _answers_lines(metrics: Metrics) -> Iterator[str]:
     for name, row in answers["per_class"].items():
         told = ", ".join(f"{class_label(answer)} {cell['share']:.1%}" for answer, cell in row.items())
         yield f"Of {class_label(name)}: {told}."
+
+
+def _sources_lines(test: Metrics) -> Iterator[str]:
+    """Yield how good it is at each source of its test images; nothing where there are not several."""
+    scores = test.get("sources")
+    if not scores:
+        return
+    yield "\n## At each source of its test images\n"
+    yield f"{' '.join(worst_source_sentences(scores))} By the likeliest class, abstaining from nothing.\n"
+    table = source_table(scores)
+    yield "| " + " | ".join(table.columns) + " |"
+    yield "|---|" + "---:|" * (len(table.columns) - 1)
+    for row in table.itertuples(index=False):
+        yield "| " + " | ".join(_cell(text) for text in row) + " |"
+    notes = source_notes(scores, test["n"])
+    if notes:
+        yield f"\n{' '.join(notes)}"
+
+
+def _cell(text: str) -> str:
+    """Return a text that neither ends a table's cell nor its row: a source may be called anything."""
+    return text.replace("|", "\\|").replace("\n", " ")
 
 
 def _calibration_lines(card: Card) -> Iterator[str]:

@@ -18,6 +18,12 @@ from cxr_core.classes import class_label
 from cxr_core.config import NOTICE
 from cxr_core.evaluation.calibration import reliability_bins
 from cxr_core.evaluation.headline_metrics import FigureWords, card_figures, external_title, figure_words
+from cxr_core.evaluation.hospitals.source_scores import (
+    score_sources,
+    source_notes,
+    source_table,
+    worst_source_sentences,
+)
 from cxr_core.evaluation.metrics import (
     Metrics,
     class_curves,
@@ -104,6 +110,14 @@ class ShortcutRows(TypedDict):
     chance: float
 
 
+class SourceRows(TypedDict):
+    """How good the classifier is at each source: sentences, names of the columns, then texts row by row."""
+
+    sentences: list[str]
+    columns: list[str]
+    rows: list[list[str]]
+
+
 class ReportFacts(TypedDict):
     """All that a report tells; the templates read it.
 
@@ -121,6 +135,7 @@ class ReportFacts(TypedDict):
         classes: in the classifier's order.
         settings: of the training, as JSON text.
         versions: {package: version} of the training.
+        sources: how good it is at each source of the test images, or None where there are not several.
         slices: rows of `slices.slice_table`, weakest first.
         worst: the weakest slice in a sentence, or None.
         repeats: what runs with other folds or seeds reached, in a sentence; "" without any.
@@ -143,6 +158,7 @@ class ReportFacts(TypedDict):
     classes: Sequence[str]
     settings: str
     versions: dict[str, str]
+    sources: SourceRows | None
     slices: list[dict[Hashable, Any]]
     worst: str | None
     repeats: str
@@ -207,6 +223,7 @@ def report_facts(folder: str | Path) -> ReportFacts:
         "classes": card.classes,
         "settings": json.dumps(card.training, indent=2, ensure_ascii=False),
         "versions": record.environment.get("packages", {}),
+        "sources": _source_rows(record.metrics["test"], test, card),
         "slices": slices.assign(by=slices["by"].map(SLICES)).head(12).to_dict("records"),
         "worst": record.worst,
         "repeats": record.repeats,
@@ -308,6 +325,15 @@ def _set_rows(title: str, metrics: Metrics) -> SetRows:
             }
         )
     return {"title": title, "n": metrics["n"], "accuracy": metrics["accuracy"], "rows": rows}
+
+
+def _source_rows(metrics: Metrics, test: pd.DataFrame, card: Card) -> SourceRows | None:
+    scores = metrics.get("sources") or score_sources(test, card.classes)
+    if not scores:
+        return None
+    table = source_table(scores)
+    sentences = worst_source_sentences(scores) + source_notes(scores, metrics["n"])
+    return {"sentences": sentences, "columns": list(table.columns), "rows": table.to_numpy().tolist()}
 
 
 def _calibration(metrics: Mapping[str, Metrics]) -> list[CalibrationRow]:

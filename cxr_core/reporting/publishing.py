@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from cxr_core.evaluation.hospitals.source_scores import known_sources, score_sources
 from cxr_core.evaluation.metrics import Metrics
 from cxr_core.evaluation.scoring import answers_of, score_folders
 from cxr_core.inference.classifier import load_classifier
@@ -81,7 +82,11 @@ def _copy_files(run: Run, folder: Path) -> None:
         else:
             # A gate belongs to one classifier: that of an earlier one must not stand beside this one.
             (folder / name).unlink(missing_ok=True)
-    predictions = run.predictions().drop(columns=["path", "view", "age_group", "sex", "source"], errors="ignore")
+    predictions = run.predictions()
+    sources = known_sources(predictions)
+    predictions = predictions.drop(columns=["path", "view", "age_group", "sex", "source"], errors="ignore")
+    if sources is not None and sources.nunique() > 1:
+        predictions = predictions.assign(source=sources)
     write_text(folder / "predictions.csv", table_csv(predictions, float_format="%.6g"))
 
 
@@ -99,8 +104,11 @@ def _published_metrics(
     looks = count_looks(run, list_runs(run.path.parent))
     if looks is not None:
         metrics["test_looks"] = looks
+    test = run.predictions().query("split == 'test'").reset_index(drop=True)
+    sources = score_sources(test, card.classes)
+    if sources:
+        metrics["test"] = metrics["test"] | {"sources": sources}
     if card.abstain_below:
-        test = run.predictions().query("split == 'test'")
         metrics["test"] = metrics["test"] | {"answers": answers_of(test, card)}
     if shortcuts:
         metrics["shortcuts"] = {name: value for name, value in shortcuts.items() if name in _SHORTCUT_FIGURES}

@@ -217,3 +217,20 @@ def test_an_open_visit_scores_a_data_set_anew_after_another_export(shipped_copy,
     write_card(replace(card, temperature=3.0), shipped_copy)
     app.run()
     assert not app.exception and scored == [card.temperature, 3.0]
+
+
+def test_each_source_has_a_row_and_the_worst_is_named_in_words():
+    app = open_page("evaluation")
+    assert "At each source" in [heading.value for heading in app.subheader]
+    assert "Worst source: " in said(app.warning)
+    table = next(frame.value for frame in app.dataframe if "Source" in frame.value)
+    assert set(table["Source"]) >= {"covid_cxr", "siim_fisabio", "openist"}
+    assert (table["Source"] == "figure1").idxmax() == len(table) - 1
+
+
+def test_on_the_page_a_sources_name_is_shown_as_it_is(shipped_copy):
+    card = load_card(shipped_copy)
+    scores = card.metrics["test"]["sources"]
+    scores[0]["source"] = "**[ward](http://x)**"
+    write_card(card, shipped_copy)
+    assert any("\\*\\*\\[ward\\]" in warning.value for warning in open_page("evaluation").warning)

@@ -10,6 +10,12 @@ import streamlit as st
 
 from cxr_core.classes import class_label
 from cxr_core.evaluation.confidence_intervals import Band
+from cxr_core.evaluation.hospitals.source_scores import (
+    score_sources,
+    source_notes,
+    source_table,
+    worst_source_sentences,
+)
 from cxr_core.evaluation.metrics import (
     ClassCurves,
     Curve,
@@ -31,7 +37,7 @@ from cxr_core.evaluation.repeated_runs import left_out_sentence, repeated_runs
 from cxr_core.plots.evaluation import confusion_figure, precision_recall_figure, roc_figure
 from cxr_core.reporting.run_statements import interval_words
 from cxr_core.runs.run import Run
-from ui.common.components import plain_error, show_figure
+from ui.common.components import plain_error, show_figure, show_table
 from ui.common.markdown import Markdown, plain_label, plain_text
 from ui.common.metrics import interval_text, look_once, plain_metric
 from ui.common.model_picker import model_folders, visible_runs
@@ -72,6 +78,7 @@ def show_summary(metrics: Metrics, predictions: pd.DataFrame, curves: Mapping[st
         "class are found. F1: their harmonic mean. In brackets: 95 % interval.",
     )  # fmt: skip
     st.dataframe(report_with_intervals(metrics).rename(index=class_label), width="stretch", placeholder="–")
+    _show_sources(metrics, predictions)
     _show_repeats(folder)
     _show_comparison(predictions, folder)
 
@@ -115,6 +122,21 @@ def _show_figures(metrics: Metrics, predictions: pd.DataFrame, curves: Mapping[s
             show_figure(precision_recall_figure(of_classes))
         else:
             show_figure(roc_figure(curves, _roc_bands(of_classes)))
+
+
+def _show_sources(metrics: Metrics, predictions: pd.DataFrame) -> None:
+    """Show how good the classifier is at each source, the worst in words; nothing where there are not several."""
+    scores = metrics.get("sources") or score_sources(predictions, metrics["classes"])
+    if not scores:
+        return
+    st.header(
+        "At each source", help="A source is a hospital or collection. By the likeliest class, abstaining from nothing. "
+        "In brackets: 95 % interval.",
+    )  # fmt: skip
+    st.warning(plain_text(" ".join(worst_source_sentences(scores))), icon=":material/local_hospital:")
+    show_table(source_table(scores))
+    for note in source_notes(scores, metrics["n"]):
+        st.caption(plain_text(note))
 
 
 def _show_repeats(folder: Path) -> None:

@@ -16,6 +16,8 @@ TARGETS = {
     "shortcuts --json": ("shortcuts", "model", "data", "--json", "TARGET"),
     "gate --json": ("gate", "model", "data", "--json", "TARGET"),
     "gate": ("gate", "TARGET", "data"),
+    "sources --json": ("sources", "model", "data", "--json", "TARGET"),
+    "sources": ("sources", "TARGET", "data"),
     "operating-point --json": ("operating-point", "run", "--json", "TARGET"),
     "operating-point": ("operating-point", "TARGET"),
     "cross-validate --json": ("cross-validate", "data", "--json", "TARGET"),

@@ -152,3 +152,9 @@ def test_a_report_names_the_backbone_that_was_trained(ungated_model, tmp_path):
     told = report_facts(folder)["answers"]
     assert told["model"].startswith("efficientnetv2b0, 224 × 224 pixels")
     assert "MobileNetV2" not in told["technology"]
+
+
+@pytest.mark.parametrize("kind", ["html", "markdown"])
+def test_the_report_names_the_worst_source(facts, texts, kind):
+    assert facts["sources"]["rows"][-1][1].endswith("too few")
+    assert facts["sources"]["sentences"][0] in texts[kind]
