@@ -110,6 +110,20 @@ def _dicom_maker(classifier: "Classifier", _sources: "Sequence[Source]") -> _Mak
     return lambda _number, answer: overlay_dicom(answer, classifier, answer.label, made=made) if answer.label else None
 
 
+def _site(options: argparse.Namespace) -> None:
+    from cxr_core.evaluation.hospitals.site import site_images, try_site
+    from cxr_core.inference.classifier import load_classifier
+
+    classifier = load_classifier(options.model)
+    sources, labels = site_images(classifier, options.folder)
+    report = try_site(
+        classifier, sources, labels, class_name=options.class_name, miss_rate=options.misses, seed=options.seed,
+        progress=progress_bar("Predicting"),
+    )  # fmt: skip
+    write_result(report, options.json, "\n".join(report["sentences"]))
+    print(NOTICE, file=sys.stderr)
+
+
 def _serve(options: argparse.Namespace) -> None:
     if any(find_spec(name) is None for name in ("fastapi", "fastapi_offline", "uvicorn")):
         raise ValueError("`serve` needs further packages: pip install -r requirements-extra.txt")
@@ -142,6 +156,7 @@ def add_commands(commands: Commands) -> None:
     """Add the commands that classify images, or tell how that went, to a parser."""
     _add_predict(commands)
     _add_marked(commands)
+    _add_site(commands)
     _add_serve(commands)
 
 
@@ -166,6 +181,23 @@ def _add_marked(commands: Commands) -> None:
     marked = add_command(commands, "marked", _marked, "List the answers that were marked as wrong on the Predict page.")
     add_target_file(marked, "--csv", type=Path, metavar="FILE", help="write a table here, one row per answer")
     add_json(marked)
+
+
+def _add_site(commands: Commands) -> None:
+    site = add_command(
+        commands, "site", _site,
+        "Try a classifier on 30 images or more of one hospital: how different they are, what it answers and, with "
+        "labels, how often it is right.",
+    )  # fmt: skip
+    site.add_argument("folder", metavar="DIR", type=Path, help="images, in one folder per class where they have labels")
+    site.add_argument("model", metavar="MODEL", nargs="?", type=Path, default=SHIPPED_MODEL_DIR, help=_MODEL_HELP)
+    site.add_argument("--class", dest="class_name", metavar="CLASS", help="class of the alarm (default: COVID-19)")
+    site.add_argument(
+        "--misses", type=float, default=0.1, metavar="SHARE",
+        help="proportion of that class that the site's threshold may miss (default: 0.1)",
+    )  # fmt: skip
+    site.add_argument("--seed", type=int, default=0, help="seed of the two-sample test")
+    add_json(site)
 
 
 def _add_serve(commands: Commands) -> None:

@@ -221,7 +221,7 @@ def test_an_open_visit_scores_a_data_set_anew_after_another_export(shipped_copy,
 
 def test_each_source_has_a_row_and_the_worst_is_named_in_words():
     app = open_page("evaluation")
-    assert "At each source" in [heading.value for heading in app.subheader]
+    assert "At each source" in [heading.value for heading in app.header]
     assert "Worst source: " in said(app.warning)
     table = next(frame.value for frame in app.dataframe if "Source" in frame.value)
     assert set(table["Source"]) >= {"covid_cxr", "siim_fisabio", "openist"}

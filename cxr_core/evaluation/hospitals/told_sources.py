@@ -3,14 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from cxr_core.data.dataset import scan_dataset
 from cxr_core.data.sources import image_sources
 from cxr_core.evaluation.hospitals.source_scores import SourceScore, score_sources
+from cxr_core.evaluation.hospitals.training_look import measure_look
 from cxr_core.inference.model_card import load_card, write_card
 from cxr_core.runs.run import Run
+from cxr_core.runs.training_images import are_seen, seen_digests
 from cxr_core.system.files import write_text
 from cxr_core.system.progress import Progress
 from cxr_core.system.text import table_csv
@@ -21,12 +24,14 @@ def tell_sources(
 ) -> list[SourceScore]:
     """Write the source of each image into a classifier's predictions, and its scores by source into its card.
 
+    What its training images look like goes into the card, too; see `training_look.measure_look`.
+
     Images are known by their content.
 
     Args:
         folder: of a run or of a published classifier, with `card.json` and `predictions.csv`.
         roots: the data sets that it was trained and tested on.
-        progress: called with (done, total) while the images are listed.
+        progress: called with (done, total) while the images are listed and measured.
 
     Returns:
         The scores of its test images, see `source_scores.score_sources`.
@@ -40,13 +45,17 @@ def tell_sources(
         raise ValueError(f"{folder} has no predictions that name their images by content.")
     table = scan_dataset(*roots, progress=progress).table
     predictions = predictions.assign(source=_sources_of(predictions, table.assign(source=image_sources(table))))
-    metrics = {}
+    metrics: dict[str, Any] = {}
     for side in ("validation", "test"):
         rows = predictions[predictions["split"] == side].drop(columns="path", errors="ignore").reset_index(drop=True)
         metrics[side] = card.metrics[side] | {"sources": score_sources(rows, card.classes)}
     if not metrics["test"]["sources"]:
         names = ", ".join(Path(root).name for root in roots)
         raise ValueError(f"In {names} there are not two sources of its test images; name all data sets it was made of.")
+    seen = seen_digests(folder)
+    trained = table[are_seen(table, seen)].drop_duplicates("digest") if seen else table.iloc[:0]
+    if len(trained):
+        metrics["look"] = measure_look(trained, progress=progress)
     write_text(Path(folder) / "predictions.csv", table_csv(predictions, float_format="%.6g"))
     write_card(replace(card, metrics=card.metrics | metrics), folder)
     scores: list[SourceScore] = metrics["test"]["sources"]

@@ -16,6 +16,7 @@ TARGETS = {
     "shortcuts --json": ("shortcuts", "model", "data", "--json", "TARGET"),
     "gate --json": ("gate", "model", "data", "--json", "TARGET"),
     "gate": ("gate", "TARGET", "data"),
+    "site --json": ("site", "data", "model", "--json", "TARGET"),
     "sources --json": ("sources", "model", "data", "--json", "TARGET"),
     "sources": ("sources", "TARGET", "data"),
     "operating-point --json": ("operating-point", "run", "--json", "TARGET"),
