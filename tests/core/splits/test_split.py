@@ -1,5 +1,6 @@
 """Who stands where, over many seeds."""
 
+import hashlib
 from dataclasses import FrozenInstanceError
 from pathlib import Path
 
@@ -10,7 +11,16 @@ from sklearn.model_selection import train_test_split
 
 from cxr_core.data.dataset import scan_dataset
 from cxr_core.splits.leakage import leakage_of
-from cxr_core.splits.split import SPLIT_KINDS, Split, image_groups, make_split, split_counts, split_kinds, split_table
+from cxr_core.splits.split import (
+    SPLIT_KINDS,
+    Split,
+    image_groups,
+    make_split,
+    move_to_training,
+    split_counts,
+    split_kinds,
+    split_table,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore:The least populated class:UserWarning")
 SEEDS = range(6)
@@ -524,3 +534,98 @@ def test_sources_with_one_patient_of_a_class_can_neither_train_nor_validate_with
 
 def test_the_split_by_source_is_offered_apart_since_it_needs_a_source(three_sources):
     assert "source" not in split_kinds(three_sources)
+
+
+# Sizes: each share is that of all images, whichever way a split is drawn
+
+
+def single_images(n=600, **columns):
+    """N images of three classes by turns, each a group of its own."""
+    names = np.array(["normal", "covid", "virus"])[np.arange(n) % 3]
+    return pd.DataFrame({
+        "file": [f"{i}.png" for i in range(n)], "path": [f"/{i}.png" for i in range(n)], "class_name": names,
+        "digest": [hashlib.sha256(str(i).encode()).hexdigest() for i in range(n)], "patient": None,
+    } | columns)  # fmt: skip
+
+
+@pytest.mark.parametrize(("validation_share", "test_share"), [(0.1, 0.3), (0.3, 0.1), (0.2, 0.2)])
+def test_a_grouped_split_has_the_shares_of_all_images(validation_share, test_share):
+    split = make_split(single_images(), "grouped", seed=1, validation_share=validation_share, test_share=test_share)
+    assert len(split.validation) / 600 == pytest.approx(validation_share, abs=0.02)
+    assert len(split.test) / 600 == pytest.approx(test_share, abs=0.02)
+
+
+@pytest.mark.parametrize("folds", [2, 3, 4, 5])
+def test_folds_are_of_equal_size_and_each_validates_its_share_of_all_images(folds):
+    tested = []
+    for fold in range(1, folds + 1):
+        split = make_split(single_images(), "grouped", seed=1, folds=folds, fold=fold, validation_share=0.1)
+        assert len(split.test) == pytest.approx(600 / folds, abs=6)
+        assert len(split.validation) == pytest.approx(60, abs=6)
+        tested += split.test.tolist()
+    assert sorted(tested) == list(range(600))
+
+
+def test_a_source_split_validates_its_share_of_the_images_of_other_sources():
+    table = single_images(source=np.where(np.arange(600) < 150, "north", "south"))
+    split = make_split(table, "source", seed=0, test_source="north", validation_share=0.2)
+    assert split.test.tolist() == list(range(150))
+    assert len(split.validation) == pytest.approx(90, abs=6)
+
+
+def test_a_given_split_without_validation_gives_it_the_share_of_all_that_training_leaves():
+    table = single_images(split=np.where(np.arange(600) < 120, "test", "train"))
+    before = table["split"].copy()
+    split = make_split(table, "given", seed=0, validation_share=0.1, test_share=0.5)
+    # A tenth of all would be a fifth of a half: so much of the training images validates.
+    assert len(split.validation) == pytest.approx(0.2 * 480, abs=6)
+    assert split.test.tolist() == list(range(120))
+    assert table["split"].equals(before)
+
+
+@pytest.mark.parametrize(
+    ("folds", "groups", "sentence"),
+    [
+        (0, 2, r"A grouped split needs at least 3 patients .* 'virus' has 2\. Choose the stratified split instead\."),
+        (2, 3, r"A split into 2 folds needs at least 4 .* 'virus' has 3\. Choose the stratified split instead\."),
+        (3, 2, r"A split into 3 folds needs at least 3 .* 'virus' has 2\. Choose the stratified split instead\."),
+        (4, 3, r"A split into 4 folds needs at least 4 .* 'virus' has 3\. Choose fewer folds\."),
+        (5, 4, r"A split into 5 folds needs at least 5 .* 'virus' has 4\. Choose fewer folds\."),
+    ],
+)
+def test_too_few_groups_are_told_with_what_to_do(folds, groups, sentence):
+    table = single_images(60)
+    virus = table["class_name"] == "virus"
+    table.loc[virus, "patient"] = [f"v{i % groups}" for i in range(int(virus.sum()))]
+    with pytest.raises(ValueError, match=sentence):
+        make_split(table, "grouped", seed=0, folds=folds, fold=1 if folds else 0)
+
+
+@pytest.mark.parametrize(("folds", "groups"), [(0, 3), (2, 4), (3, 3), (4, 4)])
+def test_as_many_groups_as_are_asked_for_are_enough(folds, groups):
+    table = single_images(60)
+    virus = table["class_name"] == "virus"
+    table.loc[virus, "patient"] = [f"v{i % groups}" for i in range(int(virus.sum()))]
+    split = make_split(table, "grouped", seed=0, folds=folds, fold=1 if folds else 0)
+    for side in (split.train, split.validation, split.test):
+        assert set(table["class_name"].iloc[side]) == {"normal", "covid", "virus"}
+
+
+def test_images_that_the_start_has_seen_only_train():
+    names = pd.Series(["a", "b"] * 6)
+    split = Split(np.arange(4), np.arange(4, 8), np.arange(8, 12))
+    moved = move_to_training(split, np.isin(np.arange(12), [0, 4, 9]), names)
+    assert moved.train.tolist() == [0, 1, 2, 3, 4, 9]
+    assert moved.validation.tolist() == [5, 6, 7]
+    assert moved.test.tolist() == [8, 10, 11]
+
+
+@pytest.mark.parametrize(
+    ("seen", "sentence"),
+    [([5, 7], "none of class 'b' is left for validation"), ([8, 9, 10, 11], "none of class 'a' is left for test")],
+)
+def test_a_side_that_the_start_has_seen_whole_is_refused(seen, sentence):
+    names = pd.Series(["a", "b"] * 6)
+    split = Split(np.arange(4), np.arange(4, 8), np.arange(8, 12))
+    with pytest.raises(ValueError, match=sentence):
+        move_to_training(split, np.isin(np.arange(12), seen), names)
