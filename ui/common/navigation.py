@@ -27,6 +27,11 @@ _ICON = (
     '<svg viewBox="0 0 24 24"><rect width="24" height="24" rx="5" fill="#0b6e8a"/><path d="M12 4v16M10 7Q6 8 6 12'
     'M10 11Q7 12 7 16M14 7q4 1 4 5M14 11q3 1 3 5" fill="none" stroke="#fff" stroke-width="2"/></svg>'
 )
+# Beside the name, in a colour that stands out on light and on dark.
+_LOGO = _ICON.replace('viewBox="0 0 24 24"', 'xmlns="http://www.w3.org/2000/svg" viewBox="0 0 96 24"').replace(
+    "</svg>",
+    '<text x="31" y="17" font-family="sans-serif" font-size="15" font-weight="600" fill="#1b87a6">CXR Lab</text></svg>',
+)
 # A belt, should markup from outside reach a page all the same: the browser asks no other host for what is shown.
 _POLICY = (
     "img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self' data:; frame-src 'self'; "
@@ -99,6 +104,7 @@ def navigate() -> StreamlitPage:
     # A training keeps running when a page changes or a browser closes, but not when this server ends.
     tie_to_parent()
     st.set_page_config(page_title=_APP, page_icon=_ICON, layout="wide")
+    st.logo(_LOGO, size="large")
     st.html(f"<style>{_STYLE}</style>{_SCRIPT}", unsafe_allow_javascript=True)
     _sweep()
     _sweep_runs()
