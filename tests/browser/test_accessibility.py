@@ -20,6 +20,7 @@ PAGES = (
     "Training",
     "Evaluation",
     "Shortcuts",
+    "Your hospital",
     "Predict",
     "Reading",
 )

@@ -29,7 +29,7 @@ SIGNS = (
     "j\x1b[31m\u202ek\u2066l\ttab",
 )
 PAGES = ("", "dataset", "duplicates", "quality", "labels", "splits", "map", "preprocessing", "training", "evaluation",
-         "shortcuts", "predict", "reading")  # fmt: skip
+         "shortcuts", "hospital", "predict", "reading")  # fmt: skip
 PNG = cv2.imencode(".png", draw_texture(1))[1].tobytes()
 
 

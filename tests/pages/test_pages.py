@@ -28,7 +28,17 @@ from cxr_core.splits.split import SPLIT_KINDS
 from cxr_core.system.files import atomic_path
 
 DATA_PAGES = ("dataset", "duplicates", "quality", "labels", "splits", "map")
-PAGES = ("overview", *DATA_PAGES, "preprocessing", "training", "evaluation", "shortcuts", "predict", "reading")
+PAGES = (
+    "overview",
+    *DATA_PAGES,
+    "preprocessing",
+    "training",
+    "evaluation",
+    "shortcuts",
+    "hospital",
+    "predict",
+    "reading",
+)
 TIMEOUT_SECONDS = 60
 
 

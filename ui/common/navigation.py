@@ -87,6 +87,7 @@ _SECTIONS = {
         ("training", "Training", ":material/model_training:"),
         ("evaluation", "Evaluation", ":material/analytics:"),
         ("shortcuts", "Shortcuts", ":material/troubleshoot:"),
+        ("hospital", "Your hospital", ":material/local_hospital:"),
         ("predict", "Predict", ":material/search:"),
         ("reading", "Reading", ":material/visibility:"),
     ),

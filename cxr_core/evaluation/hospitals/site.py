@@ -3,7 +3,6 @@
 No training image is needed: their features travel in the gate, and what they look like in the card.
 """
 
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, NotRequired, TypedDict
@@ -13,6 +12,7 @@ import pandas as pd
 
 from cxr_core.classes import KNOWN_CLASSES, class_key, class_label, matched_classes
 from cxr_core.data.dataset import scan_dataset
+from cxr_core.data.sampling import stratified_rows
 from cxr_core.evaluation.confidence_intervals import Interval, share_interval
 from cxr_core.evaluation.hospitals.site_statistics import (
     TwoSampleTest,
@@ -24,7 +24,7 @@ from cxr_core.evaluation.hospitals.source_scores import Share
 from cxr_core.evaluation.hospitals.training_look import LOOKS, Difference, compare_looks, quartiles
 from cxr_core.evaluation.predictions import prediction_groups
 from cxr_core.imaging.image_properties import measure_image
-from cxr_core.inference.batch_prediction import predict_batch
+from cxr_core.inference.batch_prediction import MAX_FILES, predict_batch
 from cxr_core.inference.classifier import Classifier
 from cxr_core.inference.image_sources import Source, path_sources
 from cxr_core.inference.selective_prediction import Answer
@@ -43,6 +43,21 @@ class SiteImage(NamedTuple):
 
     features: FloatArray
     measures: dict[str, float]
+
+
+class SiteAnswers(NamedTuple):
+    """What a classifier answers at a site.
+
+    Attributes:
+        rows: one per image that could be read: `file`, `true` (None where nobody knows), `answer` and `reason` (None
+            for an abstention and an answer), and `p_<class>`.
+        kept: of the same images.
+        unreadable: number of files that could not be read.
+    """
+
+    rows: pd.DataFrame
+    kept: list[SiteImage]
+    unreadable: int
 
 
 class SiteThreshold(TypedDict):
@@ -137,7 +152,8 @@ def site_images(classifier: Classifier, folder: str | Path) -> tuple[list[Source
 
 
 def table_images(classifier: Classifier, table: pd.DataFrame) -> tuple[list[Source], list[str | None]]:
-    """Return what `site_images` does, of a data set table."""
+    """Return what `site_images` does, of a data set table; of more than 2,000 images, as many are drawn."""
+    table = table.iloc[stratified_rows(table["class_name"], MAX_FILES, np.random.default_rng(0))]
     known = matched_classes(table["class_name"], classifier.classes)
     sources = [Source(file, Path(path).read_bytes) for file, path in zip(table["file"], table["path"], strict=True)]
     return sources, [known.get(name) for name in table["class_name"]]
@@ -153,50 +169,80 @@ def try_site(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> SiteReport:
-    """Try a classifier on the images of a site.
+    """Try a classifier on the images of a site; see `answer_site` and `site_report`."""
+    _check(classifier, class_name, miss_rate)
+    answers = answer_site(classifier, sources, labels, progress=progress)
+    return site_report(classifier, answers, class_name=class_name, miss_rate=miss_rate, seed=seed)
+
+
+def answer_site(
+    classifier: Classifier,
+    sources: Sequence[Source],
+    labels: Sequence[str | None],
+    *,
+    progress: Progress | None = None,
+) -> SiteAnswers:
+    """Answer the images of a site.
 
     Args:
         classifier: to be tried.
         sources: N files, 30 or more of which can be read.
         labels: N classes of the classifier, None where nobody knows.
-        class_name: whose alarm is judged; by default COVID-19 where the classifier knows it, else its last class.
-        miss_rate: in (0, 1), the proportion of that class that the site's threshold may miss.
-        seed: of the two-sample test.
         progress: called after each file.
 
     Raises:
-        ValueError: too few images, an unknown class, or a rate outside (0, 1).
+        ValueError: too few images.
     """
-    class_name = class_name or _alarm_class(classifier.classes)
-    if class_name not in classifier.classes:
-        raise ValueError(f"The class must be one of {', '.join(classifier.classes)}; received {class_name!r}.")
-    if not 0 < miss_rate < 1:
-        raise ValueError(f"The proportion that may be missed must lie between 0 and 1; received {miss_rate}.")
     if len(sources) < LEAST_IMAGES:
         raise ValueError(_too_few(len(sources)))
     items = predict_batch(classifier, sources, keep=_keep, progress=progress)
-    read = [(item, label) for item, label in zip(items, labels, strict=True) if item.kept is not None]
-    if len(read) < LEAST_IMAGES:
-        raise ValueError(_too_few(len(read)))
-    kept = [item.kept for item, _ in read if item.kept is not None]
-    rows = pd.DataFrame(
-        {
-            "file": [item.source.name for item, _ in read],
-            "true": pd.Series([label for _, label in read], dtype=object),
-            "answer": pd.Series([item.row["label"] for item, _ in read], dtype=object),
-            "score": [item.row["probabilities"][class_name] for item, _ in read],
-        }
-    )
+    rows, kept = [], []
+    for item, label in zip(items, labels, strict=True):
+        if item.kept is not None:
+            kept.append(item.kept)
+            shares = {f"p_{name}": share for name, share in item.row["probabilities"].items()}
+            reason = _first_sentence(item.row["reasons"][0]) if item.row["reasons"] else None
+            told = {"file": item.source.name, "true": label, "answer": item.row["label"], "reason": reason}
+            rows.append(told | shares)
+    if len(rows) < LEAST_IMAGES:
+        raise ValueError(_too_few(len(rows)))
+    table = pd.DataFrame(rows).astype({"true": object, "answer": object, "reason": object})
+    return SiteAnswers(table, kept, len(items) - len(rows))
+
+
+def site_report(
+    classifier: Classifier,
+    answers: SiteAnswers,
+    *,
+    class_name: str | None = None,
+    miss_rate: float = MISS_RATE,
+    seed: int = 0,
+) -> SiteReport:
+    """Say how a classifier does at a site.
+
+    Args:
+        classifier: that answered.
+        answers: as `answer_site` returns them.
+        class_name: whose alarm is judged; by default COVID-19 where the classifier knows it, else its last class.
+        miss_rate: in (0, 1), the proportion of that class that the site's threshold may miss.
+        seed: of the two-sample test.
+
+    Raises:
+        ValueError: an unknown class, or a rate outside (0, 1).
+    """
+    _check(classifier, class_name, miss_rate)
+    rows, kept = answers.rows, answers.kept
+    counts = rows["answer"].fillna("no answer").value_counts()
     report: SiteReport = {
         "model": classifier.card.name,
-        "images": len(read),
-        "unreadable": len(items) - len(read),
+        "images": len(rows),
+        "unreadable": answers.unreadable,
         "coverage": float(rows["answer"].notna().mean()),
-        "answers": {str(k): int(n) for k, n in rows["answer"].fillna("no answer").value_counts().items()},
-        "reasons": dict(Counter(item.row["reasons"][0] for item, _ in read if item.row["reasons"]).most_common()),
+        "answers": {str(name): int(n) for name, n in counts.items()},
+        "reasons": {str(reason): int(n) for reason, n in rows["reason"].value_counts().items()},
         "difference": _difference(classifier, kept, rows["true"], np.random.default_rng(seed)),
         "looks": _looks(classifier, kept),
-        "labelled": _labelled(rows, class_name, miss_rate),
+        "labelled": _labelled(rows, class_name or alarm_class(classifier.classes), miss_rate),
     }
     return {**report, "sentences": site_sentences(report)}
 
@@ -227,8 +273,21 @@ def _too_few(n: int) -> str:
     )
 
 
-def _alarm_class(classes: Sequence[str]) -> str:
+def _check(classifier: Classifier, class_name: str | None, miss_rate: float) -> None:
+    if class_name is not None and class_name not in classifier.classes:
+        raise ValueError(f"The class must be one of {', '.join(classifier.classes)}; received {class_name!r}.")
+    if not 0 < miss_rate < 1:
+        raise ValueError(f"The proportion that may be missed must lie between 0 and 1; received {miss_rate}.")
+
+
+def alarm_class(classes: Sequence[str]) -> str:
+    """Return the class whose alarm is judged where nobody names one: COVID-19, else the last."""
     return next((name for name in classes if class_key(name) == list(KNOWN_CLASSES)[1]), classes[-1])
+
+
+def _first_sentence(reason: str) -> str:
+    """Return a reason without the figures of one image, which stand in its second sentence."""
+    return f"{reason.rstrip('.').split('. ')[0]}."
 
 
 def _keep(_number: int, answer: Answer) -> SiteImage:
@@ -275,7 +334,7 @@ def _labelled(rows: pd.DataFrame, class_name: str, miss_rate: float) -> Labelled
     alarm = (known["answer"] == class_name).to_numpy()
     sensitivity = _share(alarm[is_class], groups[is_class])
     false_alarms = _share(alarm[~is_class], groups[~is_class])
-    scores = known["score"].to_numpy()
+    scores = known[f"p_{class_name}"].to_numpy()
     threshold = threshold_for_misses(scores[is_class], miss_rate)
     chosen: SiteThreshold | None = None
     if threshold is not None and not is_class.all():

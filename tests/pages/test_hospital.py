@@ -1,0 +1,28 @@
+"""The page "Your hospital": the built-in classifier on the teaching set, and on too few images."""
+
+import shutil
+
+from cxr_core.data.dataset import scan_dataset
+
+from .test_pages import open_page, said
+
+
+def test_the_page_says_how_different_the_images_are_and_which_threshold_the_site_needs():
+    app = open_page("hospital")
+    assert not app.exception
+    assert {m.label for m in app.metric} == {"Images", "Get an answer", "Told from training images"}
+    told = said([*app.warning, *app.info])
+    assert "the training images" in told
+    assert "A threshold of" in told
+    before = told
+    app.number_input[0].set_value(40).run()
+    assert said([*app.warning, *app.info]) != before
+
+
+def test_five_images_are_too_few_in_one_sentence(few, tmp_path):
+    (tmp_path / "site" / "normal").mkdir(parents=True)
+    for path in scan_dataset(few).table["path"][:5]:
+        shutil.copy(path, tmp_path / "site" / "normal")
+    app = open_page("hospital", source_kept="folder", folders_kept=str(tmp_path / "site"))
+    assert not app.exception
+    assert said(app.error).startswith("A site needs 30 images or more that can be read; received 5.")

@@ -1,0 +1,88 @@
+"""How does a classifier do on the images of one site, and which threshold does the site need?"""
+
+from pathlib import Path
+
+import pandas as pd
+import streamlit as st
+
+from cxr_core.classes import class_label
+from cxr_core.data.dataset import Dataset
+from cxr_core.evaluation.hospitals.site import SiteAnswers, SiteReport, answer_site, table_images
+from cxr_core.evaluation.hospitals.training_look import LOOKS, Quartiles
+from cxr_core.inference.classifier import Classifier
+from ui.common.components import plain_error, progress_bar, show_table
+from ui.common.markdown import plain_text
+from ui.common.metrics import plain_metric
+from ui.common.model_picker import export_stamp
+
+_CLEAR = 0.01
+
+
+def site_answers(classifier: Classifier, folder: Path, dataset: Dataset) -> SiteAnswers:
+    """Answer a data set's images, once for each classifier; with too few of them the page stops with a sentence."""
+    key = (str(folder), export_stamp(folder), dataset.fingerprint)
+    if st.session_state.get("site_key") != key:
+        try:
+            with progress_bar("Predicting") as report:
+                sources, labels = table_images(classifier, dataset.table)
+                st.session_state["site_answers"] = answer_site(classifier, sources, labels, progress=report)
+        except ValueError as error:
+            st.error(plain_error(error))
+            st.stop()
+        st.session_state["site_key"] = key
+    answers: SiteAnswers = st.session_state["site_answers"]
+    return answers
+
+
+def show_site(report: SiteReport) -> None:
+    """Show a site's report: what matters first, then how the images look, then what is answered."""
+    columns = st.columns(3)
+    plain_metric(columns[0], "Images", f"{report['images']:,}", help="Those that could be read.")
+    plain_metric(
+        columns[1], "Get an answer", f"{report['coverage']:.1%}",
+        help="The others are refused, or the classifier is not sure.",
+    )  # fmt: skip
+    difference = report["difference"]
+    plain_metric(
+        columns[2],
+        "Told from training images",
+        f"AUC {difference['auc']:.2f}" if difference else "–",
+        f"p = {difference['p_value']:.3f}" if difference else "",
+        help="How well a linear classifier tells these images from the training images by the network's features: 0.5 "
+        "not at all, 1 entirely. p is of a permutation test that there is no difference.",
+    )
+    text = "\n".join(f"- {plain_text(sentence)}" for sentence in report["sentences"])
+    if difference and difference["p_value"] <= _CLEAR:
+        st.warning(text, icon=":material/local_hospital:")
+    else:
+        st.info(text, icon=":material/local_hospital:")
+    _show_looks(report)
+    _show_answers(report)
+
+
+def _show_looks(report: SiteReport) -> None:
+    st.subheader("How they look", help="Median, and in brackets quartiles, here and of the training images.")
+    if not report["looks"]:
+        st.info("This classifier's card does not tell what its training images look like.")
+        return
+    rows = [
+        {
+            "": LOOKS[row["measure"]][0],
+            "here": _quartiles(row["site"]),
+            "training images": _quartiles(row["training"]),
+            "these are": row["words"] or "alike",
+        }
+        for row in report["looks"]
+    ]
+    show_table(pd.DataFrame(rows))
+
+
+def _quartiles(found: Quartiles) -> str:
+    return f"{found['median']:.3g} ({found['low']:.3g} to {found['high']:.3g})"
+
+
+def _show_answers(report: SiteReport) -> None:
+    st.subheader("What it answers", help="Abstentions by their first reason.")
+    answered = [(class_label(name), n) for name, n in report["answers"].items() if name != "no answer"]
+    rows = answered + [(f"No answer: {reason}", n) for reason, n in report["reasons"].items()]
+    show_table(pd.DataFrame(rows, columns=["answer", "images"]))
