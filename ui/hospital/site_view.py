@@ -61,7 +61,7 @@ def show_site(report: SiteReport) -> None:
 
 
 def _show_looks(report: SiteReport) -> None:
-    st.subheader("How they look", help="Median, and in brackets quartiles, here and of the training images.")
+    st.header("How they look", help="Median, and in brackets quartiles, here and of the training images.")
     if not report["looks"]:
         st.info("This classifier's card does not tell what its training images look like.")
         return
@@ -82,7 +82,7 @@ def _quartiles(found: Quartiles) -> str:
 
 
 def _show_answers(report: SiteReport) -> None:
-    st.subheader("What it answers", help="Abstentions by their first reason.")
+    st.header("What it answers", help="Abstentions by their first reason.")
     answered = [(class_label(name), n) for name, n in report["answers"].items() if name != "no answer"]
     rows = answered + [(f"No answer: {reason}", n) for reason, n in report["reasons"].items()]
     show_table(pd.DataFrame(rows, columns=["answer", "images"]))
