@@ -39,6 +39,16 @@ class Visitor:
     async def upload(self, name, data):
         """Give a file to the page's uploader, and wait for the page; returns its elements."""
         uploader = next(e.file_uploader for e in self._elements if e.WhichOneof("type") == "file_uploader")
+        place, answer = await self.send(name, data)
+        answer.raise_for_status()
+        message = BackMsg()
+        state = message.rerun_script.widget_states.widgets.add(id=uploader.id)
+        info = state.file_uploader_state_value.uploaded_file_info.add(file_id=place.file_id, name=name, size=len(data))
+        info.file_urls.CopyFrom(place)
+        return await self.rerun(message.rerun_script.widget_states)
+
+    async def send(self, name, data):
+        """Send a file to the visit's address, whatever its page shows; returns the address and the server's answer."""
         message = BackMsg()
         message.file_urls_request.request_id = name
         message.file_urls_request.file_names.append(name)
@@ -48,12 +58,7 @@ class Visitor:
         place = received.file_urls_response.file_urls[0]
         token = {"X-Xsrftoken": self._client.cookies["_streamlit_xsrf"]}
         answer = await self._client.put(place.upload_url, files={"file": (name, data)}, headers=token)
-        answer.raise_for_status()
-        message = BackMsg()
-        state = message.rerun_script.widget_states.widgets.add(id=uploader.id)
-        info = state.file_uploader_state_value.uploaded_file_info.add(file_id=place.file_id, name=name, size=len(data))
-        info.file_urls.CopyFrom(place)
-        return await self.rerun(message.rerun_script.widget_states)
+        return place, answer
 
     async def _receive(self):
         message = ForwardMsg()

@@ -1,5 +1,6 @@
 """A shared installation in a real Chromium: sign-in with a local provider, and what its log says of uploads."""
 
+import asyncio
 import hashlib
 import re
 
@@ -11,6 +12,7 @@ import pytest
 from image_files import dicom, zip_of
 from playwright.sync_api import expect
 
+from benchmarks.streamlit_client import visit
 from browser.conftest import IDLE, SECONDS, free_port, needs_chromium, open_from_sidebar, running_app, wait_until
 from cxr_core.data.phantoms import draw_phantom
 
@@ -43,6 +45,22 @@ def shared_app(tmp_path_factory):
         secrets.write_text(SECRETS.format(port=port, provider=provider, owner=OWNER))
         with running_app(home, port, "--secrets.files", str(secrets)) as address:
             yield address, home
+
+
+async def answer_to_upload(address, megabytes):
+    """The status that a file of a visit gets which has not signed in."""
+    async with visit(address, "predict") as visitor:
+        _, answer = await visitor.send("scan.png", bytes(megabytes * 1_000_000))
+        return answer.status_code
+
+
+def test_without_a_sign_in_no_file_is_taken(shared_app):
+    assert asyncio.run(answer_to_upload(shared_app[0], 1)) == 403
+
+
+def test_where_nobody_signs_in_a_file_is_taken_from_anybody(tmp_path):
+    with running_app(tmp_path, free_port(), CXR_LAB_SHARED="1") as address:
+        assert asyncio.run(answer_to_upload(address, 1)) == 204
 
 
 def shown(text):

@@ -11,7 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import streamlit as st
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 from streamlit.errors import StreamlitAuthError, StreamlitSecretNotFoundError
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from cxr_core.config import is_shared
 from ui.common.markdown import Markdown, plain_name, plain_text
@@ -26,6 +29,8 @@ ACTIONS = {
 }
 _ALLOW, _LISTS = "CXR_LAB_ALLOW", ("visitors", "owners")
 _SHORT_TRAINING = "CXR_LAB_VISITOR_TRAINING"
+# Streamlit's names of the visits that have been let in and have not ended.
+_let_in: set[str] = set()
 
 
 @dataclass(frozen=True)
@@ -179,8 +184,42 @@ def require_sign_in() -> None:
         st.stop()
     email = _email()
     if not access.lets_in(email):
+        _let_in.discard(_visit_name())
         _ask_to_sign_in(email)
         st.stop()
+    _let_in.add(_visit_name())
+
+
+class UploadGate:
+    """Takes files from visits that have been let in alone: an ASGI middleware around Streamlit.
+
+    Streamlit itself takes a file from whoever has opened a page, also one that only asks for a sign-in. It is refused
+    here, with 403 and before any of it is read.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or hand it on."""
+        if scope["type"] == "http" and scope["method"] == "PUT" and not _may_upload(scope["path"]):
+            await PlainTextResponse("Sign in before you upload a file.", 403)(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+
+def _may_upload(path: str) -> bool:
+    """Return True if a file may be sent to an address, `…/_stcore/upload_file/<visit>/<file>`."""
+    try:
+        return not _access().sign_in or path.split("/")[-2] in _let_in
+    except (ValueError, IndexError):
+        return False
+
+
+@st.cache_resource(scope="session", on_release=_let_in.discard, show_spinner=False)
+def _visit_name() -> str:
+    context = get_script_run_ctx()
+    return context.session_id if context else ""
 
 
 def show_who() -> None:
