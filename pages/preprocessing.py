@@ -8,8 +8,9 @@ from cxr_core.classes import class_label
 from cxr_core.data.class_averages import grey_histograms
 from cxr_core.imaging.augmentation import Augmentation
 from cxr_core.imaging.display import SCREEN_SIDE, display_rgb, shrink
+from cxr_core.imaging.isolated_decoding import read_image
 from cxr_core.imaging.preprocessing import Preprocessing
-from cxr_core.imaging.reader import UnreadableImage, read_image
+from cxr_core.imaging.reader import UnreadableImage
 from cxr_core.plots.dataset import grey_histogram_figure
 from ui.common.components import page_header, plain_error, show_figure
 from ui.common.dataset_analysis import telling_image

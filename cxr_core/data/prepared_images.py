@@ -15,8 +15,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from cxr_core.config import CACHE_DIR
+from cxr_core.imaging.isolated_decoding import open_file
 from cxr_core.imaging.preprocessing import Preprocessing
-from cxr_core.imaging.reader import UnreadableImage, decode_image
+from cxr_core.imaging.reader import UnreadableImage
 from cxr_core.system.arrays import BoolArray, IntArray, UInt8Array
 from cxr_core.system.disk_cache import is_cached, open_array, shrink_cache
 from cxr_core.system.files import read_json, temporary_path, write_json
@@ -153,7 +154,7 @@ def prepare_files(paths: Sequence[str], preprocessing: Preprocessing) -> list[Pr
         data = Path(path).read_bytes()
         digest = hashlib.sha256(data).hexdigest()
         try:
-            prepared.append((digest, preprocessing.image_u8(decode_image(data)), None))
+            prepared.append((digest, preprocessing.image_u8(open_file(path, data).pixels), None))
         except UnreadableImage as error:
             prepared.append((digest, None, str(error)))
     return prepared

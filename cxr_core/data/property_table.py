@@ -11,7 +11,8 @@ import pandas as pd
 from cxr_core.config import CACHE_DIR
 from cxr_core.data.prepared_images import CHANGED
 from cxr_core.imaging.image_properties import PIXEL_COLUMNS, measure_image
-from cxr_core.imaging.reader import UnreadableImage, decode_image
+from cxr_core.imaging.isolated_decoding import open_file
+from cxr_core.imaging.reader import UnreadableImage
 from cxr_core.system.disk_cache import is_cached, new_entry
 from cxr_core.system.progress import Progress
 from cxr_core.system.visit_folders import visit_cache
@@ -80,7 +81,7 @@ def _measure_file(path: str, digest: str) -> tuple[tuple[float, ...] | None, str
         data = Path(path).read_bytes()
         if hashlib.sha256(data).hexdigest() != digest:
             return None, CHANGED, False
-        return tuple(measure_image(decode_image(data)).values()), None, True
+        return tuple(measure_image(open_file(path, data).pixels).values()), None, True
     except UnreadableImage as error:
         return None, str(error), True
     except FileNotFoundError:

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from cxr_core.imaging.reader import UnreadableImage, read_image
+from cxr_core.imaging.isolated_decoding import read_image
+from cxr_core.imaging.reader import UnreadableImage
 from cxr_core.system.arrays import ImageArray, IntArray
 
 

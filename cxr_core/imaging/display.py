@@ -7,7 +7,6 @@ import cv2
 import numpy as np
 
 from cxr_core.imaging.grey_range import grey_u8
-from cxr_core.imaging.reader import decode_image
 from cxr_core.system.arrays import AnyImage, FloatArray, ImageArray, IntArray, UInt8Array
 
 SCREEN_SIDE = 1000
@@ -96,20 +95,17 @@ def data_url(kind: str, content: bytes) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def thumbnail(data: bytes, side: int = 224) -> UInt8Array:
-    """Shrink an image file for a grid.
+def thumbnail(image: ImageArray, side: int = 224) -> UInt8Array:
+    """Shrink an image for a grid.
 
     Args:
-        data: the whole file.
+        image: uint8 or uint16, (H, W) or (H, W, 3) BGR, as `reader.decode_image` returns it.
         side: longest side in pixels.
 
     Returns:
         uint8 (h, w, 3) RGB with the image's own aspect ratio.
-
-    Raises:
-        reader.UnreadableImage: the bytes are no image.
     """
-    return display_rgb(shrink(display_bgr(decode_image(data)), side))
+    return display_rgb(shrink(display_bgr(image), side))
 
 
 def pad_to_square(image_rgb: UInt8Array) -> UInt8Array:

@@ -19,13 +19,16 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 
 from cxr_core.config import MAX_PIXELS, PROJECT_DIR, decode_seconds
 from cxr_core.imaging.decode_worker import GO, LENGTH, READY, REQUEST
-from cxr_core.imaging.reader import DecodedImage, UnreadableImage, check_file_size
+from cxr_core.imaging.reader import DecodedImage, UnreadableImage, check_file_size, open_image
+from cxr_core.system.arrays import ImageArray
+from cxr_core.system.visit_folders import visit_folder_of
 
 _MODULE = "cxr_core.imaging.decode_worker"
 _MOST_WORKERS = 4
@@ -57,6 +60,32 @@ def open_isolated(data: bytes) -> Iterator[DecodedImage]:
     """
     with _decoder().opened(data) as image:
         yield image
+
+
+def open_file(path: str | Path, data: bytes) -> DecodedImage:
+    """Decode a file of a data set; one that a visitor uploaded as `open_isolated` does, one's own in this process.
+
+    The room that a visitor's image takes is given back as soon as it is decoded.
+
+    Args:
+        path: where it lies: a visitor's in the folder of the visit.
+        data: the whole file.
+
+    Returns:
+        The image as `reader.open_image` returns it.
+
+    Raises:
+        reader.UnreadableImage: as `open_isolated`.
+    """
+    if visit_folder_of([path]) is None:
+        return open_image(data)
+    with open_isolated(data) as image:
+        return image
+
+
+def read_image(path: str | Path) -> ImageArray:
+    """Read a file of a data set to pixels; see `open_file`. FileNotFoundError if it is missing."""
+    return open_file(path, Path(path).read_bytes()).pixels
 
 
 @cache

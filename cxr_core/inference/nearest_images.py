@@ -7,7 +7,8 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from cxr_core.imaging.reader import UnreadableImage, decode_image
+from cxr_core.imaging.isolated_decoding import open_file
+from cxr_core.imaging.reader import UnreadableImage
 from cxr_core.inference.classifier import Classifier
 from cxr_core.inference.input_gate import Gate, Neighbour
 
@@ -60,7 +61,7 @@ def _is_known(classifier: Classifier, gate: Gate, neighbour: Neighbour, path: Pa
         data = path.read_bytes()
         if neighbour.digest:
             return hashlib.sha256(data).hexdigest() == neighbour.digest
-        image_u8 = classifier.card.preprocessing.image_u8(decode_image(data))
+        image_u8 = classifier.card.preprocessing.image_u8(open_file(path, data).pixels)
     except (UnreadableImage, OSError):
         return False
     if neighbour.row is None:

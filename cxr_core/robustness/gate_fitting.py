@@ -16,9 +16,10 @@ from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 
 from cxr_core.data.dataset import scan_dataset
+from cxr_core.imaging.isolated_decoding import read_image
 from cxr_core.imaging.lung_segmentation import look_at_chest, view_limits
 from cxr_core.imaging.photo_detection import count_film_sides
-from cxr_core.imaging.reader import UnreadableImage, decode_image
+from cxr_core.imaging.reader import UnreadableImage
 from cxr_core.inference.classifier import Classifier, load_classifier
 from cxr_core.inference.input_gate import (
     NEAREST,
@@ -247,7 +248,7 @@ def _sides(folder: Path, roots: Sequence[str | Path], progress: Progress | None)
 def _look_at_files(classifier: Classifier, paths: pd.Series, progress: Progress | None) -> _Looks:
     def read(path: str) -> tuple[str, ImageArray] | None:
         try:
-            return "", decode_image(Path(path).read_bytes())
+            return "", read_image(path)
         except (UnreadableImage, OSError):
             return None
 
@@ -305,7 +306,7 @@ def _some_images(paths: pd.Series, n: int, rng: np.random.Generator) -> list[UIn
 
 def _read_small(path: str) -> UInt8Array | None:
     try:
-        return small_grey(decode_image(Path(path).read_bytes()))
+        return small_grey(read_image(path))
     except (UnreadableImage, OSError):
         return None
 

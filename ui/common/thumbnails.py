@@ -11,6 +11,7 @@ from cxr_core.config import TEACHING_DIR
 from cxr_core.data.teaching_set import INDEX_FILE, TeachingImage, teaching_images
 from cxr_core.explain.overlay import overlay_map
 from cxr_core.imaging.display import pad_to_square, shrink, thumbnail
+from cxr_core.imaging.isolated_decoding import open_file, read_image
 from cxr_core.imaging.reader import UnreadableImage
 from cxr_core.system.arrays import UInt8Array
 from cxr_core.system.files import file_stamp
@@ -27,7 +28,7 @@ _OVERLAY_SIDE = 224
 def image_thumbnail(path: str, mtime_ns: int, side: int = 224) -> UInt8Array | None:
     """Return a thumbnail, uint8 (h, w, 3) RGB, or None if the file is missing or broken."""
     try:
-        return thumbnail(Path(path).read_bytes(), side)
+        return thumbnail(read_image(path), side)
     except (UnreadableImage, OSError):
         return None
 
@@ -53,7 +54,7 @@ def image_with_map(folder: Path, path: Path, class_name: str) -> UInt8Array | No
 def _overlay(folder: str, stamp: tuple[int, ...], path: str, mtime_ns: int, class_name: str) -> UInt8Array | None:
     classifier = open_classifier(Path(folder))
     try:
-        prediction = classifier.predict_image(Path(path).read_bytes())
+        prediction = classifier.predict_opened(open_file(path, Path(path).read_bytes()))
     except (UnreadableImage, OSError):
         return None
     image = shrink(prediction.image, _OVERLAY_SIDE)

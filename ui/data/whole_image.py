@@ -8,7 +8,8 @@ import streamlit as st
 from cxr_core.classes import class_label
 from cxr_core.imaging.display import display_rgb, shrink
 from cxr_core.imaging.grey_range import grey_u8
-from cxr_core.imaging.reader import UnreadableImage, read_image
+from cxr_core.imaging.isolated_decoding import read_image
+from cxr_core.imaging.reader import UnreadableImage
 from cxr_core.splits.copy_comparison import difference_u8, lay_over
 from cxr_core.system.text import printable_name
 from ui.common.components import plain_error

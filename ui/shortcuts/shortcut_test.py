@@ -7,8 +7,9 @@ import pandas as pd
 import streamlit as st
 
 from cxr_core.classes import class_label
+from cxr_core.imaging.isolated_decoding import read_image
 from cxr_core.imaging.lung_segmentation import draw_outline
-from cxr_core.imaging.reader import UnreadableImage, read_image
+from cxr_core.imaging.reader import UnreadableImage
 from cxr_core.inference.classifier import Classifier
 from cxr_core.robustness.held_out_images import held_out_table
 from cxr_core.robustness.image_variants import VARIANTS, preview

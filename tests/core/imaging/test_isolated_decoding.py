@@ -12,11 +12,16 @@ from conftest import PROJECT
 from image_files import dicom, undecodable_png
 from starlette.testclient import TestClient
 
+from cxr_core.data.dataset import scan_dataset
+from cxr_core.data.prepared_images import prepare_images
+from cxr_core.data.property_table import measure_images
 from cxr_core.http_api import build_api
 from cxr_core.imaging import isolated_decoding
 from cxr_core.imaging.isolated_decoding import IsolatedDecoder
+from cxr_core.imaging.preprocessing import Preprocessing
 from cxr_core.imaging.reader import UnreadableImage, open_image
 from cxr_core.inference.classifier import load_classifier
+from cxr_core.system.visit_folders import visit_folder_of
 
 RNG = np.random.default_rng(0)
 GREY = RNG.integers(0, 255, (60, 40), np.uint8)
@@ -113,6 +118,25 @@ def test_over_http_a_file_that_ends_the_decoder_is_an_error_row_among_answers(mo
     decoder.close()
     assert [row["status"] == "error" for row in rows] == [False, True, False]
     assert "ended the decoder" in rows[1]["error"]
+
+
+@pytest.mark.parametrize("whose", ["visitor's", "one's own"])
+def test_a_data_set_that_a_visitor_uploaded_is_decoded_by_the_worker_and_ones_own_is_not(whose, monkeypatch, tmp_path):
+    stand_in(monkeypatch, tmp_path, f"if len(data) == {len(FILES['colour'])}: {DYING}")
+    monkeypatch.setattr(visit_folder_of, "__defaults__", (tmp_path / "visits",))
+    decoder = IsolatedDecoder(1, 60.0)
+    monkeypatch.setattr(isolated_decoding, "_decoder", lambda: decoder)
+    folder = tmp_path / ("visits" if whose == "visitor's" else "mine") / "0123" / "set"
+    for name in ("grey", "colour", "16 bits"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "image.png").write_bytes(FILES[name])
+    table = scan_dataset(folder).table
+    prepared = prepare_images(table, Preprocessing(), cache_dir=tmp_path / "cache")
+    measured = measure_images(table, cache_dir=tmp_path / "cache")["error"].dropna()
+    refused = ["ended the decoder" in reason for reason in [*prepared.errors.values(), *measured]]
+    assert refused == [True, True] * (whose == "visitor's")
+    assert bool(decoder.process_ids()) == (whose == "visitor's")
+    decoder.close()
 
 
 def test_a_worker_that_was_killed_while_idle_is_replaced(decoder):
