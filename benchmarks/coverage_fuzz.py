@@ -7,6 +7,7 @@ sentence, a file that takes ten seconds and memory above the limit are findings;
 
 import argparse
 import io
+import os
 import re
 import shutil
 import subprocess
@@ -98,10 +99,17 @@ def fuzz(name, seconds):
             "places in the code reached by the seeds": states["INITED"][1],
             "places in the code reached at the end": reached,
             "files that reached something new": kept,
-            "findings": [f"{file.name.split('-')[1]}: {reason} ({file.read_bytes()[:4_000].hex()})" for file in found],
+            "findings": [f"{file.name.split('-')[1]}: {reason} ({_keep(file)})" for file in found],
         }
     finally:
         shutil.rmtree(corpus)
+
+
+def _keep(file):
+    """Copy a file that is a finding out of the corpus, which is removed; returns where to."""
+    handle, path = tempfile.mkstemp(prefix="cxr-lab-finding-")
+    os.close(handle)
+    return shutil.copyfile(file, path)
 
 
 def main():

@@ -19,6 +19,8 @@ from cxr_core.imaging.files.coded_size import takes_more_than
 from cxr_core.system.arrays import IntArray
 
 _LABEL = "imagecodecs"
+# How a JPEG 2000 file begins whose stream lies in a box, the bytes of a box's length and name, and boxes before it.
+_JP2_BEGIN, _BOX_HEAD, _MOST_BOXES = b"\0\0\0\x0cjP  ", 8, 1_000
 _UNCOMPRESSED = {
     uid.ImplicitVRLittleEndian,
     uid.ExplicitVRLittleEndian,
@@ -98,7 +100,12 @@ def decode_frame(source: bytes, runner: DecodeRunner) -> bytearray:
 
 
 def check_frame_size(frame: bytes, rows: int, columns: int) -> None:
-    """Raise ValueError if a compressed frame claims, in its box or its stream, to be larger than the header says."""
+    """Raise ValueError if a compressed frame claims, in its box or its stream, to be larger than the header says.
+
+    So does a JPEG 2000 frame in whose boxes pydicom would look for the stream for ever, or for long.
+    """
+    if frame.startswith(_JP2_BEGIN) and not _leads_to_its_stream(frame):
+        raise ValueError("The boxes of the compressed image are broken.")
     if takes_more_than(frame, "JPEG2000", rows * columns):
         raise ValueError("The compressed image is larger than the header says.")
     try:
@@ -109,6 +116,19 @@ def check_frame_size(frame: bytes, rows: int, columns: int) -> None:
         return  # not a format that Pillow decodes
     except Image.DecompressionBombError as error:
         raise ValueError("The compressed image is larger than any that is read.") from error
+
+
+def _leads_to_its_stream(frame: bytes) -> bool:
+    """Return True if the boxes of a JP2 file lead from one to the next up to its stream (ISO/IEC 15444-1, I.4)."""
+    offset = len(_JP2_BEGIN) + 4
+    for _ in range(_MOST_BOXES):
+        length, name = int.from_bytes(frame[offset : offset + 4], "big"), frame[offset + 4 : offset + 8]
+        if name == b"jp2c":
+            return True
+        if length < _BOX_HEAD or offset >= len(frame):
+            return False
+        offset += length
+    return False
 
 
 def _decode_into(

@@ -337,3 +337,17 @@ def test_a_colour_frame_that_claims_a_gigantic_size_is_refused_with_a_sentence()
     frame[size : size + 4] = b"\xff\xff\xff\xff"
     with pytest.raises(UnreadableImage, match="cannot be decoded"):
         open_image(compressed(colour, JPEGBaseline8Bit, bytes(frame), PhotometricInterpretation="YBR_FULL"))
+
+
+@pytest.mark.parametrize(
+    "box",
+    [b"\0\0\0\0uuid", b"\0\0\0\x01uuid", b"\0\0\0\x08uuid" * 1_001, b"\xff\xff\xff\xffuuid"],
+    ids=["of no length", "of a length below its own head", "after a thousand others", "longer than the file"],
+)
+def test_a_box_before_a_jpeg_2000_stream_does_not_keep_the_decoder_for_ever(box):
+    colour = np.repeat(EIGHT_BITS[..., None], 3, axis=-1)
+    frame = imagecodecs.jpeg2k_encode(colour, level=0, codecformat="JP2")
+    assert decode_image(compressed(colour, JPEG2000Lossless, frame, PhotometricInterpretation="RGB")).size
+    hostile = frame[:12] + box + frame[12:]
+    with pytest.raises(UnreadableImage, match="cannot be decoded"):
+        open_image(compressed(colour, JPEG2000Lossless, hostile, PhotometricInterpretation="RGB"))
