@@ -112,3 +112,13 @@ def test_every_issue_form_warns_of_patient_data_and_asks_for_consent(path):
     text = path.read_text(encoding="utf-8")
     assert "Never attach patient data" in text
     assert "no-patient-data" in text and "required: true" in text.split("no-patient-data")[1]
+
+
+def test_every_test_that_a_promise_names_is_there():
+    text, file = (PROJECT / "SECURITY.md").read_text(encoding="utf-8"), ""
+    named = re.findall(r"`(tests/[\w/]+\.py)?(?:::(test_\w+))?`", text)
+    for path, test in named:
+        file = path or file
+        if path or test:
+            assert (f"def {test}(" if test else "def test_") in (PROJECT / file).read_text(encoding="utf-8")
+    assert sum(bool(path) for path, _ in named) > 10
