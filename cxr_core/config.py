@@ -17,6 +17,8 @@ JOBS_DIR = HOME_DIR / "jobs"
 CACHE_DIR = HOME_DIR / "cache"
 INDEX_DIR = HOME_DIR / "index"
 DATA_DIR = HOME_DIR / "data"
+# Thresholds that were chosen for hospitals, by classifier.
+SITES_DIR = HOME_DIR / "sites"
 # Data sets that visitors of a shared installation upload, each with its caches, until their visit ends.
 VISITS_DIR = HOME_DIR / "visits"
 # Answers that people marked as wrong.

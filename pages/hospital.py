@@ -10,7 +10,7 @@ from ui.common.components import offer_download, page_header, research_notice
 from ui.common.dataset_picker import choose_dataset, teaching_note
 from ui.common.model_picker import choose_model, open_classifier
 from ui.common.navigation import keep_choice
-from ui.hospital.site_view import show_site, site_answers
+from ui.hospital.site_view import offer_saving, show_site, site_answers
 
 page_header("Your hospital", "Try a classifier on 30 images or more of a hospital that it has not seen.")
 folder = choose_model()
@@ -35,6 +35,7 @@ miss_percent = right.number_input(
 )
 report = site_report(classifier, answers, class_name=class_name, miss_rate=miss_percent / 100)
 show_site(report)
+offer_saving(classifier, report)
 offer_download(
     "Report (JSON)",
     json.dumps(report, indent=2),

@@ -8,7 +8,7 @@ from cxr_core.imaging.zip_archive import is_zip
 from cxr_core.inference.image_sources import Source, read_source
 from ui.common.components import page_header, plain_error, research_notice
 from ui.common.metrics import show_figures_row
-from ui.common.model_picker import choose_model, open_classifier
+from ui.common.model_picker import choose_model, choose_site, open_classifier
 from ui.common.navigation import keep_choice
 from ui.predict.batch import answer_given, ask_for_folder, forget_answers, show_batch
 from ui.predict.examples import examples, show_truth
@@ -29,7 +29,7 @@ from ui.predict.uploads import ask_for_uploads
 page_header("Predict", "Classify one scan or many, and see which regions drove the answer.")
 folder = choose_model()
 research_notice()
-classifier = open_classifier(folder)
+classifier = choose_site(open_classifier(folder))
 
 left, right = st.columns([3, 2])
 uploads = ask_for_uploads(left)

@@ -19,18 +19,18 @@ if TYPE_CHECKING:
     from cxr_core.inference.selective_prediction import Answer
 
 _MODEL_HELP = "model or run folder (default: the built-in classifier)"
+_SITE_HELP = "say with each answer whether the threshold of this site is reached; `site --save NAME` chooses one"
 # Given a file's number, counted from 1, and its answer: the contents of a file to write, or None for no file.
 _Maker = Callable[[int, "Answer"], bytes | None]
 
 
 def _predict(options: argparse.Namespace) -> int:
     from cxr_core.inference.batch_prediction import predict_batch
-    from cxr_core.inference.classifier import load_classifier
     from cxr_core.inference.image_sources import path_sources
     from cxr_core.inference.prediction_rows import rows_csv
     from cxr_core.system.files import write_text
 
-    classifier = load_classifier(options.model)
+    classifier = _classifier(options)
     sources = [source for path in options.files for source in path_sources(path)]
     writers = _answer_writers(options, classifier, sources)
 
@@ -46,6 +46,15 @@ def _predict(options: argparse.Namespace) -> int:
         write_text(options.csv, rows_csv(rows, classifier.classes))
     print(NOTICE, file=sys.stderr)
     return int(any(row["status"] == "error" for row in rows))
+
+
+def _classifier(options: argparse.Namespace) -> "Classifier":
+    """Open the classifier of a command, with the threshold of a site where one is named."""
+    from cxr_core.inference.classifier import load_classifier
+    from cxr_core.inference.site_profile import use_profile
+
+    classifier = load_classifier(options.model)
+    return use_profile(classifier, options.site) if options.site else classifier
 
 
 def _row_summary(row: "PredictionRow") -> str:
@@ -111,8 +120,9 @@ def _dicom_maker(classifier: "Classifier", _sources: "Sequence[Source]") -> _Mak
 
 
 def _site(options: argparse.Namespace) -> None:
-    from cxr_core.evaluation.hospitals.site import site_images, try_site
+    from cxr_core.evaluation.hospitals.site import site_images, threshold_profile, try_site
     from cxr_core.inference.classifier import load_classifier
+    from cxr_core.inference.site_profile import save_profile
 
     classifier = load_classifier(options.model)
     sources, labels = site_images(classifier, options.folder)
@@ -120,6 +130,8 @@ def _site(options: argparse.Namespace) -> None:
         classifier, sources, labels, class_name=options.class_name, miss_rate=options.misses, seed=options.seed,
         progress=progress_bar("Predicting"),
     )  # fmt: skip
+    if options.save:
+        save_profile(classifier, threshold_profile(report, options.save))
     write_result(report, options.json, "\n".join(report["sentences"]))
     print(NOTICE, file=sys.stderr)
 
@@ -128,7 +140,6 @@ def _serve(options: argparse.Namespace) -> None:
     if any(find_spec(name) is None for name in ("fastapi", "fastapi_offline", "uvicorn")):
         raise ValueError("`serve` needs further packages: pip install -r requirements-extra.txt")
     from cxr_core.http_api import build_api, read_token, serve_api
-    from cxr_core.inference.classifier import load_classifier
 
     token = read_token(options.token_file)
     if token is None and options.host not in ("127.0.0.1", "::1", "localhost"):
@@ -136,7 +147,7 @@ def _serve(options: argparse.Namespace) -> None:
             "No token is set: anyone who can reach this computer can classify images. See CXR_LAB_TOKEN.",
             file=sys.stderr,
         )
-    serve_api(build_api(load_classifier(options.model), token=token), options.host, options.port)
+    serve_api(build_api(_classifier(options), token=token), options.host, options.port)
 
 
 def _marked(options: argparse.Namespace) -> None:
@@ -164,6 +175,7 @@ def _add_predict(commands: Commands) -> None:
     predict = add_command(commands, "predict", _predict, f"Classify images. {NOTICE}")
     predict.add_argument("files", metavar="FILE", nargs="+", type=Path, help="an image, a folder or a ZIP of images")
     predict.add_argument("--model", type=Path, default=SHIPPED_MODEL_DIR, help=_MODEL_HELP)
+    predict.add_argument("--site", metavar="NAME", help=_SITE_HELP)
     add_target_folder(predict, "--cam-dir", type=Path, help="write one Grad-CAM overlay per file here, as PNG")
     add_target_folder(
         predict, "--lungs-dir", type=Path,
@@ -196,6 +208,7 @@ def _add_site(commands: Commands) -> None:
         "--misses", type=float, default=0.1, metavar="SHARE",
         help="proportion of that class that the site's threshold may miss (default: 0.1)",
     )  # fmt: skip
+    site.add_argument("--save", metavar="NAME", help="keep the threshold under this name, for --site")
     site.add_argument("--seed", type=int, default=0, help="seed of the two-sample test")
     add_json(site)
 
@@ -205,6 +218,7 @@ def _add_serve(commands: Commands) -> None:
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this computer only)")
     serve.add_argument("--port", type=int, default=8600, help="port to listen on (default: 8600)")
     serve.add_argument("--model", type=Path, default=SHIPPED_MODEL_DIR, help=_MODEL_HELP)
+    serve.add_argument("--site", metavar="NAME", help=_SITE_HELP)
     serve.add_argument(
         "--token-file", type=Path, metavar="FILE",
         help="holds the token that clients must send (default: the value of CXR_LAB_TOKEN, else none)",

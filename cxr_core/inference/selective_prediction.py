@@ -176,14 +176,18 @@ def assess_prediction(classifier: Classifier, prediction: Prediction, looked: Im
     notes = [*prediction.notes]
     if not (verdict and verdict.reasons):  # on an image that is no radiograph no further note is needed
         notes += looked.notes
+        notes += _site_note(classifier.card, prediction)
     label = None if reasons else prediction.label
     return Answer("abstain" if reasons else "ok", label, tuple(reasons), tuple(notes), prediction, verdict, looked.view)
 
 
 def operating_sentence(card: Card, prediction: Prediction) -> str | None:
-    """Say whether an image raises an alarm at the classifier's operating point; None if none was chosen."""
+    """Say whether an image raises an alarm at the classifier's operating point; None if none was chosen.
+
+    A site's threshold stands among the notes of each answer instead.
+    """
     point = card.operating_point
-    if not point:
+    if not point or "site" in point:
         return None
     score = float(prediction.probabilities[prediction.classes.index(point["class_name"])])
     known = [(name, point[name]) for name in ("sensitivity", "specificity") if point.get(name) is not None]
@@ -194,6 +198,19 @@ def operating_sentence(card: Card, prediction: Prediction) -> str | None:
         + (f" ({measured} on the images it was chosen on)" if measured else "")
         + f". At {score:.1%}, this scan is {'above it: an alarm' if alarm else 'below it: no alarm'}."
     )
+
+
+def _site_note(card: Card, prediction: Prediction) -> list[str]:
+    """Say whether an image reaches the threshold of the site in use; nothing where none is."""
+    point = card.operating_point
+    if "site" not in point:
+        return []
+    name = class_label(point["class_name"])
+    alarm = prediction.probabilities[prediction.classes.index(point["class_name"])] >= point["threshold"]
+    return [
+        f"Threshold of {point['site']} for {name}: {'reached, an alarm' if alarm else 'not reached, no alarm'}. It was "
+        f"chosen on {point['images']} images of {name} to miss at most {point['miss_rate']:.0%} of them on average."
+    ]
 
 
 def _another_finding(prediction: Prediction) -> list[str]:

@@ -3,6 +3,7 @@
 import shutil
 
 from cxr_core.data.dataset import scan_dataset
+from cxr_core.inference.site_profile import save_profile, site_profiles, use_profile
 
 from .test_pages import open_page, said
 
@@ -26,3 +27,24 @@ def test_five_images_are_too_few_in_one_sentence(few, tmp_path):
     app = open_page("hospital", source_kept="folder", folders_kept=str(tmp_path / "site"))
     assert not app.exception
     assert said(app.error).startswith("A site needs 30 images or more that can be read; received 5.")
+
+
+def test_a_threshold_that_is_saved_is_told_of_on_predict(tmp_path, monkeypatch):
+    for function in (save_profile, site_profiles, use_profile):
+        monkeypatch.setattr(function, "__defaults__", (tmp_path / "sites",))
+    assert "Site" not in [s.label for s in open_page("predict").sidebar.selectbox]
+    app = open_page("hospital")
+    app.text_input[0].set_value("*Harbour*").run()
+    next(b for b in app.button if b.label == "Save threshold").click().run()
+    assert said(app.success).startswith("Saved: *Harbour*.")
+    app = open_page("predict", example_choice="Clear answer", site_kept="*Harbour*")
+    assert not app.exception
+    assert "Threshold of *Harbour* for COVID-19" in said(app.info)
+
+
+def test_a_threshold_without_a_name_is_not_saved(tmp_path, monkeypatch):
+    monkeypatch.setattr(save_profile, "__defaults__", (tmp_path / "sites",))
+    app = open_page("hospital")
+    next(b for b in app.button if b.label == "Save threshold").click().run()
+    assert "must have 1 to 60 printable letters" in said(app.error)
+    assert not (tmp_path / "sites").exists()

@@ -12,6 +12,7 @@ from cxr_core.inference.classifier import Classifier, load_classifier
 from cxr_core.inference.input_gate import GATE_FILES
 from cxr_core.inference.model_card import load_card
 from cxr_core.jobs.visit_training import visit_runs
+from cxr_core.inference.site_profile import site_profiles, use_profile
 from cxr_core.runs.labels import display_name
 from cxr_core.runs.run import Run, list_runs
 from cxr_core.system.files import file_stamp
@@ -66,6 +67,22 @@ def open_classifier(folder: Path) -> Classifier:
     except (FileNotFoundError, ValueError) as error:
         st.error(f"This classifier cannot be opened: {plain_error(error)} Choose another one in the sidebar.")
         st.stop()
+
+
+def choose_site(classifier: Classifier) -> Classifier:
+    """Let the user choose one of the sites whose thresholds were saved, if any; returns the classifier that tells it."""
+    try:
+        sites = site_profiles(classifier)
+        if not sites:
+            return classifier
+        name = st.sidebar.selectbox(
+            "Site", list(sites), index=None, placeholder="None", key=keep_choice("site", None, (None, *sites)),
+            help="Each answer then tells whether this site's threshold is reached. Your hospital saves further ones.",
+        )  # fmt: skip
+        return use_profile(classifier, name) if name else classifier
+    except ValueError as error:
+        st.warning(plain_error(error))
+        return classifier
 
 
 def export_stamp(folder: Path) -> tuple[int, ...]:

@@ -7,13 +7,15 @@ import streamlit as st
 
 from cxr_core.classes import class_label
 from cxr_core.data.dataset import Dataset
-from cxr_core.evaluation.hospitals.site import SiteAnswers, SiteReport, answer_site, table_images
+from cxr_core.evaluation.hospitals.site import SiteAnswers, SiteReport, answer_site, table_images, threshold_profile
 from cxr_core.evaluation.hospitals.training_look import LOOKS, Quartiles
 from cxr_core.inference.classifier import Classifier
+from cxr_core.inference.site_profile import save_profile
 from ui.common.components import plain_error, progress_bar, show_table
-from ui.common.markdown import plain_text
+from ui.common.markdown import plain_name, plain_text
 from ui.common.metrics import plain_metric
 from ui.common.model_picker import export_stamp
+from ui.common.permissions import show_refusal
 
 _CLEAR = 0.01
 
@@ -58,6 +60,23 @@ def show_site(report: SiteReport) -> None:
         st.info(text, icon=":material/local_hospital:")
     _show_looks(report)
     _show_answers(report)
+
+
+def offer_saving(classifier: Classifier, report: SiteReport) -> None:
+    """Let those who may save something keep the site's threshold; nothing where the report has none."""
+    if not (report["labelled"] and report["labelled"]["threshold"]):
+        return
+    st.subheader("Keep the threshold", help="Predict, `predict --site` and `serve --site` then tell who reaches it.")
+    if show_refusal("keeping"):
+        return
+    name = st.text_input("Name of the site", max_chars=60, help="For the list on Predict; no name of a patient.")
+    if st.button("Save threshold", help="In place of one of the same name. The classifier's folder is not changed."):
+        try:
+            save_profile(classifier, threshold_profile(report, name))
+        except ValueError as error:
+            st.error(plain_error(error))
+        else:
+            st.success(f"Saved: {plain_name(name)}. Choose it on Predict, in the sidebar.")
 
 
 def _show_looks(report: SiteReport) -> None:

@@ -28,6 +28,7 @@ from cxr_core.inference.batch_prediction import MAX_FILES, predict_batch
 from cxr_core.inference.classifier import Classifier
 from cxr_core.inference.image_sources import Source, path_sources
 from cxr_core.inference.selective_prediction import Answer
+from cxr_core.inference.site_profile import SiteProfile
 from cxr_core.system.arrays import BoolArray, FloatArray, IntArray
 from cxr_core.system.progress import Progress
 
@@ -39,10 +40,11 @@ _CLEAR = 0.01
 
 
 class SiteImage(NamedTuple):
-    """What is kept of one answered image: features float32 (F,), measures by name."""
+    """What is kept of one answered image: features float32 (F,), measures by name, and whether it was refused."""
 
     features: FloatArray
     measures: dict[str, float]
+    refused: bool
 
 
 class SiteAnswers(NamedTuple):
@@ -50,7 +52,7 @@ class SiteAnswers(NamedTuple):
 
     Attributes:
         rows: one per image that could be read: `file`, `true` (None where nobody knows), `answer` and `reason` (None
-            for an abstention and an answer), and `p_<class>`.
+            for an abstention and an answer), `refused` (by the gate, or as doubtful), and `p_<class>`.
         kept: of the same images.
         unreadable: number of files that could not be read.
     """
@@ -61,7 +63,7 @@ class SiteAnswers(NamedTuple):
 
 
 class SiteThreshold(TypedDict):
-    """A threshold chosen for a site.
+    """A threshold chosen for a site, among images that are not refused.
 
     Attributes:
         class_name: whose alarm it is.
@@ -202,7 +204,13 @@ def answer_site(
             kept.append(item.kept)
             shares = {f"p_{name}": share for name, share in item.row["probabilities"].items()}
             reason = _first_sentence(item.row["reasons"][0]) if item.row["reasons"] else None
-            told = {"file": item.source.name, "true": label, "answer": item.row["label"], "reason": reason}
+            told: dict[str, object] = {
+                "file": item.source.name,
+                "true": label,
+                "answer": item.row["label"],
+                "reason": reason,
+            }
+            told["refused"] = item.kept.refused
             rows.append(told | shares)
     if len(rows) < LEAST_IMAGES:
         raise ValueError(_too_few(len(rows)))
@@ -285,6 +293,18 @@ def alarm_class(classes: Sequence[str]) -> str:
     return next((name for name in classes if class_key(name) == list(KNOWN_CLASSES)[1]), classes[-1])
 
 
+def threshold_profile(report: SiteReport, name: str) -> SiteProfile:
+    """Return the threshold of a site's report as a profile of this name, to be saved.
+
+    Raises:
+        ValueError: the report has no threshold.
+    """
+    chosen = report["labelled"]["threshold"] if report["labelled"] else None
+    if chosen is None:
+        raise ValueError("There is no threshold to save: it takes more labelled images of the class, and of others.")
+    return SiteProfile(name, chosen["class_name"], chosen["threshold"], chosen["miss_rate"], chosen["images"])
+
+
 def _first_sentence(reason: str) -> str:
     """Return a reason without the figures of one image, which stand in its second sentence."""
     return f"{reason.rstrip('.').split('. ')[0]}."
@@ -293,7 +313,8 @@ def _first_sentence(reason: str) -> str:
 def _keep(_number: int, answer: Answer) -> SiteImage:
     pixels = answer.prediction.image
     measures = measure_image(pixels, with_text=False)
-    return SiteImage(answer.prediction.features, measures | {"side": float(max(pixels.shape[:2]))})
+    refused = bool(answer.prediction.doubts or (answer.verdict and answer.verdict.reasons))
+    return SiteImage(answer.prediction.features, measures | {"side": float(max(pixels.shape[:2]))}, refused)
 
 
 def _difference(
@@ -335,13 +356,16 @@ def _labelled(rows: pd.DataFrame, class_name: str, miss_rate: float) -> Labelled
     sensitivity = _share(alarm[is_class], groups[is_class])
     false_alarms = _share(alarm[~is_class], groups[~is_class])
     scores = known[f"p_{class_name}"].to_numpy()
-    threshold = threshold_for_misses(scores[is_class], miss_rate)
+    # What is refused raises no alarm, whatever the threshold: a person looks at it.
+    taken = ~known["refused"].to_numpy(bool)
+    threshold = threshold_for_misses(scores[is_class & taken], miss_rate)
     chosen: SiteThreshold | None = None
-    if threshold is not None and not is_class.all():
-        others = _share((scores >= threshold)[~is_class], groups[~is_class])
+    if threshold is not None and (~is_class & taken).any():
+        others = ~is_class & taken
         chosen = {
             "class_name": class_name, "threshold": threshold, "miss_rate": miss_rate,
-            "images": int(is_class.sum()), "false_alarms": others,
+            "images": int((is_class & taken).sum()),
+            "false_alarms": _share((scores >= threshold)[others], groups[others]),
         }  # fmt: skip
     return {
         "class_name": class_name,
