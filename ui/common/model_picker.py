@@ -11,8 +11,8 @@ from cxr_core.evaluation.headline_metrics import HeadlineMetric, card_figures
 from cxr_core.inference.classifier import Classifier, load_classifier
 from cxr_core.inference.input_gate import GATE_FILES
 from cxr_core.inference.model_card import load_card
-from cxr_core.jobs.visit_training import visit_runs
 from cxr_core.inference.site_profile import site_profiles, use_profile
+from cxr_core.jobs.visit_training import visit_runs
 from cxr_core.runs.labels import display_name
 from cxr_core.runs.run import Run, list_runs
 from cxr_core.system.files import file_stamp

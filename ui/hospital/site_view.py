@@ -66,7 +66,7 @@ def offer_saving(classifier: Classifier, report: SiteReport) -> None:
     """Let those who may save something keep the site's threshold; nothing where the report has none."""
     if not (report["labelled"] and report["labelled"]["threshold"]):
         return
-    st.subheader("Keep the threshold", help="Predict, `predict --site` and `serve --site` then tell who reaches it.")
+    st.header("Keep the threshold", help="Predict, `predict --site` and `serve --site` then tell who reaches it.")
     if show_refusal("keeping"):
         return
     name = st.text_input("Name of the site", max_chars=60, help="For the list on Predict; no name of a patient.")
