@@ -19,7 +19,7 @@ from streamlit.testing.v1 import AppTest
 from cxr_core.config import NOTICE, PROJECT_DIR, TEACHING_DIR
 from cxr_core.data.phantoms import draw_phantom
 from cxr_core.data.teaching_set import check_teaching_set
-from cxr_core.imaging import reader
+from cxr_core.imaging import isolated_decoding
 from cxr_core.imaging.preprocessing_steps import PREPROCESSING_STEPS, PreprocessingStep
 from cxr_core.recipes.training_config import make_config
 from cxr_core.runs.lifecycle import create_run
@@ -418,8 +418,8 @@ def test_of_two_hospitals_with_equal_file_names_each_image_can_be_chosen(tmp_pat
         for name in ("normal", "covid"):
             (tmp_path / hospital / name).mkdir(parents=True)
             cv2.imwrite(str(tmp_path / hospital / name / "1.png"), np.full((50, 50), 60 + number, np.uint8))
-    opened, read = [], reader.read_image
-    monkeypatch.setattr(reader, "read_image", lambda path: opened.append(path) or read(path))
+    opened, read = [], isolated_decoding.read_image
+    monkeypatch.setattr(isolated_decoding, "read_image", lambda path: opened.append(path) or read(path))
     app = open_page("preprocessing", source_kept="folder", folders_kept=f"{tmp_path}/north\n{tmp_path}/south")
     for hospital in ("south", "north"):
         path = str((tmp_path / hospital).resolve() / "normal" / "1.png")

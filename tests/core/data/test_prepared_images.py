@@ -53,7 +53,7 @@ def test_every_row_holds_its_own_image(prepare):
 def test_the_second_time_gives_the_same_without_reading_an_image(prepare, monkeypatch):
     first = prepare()
     images = np.array(first.images_u8)
-    monkeypatch.setattr("cxr_core.data.prepared_images.decode_image", None)
+    monkeypatch.setattr("cxr_core.data.prepared_images.open_file", None)
     second = prepare()
     assert second.key == first.key
     np.testing.assert_array_equal(second.images_u8, images)
@@ -65,11 +65,11 @@ def test_prepared_images_cannot_be_written_to(prepare):
 
 
 def test_a_half_written_array_is_never_read(prepare, monkeypatch, tmp_path):
-    def interrupted(path):
+    def interrupted(path, data):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("cxr_core.data.prepared_images.decode_image", interrupted)
+        patch.setattr("cxr_core.data.prepared_images.open_file", interrupted)
         with pytest.raises(KeyboardInterrupt):
             prepare()
     key = prepare().key

@@ -158,7 +158,7 @@ def test_an_unchanged_image_is_not_decoded_again(folder, measured, monkeypatch):
     path = folder / "normal" / "b.png"
     path.write_bytes(undecodable_png(path.read_bytes()))
     _, before = measured(folder)
-    monkeypatch.setattr(module, "decode_image", lambda data: pytest.fail("an image was decoded again"))
+    monkeypatch.setattr(module, "open_file", lambda _, data: pytest.fail("an image was decoded again"))
     _, after = measured(folder)
     pd.testing.assert_frame_equal(before, after)
 
@@ -167,8 +167,8 @@ def test_only_new_and_changed_images_are_decoded(folder, measured, monkeypatch, 
     table, before = measured(folder)
     save(folder / "normal" / "a.png", chest // 3)
     save(folder / "virus" / "new.png", chest // 2)
-    decoded, decode = [], module.decode_image
-    monkeypatch.setattr(module, "decode_image", lambda data: decoded.append(data) or decode(data))
+    decoded, decode = [], module.open_file
+    monkeypatch.setattr(module, "open_file", lambda _, data: decoded.append(data) or decode("", data))
     table, after = measured(folder)
     assert sorted(decoded) == sorted((folder / f).read_bytes() for f in ("normal/a.png", "virus/new.png"))
     means = dict(zip(table["file"], after["grey_mean"], strict=True))
@@ -177,8 +177,8 @@ def test_only_new_and_changed_images_are_decoded(folder, measured, monkeypatch, 
 
 def test_equal_images_are_decoded_once(folder, measured, monkeypatch):
     shutil.copy(folder / "normal" / "a.png", folder / "virus" / "copy.png")
-    decoded, decode = [], module.decode_image
-    monkeypatch.setattr(module, "decode_image", lambda data: decoded.append(data) or decode(data))
+    decoded, decode = [], module.open_file
+    monkeypatch.setattr(module, "open_file", lambda _, data: decoded.append(data) or decode("", data))
     table, measures = measured(folder)
     assert len(decoded) == len(table) - 1
     assert measures["error"].isna().all()
@@ -218,25 +218,26 @@ def test_a_file_that_changed_since_it_was_listed_is_never_measured_as_what_it_wa
     assert np.isnan(stale["grey_mean"].iloc[0])
     path.write_bytes(before)
     again = measure_images(table, cache_dir=tmp_path / "cache")
-    assert again["grey_mean"].iloc[0] == pytest.approx(measure_image(module.decode_image(before))["grey_mean"])
+    expected = measure_image(module.open_file(path, before).pixels)
+    assert again["grey_mean"].iloc[0] == pytest.approx(expected["grey_mean"])
 
 
 def test_an_interrupted_pass_goes_on_where_it_was(folder, measured, monkeypatch):
     monkeypatch.setattr(module, "_CHUNK", 1)
     monkeypatch.setattr(module, "_SAVE_EVERY", 1)
-    decode, decoded = module.decode_image, []
+    decode, decoded = module.open_file, []
 
-    def decode_two(data):
+    def decode_two(path, data):
         if len(decoded) == 2:
             raise KeyboardInterrupt
         decoded.append(data)
-        return decode(data)
+        return decode(path, data)
 
-    monkeypatch.setattr(module, "decode_image", decode_two)
+    monkeypatch.setattr(module, "open_file", decode_two)
     with pytest.raises(KeyboardInterrupt):
         measured(folder)
     again = []
-    monkeypatch.setattr(module, "decode_image", lambda data: again.append(data) or decode(data))
+    monkeypatch.setattr(module, "open_file", lambda _, data: again.append(data) or decode("", data))
     measured(folder)
     assert len(again) == 1
 
