@@ -1,7 +1,7 @@
 """How does an answer look as a row of JSON or CSV?"""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, TypedDict
+from typing import TYPE_CHECKING, Literal, NotRequired, TypedDict
 
 from cxr_core.system.text import csv_text
 
@@ -24,6 +24,7 @@ class PredictionRow(TypedDict):
         notes: sentences that a reader should mind in any case.
         nearest: class and similarity of the nearest training images, nearest first.
         error: sentence why the file could not be read, else None.
+        set: the classes that cannot be left out, where prediction sets were asked for.
     """
 
     file: str
@@ -34,6 +35,7 @@ class PredictionRow(TypedDict):
     notes: list[str]
     nearest: list[NearestRow]
     error: str | None
+    set: NotRequired[list[str]]
 
 
 def answer_row(name: str, answer: "Answer") -> PredictionRow:

@@ -234,3 +234,9 @@ def test_on_the_page_a_sources_name_is_shown_as_it_is(shipped_copy):
     scores[0]["source"] = "**[ward](http://x)**"
     write_card(card, shipped_copy)
     assert any("\\*\\*\\[ward\\]" in warning.value for warning in open_page("evaluation").warning)
+
+
+def test_where_prediction_sets_break_their_promise_is_said():
+    app = open_view("Confidence")
+    assert "Prediction sets" in [heading.value for heading in app.subheader]
+    assert "Sets that should hold the true class in 90% of images" in said([*app.warning, *app.info])

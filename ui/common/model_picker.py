@@ -70,7 +70,7 @@ def open_classifier(folder: Path) -> Classifier:
 
 
 def choose_site(classifier: Classifier) -> Classifier:
-    """Let the user choose one of the sites whose thresholds were saved, if any; returns the classifier that tells it."""
+    """Let the user choose one of the sites whose thresholds were saved, if any; returns what tells it."""
     try:
         sites = site_profiles(classifier)
         if not sites:

@@ -1,11 +1,13 @@
 """Does the confidence mean what it says, and how accurate would the classifier be if it abstained?"""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 import streamlit as st
 
 from cxr_core.evaluation.calibration import calibration_error, reliability_bins
+from cxr_core.evaluation.hospitals.conformal_sets import coverage_sentences, run_sets, set_coverage
 from cxr_core.evaluation.metrics import Metrics
 from cxr_core.evaluation.operating_point import save_operating_point
 from cxr_core.evaluation.predictions import table_probabilities
@@ -14,7 +16,8 @@ from cxr_core.inference.model_card import load_card
 from cxr_core.inference.temperature_scaling import apply_temperature
 from cxr_core.plots.evaluation import coverage_figure, reliability_figure
 from cxr_core.system.arrays import BoolArray, FloatArray
-from ui.common.components import show_figure
+from ui.common.components import show_figure, show_table
+from ui.common.markdown import plain_text
 from ui.common.metrics import plain_metric
 from ui.common.permissions import show_refusal
 from ui.evaluation.threshold import CHOOSE_ON_VALIDATION
@@ -28,6 +31,38 @@ def show_confidence(metrics: Metrics, predictions: pd.DataFrame, folder: Path) -
     raw = apply_temperature(probabilities, 1 / card.temperature)
     _show_calibration(metrics, right, raw.max(axis=1), probabilities.max(axis=1), card.temperature)
     _show_abstention(right, probabilities.max(axis=1), card.abstain_below, folder)
+    _show_sets(predictions, metrics["classes"], folder)
+
+
+def _show_sets(predictions: pd.DataFrame, classes: Sequence[str], folder: Path) -> None:
+    """Show how often prediction sets hold the true class at each source; nothing without validation predictions."""
+    limits = run_sets(folder, classes)
+    if limits is None:
+        return
+    st.subheader(
+        "Prediction sets",
+        help="In place of one answer, all classes that cannot be left out, so that the true one is among them in 90 % "
+        "of images like the validation images, which chose the limits.",
+    )
+    found = set_coverage(predictions, limits)
+    told = coverage_sentences(found)
+    show = st.warning if any("fails" in sentence for sentence in told) else st.info
+    show(plain_text(" ".join(told)), icon=":material/checklist:")
+    rows = [
+        {
+            "source": row["source"] or "all images", "images": row["coverage"]["images"],
+            "holds the true class": row["coverage"]["share"],
+            "95 % from": row["coverage"]["ci95"][0] if row["coverage"]["ci95"] else None,
+            "95 % to": row["coverage"]["ci95"][1] if row["coverage"]["ci95"] else None,
+            "classes on average": row["mean_size"],
+        }
+        for row in found
+    ]  # fmt: skip
+    show_table(
+        pd.DataFrame(rows),
+        percents=("holds the true class", "95 % from", "95 % to"),
+        formats={"classes on average": "%.2f"},
+    )
 
 
 def _show_calibration(

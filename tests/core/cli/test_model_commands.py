@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from cxr_core.cli.main import main
-from cxr_core.config import SHIPPED_MODEL_DIR
+from cxr_core.config import SHIPPED_MODEL_DIR, TEACHING_DIR
 from cxr_core.evaluation.operating_point import save_operating_point
 from cxr_core.inference.model_card import load_card, write_card
 from cxr_core.robustness import saliency_checks
@@ -121,3 +121,10 @@ def test_a_gate_that_is_fitted_anew_stands_in_the_published_card_for_people_too(
     text = (tmp_path / "model" / "CARD.md").read_text(encoding="utf-8")
     assert "| Test images, wrongly refused | 3 | 7 | 1 | 2 | 0 |" in text
     assert text.startswith((SHIPPED_MODEL_DIR / "ABOUT.md").read_text(encoding="utf-8").rstrip())
+
+
+def test_predict_gives_all_classes_that_cannot_be_left_out(capsys):
+    image = next((TEACHING_DIR).rglob("*.jpg"))
+    assert main(["predict", str(image), "--sets", "--json", "-"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert set(row["set"]) <= set(row["probabilities"])
