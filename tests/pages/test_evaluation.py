@@ -238,5 +238,5 @@ def test_on_the_page_a_sources_name_is_shown_as_it_is(shipped_copy):
 
 def test_where_prediction_sets_break_their_promise_is_said():
     app = open_view("Confidence")
-    assert "Prediction sets" in [heading.value for heading in app.subheader]
+    assert "Prediction sets" in [heading.value for heading in app.header]
     assert "Sets that should hold the true class in 90% of images" in said([*app.warning, *app.info])

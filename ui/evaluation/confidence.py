@@ -39,7 +39,7 @@ def _show_sets(predictions: pd.DataFrame, classes: Sequence[str], folder: Path) 
     limits = run_sets(folder, classes)
     if limits is None:
         return
-    st.subheader(
+    st.header(
         "Prediction sets",
         help="In place of one answer, all classes that cannot be left out, so that the true one is among them in 90 % "
         "of images like the validation images, which chose the limits.",
