@@ -53,10 +53,10 @@ def test_a_class_that_is_absent_from_a_side_is_named(table, side):
 
 
 def test_a_loss_that_is_no_number_ends_the_run_with_batch_and_cause(few, here, tmp_path, monkeypatch):
-    def broken(model, config, prepared, progress):
+    def broken(model, config, prepared, progress, **kept):
         return np.full((len(prepared.table), 1280), np.nan, np.float32)
 
-    monkeypatch.setattr(fit, "_compute_features", broken)
+    monkeypatch.setattr(fit, "frozen_features", broken)
     settings = ("batch_size=4", "start=shipped", "learning_rate=0.5")
     run = here(make_config("quick", roots=(str(few),), split="stratified", settings=settings), tmp_path / "run")
     assert "The loss became nan in batch 1 of epoch 1" in run.status().message
