@@ -9,11 +9,12 @@ from cxr_core.classes import class_label
 from cxr_core.imaging.display import display_rgb, shrink
 from cxr_core.imaging.grey_range import grey_u8
 from cxr_core.imaging.isolated_decoding import read_image
+from cxr_core.imaging.lung_segmentation import draw_outline, look_at_chest
 from cxr_core.imaging.reader import UnreadableImage
 from cxr_core.splits.copy_comparison import difference_u8, lay_over
 from cxr_core.system.text import printable_name
 from ui.common.components import plain_error
-from ui.common.markdown import plain_name
+from ui.common.markdown import plain_name, plain_text
 from ui.common.navigation import keep_choice
 from ui.data.blink import blink_images
 
@@ -26,11 +27,17 @@ _NAME_LENGTH = 32
 def show_whole(row: pd.Series) -> None:
     """Show the image of one row of a data set's table as large as fits on a screen, with what is known of the file."""
     try:
-        image = shrink(display_rgb(read_image(row["path"])), _SIDE_PIXELS)
+        decoded = read_image(row["path"])
     except (UnreadableImage, OSError) as error:
         st.error(f"{plain_name(row['file'])}: {plain_error(error)}")
         return
+    image = shrink(display_rgb(decoded), _SIDE_PIXELS)
     st.markdown(f"**{plain_name(row['file'], 200)}**")
+    if st.toggle("Lungs", key=keep_choice("whole_lungs", False), help="Outlines the lungs, as a network finds them."):
+        lungs = look_at_chest(decoded).at(image.shape).lungs
+        image = draw_outline(image, lungs)
+        if not lungs.found:
+            st.caption(f"No lungs found: {plain_text(lungs.reason)} The dashed box is where they would be expected.")
     st.image(image, alt=f"{class_label(row['class_name'])}: {row['file']}", width="content")
     facts = [class_label(row["class_name"]), f"{row['width']} × {row['height']} pixels"]
     facts += [row["format"], f"{row['bytes'] / 1000:,.0f} kB"]
