@@ -1,6 +1,7 @@
 """Which blocks do several pages show: headings, notices, progress, downloads, figures, paging?"""
 
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 # As many as have a core each.
 _TURNS = Turns(min(4, os.cpu_count() or 1))
+# Before that the pace of work is that of its beginning.
+_TELLS_PACE_SECONDS = 2.0
 Items = TypeVar("Items", list, pd.DataFrame)
 
 
@@ -69,18 +72,29 @@ def progress_bars() -> Iterator[Callable[[str], Progress]]:
         with _TURNS.taken(tell) as next_turn:
 
             def phase(name: str) -> Progress:
-                shown = plain_text(name)
+                shown, begun = plain_text(name), time.monotonic()
                 place.progress(0.0, shown)
 
                 def report(done: int, total: int, /) -> None:
                     next_turn()
-                    place.progress(done / total, f"{shown}: {done:,} of {total:,}")
+                    left = time_left(done, total, time.monotonic() - begun)
+                    place.progress(done / total, f"{shown}: {done:,} of {total:,}{left}")
 
                 return report
 
             yield phase
     finally:
         place.empty()
+
+
+def time_left(done: int, total: int, seconds: float) -> Markdown:
+    """Say how long something still takes at its pace so far, as ", about 20 s left"; "" while that cannot be told."""
+    if not 0 < done < total or seconds < _TELLS_PACE_SECONDS:
+        return ""
+    left = seconds * (total - done) / done
+    if left < 90:
+        return f", about {max(5, 5 * round(left / 5)):d} s left"
+    return f", about {round(left / 60):d} min left"
 
 
 @contextmanager
