@@ -241,7 +241,7 @@ def test_a_head_is_evaluated_on_the_features_it_learned_from_where_they_are_kept
     asked, classify_table = [], export_run.classify_table
     monkeypatch.setattr(export_run, "classify_table", lambda *a: asked.append(a) or classify_table(*a))
     if not kept:
-        monkeypatch.setattr(fit, "CACHE_DIR", tmp_path)
+        monkeypatch.setattr(fit.features_file, "__defaults__", (tmp_path,))
     export_run.export_run(run)
     assert len(asked) == (0 if kept else 2)
     again, before = run.predictions(), tiny_run.predictions()
