@@ -97,10 +97,12 @@ def wait_until(condition, what, seconds=120):
         time.sleep(0.2)
 
 
-def choose(page, label, option):
+def choose(page, label, option, *, rests=True):
+    """Choose an option; a page that is drawn anew all the time, as that of a training, never rests."""
     page.get_by_role("combobox", name=label).click()
     page.get_by_role("option", name=option, exact=True).click()
-    page.wait_for_selector(IDLE)
+    if rests:
+        page.wait_for_selector(IDLE)
 
 
 def go_through(page, title):

@@ -36,8 +36,7 @@ def test_two_watch_a_run_that_is_stopped_resumed_and_compared(app, page, browser
     for watcher in (page, other):
         watcher.set_default_timeout(60 * SECONDS)
         watcher.goto(f"{app[0]}/training")
-        watcher.wait_for_selector(IDLE)
-        choose(watcher, "Run", running.name)
+        choose(watcher, "Run", running.name, rests=False)
         expect(watcher.get_by_text("Grad-CAM after epoch")).to_be_visible()
     page.get_by_role("button", name="Stop training").click()
     page.get_by_role("button", name="Stop now").click()

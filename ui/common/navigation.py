@@ -60,7 +60,7 @@ _STYLE = """
 [data-testid="stImageCaption"] { color: inherit !important; }
 .js-plotly-plot :is(.xtick, .ytick, .g-xtitle, .g-ytitle, .legend, .annotation) text {
   fill: color-mix(in srgb, currentColor 80%, transparent) !important; }
-[data-testid="stBaseButton-primary"] { color: light-dark(#ffffff, #10161a) !important; }
+[data-testid^="stBaseButton-primary"] { color: light-dark(#ffffff, #10161a) !important; }
 [data-testid="stSidebarNavLink"]:focus-visible { outline: 2px solid currentColor; outline-offset: -2px; }
 [data-testid="stTooltipHoverTarget"] > button[aria-label^="Help"], [data-testid="stHeaderActionElements"] a {
   display: inline-flex; align-items: center; justify-content: center; width: 24px; height: 24px; margin: -4px; }
