@@ -20,12 +20,15 @@ except ValueError as error:
     st.stop()
 curation = dataset_curation(dataset)
 cases = open_cases(doubts, group, curation)
-doubted = int(doubts["is_doubted"].sum())
+doubted = int(cases["is_doubted"].sum())
 looked_at = int(group.table["digest"].isin(curation.labels).sum())
 
 columns = st.columns(3)
 columns[0].metric(
-    "Doubted labels", f"{doubted:,}", border=True, help="As confident learning counts them (Northcutt et al. 2021)."
+    "Doubted labels",
+    f"{doubted:,}",
+    border=True,
+    help="As confident learning counts them (Northcutt et al. 2021), less those that you have decided about.",
 )
 columns[1].metric("Labels looked at", f"{looked_at:,}", border=True, help="Confirmed or corrected, by content.")
 columns[2].metric("Images in total", f"{len(doubts):,}", border=True, help="Readable images.")

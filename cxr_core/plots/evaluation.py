@@ -100,14 +100,7 @@ def roc_figure(
         add_band(figure, band, colours[name])
     for name, curve in curves.items():
         label, colour, dash = _AVERAGES.get(name) or (drawn_label(name), colours[name], "solid")
-        figure.add_scatter(
-            x=curve["fpr"],
-            y=curve["tpr"],
-            name=f"{label}, AUC {curve['auc']:.3f}",
-            mode="lines",
-            line={"color": colour, "dash": dash, "width": 2},
-            hovertemplate=label + ": sensitivity %{y:.3f} at false-positive rate %{x:.3f}<extra></extra>",
-        )
+        _add_curve(figure, label, curve, colour, dash)
         if clickable and name not in _AVERAGES:
             _add_clickable_points(figure, name, curve, colour)
     return _finish_roc(figure, "ROC curve: sensitivity against false-positive rate")
@@ -127,18 +120,23 @@ def readers_figure(
     lines = ((FIRST_COLOUR, "solid", "circle"), (SECOND_COLOUR, "dash", "diamond"), ("#009E73", "dot", "square"))
     for (who, curve), (colour, dash, symbol) in zip(curves.items(), lines, strict=False):
         label = drawn_text(who)
-        figure.add_scatter(
-            x=curve["fpr"],
-            y=curve["tpr"],
-            name=f"{label}, AUC {curve['auc']:.2f}",
-            mode="lines",
-            line={"color": colour, "dash": dash, "width": 2},
-        )
+        _add_curve(figure, label, curve, colour, dash)
         if who in points:
             rate, sensitivity = points[who]
             marker = {"color": colour, "symbol": symbol, "size": 13, "line": {"width": 1, "color": "#ffffff"}}
             figure.add_scatter(x=[rate], y=[sensitivity], name=f"{label}: answers", mode="markers", marker=marker)
     return _finish_roc(figure, f"{drawn_label(class_name)} against all else")
+
+
+def _add_curve(figure: go.Figure, label: str, curve: Curve, colour: str, dash: str) -> None:
+    figure.add_scatter(
+        x=curve["fpr"],
+        y=curve["tpr"],
+        name=f"{label}, AUC {curve['auc']:.3f}",
+        mode="lines",
+        line={"color": colour, "dash": dash, "width": 2},
+        hovertemplate=label + ": sensitivity %{y:.3f} at false-positive rate %{x:.3f}<extra></extra>",
+    )
 
 
 def _finish_roc(figure: go.Figure, title: str) -> go.Figure:

@@ -48,6 +48,9 @@ def with_decided_groups(group: ImageGroups, dataset: Dataset, curation: Curation
 
 
 def _decided(table: pd.DataFrame, classes: Sequence[str], curation: Curation) -> pd.DataFrame:
+    # Asked at every rerun of a page, of however many images.
+    if not curation.labels:
+        return table
     decided = table["digest"].map(curation.labels)
     taken = decided.isin(classes)
     return table.assign(class_name=table["class_name"].mask(taken, decided)) if taken.any() else table

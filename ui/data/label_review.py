@@ -64,8 +64,8 @@ def review_case(dataset: Dataset, group: ImageGroups, known: Embeddings, cases: 
     with right:
         st.header(f"Is this {plain_label(case['given'])}?")
         st.markdown(
-            f"The label says **{plain_label(case['given'])}** ({case['p_given']:.1%}), the head rather "
-            f"**{plain_label(case['suggested'])}** ({case['p_suggested']:.1%})."
+            f"The label says **{plain_label(case['given'])}**, to which the head gives {case['p_given']:.1%}. It gives "
+            f"**{plain_label(case['suggested'])}** {case['p_suggested']:.1%}."
         )
         _offer_decisions(dataset, group, row, case)
         _show_map(row, str(case["suggested"]))

@@ -6,6 +6,7 @@ import streamlit as st
 from cxr_core.classes import class_label
 from cxr_core.evaluation.metrics import Curve
 from cxr_core.evaluation.readers.reader_study import (
+    ReaderFigures,
     agreement,
     reader_curve,
     reader_figures,
@@ -44,17 +45,17 @@ def show_results(study: Study, predictions: pd.DataFrame) -> None:
     answers[_MACHINE] = predictions["predicted"].tolist()
     if f"p_{class_name}" in predictions:
         scores[_MACHINE] = predictions[f"p_{class_name}"].to_numpy(float)
-    rows = [_row(who, truth, called, class_name) for who, called in answers.items()]
+    figures = {who: reader_figures(truth, called, class_name) for who, called in answers.items()}
+    rows = [_row(who, of_reader) for who, of_reader in figures.items()]
     show_table(pd.DataFrame(rows), percents=("sensitivity", "specificity", "class named rightly"))
     st.caption(" ".join(_agreements(answers)))
     curves: dict[str, Curve] = {
         who: curve for who, score in scores.items() if (curve := reader_curve(truth, score, class_name))
     }
     points = {
-        who: (1 - figures.specificity, figures.sensitivity)
-        for who, called in answers.items()
-        if (figures := reader_figures(truth, called, class_name)).specificity is not None
-        and figures.sensitivity is not None
+        who: (1 - of_reader.specificity, of_reader.sensitivity)
+        for who, of_reader in figures.items()
+        if of_reader.specificity is not None and of_reader.sensitivity is not None
     }
     if curves:
         show_figure(readers_figure(curves, points, class_name))
@@ -73,8 +74,7 @@ def answers_text(study: Study, number: int) -> Markdown:
     return " · ".join(f"{plain_text(who)}: {plain_label(name)} ({sure:.0%})" for who, (name, sure) in given)
 
 
-def _row(who: str, truth: pd.Series, called: list[str], class_name: str) -> dict[str, object]:
-    figures = reader_figures(truth, called, class_name)
+def _row(who: str, figures: ReaderFigures) -> dict[str, object]:
     return {
         "who": who,
         "sensitivity": figures.sensitivity,
