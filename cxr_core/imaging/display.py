@@ -15,6 +15,8 @@ _JPEG_QUALITY = 88
 _FAST_PNG = [
     cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_HUFFMAN_ONLY, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP,
 ]  # fmt: skip
+# A thumbnail's file is as small as at Pillow's own level, in a quarter of the time.
+_SMALL_PNG = [cv2.IMWRITE_PNG_COMPRESSION, 3, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP]
 # Grey images of so many pixels are shrunk by sums over areas: smaller ones are shrunk as fast without, and the sums of
 # larger ones may not fit into 32 bits.
 _FEWEST_SUMMED, _MOST_SUMMED = 1 << 21, (2**31 - 1) // 255
@@ -108,11 +110,11 @@ def thumbnail(image: ImageArray, side: int = 224) -> UInt8Array:
     return display_rgb(shrink(display_bgr(image), side))
 
 
-def pad_to_square(image_rgb: UInt8Array) -> UInt8Array:
-    """Return uint8 (h, w, 3) RGB in the middle of a transparent square, uint8 (s, s, 4) RGBA with s = max(h, w)."""
+def square_png(image_rgb: UInt8Array) -> bytes:
+    """Return uint8 (h, w, 3) RGB in the middle of a transparent square of side max(h, w), as bytes of a PNG file."""
     height, width = image_rgb.shape[:2]
     side = max(height, width)
     square = np.zeros((side, side, 4), np.uint8)
     rows, columns = slice((side - height) // 2, (side + height) // 2), slice((side - width) // 2, (side + width) // 2)
-    square[rows, columns] = np.dstack([image_rgb, np.full((height, width), 255, np.uint8)])
-    return square
+    square[rows, columns] = cv2.cvtColor(image_rgb, cv2.COLOR_RGB2BGRA)
+    return cv2.imencode(".png", square, _SMALL_PNG)[1].tobytes()

@@ -10,7 +10,7 @@ from streamlit.delta_generator import DeltaGenerator
 from cxr_core.config import TEACHING_DIR
 from cxr_core.data.teaching_set import INDEX_FILE, TeachingImage, teaching_images
 from cxr_core.explain.overlay import overlay_map
-from cxr_core.imaging.display import pad_to_square, shrink, thumbnail
+from cxr_core.imaging.display import shrink, square_png, thumbnail
 from cxr_core.imaging.isolated_decoding import open_file, read_image
 from cxr_core.imaging.reader import UnreadableImage
 from cxr_core.system.arrays import UInt8Array
@@ -116,8 +116,7 @@ def show_image(path: str | Path, caption: Markdown) -> None:
     if image is None:
         st.caption(f"{caption} (file not found)")
     else:
-        # A square keeps the grid even.
-        st.image(pad_to_square(image), caption=caption, alt=f"{Path(path).name}: {caption}", width=THUMBNAIL_PIXELS)
+        st.image(_square(image), caption=caption, alt=f"{Path(path).name}: {caption}", width=THUMBNAIL_PIXELS)
 
 
 def show_tile(image: UInt8Array | None, caption: Markdown, *, alt: str) -> None:
@@ -125,8 +124,13 @@ def show_tile(image: UInt8Array | None, caption: Markdown, *, alt: str) -> None:
     if image is None:
         st.caption(f"{caption} (file not found)")
     else:
-        # A square keeps the grid even.
-        st.image(pad_to_square(image), caption=caption, width="stretch", alt=alt)
+        st.image(_square(image), caption=caption, width="stretch", alt=alt)
+
+
+# A square keeps the grid even. Streamlit would encode an array anew in every rerun, and most of the rerun was that.
+@st.cache_data(scope="session", max_entries=300, show_spinner=False)
+def _square(image: UInt8Array) -> bytes:
+    return square_png(image)
 
 
 def show_large(row: pd.Series) -> None:

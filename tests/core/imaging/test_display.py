@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cxr_core.imaging.display import display_bgr, display_rgb, pad_to_square, png_bytes, resize_area, shrink
+from cxr_core.imaging.display import display_bgr, display_rgb, png_bytes, resize_area, shrink, square_png
 
 RNG = np.random.default_rng(0)
 GREY = RNG.integers(0, 255, (40, 50), dtype=np.uint8)
@@ -17,7 +17,7 @@ COLOUR = RNG.integers(0, 255, (40, 50, 3), dtype=np.uint8)
 @pytest.mark.parametrize("shape", [(5, 8), (8, 5), (4, 9), (6, 6)])
 def test_an_image_lies_whole_in_the_middle_of_a_transparent_square(shape):
     image = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
-    square = pad_to_square(image)
+    square = np.asarray(Image.open(io.BytesIO(square_png(image))))
     side = max(shape)
     assert square.shape == (side, side, 4)
     rows, columns = np.nonzero(square[..., 3])
