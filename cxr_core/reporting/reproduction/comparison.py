@@ -63,15 +63,15 @@ def compare_runs(runs: Sequence[Run]) -> Comparison:
     """Gather the figures of finished runs; it counts as a look at the test side of each.
 
     Args:
-        runs: of the same classes.
+        runs: of the same classes; of each the tables and the card are enough, its networks may be gone.
 
     Raises:
-        FileNotFoundError: a run has no exported and tested classifier.
+        FileNotFoundError: a run has no card of a tested classifier, or no predictions.
         ValueError: the runs have different classes.
     """
     for run in runs:
-        if not run.has_model or run.predictions().empty:
-            raise FileNotFoundError(f"{run.path} has no exported and tested classifier.")
+        if not (run.path / "card.json").exists() or run.predictions().empty:
+            raise FileNotFoundError(f"{run.path} has no card of a tested classifier, or no predictions.")
     cards = {run: load_card(run.path) for run in runs}
     classes = cards[runs[0]].classes
     for run, card in cards.items():
