@@ -31,8 +31,9 @@ def find_patients(found: pd.DataFrame) -> pd.DataFrame:
     folders. Any other name ties images within its folder only: a file called `1` in two folders is not one patient.
 
     Args:
-        found: N images with `file`, and where known `class_name`, `root` (number of the root), `listed_patient` (what a
-            table says), and `dicom_id`, `dicom_issuer`, `dicom_birth` of `dicom_patients.HashedIdentity`.
+        found: N images with `file`, and where known `class_name`, `root` (number of the root), `source`,
+            `listed_patient` (what a table says), and `dicom_id`, `dicom_issuer`, `dicom_birth` of
+            `dicom_patients.HashedIdentity`.
 
     Returns:
         N rows of the same index: `patient` (str) and `patient_from` (a key of `PATIENT_SOURCES`), both missing where
@@ -112,13 +113,14 @@ def _plausible(patients: pd.Series, scope: pd.Series) -> pd.Series:
 def _named_patients(found: pd.DataFrame) -> pd.DataFrame:
     """Return `patient` and `patient_from` as far as folders and file names tell them; see `find_patients`."""
     told = pd.DataFrame({"patient": None, "patient_from": None}, index=found.index, dtype=object)
-    for root in found["root"].unique().tolist():
-        rows = found[found["root"] == root]
+    found = found.assign(source=_column(found, "source"))
+    for (number, source), rows in found.groupby(["root", "source"], sort=False, dropna=False):
+        root = int(str(number))
         files = rows["file"].tolist()
         classes = rows["class_name"].tolist() if "class_name" in rows else [None] * len(rows)
         published = [published_patient(f"{image_folder(file)}/{image_stem(file)}") for file in files]
-        # Numbers of a further root are another hospital's.
-        prefix = f"{root + 1}:" if root else ""
+        # Numbers of a further root, or of another source, are another hospital's.
+        prefix = (f"{root + 1}:" if root else "") + (f"{source}:" if isinstance(source, str) else "")
         _fill(told, _in_folders(published, prefix, rows.index, in_folder=True), "folder")
         folders = pd.Series(folder_patients(files, classes), index=rows.index, dtype=object)
         _fill(told, prefix + folders.where(_plausible(folders, rows["root"])), "folder")

@@ -2,19 +2,22 @@
 
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
+from cxr_core.classes import KNOWN_CLASSES, class_key
 from cxr_core.data.layouts.found_image import NOT_OPENED, VANISHED, FoundImage, Problem, found_image
+from cxr_core.data.layouts.mask_names import holds_lung_masks, is_mask_folder, masked_stem
 from cxr_core.imaging.reader import is_image_file
 from cxr_core.system.text import as_text, is_text
 
 LABEL = "One folder per class"
 # Notes, tables and annotations, one for each image in some data sets, and what Windows leaves behind.
 _TEXT_ENDINGS = (".txt", ".csv", ".tsv", ".md", ".json", ".xml", ".html", ".log", ".ini", ".db")
-# What public data sets call a folder of lung masks beside the images of a class, in small letters.
-MASK_FOLDERS = {"mask", "masks", "lung mask", "lung masks", "lung_masks", "lungmasks"}
+MASKS_FOLDER = "The name says that these are masks; they are not read as images."
+MASK_FILE = "The name says that this is the mask of an image beside it; it is not read as an image."
 
 
 def folder_images(root: Path, problems: list[Problem]) -> Iterator[FoundImage]:
@@ -22,13 +25,17 @@ def folder_images(root: Path, problems: list[Problem]) -> Iterator[FoundImage]:
 
     Links to folders are not followed.
     """
-    mask_folders: dict[str, str] = {}
-    images = list(_walk(root, mask_folders, problems))
-    masks = {above: _files_by_stem(folder) for above, folder in mask_folders.items()}
-    yield from (_with_mask(image, masks) for image in images) if masks else images
+    mask_folders: dict[str, list[str]] = {}
+    images, listing = _without_masks(list(_walk(root, mask_folders, problems)), problems), cache(files_by_stem)
+    yield from (_with_mask(image, mask_folders, listing) for image in images) if mask_folders else images
 
 
-def _walk(root: Path, mask_folders: dict[str, str], problems: list[Problem]) -> Iterator[FoundImage]:
+def are_known_classes(names: Iterable[str]) -> bool:
+    """Return whether two names or more are those of `KNOWN_CLASSES`, unlike patients, say."""
+    return len({class_key(name) for name in names} & set(KNOWN_CLASSES)) > 1
+
+
+def _walk(root: Path, mask_folders: dict[str, list[str]], problems: list[Problem]) -> Iterator[FoundImage]:
     """Find every file below the class folders, and beside them; folders of masks go into `mask_folders`."""
     waiting, class_names, filled = [("", str(root))], set(), set()
     named_like_text: dict[str, list[str]] = {}
@@ -36,7 +43,11 @@ def _walk(root: Path, mask_folders: dict[str, str], problems: list[Problem]) -> 
         inside, folder = waiting.pop()
         class_name = inside.partition("/")[0]
         class_names.add(class_name)
-        for file, entry in _entries(folder, inside, problems):
+        entries = list(_entries(folder, inside, problems))
+        folders = [entry.name for _, entry in entries if _is_folder(entry)]
+        # Beside classes that nobody knows, masks may be one.
+        may_be_masks = bool(inside) or are_known_classes(folders)
+        for file, entry in entries:
             if not _is_folder(entry):
                 # Whatever it is called, it is opened once, to be read or left out with a sentence.
                 if image := _found_file(entry, file, class_name, problems):
@@ -45,9 +56,10 @@ def _walk(root: Path, mask_folders: dict[str, str], problems: list[Problem]) -> 
                     else:
                         filled.add(class_name)
                     yield image
-            elif inside and entry.name.lower() in MASK_FOLDERS:
-                mask_folders[inside] = entry.path
-                problems.append((file, "The name says that these are masks; they are not read as images."))
+            elif may_be_masks and is_mask_folder(entry.name, folders):
+                problems.append((file, MASKS_FOLDER))
+                if holds_lung_masks(entry.name):
+                    mask_folders.setdefault(inside, []).append(entry.path)
             else:
                 waiting.append((file, entry.path))
     told = {file.partition("/")[0] for file, _ in problems}
@@ -113,18 +125,54 @@ def _entries(folder: str, inside: str, problems: list[Problem]) -> Iterator[tupl
         problems.append((inside or os.path.basename(folder), "This folder cannot be opened."))
 
 
-def _files_by_stem(folder: str) -> dict[str, str]:
-    """Return {name without its ending: path} of the files in a folder."""
+def mask_of(file: str, folders: Iterable[str], listing: Callable[[str], Mapping[str, str]]) -> str | None:
+    """Return the path of an image's mask, None where there is none.
+
+    Args:
+        file: the image's, relative to what lies beside the folders of masks, with "/".
+        folders: of masks, in which the same folders may lie as beside them.
+        listing: `files_by_stem`, or what remembers it.
+    """
+    below, stem = os.path.dirname(file), os.path.splitext(os.path.basename(file))[0]
+    places = (place for folder in folders for place in dict.fromkeys((os.path.join(folder, below), folder)))
+    return next((found[stem] for place in places if stem in (found := listing(place))), None)
+
+
+def files_by_stem(folder: str) -> dict[str, str]:
+    """Return {name of the image that a mask belongs to, without ending: path} of the files in a folder."""
     with suppress(OSError), os.scandir(folder) as entries:
-        return {os.path.splitext(entry.name)[0]: entry.path for entry in entries if entry.is_file()}
+        stems = {os.path.splitext(entry.name)[0]: entry.path for entry in entries if entry.is_file()}
+        return {masked_stem(stem) or stem: path for stem, path in stems.items()}
     return {}
 
 
-def _with_mask(image: FoundImage, masks: Mapping[str, Mapping[str, str]]) -> FoundImage:
-    """Add the mask of the same name from the nearest folder that has masks."""
-    stem = os.path.splitext(os.path.basename(image.file))[0]
+def _with_mask(
+    image: FoundImage, mask_folders: Mapping[str, Sequence[str]], listing: Callable[[str], Mapping[str, str]]
+) -> FoundImage:
+    """Add the mask from the nearest folder that has masks beside it."""
     above = image.file
-    while above := os.path.dirname(above):
-        if above in masks:
-            return image._replace(mask=masks[above].get(stem))
+    while above:
+        above = os.path.dirname(above)
+        if above in mask_folders:
+            return image._replace(mask=mask_of(image.file[len(above) :].lstrip("/"), mask_folders[above], listing))
     return image
+
+
+def _without_masks(images: list[FoundImage], problems: list[Problem]) -> list[FoundImage]:
+    """Leave out each `a_mask` that lies beside an `a`, which it then belongs to."""
+    if not any(map(masked_stem, map(_stem, images))):
+        return images
+    places = {(os.path.dirname(image.file), _stem(image)) for image in images}
+    masks = {
+        image: place
+        for image in images
+        if (stem := masked_stem(_stem(image))) and (place := (os.path.dirname(image.file), stem)) in places
+    }
+    problems += [(image.file, MASK_FILE) for image in masks]
+    paths = {place: image.path for image, place in masks.items()}
+    kept = (image for image in images if image not in masks)
+    return [image._replace(mask=paths.get((os.path.dirname(image.file), _stem(image)))) for image in kept]
+
+
+def _stem(image: FoundImage) -> str:
+    return os.path.splitext(os.path.basename(image.file))[0]

@@ -8,6 +8,7 @@ import pandas as pd
 
 from cxr_core.classes import merged_spellings
 from cxr_core.data.layouts.found_image import Problem
+from cxr_core.data.layouts.mask_names import IMAGE_FOLDERS
 
 # What differs between two sentences of one reason: line numbers, names and large counts.
 _PLACE = re.compile(r"^(?:Line \d+ is passed over: |Line \d+: )")
@@ -24,8 +25,10 @@ def layout_sentence(name: str, description: str, images: pd.DataFrame, passed_ov
         images: those that were read, with `class_name`.
         passed_over: (file or table, sentence) of each row, value, file or folder that was not read as it stands.
     """
-    classes = len(set(merged_spellings(images["class_name"]).values()))
-    said = f"{name}: {description}. {_count(len(images), 'image')} in {_count(classes, 'class', 'classes')}."
+    classes = set(merged_spellings(images["class_name"]).values())
+    said = f"{name}: {description}. {_count(len(images), 'image')} in {_count(len(classes), 'class', 'classes')}."
+    if len(classes) == 1 and (only := classes.pop()).lower() in IMAGE_FOLDERS:
+        said += f" The name {only} tells no class: put one folder per class in it, or a label table beside it."
     if not passed_over:
         return said
     reasons = Counter(_reason(sentence) for _, sentence in passed_over).most_common()

@@ -5,8 +5,10 @@ from pathlib import Path
 
 from cxr_core.data.layouts import class_folders, split_folders
 from cxr_core.data.layouts.data_layout import DataLayout
+from cxr_core.data.layouts.inner_folders import visible_folders
+from cxr_core.data.layouts.source_folders import source_layout
 from cxr_core.data.layouts.tables.root_tables import has_table, table_description, table_images
-from cxr_core.data.layouts.wrapped_folders import has_known_classes, inner_layout, wrapped_layout
+from cxr_core.data.layouts.wrapped_folders import folders_above_data, inner_layout, wrapped_layout
 
 CLASS_FOLDERS = DataLayout(class_folders.LABEL, os.path.isdir, class_folders.folder_images)
 # From the general to the particular: where several recognise a root, the last one reads it.
@@ -16,6 +18,9 @@ LAYOUTS = {
     "class_split_folders": DataLayout(
         split_folders.LABEL_BELOW, split_folders.is_split_below_classes, split_folders.images_split_below_classes
     ),
+    "class_split_names": DataLayout(
+        split_folders.LABEL_IN_NAMES, split_folders.is_split_in_names, split_folders.images_split_in_names
+    ),
     "split_folders": DataLayout(split_folders.LABEL, split_folders.is_split_root, split_folders.split_images),
     "table": DataLayout("Label table", has_table, table_images, table_description),
 }
@@ -24,7 +29,8 @@ LAYOUTS = {
 def find_layout(root: Path) -> DataLayout | None:
     """Return the layout that reads a root; None where none recognises it, or it is not there.
 
-    A data set that lies below a folder of its own is read by the layout of that folder.
+    A data set that lies below a folder of its own is read by the layout of that folder, and several data sets in one
+    folder each by its own.
     """
     layout = _most_particular(root)
     if layout is CLASS_FOLDERS and (inner := inner_layout(root, _surely)):
@@ -33,10 +39,25 @@ def find_layout(root: Path) -> DataLayout | None:
 
 
 def _most_particular(root: Path) -> DataLayout | None:
-    return next((layout for layout in reversed(LAYOUTS.values()) if layout.recognises(root)), None)
+    layout = next((layout for layout in reversed(LAYOUTS.values()) if layout.recognises(root)), None)
+    # Both say of folders within that nobody knows that they are classes.
+    if layout in (CLASS_FOLDERS, LAYOUTS["class_split_folders"]):
+        return source_layout(root, _with_told_classes) or layout
+    return layout
 
 
 def _surely(folder: Path) -> DataLayout | None:
     """Return the layout of a folder; None where nothing but its being a folder speaks for one."""
     layout = _most_particular(folder)
-    return None if layout is CLASS_FOLDERS and not has_known_classes(folder) else layout
+    return None if layout is CLASS_FOLDERS and not _has_known_classes(folder) else layout
+
+
+def _with_told_classes(folder: Path) -> DataLayout | None:
+    """Return the layout of a folder; None where neither a table nor names of known classes tell its classes."""
+    above = folders_above_data(folder) if visible_folders(folder) else []
+    places = (place for inner in above for place in (inner, *split_folders.class_roots(inner)))
+    return find_layout(folder) if has_table(folder) or any(map(_has_known_classes, places)) else None
+
+
+def _has_known_classes(folder: Path) -> bool:
+    return class_folders.are_known_classes(visible_folders(folder))

@@ -1,42 +1,60 @@
 """Which images does a root hold whose folders are sides, and below them classes, or the other way round?"""
 
-import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from cxr_core.data.layouts.class_folders import folder_images, loose_files
 from cxr_core.data.layouts.found_image import FoundImage, Problem
+from cxr_core.data.layouts.inner_folders import folders_of_images, images_below, images_beside_masks, visible_folders
+from cxr_core.data.layouts.mask_names import IMAGE_FOLDERS
+from cxr_core.data.layouts.side_names import parted_names, sides_of
 
 LABEL = "Folders train, validation and test, with one folder per class"
 LABEL_BELOW = "One folder per class, with folders train, validation and test"
-# What public data sets call a side: `train`, `Training Set`, `test_images`, `ValData`.
-_SIDE = re.compile(
-    r"(?:(train|training)|(val|valid|validation|dev)|(test|testing))"
-    r"(?:[-_ ]?(?:set|data|dataset|images?|imgs?|folder|split|cxrs?|x[-_ ]?rays?))?",
-    re.IGNORECASE,
-)
-_SIDES = ("train", "validation", "test")
-# A folder between a side and its classes, in small letters.
-_BETWEEN = {"images", "image", "imgs", "img", "data", "classes"}
+LABEL_IN_NAMES = "One folder per class and side of a split, such as covid_train"
 
 
 def is_split_root(root: Path) -> bool:
-    """Return whether two sides of a split or more lie in a folder, each with folders of its own."""
-    return len(_side_folders(root)) > 1
+    """Return whether the sides of a split lie in a folder: two that hold folders, or one that does among others."""
+    sides = _sides_in(root)
+    inside = [folders for name in sides if (folders := folders_of_images(root / name))]
+    return len(inside) > 1 or (len(sides) > 1 and any(len(folders) > 1 for folders in inside))
 
 
 def split_images(root: Path, problems: list[Problem]) -> Iterator[FoundImage]:
     """Find every image of `root/<side>/<class>/…` with its side; what lies beside the sides is listed, not read."""
-    sides = _side_folders(root)
+    sides = _sides_in(root)
+    folders = {name: _class_root(root, name) for name in sides}
+    unlabelled = {name for name, folder in folders.items() if not folders_of_images(root / folder)}
+    if unlabelled == set(sides):
+        # Nothing but images everywhere: whatever they lie in is their class.
+        folders, unlabelled = {name: name for name in sides}, set()
     for name, side in sides.items():
-        folder, found = _class_root(root, name), list[Problem]()
-        for image in folder_images(root / folder, found):
-            yield image._replace(file=f"{folder}/{image.file}", split=side)
-        problems += [(f"{folder}/{file}", sentence) for file, sentence in found]
+        read = loose_files if name in unlabelled else folder_images
+        find = images_beside_masks if "/" in folders[name] else images_below
+        for image in find(root, folders[name], read, problems):
+            yield image._replace(split=side)
     yield from loose_files(root, problems)
     others = sorted(set(visible_folders(root)) - set(sides))
     problems += [(name, f"This folder lies beside {', '.join(sorted(sides))} and is passed over.") for name in others]
+
+
+def is_split_in_names(root: Path) -> bool:
+    """Return whether every folder is called after its class and a side, and each of several classes has two sides."""
+    names = visible_folders(root)
+    parted = parted_names(names)
+    sides: dict[str, set[str]] = {}
+    for class_name, side in parted.values():
+        sides.setdefault(class_name.casefold(), set()).add(side)
+    return len(parted) == len(names) and len(sides) > 1 and all(len(found) > 1 for found in sides.values())
+
+
+def images_split_in_names(root: Path, problems: list[Problem]) -> Iterator[FoundImage]:
+    """Find every image of `root/<class>_<side>/…` with its class and its side."""
+    parted = parted_names(visible_folders(root))
+    for image in folder_images(root, problems):
+        class_name, side = parted.get(image.class_name, ("", None))
+        yield image._replace(class_name=class_name, split=side)
 
 
 def is_split_below_classes(root: Path) -> bool:
@@ -53,29 +71,17 @@ def images_split_below_classes(root: Path, problems: list[Problem]) -> Iterator[
         yield image._replace(split=sides.get("/".join(image.file.split("/", 2)[:2])))
 
 
+def class_roots(root: Path) -> list[Path]:
+    """Return the folders that hold the classes of the sides of a split; none where a root holds no sides."""
+    return [root / _class_root(root, name) for name in _sides_in(root)]
+
+
 def _sides_in(folder: Path) -> dict[str, str]:
     """Return {folder: side} of the folders that are called like a side."""
-    matches = {name: _SIDE.fullmatch(name) for name in visible_folders(folder)}
-    return {name: _SIDES[(match.lastindex or 0) - 1] for name, match in matches.items() if match}
-
-
-def _side_folders(root: Path) -> dict[str, str]:
-    """Return {folder: side} of the folders that are called like a side and hold folders."""
-    return {name: side for name, side in _sides_in(root).items() if visible_folders(root / name)}
+    return sides_of(visible_folders(folder))
 
 
 def _class_root(root: Path, side: str) -> str:
-    """Return the folder, relative to the root and with "/", that holds the classes of a side."""
-    inside = visible_folders(root / side)
-    if len(inside) == 1 and inside[0].lower() in _BETWEEN and visible_folders(root / side / inside[0]):
-        return f"{side}/{inside[0]}"
-    return side
-
-
-def visible_folders(folder: Path) -> list[str]:
-    """Return the names of the visible folders in a folder; none where it cannot be opened."""
-    try:
-        with os.scandir(folder) as entries:
-            return [e.name for e in entries if not e.name.startswith((".", "__")) and e.is_dir(follow_symlinks=False)]
-    except OSError:
-        return []
+    """Return the folder, relative to the root and with "/", that holds the classes of a side, or its images."""
+    inside = folders_of_images(root / side)
+    return f"{side}/{inside[0]}" if len(inside) == 1 and inside[0].lower() in IMAGE_FOLDERS else side

@@ -3,6 +3,7 @@
 import re
 
 from cxr_core.data.layouts.found_image import age_group
+from cxr_core.data.layouts.side_names import sides_of
 
 # A number and its unit, `54`, `54 yrs`, `7 months`; the units as abbreviated in tables, and in some languages.
 _PART = r"(\d+(?:[.,]\d+)?)[\s-]*([^\W\d_]*)\.?(?:[\s-]*old)?"
@@ -18,11 +19,6 @@ _UNITS = {
                      "settimana", "settimane"), 52.18),
     **dict.fromkeys(("d", "day", "days", "tag", "tage", "jour", "jours", "día", "días", "giorno", "giorni"), 365.25),
 }  # fmt: skip
-_SPLITS = {
-    **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("val", "valid", "validate", "validation", "dev"), "validation"),
-    **dict.fromkeys(("test", "testing"), "test"),
-}
 _SEXES = {
     **dict.fromkeys(("m", "male", "man", "boy", "männlich", "maennlich", "mann", "homme", "masculin", "hombre",
                      "masculino", "uomo", "maschio"), "male"),
@@ -77,7 +73,7 @@ def _group(years: float) -> str:
 
 def read_split(cell: str) -> str:
     """Return the word of `SPLIT_WORDS` that a cell means; ValueError where it means none."""
-    split = _SPLITS.get(cell.strip().lower())
+    split = sides_of([cell]).get(cell)
     if split is None:
         raise ValueError("a split is train, validation or test")
     return split

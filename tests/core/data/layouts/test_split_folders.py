@@ -18,6 +18,9 @@ SIDE_FOLDERS = {
     "val": "validation", "valid": "validation", "validation": "validation", "dev": "validation",
     "val-set": "validation",
     "test": "test", "testing": "test", "test set": "test", "testdata": "test", "test_x-rays": "test",
+    "1_train": "train", "02 - training": "train", "3.test": "test", "holdout": "test", "hold-out set": "test",
+    "eval": "validation", "trainingsdaten": "train", "validierung": "validation", "validierungsdaten": "validation",
+    "entrenamiento": "train", "validación": "validation", "prueba": "test", "entraînement": "train", "teste": "test",
 }  # fmt: skip
 PIXELS = np.random.default_rng(0).integers(0, 256, (8, 8), dtype=np.uint8)
 
@@ -89,6 +92,49 @@ def test_a_single_folder_between_the_sides_and_the_classes_is_no_class(tmp_path,
     assert dataset.classes == ("normal", "covid")
     assert dataset.table["split"].value_counts().to_dict() == {"train": 2, "test": 2}
     assert f"train/{between}/covid/0.png" in set(dataset.table["file"])
+
+
+def test_a_side_for_evaluation_is_the_test_side_where_there_is_no_other(tmp_path):
+    root = fill(tmp_path / "set", *(f"{side}/{c}" for side in ("train", "eval") for c in ("covid", "normal")))
+    table = scan_dataset(root, index_dir=tmp_path / "index").table
+    assert table["split"].value_counts().to_dict() == {"train": 2, "test": 2}
+
+
+@pytest.mark.parametrize("unlabelled", ["test", "test/images"])
+def test_images_of_a_side_without_classes_are_listed(tmp_path, unlabelled):
+    root = fill(tmp_path / "set", "train/covid", "train/normal", "val/covid", "val/normal", unlabelled, images=2)
+    dataset = scan_dataset(root, index_dir=tmp_path / "index")
+    assert dataset.classes == ("normal", "covid")
+    assert dataset.table["split"].value_counts().to_dict() == {"train": 4, "validation": 4}
+    assert dataset.unreadable["file"].tolist() == [f"{unlabelled}/0.png", f"{unlabelled}/1.png"]
+    assert dataset.unreadable["error"].str.contains("lies in no class folder").all()
+
+
+def test_one_side_with_classes_and_one_without_are_sides(tmp_path):
+    root = fill(tmp_path / "set", "train/a", "train/b", "test")
+    dataset = scan_dataset(root, index_dir=tmp_path / "index")
+    assert dataset.classes == ("a", "b") and dataset.unreadable["file"].tolist() == ["test/0.png"]
+
+
+@pytest.mark.parametrize("name", ["{c}_{side}", "{side}_{c}", "{c} {side}", "{side}-{c}", "{c}-{side}-set"])
+def test_folders_called_after_class_and_side_tell_both(tmp_path, name):
+    parts = list(product(("Covid", "normal"), ("train", "val", "test")))
+    root = fill(tmp_path / "set", *(name.format(c=c, side=side) for c, side in parts))
+    table = scan_dataset(root, index_dir=tmp_path / "index").table
+    sides = (("Covid", "normal"), ("train", "validation", "test"))
+    assert sorted(zip(table["class_name"], table["split"], strict=True)) == sorted(product(*sides))
+
+
+@pytest.mark.parametrize("names", [["train_a", "test_b"], ["covid_train", "covid_test"], ["a_train", "a_test", "b"]])
+def test_names_that_hold_a_side_by_chance_are_classes(tmp_path, names):
+    dataset = scan_dataset(fill(tmp_path / "set", *names), index_dir=tmp_path / "index")
+    assert set(dataset.classes) == set(names)
+
+
+@pytest.mark.parametrize("folders", [["images"], ["train/images", "test/images"]])
+def test_a_name_that_tells_no_class_is_said_to_tell_none(tmp_path, folders):
+    (sentence,) = scan_dataset(fill(tmp_path / "set", *folders), index_dir=tmp_path / "index").layouts
+    assert "The name images tells no class: put one folder per class in it, or a label table beside it." in sentence
 
 
 def test_folders_that_only_begin_like_a_side_are_classes(tmp_path):

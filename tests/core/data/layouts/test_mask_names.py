@@ -1,0 +1,79 @@
+"""mask_names.py: masks are masks however their folders and files are called, and images stay images."""
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cxr_core.data.dataset import scan_dataset
+from cxr_core.data.layouts.mask_names import is_mask_folder, masked_stem
+
+from .test_split_folders import fill
+
+OF_LUNGS = [
+    "masks", "Mask", "lung masks", "lung-masks", "Lung_Mask", "LungMask", "Masks_lung", "manual_masks", "mask_png",
+    "segmentation", "Segmentations", "Lung Segmentation",
+]  # fmt: skip
+OF_OTHERS = ["infection masks", "leftMask", "Right Mask", "lesion_masks", "heart-segmentation"]
+BESIDE_IMAGES = ["labels", "GT", "ground_truth", "annotations", "heatmaps", "seg", "overlay"]
+CLASSES = ("normal", "covid")
+
+
+def scan(root, tmp_path):
+    return scan_dataset(root, index_dir=tmp_path / "index")
+
+
+@pytest.mark.parametrize("name", OF_LUNGS + OF_OTHERS + BESIDE_IMAGES)
+def test_a_folder_of_masks_beside_images_is_listed_and_no_image_of_it_read(tmp_path, name):
+    root = fill(tmp_path / "set", *(f"{c}/{folder}" for c in CLASSES for folder in ("images", name)))
+    dataset = scan(root, tmp_path)
+    assert sorted(dataset.table["file"]) == ["covid/images/0.png", "normal/images/0.png"]
+    assert dataset.unreadable["file"].tolist() == [f"covid/{name}", f"normal/{name}"]
+    assert ("mask" in dataset.table) == (name in OF_LUNGS)
+
+
+@pytest.mark.parametrize("name", ["images", "PA", "patient7", "masked", "unmasked faces", "labels", "GT", "seg"])
+def test_other_folders_below_a_class_hold_images(tmp_path, name):
+    root = fill(tmp_path / "set", *(f"{c}/{name}" for c in CLASSES))
+    assert len(scan(root, tmp_path).table) == 2
+
+
+@pytest.mark.parametrize("masks", ["masks", "masks/{c}"])
+@pytest.mark.parametrize("images", ["{c}", "images/{c}", "train/images/{c}"])
+def test_masks_beside_all_classes_belong_to_the_images_of_their_names(tmp_path, images, masks):
+    above = images.removesuffix("{c}").removesuffix("images/")
+    names = [f"{above}{masks}".format(c=c) for c in CLASSES]
+    further = ["test/images/normal", "test/images/covid"] if above else []
+    dataset = scan(fill(tmp_path / "set", *(images.format(c=c) for c in CLASSES), *names, *further), tmp_path)
+    assert dataset.classes == CLASSES
+    own = dataset.table[~dataset.table["file"].str.startswith("test/")]
+    assert [f"{tmp_path}/set/{name}/0.png" for name in names] == own["mask"].tolist()
+    assert f"{above}masks" in dataset.unreadable["file"].tolist()
+
+
+@given(
+    ending=st.sampled_from(["_mask", "-mask", "_Masks", " mask", "_lung_mask", "_seg", "_segmentation", "Mask"]),
+    stem=st.from_regex(r"[abc019]([abc019_-]{0,4}[abc019])?", fullmatch=True),
+)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_mask_beside_its_image_belongs_to_it(tmp_path_factory, ending, stem):
+    tmp_path = tmp_path_factory.mktemp("pair")
+    root = fill(tmp_path / "set", *CLASSES)
+    for folder in CLASSES:
+        (root / folder / "0.png").rename(root / folder / f"{stem}.png")
+        (root / folder / f"{stem}{ending}.png").write_bytes((root / folder / f"{stem}.png").read_bytes())
+    dataset = scan(root, tmp_path)
+    assert sorted(dataset.table["file"]) == [f"{c}/{stem}.png" for c in sorted(CLASSES)]
+    assert dataset.unreadable["file"].tolist() == [f"{c}/{stem}{ending}.png" for c in sorted(CLASSES)]
+    assert dataset.table["mask"].tolist() == [f"{root}/{c}/{stem}{ending}.png" for c in CLASSES]
+
+
+def test_an_image_that_is_called_a_mask_of_nothing_beside_it_is_read(tmp_path):
+    root = fill(tmp_path / "set", *CLASSES)
+    (root / "covid" / "0.png").rename(root / "covid" / "patient_with_mask.png")
+    assert len(scan(root, tmp_path).table) == 2
+
+
+def test_names_of_masks():
+    assert masked_stem("CHNCXR_0001_0_mask") == "CHNCXR_0001_0"
+    assert masked_stem("mask") is None and masked_stem("0001") is None
+    assert is_mask_folder("labels", ["images", "labels"]) and not is_mask_folder("labels", ["labels", "normal"])
