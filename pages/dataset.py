@@ -9,6 +9,7 @@ from cxr_core.classes import class_label
 from cxr_core.data.dataset import size_statistics
 from cxr_core.data.patient_ids import patients_sentence
 from cxr_core.data.sampling import sample_rows, stratified_rows
+from cxr_core.data.sources import source_label
 from cxr_core.plots.dataset import (
     class_count_figure,
     grey_histogram_figure,
@@ -76,7 +77,7 @@ if len(by_source.counts) > 1:
     st.header("Sources", help="Hospitals or collections, as a table or the folders tell them.")
     if by_source.warning:
         st.warning(plain_text(by_source.warning), icon=":material/local_hospital:")
-    st.dataframe(by_source.counts.rename(columns=class_label), width="stretch", placeholder="–")
+    st.dataframe(by_source.counts.rename(index=source_label, columns=class_label), width="stretch", placeholder="–")
 
 st.header("Image sizes in pixels", help="If one class has sizes of its own, the size alone gives it away.")
 sizes = statistics.rename(index=class_label, columns=lambda c: c.replace("_", " ")).rename_axis("class")

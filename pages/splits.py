@@ -5,7 +5,7 @@ import streamlit as st
 from cxr_core.audit.class_by_source import class_by_source
 from cxr_core.classes import class_label
 from cxr_core.data.patient_ids import patients_sentence
-from cxr_core.data.sources import source_names
+from cxr_core.data.sources import source_label, source_names
 from cxr_core.splits.leakage import compare_splits, leakage_of
 from cxr_core.splits.split import SPLIT_KINDS, make_split, split_counts, split_kinds, split_table
 from ui.common.components import download_table, page_header, plain_error
@@ -36,7 +36,7 @@ seed = right.number_input("Seed", 0, key=keep_choice("seed", 0), help="The same 
 test_source = ""
 if kind == "source":
     test_source = st.selectbox(
-        "Source to test on", sources, key=keep_choice("test_source", sources[0], sources),
+        "Source to test on", sources, format_func=source_label, key=keep_choice("test_source", sources[0], sources),
         help="All of its images test; none trains or validates.",
     )  # fmt: skip
 try:

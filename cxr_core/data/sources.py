@@ -6,6 +6,24 @@ import pandas as pd
 
 from cxr_core.system.files import folder_names
 
+# Short names of folders and tables, in lower case, and what people know the hospital or collection by.
+_LABELS = {
+    "bimcv": "BIMCV (Valencia)",
+    "cohen": "COVID-19 Image Data Collection (Cohen)",
+    "covid_cxr": "COVID CXR Image Dataset (Kaggle)",
+    "cxnet": "COVID-CXNet",
+    "figure1": "Figure 1 COVID-19 collection",
+    "guangzhou": "Guangzhou Women and Children's Medical Center",
+    "hannover": "Hannover Medical School",
+    "jsrt": "JSRT (Japan)",
+    "kermany": "Guangzhou Women and Children's Medical Center",
+    "nih": "NIH Clinical Center",
+    "nih_starter": "NIH Clinical Center (ChestX-ray14)",
+    "openist": "OpenIST",
+    "padchest": "PadChest (Alicante)",
+    "siim_fisabio": "SIIM-FISABIO-RSNA (Valencia and others)",
+}
+
 
 def image_sources(table: pd.DataFrame) -> pd.Series:
     """Return the source of each image: what a table says, else the name of its data set's folder, or of its own folder
@@ -31,6 +49,14 @@ def image_sources(table: pd.DataFrame) -> pd.Series:
 def source_names(table: pd.DataFrame) -> list[str]:
     """Return the sources of a data set table, those with the most images first."""
     return [str(name) for name in image_sources(table).value_counts(sort=True).index]
+
+
+def source_label(name: str) -> str:
+    """Return the name that people know a source by: `hannover` becomes "Hannover Medical School".
+
+    For what is read only: files, settings and tables for programs keep the name itself. An unknown one stays as it is.
+    """
+    return _LABELS.get(name.lower(), name)
 
 
 def _root(path: str, file: str) -> str:

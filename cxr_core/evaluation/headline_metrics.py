@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
+from cxr_core.data.sources import source_label
 from cxr_core.evaluation.confidence_intervals import Interval
 from cxr_core.evaluation.metrics import Metrics, class_interval
 from cxr_core.inference.model_card import Card
@@ -80,7 +81,7 @@ def false_alarm_sentence(card: Card) -> str | None:
             rates.append((_share_answered(metrics, "normal", "covid")[0], name, healthy["support"]))
     if not rates:
         return None
-    told = [f"{share:.1%} ({name}, {n} people)" for share, name, n in sorted(rates, reverse=True)]
+    told = [f"{share:.1%} ({source_label(name)}, {n} people)" for share, name, n in sorted(rates, reverse=True)]
     return f"Of healthy people in images from elsewhere, it called COVID-19: {', '.join(told)}."
 
 
@@ -109,8 +110,8 @@ def _own_explanation(card: Card) -> str:
 
 def external_title(name: str, metrics: Metrics) -> str:
     """Return the title of a data set's classification report, with what is known of it and training."""
-    note = _training_note(metrics)
-    return f"External: {name} ({note})" if note else f"External: {name}"
+    title, note = f"External: {source_label(name)}", _training_note(metrics)
+    return f"{title} ({note})" if note else title
 
 
 def figure_words(figure: HeadlineMetric) -> FigureWords:
@@ -141,7 +142,7 @@ def _training_note(metrics: Metrics) -> str:
 
 
 def _external_figure(name: str, metrics: Metrics) -> HeadlineMetric:
-    note, may_abstain = _training_note(metrics), "answers" in metrics
+    where, note, may_abstain = source_label(name), _training_note(metrics), "answers" in metrics
     images = f"Images of another collection, {note}." if note else "Images of another collection."
     images_and_abstention = images
     if may_abstain:
@@ -150,12 +151,12 @@ def _external_figure(name: str, metrics: Metrics) -> HeadlineMetric:
     if present == ["normal"] and "covid" in metrics["classes"]:
         share, ends = _share_answered(metrics, "normal", "covid")
         explanation = f"Proportion of healthy people classified as COVID-19. {images_and_abstention}"
-        return HeadlineMetric("False alarms", f"healthy, {name}", share, metrics["n"], explanation, ends, may_abstain)
+        return HeadlineMetric("False alarms", f"healthy, {where}", share, metrics["n"], explanation, ends, may_abstain)
     if present == ["covid"]:
         share, ends = _share_answered(metrics, "covid", "covid")
-        return HeadlineMetric("COVID-19 recall", name, share, metrics["n"], images_and_abstention, ends, may_abstain)
+        return HeadlineMetric("COVID-19 recall", where, share, metrics["n"], images_and_abstention, ends, may_abstain)
     accuracy = metrics["ci95"]["accuracy"] if "ci95" in metrics else None
-    return HeadlineMetric("Accuracy", name, metrics["accuracy"], metrics["n"], images, _pair(accuracy))
+    return HeadlineMetric("Accuracy", where, metrics["accuracy"], metrics["n"], images, _pair(accuracy))
 
 
 def _share_answered(metrics: Metrics, true: str, called: str) -> tuple[float, tuple[float, float] | None]:

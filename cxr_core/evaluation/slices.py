@@ -9,7 +9,7 @@ import pandas as pd
 from cxr_core.classes import class_label
 from cxr_core.data.layouts.found_image import age_group
 from cxr_core.data.patient_ids import patient_of
-from cxr_core.data.sources import image_sources
+from cxr_core.data.sources import image_sources, source_label
 from cxr_core.evaluation.confidence_intervals import share_interval
 from cxr_core.evaluation.predictions import prediction_groups
 from cxr_core.imaging.reader import ImageHeader, UnreadableImage, read_header
@@ -102,11 +102,17 @@ def worst_slice(table: pd.DataFrame, accuracy: float) -> str | None:
     clear = table[(table["images"] >= LEAST_IMAGES) & (table["high"] < accuracy)]
     if clear.empty:
         return None
-    row = clear.iloc[0]
+    row = named_sources(clear.head(1)).iloc[0]
     return (
         f"Weakest: {SLICES[row['by']].lower()} {row['value']}, accuracy {row['accuracy']:.1%} on {row['images']} "
         f"images (95 %: {row['low']:.1%} to {row['high']:.1%}), against {accuracy:.1%} on all images."
     )
+
+
+def named_sources(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table of `slice_table` with the names that people know the sources by."""
+    labels = table["value"].map(lambda value: source_label(str(value)))
+    return table.assign(value=table["value"].where(table["by"] != "source", labels))
 
 
 def _read(path: Path) -> tuple[ImageHeader | None, tuple[str | None, str | None]]:

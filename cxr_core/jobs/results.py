@@ -5,6 +5,7 @@ from typing import Any, NotRequired, TypedDict
 
 import pandas as pd
 
+from cxr_core.data.sources import source_label
 from cxr_core.evaluation.metrics import Metrics, figure_text
 from cxr_core.evaluation.repeated_runs import (
     pooled_metrics,
@@ -62,10 +63,10 @@ def members_table(job: Job) -> pd.DataFrame:
 
 
 def _member_row(member: Member) -> dict[str, Any]:
-    state = member.state
+    state, source = member.state, member.config.test_source
     status, epochs = member.run.status(), member.run.epochs()
     return {
-        "part": member.label,
+        "part": member.label.removesuffix(source) + source_label(source),
         "state": state,
         "epochs": "" if state == "waiting" else f"{status.epoch} of {status.epochs}",
         **member.values,

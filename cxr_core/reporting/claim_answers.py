@@ -7,6 +7,7 @@ from typing import Any
 
 from cxr_core.classes import class_label
 from cxr_core.config import NOTICE
+from cxr_core.data.sources import source_label
 from cxr_core.evaluation.metrics import Metrics
 from cxr_core.evaluation.scoring import seen_by_start_sentence
 from cxr_core.inference.model_card import Card
@@ -166,7 +167,9 @@ def _evaluation(record: ModelRecord) -> dict[str, str]:
         "uncertainty": f"{_sentence_of(interval_words(record.metrics['test']))} {record.repeats}".strip(),
         "robustness": robustness,
         "explainability": maps,
-        "external": "; ".join(f"{name}: {m['n']} images, accuracy {m['accuracy']:.1%}" for name, m in external.items()),
+        "external": "; ".join(
+            f"{source_label(name)}: {m['n']} images, accuracy {m['accuracy']:.1%}" for name, m in external.items()
+        ),
     }
 
 

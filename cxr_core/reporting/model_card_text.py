@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from cxr_core.classes import class_label
+from cxr_core.data.sources import source_label
 from cxr_core.evaluation.headline_metrics import card_figures, external_title, value_text
 from cxr_core.evaluation.hospitals.source_scores import source_notes, source_table, worst_source_sentences
 from cxr_core.evaluation.metrics import Metrics, class_texts, figure_text
@@ -139,7 +140,7 @@ def _gate_lines(gate: "GateMeasurements | None") -> Iterator[str]:
         ("Test images, wrongly refused", gate["test"]),
         ("Images that are not radiographs, rightly refused", gate["strange"]),
         ("Test images rotated, inverted, cropped or put together, rightly refused", gate["altered"]),
-        *((f"External data: {name}, wrongly refused", row) for name, row in gate["elsewhere"].items()),
+        *((f"External data: {source_label(name)}, wrongly refused", row) for name, row in gate["elsewhere"].items()),
     ]
     elsewhere = gate.get("altered_elsewhere")
     if elsewhere:

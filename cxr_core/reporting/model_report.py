@@ -34,7 +34,7 @@ from cxr_core.evaluation.metrics import (
 )
 from cxr_core.evaluation.predictions import prediction_groups, table_probabilities
 from cxr_core.evaluation.repeated_runs import repeated_runs, repeats_sentence, seeds_table
-from cxr_core.evaluation.slices import SLICES, file_facts, slice_table, worst_slice
+from cxr_core.evaluation.slices import SLICES, file_facts, named_sources, slice_table, worst_slice
 from cxr_core.inference.model_card import Card, load_card
 from cxr_core.plots.evaluation import confusion_figure, reliability_figure, roc_figure
 from cxr_core.plots.robustness import attention_figure, variants_figure
@@ -224,7 +224,7 @@ def report_facts(folder: str | Path) -> ReportFacts:
         "settings": json.dumps(card.training, indent=2, ensure_ascii=False),
         "versions": record.environment.get("packages", {}),
         "sources": _source_rows(record.metrics["test"], test, card),
-        "slices": slices.assign(by=slices["by"].map(SLICES)).head(12).to_dict("records"),
+        "slices": named_sources(slices.head(12)).replace({"by": SLICES}).to_dict("records"),
         "worst": record.worst,
         "repeats": record.repeats,
         "intervals": interval_words(record.metrics["test"]),

@@ -29,6 +29,7 @@ from cxr_core.data.dataset import folder_stamp
 from cxr_core.data.prepared_images import prepare_images, read_images
 from cxr_core.data.property_table import measure_images
 from cxr_core.data.sampling import stratified_rows
+from cxr_core.data.sources import source_label
 from cxr_core.evaluation.confidence_intervals import share_interval
 from cxr_core.evaluation.metrics import Metrics, evaluate_predictions
 from cxr_core.evaluation.scoring import score_folders
@@ -151,7 +152,7 @@ def external_table(result: ShortcutResult) -> pd.DataFrame:
     """Return a table for people: each external data set with images, accuracy and false alarms of healthy people."""
     rows = [
         {
-            "data set": name,
+            "data set": source_label(name),
             "images": metrics["n"],
             "accuracy": metrics["accuracy"],
             "healthy classified as ill": healthy_called_ill(metrics),

@@ -224,8 +224,8 @@ def test_each_source_has_a_row_and_the_worst_is_named_in_words():
     assert "At each source" in [heading.value for heading in app.header]
     assert "Worst source: " in said(app.warning)
     table = next(frame.value for frame in app.dataframe if "Source" in frame.value)
-    assert set(table["Source"]) >= {"covid_cxr", "siim_fisabio", "openist"}
-    assert (table["Source"] == "figure1").idxmax() == len(table) - 1
+    assert set(table["Source"]) >= {"COVID-CXNet", "NIH Clinical Center", "OpenIST"}
+    assert (table["Source"] == "Figure 1 COVID-19 collection").idxmax() == len(table) - 1
 
 
 def test_on_the_page_a_sources_name_is_shown_as_it_is(shipped_copy):

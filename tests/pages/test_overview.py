@@ -42,8 +42,17 @@ def test_calibration_and_the_test_of_the_maps_stand_with_the_scores():
     assert f"(correlation {maps['randomised'][-1]['correlation']:.2f})" in told.replace("\\", "")
 
 
+def test_a_score_from_elsewhere_names_the_hospital_as_people_know_it():
+    told = said(open_page("overview").caption)
+    assert "healthy, NIH Clinical Center" in told and "Hannover Medical School" in told
+
+
 def test_the_pages_are_numbered_in_order():
-    labels = [link.proto.label for link in open_page("overview").get("page_link")]
+    app = open_page("overview")
+    assert not app.exception
+    labels = [link.proto.label for link in app.get("page_link")]
     numbered = [label.strip("*").split(". ") for label in labels if label.startswith("**")]
-    assert [int(number) for number, _ in numbered] == list(range(1, 9))
-    assert [name for _, name in numbered][:3] == ["Dataset", "Duplicates", "Splits"]
+    assert [int(number) for number, _ in numbered] == list(range(1, 12))
+    names = [name for _, name in numbered]
+    assert names[:4] == ["Dataset", "Duplicates", "Labels", "Splits"]
+    assert names[-3:] == ["Your hospital", "Predict", "Reading"]

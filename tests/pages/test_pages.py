@@ -163,7 +163,7 @@ def test_the_splits_page_shows_every_kind_of_split(kind):
 @pytest.fixture
 def two_hospitals(tmp_path):
     """A folder whose table tells two hospitals, of which one has nearly all of one class."""
-    spread = {("north", "normal"): 9, ("north", "covid"): 3, ("south", "covid"): 9, ("south", "normal"): 3}
+    spread = {("north", "normal"): 9, ("north", "covid"): 3, ("hannover", "covid"): 9, ("hannover", "normal"): 3}
     rows = []
     for (source, class_name), n in spread.items():
         for i in range(n):
@@ -179,10 +179,13 @@ def test_class_and_source_that_go_together_are_warned_of_and_one_source_can_be_t
     app = open_page("dataset", source_choice="folder", folders_choice=str(two_hospitals))
     assert not app.exception
     assert "Class and source go together" in said(app.warning)
+    assert {"north", "Hannover Medical School"} in [set(frame.value.index) for frame in app.dataframe]
     app.switch_page("pages/splits.py").run()
     assert "Leave one source out" in said(app.warning)
     app.segmented_control[0].set_value("source").run()
-    next(s for s in app.selectbox if s.label == "Source to test on").select("south").run()
+    tested_on = next(s for s in app.selectbox if s.label == "Source to test on")
+    assert sorted(tested_on.options) == ["Hannover Medical School", "north"]
+    tested_on.set_value("hannover").run()
     assert not app.exception
     assert app.dataframe[0].value["test"].tolist() == [3, 9]
     assert "Class and source" not in said(app.warning)

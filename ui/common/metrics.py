@@ -19,14 +19,12 @@ def show_figures_row(figures: Sequence[HeadlineMetric]) -> None:
             st.metric(
                 plain_text(figure.label),
                 f"{figure.value:.1%}",
-                plain_text(figure.where),
-                delta_color="off",
-                delta_arrow="off",
                 help=f"{plain_text(figure.explanation)} {figure.n:,} images."
                 + (" Below, its 95 % interval." if figure.interval else ""),
             )
-            if figure.interval:
-                st.caption(interval_text(figure.interval))
+            # A hospital's name needs more than the one line that a metric gives it.
+            st.caption(plain_text(figure.where))
+            st.caption(interval_text(figure.interval))
     if any(figure.may_abstain for figure in figures):
         st.caption(
             "On its own test set it always names the likeliest class. On images from elsewhere it may abstain; "

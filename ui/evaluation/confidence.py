@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
+from cxr_core.data.sources import source_label
 from cxr_core.evaluation.calibration import calibration_error, reliability_bins
 from cxr_core.evaluation.hospitals.conformal_sets import coverage_sentences, run_sets, set_coverage
 from cxr_core.evaluation.metrics import Metrics
@@ -50,7 +51,7 @@ def _show_sets(predictions: pd.DataFrame, classes: Sequence[str], folder: Path) 
     show(plain_text(" ".join(told)), icon=":material/checklist:")
     rows = [
         {
-            "source": row["source"] or "all images", "images": row["coverage"]["images"],
+            "source": source_label(row["source"]) or "all images", "images": row["coverage"]["images"],
             "holds the true class": row["coverage"]["share"],
             "95 % from": row["coverage"]["ci95"][0] if row["coverage"]["ci95"] else None,
             "95 % to": row["coverage"]["ci95"][1] if row["coverage"]["ci95"] else None,

@@ -11,7 +11,7 @@ from cxr_core.classes import class_label
 from cxr_core.evaluation.calibration import in_confidence_bin, reliability_bins
 from cxr_core.evaluation.metrics import Curve, Metrics
 from cxr_core.evaluation.predictions import confused_rows, misjudged_rows
-from cxr_core.evaluation.slices import SLICES, file_facts, slice_table, worst_slice
+from cxr_core.evaluation.slices import SLICES, file_facts, named_sources, slice_table, worst_slice
 from cxr_core.plots.evaluation import confusion_figure, reliability_figure, roc_figure
 from cxr_core.plots.style import figure_words
 from ui.common.components import download_table, one_page, show_table
@@ -140,7 +140,7 @@ def _show_slices(predictions: pd.DataFrame, accuracy: float) -> None:
     else:
         st.success("No slice of at least 10 images is clearly below the overall accuracy.", icon=":material/check:")
     show_table(
-        table.assign(by=table["by"].map(SLICES)).rename(columns={"low": "95 % from", "high": "95 % to"}),
+        named_sources(table).replace({"by": SLICES}).rename(columns={"low": "95 % from", "high": "95 % to"}),
         percents=("accuracy", "95 % from", "95 % to"),
     )
     download_table("Slices (CSV)", table, "slices.csv")

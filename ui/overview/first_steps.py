@@ -27,6 +27,7 @@ _PATH = (
         "Duplicates",
         "Find copies of the same radiograph; then check image quality and see all images on a map.",
     ),
+    ("labels", "Labels", "Images whose label looks wrong: keep it, correct it, or leave the image out."),
     ("splits", "Splits", "Training, validation and test images, and what a careless split would leak."),
     ("preprocessing", "Preprocessing", "What the classifier sees: adjust every option and see the result."),
     ("training", "Training", "Start, monitor, stop and resume training, and compare runs."),
@@ -36,7 +37,9 @@ _PATH = (
         "How good a classifier is, how well its confidence is calibrated, and where it is wrong.",
     ),
     ("shortcuts", "Shortcuts", "Does the classifier need the lungs? It is tested again with the lungs hidden."),
+    ("hospital", "Your hospital", "Try a classifier on 30 images or more of a hospital that it has not seen."),
     ("predict", "Predict", "Classify one scan or many, and see which regions drove the answer."),
+    ("reading", "Reading", "Read radiographs yourself, then compare with the labels and the classifier."),
 )
 _IN_A_ROW = 4
 
@@ -72,7 +75,7 @@ def show_path() -> None:
     st.header("The path through the pages")
     for start in range(0, len(_PATH), _IN_A_ROW):
         steps = enumerate(_PATH[start : start + _IN_A_ROW], start=start + 1)
-        for column, (number, (page, label, words)) in zip(st.columns(_IN_A_ROW), steps, strict=True):
+        for column, (number, (page, label, words)) in zip(st.columns(_IN_A_ROW), steps, strict=False):
             with column.container(border=True, height="stretch"):
                 st.page_link(f"pages/{page}.py", label=f"**{number}. {label}**", icon=":material/arrow_forward:")
                 st.caption(plain_text(words))

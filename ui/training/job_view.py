@@ -6,6 +6,7 @@ from dataclasses import replace
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from cxr_core.data.sources import source_label
 from cxr_core.evaluation.repeated_runs import LEAST_RUNS
 from cxr_core.jobs.job import Job, JobStatus
 from cxr_core.jobs.left_out_sources import left_out_sentence, left_out_table
@@ -87,7 +88,7 @@ def _ask_details(
         return JobPlan(kind=kind, config=replace(config, split="grouped"), count=int(folds), at_once=at_once)
     if kind == "sources":
         left_out = first.multiselect(
-            "Leave out", sources, default=sources, key=f"job_sources {' '.join(sources)}",
+            "Leave out", sources, default=sources, format_func=source_label, key=f"job_sources {' '.join(sources)}",
             help="One run without each of them, and one with all.",
         )  # fmt: skip
         return JobPlan(kind=kind, config=replace(config, split="grouped"), sources=tuple(left_out), at_once=at_once)
@@ -240,8 +241,9 @@ def _show_left_out(job: Job) -> None:
     if table.empty:
         st.info("The accuracy at each source appears here once a run without it is finished.")
         return
-    st.markdown(f"**{plain_text(left_out_sentence(table))}**")
-    show_figure(left_out_figure(table))
+    named = table.assign(source=table["source"].map(source_label))
+    st.markdown(f"**{plain_text(left_out_sentence(named))}**")
+    show_figure(left_out_figure(named))
     st.caption(
         "Line: the 95 % interval where the source was left out. Hollow: its own test images where all sources trained."
     )

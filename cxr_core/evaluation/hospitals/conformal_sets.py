@@ -7,6 +7,7 @@ from typing import TypedDict
 import pandas as pd
 
 from cxr_core.classes import class_label
+from cxr_core.data.sources import source_label
 from cxr_core.evaluation.confidence_intervals import share_interval
 from cxr_core.evaluation.hospitals.site_statistics import threshold_for_misses
 from cxr_core.evaluation.hospitals.source_scores import Share, known_sources
@@ -96,7 +97,7 @@ def coverage_sentences(found: Sequence[SetCoverage], miss_rate: float = MISS_RAT
         f"{overall['coverage']['share'] or 0.0:.1%}, with {overall['mean_size']:.2f} classes on average."
     ]
     failing = [
-        f"{row['source']} ({row['coverage']['share'] or 0.0:.1%} of {row['coverage']['images']:,})"
+        f"{source_label(row['source'])} ({row['coverage']['share'] or 0.0:.1%} of {row['coverage']['images']:,})"
         for row in at_sources
         if row["coverage"]["images"] >= LEAST_IMAGES
         and row["coverage"]["ci95"]

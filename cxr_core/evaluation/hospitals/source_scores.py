@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from cxr_core.classes import class_key, class_label
-from cxr_core.data.sources import image_sources
+from cxr_core.data.sources import image_sources, source_label
 from cxr_core.evaluation.confidence_intervals import Interval, share_interval
 from cxr_core.evaluation.predictions import prediction_groups
 from cxr_core.evaluation.slices import LEAST_IMAGES
@@ -96,15 +96,17 @@ def worst_source_sentences(scores: Sequence[SourceScore]) -> list[str]:
     if not enough:
         return [f"No source has {LEAST_IMAGES} images, too few to say at which one it is worst."]
     worst = min(enough, key=lambda s: s["accuracy"]["share"] or 0.0)
-    sentences = [f"Worst source: {worst['source']}, accuracy {_words(worst['accuracy'])}."]
+    sentences = [f"Worst source: {source_label(worst['source'])}, accuracy {_words(worst['accuracy'])}."]
     lowest = _extreme(scores, "recall")
     if lowest:
         source, name, share = lowest
-        sentences.append(f"Lowest recall: {class_label(name)} at {source}, {_words(share)}.")
+        sentences.append(f"Lowest recall: {class_label(name)} at {source_label(source)}, {_words(share)}.")
     highest = _extreme(scores, "false_alarms")
     if highest and highest[2]["share"]:
         source, name, share = highest
-        sentences.append(f"Most false alarms: wrongly called {class_label(name)} at {source}, {_words(share)}.")
+        sentences.append(
+            f"Most false alarms: wrongly called {class_label(name)} at {source_label(source)}, {_words(share)}."
+        )
     return sentences
 
 
@@ -118,8 +120,12 @@ def source_notes(scores: Sequence[SourceScore], images: int) -> list[str]:
     Returns:
         Sentences: which sources have too few images, which have images of one class, how many images have no source.
     """
-    few = [s["source"] for s in scores if _is_few(s["accuracy"])]
-    one_class = [s["source"] for s in scores if sum(c["recall"]["images"] > 0 for c in s["per_class"].values()) == 1]
+    few = [source_label(s["source"]) for s in scores if _is_few(s["accuracy"])]
+    one_class = [
+        source_label(s["source"])
+        for s in scores
+        if sum(c["recall"]["images"] > 0 for c in s["per_class"].values()) == 1
+    ]
     without = images - sum(s["accuracy"]["images"] for s in scores) if scores else 0
     notes = []
     if few:
@@ -142,7 +148,7 @@ def source_table(scores: Sequence[SourceScore]) -> pd.DataFrame:
     """
     rows = []
     for score in scores:
-        row = {"Source": score["source"], "Accuracy": _cell(score["accuracy"])}
+        row = {"Source": source_label(score["source"]), "Accuracy": _cell(score["accuracy"])}
         row |= {f"{class_label(name)} found": _cell(c["recall"]) for name, c in score["per_class"].items()}
         row |= {
             f"Wrongly called {class_label(name)}": _cell(c["false_alarms"])

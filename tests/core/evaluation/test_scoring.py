@@ -60,14 +60,14 @@ def test_what_a_runs_start_has_seen_of_its_test_is_said_with_the_score_of_the_re
 def test_data_from_elsewhere_are_called_never_trained_on_only_where_that_was_counted():
     card = load_card(SHIPPED_MODEL_DIR)
     external = card.metrics["external"]
-    assert external_title("nih", external["nih"]) == "External: nih (never trained on)"
+    assert external_title("nih", external["nih"]) == "External: NIH Clinical Center (never trained on)"
     for trained_on, title in (
-        (None, "External: nih"),
-        ({"images": 3, "without": None}, "External: nih (trained on 3 of these 107)"),
+        (None, "External: NIH Clinical Center"),
+        ({"images": 3, "without": None}, "External: NIH Clinical Center (trained on 3 of these 107)"),
     ):
         external["nih"]["trained_on"] = trained_on
         assert external_title("nih", external["nih"]) == title
-        figure = next(figure for figure in card_figures(card) if "nih" in figure.where)
+        figure = next(figure for figure in card_figures(card) if "NIH" in figure.where)
         assert "never trained on" not in figure.explanation
     del external["nih"]["trained_on"]
-    assert external_title("nih", external["nih"]) == "External: nih"
+    assert external_title("nih", external["nih"]) == "External: NIH Clinical Center"

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from cxr_core.config import SHIPPED_MODEL_DIR
+from cxr_core.data.sources import source_label
 from cxr_core.evaluation.headline_metrics import calibration_sentence, card_figures, false_alarm_sentence
 from cxr_core.inference.model_card import load_card
 from cxr_core.reporting.model_card_text import figures_markdown
@@ -40,7 +41,7 @@ def test_headline_figures_follow_from_the_confusion_matrices():
     assert figures["COVID-19 recall", "own test split"] == matrix[1][1] / sum(matrix[1])
     nih = metrics["external"]["nih"]
     share = nih["answers"]["per_class"]["normal"]["covid"]["share"]
-    assert figures["False alarms", "healthy, nih"] == share
+    assert figures["False alarms", "healthy, NIH Clinical Center"] == share
     assert share <= nih["confusion_matrix"][0][1] / nih["n"]
 
 
@@ -93,7 +94,7 @@ def test_false_alarms_elsewhere_are_said_in_a_sentence_the_worst_first():
         people = metrics["per_class"]["normal"]["support"]
         if people:
             share = metrics["answers"]["per_class"]["normal"]["covid"]["share"]
-            rates[f"{share:.1%} ({name}, {people} people)"] = share
+            rates[f"{share:.1%} ({source_label(name)}, {people} people)"] = share
     assert len(rates) > 1
     worst_first = ", ".join(sorted(rates, key=lambda words: -rates[words]))
     assert told == f"Of healthy people in images from elsewhere, it called COVID-19: {worst_first}."
