@@ -75,6 +75,15 @@ def loose_files(root: Path, problems: list[Problem]) -> Iterator[FoundImage]:
             yield image
 
 
+def visible_folders(folder: Path) -> list[str]:
+    """Return the names of the visible folders in a folder; none where it cannot be opened."""
+    try:
+        with os.scandir(folder) as entries:
+            return [e.name for e in entries if not e.name.startswith((".", "__")) and e.is_dir(follow_symlinks=False)]
+    except OSError:
+        return []
+
+
 def is_named_like_text(name: str) -> bool:
     """Return whether a file's name ends like that of a note, a table or an annotation; what it holds may be another."""
     return name.lower().endswith(_TEXT_ENDINGS)

@@ -5,20 +5,11 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
-from cxr_core.data.layouts.class_folders import MASKS_FOLDER, files_by_stem, mask_of
+from cxr_core.data.layouts.class_folders import MASKS_FOLDER, files_by_stem, mask_of, visible_folders
 from cxr_core.data.layouts.found_image import FoundImage, Problem
 from cxr_core.data.layouts.mask_names import holds_lung_masks, is_mask_folder
 
 Reader = Callable[[Path, list[Problem]], Iterator[FoundImage]]
-
-
-def visible_folders(folder: Path) -> list[str]:
-    """Return the names of the visible folders in a folder; none where it cannot be opened."""
-    try:
-        with os.scandir(folder) as entries:
-            return [e.name for e in entries if not e.name.startswith((".", "__")) and e.is_dir(follow_symlinks=False)]
-    except OSError:
-        return []
 
 
 def folders_of_images(folder: Path) -> list[str]:

@@ -5,12 +5,26 @@ from pathlib import Path
 
 from cxr_core.data.layouts import class_folders, split_folders
 from cxr_core.data.layouts.data_layout import DataLayout
-from cxr_core.data.layouts.inner_folders import visible_folders
 from cxr_core.data.layouts.source_folders import source_layout
-from cxr_core.data.layouts.tables.root_tables import has_table, table_description, table_images
+from cxr_core.data.layouts.tables.root_tables import (
+    has_table,
+    spreadsheets,
+    table_description,
+    table_images,
+    unknown_tables,
+)
 from cxr_core.data.layouts.wrapped_folders import folders_above_data, inner_layout, wrapped_layout
 
-CLASS_FOLDERS = DataLayout(class_folders.LABEL, os.path.isdir, class_folders.folder_images)
+
+def _class_folders_description(root: Path) -> str:
+    """Say which tables beside class folders are not read, and which spreadsheets where the names tell no class."""
+    unread = [f"{name} (columns {', '.join(columns)[:100]})" for name, columns in unknown_tables(root).items()]
+    if not _has_known_classes(root):
+        unread += [f"{name} (saved as CSV it can be the label table)" for name in spreadsheets(root)]
+    return class_folders.LABEL + (f"; not read: {', '.join(unread)}" if unread else "")
+
+
+CLASS_FOLDERS = DataLayout(class_folders.LABEL, os.path.isdir, class_folders.folder_images, _class_folders_description)
 # From the general to the particular: where several recognise a root, the last one reads it.
 # A new layout is one more entry; docs/extending.md shows how.
 LAYOUTS = {
@@ -54,10 +68,10 @@ def _surely(folder: Path) -> DataLayout | None:
 
 def _with_told_classes(folder: Path) -> DataLayout | None:
     """Return the layout of a folder; None where neither a table nor names of known classes tell its classes."""
-    above = folders_above_data(folder) if visible_folders(folder) else []
+    above = folders_above_data(folder) if class_folders.visible_folders(folder) else []
     places = (place for inner in above for place in (inner, *split_folders.class_roots(inner)))
     return find_layout(folder) if has_table(folder) or any(map(_has_known_classes, places)) else None
 
 
 def _has_known_classes(folder: Path) -> bool:
-    return class_folders.are_known_classes(visible_folders(folder))
+    return class_folders.are_known_classes(class_folders.visible_folders(folder))

@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from cxr_core.classes import KNOWN_CLASSES, class_key
+from cxr_core.data.layouts.class_folders import visible_folders
 from cxr_core.data.layouts.data_layout import DataLayout
 from cxr_core.data.layouts.found_image import FoundImage, Problem
-from cxr_core.data.layouts.inner_folders import images_below, visible_folders
+from cxr_core.data.layouts.inner_folders import images_below
 from cxr_core.data.layouts.side_names import sides_of
 from cxr_core.data.layouts.tables.finding_classes import DEFAULT_CLASSES
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from cxr_core.data.layouts.class_folders import folder_images, loose_files
+from cxr_core.data.layouts.class_folders import folder_images, loose_files, visible_folders
 from cxr_core.data.layouts.found_image import FoundImage, Problem
-from cxr_core.data.layouts.inner_folders import folders_of_images, images_below, images_beside_masks, visible_folders
+from cxr_core.data.layouts.inner_folders import folders_of_images, images_below, images_beside_masks
 from cxr_core.data.layouts.mask_names import IMAGE_FOLDERS
 from cxr_core.data.layouts.side_names import parted_names, sides_of
 

@@ -575,8 +575,10 @@ def test_what_a_list_names_wrongly_is_listed_and_the_rest_read(folder, write_lis
     [
         ("", r"has the columns \(none\)"),
         ("path,label\n", "lists no images"),
-        ("file,class\na.png,v\n", "has the columns file, class, .* Rename the column .* to path"),
-        ("virus/image-0.png,v\n", "which are those of no known label table"),
+        ("file,kind\na.png,v\n", "has the columns file, kind, .* Rename the column .* to path"),
+        ("file,image,class\na.png,b.png,v\n", "which are those of no known label table"),
+        ("image,findings\nXray Chest,The lungs are clear.\n", "which are those of no known label table"),
+        ("virus/image-0.png,v,w\n", "which are those of no known label table"),
         ("path,label,path\na,b,c\n", "once each"),
         ('path,label\n"a.png,v\n', "cannot be read as a table"),
     ],

@@ -115,12 +115,12 @@ def _bimcv(row: Row) -> Told:
     named = (part.removeprefix("vp-") for part in os.path.basename(row["filename"]).split("_"))
     view = next((part for part in named if part in ("pa", "ap", "ll")), "")
     view = {"pa": "PA", "ap": "AP", "ll": "lateral"}.get(view, "")
-    return Told(row["filename"], _list(row["labels"]), row["patientid"], view)
+    return Told(row["filename"], python_list(row["labels"]), row["patientid"], view)
 
 
 def _padchest(row: Row) -> Told:
     sex = row.get("patientsex_dicom", "")
-    return Told(row["imageid"], _list(row["labels"]), row["patientid"], row.get("projection", ""), sex=sex)
+    return Told(row["imageid"], python_list(row["labels"]), row["patientid"], row.get("projection", ""), sex=sex)
 
 
 def _vindr(row: Row) -> Told:
@@ -140,7 +140,7 @@ def _split(cell: str, separator: str = ",") -> tuple[str, ...]:
     return tuple(part.strip() for part in cell.split(separator) if part.strip())
 
 
-def _list(cell: str) -> tuple[str, ...]:
+def python_list(cell: str) -> tuple[str, ...]:
     """Return the words of a list as Python writes it: "['COVID 19', 'pneumonia']"."""
     return tuple(part.strip(" '\"") for part in cell.strip(" []").split(",") if part.strip(" '\""))
 

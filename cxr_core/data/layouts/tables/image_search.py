@@ -42,12 +42,14 @@ class ImageSearch:
         """Return the absolute paths of the files that a listed path can mean.
 
         One of the two paths, the listed one and the one below the folder, must end the other: an equal name in the
-        folder of another patient is another image.
+        folder of another patient is another image. An image that was saved in another format is the same one.
         """
         parts = tuple(part for part in listed.replace("\\", "/").split("/") if part not in ("", "."))
         if not parts:
             return []
-        return [self._absolute(found) for found in self._by_name.get(parts[-1], []) if _agree(parts, found)]
+        stem, ending = os.path.splitext(parts[-1])
+        called = self._by_name.get(parts[-1]) or (self._by_name.get(stem) if ending.lower() in IMAGE_ENDINGS else None)
+        return [self._absolute(found) for found in called or [] if _agree(parts, found)]
 
     def inside(self, folder_name: str) -> list[str]:
         """Return the absolute paths of the images that lie below a folder of this name, at any depth."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from cxr_core.config import INDEX_DIR
 from cxr_core.data.file_index import index_folder
-from cxr_core.data.layouts.tables.adapters import Row, TableKind, Told
+from cxr_core.data.layouts.tables.adapters import Row, TableKind, Told, python_list
 from cxr_core.system.files import read_json, write_json
 
 # What a column can tell; the first two are needed.
@@ -30,6 +30,25 @@ _USUAL_WORDS = {
     "source": ("source", "hospital", "site", "institution"),
     "mask": ("mask",),
 }
+# How columns of tables that people make are called, in small letters and without what parts the words; such a table is
+# read without asking. A column `id` names the image where no other does.
+_SAME_AS = {
+    "path": {
+        "path", "image", "imagepath", "imagefile", "imagename", "imageid", "imageindex", "img", "imgpath", "imgname",
+        "file", "filename", "filepath", "xrayimagename",
+    },
+    "label": {
+        "label", "labels", "class", "classname", "diagnosis", "target", "category", "finding", "findings",
+        "findinglabels", "disease", "condition",
+    },
+    "patient": {"patient", "patientid", "subject", "subjectid"},
+    "split": {"split", "subset", "partition", "datasettype"},
+    "view": {"view", "viewposition", "projection"},
+    "age": {"age", "patientage"},
+    "sex": {"sex", "gender", "patientsex", "patientgender"},
+    "source": {"source", "hospital", "site", "institution"},
+    "mask": {"mask", "maskpath"},
+}  # fmt: skip
 _FILE = "label_mapping.json"
 _FINDING_SEPARATOR = "|"
 # A column's name may hold commas; a comma before the next field ends it.
@@ -107,6 +126,20 @@ def guess_columns(columns: Sequence[str]) -> dict[str, str]:
     return guesses
 
 
+def usual_columns(columns: Sequence[str]) -> dict[str, str]:
+    """Return what columns tell that are called as such columns are: {field: column}; empty without path and label.
+
+    Example:
+        >>> usual_columns(["image_id", "Class", "Patient ID"]), usual_columns(["image", "file", "class"])
+        ({'path': 'image_id', 'label': 'Class', 'patient': 'Patient ID'}, {})
+    """
+    plain = {column: re.sub(r"[\W_]", "", column.lower()) for column in columns}
+    called = {name: [c for c in columns if plain[c] in words] for name, words in _SAME_AS.items()}
+    called["path"] = called["path"] or [c for c in columns if plain[c] == "id"]
+    usual = {name: found[0] for name, found in called.items() if len(found) == 1}
+    return usual if all(name in usual for name in _NEEDED) else {}
+
+
 def changed_mapping(mapping: LabelMapping, change: LabelMapping) -> LabelMapping:
     """Return a mapping with what was said anew: other columns stand for all, a finding for itself."""
     return replace(mapping, columns=change.columns or mapping.columns, classes={**mapping.classes, **change.classes})
@@ -148,17 +181,25 @@ def save_mapping(mapping: LabelMapping, root: str | Path) -> None:
 
 def mapped_kind(columns: dict[str, str]) -> TableKind:
     """Return the kind of table whose columns a person named, one for equal ones; see `LabelMapping.columns`."""
-    return _mapped_kind(tuple(columns.items()))
+    return _mapped_kind(tuple(columns.items()), "Label table")
+
+
+def usual_kind(columns: Sequence[str]) -> TableKind | None:
+    """Return the kind of table that has `usual_columns`, one for equal ones; None where they are missing."""
+    usual = usual_columns(columns)
+    said = ", ".join(f"{name} from {column}" for name, column in usual.items())
+    return _mapped_kind(tuple(usual.items()), f"Label table, {said}") if usual else None
 
 
 @lru_cache
-def _mapped_kind(columns: tuple[tuple[str, str], ...]) -> TableKind:
+def _mapped_kind(columns: tuple[tuple[str, str], ...], label: str) -> TableKind:
     def read(row: Row) -> Told:
         cells = {name: row[column] for name, column in columns}
-        findings = tuple(part.strip() for part in cells.pop("label").split(_FINDING_SEPARATOR) if part.strip())
-        return Told(cells.pop("path"), findings, **cells)
+        label = cells.pop("label")
+        parts = python_list(label) if label.startswith("[") else label.split(_FINDING_SEPARATOR)
+        return Told(cells.pop("path"), tuple(part.strip() for part in parts if part.strip()), **cells)
 
-    return TableKind("Label table", frozenset(column for _, column in columns), read, literal_labels=True)
+    return TableKind(label, frozenset(column for _, column in columns), read, literal_labels=True)
 
 
 def _path(root: str | Path) -> Path:

@@ -3,17 +3,29 @@
 import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
+from cxr_core.data.layouts.class_folders import are_known_classes, visible_folders
 from cxr_core.data.layouts.found_image import FoundImage, Problem, find_listed
-from cxr_core.data.layouts.tables.adapters import TABLE_KINDS, TableKind, find_kind
-from cxr_core.data.layouts.tables.companions import is_companion
+from cxr_core.data.layouts.side_names import sides_of
+from cxr_core.data.layouts.tables.adapters import TABLE_KINDS, PassedOver, TableKind, Told, find_kind
+from cxr_core.data.layouts.tables.companions import is_companion, split_of
 from cxr_core.data.layouts.tables.kept_listings import TablesAsked, kept_listing, table_versions
-from cxr_core.data.layouts.tables.label_mapping import LabelMapping, load_mapping, mapped_kind
-from cxr_core.data.layouts.tables.table_file import TABLE_ENDINGS, first_columns, plain_name, read_text
+from cxr_core.data.layouts.tables.label_mapping import LabelMapping, load_mapping, mapped_kind, usual_kind
+from cxr_core.data.layouts.tables.table_file import (
+    HEAD_BYTES,
+    TABLE_ENDINGS,
+    first_columns,
+    plain_name,
+    read_table,
+    read_text,
+)
 from cxr_core.imaging.reader import IMAGE_ENDINGS
 
 _PLAIN = TABLE_KINDS["plain"]
+_SPREADSHEETS = (".xlsx", ".xls", ".ods")
+_FIRST_ROWS, _LONGEST_LABEL = 20, 80
 # What looks like the name of a column, and not like a value, which may be a person's.
 _NAME = re.compile(r"[A-Za-z_][\w .,:()/#%-]{0,60}")
 
@@ -103,13 +115,22 @@ def unknown_tables(root: Path) -> dict[str, tuple[str, ...]]:
     return {name: columns for name, columns in named.items() if len(columns) > 1}
 
 
+def spreadsheets(root: Path) -> list[str]:
+    """Return the names of the spreadsheets in a folder, which are no text and not read."""
+    names = os.listdir(root) if os.path.isdir(root) else []
+    return sorted(name for name in names if name.lower().endswith(_SPREADSHEETS))
+
+
 def column_names(path: Path) -> tuple[str, ...]:
     """Return a table's column names in small letters; none where its first line looks like anything else."""
     try:
         columns = _columns(path)
     except OSError:
         return ()
-    are_names = all(map(_NAME.fullmatch, columns)) and not any(name.endswith(IMAGE_ENDINGS) for name in columns)
+    # Tables that pandas wrote number their rows in a column without a name.
+    are_names = all(map(_NAME.fullmatch, columns[columns[:1] == ("",) :])) and not any(
+        name.endswith(IMAGE_ENDINGS) for name in columns
+    )
     return columns if are_names else ()
 
 
@@ -125,15 +146,21 @@ def _asked(root: Path) -> TablesAsked:
 def _tables_of(root: Path, mapping: LabelMapping) -> tuple[Path, list[Path], TableKind]:
     """Return the folder that images are looked for in, and the tables of the kind that counts."""
     if os.path.isfile(root):
-        kind = _kind_of(root, _explained(mapping))
+        kind = _kind_of(root, _explained(mapping)) or _usual_kind(root)
         if kind is None:
             raise UnknownColumns(root, root)
         return root.parent, [root], kind
     tables = _known_tables(root, mapping)
     order = list(TABLE_KINDS.values())
-    kind = max(tables.values(), key=lambda kind: order.index(kind) if kind in order else len(order))
+    explained = _explained(mapping)
+    kind = max(
+        tables.values(),
+        key=lambda kind: len(order) if kind is explained else order.index(kind) if kind in order else -1,
+    )
     paths = sorted(path for path, other in tables.items() if other is kind)
-    if kind is _PLAIN and len(paths) > 1:
+    # Those that are called after the sides of a split are one.
+    are_sides = len({split for path in paths if (split := split_of(path))}) == len(paths)
+    if (kind is _PLAIN or kind not in (*order, explained)) and len(paths) > 1 and not are_sides:
         names = ", ".join(path.name for path in paths[:5])
         raise ValueError(f"{root.name} holds {len(paths)} tables of images ({names}); name the one to open.")
     return root, paths, kind
@@ -143,7 +170,36 @@ def _known_tables(folder: Path, mapping: LabelMapping) -> dict[Path, TableKind]:
     """Return the tables that lie in a folder itself and are of a known kind, or were explained."""
     explained = _explained(mapping)
     kinds = {path: _kind_of(path, explained) for path in _table_files(folder)}
-    return {path: kind for path, kind in kinds.items() if kind is not None}
+    known = {path: kind for path, kind in kinds.items() if kind is not None}
+    if known or not (tables := _table_files(folder)):
+        return known
+    names = visible_folders(folder)
+    if are_known_classes(names) or len(sides_of(names)) > 1:
+        # Whatever lies beside folders that tell the class does not take their place.
+        return {}
+    usual = {path: _usual_kind(path) for path in tables}
+    return {path: kind for path, kind in usual.items() if kind is not None}
+
+
+def _usual_kind(path: Path) -> TableKind | None:
+    """Return the kind of a table whose columns are called as such columns are and whose first rows hold such values."""
+    kind = usual_kind(column_names(path))
+    if kind is None:
+        return None
+    with suppress(OSError, ValueError, PassedOver):
+        head = read_text(path)
+        whole = head if len(head) < HEAD_BYTES // 2 else head[: head.rfind("\n")]
+        rows = read_table(whole.encode(), path.name).rows[:_FIRST_ROWS]
+        told = [kind.read(row) for _, row in rows]
+        if told and all(_may_be_listed(row) for row in told if row.image and row.findings):
+            return kind
+    return None
+
+
+def _may_be_listed(row: Told) -> bool:
+    """Return whether what a row tells may be an image and its class, and no text about it."""
+    is_file = row.image.lower().endswith(IMAGE_ENDINGS) or not any(map(str.isspace, row.image))
+    return is_file and all(len(finding) <= _LONGEST_LABEL for finding in row.findings)
 
 
 def _table_files(folder: Path) -> list[Path]:

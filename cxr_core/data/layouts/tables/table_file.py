@@ -4,6 +4,7 @@ import codecs
 import csv
 import gzip
 import io
+import re
 import zlib
 from pathlib import Path
 from typing import NamedTuple
@@ -16,10 +17,25 @@ TABLE_ENDINGS = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
 # What a line of COVIDx tells; the file has no column names of its own.
 COVIDX_COLUMNS = ("patient", "file", "class", "source")
 _SEPARATORS = ",;\t|"
+_LEAD = re.compile(r"(?:\"?sep=(?P<separator>[,;\t|])\"?|#[^\r\n]*|[ \t]*)(?:\r\n|\r|\n)", re.IGNORECASE)
 # The column names stand within so many bytes.
-_HEAD = 65536
+HEAD_BYTES = 65536
 # Of a packed table; a bomb would be larger.
 _MOST_BYTES = 2_000_000_000
+
+
+class Columns(NamedTuple):
+    """What the first line of a table tells.
+
+    Attributes:
+        names: in small letters.
+        separator: between the values of a line.
+        are_named: whether the line holds the names, and no values.
+    """
+
+    names: tuple[str, ...]
+    separator: str
+    are_named: bool = True
 
 
 class Table(NamedTuple):
@@ -54,7 +70,7 @@ def decode(data: bytes) -> str:
 
 def read_text(path: Path) -> str:
     """Return the text at the start of a table, where its column names stand; OSError where it cannot be opened."""
-    return decode(_content(path, _HEAD))
+    return decode(_content(path, HEAD_BYTES))
 
 
 def table_bytes(path: Path) -> bytes:
@@ -81,30 +97,47 @@ def _content(path: Path, most: int) -> bytes:
         raise OSError(f"{path.name} is damaged.") from error
 
 
-def first_columns(text: str) -> tuple[tuple[str, ...], str]:
-    """Return the column names of the first line that is not blank, in small letters, and their separator.
+def first_columns(text: str) -> Columns:
+    """Return what the first line of a table that is not blank tells of its columns.
 
-    A line such as `0 7a2d2695.png positive ricord` holds no names: they are then those of COVIDx, separated by spaces.
+    A line such as `0 7a2d2695.png positive ricord` holds no names: they are then those of COVIDx, separated by spaces;
+    and `7a2d2695.png,positive` is a path and a label.
     """
+    text, _, told = _after_lead(text)
     line = next((line for line in text.splitlines() if line.strip()), "")
     words = line.split()
     if 3 <= len(words) <= 5 and words[1].lower().endswith(IMAGE_ENDINGS) and not any(map(line.count, _SEPARATORS)):
-        return COVIDX_COLUMNS, " "
-    separator = max(_SEPARATORS, key=line.count)
-    names = next(csv.reader([line], delimiter=separator), [])
-    return tuple(unguarded(name.strip()).lower() for name in names), separator
+        return Columns(COVIDX_COLUMNS, " ", are_named=False)
+    separator = told or max(_SEPARATORS, key=line.count)
+    cells = next(csv.reader([line], delimiter=separator), [])
+    names = tuple(unguarded(cell.strip()).lower() for cell in cells)
+    are_images = [name.endswith(IMAGE_ENDINGS) for name in names]
+    if len(names) == 2 and sum(are_images) == 1:
+        return Columns(("path", "label") if are_images[0] else ("label", "path"), separator, are_named=False)
+    return Columns(names, separator)
+
+
+def _after_lead(text: str) -> tuple[str, int, str]:
+    """Return a table's text from its column names on, the number of lines before, and the separator that these tell.
+
+    Excel writes `sep=;` above a table, and programs a comment, which begins with "#".
+    """
+    before, separator = 0, ""
+    while line := _LEAD.match(text):
+        text, before, separator = text[line.end() :], before + 1, line["separator"] or separator
+    return text, before, separator
 
 
 def read_table(data: bytes, name: str) -> Table:
     """Return a table with column names; ValueError where its quotes cannot be read."""
     text = decode(data)
-    header, separator = first_columns(text)
+    header, separator, are_named = first_columns(text)
+    text, before, _ = _after_lead(text)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     rows, odd = [], []
     try:
-        lines = [(reader.line_num, [unguarded(value.strip()) for value in line]) for line in reader]
-        named = separator != " "
-        for number, values in [line for line in lines if any(line[1])][named:]:
+        lines = [(before + reader.line_num, [unguarded(value.strip()) for value in line]) for line in reader]
+        for number, values in [line for line in lines if any(line[1])][are_named:]:
             if any(values[len(header) :]):
                 odd.append(number)
             else:

@@ -1,0 +1,122 @@
+"""Tables as people make them: columns called as such columns are, none at all, lines above them, one table a side."""
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from core.data.layouts.test_split_folders import fill
+from cxr_core.data.dataset import scan_dataset
+
+PATHS = {
+    "image": "{i}.png", "Image Index": "{i}.png", "filename": "images/{i}.png", "file_name": "{i}",
+    "img_path": "/data/images/{i}.png", "X_ray_image_name": "{i}.jpeg", "image_id": "{i}", "id": "{i}", "Path": "images\\{i}.png",
+}  # fmt: skip
+LABELS = ["label", "Class", "diagnosis", "target", "Finding Labels", "category", "labels"]
+FURTHER = {
+    "Patient ID": ("P{i}", "patient", "P{i}"), "dataset_type": ("TRAIN", "split", "train"),
+    "View Position": ("PA", "view", "PA"), "Patient Age": ("45Y", "age_group", "40 to 64"),
+    "gender": ("F", "sex", "female"), "hospital": ("H", "source", "H"),
+}  # fmt: skip
+
+
+@pytest.fixture
+def images(tmp_path):
+    return fill(tmp_path / "set", "images", images=4)
+
+
+def scan(root, tmp_path):
+    return scan_dataset(root, index_dir=tmp_path / "index")
+
+
+def write(root, header, cells, *, name="labels.csv", above="", separator=","):
+    lines = [separator.join(row) for row in ([header] if header else []) + cells]
+    (root / name).write_text(above + "\n".join(lines) + "\n")
+
+
+@given(
+    path=st.sampled_from(list(PATHS)),
+    label=st.sampled_from(LABELS),
+    further=st.sets(st.sampled_from(list(FURTHER))),
+    numbered=st.booleans(),
+    above=st.sampled_from(["", "# made by hand\n", "\n\n", "sep={separator}\n", '"sep={separator}"\r\n']),
+    separator=st.sampled_from(",;\t|"),
+    data=st.data(),
+)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_columns_that_are_called_as_they_usually_are_are_read(
+    tmp_path_factory, path, label, further, numbered, above, separator, data
+):
+    tmp_path = tmp_path_factory.mktemp("usual")
+    root = fill(tmp_path / "set", "images", images=4)
+    cell = {path: PATHS[path], label: "{c}"} | {name: FURTHER[name][0] for name in further}
+    order = data.draw(st.permutations(list(cell)))
+    rows = [[cell[name].format(i=i, c="ill" if i % 2 else "well") for name in order] for i in range(4)]
+    if numbered:
+        order, rows = ["", *order], [[str(n), *row] for n, row in enumerate(rows)]
+    write(root, order, rows, above=above.format(separator=separator), separator=separator)
+    dataset = scan(root, tmp_path)
+    table = dataset.table.sort_values("file")
+    assert table["file"].tolist() == [f"images/{i}.png" for i in range(4)]
+    assert table["class_name"].tolist() == ["well", "ill", "well", "ill"]
+    for name in further:
+        _, column, value = FURTHER[name]
+        assert table[column].tolist() == [value.format(i=i) for i in range(4)]
+    assert f"path from {path.lower()}" in dataset.layouts[0] and f"label from {label.lower()}" in dataset.layouts[0]
+
+
+def test_a_list_as_python_writes_it_is_no_part_of_a_class(images, tmp_path):
+    write(images, ["image", "labels"], [[f"{i}.png", "['ill']"] for i in range(4)])
+    assert scan(images, tmp_path).classes == ("ill",)
+
+
+@pytest.mark.parametrize("cells", [["images/{i}.png", "{c}"], ["{c}", "{i}.png"]])
+def test_a_table_of_paths_and_labels_without_names_is_read(images, tmp_path, cells):
+    rows = [[cell.format(i=i, c="ill" if i else "well") for cell in cells] for i in range(4)]
+    write(images, None, rows)
+    dataset = scan(images, tmp_path)
+    assert dataset.table["class_name"].value_counts().to_dict() == {"ill": 3, "well": 1}
+    assert dataset.unreadable.empty
+
+
+def test_lines_are_counted_from_the_top_of_the_file(images, tmp_path):
+    write(images, ["path", "label"], [["images/0.png", "ill"], ["images/1.png", ""]], above="# one\n# two\nsep=,\n")
+    assert "Line 6 is passed over: it has no label." in scan(images, tmp_path).unreadable["error"].tolist()
+
+
+@pytest.mark.parametrize("header", [["path", "label"], ["image", "class"]])
+def test_tables_that_are_called_after_the_sides_are_the_split(images, tmp_path, header):
+    for side, first in (("train", 0), ("valid", 2), ("test", 3)):
+        write(
+            images,
+            header,
+            [[f"images/{i}.png", "ill"] for i in range(first, {0: 2}.get(first, first + 1))],
+            name=f"{side}.csv",
+        )
+    table = scan(images, tmp_path).table.sort_values("file")
+    assert table["split"].tolist() == ["train", "train", "validation", "test"]
+
+
+def test_a_table_beside_folders_of_known_classes_does_not_take_their_place(tmp_path):
+    root = fill(tmp_path / "set", "covid", "normal")
+    write(root, ["image", "class"], [["0.png", "ill"]])
+    dataset = scan(root, tmp_path)
+    assert dataset.classes == ("normal", "covid")
+    assert "not read: labels.csv (columns image, class)" in dataset.layouts[0]
+
+
+def test_a_table_of_a_public_set_goes_before_one_of_boxes_beside_it(images, tmp_path):
+    header = ["Image Index", "Finding Labels", "Patient ID", "Patient Age"]
+    write(images, header, [[f"{i}.png", "Mass", str(i), "40"] for i in range(4)])
+    write(images, ["Image Index", "Finding Label", "Bbox"], [["0.png", "Nodule", "1"]], name="BBox_List.csv")
+    assert scan(images, tmp_path).classes == ("mass",)
+
+
+def test_an_image_that_was_saved_in_another_format_is_the_one_that_is_listed(images, tmp_path):
+    write(images, ["path", "label"], [[f"{i}.jpg", "ill"] for i in range(4)])
+    assert len(scan(images, tmp_path).table) == 4
+
+
+def test_a_spreadsheet_beside_images_of_no_class_is_named(images, tmp_path):
+    (images / "labels.xlsx").write_bytes(b"PK")
+    (sentence,) = scan(images, tmp_path).layouts
+    assert "not read: labels.xlsx (saved as CSV it can be the label table)" in sentence
