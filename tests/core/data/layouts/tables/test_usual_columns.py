@@ -9,7 +9,8 @@ from cxr_core.data.dataset import scan_dataset
 
 PATHS = {
     "image": "{i}.png", "Image Index": "{i}.png", "filename": "images/{i}.png", "file_name": "{i}",
-    "img_path": "/data/images/{i}.png", "X_ray_image_name": "{i}.jpeg", "image_id": "{i}", "id": "{i}", "Path": "images\\{i}.png",
+    "img_path": "/data/images/{i}.png", "X_ray_image_name": "{i}.jpeg", "image_id": "{i}", "id": "{i}",
+    "Path": "images\\{i}.png",
 }  # fmt: skip
 LABELS = ["label", "Class", "diagnosis", "target", "Finding Labels", "category", "labels"]
 FURTHER = {
