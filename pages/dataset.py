@@ -17,7 +17,7 @@ from cxr_core.plots.dataset import (
     spurious_correlations_figure,
 )
 from ui.common.components import download_table, page_header, show_figure
-from ui.common.dataset_analysis import average_images, correlations, grouping, may_analyse
+from ui.common.dataset_analysis import EXPLORING, average_images, changed_note, correlations, grouping, may_analyse
 from ui.common.dataset_picker import choose_dataset, teaching_note
 from ui.common.markdown import plain_label, plain_text
 from ui.data.gallery import image_tiles
@@ -47,21 +47,8 @@ columns[3].metric(
     help="Files, folders, and rows and values of a label table that were not read. Listed at the end of this page.",
 )
 
-may_look = may_analyse(dataset)
-if may_look:
-    answer = correlations(dataset, grouping(dataset))
-    st.header(
-        "What gives the class away",
-        help="How well file properties alone predict the class: the model behind this sees no lungs.",
-    )
-    left, right = st.columns([2, 3])
-    with left:
-        st.markdown("\n".join(f"- {plain_text(sentence)}" for sentence in answer.sentences))
-        st.caption(plain_text(" ".join(answer.notes)))
-    # Where nothing could be measured, the sentence on the left says so.
-    if answer.accuracy is not None:
-        with right:
-            show_figure(spurious_correlations_figure(answer))
+# Filled at the end: all images must be read for it, and the rest of the page need not wait.
+analysis = st.container()
 
 left, right = st.columns(2)
 with left:
@@ -84,26 +71,23 @@ sizes = statistics.rename(index=class_label, columns=lambda c: c.replace("_", " 
 st.dataframe(sizes.round(), width="stretch", placeholder="–")
 
 st.header("Samples")
-if "sample_seed" not in st.session_state:
-    st.session_state["sample_seed"] = 0
-if st.button("Show others", icon=":material/shuffle:", help="Draws four other images of each class."):
-    st.session_state["sample_seed"] += 1
-chosen = sample_rows(table["class_name"], 4, np.random.default_rng(st.session_state["sample_seed"]))
-for name in dataset.classes:
-    rows = table.iloc[chosen[name]]
-    st.markdown(f"**{plain_label(name)}**")
-    image_tiles(rows, [f"{w:d} × {h:d}" for w, h in zip(rows["width"], rows["height"], strict=True)], "sample")
 
-if may_look:
-    st.header("Average image and grey values", help="After the article's preprocessing, at 224 × 224 pixels.")
-    averages, histograms = average_images(dataset, grouping(dataset))
-    left, right = st.columns(2)
-    with left:
-        for column, name in zip(st.columns(len(dataset.classes)), dataset.classes, strict=True):
-            caption = f"Mean of {plain_label(name)}"
-            column.image(averages[name], caption=caption, alt=caption, width="stretch")
-    with right:
-        show_figure(grey_histogram_figure(histograms))
+
+@st.fragment
+def show_samples() -> None:
+    if "sample_seed" not in st.session_state:
+        st.session_state["sample_seed"] = 0
+    if st.button("Show others", icon=":material/shuffle:", help="Draws four other images of each class."):
+        st.session_state["sample_seed"] += 1
+    chosen = sample_rows(table["class_name"], 4, np.random.default_rng(st.session_state["sample_seed"]))
+    for name in dataset.classes:
+        rows = table.iloc[chosen[name]]
+        st.markdown(f"**{plain_label(name)}**")
+        image_tiles(rows, [f"{w:d} × {h:d}" for w, h in zip(rows["width"], rows["height"], strict=True)], "sample")
+
+
+show_samples()
+averages_place = st.container()
 
 st.header("All files")
 shown = table[["file", "class_name", "width", "height", "format", "bytes", "patient"]]
@@ -116,8 +100,37 @@ if len(shown) > TABLE_ROWS:
 download_table("All files (CSV)", shown, "images.csv")
 
 unreadable = dataset.unreadable
+with analysis:
+    may_look = may_analyse(dataset)
 if may_look:
-    undecodable = pd.DataFrame(grouping(dataset).prepared.errors.items(), columns=["file", "error"])
+    with analysis:
+        st.header(
+            "What gives the class away",
+            help="How well file properties alone predict the class: the model behind this sees no lungs.",
+        )
+        found = grouping(dataset, EXPLORING)
+        answer = correlations(dataset, found)
+        if changed_note():
+            st.info(changed_note(), icon=":material/update:")
+        left, right = st.columns([2, 3])
+        with left:
+            st.markdown("\n".join(f"- {plain_text(sentence)}" for sentence in answer.sentences))
+            st.caption(plain_text(" ".join(answer.notes)))
+        # Where nothing could be measured, the sentence on the left says so.
+        if answer.accuracy is not None:
+            with right:
+                show_figure(spurious_correlations_figure(answer))
+    with averages_place:
+        st.header("Average image and grey values", help="After the article's preprocessing, at 224 × 224 pixels.")
+        averages, histograms = average_images(dataset, found)
+        left, right = st.columns(2)
+        with left:
+            for column, name in zip(st.columns(len(dataset.classes)), dataset.classes, strict=True):
+                caption = f"Mean of {plain_label(name)}"
+                column.image(averages[name], caption=caption, alt=caption, width="stretch")
+        with right:
+            show_figure(grey_histogram_figure(histograms))
+    undecodable = pd.DataFrame(found.prepared.errors.items(), columns=["file", "error"])
     unreadable = pd.concat([unreadable, undecodable], ignore_index=True)
 if len(unreadable):
     st.header("Passed over", help="Files, folders, and rows and values of a label table that were not read.")

@@ -12,6 +12,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from cxr_core.classes import class_label, order_classes
 from cxr_core.data.sampling import stratified_rows
 from cxr_core.system.arrays import BoolArray, FloatArray, IntArray, ObjectArray
+from cxr_core.system.progress import Progress
 
 MAX_IMAGES = 5_000
 FACT_TITLES = {
@@ -97,7 +98,12 @@ class SpuriousCorrelations:
 
 
 def find_spurious_correlations(
-    table: pd.DataFrame, measures: pd.DataFrame, groups: IntArray, *, seed: int = 0
+    table: pd.DataFrame,
+    measures: pd.DataFrame,
+    groups: IntArray,
+    *,
+    seed: int = 0,
+    progress: Progress | None = None,
 ) -> SpuriousCorrelations:
     """Predict the class from facts about the files alone, and say in words which give it away.
 
@@ -112,6 +118,7 @@ def find_spurious_correlations(
             makes it; images without these values are left out.
         groups: int (N,), as `split.image_groups` makes it.
         seed: of folds, forests and sample.
+        progress: told of every forest that was scored.
 
     Returns:
         The same for the same input and seed.
@@ -132,8 +139,8 @@ def find_spurious_correlations(
     folds, parts = _folds(used, seed)
     facts = _fact_values(used)
     labels, n_groups = used["class_name"].to_numpy(), used["group"].nunique()
-    accuracy = _accuracy(np.hstack(list(facts.values())), labels, parts, seed)
-    alone = [_accuracy(values, labels, parts, seed) for values in facts.values()]
+    models = [np.hstack(list(facts.values())), *facts.values()]
+    accuracy, *alone = _accuracies(models, labels, parts, seed=seed, progress=progress)
     scores = [
         FactScore(fact, FACT_TITLES[fact], score, _beats_chance(score, chance, n_groups))
         for fact, score in zip(facts, alone, strict=True)
@@ -201,13 +208,21 @@ def _fact_values(used: pd.DataFrame) -> dict[str, FloatArray]:
     return {fact: values.to_numpy(np.float32) for fact, values in columns.items()}
 
 
-def _accuracy(values: FloatArray, labels: ObjectArray, parts: Parts, seed: int) -> float:
-    right = []
-    for learn, test in parts:
-        per_tree = min(len(learn), _IMAGES_PER_TREE)
-        forest = RandomForestClassifier(_TREES, min_samples_leaf=2, max_samples=per_tree, random_state=seed)
-        right.append(forest.fit(values[learn], labels[learn]).predict(values[test]) == labels[test])
-    return float(np.concatenate(right).mean())
+def _accuracies(
+    models: Sequence[FloatArray], labels: ObjectArray, parts: Parts, *, seed: int, progress: Progress | None
+) -> list[float]:
+    """Return the accuracy of a forest on each model's values, float32 (n, k), over all parts."""
+    accuracies = []
+    for number, values in enumerate(models):
+        right = []
+        for done, (learn, test) in enumerate(parts, start=1):
+            per_tree = min(len(learn), _IMAGES_PER_TREE)
+            forest = RandomForestClassifier(_TREES, min_samples_leaf=2, max_samples=per_tree, random_state=seed)
+            right.append(forest.fit(values[learn], labels[learn]).predict(values[test]) == labels[test])
+            if progress is not None:
+                progress(number * len(parts) + done, len(models) * len(parts))
+        accuracies.append(float(np.concatenate(right).mean()))
+    return accuracies
 
 
 def _beats_chance(accuracy: float, chance: float, n_groups: int) -> bool:

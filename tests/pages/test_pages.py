@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 from conftest import draw_texture
 from image_files import dicom
+from streamlit.delta_generator import DeltaGenerator
 from streamlit.testing.v1 import AppTest
 
 from cxr_core.config import NOTICE, PROJECT_DIR, TEACHING_DIR
@@ -26,6 +27,7 @@ from cxr_core.runs.lifecycle import create_run
 from cxr_core.runs.run import RunStatus
 from cxr_core.splits.split import SPLIT_KINDS
 from cxr_core.system.files import atomic_path
+from ui.common.dataset_analysis import EXPLORING
 
 DATA_PAGES = ("dataset", "duplicates", "quality", "labels", "splits", "map")
 PAGES = (
@@ -142,6 +144,38 @@ def test_every_plot_and_every_image_has_a_text_alternative(name):
     images = [image for shown in app.image for image in shown.proto.imgs]
     plots = [plot.proto for plot in app.get("plotly_chart")]
     assert [shown for shown in (*images, *plots) if not shown.alt] == []
+
+
+def test_what_needs_no_image_read_is_shown_before_the_analysis(monkeypatch):
+    def stop(*_, **__):
+        raise RuntimeError("The analysis has begun.")
+
+    monkeypatch.setattr("ui.common.dataset_analysis.group_images", stop)
+    app = open_page("dataset")
+    assert len(app.exception) == 1
+    assert next(m for m in app.metric if m.label == "Images").value == "188"
+    assert {"Image sizes in pixels", "Samples", "All files"} <= {heading.value for heading in app.header}
+    assert any((button.key or "").startswith("whole_sample") for button in app.button)
+
+
+def test_each_step_of_the_analysis_says_which_of_how_many_it_is(few, monkeypatch):
+    shown = []
+    monkeypatch.setattr(DeltaGenerator, "progress", lambda self, done, text: shown.append(text))
+    app = open_page("dataset", source_choice="folder", folders_choice=str(few))
+    assert not app.exception
+    steps = list(dict.fromkeys(re.sub(r"[:,].*", "", text) for text in shown if text.startswith("Step ")))
+    assert steps == [f"Step {number} of 5. {name}" for number, name in enumerate(EXPLORING, start=1)]
+
+
+def test_files_that_changed_since_the_last_analysis_are_told_of(tmp_path, few):
+    folder = tmp_path / "few"
+    shutil.copytree(few, folder)
+    app = open_page("dataset", source_choice="folder", folders_choice=str(folder))
+    assert not said(app.info)
+    next((folder / "normal").iterdir()).unlink()
+    app.run()
+    assert not app.exception
+    assert re.search(r"The files have changed since \d\d:\d\d; analysed again\.", said(app.info))
 
 
 def test_reshuffling_shows_other_samples():

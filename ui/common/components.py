@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -53,10 +53,14 @@ def research_notice() -> None:
 
 
 @contextmanager
-def progress_bars() -> Iterator[Callable[[str], Progress]]:
+def progress_bars(steps: Sequence[str] = ()) -> Iterator[Callable[[str], Progress]]:
     """Show one progress bar after the other for work that may take over a second; they vanish when it is done.
 
     The work of several visitors takes turns; whoever waits reads how many are ahead.
+
+    Args:
+        steps: names of all that is still to come and has been, of which this work is a part; each is shown with its
+            number.
 
     Yields:
         A `Phase`: called with the name of what begins, it starts a bar and returns what to report progress to.
@@ -69,10 +73,12 @@ def progress_bars() -> Iterator[Callable[[str], Progress]]:
         )
 
     try:
-        with _TURNS.taken(tell) as next_turn:
+        # Moves, too, while the work has nothing to report.
+        with st.spinner("Working…", show_time=True), _TURNS.taken(tell) as next_turn:
 
             def phase(name: str) -> Progress:
-                shown, begun = plain_text(name), time.monotonic()
+                number = f"Step {steps.index(name) + 1:d} of {len(steps):d}. " if name in steps else ""
+                shown, begun = f"{number}{plain_text(name)}", time.monotonic()
                 place.progress(0.0, shown)
 
                 def report(done: int, total: int, /) -> None:

@@ -1,6 +1,7 @@
 """What has this visit computed about a data set? Each step is computed once and kept for the visit."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import numpy as np
@@ -27,6 +28,7 @@ from cxr_core.system.progress import Progress
 from cxr_core.system.visit_folders import visit_cache
 from ui.common.components import progress_bars
 from ui.common.curation import dataset_curation
+from ui.common.markdown import Markdown
 
 Result = TypeVar("Result")
 # What `_once` hands to a computation; see `components.progress_bars`.
@@ -34,22 +36,39 @@ ShownPhase = Callable[[str], Progress]
 # Above this many images no long computation starts unasked.
 MANY_IMAGES = 5_000
 _AVERAGED = 2_000
+# All that the Dataset page computes, in the order in which it does.
+EXPLORING = (
+    "Preparing the images",
+    "Looking for duplicates",
+    "Measuring the images",
+    "Testing what gives the class away",
+    "Averaging the images",
+)
 # From `python -m benchmarks.scale`: preparing 100,000 images, measuring them and finding copies, on two busy cores.
 SECONDS_PER_IMAGE = 0.02
 
 
-def grouping(dataset: Dataset) -> ImageGroups:
-    """Return which images of a data set belong together under the present decisions."""
+def grouping(dataset: Dataset, steps: Sequence[str] = ()) -> ImageGroups:
+    """Return which images of a data set belong together under the present decisions.
+
+    Args:
+        dataset: the open one.
+        steps: as for `components.progress_bars`.
+    """
     curation = dataset_curation(dataset)
     step = ("grouping", curation.distinct)
-    group = _once(dataset, step, lambda phase: group_images(dataset.table, curation, phase=phase))
+    group = _once(dataset, step, lambda phase: group_images(dataset.table, curation, phase=phase), steps)
     # The labels alone may have changed since.
     return with_decided_groups(group, dataset, curation)
 
 
-def measures(dataset: Dataset, table: pd.DataFrame) -> pd.DataFrame:
+def measures(dataset: Dataset, table: pd.DataFrame, steps: Sequence[str] = ()) -> pd.DataFrame:
     """Return the image properties of the table of `grouping`; see `property_table.measure_images`."""
-    return _once(dataset, ("measures",), lambda phase: measure_images(table, progress=phase("Measuring the images")))
+
+    def measure(phase: ShownPhase) -> pd.DataFrame:
+        return measure_images(table, progress=phase("Measuring the images"))
+
+    return _once(dataset, ("measures",), measure, steps)
 
 
 def features(dataset: Dataset, table: pd.DataFrame) -> Embeddings:
@@ -66,16 +85,17 @@ def flag_measures(dataset: Dataset, table: pd.DataFrame) -> pd.DataFrame:
 
 def correlations(dataset: Dataset, group: ImageGroups) -> SpuriousCorrelations:
     """Return how well file facts alone predict the class, over the images that are not excluded."""
-    measured = measures(dataset, group.table)
+    measured = measures(dataset, group.table, EXPLORING)
     curation = dataset_curation(dataset)
 
     def find(phase: ShownPhase) -> SpuriousCorrelations:
-        phase("Testing what gives the class away")
+        report = phase("Testing what gives the class away")
         rows, table, groups = group.taking_part(curation)
-        return find_spurious_correlations(table, measured.iloc[rows].reset_index(drop=True), groups)
+        kept = measured.iloc[rows].reset_index(drop=True)
+        return find_spurious_correlations(table, kept, groups, progress=report)
 
     labels = tuple(curation.labels.items())
-    return _once(dataset, ("giveaway", curation.distinct, tuple(curation.excluded), labels), find)
+    return _once(dataset, ("giveaway", curation.distinct, tuple(curation.excluded), labels), find, EXPLORING)
 
 
 def label_doubts(dataset: Dataset, group: ImageGroups) -> pd.DataFrame:
@@ -102,12 +122,15 @@ def average_images(dataset: Dataset, group: ImageGroups) -> tuple[dict[str, UInt
     """Return mean image and grey-value histogram per class, of at most 2,000 images; see `class_averages`."""
 
     def average(phase: ShownPhase) -> tuple[dict[str, UInt8Array], pd.DataFrame]:
-        phase("Averaging the images")
+        report = phase("Averaging the images")
         rows = stratified_rows(group.table["class_name"], _AVERAGED, np.random.default_rng(0))
         images, names = read_images(group.prepared.images_u8, rows), group.table["class_name"].iloc[rows]
-        return mean_images(images, names), grey_histograms(images, names)
+        report(1, 3)
+        means = mean_images(images, names)
+        report(2, 3)
+        return means, grey_histograms(images, names)
 
-    return _once(dataset, ("averages", tuple(dataset_curation(dataset).labels.items())), average)
+    return _once(dataset, ("averages", tuple(dataset_curation(dataset).labels.items())), average, EXPLORING)
 
 
 def telling_image(dataset: Dataset) -> pd.Series:
@@ -151,20 +174,40 @@ def may_analyse(dataset: Dataset) -> bool:
 
 def _analysed() -> dict[Any, Any]:
     """Return {step: result} of what this visit has computed about the open data set."""
-    examined = st.session_state.get("examined", {})
-    if examined.get("dataset") != st.session_state["dataset_key"]:
-        examined = {"dataset": st.session_state["dataset_key"]}
+    examined, key = st.session_state.get("examined", {}), st.session_state["dataset_key"]
+    if examined.get("dataset") != key:
+        # The same folders with another stamp: their files are others now.
+        is_same = examined.get("dataset", ())[:1] == key[:1]
+        examined = {
+            "dataset": key,
+            "outdated_since": examined.get("since", examined.get("outdated_since")) if is_same else None,
+        }
         st.session_state["examined"] = examined
     return examined
 
 
-def _once(dataset: Dataset, step: tuple[object, ...], compute: Callable[[ShownPhase], Result]) -> Result:
-    """Return what `compute` returns for a data set, computed once per visit."""
+def changed_note() -> Markdown:
+    """Say since when the files of the open data set have changed, where this visit had analysed them before."""
+    since = _analysed().get("outdated_since")
+    return f"The files have changed since {since}; analysed again." if since else ""
+
+
+def _clock() -> Markdown:
+    """Return what the visitor's clock shows, such as "14:05"."""
+    behind = timedelta(minutes=st.context.timezone_offset or 0)
+    return f"{datetime.now(UTC) - behind:%H:%M}"
+
+
+def _once(
+    dataset: Dataset, step: tuple[object, ...], compute: Callable[[ShownPhase], Result], steps: Sequence[str] = ()
+) -> Result:
+    """Return what `compute` returns for a data set, computed once per visit; `steps` as for `progress_bars`."""
     examined = _analysed()
     if step not in examined:
         if not may_analyse(dataset):
             st.stop()
-        with progress_bars() as phase:
+        with progress_bars(steps) as phase:
             examined[step] = compute(phase)
+        examined["since"] = _clock()
         release_memory()
     return examined[step]

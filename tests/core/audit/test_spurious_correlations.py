@@ -34,6 +34,13 @@ def report(table, measures, groups=None, **options):
     return find_spurious_correlations(table, measures, np.arange(len(table)) if groups is None else groups, **options)
 
 
+def test_every_forest_that_was_scored_is_told_of():
+    told = []
+    answer = report(*facts_of(three_classes()), progress=lambda *counts: told.append(counts))
+    models = 1 + len(FACT_TITLES)
+    assert told == [(done, models * answer.folds) for done in range(1, models * answer.folds + 1)]
+
+
 def score(answer, fact):
     return next(s for s in answer.top if s.fact == fact)
 
