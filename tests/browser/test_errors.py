@@ -13,6 +13,7 @@ def open_errors(page, address):
     page.goto(f"{address}/evaluation")
     page.wait_for_selector(IDLE)
     page.get_by_role("radio", name="Another data set").click()
+    page.get_by_role("button", name="Classify 188 images").click()
     expect(page.get_by_text("188", exact=True)).to_be_visible()
     page.get_by_role("radio", name="Errors").click()
     expect(page.get_by_role("heading", name=re.compile("^Misclassified"))).to_be_visible()

@@ -34,6 +34,13 @@ def open_view(name):
     return app
 
 
+def score_other_data(app):
+    """Have the data set of the sidebar classified."""
+    app.segmented_control[0].select("dataset").run()
+    next(b for b in app.button if b.label.startswith("Classify ")).click().run()
+    assert not app.exception
+
+
 def metric(app, label):
     return next(m.value for m in app.metric if m.label == label)
 
@@ -129,7 +136,7 @@ def test_predictions_of_the_built_in_classifier_show_the_images_that_come_with_t
 
 def test_images_that_are_at_hand_are_shown_with_their_probabilities():
     app = open_page("evaluation")
-    app.segmented_control[0].select("dataset").run()
+    score_other_data(app)
     app.segmented_control[VIEW].select("Errors").run()
     assert not app.exception
     assert any(caption.value.startswith("Normal ") and "Viral" in caption.value for caption in app.caption)
@@ -173,7 +180,7 @@ def test_a_data_set_of_one_class_gets_sentences_and_no_error(tmp_path):
     for i in range(3):
         cv2.imwrite(str(tmp_path / "normal" / f"{i}.png"), draw_phantom("normal", np.random.default_rng(i)))
     app = open_page("evaluation", source_choice="folder", folders_choice=str(tmp_path))
-    app.segmented_control[0].select("dataset").run()
+    score_other_data(app)
     for name in ("Summary", "Confidence", "Threshold", "Errors"):
         app.segmented_control[VIEW].select(name).run()
         assert not app.exception
@@ -210,13 +217,26 @@ def test_an_open_visit_scores_a_data_set_anew_after_another_export(shipped_copy,
 
     monkeypatch.setattr("ui.evaluation.predictions.score_table", score)
     app = open_page("evaluation")
-    app.segmented_control[0].select("dataset").run()
+    score_other_data(app)
     app.run()
     assert not app.exception and len(scored) == 1
     card = load_card(shipped_copy)
     write_card(replace(card, temperature=3.0), shipped_copy)
     app.run()
-    assert not app.exception and scored == [card.temperature, 3.0]
+    score_other_data(app)
+    assert scored == [card.temperature, 3.0]
+
+
+def test_no_other_data_set_is_classified_before_somebody_says_so(monkeypatch):
+    def score(*_, **__):
+        raise AssertionError
+
+    monkeypatch.setattr("ui.evaluation.predictions.score_table", score)
+    app = open_page("evaluation")
+    app.segmented_control[0].select("dataset").run()
+    assert not app.exception
+    assert [b.label for b in app.button if b.label.startswith("Classify ")] == ["Classify 188 images"]
+    assert not app.metric and not app.get("plotly_chart")
 
 
 def test_each_source_has_a_row_and_the_worst_is_named_in_words():

@@ -18,7 +18,7 @@ from cxr_core.system.files import file_stamp
 from ui.common.components import plain_error, progress_bar, show_table
 from ui.common.dataset_picker import choose_dataset
 from ui.common.markdown import Markdown, plain_text
-from ui.common.metrics import look_once
+from ui.common.metrics import images_text, look_once
 from ui.common.model_picker import export_stamp, open_classifier
 from ui.common.navigation import keep_choice
 from ui.evaluation.mapped_images import image_paths, show_with_maps
@@ -115,10 +115,16 @@ def show_predictions(predictions: pd.DataFrame, folder: Path, key: str) -> None:
 
 
 def _score_chosen(folder: Path) -> tuple[DataScore, pd.DataFrame]:
+    """Return the score on the data set of the sidebar, begun by a button; until then the page stops."""
     dataset = choose_dataset()
     classifier = open_classifier(folder)
     key = (str(folder), export_stamp(folder), dataset.fingerprint)
     if st.session_state.get("scored_key") != key:
+        st.info("How good the classifier is on this data set appears here once its images are classified.")
+        if not st.button(
+            f"Classify {images_text(len(dataset.table))}", type="primary", help="Keep this page open until it is done."
+        ):
+            st.stop()
         try:
             with progress_bar("Classifying") as report:
                 st.session_state["scored"] = score_table(classifier, dataset.table, progress=lambda _phase: report)
@@ -126,4 +132,5 @@ def _score_chosen(folder: Path) -> tuple[DataScore, pd.DataFrame]:
             st.error(f"{plain_error(error)} Choose another data set in the sidebar.")
             st.stop()
         st.session_state["scored_key"] = key
+        st.rerun()
     return st.session_state["scored"]
