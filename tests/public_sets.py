@@ -128,7 +128,7 @@ SETS = {
     "vindr": Miniature(
         {"train.csv": "image_id,class_name,class_id,rad_id,x_min,y_min,x_max,y_max\na1,No finding,14,R11,,,,\n"
          "a1,No finding,14,R7,,,,\nb2,Cardiomegaly,3,R9,691,1375,1653,1831\nb2,Aortic enlargement,0,R9,1,2,3,4\n"},
-        ["train/a1.png", "train/b2.png"],
+        ["train/a1.dicom", "train/b2.dicom"],
         {"normal": 1, "other": 1}, 0, set(), "VinDr-CXR",
     ),
 }  # fmt: skip
@@ -140,7 +140,7 @@ def build(root: Path, miniature: Miniature) -> Path:
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         image = Image.fromarray(draw_phantom("normal", np.random.default_rng(number))).resize((64, 64))
-        if path.suffix == ".dcm":
+        if path.suffix in (".dcm", ".dicom"):
             path.write_bytes(dicom(np.asarray(image)))
         else:
             image.save(path)

@@ -269,7 +269,7 @@ def _read_facts(
                     read += [facts] if facts else []
                     problems += [problem] if problem else []
                     done += not is_named_like_text(file)
-                    if progress and done % 50 == 0:
+                    if progress and total and done % 50 == 0:
                         progress(done, total)
     finally:
         if read or len(files) < len(stored):
@@ -278,7 +278,7 @@ def _read_facts(
             with suppress(OSError):
                 save_index(known, folder)
             files = found.merge(known, on=keys)
-    if progress:
+    if progress and total:
         progress(total, total)
     return files.assign(mtime_ns=files["mtime_ns"] - files["ctime_ns"]), problems
 

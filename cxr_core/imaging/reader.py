@@ -20,6 +20,7 @@ from cxr_core.system.arrays import ImageArray
 # What the names of image files end with; none is believed, and none is needed.
 IMAGE_ENDINGS = (
     ".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".avif", ".jp2", ".j2k", ".pgm", ".dcm",
+    ".dicom",
 )  # fmt: skip
 _OPENCV_FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
 _PIL_FORMATS = (*_OPENCV_FORMATS, "GIF", "AVIF", "JPEG2000", "PPM")

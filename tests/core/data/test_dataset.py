@@ -154,6 +154,16 @@ def test_a_folder_without_images_is_refused(tmp_path):
         scan_dataset(tmp_path)
 
 
+def test_progress_is_never_of_nothing(tmp_path):
+    """As where a table lists images that are elsewhere, or class folders hold notes alone."""
+    (tmp_path / "data" / "normal").mkdir(parents=True)
+    (tmp_path / "data" / "normal" / "notes.txt").write_text("no image")
+    (tmp_path / "list.csv").write_text("path,label\ngone.png,a\n")
+    for root in (tmp_path / "data", tmp_path / "list.csv"):
+        with pytest.raises(ValueError, match="No images were found"):
+            scan_dataset(root, index_dir=tmp_path / "index", progress=lambda done, total: done / total)
+
+
 def test_progress_ends_with_all_files(folder):
     seen = []
     dataset = scan_dataset(folder, progress=lambda done, total: seen.append((done, total)))
