@@ -40,6 +40,8 @@ _IMAGES_PER_TREE = 1_500
 # How far the grey values of an equalised image are from equally frequent, as total variation; see `_are_equalised`.
 _FLATNESS = 0.05
 _EQUALISED = "histogram-equalised"
+# Where an accuracy must be further above chance than this to count, its absence proves little.
+_TELLING_MARGIN = 0.1
 # (learn, test) row positions of each fold.
 Parts = list[tuple[IntArray, IntArray]]
 
@@ -146,7 +148,7 @@ def find_spurious_correlations(
         for fact, score in zip(facts, alone, strict=True)
     ]
     top = tuple(sorted(scores, key=lambda s: -s.accuracy))
-    answer = _answer(accuracy, chance, majority, _beats_chance(accuracy, chance, n_groups))
+    answer = _answer(accuracy, chance, majority, top, n_groups)
     sentences = (answer, *_fact_sentences(top, chance, sayings))
     return SpuriousCorrelations(accuracy, chance, majority, top, sentences, notes, len(used), folds)
 
@@ -228,15 +230,29 @@ def _accuracies(
 def _beats_chance(accuracy: float, chance: float, n_groups: int) -> bool:
     # Images of one group are no independent witnesses, so groups are counted. Three errors, not
     # two: seven models are asked, and one of them would too often be lucky.
-    return bool(accuracy > chance + 3 * np.sqrt(chance * (1 - chance) / n_groups))
+    return bool(accuracy > _bound(chance, n_groups))
 
 
-def _answer(accuracy: float, chance: float, majority: str, beats_chance: bool) -> str:
+def _bound(chance: float, n_groups: int) -> float:
+    return float(chance + 3 * np.sqrt(chance * (1 - chance) / n_groups))
+
+
+def _answer(accuracy: float, chance: float, majority: str, alone: Sequence[FactScore], n_groups: int) -> str:
     odds = f"{_percent(accuracy)} of the time (chance, by always answering {class_label(majority)}: {_percent(chance)})"
-    if beats_chance:
+    if _beats_chance(accuracy, chance, n_groups):
         facts = "File facts and the mix of grey values alone, without any shape in the image,"
         return f"{facts} predict the class correctly {odds}."
-    return f"File facts and the mix of grey values do not give the class away: they predict it correctly {odds}."
+    if any(score.beats_chance for score in alone):
+        by_itself = "At least one property of the files gives the class away by itself"
+        return f"{by_itself}; all together predict it correctly {odds}."
+    bound = _bound(chance, n_groups)
+    if bound - chance <= _TELLING_MARGIN:
+        return f"File facts and the mix of grey values do not give the class away: they predict it correctly {odds}."
+    least = f"only more than {_percent(bound)}" if bound < 1 else "not even 100 %"
+    return (
+        f"Whether file facts and the mix of grey values give the class away is open: they predict it correctly {odds}. "
+        f"With so few patients or images, {least} would be clearly above chance."
+    )
 
 
 def _fact_sentences(top: Sequence[FactScore], chance: float, sayings: Mapping[str, str]) -> list[str]:

@@ -1,6 +1,7 @@
 """spurious_correlations.py on constructed file facts whose answer is known."""
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -130,7 +131,34 @@ def test_a_fact_beats_chance_by_more_than_three_standard_errors_of_the_groups(ac
     answer = report(*facts_of(names), groups=groups)
     assert answer.chance == chance
     assert [s.beats_chance for s in answer.top] == [beats] * len(FACT_TITLES)
-    assert ("do not give the class away" in answer.sentences[0]) is not beats
+    assert ("without any shape in the image" in answer.sentences[0]) is beats
+
+
+@pytest.mark.parametrize(
+    ("n_groups", "said"),
+    [
+        # The bound is 0.5 + 3 * sqrt(0.25 / groups).
+        (8, "is open: .* not even 100 % would be"),
+        (64, "is open: .* only more than 69 % would be"),
+        (224, "is open"),
+        (226, "do not give the class away"),
+    ],
+)
+def test_few_images_never_clear_the_file_facts(n_groups, said, monkeypatch):
+    monkeypatch.setattr(spurious_correlations, "_accuracy", lambda *_: 0.5)
+    answer = report(*facts_of(np.repeat(["normal", "covid"], n_groups // 2)))
+    assert re.search(said, answer.sentences[0])
+
+
+def test_a_fact_that_tells_alone_is_not_denied_by_all_together(monkeypatch):
+    # The 32 bins of the histogram are a fact of their own.
+    monkeypatch.setattr(spurious_correlations, "_accuracy", lambda values, *_: 0.9 if values.shape[1] == 32 else 0.5)
+    answer = report(*facts_of(np.repeat(["normal", "covid"], 200)))
+    assert [s.fact for s in answer.top if s.beats_chance] == ["histogram"]
+    assert answer.sentences[0].startswith(
+        "At least one property of the files gives the class away by itself; all together"
+    )
+    assert answer.sentences[1].startswith("The mix of grey values alone predicts the class correctly 90 %")
 
 
 def test_the_standard_error_is_that_of_an_unequal_chance_too(monkeypatch):
