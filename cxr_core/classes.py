@@ -7,9 +7,11 @@ from collections.abc import Iterable, Sequence
 KNOWN_CLASSES = {"normal": "Normal", "covid": "COVID-19", "virus": "Viral"}
 # Spellings of them in public data sets, in small letters and without separators.
 _SYNONYMS = {
-    "normal": "normal", "healthy": "normal", "nofinding": "normal", "nofindings": "normal",
+    "normal": "normal", "healthy": "normal", "nofinding": "normal", "nofindings": "normal", "gesund": "normal",
+    "sano": "normal", "sain": "normal",
     "covid": "covid", "covid19": "covid", "sarscov2": "covid", "covid19pneumonia": "covid", "covidpneumonia": "covid",
-    "covidpositive": "covid", "covid19positive": "covid",
+    "covidpositive": "covid", "covid19positive": "covid", "sarscov2positive": "covid", "coronavirus": "covid",
+    "corona": "covid", "ncov": "covid", "2019ncov": "covid",
     "virus": "virus", "viral": "virus", "viralpneumonia": "virus", "pneumoniaviral": "virus", "viruspneumonia": "virus",
 }  # fmt: skip
 # A class of whatever looks ill in another way. It is learned so that it is not taken for one of the others, and is no
@@ -21,6 +23,10 @@ _FILLER = (
     "(?:cases?|patients?|people|subjects?|controls?|images?|scans?|x?rays?|cxrs?|radiographs?|chests?|lungs?|class)"
 )
 _FILLERS = re.compile(f"^{_FILLER}+|{_FILLER}+$")
+# A number before the name, as of the first and the second class, and one in brackets behind it, as of their images.
+_NUMBERS = re.compile(r"^\d{1,2}[\s_.)\-]+(?=\D)|\s*\(\d+\)$")
+# COVID- is the opposite of COVID+.
+_SIGN = re.compile(r"(?<=\w)\s*(?:\(([+-])\)|([+-]))$")
 _SEPARATORS = re.compile(r"[\s_\-/]+")
 # Okabe and Ito's palette, which colour-blind readers can tell apart, too.
 CLASS_COLOURS = {"normal": "#009E73", "covid": "#D55E00", "virus": "#0072B2"}
@@ -34,8 +40,13 @@ def class_key(name: str) -> str:
         >>> class_key("COVID-19"), class_key("Viral Pneumonia"), class_key("PNEUMONIA")
         ('covid', 'virus', 'pneumonia')
     """
-    small = name.casefold()
-    joined = _SEPARATORS.sub("", small)
+    small = name.strip().casefold()
+    plain = _NUMBERS.sub("", small)
+    if sign := _SIGN.search(plain):
+        if "-" in sign[0]:
+            return small
+        plain = plain[: sign.start()]
+    joined = _SEPARATORS.sub("", plain)
     return _SYNONYMS.get(joined) or _SYNONYMS.get(_FILLERS.sub("", joined), small)
 
 

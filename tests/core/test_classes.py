@@ -50,6 +50,10 @@ def test_further_classes_differ_in_colour_from_the_known_ones_and_each_other():
             "normal cases",
             "NormalCases",
             "Normal chest X-ray",
+            "NORMAL (2)",
+            "0_normal",
+            "01. Normal",
+            " gesund ",
         ],
         "covid": [
             "covid",
@@ -61,6 +65,13 @@ def test_further_classes_differ_in_colour_from_the_known_ones_and_each_other():
             "COVID-19 pneumonia",
             "covid images",
             "COVID-19 positive",
+            "COVID+",
+            "COVID-19 (+)",
+            "SARS-CoV-2 positive",
+            "2019-nCoV",
+            "Coronavirus",
+            "1_covid",
+            "COVID19(460)",
         ],
         "virus": ["virus", "Viral", "Viral Pneumonia", "viral_pneumonia"],
         "pneumonia": ["PNEUMONIA", "pneumonia"],
@@ -69,6 +80,11 @@ def test_further_classes_differ_in_colour_from_the_known_ones_and_each_other():
         "cases": ["cases", "Cases"],
         "abnormal": ["Abnormal"],
         "non covid": ["Non COVID"],
+        # Negative for it.
+        "covid-": ["COVID-"],
+        "covid-19 (-)": ["COVID-19 (-)"],
+        "tb+": ["TB+"],
+        "19": ["19"],
     }.items(),
 )
 def test_spellings_of_one_class_share_a_key(key, spellings):
