@@ -44,6 +44,8 @@ _ARCHIVE_ENDINGS = (
     ".zip", ".zipx", ".jar", ".tar", ".gz", ".tgz", ".bz2", ".tbz", ".tbz2", ".xz", ".txz", ".lzma", ".zst",
     ".tzst", ".lz4", ".7z", ".rar", ".cab", ".arj", ".lzh", ".iso", ".dmg",
 )  # fmt: skip
+_TABLE_ENDINGS, _MOST_TABLE_BYTES = (".csv", ".tsv"), 5_000_000
+_TABLE_TOO_LARGE = f"This table has more than {_MOST_TABLE_BYTES / 1e6:g} MB and is not read."
 _ZIP_MARKS = (b"PK\x03\x04", b"PK\x05\x06")
 _ARCHIVE_MARKS = (*_ZIP_MARKS, b"7z\xbc\xaf\x27\x1c", b"Rar!", b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00")
 _CENTRAL_MARK = b"PK\x01\x02"
@@ -70,10 +72,11 @@ def unpack_zip(
     left_out: list[LeftOut] | None = None,
     progress: Progress | None = None,
 ) -> Path:
-    """Unpack the images of a ZIP into a folder with one sub-folder per class.
+    """Unpack the images of a ZIP and its label tables into a folder with one sub-folder per class, or a table on top.
 
     A single folder around all class folders is dropped. A file is an image by its ending, or by its content whatever it
-    is called. Hidden files, archives, images in no folder and whatever else is no image are left out. A name that some
+    is called. Hidden files, archives, images that lie on top without a table, and whatever else is neither image nor
+    table are left out. A name that some
     file system does not allow is replaced by a safe one with the same beginning and ending.
 
     Args:
@@ -245,7 +248,7 @@ def _check_kind(info: zipfile.ZipInfo) -> None:
 
 
 def _choose_targets(archive: zipfile.ZipFile, entries: list[Entry]) -> tuple[list[Entry], list[LeftOut]]:
-    """Select the images and choose the path of each below the new folder; say why the others are left out."""
+    """Select images and label tables, and choose the path of each below the new folder; say why others are left out."""
     reasons = [(info, parts, _why_left_out(archive, info, parts)) for info, parts in entries]
     left_out = [(_one_line(info.filename), reason) for info, _, reason in reasons if reason]
     images = [(info, parts) for info, parts, reason in reasons if reason is None]
@@ -255,14 +258,29 @@ def _choose_targets(archive: zipfile.ZipFile, entries: list[Entry]) -> tuple[lis
                 f"An image has {info.file_size / 1e6:.0f} MB; at most {MAX_FILE_BYTES / 1e6:.0f} MB are accepted: "
                 f"{_shown(info.filename)}."
             )
+    above_images = {tuple(parts[:depth]) for _, parts in images for depth in range(len(parts) - 1)}
+    tables = [
+        (info, parts)
+        for info, parts, reason in reasons
+        if reason == "" and tuple(parts[:-1]) in above_images | {()} and _is_table(archive, info, parts)
+    ]
     is_wrapped = len({parts[0] for _, parts in images}) == 1 and all(len(parts) > 2 for _, parts in images)
-    targets = [(info, [_safe_name(part) for part in parts[is_wrapped:]]) for info, parts in images]
-    left_out += [(_one_line(info.filename), IN_NO_CLASS_FOLDER) for info, parts in targets if len(parts) == 1]
-    targets = [(info, parts) for info, parts in targets if len(parts) > 1]
+    above = images[0][1][0] if is_wrapped else None
+    targets, tables = (
+        [(info, [_safe_name(part) for part in parts[parts[0] == above and len(parts) > 1 :]]) for info, parts in chosen]
+        for chosen in (images, tables)
+    )
+    left_out += [(_one_line(i.filename), _TABLE_TOO_LARGE) for i, _ in tables if i.file_size > _MOST_TABLE_BYTES]
+    tables = [(info, parts) for info, parts in tables if info.file_size <= _MOST_TABLE_BYTES]
+    if not any(len(parts) == 1 for _, parts in tables):
+        left_out += [(_one_line(info.filename), IN_NO_CLASS_FOLDER) for info, parts in targets if len(parts) == 1]
+        targets = [(info, parts) for info, parts in targets if len(parts) > 1]
     if not targets:
         raise RefusedArchive(
-            f"The archive holds no images ({' '.join(IMAGE_ENDINGS)}) in folders; put one folder per class into it."
+            f"The archive holds no images ({' '.join(IMAGE_ENDINGS)}) in folders; put one folder per class into it, or "
+            "a label table beside the images."
         )
+    targets += tables
     _check_clashes(targets)
     return targets, left_out
 
@@ -283,6 +301,16 @@ def _why_left_out(archive: zipfile.ZipFile, info: zipfile.ZipInfo, parts: list[s
     if begins_like_an_image(head):
         return None
     return "" if is_companion(parts[-1], head) else why_not_read(head)
+
+
+def _is_table(archive: zipfile.ZipFile, info: zipfile.ZipInfo, parts: list[str]) -> bool:
+    """Return whether a file is called like a label table, or is text whose first lines name images."""
+    name = parts[-1].lower()
+    if name.startswith(".") or parts[0] == "__MACOSX" or not name.endswith((*_TABLE_ENDINGS, ".txt")):
+        return False
+    with archive.open(info) as stream:
+        head = stream.read(HEAD_BYTES).lower()
+    return name.endswith(_TABLE_ENDINGS) or any(ending.encode() in head for ending in IMAGE_ENDINGS)
 
 
 def _is_inner_archive(parts: list[str]) -> bool:

@@ -17,6 +17,7 @@ from cxr_core.data.dataset import scan_dataset
 from cxr_core.imaging import zip_archive
 from cxr_core.imaging.files.file_kinds import AN_ARCHIVE, IN_NO_CLASS_FOLDER
 from cxr_core.imaging.zip_archive import RefusedArchive, list_images, unpack_zip
+from cxr_core.system.visit_folders import visit_folder_of
 
 
 def png(value=0):
@@ -85,6 +86,61 @@ def test_what_is_no_image_is_left_out(place):
             "__MACOSX/normal/._a.png", ".git/normal/a.png", "top.png"]  # fmt: skip
     unpack_zip(zip_of({"normal/a.PNG": png()} | dict.fromkeys(junk, b"junk")), place)
     assert unpacked(place) == ["normal/a.PNG"]
+
+
+TABLE = b"path,label\nimages/a.png,ill\nimages/b.png,well\n"
+
+
+@pytest.mark.parametrize("above", ["", "x/"])
+@pytest.mark.parametrize(
+    ("name", "data", "is_kept"),
+    [
+        ("list.csv", TABLE, True),
+        ("list.TSV", TABLE.replace(b",", b"\t"), True),
+        ("train.txt", b"1 a.png positive ricord\n", True),
+        ("readme.txt", b"hello", False),
+        ("images/notes.csv", TABLE, False),
+        (".list.csv", TABLE, False),
+        ("list.csv", b"x" * 5_000_001, False),
+    ],
+)
+def test_a_label_table_is_unpacked_where_it_lies_above_the_images(place, above, name, data, is_kept):
+    files = {
+        f"{above}{file}": content
+        for file, content in {"images/a.png": png(1), "images/b.png": png(2), name: data}.items()
+    }
+    unpack_zip(zip_of(files), place)
+    assert unpacked(place) == sorted(["images/a.png", "images/b.png", *([name] if is_kept else [])])
+
+
+def test_images_on_top_beside_a_table_are_unpacked_and_have_its_classes(place, tmp_path):
+    unpack_zip(zip_of({"a.png": png(1), "b.png": png(2), "list.csv": TABLE.replace(b"images/", b"")}), place)
+    assert scan_dataset(place, index_dir=tmp_path / "index").classes == ("ill", "well")
+
+
+def test_each_source_keeps_its_table(place, tmp_path):
+    files = {f"{h}/images/{name}.png": png(number) for number, (h, name) in enumerate(("Aa", "Ab", "Ba", "Bb"))}
+    unpack_zip(zip_of(files | {"A/list.csv": TABLE, "B/list.csv": TABLE}), place)
+    table = scan_dataset(place, index_dir=tmp_path / "index").table
+    assert sorted(zip(table["source"], table["class_name"], strict=True)) == [
+        ("A", "ill"), ("A", "well"), ("B", "ill"), ("B", "well"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("way", ["absolute", "upwards"])
+def test_a_visitors_table_names_no_file_outside_of_what_was_uploaded(tmp_path, monkeypatch, way):
+    monkeypatch.setattr(visit_folder_of, "__defaults__", (tmp_path / "visits",))
+    outside = tmp_path / "mine" / "private.png"
+    outside.parent.mkdir()
+    outside.write_bytes(png(3))
+    place = tmp_path / "visits" / "0123" / "set"
+    named = str(outside) if way == "absolute" else "../../../mine/private.png"
+    rows = f"path,label,mask\nimages/a.png,ill,{named}\nimages/b.png,well,\n{named},ill,\n"
+    unpack_zip(zip_of({"images/a.png": png(1), "images/b.png": png(2), "list.csv": rows.encode()}), place)
+    dataset = scan_dataset(place, index_dir=tmp_path / "index")
+    assert dataset.table["file"].tolist() == ["images/a.png", "images/b.png"]
+    assert "mask" not in dataset.table
+    assert dataset.unreadable["error"].str.contains("leads out of the data set").sum() == 2
 
 
 def test_a_dicom_file_without_ending_is_an_image(place):

@@ -14,6 +14,7 @@ from cxr_core.data.layouts.tables.cells import read_age, read_sex, read_split, s
 from cxr_core.data.layouts.tables.finding_classes import chosen_class
 from cxr_core.data.layouts.tables.image_search import FileNames, ImageSearch, file_names
 from cxr_core.data.layouts.tables.table_file import Table
+from cxr_core.system.visit_folders import visit_folder_of
 
 
 class Listed(NamedTuple):
@@ -42,6 +43,8 @@ class Listing:
     ) -> None:
         """Take no rows yet; `beside` is what `companions.read_companions` tells."""
         self.folder, self._kind, self._classes, self._beside = folder, kind, classes, beside
+        # What a visitor's table names outside of its folder is another's.
+        self._is_closed = visit_folder_of([folder]) is not None
         self._names: list[str] = []
         self._problems: list[Problem] = []
         # By absolute path: the table and line that told of it first, and what is told.
@@ -119,6 +122,8 @@ class Listing:
     def _paths(self, image: str) -> list[str]:
         """Return the files that a row means; where none is there, the one it names, so that it is missed."""
         direct = os.path.normpath(os.path.join(self.folder, image))
+        if not self._may_name(direct):
+            raise PassedOver("its path leads out of the data set")
         if self._kind.of_folders:
             found = self._search.inside(image)
             if not found:
@@ -130,6 +135,9 @@ class Listing:
         if len(found) > 1 and direct not in found:
             raise PassedOver(f"{len(found)} files fit {image}")
         return [direct] if direct in found or not found else found
+
+    def _may_name(self, path: str) -> bool:
+        return not self._is_closed or path.startswith(os.path.join(self.folder, ""))
 
     def _add_image(self, path: str, told: Told, table: str, where: str) -> None:
         if path not in self._told:
@@ -168,4 +176,7 @@ class Listing:
             for cell in map(said, (told.patient, shown_view, read_sex(told.sex), told.source))
         )
         mask = os.path.normpath(os.path.join(self.folder, told.mask)) if told.mask else None
+        if mask and not self._may_name(mask):
+            self._problems.append((table, f"{line}: the path of the mask leads out of the data set."))
+            mask = None
         return ListedImage(path, sys.intern(class_name), patient, split, view, group, sex, source, mask)
