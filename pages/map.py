@@ -62,7 +62,7 @@ if not selected and centre is not None:
     place = table["path"].iloc[rows].tolist().index(centre)
     selected = rows[nearest_points(xy, place, NEIGHBOURS + 1)].tolist()
 if not selected:
-    st.info("Click or tap a point to select its image, or draw around several points.", icon=":material/lasso_select:")
+    st.info("Click a point to select its image, or draw around several points.", icon=":material/lasso_select:")
     st.stop()
 chosen = table.iloc[selected]
 st.header(f"{len(selected):,} selected: {class_counts_text(chosen['class_name'])}")

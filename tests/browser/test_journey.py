@@ -144,16 +144,36 @@ def test_a_training_starts_shows_a_growing_curve_and_stops(app, page):
     wait_until(lambda: run.has_model and run.metrics(), "the stopped model is exported", 120)
 
 
+def test_a_tapped_point_of_the_map_shows_its_image(app, browser):
+    phone = browser.new_context(viewport={"width": 390, "height": 900}, has_touch=True)
+    page = phone.new_page()
+    page.set_default_timeout(60 * SECONDS)
+    page.goto(f"{app[0]}/map")
+    plot = page.locator(".js-plotly-plot .nsewdrag").first
+    plot.scroll_into_view_if_needed()
+    # What listens to the figure looks for it a few times a second.
+    page.wait_for_timeout(SECONDS)
+    page.wait_for_selector(IDLE)
+    page.touchscreen.tap(*first_point(page))
+    expect(page.get_by_test_id("stImage").locator("img")).to_be_visible()
+    phone.close()
+
+
 def hover_over_a_point(page):
-    """Move the mouse to the first point of the map, wherever plotly drew it."""
-    at = page.evaluate("""(() => {
+    """Move the mouse to the first point of the map."""
+    at = first_point(page)
+    page.mouse.move(at[0] - 3, at[1] - 3)
+    page.mouse.move(*at, steps=4)
+
+
+def first_point(page):
+    """Where plotly drew the first point of the map."""
+    return page.evaluate("""(() => {
       const plot = document.querySelector('.js-plotly-plot'), mark = plot.data[0], layout = plot._fullLayout
       const area = plot.querySelector('.nsewdrag').getBoundingClientRect()
       const x = mark.x._inputArray ?? mark.x, y = mark.y._inputArray ?? mark.y
       return [area.x + layout.xaxis.c2p(x[0]), area.y + layout.yaxis.c2p(y[0])]
     })()""")
-    page.mouse.move(at[0] - 3, at[1] - 3)
-    page.mouse.move(*at, steps=4)
 
 
 ANSWERED_OR_NOT = re.compile("^(Prediction: |No answer)")

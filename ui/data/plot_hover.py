@@ -1,4 +1,4 @@
-"""Which point of a plotly figure does the mouse hover over? Streamlit itself reports only clicks and selections."""
+"""Over which point of a plotly figure does the mouse hover, or which is tapped? Streamlit itself reports selections."""
 
 import streamlit as st
 
@@ -16,7 +16,8 @@ export default function ({ data, setStateValue }) {
     const found = document.querySelector(`.st-key-${data.key} .js-plotly-plot`)
     if (found && found !== plot && found.on) {
       plot = found
-      plot.on("plotly_hover", rest)
+      // A finger hovers over nothing; its tap is a click.
+      for (const name of ["plotly_hover", "plotly_click"]) plot.on(name, rest)
       // The mouse may hover over a point already.
       if (plot._hoverdata && plot._hoverdata.length) rest({ points: plot._hoverdata })
     }
@@ -24,7 +25,7 @@ export default function ({ data, setStateValue }) {
   return () => {
     clearInterval(look)
     clearTimeout(waiting)
-    if (plot && plot.removeListener) plot.removeListener("plotly_hover", rest)
+    for (const name of ["plotly_hover", "plotly_click"]) plot?.removeListener?.(name, rest)
   }
 }
 """
@@ -32,7 +33,7 @@ _watch = st.components.v2.component("cxr_lab.hover", js=_JS)
 
 
 def hovered_row(key: str) -> int | None:
-    """Return the `customdata` of the point that the mouse hovered over last, or None; call it inside a fragment.
+    """Return the `customdata` of the point that was hovered over or tapped last, or None; call it inside a fragment.
 
     Args:
         key: of a `st.plotly_chart` on the same page whose points carry one whole number each as `customdata`.
