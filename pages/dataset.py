@@ -68,7 +68,7 @@ if len(by_source.counts) > 1:
 
 st.header("Image sizes in pixels", help="If one class has sizes of its own, the size alone gives it away.")
 sizes = statistics.rename(index=class_label, columns=lambda c: c.replace("_", " ")).rename_axis("class")
-st.dataframe(sizes.round(), width="stretch", placeholder="–")
+st.dataframe(sizes.round().T, width="stretch", placeholder="–")
 
 st.header("Samples")
 

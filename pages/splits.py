@@ -61,14 +61,15 @@ if leaks.count():
         show_images([row.path, table["path"].iloc[row.train_row]], ["test", f"training: {plain_text(row.cause)}"])
 
 st.header("All kinds of split", help="On the same images, with the same seed.")
-comparison = compare_splits(table, groups, seed=seed)
+comparison = compare_splits(table, groups, seed=seed).set_index("kind")
 names = {
-    "kind": "split",
     "test_images": "test images",
     "share_with_train": "leaked into training",
     "validation_images": "validation images",
     "validation_share_with_train": "validation leaked",
-    "chose_the_epoch": "test images used to pick the epoch",
+    "chose_the_epoch": "test, chose the epoch",
 }
-st.dataframe(comparison.rename(columns=names), width="stretch", placeholder="–", hide_index=True)
+st.dataframe(comparison[list(names)].rename(columns=names).T, width="stretch", placeholder="–")
+for kind_name, note in comparison.loc[comparison["note"] != "", "note"].items():
+    st.caption(f"{plain_text(str(kind_name))}: {plain_text(note)}")
 download_table("This split (CSV)", rows.drop(columns="path"), "split.csv")

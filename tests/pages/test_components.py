@@ -1,6 +1,8 @@
-"""components.py: how long work still takes is told once its pace is known, in round figures."""
+"""components.py: the time left in round figures, and tables in which one column tells both ends of an interval."""
 
+import pandas as pd
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from ui.common.components import time_left
 
@@ -15,3 +17,17 @@ from ui.common.components import time_left
 )  # fmt: skip
 def test_the_time_left_is_that_of_the_pace_so_far(done, total, seconds, told):
     assert time_left(done, total, seconds) == told
+
+
+def test_one_column_of_a_table_tells_both_ends_of_an_interval():
+    def page():
+        import pandas as pd
+
+        from ui.common.components import show_table
+
+        ends = {"low": [0.123, None], "high": [0.5, None]}
+        show_table(pd.DataFrame({"by": ["size", "age"], **ends, "images": [3, 4]}))
+
+    table = AppTest.from_function(page).run().dataframe[0].value
+    assert list(table) == ["by", "95 % interval", "images"]
+    assert table["95 % interval"].iloc[0] == "12.3 to 50.0 %" and pd.isna(table["95 % interval"].iloc[1])

@@ -1,11 +1,14 @@
 """The page "Your hospital": the built-in classifier on the teaching set, and on too few images."""
 
+import re
 import shutil
 
 from cxr_core.data.dataset import scan_dataset
 from cxr_core.inference.site_profile import save_profile, site_profiles, use_profile
 
 from .test_pages import open_page, said
+
+NUMBER = re.compile(r"[\d.]+")
 
 
 def test_the_page_says_how_different_the_images_are_and_which_threshold_the_site_needs():
@@ -15,6 +18,9 @@ def test_the_page_says_how_different_the_images_are_and_which_threshold_the_site
     told = said([*app.warning, *app.info])
     assert "the training images" in told
     assert "A threshold of" in told
+    looks = app.table[0].value
+    assert all(text.endswith(" to 512)") for text in looks["here"] if text.startswith("512 "))
+    assert {len(number.partition(".")[2]) for text in looks["here"][:-1] for number in NUMBER.findall(text)} == {3}
     before = told
     app.number_input[0].set_value(40).run()
     assert said([*app.warning, *app.info]) != before

@@ -138,6 +138,12 @@ def test_an_empty_cell_of_a_table_never_reads_none(name):
     assert [frame for frame in shown_page(name).dataframe if not frame.proto.placeholder] == []
 
 
+def test_all_kinds_of_split_stand_side_by_side():
+    table = next(frame.value for frame in shown_page("splits").dataframe if "grouped" in frame.value)
+    assert table.loc["leaked into training", "grouped"] == 0 < table.loc["leaked into training", "random"]
+    assert table.shape == (5, 4)
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_every_plot_and_every_image_has_a_text_alternative(name):
     app = shown_page(name)

@@ -121,15 +121,24 @@ def show_figure(figure: "go.Figure", key: str | None = None) -> None:
 def show_table(table: pd.DataFrame, *, percents: Iterable[str] = (), formats: Mapping[str, str] | None = None) -> None:
     """Show a table at the page's width, with equal decimals down each column and a dash in empty cells.
 
+    The first column stays in sight where the others are wider than the page.
+
     Args:
-        table: its index is not shown.
+        table: its index is not shown. Of columns `low` and `high`, which hold the ends of 95 % intervals of
+            proportions, one column tells.
         percents: columns that hold proportions in [0, 1]; names that the table lacks are left out.
         formats: {column: how its numbers are written, as for printf}.
     """
+    if {"low", "high"} <= set(table):
+        ends = zip(table["low"], table["high"], strict=True)
+        texts = [None if pd.isna(low) else f"{100 * low:.1f} to {100 * high:.1f} %" for low, high in ends]
+        table = table.assign(low=pd.Series(texts, table.index, dtype=object)).drop(columns="high")
+        table = table.rename(columns={"low": "95 % interval"})
     shares = [name for name in percents if name in table]
     shown = table.assign(**{name: 100 * pd.to_numeric(table[name]) for name in shares})
     written = dict.fromkeys(shares, "%.1f %%") | dict(formats or {})
     config: dict[Any, Any] = {name: st.column_config.NumberColumn(format=text) for name, text in written.items()}
+    config = {name: st.column_config.Column(pinned=True) for name in list(table)[:1]} | config
     st.dataframe(shown, width="stretch", hide_index=True, placeholder="–", column_config=config)
 
 

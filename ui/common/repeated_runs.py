@@ -20,8 +20,6 @@ from ui.common.components import download_table, show_figure, show_table
 from ui.common.markdown import plain_text
 from ui.common.metrics import interval_text, look_once, plain_metric
 
-_ENDS = {"low": "95 % from", "high": "95 % to"}
-
 
 def show_repeated_runs(runs: Sequence[Run]) -> None:
     """Show the test results of runs that differ only in fold and seed.
@@ -33,15 +31,15 @@ def show_repeated_runs(runs: Sequence[Run]) -> None:
     table, spread = seeds_table(runs), repeated_runs_table(runs)
     st.markdown(plain_text(repeats_sentence(table)))
     show_figure(repeated_runs_figure(spread), key="spread")
-    columns = ("accuracy", "mean", "sd", "95 % from", "95 % to", "lowest", "highest")
-    show_table(spread.rename(columns=_ENDS), percents=columns)
+    columns = ("accuracy", "mean", "sd", "lowest", "highest")
+    show_table(spread, percents=columns)
     st.caption(
         "The training images of two folds or seeds overlap, so their scores are not independent; the interval of the "
         "mean is widened for that (Nadeau & Bengio 2003), and no interval is shown where all runs agree."
     )
     _show_pooled(runs)
     with st.expander("Each run"):
-        show_table(table.drop(columns=[] if table["fold"].any() else "fold").rename(columns=_ENDS), percents=columns)
+        show_table(table.drop(columns=[] if table["fold"].any() else "fold"), percents=columns)
     download_table("Mean and spread (CSV)", spread, "spread.csv")
 
 
@@ -59,9 +57,7 @@ def _show_pooled(runs: Sequence[Run]) -> None:
         right, "Accuracy", f"{metrics['accuracy']:.1%}", interval_text(metrics["ci95"]["accuracy"]),
         help="Proportion of images classified correctly, with its exact 95 % interval by patients.",
     )  # fmt: skip
-    st.dataframe(
-        report_with_intervals(metrics).drop(columns="auc").rename(index=class_label), width="stretch", placeholder="–"
-    )
+    st.table(report_with_intervals(metrics).drop(columns="auc").rename(index=class_label))
     st.caption(
         "The AUC is given only per fold, above: each network has its own scale of scores, which pooling would mix."
     )

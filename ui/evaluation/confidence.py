@@ -53,15 +53,15 @@ def _show_sets(predictions: pd.DataFrame, classes: Sequence[str], folder: Path) 
         {
             "source": source_label(row["source"]) or "all images", "images": row["coverage"]["images"],
             "holds the true class": row["coverage"]["share"],
-            "95 % from": row["coverage"]["ci95"][0] if row["coverage"]["ci95"] else None,
-            "95 % to": row["coverage"]["ci95"][1] if row["coverage"]["ci95"] else None,
+            "low": row["coverage"]["ci95"][0] if row["coverage"]["ci95"] else None,
+            "high": row["coverage"]["ci95"][1] if row["coverage"]["ci95"] else None,
             "classes on average": row["mean_size"],
         }
         for row in found
     ]  # fmt: skip
     show_table(
         pd.DataFrame(rows),
-        percents=("holds the true class", "95 % from", "95 % to"),
+        percents=("holds the true class",),
         formats={"classes on average": "%.2f"},
     )
 

@@ -140,8 +140,8 @@ def _show_slices(predictions: pd.DataFrame, accuracy: float) -> None:
     else:
         st.success("No slice of at least 10 images is clearly below the overall accuracy.", icon=":material/check:")
     show_table(
-        named_sources(table).replace({"by": SLICES}).rename(columns={"low": "95 % from", "high": "95 % to"}),
-        percents=("accuracy", "95 % from", "95 % to"),
+        named_sources(table).replace({"by": SLICES}),
+        percents=("accuracy",),
     )
     download_table("Slices (CSV)", table, "slices.csv")
 

@@ -77,7 +77,7 @@ def show_summary(metrics: Metrics, predictions: pd.DataFrame, curves: Mapping[st
         "Per class", help="Precision (PPV): how many alarms are true. Recall (sensitivity): how many images of the "
         "class are found. F1: their harmonic mean. In brackets: 95 % interval.",
     )  # fmt: skip
-    st.dataframe(report_with_intervals(metrics).rename(index=class_label), width="stretch", placeholder="–")
+    st.table(report_with_intervals(metrics).rename(index=class_label))
     _show_sources(metrics, predictions)
     _show_repeats(folder)
     _show_comparison(predictions, folder)

@@ -11,13 +11,15 @@ from cxr_core.evaluation.hospitals.site import SiteAnswers, SiteReport, answer_s
 from cxr_core.evaluation.hospitals.training_look import LOOKS, Quartiles
 from cxr_core.inference.classifier import Classifier
 from cxr_core.inference.site_profile import save_profile
-from ui.common.components import plain_error, progress_bar, show_table
+from ui.common.components import plain_error, progress_bar
 from ui.common.markdown import plain_name, plain_text
 from ui.common.metrics import plain_metric
 from ui.common.model_picker import export_stamp
 from ui.common.permissions import show_refusal
 
 _CLEAR = 0.01
+# From here on, as for sides in pixels, decimals tell nothing.
+_WHOLE = 10
 
 
 def site_answers(classifier: Classifier, folder: Path, dataset: Dataset) -> SiteAnswers:
@@ -93,15 +95,16 @@ def _show_looks(report: SiteReport) -> None:
         }
         for row in report["looks"]
     ]
-    show_table(pd.DataFrame(rows))
+    st.table(pd.DataFrame(rows), hide_index=True)
 
 
 def _quartiles(found: Quartiles) -> str:
-    return f"{found['median']:.3g} ({found['low']:.3g} to {found['high']:.3g})"
+    decimals = 0 if found["median"] >= _WHOLE else 3
+    return f"{found['median']:.{decimals}f} ({found['low']:.{decimals}f} to {found['high']:.{decimals}f})"
 
 
 def _show_answers(report: SiteReport) -> None:
     st.header("What it answers", help="Abstentions by their first reason.")
     answered = [(class_label(name), n) for name, n in report["answers"].items() if name != "no answer"]
     rows = answered + [(f"No answer: {reason}", n) for reason, n in report["reasons"].items()]
-    show_table(pd.DataFrame(rows, columns=["answer", "images"]))
+    st.table(pd.DataFrame(rows, columns=["answer", "images"]), hide_index=True)

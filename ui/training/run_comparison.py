@@ -97,7 +97,7 @@ def _labelled(table: pd.DataFrame, labels: dict[str, RunLabel]) -> pd.DataFrame:
         for i, name in enumerate(table["run"])
     ]
     table = pd.concat([pd.DataFrame(own), table], axis=1)
-    first = ["compare", "star", "name", "run", *_accuracies(table), "state", "note"]
+    first = ["compare", "star", *_accuracies(table), "name", "run", "state", "note"]
     return table[first + [c for c in table.columns if c not in first]]
 
 
