@@ -22,7 +22,7 @@ from cxr_core.data.dataset import scan_dataset
 from cxr_core.data.patient_ids import patient_of
 from cxr_core.data.prepared_images import prepare_images
 from cxr_core.data.property_table import measure_images
-from cxr_core.data.teaching_set import ANALYSIS_DIR
+from cxr_core.data.teaching_set import ANALYSIS_DIR, write_checksums
 from cxr_core.imaging.preprocessing import Preprocessing
 from cxr_core.recipes.training_config import make_config
 from cxr_core.splits.duplicates import find_duplicates
@@ -219,6 +219,7 @@ def analyse(folder: Path) -> None:
         shutil.rmtree(folder / ANALYSIS_DIR, ignore_errors=True)
         for kind in ("duplicates", "measures", "features", "maps"):
             shutil.copytree(cache / kind, folder / ANALYSIS_DIR / kind)
+        write_checksums(folder)
 
 
 def main() -> None:

@@ -11,10 +11,13 @@ import pandas as pd
 
 from cxr_core.config import CACHE_DIR, PROJECT_DIR, TEACHING_DIR
 from cxr_core.system.disk_cache import is_cached, new_entry
+from cxr_core.system.files import write_text
 
 INDEX_FILE = "index.csv"
 # What was computed of the images, laid out like the cache.
 ANALYSIS_DIR = "analysis"
+# In that folder, as sha256sum writes them: so that what is damaged is not taken for a result.
+CHECKSUMS_FILE = "sha256.txt"
 # What the built-in classifier answers, and the image that it answers so.
 EXAMPLES = {
     "Clear answer": "hannover/f8335316.jpg",
@@ -98,13 +101,32 @@ def keep_shipped_analysis(folder: str | Path = TEACHING_DIR, *, cache_dir: str |
     """Put what travels with the teaching set into the cache, as far as it is not there: duplicates, embeddings, map.
 
     Entries of the cache are named after content and method, so one that is out of date is never found, and what it
-    stood for is computed. Where the cache cannot be written, everything is.
+    stood for is computed. So is what one stood for whose file is damaged or missing. Where the cache cannot be written,
+    everything is.
     """
-    for path in sorted((Path(folder) / ANALYSIS_DIR).glob("*/*")):
-        kept = Path(cache_dir) / path.parent.name / path.name
-        if not is_cached(kept):
+    analysis = Path(folder) / ANALYSIS_DIR
+    for name, told in _checksums(analysis).items():
+        path, kept = analysis / name, Path(cache_dir) / name
+        if not is_cached(kept) and path.is_file() and _digest(path) == told:
             with suppress(OSError), new_entry(kept) as temporary:
                 shutil.copyfile(path, temporary)
+
+
+def write_checksums(folder: str | Path) -> None:
+    """Write the SHA-256 of every file of a teaching set's analysis beside them."""
+    analysis = Path(folder) / ANALYSIS_DIR
+    lines = [f"{_digest(path)}  {path.relative_to(analysis).as_posix()}\n" for path in sorted(analysis.glob("*/*"))]
+    write_text(analysis / CHECKSUMS_FILE, "".join(lines))
+
+
+def _checksums(analysis: Path) -> dict[str, str]:
+    """Return {file: SHA-256} of an analysis; empty where its list cannot be read."""
+    try:
+        lines = (analysis / CHECKSUMS_FILE).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return {}
+    pairs = (line.split("  ", 1) for line in lines if "  " in line)
+    return {name: digest for digest, name in pairs}
 
 
 def check_teaching_set(folder: str | Path = TEACHING_DIR) -> None:
@@ -138,5 +160,6 @@ def _incomplete(what: str) -> str:
     if (PROJECT_DIR / ".git").exists():
         how = "In the project's folder, git checkout -- teaching_set restores what is missing or changed."
     else:
-        how = "Install CXR Lab again to restore it."
+        # Without the option, pip leaves what is installed as it is.
+        how = "Install CXR Lab again with pip's option --force-reinstall, or unpack its download again, to restore it."
     return f"The teaching set is not complete: {what}. {how}"

@@ -191,6 +191,30 @@ def test_embeddings_that_travel_with_it_are_those_of_the_built_in_classifier(see
     np.testing.assert_allclose(known.values[:4], classifier.features(images), atol=0.02, rtol=0.01)
 
 
+@pytest.mark.parametrize("path", sorted((TEACHING_DIR / "analysis").glob("*/*")), ids=lambda path: path.parent.name)
+@pytest.mark.parametrize(
+    "damage", [lambda data: data[: len(data) // 2], lambda data: b"", None], ids=["half", "empty", "gone"]
+)
+def test_a_damaged_part_of_the_analysis_never_enters_the_cache_and_the_others_do(copied, tmp_path, path, damage):
+    broken = copied / "analysis" / path.parent.name / path.name
+    if damage is None:
+        broken.unlink()
+    else:
+        broken.write_bytes(damage(path.read_bytes()))
+    keep_shipped_analysis(copied, cache_dir=tmp_path / "cache")
+    there = {kept.relative_to(tmp_path / "cache") for kept in (tmp_path / "cache").glob("*/*")}
+    told = {other.relative_to(TEACHING_DIR / "analysis") for other in (TEACHING_DIR / "analysis").glob("*/*")}
+    assert there == told - {path.relative_to(TEACHING_DIR / "analysis")}
+
+
+@pytest.mark.parametrize("text", [None, b"", b"\xff", b"of nothing"])
+def test_without_a_list_of_its_files_nothing_of_the_analysis_is_believed(copied, tmp_path, text):
+    checksums = copied / "analysis" / "sha256.txt"
+    checksums.unlink() if text is None else checksums.write_bytes(text)
+    keep_shipped_analysis(copied, cache_dir=tmp_path / "cache")
+    assert not (tmp_path / "cache").exists()
+
+
 def test_what_the_cache_holds_already_is_left_as_it_is(tmp_path):
     path = next((TEACHING_DIR / "analysis" / "measures").iterdir())
     own = tmp_path / "measures" / path.name
