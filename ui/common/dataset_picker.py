@@ -152,7 +152,7 @@ def _unpack_upload() -> Path:
         unpacked = st.session_state.get("unpacked")
         if unpacked and unpacked.is_dir():
             return unpacked
-        st.info("Upload a ZIP file in the sidebar, with one folder per class (normal, covid, virus or any others) or a table.")
+        st.info("Upload a ZIP file in the sidebar, with one folder per class (normal, covid or any others) or a table.")
         st.stop()
     name = hashlib.sha256(upload.getbuffer()).hexdigest()[:16]
     try:
