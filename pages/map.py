@@ -10,6 +10,7 @@ from ui.common.dataset_analysis import grouping, image_map
 from ui.common.dataset_picker import choose_dataset, teaching_note
 from ui.common.markdown import plain_label
 from ui.common.metrics import class_counts_text, images_text
+from ui.common.navigation import tell_of_disk
 from ui.common.thumbnails import show_large
 from ui.data.gallery import image_gallery, offer_all
 from ui.data.plot_hover import hovered_row
@@ -39,6 +40,7 @@ event = left.plotly_chart(
 
 
 @st.fragment
+@tell_of_disk()
 def show_hovered() -> None:
     row = hovered_row("map")
     if row is None:

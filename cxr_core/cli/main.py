@@ -18,6 +18,7 @@ from cxr_core.cli import (
 )
 from cxr_core.cli.io import check_targets, keep_label_mapping
 from cxr_core.config import NOTICE
+from cxr_core.system.files import why_it_failed
 
 WRONG_USAGE = 2
 
@@ -37,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         keep_label_mapping(options)
         return options.command(options) or 0
     except (ValueError, OSError) as error:
-        print(f"Error: {error}", file=sys.stderr)
+        print(f"Error: {why_it_failed(error)}", file=sys.stderr)
         return 1
 
 

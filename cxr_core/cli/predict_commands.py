@@ -96,12 +96,14 @@ def _answer_writers(
 
 def _writer(folder: Path, ending: str, make: _Maker, sources: "Sequence[Source]") -> "Callable[[int, Answer], None]":
     from cxr_core.inference.batch_prediction import numbered_name
+    from cxr_core.system.files import atomic_path
 
     folder.mkdir(parents=True, exist_ok=True)
 
     def write(number: int, answer: "Answer") -> None:
         if (content := make(number, answer)) is not None:
-            (folder / numbered_name(number, sources[number - 1].name, ending)).write_bytes(content)
+            with atomic_path(folder / numbered_name(number, sources[number - 1].name, ending)) as path:
+                path.write_bytes(content)
 
     return write
 

@@ -53,7 +53,7 @@ from cxr_core.robustness.shortcut_verdict import card_shortcuts, load_shortcut_r
 from cxr_core.runs.looks import count_looks, record_looks
 from cxr_core.runs.run import Run, list_runs
 from cxr_core.runs.run_tables import read_run_table
-from cxr_core.system.files import read_json, write_text
+from cxr_core.system.files import read_json, write_text, written_together
 
 ReportKind = Literal["html", "markdown", "model card"]
 REPORT_FILES: dict[str, ReportKind] = {
@@ -184,12 +184,10 @@ def write_report(folder: str | Path, target: str | Path) -> list[Path]:
     """
     record_looks([Run(Path(folder))], "report")
     facts = report_facts(folder)
-    paths = []
-    for name, kind in REPORT_FILES.items():
-        path = Path(target) / name
-        write_text(path, render_report(facts, kind))
-        paths.append(path)
-    return paths
+    with written_together(target) as part:
+        for name, kind in REPORT_FILES.items():
+            write_text(part / name, render_report(facts, kind))
+    return [Path(target) / name for name in REPORT_FILES]
 
 
 def report_facts(folder: str | Path) -> ReportFacts:

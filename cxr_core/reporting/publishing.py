@@ -17,8 +17,8 @@ from cxr_core.robustness.shortcut_results import SHORTCUTS_FILE, ShortcutResult,
 from cxr_core.robustness.shortcut_verdict import judge_again
 from cxr_core.runs.looks import count_looks, record_looks
 from cxr_core.runs.run import Run, list_runs
-from cxr_core.runs.training_images import save_training_images
-from cxr_core.system.files import atomic_path, folder_names, write_text
+from cxr_core.runs.training_images import TRAINING_IMAGES_FILE, save_training_images
+from cxr_core.system.files import folder_names, write_text, written_together
 from cxr_core.system.progress import Phase
 from cxr_core.system.text import table_csv
 
@@ -47,52 +47,46 @@ def publish_run(
         FileNotFoundError: the run has no exported classifier.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     card, classifier = load_card(run.path), load_classifier(run.path)
     scores = {
         name: score_folders(classifier, folder, progress=progress)[0]
         for name, folder in zip(folder_names(external), external, strict=True)
     }
-    _copy_files(run, folder)
-    save_training_images(run, folder)
-    # The result for an earlier classifier must not stand beside this one.
-    (folder / SHORTCUTS_FILE).unlink(missing_ok=True)
-    if shortcuts:
-        shortcuts = judge_again(shortcuts)
-        save_shortcut_result(folder, shortcuts)
-    card = replace(card, name=folder.name, metrics=_published_metrics(run, card, scores, shortcuts))
-    write_card(card, folder)
-    write_card_text(folder)
+    # What belongs to an earlier classifier must not stand beside this one.
+    with written_together(folder, instead_of=(*GATE_FILES, SHORTCUTS_FILE, TRAINING_IMAGES_FILE)) as part:
+        _copy_files(run, part)
+        save_training_images(run, part)
+        if shortcuts:
+            shortcuts = judge_again(shortcuts)
+            save_shortcut_result(part, shortcuts)
+        card = replace(card, name=folder.name, metrics=_published_metrics(run, card, scores, shortcuts))
+        write_card(card, part)
+        _write_card_text(card, part, about=folder / "ABOUT.md")
 
 
 def write_card_text(folder: str | Path) -> None:
     """Write a published classifier's CARD.md anew: its ABOUT.md, then the figures of its `card.json`."""
     folder = Path(folder)
-    about = folder / "ABOUT.md"
-    head = about.read_text(encoding="utf-8") if about.exists() else f"# {folder.name}\n"
-    write_text(folder / "CARD.md", f"{head.rstrip()}\n\n{figures_markdown(load_card(folder))}")
+    _write_card_text(replace(load_card(folder), name=folder.name), folder, about=folder / "ABOUT.md")
+
+
+def _write_card_text(card: Card, folder: Path, *, about: Path) -> None:
+    head = about.read_text(encoding="utf-8") if about.exists() else f"# {card.name}\n"
+    write_text(folder / "CARD.md", f"{head.rstrip()}\n\n{figures_markdown(card)}")
 
 
 def _copy_files(run: Run, folder: Path) -> None:
     for name in ("model.onnx", "model.keras", "epochs.csv"):
-        _copy_file(run.path / name, folder)
+        shutil.copyfile(run.path / name, folder / name)
     for name in GATE_FILES:
         if (run.path / name).exists():
-            _copy_file(run.path / name, folder)
-        else:
-            # A gate belongs to one classifier: that of an earlier one must not stand beside this one.
-            (folder / name).unlink(missing_ok=True)
+            shutil.copyfile(run.path / name, folder / name)
     predictions = run.predictions()
     sources = known_sources(predictions)
     predictions = predictions.drop(columns=["path", "view", "age_group", "sex", "source"], errors="ignore")
     if sources is not None and sources.nunique() > 1:
         predictions = predictions.assign(source=sources)
     write_text(folder / "predictions.csv", table_csv(predictions, float_format="%.6g"))
-
-
-def _copy_file(path: Path, folder: Path) -> None:
-    with atomic_path(folder / path.name) as temporary:
-        shutil.copyfile(path, temporary)
 
 
 def _published_metrics(

@@ -41,15 +41,10 @@ def start_digests(config: TrainingConfig) -> frozenset[str]:
 
 
 def save_training_images(run: Run, folder: str | Path) -> None:
-    """Write the list of a run's training images into the folder of the classifier that is published.
-
-    Where the run does not tell them, a list of an earlier classifier is removed.
-    """
-    path, digests = Path(folder) / TRAINING_IMAGES_FILE, seen_digests(run.path)
-    if digests is None:
-        path.unlink(missing_ok=True)
-    else:
-        write_text(path, "".join(f"{digest}\n" for digest in sorted(digests)))
+    """Write the list of a run's training images into a new folder of a classifier; none where the run does not tell."""
+    digests = seen_digests(run.path)
+    if digests is not None:
+        write_text(Path(folder) / TRAINING_IMAGES_FILE, "".join(f"{digest}\n" for digest in sorted(digests)))
 
 
 def are_seen(table: pd.DataFrame, digests: frozenset[str]) -> pd.Series:

@@ -5,8 +5,9 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import shutil
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,36 @@ def atomic_path(path: str | Path, *, durable: bool = False) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def written_together(folder: str | Path, *, instead_of: Collection[str] = ()) -> Iterator[Path]:
+    """Write several files of a folder so that either all are new or none is: give a temporary folder inside it.
+
+    Args:
+        folder: made if missing, and removed again if the block raises.
+        instead_of: names of files that are removed where they are not written anew.
+
+    Yields:
+        A folder to write files to. They replace those of the same names on success.
+    """
+    folder = Path(folder)
+    existed = folder.exists()
+    part = temporary_path(folder / "part")
+    try:
+        part.mkdir()
+        yield part
+        for name in instead_of:
+            if not (part / name).exists():
+                (folder / name).unlink(missing_ok=True)
+        for path in part.iterdir():
+            os.replace(path, folder / path.name)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+        if not existed:
+            # One that holds the new files stays.
+            with suppress(OSError):
+                folder.rmdir()
+
+
 def temporary_path(path: str | Path) -> Path:
     """Return a free path beside a file, with the same ending, which `remove_leftovers` knows; makes its folder."""
     path = Path(path)
@@ -54,10 +85,13 @@ def temporary_path(path: str | Path) -> Path:
 
 
 def remove_leftovers(folder: str | Path) -> None:
-    """Remove the temporary files that killed writers left anywhere under a folder; nobody else may be writing to it."""
-    for path in Path(folder).rglob(".*"):
+    """Remove what killed writers left anywhere under a folder; nobody else may be writing to it."""
+    for path in list(Path(folder).rglob(".*")):
         if _TEMPORARY.match(path.name):
-            path.unlink(missing_ok=True)
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -82,6 +116,16 @@ def read_json(path: str | Path) -> Any:
 def why_not_written(error: OSError) -> str | None:
     """Return a sentence on a disk that is full, read-only or broken, without a file name; None for any other error."""
     return _WHY_NOT_WRITTEN.get(error.errno or 0)
+
+
+def why_it_failed(error: Exception) -> str:
+    """Return what an error says; of a full, read-only or broken disk without a file name.
+
+    A file that may not be opened is named: whoever types a command must know which one.
+    """
+    if isinstance(error, OSError) and not isinstance(error, PermissionError):
+        return why_not_written(error) or str(error)
+    return str(error)
 
 
 def file_stamp(path: str | Path) -> tuple[int, int, int]:

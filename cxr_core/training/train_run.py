@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from cxr_core.runs.lifecycle import check_begins, run_lock, start_export
 from cxr_core.runs.run import Run
-from cxr_core.system.files import remove_leftovers
+from cxr_core.system.files import remove_leftovers, why_it_failed
 from cxr_core.system.memory import release_memory
 from cxr_core.training.checkpoint import FILE as CHECKPOINT_FILE
 from cxr_core.training.export_run import export_run, report_copies
@@ -112,7 +112,9 @@ def _sentence(error: ValueError | OSError | tf.errors.OpError) -> str:
         return "The disk is full. Free some space, then resume the run: it continues after its last finished epoch."
     if isinstance(error, tf.errors.ResourceExhaustedError):
         return "There is not enough memory for these settings; lower batch_size, then start a new run."
-    return error.message if isinstance(error, tf.errors.OpError) else str(error)
+    if isinstance(error, tf.errors.OpError):
+        return error.message
+    return why_it_failed(error)
 
 
 def _end_stopped(run: Run, recorder: ProgressCallback) -> End:

@@ -4,10 +4,13 @@ import errno
 import io
 import shutil
 import zipfile
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 
+import cv2
 import pytest
+from conftest import draw_texture
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
@@ -20,9 +23,10 @@ NAME = "Zyxwv_Jane.png"
 def open_through_the_edge(page, **session):
     """Open a page as `streamlit_app.py` does, whose `navigate` an AppTest passes over for a single page."""
     script = f"""
-import runpy, types
-from ui.common.navigation import run_page
-run_page(types.SimpleNamespace(run=lambda: runpy.run_path({str(PROJECT_DIR / "pages" / page)!r})))
+import runpy
+from ui.common.navigation import tell_of_disk
+with tell_of_disk():
+    runpy.run_path({str(PROJECT_DIR / "pages" / page)!r})
 """
     app = AppTest.from_string(script, default_timeout=60)
     for key, value in {"navigated": True, **session}.items():
@@ -72,6 +76,29 @@ def test_a_page_that_cannot_write_says_so_in_one_sentence(
     assert_one_sentence(
         open_through_the_edge("dataset.py", **unread), beginning, caplog.text + "".join(capfd.readouterr())
     )
+
+
+def test_a_decision_in_a_gallery_that_cannot_be_written_is_one_sentence(monkeypatch, capfd, caplog, tmp_path):
+    for name, seed in (("covid", 1), ("normal", 0), ("normal_copy", 0)):
+        path = tmp_path / name.partition("_")[0] / f"{name}.png"
+        path.parent.mkdir(exist_ok=True)
+        cv2.imwrite(str(path), draw_texture(seed))
+    app = open_through_the_edge("duplicates.py", source_kept="folder", folders_kept=str(tmp_path))
+    refuse_files(monkeypatch, tmp_path, errno.ENOSPC)
+    next(button for button in app.button if button.label == "Exclude").click().run()
+    assert_one_sentence(app, "The disk is full", caplog.text + "".join(capfd.readouterr()))
+
+
+def test_every_fragment_and_dialog_tells_of_the_disk_itself():
+    parts = [
+        (path.name, line.strip(), following.strip())
+        for folder in ("ui", "pages")
+        for path in (PROJECT_DIR / folder).rglob("*.py")
+        for line, following in pairwise(path.read_text(encoding="utf-8").splitlines())
+        if line.strip().startswith(("@st.fragment", "@st.dialog"))
+    ]
+    assert len(parts) >= 7
+    assert [part for part in parts if part[2] != "@tell_of_disk()"] == []
 
 
 def test_nothing_is_left_of_an_archive_that_a_full_disk_has_no_room_for(monkeypatch, capfd, caplog, tmp_path):

@@ -1,7 +1,8 @@
 """Which pages are there, how does a visit begin, and which of its choices are kept from page to page?"""
 
 import logging
-from collections.abc import Collection, Hashable
+from collections.abc import Collection, Hashable, Iterator
+from contextlib import contextmanager
 
 import streamlit as st
 from starlette.formparsers import MultiPartParser
@@ -125,10 +126,14 @@ def navigate() -> StreamlitPage:
     return chosen
 
 
-def run_page(page: StreamlitPage) -> None:
-    """Run a page; where the disk is full, read-only or broken, end it with one sentence, which is logged, too."""
+@contextmanager
+def tell_of_disk() -> Iterator[None]:
+    """Where the disk is full, read-only or broken, end a page with one sentence, which is logged, too.
+
+    A fragment and a dialog need it of their own: Streamlit logs their errors before the page sees them.
+    """
     try:
-        page.run()
+        yield
     except OSError as error:
         sentence = why_not_written(error)
         if sentence is None:

@@ -11,6 +11,7 @@ from cxr_core.splits.curation import Curation, exclude, excluded_rows, include
 from ui.common.curation import BY_HAND, dataset_curation, decide
 from ui.common.markdown import Markdown, plain_name
 from ui.common.metrics import images_text
+from ui.common.navigation import tell_of_disk
 from ui.common.thumbnails import image_thumbnail, show_tile
 from ui.data.whole_image import show_whole
 
@@ -60,6 +61,7 @@ def offer_all(dataset: Dataset, rows: pd.DataFrame, key: str, *, reason: str = B
 
 
 @st.fragment
+@tell_of_disk()
 def image_gallery(
     dataset: Dataset, rows: pd.DataFrame, facts: Sequence[Markdown], key: str, *, selectable: bool = True
 ) -> None:

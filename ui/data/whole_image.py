@@ -15,7 +15,7 @@ from cxr_core.splits.copy_comparison import difference_u8, lay_over
 from cxr_core.system.text import printable_name
 from ui.common.components import plain_error
 from ui.common.markdown import plain_name, plain_text
-from ui.common.navigation import keep_choice
+from ui.common.navigation import keep_choice, tell_of_disk
 from ui.data.blink import blink_images
 
 # As large as fits into a window of 800 pixels below its title.
@@ -24,6 +24,7 @@ _NAME_LENGTH = 32
 
 
 @st.dialog("Image", width="large")
+@tell_of_disk()
 def show_whole(row: pd.Series) -> None:
     """Show the image of one row of a data set's table as large as fits on a screen, with what is known of the file."""
     try:
@@ -46,6 +47,7 @@ def show_whole(row: pd.Series) -> None:
 
 
 @st.dialog("Compare two copies", width="large")
+@tell_of_disk()
 def compare_copies(rows: pd.DataFrame) -> None:
     """Show two images of a group of copies in turns, and their difference.
 

@@ -19,7 +19,7 @@ from cxr_core.recipes.training_config import TrainingConfig
 from cxr_core.runs.run import Run
 from ui.common.components import download_table, duration, plain_error, show_figure, show_table
 from ui.common.markdown import plain_name, plain_text
-from ui.common.navigation import choose, keep_choice
+from ui.common.navigation import choose, keep_choice, tell_of_disk
 from ui.common.permissions import show_refusal
 from ui.common.repeated_runs import show_repeated_runs
 from ui.training.run_monitor import MARKS
@@ -152,6 +152,7 @@ def show_jobs(jobs: Sequence[Job], *, others_active: bool = False) -> None:
     active = job.status().is_active
 
     @st.fragment(run_every=_REFRESH_SECONDS if active else None)
+    @tell_of_disk()
     def view() -> None:
         status = job.status()
         if active and not status.is_active:

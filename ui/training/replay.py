@@ -10,6 +10,7 @@ from cxr_core.runs.overview import end_sentence, epoch_sentence
 from cxr_core.runs.run import Run
 from ui.common.components import duration, plain_error, show_history
 from ui.common.markdown import plain_text
+from ui.common.navigation import tell_of_disk
 
 _SECONDS_PER_EPOCH = 1.5
 _EPOCH = "replay_epoch"
@@ -35,6 +36,7 @@ def show_replay() -> None:
     playing = st.session_state.get("replaying", False)
 
     @st.fragment(run_every=_SECONDS_PER_EPOCH if playing else None)
+    @tell_of_disk()
     def view() -> None:
         last = len(epochs)
         shown = st.session_state.get(_EPOCH, last)

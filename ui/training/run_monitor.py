@@ -27,7 +27,7 @@ from cxr_core.runs.work_folder import ACTIVE
 from ui.common.components import download_table, duration, plain_error, show_figure, show_history
 from ui.common.markdown import Markdown, plain_text, without_paths
 from ui.common.metrics import images_text, interval_text, look_once
-from ui.common.navigation import choose, keep_choice
+from ui.common.navigation import choose, keep_choice, tell_of_disk
 from ui.common.permissions import is_open_to_strangers, show_refusal
 from ui.common.thumbnails import THUMBNAIL_PIXELS, prediction_caption
 
@@ -80,6 +80,7 @@ def monitor_run(
         _show_end(run)
 
     @st.fragment(run_every=_REFRESH_SECONDS if state in lively else None)
+    @tell_of_disk()
     def view() -> None:
         status = run.status()
         if state in lively and (status.state not in lively or (state == "queued") != (status.state == "queued")):

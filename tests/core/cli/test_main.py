@@ -1,8 +1,12 @@
 """Exit codes, and results alone on standard output."""
 
+import errno
 import io
 import json
+import secrets
 import shutil
+from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -15,6 +19,7 @@ from cxr_core.config import NOTICE, SHIPPED_MODEL_DIR, TEACHING_DIR
 from cxr_core.data.dataset import scan_dataset
 from cxr_core.data.teaching_set import check_teaching_set
 from cxr_core.inference.classifier import load_classifier
+from cxr_core.inference.input_gate import GATE_FILES
 from cxr_core.recipes.training_config import make_config
 from cxr_core.runs.lifecycle import create_run
 from cxr_core.runs.run import Run
@@ -395,6 +400,51 @@ def test_a_published_classifier_predicts_as_the_run_does(command, tiny_run, tmp_
     one, two = (load_classifier(folder) for folder in (tiny_run.path, tmp_path / "shipped"))
     data = images[0].read_bytes()
     np.testing.assert_array_equal(one.predict_image(data).probabilities, two.predict_image(data).probabilities)
+
+
+def test_what_an_earlier_published_classifier_had_beside_it_does_not_stay(command, tiny_run, tmp_path):
+    for name in ("training_images.txt", "shortcuts.json", GATE_FILES[0], "ABOUT.md"):
+        (tmp_path / name).write_text("# Earlier\n")
+    assert command("publish", tiny_run.path, tmp_path)[0] == 0
+    assert not (tmp_path / "shortcuts.json").exists() and not (tmp_path / GATE_FILES[0]).exists()
+    assert "Earlier" not in (tmp_path / "training_images.txt").read_text()
+    assert (tmp_path / "CARD.md").read_text().startswith("# Earlier\n")
+
+
+def contents(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("what", ["publish", "report", "evaluate"])
+def test_a_disk_that_fills_up_at_any_file_leaves_what_there_was_and_one_sentence_without_a_name(
+    command, tiny_run, few, tmp_path, monkeypatch, what
+):
+    run, target = Path(shutil.copytree(tiny_run.path, tmp_path / "run")), tmp_path / "target"
+    words = {
+        "publish": ("publish", run, target),
+        "report": ("report", run, "--folder", target),
+        "evaluate": ("evaluate", run, few, "--json", target / "result.json"),
+    }[what]
+    assert command(*words)[0] == 0
+    for path in target.iterdir():
+        path.write_text("earlier")
+    before, named = contents(target), secrets.token_hex
+    for room in range(100):
+        left = iter(range(room))
+
+        def name_a_file(length, left=left):
+            if next(left, None) is None:
+                raise OSError(errno.ENOSPC, "No space left on device", "Zyxwv_Jane.png")
+            return named(length)
+
+        monkeypatch.setattr("cxr_core.system.files.secrets", SimpleNamespace(token_hex=name_a_file))
+        code, _, errors = command(*words)
+        if code == 0:
+            break
+        assert errors.strip().splitlines()[-1].startswith("Error: The disk is full")
+        assert "Zyxwv" not in errors
+        assert contents(target) == before and [path for path in target.iterdir() if path.is_dir()] == []
+    assert room > 0 and contents(target).keys() == before.keys() and "earlier" not in contents(target).values()
 
 
 def test_publish_of_a_run_without_a_model_exits_with_1_and_ships_nothing(command, tmp_path):

@@ -11,9 +11,12 @@ from cxr_core.system.files import (
     file_stamp,
     folder_names,
     read_json,
+    remove_leftovers,
+    temporary_path,
     why_not_written,
     write_json,
     write_text,
+    written_together,
 )
 
 
@@ -46,6 +49,31 @@ def test_a_failed_writing_leaves_the_old_file_and_nothing_else(tmp_path):
         raise RuntimeError
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_files_of_a_folder_are_new_together_or_not_at_all(tmp_path):
+    folder = tmp_path / "folder"
+    with pytest.raises(RuntimeError), written_together(folder) as part:
+        write_text(part / "a.txt", "new")
+        raise RuntimeError
+    assert not folder.exists()
+    for name in ("a.txt", "b.txt", "c.txt"):
+        write_text(folder / name, "old")
+    with written_together(folder, instead_of=("a.txt", "b.txt")) as part:
+        write_text(part / "a.txt", "new")
+        assert (folder / "a.txt").read_text() == "old"
+    assert {path.name: path.read_text() for path in folder.iterdir()} == {"a.txt": "new", "c.txt": "old"}
+
+
+def test_what_a_killed_writer_left_is_removed_be_it_a_file_or_a_folder(tmp_path):
+    (tmp_path / "deep").mkdir()
+    temporary_path(tmp_path / "deep" / "a.txt").write_text("half")
+    part = temporary_path(tmp_path / "part")
+    part.mkdir()
+    temporary_path(part / "b.txt").write_text("half")
+    (tmp_path / "deep" / ".mine").write_text("mine")
+    remove_leftovers(tmp_path)
+    assert [path.name for path in tmp_path.rglob("*")] == ["deep", ".mine"]
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO])
