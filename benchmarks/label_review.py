@@ -14,7 +14,7 @@ from sklearn.metrics import roc_auc_score
 from benchmarks.reporting import print_table, write_result
 from cxr_core.audit.data_audit import flag_dataset
 from cxr_core.audit.embeddings import dataset_embeddings
-from cxr_core.audit.label_review import doubted_labels, out_of_fold_probabilities
+from cxr_core.audit.label_review import review_labels
 from cxr_core.config import TEACHING_DIR
 from cxr_core.data.dataset import scan_dataset
 from cxr_core.data.teaching_set import load_teaching_index
@@ -29,9 +29,8 @@ def silent(name):
 def doubts_of(folder):
     """Return the table and the doubts of a data set, both by row position."""
     group = group_images(scan_dataset(folder).table, Curation(), phase=silent)
-    names = group.table["class_name"]
-    values = dataset_embeddings(group.table, phase=silent).values
-    return group.table, doubted_labels(names, *out_of_fold_probabilities(values, names, group.groups))
+    known = dataset_embeddings(group.table, phase=silent)
+    return group.table, review_labels(known, group.table["class_name"], group.groups)
 
 
 def main():

@@ -16,6 +16,7 @@ import cv2
 import pandas as pd
 
 from cxr_core.audit.embeddings import dataset_embeddings
+from cxr_core.audit.label_review import review_labels
 from cxr_core.audit.projection import project_embeddings
 from cxr_core.config import PROJECT_DIR, SHIPPED_MODEL_DIR, TEACHING_DIR
 from cxr_core.data.dataset import scan_dataset
@@ -25,7 +26,9 @@ from cxr_core.data.property_table import measure_images
 from cxr_core.data.teaching_set import ANALYSIS_DIR, write_checksums
 from cxr_core.imaging.preprocessing import Preprocessing
 from cxr_core.recipes.training_config import make_config
+from cxr_core.splits.curation import Curation
 from cxr_core.splits.duplicates import find_duplicates
+from cxr_core.splits.groups import group_images
 from cxr_core.system.arrays import ImageArray
 from cxr_core.system.text import table_csv
 
@@ -196,6 +199,10 @@ def build(data: Path, hannover: pd.DataFrame, folder: Path) -> pd.DataFrame:
     return pd.DataFrame(rows)[columns].sort_values("path", ignore_index=True)
 
 
+def silent(name: str) -> None:
+    """A phase that nobody follows."""
+
+
 def analyse(folder: Path) -> None:
     """Compute what pages and a visitor's training would otherwise wait for, and keep it beside the images.
 
@@ -210,14 +217,16 @@ def analyse(folder: Path) -> None:
         table = scan_dataset(folder, index_dir=cache / "index").table
         find_duplicates(prepare_images(table, Preprocessing(), cache_dir=cache), cache_dir=cache)
         measure_images(table, cache_dir=cache)
-        known = dataset_embeddings(table, phase=lambda what: None, cache_dir=cache)
+        known = dataset_embeddings(table, phase=silent, cache_dir=cache)
+        group = group_images(table, Curation(), phase=silent)
+        review_labels(known, group.table["class_name"], group.groups, cache_dir=cache)
         classes, path = known.prepared.table["class_name"], cache / "maps" / f"{known.key}.npz"
         project_embeddings(known.values, class_names=classes, cache_path=path)
         config = make_config("quick", roots=(str(folder),), start="shipped")
         prepared = prepare_images(table, config.preprocessing, cache_dir=cache)
         frozen_features(build_model(config, classes.nunique()), config, prepared, lambda done, total: None, cache)
         shutil.rmtree(folder / ANALYSIS_DIR, ignore_errors=True)
-        for kind in ("duplicates", "measures", "features", "maps"):
+        for kind in ("duplicates", "measures", "features", "maps", "doubts"):
             shutil.copytree(cache / kind, folder / ANALYSIS_DIR / kind)
         write_checksums(folder)
 

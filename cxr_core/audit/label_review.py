@@ -1,6 +1,8 @@
 """Which given labels do the images contradict most?"""
 
+import hashlib
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -11,12 +13,48 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
+from cxr_core.audit.embeddings import Embeddings
 from cxr_core.classes import order_classes
+from cxr_core.config import CACHE_DIR
 from cxr_core.system.arrays import FloatArray, IntArray
+from cxr_core.system.disk_cache import is_cached, new_entry
+from cxr_core.system.visit_folders import visit_cache
 
+# Changes with the method, so that nothing of an earlier one is found in a cache.
+_METHOD = 1
 _FOLDS = 5
 # Of few images the order depends on the folds; so many foldings are averaged, up to so many images.
 _FOLDINGS, _FEW_IMAGES = 5, 1_000
+
+
+def review_labels(
+    known: Embeddings, names: pd.Series, groups: IntArray, *, cache_dir: str | Path = CACHE_DIR
+) -> pd.DataFrame:
+    """Rank the images of a data set by how much a classifier that has not seen them contradicts their given label.
+
+    Args:
+        known: features of the N images.
+        names: str (N,), the given classes.
+        groups: int (N,), as for `out_of_fold_probabilities`.
+        cache_dir: where the probabilities are kept by content; those of a visit's images in its folder.
+
+    Returns:
+        As `doubted_labels`.
+
+    Raises:
+        ValueError: as `out_of_fold_probabilities`.
+    """
+    told = "\n".join(f"{group} {name}" for group, name in zip(groups.tolist(), names, strict=True))
+    digest = hashlib.sha256(told.encode()).hexdigest()[:16]
+    folder = Path(visit_cache(known.prepared.table["path"]) or cache_dir) / "doubts"
+    path = folder / f"{known.key}-{digest}-{_METHOD}.npz"
+    if is_cached(path):
+        with np.load(path) as saved:
+            return doubted_labels(names, saved["probabilities"], saved["classes"].tolist())
+    probabilities, classes = out_of_fold_probabilities(known.values, names, groups)
+    with new_entry(path) as temporary:
+        np.savez(temporary, probabilities=probabilities, classes=np.array(classes))
+    return doubted_labels(names, probabilities, classes)
 
 
 def out_of_fold_probabilities(

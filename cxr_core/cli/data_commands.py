@@ -56,13 +56,12 @@ def _exclude(options: argparse.Namespace) -> None:
 
 def _review(options: argparse.Namespace) -> None:
     from cxr_core.audit.embeddings import dataset_embeddings
-    from cxr_core.audit.label_review import doubted_labels, out_of_fold_probabilities
+    from cxr_core.audit.label_review import review_labels
     from cxr_core.splits.groups import group_images
 
     dataset, curation = open_dataset(options)
     _, table, groups = group_images(dataset.table, curation, phase=progress_bar).taking_part(curation)
-    features = dataset_embeddings(table, phase=progress_bar).values
-    doubts = doubted_labels(table["class_name"], *out_of_fold_probabilities(features, table["class_name"], groups))
+    doubts = review_labels(dataset_embeddings(table, phase=progress_bar), table["class_name"], groups)
     files = doubts.assign(file=table["file"].to_numpy()[doubts["row"]])
     columns = ["file", "given", "suggested", "p_given", "p_suggested", "is_doubted"]
     shown = files.loc[files["is_doubted"], columns[:-1]].head(_SHOWN_DOUBTS)

@@ -25,7 +25,7 @@ from cxr_core.system.files import atomic_path
 from cxr_core.system.holds import hold, remove_unless_held
 
 # One folder each; nothing else is ever evicted.
-KINDS = ("prepared", "measures", "duplicates", "features", "activations", "backbones", "maps", "shortcuts")
+KINDS = ("prepared", "measures", "duplicates", "features", "activations", "backbones", "maps", "shortcuts", "doubts")
 # The temporary file of a writer that was killed; nobody writes to one file for longer.
 _ABANDONED_SECONDS = 24 * 3_600.0
 

@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from cxr_core.audit.embeddings import Embeddings, dataset_embeddings
-from cxr_core.audit.label_review import doubted_labels, out_of_fold_probabilities
+from cxr_core.audit.label_review import review_labels
 from cxr_core.audit.projection import project_embeddings
 from cxr_core.audit.quality_flags import flag_values
 from cxr_core.audit.spurious_correlations import SpuriousCorrelations, find_spurious_correlations
@@ -99,7 +99,7 @@ def correlations(dataset: Dataset, group: ImageGroups) -> SpuriousCorrelations:
 
 
 def label_doubts(dataset: Dataset, group: ImageGroups) -> pd.DataFrame:
-    """Return which labels the images contradict, of all images; see `label_review.doubted_labels`.
+    """Return which labels the images contradict, of all images; see `label_review.review_labels`.
 
     Asked once per visit: what is decided meanwhile does not change the order.
     """
@@ -107,8 +107,7 @@ def label_doubts(dataset: Dataset, group: ImageGroups) -> pd.DataFrame:
 
     def find(phase: ShownPhase) -> pd.DataFrame:
         phase("Asking for every image a classifier that has not seen its patient")
-        names = group.table["class_name"]
-        return doubted_labels(names, *out_of_fold_probabilities(known.values, names, group.groups))
+        return review_labels(known, group.table["class_name"], group.groups)
 
     return _once(dataset, ("label doubts",), find)
 

@@ -3,13 +3,16 @@
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import silent
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cxr_core.audit import label_review
 from cxr_core.audit.embeddings import dataset_embeddings
-from cxr_core.audit.label_review import doubted_labels, nearest_images, out_of_fold_probabilities
+from cxr_core.audit.label_review import doubted_labels, nearest_images, out_of_fold_probabilities, review_labels
 from cxr_core.config import TEACHING_DIR
 from cxr_core.data.dataset import scan_dataset
+from cxr_core.data.teaching_set import keep_shipped_analysis
 from cxr_core.splits.curation import Curation
 from cxr_core.splits.groups import group_images
 
@@ -90,3 +93,30 @@ def test_the_two_wrong_labels_of_the_teaching_set_are_among_the_first_five():
     planted = pd.read_csv(TEACHING_DIR / "index.csv").query("planted.str.startswith('wrong label', na=False)")["path"]
     assert len(planted) == 2
     assert set(planted) <= set(group.table["file"].to_numpy()[doubts["row"].head(5)])
+
+
+def test_what_was_asked_once_is_kept_and_other_labels_or_groups_are_asked_anew(few, tmp_path, monkeypatch):
+    table = scan_dataset(few, index_dir=tmp_path / "index").table
+    known = dataset_embeddings(table, phase=silent, cache_dir=tmp_path)
+    names, groups, asked = known.prepared.table["class_name"], np.arange(len(table)), []
+
+    def counted(*arguments, **options):
+        asked.append(1)
+        return out_of_fold_probabilities(*arguments, **options)
+
+    monkeypatch.setattr(label_review, "out_of_fold_probabilities", counted)
+    first, again = (review_labels(known, names, groups, cache_dir=tmp_path) for _ in range(2))
+    pd.testing.assert_frame_equal(first, again)
+    assert len(asked) == 1
+    review_labels(known, names, groups // 2, cache_dir=tmp_path)
+    review_labels(known, names.iloc[::-1], groups, cache_dir=tmp_path)
+    assert len(asked) == 3
+
+
+def test_the_doubts_of_the_teaching_set_travel_with_it(tmp_path, monkeypatch):
+    keep_shipped_analysis(cache_dir=tmp_path)
+    group = group_images(scan_dataset(TEACHING_DIR, index_dir=tmp_path / "index").table, Curation(), phase=silent)
+    known = dataset_embeddings(group.table, phase=silent, cache_dir=tmp_path)
+    monkeypatch.delattr(label_review, "out_of_fold_probabilities")
+    doubts = review_labels(known, group.table["class_name"], group.groups, cache_dir=tmp_path)
+    assert len(doubts) == len(group.table), "computed anew: run python -m benchmarks.teaching_set"
