@@ -210,10 +210,14 @@ def _segment_train(options: argparse.Namespace) -> None:
     from cxr_core.training.lungs.lung_card import lung_summary
     from cxr_core.training.lungs.train_lungs import train_lungs
 
+    left_out: list[tuple[str, str]] = []
     card = train_lungs(
         options.folders, options.into, mask_folders=options.masks, behind_heart=options.behind_heart,
-        like=options.like, external=options.external, epochs=options.epochs, seed=options.seed, phase=progress_bar,
+        like=options.like, external=options.external, epochs=options.epochs, seed=options.seed, left_out=left_out,
+        phase=progress_bar,
     )  # fmt: skip
+    for file, sentence in left_out:
+        print(f"{file}: {sentence}", file=sys.stderr)
     write_result(card, options.json, lung_summary(card))
 
 

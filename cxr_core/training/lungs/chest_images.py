@@ -4,11 +4,13 @@ from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from cxr_core.data.dataset import scan_dataset
+from cxr_core.data.layouts.found_image import Problem
 from cxr_core.data.sources import image_sources
 from cxr_core.imaging.lung_segmentation import squared
 from cxr_core.imaging.reader import UnreadableImage, decode_image
@@ -17,8 +19,17 @@ from cxr_core.system.progress import Phase, Progress
 
 # Twice the cells of a mask that the network gives, and room for parts of an image.
 SIDE = 256
-# An image, its mask and its aspect; None for an image that cannot be read, or that has no mask.
-_Read = tuple[UInt8Array | None, UInt8Array | None, float]
+# Masks of another number of pixels than their image are usual; those of another aspect are of another image.
+_ASPECT_TOLERANCE = 0.02
+
+
+class _Read(NamedTuple):
+    """An image, its mask and its aspect; None for what cannot be read or is not there, and a sentence why."""
+
+    image: UInt8Array | None
+    mask: UInt8Array | None
+    aspect: float
+    problem: str | None = None
 
 
 @dataclass(frozen=True)
@@ -32,6 +43,7 @@ class ChestImages:
         convention: int (N,), which of `lung_segmentation.CONVENTIONS` its mask follows; -1 where it has none.
         aspects: float (N,), width / height of each image as it was.
         table: N rows of the data set table, with `source`.
+        left_out: (file, sentence) of each image and each mask that nothing can be learned from.
     """
 
     images_u8: UInt8Array
@@ -40,6 +52,7 @@ class ChestImages:
     convention: IntArray
     aspects: FloatArray
     table: pd.DataFrame
+    left_out: tuple[Problem, ...] = ()
 
     def __len__(self) -> int:
         return len(self.images_u8)
@@ -53,6 +66,7 @@ class ChestImages:
             self.convention[chosen],
             self.aspects[chosen],
             self.table[chosen].reset_index(drop=True),
+            self.left_out,
         )
 
     def pair(self, row: int) -> tuple[UInt8Array, UInt8Array | None]:
@@ -76,7 +90,7 @@ def read_chest_images(
         phase: reports on each step.
 
     Raises:
-        ValueError: no image has a mask, or a mask folder belongs to no image.
+        ValueError: no image has a mask that can be used, or a mask folder belongs to no image.
         OSError: a file went away.
     """
     phase = phase or (lambda _: None)
@@ -98,18 +112,20 @@ def read_chest_images(
     if not has_mask.any():
         raise ValueError("None of these images has a lung mask: name folders of masks, or a table's column `mask`.")
     read = list(_read(table, phase("Reading images and masks")))
-    readable = np.array([image is not None for image, _, _ in read])
-    kept = [(image, mask, aspect) for image, mask, aspect in read if image is not None]
-    masks = [mask for _, mask, _ in kept if mask is not None]
-    with_mask = np.array([mask is not None for _, mask, _ in kept])
-    mask_of = np.where(with_mask, with_mask.cumsum() - 1, -1)
+    left_out = tuple((file, r.problem) for file, r in zip(table["file"], read, strict=True) if r.problem)
+    readable = np.array([r.image is not None for r in read])
+    masks = [r.mask for r in read if r.mask is not None]
+    if not masks:
+        raise ValueError(f"No lung mask can be used. The first, of {left_out[0][0]}: {left_out[0][1]}")
+    with_mask = np.array([r.mask is not None for r in read])[readable]
     return ChestImages(
-        np.stack([image for image, _, _ in kept]),
+        np.stack([r.image for r in read if r.image is not None]),
         np.stack(masks),
-        mask_of,
+        np.where(with_mask, with_mask.cumsum() - 1, -1),
         np.where(with_mask, wide[readable], -1),
-        np.array([aspect for _, _, aspect in kept]),
+        np.array([r.aspect for r in read if r.image is not None]),
         table[readable].reset_index(drop=True),
+        left_out,
     )
 
 
@@ -118,12 +134,23 @@ def _read(table: pd.DataFrame, progress: Progress | None) -> Iterator[_Read]:
         path, mask_path = row
         try:
             pixels = decode_image(Path(path).read_bytes())
-            mask = None if not isinstance(mask_path, str) else decode_image(Path(mask_path).read_bytes())
-        except UnreadableImage:
-            return None, None, 1.0
-        if mask is not None:
-            mask = squared((mask > mask.max() / 2).astype(np.uint8) * 255, SIDE)
-        return squared(pixels, SIDE), mask, pixels.shape[1] / pixels.shape[0]
+        except UnreadableImage as error:
+            return _Read(None, None, 1.0, str(error))
+        image, aspect = squared(pixels, SIDE), pixels.shape[1] / pixels.shape[0]
+        if not isinstance(mask_path, str):
+            return _Read(image, None, aspect)
+        try:
+            drawn = decode_image(Path(mask_path).read_bytes())
+        except FileNotFoundError:
+            return _Read(image, None, aspect, "Its lung mask is not there; the image is used without it.")
+        except UnreadableImage as error:
+            return _Read(image, None, aspect, f"Its lung mask cannot be read; the image is used without it. {error}")
+        if abs(drawn.shape[1] / drawn.shape[0] / aspect - 1) > _ASPECT_TOLERANCE:
+            shapes = " and ".join(f"{shape[1]} × {shape[0]}" for shape in (drawn.shape, pixels.shape))
+            return _Read(image, None, aspect, f"Its lung mask has another aspect ({shapes} pixels) and is not used.")
+        if drawn.max() == drawn.min():
+            return _Read(image, None, aspect, "Its lung mask shows no lungs and is not used.")
+        return _Read(image, squared((drawn > drawn.max() / 2).astype(np.uint8) * 255, SIDE), aspect)
 
     rows = list(zip(table["path"], table["mask"], strict=True))
     with ThreadPoolExecutor(2) as pool:

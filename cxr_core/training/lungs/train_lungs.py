@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from cxr_core.data.layouts.found_image import Problem
 from cxr_core.imaging.lung_segmentation import (
     CONVENTIONS,
     MASK_SIDE,
@@ -112,6 +113,7 @@ def train_lungs(
     epochs: int = 40,
     steps: int = 60,
     seed: int = 0,
+    left_out: list[Problem] | None = None,
     phase: Phase | None = None,
 ) -> dict[str, Any]:
     """Train the lung network and write `model.onnx`, `card.json` and `CARD.md`.
@@ -127,6 +129,7 @@ def train_lungs(
         epochs: of `steps` batches each; the learning rate falls along a cosine.
         steps: batches per epoch.
         seed: of all that is random.
+        left_out: takes each image and each mask that nothing can be learned from, with the reason.
         phase: reports on each step.
 
     Returns:
@@ -138,6 +141,8 @@ def train_lungs(
     """
     phase, folder = phase or (lambda _: None), Path(folder)
     images = read_chest_images(roots, mask_folders=mask_folders, behind_heart=behind_heart, phase=phase)
+    if left_out is not None:
+        left_out += images.left_out
     trained = _training_side(images, like, seed)
     keras.utils.set_random_seed(seed)
     model = build_lung_network()

@@ -67,3 +67,37 @@ def test_without_any_mask_the_sentence_says_where_masks_may_lie(chests):
     table.to_csv(chests / "data" / "index.csv", index=False)
     with pytest.raises(ValueError, match="name folders of masks, or a table's column `mask`"):
         read_chest_images([chests / "data"])
+
+
+@pytest.mark.parametrize(
+    ("mask", "sentence"),
+    [
+        (np.ones((90, 60), np.uint8), "another aspect (60 × 90 and 90 × 60 pixels)"),
+        (np.zeros((60, 90), np.uint8), "shows no lungs"),
+        (np.full((60, 90), 255, np.uint8), "shows no lungs"),
+        (None, "is not there"),
+        (b"no image", "cannot be read"),
+    ],
+    ids=["turned", "black", "white", "gone", "broken"],
+)
+def test_a_mask_that_cannot_be_used_is_told_of_and_its_image_is_used_without(chests, mask, sentence):
+    path = chests / "data" / "masks" / "north0.png"
+    path.unlink()
+    if isinstance(mask, bytes):
+        path.write_bytes(mask)
+    elif mask is not None:
+        cv2.imwrite(str(path), mask)
+    images = read_chest_images([chests / "data"], mask_folders=[chests / "further"])
+    assert len(images) == 4 and (images.mask_of >= 0).sum() == 1
+    ((file, told),) = images.left_out
+    assert file == "north/north0.png" and sentence in told
+    with pytest.raises(ValueError, match="No lung mask can be used. The first, of north/north0.png: Its lung mask"):
+        read_chest_images([chests / "data"])
+
+
+def test_a_mask_of_fewer_pixels_belongs_to_its_image(chests):
+    path = chests / "data" / "masks" / "north0.png"
+    whole = cv2.imread(str(path), 0)
+    cv2.imwrite(str(path), cv2.resize(whole, (45, 30), interpolation=cv2.INTER_NEAREST))
+    images = read_chest_images([chests / "data"])
+    assert images.left_out == () and (images.mask_of >= 0).sum() == 1
