@@ -12,7 +12,7 @@ import secrets
 import socket
 import sys
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -37,6 +37,7 @@ from cxr_core.imaging.display import SCREEN_SIDE, png_bytes, shrink
 from cxr_core.inference.batch_prediction import predict_batch
 from cxr_core.inference.classifier import Classifier
 from cxr_core.inference.image_sources import Source
+from cxr_core.inference.prediction_rows import with_set
 from cxr_core.inference.selective_prediction import Answer
 
 MAX_FILES = 100
@@ -76,6 +77,7 @@ class Wanted(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     overlay: bool = Field(default=False, description="Add a Grad-CAM overlay to each row.")
+    sets: bool = Field(default=False, description="Add to each row all classes that cannot be left out.")
 
 
 class Row(BaseModel):
@@ -92,6 +94,11 @@ class Row(BaseModel):
     notes: list[str] = Field(description="What a reader should mind in any case.")
     nearest: list[Nearest]
     error: str | None = Field(description="Why the file could not be read.")
+    set: list[str] | None = Field(
+        default=None,
+        description="Classes that cannot be left out: the true one is among them in 90 % of images like those that the "
+        "limits were chosen on.",
+    )
     overlay_png: str | None = Field(
         default=None,
         description="Base64 of a PNG, at most "
@@ -176,12 +183,16 @@ class _Log:
             log.info("%s: %d in %.0f ms", path, status, 1000 * (time.perf_counter() - start))
 
 
-def build_api(classifier: Classifier, *, token: str | None = None) -> FastAPI:
+def build_api(
+    classifier: Classifier, *, token: str | None = None, set_limits: Mapping[str, float] | None = None
+) -> FastAPI:
     """Build the HTTP interface of one classifier.
 
     Args:
         classifier: answers the requests.
         token: what a client must send as a bearer token; None lets anyone ask.
+        set_limits: from which probability on a class is in a prediction set, as `prediction_rows.prediction_set` takes
+            it; None where no sets are given.
     """
     api = FastAPIOffline(
         title="CXR Lab",
@@ -198,7 +209,7 @@ def build_api(classifier: Classifier, *, token: str | None = None) -> FastAPI:
         return JSONResponse({"detail": f"{first['loc'][-1]}: {first['msg']}."}, 422)
 
     _add_health(api, classifier)
-    _add_predict(api, classifier, token)
+    _add_predict(api, classifier, token, set_limits)
     return api
 
 
@@ -215,7 +226,9 @@ def _add_health(api: FastAPI, classifier: Classifier) -> None:
         )
 
 
-def _add_predict(api: FastAPI, classifier: Classifier, token: str | None) -> None:
+def _add_predict(
+    api: FastAPI, classifier: Classifier, token: str | None, set_limits: Mapping[str, float] | None
+) -> None:
     slots, memory = anyio.CapacityLimiter(AT_ONCE), _Memory()
 
     @api.post(
@@ -229,6 +242,9 @@ def _add_predict(api: FastAPI, classifier: Classifier, token: str | None) -> Non
     )
     async def predict(request: Request, wanted: Annotated[Wanted, Query()]) -> list[dict[str, Any]]:
         """Classify images: one row per file, in the order sent. A file that cannot be read does not stop the rest."""
+        if wanted.sets and set_limits is None:
+            raise HTTPException(409, "sets: This server gives no prediction sets; it was started without --sets.")
+        limits = set_limits if wanted.sets else None
         with memory.counted(request.stream()) as chunks:
             files = await _read_files(request.headers, chunks)
             if slots.statistics().tasks_waiting >= MAX_WAITING:
@@ -238,7 +254,8 @@ def _add_predict(api: FastAPI, classifier: Classifier, token: str | None) -> Non
                 for file in files:
                     if await request.is_disconnected():
                         raise HTTPException(_GONE, "The client has left.")
-                    rows.append(await anyio.to_thread.run_sync(_answer_file, classifier, *file, wanted.overlay))
+                    answered = await anyio.to_thread.run_sync(_answer_file, classifier, *file, wanted.overlay, limits)
+                    rows.append(answered)
                 return rows
 
 
@@ -331,8 +348,10 @@ async def _read_files(headers: Headers, chunks: AsyncGenerator[bytes, None]) -> 
     return files
 
 
-def _answer_file(classifier: Classifier, name: str, data: bytes, with_overlay: bool) -> dict[str, Any]:
-    """Return the row of one file, as on the command line, with an overlay if wanted."""
+def _answer_file(
+    classifier: Classifier, name: str, data: bytes, with_overlay: bool, limits: Mapping[str, float] | None
+) -> dict[str, Any]:
+    """Return the row of one file, as on the command line, with an overlay and a prediction set if wanted."""
 
     def draw(_number: int, answer: Answer) -> str:
         small = replace(answer.prediction, image=shrink(answer.prediction.image, SCREEN_SIDE))
@@ -342,7 +361,8 @@ def _answer_file(classifier: Classifier, name: str, data: bytes, with_overlay: b
     (item,) = predict_batch(
         classifier, [Source(name, lambda: data)], keep=draw if with_overlay else None, isolated=True
     )
-    return {**item.row, **({"overlay_png": item.kept} if item.kept else {})}
+    row = with_set(item.row, limits) if limits is not None else item.row
+    return {**row, **({"overlay_png": item.kept} if item.kept else {})}
 
 
 def _request_body() -> dict[str, Any]:
@@ -358,6 +378,7 @@ def _problems(*, with_token: bool) -> dict[int | str, dict[str, Any]]:
         408: "The request took too long to arrive.",
         413: "The request is too large.",
         415: "The request is not a form.",
+        409: "Prediction sets were asked for, and this server gives none.",
         422: "The form holds no files, too many, or something else.",
         503: "The server is busy; try again later.",
     } | ({401: "The token is missing or wrong."} if with_token else {})

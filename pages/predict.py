@@ -13,6 +13,7 @@ from ui.common.navigation import keep_choice
 from ui.predict.batch import answer_given, ask_for_folder, forget_answers, show_batch
 from ui.predict.examples import examples, show_truth
 from ui.predict.marking import offer_marking, show_marked
+from ui.predict.prediction_sets import show_set
 from ui.predict.single_answer import (
     answer_scan,
     choose_maps,
@@ -82,6 +83,7 @@ with left:
 with right:
     if wanted:
         show_numbers(answer)
+        show_set(answer, folder)
     show_caveats(answer, classifier, folder, with_numbers=wanted)
 if wanted:
     show_maps(answer, classifier, look)

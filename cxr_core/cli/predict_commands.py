@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from cxr_core.inference.selective_prediction import Answer
 
 _MODEL_HELP = "model or run folder (default: the built-in classifier)"
+_SETS_HELP = "give all classes that cannot be left out, the true one in 90 %% of cases"
 _SITE_HELP = "say with each answer whether the threshold of this site is reached; `site --save NAME` chooses one"
 # Given a file's number, counted from 1, and its answer: the contents of a file to write, or None for no file.
 _Maker = Callable[[int, "Answer"], bytes | None]
@@ -27,10 +28,11 @@ _Maker = Callable[[int, "Answer"], bytes | None]
 def _predict(options: argparse.Namespace) -> int:
     from cxr_core.inference.batch_prediction import predict_batch
     from cxr_core.inference.image_sources import path_sources
-    from cxr_core.inference.prediction_rows import rows_csv
+    from cxr_core.inference.prediction_rows import rows_csv, with_set
     from cxr_core.system.files import write_text
 
     classifier = _classifier(options)
+    limits = _set_limits(options.model, classifier.classes) if options.sets else None
     sources = [source for path in options.files for source in path_sources(path)]
     writers = _answer_writers(options, classifier, sources)
 
@@ -39,9 +41,7 @@ def _predict(options: argparse.Namespace) -> int:
             write(number, answer)
 
     items = predict_batch(classifier, sources, keep=keep, progress=progress_bar("Predicting"))
-    rows = [item.row for item in items]
-    if options.sets:
-        _add_sets(rows, options.model, classifier)
+    rows = [item.row if limits is None else with_set(item.row, limits) for item in items]
     lines = [f"{printable_name(row['file'])}: {_row_summary(row)}" for row in rows]
     write_result(rows, options.json, "\n".join(lines))
     if options.csv:
@@ -59,21 +59,19 @@ def _classifier(options: argparse.Namespace) -> "Classifier":
     return use_profile(classifier, options.site) if options.site else classifier
 
 
-def _add_sets(rows: "Sequence[PredictionRow]", folder: Path, classifier: "Classifier") -> None:
-    """Add to each answer or abstention the classes that cannot be left out."""
-    from cxr_core.evaluation.hospitals.conformal_sets import prediction_set, run_sets
+def _set_limits(folder: Path, classes: "Sequence[str]") -> "dict[str, float]":
+    """Return from which probability on a classifier's classes are in its prediction sets."""
+    from cxr_core.evaluation.hospitals.conformal_sets import run_sets
 
-    limits = run_sets(folder, classifier.classes)
+    limits = run_sets(folder, classes)
     if limits is None:
         raise ValueError(f"{folder} has no predictions on validation images, which prediction sets are made from.")
-    for row in rows:
-        if row["probabilities"]:
-            row["set"] = list(prediction_set(row["probabilities"], limits))
+    return limits
 
 
 def _row_summary(row: "PredictionRow") -> str:
     if "set" in row:
-        from cxr_core.evaluation.hospitals.conformal_sets import set_words
+        from cxr_core.inference.prediction_rows import set_words
 
         return f"{set_words(row['set'])}. {' '.join(row['reasons'])}".strip()
     if row["label"] is not None:
@@ -167,7 +165,9 @@ def _serve(options: argparse.Namespace) -> None:
             "No token is set: anyone who can reach this computer can classify images. See CXR_LAB_TOKEN.",
             file=sys.stderr,
         )
-    serve_api(build_api(_classifier(options), token=token), options.host, options.port)
+    classifier = _classifier(options)
+    limits = _set_limits(options.model, classifier.classes) if options.sets else None
+    serve_api(build_api(classifier, token=token, set_limits=limits), options.host, options.port)
 
 
 def _marked(options: argparse.Namespace) -> None:
@@ -196,9 +196,7 @@ def _add_predict(commands: Commands) -> None:
     predict.add_argument("files", metavar="FILE", nargs="+", type=Path, help="an image, a folder or a ZIP of images")
     predict.add_argument("--model", type=Path, default=SHIPPED_MODEL_DIR, help=_MODEL_HELP)
     predict.add_argument("--site", metavar="NAME", help=_SITE_HELP)
-    predict.add_argument(
-        "--sets", action="store_true", help="give all classes that cannot be left out, the true one in 90 %% of cases"
-    )
+    predict.add_argument("--sets", action="store_true", help=_SETS_HELP)
     add_target_folder(predict, "--cam-dir", type=Path, help="write one Grad-CAM overlay per file here, as PNG")
     add_target_folder(
         predict, "--lungs-dir", type=Path,
@@ -242,6 +240,7 @@ def _add_serve(commands: Commands) -> None:
     serve.add_argument("--port", type=int, default=8600, help="port to listen on (default: 8600)")
     serve.add_argument("--model", type=Path, default=SHIPPED_MODEL_DIR, help=_MODEL_HELP)
     serve.add_argument("--site", metavar="NAME", help=_SITE_HELP)
+    serve.add_argument("--sets", action="store_true", help=f"{_SETS_HELP}, to a client that asks for sets=true")
     serve.add_argument(
         "--token-file", type=Path, metavar="FILE",
         help="holds the token that clients must send (default: the value of CXR_LAB_TOKEN, else none)",

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, NotRequired, TypedDict
 
+from cxr_core.classes import class_label
 from cxr_core.system.text import csv_text
 
 if TYPE_CHECKING:
@@ -70,6 +71,25 @@ def error_row(name: str, sentence: str) -> PredictionRow:
         "nearest": [],
         "error": sentence,
     }
+
+
+def prediction_set(probabilities: Mapping[str, float], limits: Mapping[str, float]) -> tuple[str, ...]:
+    """Return the classes whose probability reaches their limit, in the order of the limits; may be empty.
+
+    Source:
+        `evaluation.hospitals.conformal_sets.fit_sets` chooses the limits.
+    """
+    return tuple(name for name, limit in limits.items() if probabilities[name] >= limit)
+
+
+def set_words(names: Sequence[str]) -> str:
+    """Return a set in words: "COVID-19 or Other finding"; of an empty one that no class fits."""
+    return " or ".join(class_label(name) for name in names) or "no class fits"
+
+
+def with_set(row: PredictionRow, limits: Mapping[str, float]) -> PredictionRow:
+    """Return a row with the classes that cannot be left out; one of a file that could not be read has none."""
+    return {**row, "set": list(prediction_set(row["probabilities"], limits))} if row["probabilities"] else row
 
 
 def flat_row(

@@ -28,6 +28,7 @@ from cxr_core.cli import predict_commands
 from cxr_core.cli.main import main
 from cxr_core.config import SHIPPED_MODEL_DIR
 from cxr_core.data.phantoms import draw_phantom
+from cxr_core.evaluation.hospitals.conformal_sets import run_sets
 from cxr_core.http_api import MAX_FILES, build_api, read_token
 from cxr_core.inference.classifier import load_classifier
 
@@ -98,6 +99,26 @@ def test_an_overlay_of_a_large_image_is_no_larger_than_a_screen(client):
 def test_a_hostile_file_name_comes_back_as_it_was_sent_and_is_used_for_nothing(client):
     name = "../../<img src=x onerror=alert(1)>.png"
     assert post(client, (name, DRAWING)).json()[0]["file"] == name
+
+
+def test_prediction_sets_are_those_of_the_command_line_to_a_client_that_asks(tmp_path, capfd):
+    (tmp_path / "a.png").write_bytes(DRAWING)
+    main(["predict", str(tmp_path / "a.png"), "--sets", "--json", "-"])
+    (expected,) = json.loads(capfd.readouterr().out)
+    classifier = load_classifier(SHIPPED_MODEL_DIR)
+    limits = run_sets(SHIPPED_MODEL_DIR, classifier.classes)
+    with TestClient(build_api(classifier, set_limits=limits)) as client:
+        files = ("a.png", DRAWING), ("b.png", b"no image")
+        answered, broken = post(client, *files, params={"sets": "true"}).json()
+        plain, _ = post(client, *files).json()
+    assert answered["set"] == expected["set"] != []
+    assert "set" not in plain and "set" not in broken
+
+
+def test_a_server_without_sets_says_so(client):
+    answer = post(client, ("a.png", DRAWING), params={"sets": "true"})
+    assert answer.status_code == 409
+    assert answer.json()["detail"] == "sets: This server gives no prediction sets; it was started without --sets."
 
 
 def test_a_request_that_says_it_is_too_large_is_refused_before_it_is_read(shipped):

@@ -307,3 +307,26 @@ def test_of_more_scans_than_fit_on_a_screen_no_maps_are_drawn():
 
 def _alternatives(app):
     return [image.alt for element in app.image for image in element.proto.imgs]
+
+
+def the_sets(app):
+    return next(t for t in app.toggle if t.label == "All classes that cannot be left out")
+
+
+def test_all_classes_that_cannot_be_left_out_are_shown_where_they_are_asked_for():
+    app = uploaded(("normal.png", SCANS["normal.png"]))
+    assert not the_sets(app).value
+    the_sets(app).set_value(True).run()
+    assert not app.exception
+    shown = said(app.markdown)
+    assert any(f"**{words}" in shown for words in ("Normal", "COVID-19", "Viral", "Other finding", "no class fits"))
+    assert "Sets that should hold the true class in 90% of images hold it in" in said(app.caption)
+    assert "The promise fails at" in said(app.caption)
+
+
+def test_a_classifier_without_validation_predictions_offers_no_sets(ungated_model, tmp_path, monkeypatch):
+    shutil.copytree(ungated_model, tmp_path / "model", ignore=shutil.ignore_patterns("predictions.csv"))
+    monkeypatch.setattr("ui.common.model_picker.SHIPPED_MODEL_DIR", tmp_path / "model")
+    app = uploaded(("normal.png", SCANS["normal.png"]))
+    assert the_sets(app).disabled
+    assert "no predictions on validation images" in the_sets(app).help

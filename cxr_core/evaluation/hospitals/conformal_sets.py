@@ -6,7 +6,6 @@ from typing import TypedDict
 
 import pandas as pd
 
-from cxr_core.classes import class_label
 from cxr_core.data.sources import source_label
 from cxr_core.evaluation.confidence_intervals import share_interval
 from cxr_core.evaluation.hospitals.site_statistics import threshold_for_misses
@@ -63,11 +62,6 @@ def run_sets(folder: str | Path, classes: Sequence[str], miss_rate: float = MISS
     return fit_sets(validation, classes, miss_rate) if len(validation) else None
 
 
-def prediction_set(probabilities: Mapping[str, float], limits: Mapping[str, float]) -> tuple[str, ...]:
-    """Return the classes whose probability reaches their limit, in the order of the limits; may be empty."""
-    return tuple(name for name, limit in limits.items() if probabilities[name] >= limit)
-
-
 def set_coverage(predictions: pd.DataFrame, limits: Mapping[str, float]) -> list[SetCoverage]:
     """Measure the sets on a predictions table: on all of its images, then at each source where several are known."""
     inside = pd.DataFrame({name: predictions[f"p_{name}"] >= limit for name, limit in limits.items()})
@@ -108,8 +102,3 @@ def coverage_sentences(found: Sequence[SetCoverage], miss_rate: float = MISS_RAT
     elif at_sources:
         sentences.append("At no source of enough images is it clearly broken.")
     return sentences
-
-
-def set_words(names: Sequence[str]) -> str:
-    """Return a set in words: "COVID-19 or Other finding"; of an empty one that no class fits."""
-    return " or ".join(class_label(name) for name in names) or "no class fits"
