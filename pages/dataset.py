@@ -20,6 +20,7 @@ from ui.common.components import download_table, page_header, show_figure
 from ui.common.dataset_analysis import EXPLORING, average_images, changed_note, correlations, grouping, may_analyse
 from ui.common.dataset_picker import choose_dataset, teaching_note
 from ui.common.markdown import plain_label, plain_text
+from ui.common.navigation import tell_of_disk
 from ui.data.gallery import image_tiles
 from ui.data.label_tables import ask_for_columns, show_layouts
 
@@ -74,6 +75,7 @@ st.header("Samples")
 
 
 @st.fragment
+@tell_of_disk()
 def show_samples() -> None:
     if "sample_seed" not in st.session_state:
         st.session_state["sample_seed"] = 0

@@ -1,7 +1,8 @@
 """How well do facts about the files alone predict the class, without any lungs?"""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -214,17 +215,23 @@ def _accuracies(
     models: Sequence[FloatArray], labels: ObjectArray, parts: Parts, *, seed: int, progress: Progress | None
 ) -> list[float]:
     """Return the accuracy of a forest on each model's values, float32 (n, k), over all parts."""
-    accuracies = []
-    for number, values in enumerate(models):
-        right = []
-        for done, (learn, test) in enumerate(parts, start=1):
-            per_tree = min(len(learn), _IMAGES_PER_TREE)
-            forest = RandomForestClassifier(_TREES, min_samples_leaf=2, max_samples=per_tree, random_state=seed)
-            right.append(forest.fit(values[learn], labels[learn]).predict(values[test]) == labels[test])
-            if progress is not None:
-                progress(number * len(parts) + done, len(models) * len(parts))
-        accuracies.append(float(np.concatenate(right).mean()))
-    return accuracies
+    scored = count(1)
+
+    def report() -> None:
+        if progress is not None:
+            progress(next(scored), len(models) * len(parts))
+
+    return [_accuracy(values, labels, parts, seed, report) for values in models]
+
+
+def _accuracy(values: FloatArray, labels: ObjectArray, parts: Parts, seed: int, report: Callable[[], None]) -> float:
+    right = []
+    for learn, test in parts:
+        per_tree = min(len(learn), _IMAGES_PER_TREE)
+        forest = RandomForestClassifier(_TREES, min_samples_leaf=2, max_samples=per_tree, random_state=seed)
+        right.append(forest.fit(values[learn], labels[learn]).predict(values[test]) == labels[test])
+        report()
+    return float(np.concatenate(right).mean())
 
 
 def _beats_chance(accuracy: float, chance: float, n_groups: int) -> bool:

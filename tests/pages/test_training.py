@@ -156,7 +156,7 @@ def test_no_toolbar_lies_over_the_titles_of_figures_that_are_only_looked_at(earl
 def test_the_accuracy_of_each_run_stands_before_its_settings(early):
     app = open_page("training", show_kept="Compare")
     table = app.dataframe[0].value
-    assert list(table.columns)[:5] == ["compare", "star", "name", "run", "validation accuracy"]
+    assert list(table.columns)[:5] == ["compare", "star", "validation accuracy", "name", "run"]
 
 
 def test_the_test_accuracy_is_shown_on_request_and_counted_as_one_look(early):
