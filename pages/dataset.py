@@ -65,7 +65,7 @@ if len(by_source.counts) > 1:
     st.header("Sources", help="Hospitals or collections, as a table or the folders tell them.")
     if by_source.warning:
         st.warning(plain_text(by_source.warning), icon=":material/local_hospital:")
-    st.dataframe(by_source.counts.rename(index=source_label, columns=class_label), width="stretch", placeholder="–")
+    st.table(by_source.counts.rename(index=source_label, columns=class_label))
 
 st.header("Image sizes in pixels", help="If one class has sizes of its own, the size alone gives it away.")
 sizes = statistics.rename(index=class_label, columns=lambda c: c.replace("_", " ")).rename_axis("class")

@@ -219,7 +219,7 @@ def test_class_and_source_that_go_together_are_warned_of_and_one_source_can_be_t
     app = open_page("dataset", source_choice="folder", folders_choice=str(two_hospitals))
     assert not app.exception
     assert "Class and source go together" in said(app.warning)
-    assert {"north", "Hannover Medical School"} in [set(frame.value.index) for frame in app.dataframe]
+    assert {"north", "Hannover Medical School"} == set(app.table[0].value.index)
     app.switch_page("pages/splits.py").run()
     assert "Leave one source out" in said(app.warning)
     app.segmented_control[0].set_value("source").run()
