@@ -56,7 +56,9 @@ def map_figure(xy: np.ndarray, table_rows: pd.DataFrame) -> go.Figure:
     bare = {"showticklabels": False, "zeroline": False}
     figure.update_xaxes(**bare)
     figure.update_yaxes(**bare, scaleanchor="x")
-    return figure.update_layout(height=560, dragmode="lasso", legend={"orientation": "h", "y": -0.08})
+    return figure.update_layout(
+        height=560, dragmode="lasso", legend={"yref": "paper", "yanchor": "top", "y": -0.08}, margin_b=70
+    )
 
 
 def spurious_correlations_figure(correlations: "SpuriousCorrelations") -> go.Figure:
@@ -121,8 +123,8 @@ def flag_counts_figure(flags: pd.DataFrame, titles: Mapping[str, str]) -> go.Fig
     figure.update_xaxes(**count_axis(flags["flag"].value_counts().max()))
     finish_figure(figure, "Flagged images", "Images", "Flag")
     # Above the bars: below so few of them, the legend would run into the axis title.
-    legend = {"traceorder": "normal", "x": 1, "xanchor": "right", "y": 1, "yanchor": "bottom"}
-    return figure.update_layout(barmode="stack", legend=legend, height=140 + 28 * len(titles))
+    legend = {"traceorder": "normal", "x": 1, "xanchor": "right", "yref": "paper", "y": 1, "yanchor": "bottom"}
+    return figure.update_layout(barmode="stack", legend=legend, height=140 + 28 * len(titles), margin_b=10)
 
 
 def _hover(file: str, width: int, height: int) -> str:

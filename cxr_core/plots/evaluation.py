@@ -143,8 +143,8 @@ def _finish_roc(figure: go.Figure, title: str) -> go.Figure:
     chance = {"color": "#999999", "dash": "longdashdot", "width": 1}
     figure.add_scatter(x=[0, 1], y=[0, 1], name="Chance", mode="lines", line=chance, hoverinfo="skip")
     finish_figure(figure, title, "False-positive rate (1 − specificity)", "True-positive rate (sensitivity)")
-    inside = {"orientation": "v", "x": 0.98, "y": 0.04, "xanchor": "right", "yanchor": "bottom"}
-    return figure.update_layout(height=440, legend=inside)
+    inside = {"orientation": "v", "yref": "paper", "x": 0.98, "y": 0.04, "xanchor": "right", "yanchor": "bottom"}
+    return figure.update_layout(height=440, legend=inside, margin_b=10)
 
 
 def add_band(figure: go.Figure, band: Band, colour: str) -> None:

@@ -27,7 +27,7 @@ def variants_figure(result: ShortcutResult | ShortcutSummary) -> go.Figure:
     finish_figure(
         figure, "Accuracy when parts of the image are removed", "Accuracy on test images in %", "What is shown"
     )
-    return figure.update_layout(height=520, legend={"orientation": "h", "y": -0.14, "x": 0}, margin={"t": 70})
+    return figure.update_layout(height=520, legend={"yref": "paper", "yanchor": "top", "y": -0.14}, margin={"t": 70})
 
 
 def _add_bars(

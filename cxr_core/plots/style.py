@@ -11,7 +11,13 @@ from cxr_core.classes import class_label
 # Left to itself, Plotly divides an axis of so few into fractions.
 _FEW = 5
 _MARKUP = re.compile(r"<[^>]*>")
+# For an axis with its title and two rows of a legend at the figure's lower end.
+_LEGEND_ROOM = 100
+_LEGEND_AT_END = {"orientation": "h", "yref": "container", "yanchor": "bottom", "y": 0, "x": 0}
+# Any number of rows. Where a page is still being laid out, Plotly can draw it over the axis title.
 _LEGEND_BELOW = {"orientation": "h", "yanchor": "top", "y": -0.25, "x": 0}
+# Letters in two rows on a phone, and as how many the symbol before a name counts.
+_TWO_ROWS, _SYMBOL = 90, 6
 # Not the colours of classes: what they stand for is not a class.
 FIRST_COLOUR, SECOND_COLOUR, CHANCE_COLOUR = "#56B4E9", "#E69F00", "#999999"
 
@@ -28,13 +34,14 @@ def drawn_label(class_name: str) -> str:
 
 def finish_figure(figure: go.Figure, title: str, x_title: str, y_title: str) -> go.Figure:
     """Give a figure its titles and the layout that all figures share; returns the same figure."""
+    letters = sum(len(trace.name or "") + _SYMBOL for trace in figure.data)
     figure.update_layout(
         title=title,
         xaxis_title=x_title,
         yaxis_title=y_title,
         height=380,
-        margin={"l": 10, "r": 10, "t": 50, "b": 10},
-        legend=_LEGEND_BELOW,
+        margin={"l": 10, "r": 10, "t": 50, "b": _LEGEND_ROOM if len(figure.data) > 1 else 10},
+        legend=_LEGEND_AT_END if letters <= _TWO_ROWS else _LEGEND_BELOW,
     )
     return figure
 

@@ -137,7 +137,6 @@ def history_figures(
     figures.append(finish_figure(rate, "Learning rate", "Epoch", "Learning rate (Adam)"))
     for figure in figures:
         figure.update_xaxes(rangemode="tozero")
-        figure.update_layout(height=340)
     for figure in figures[:2] if kept is not None else ():
         # Above the plot, where no curve runs through the words.
         figure.add_vline(kept, line={"color": CHANCE_COLOUR, "dash": "dot"})

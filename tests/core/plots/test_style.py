@@ -49,6 +49,14 @@ def test_every_figure_says_what_it_shows_and_names_its_axes(name):
     assert layout.yaxis.title.text
 
 
+def test_a_short_legend_stands_at_the_figures_end_and_a_long_one_makes_its_own_room():
+    short = ALL_FIGURES["sizes"].layout
+    assert (short.legend.yref, short.legend.y, short.margin.b) == ("container", 0, 100)
+    many = pd.DataFrame({f"another finding {i}": np.full(256, 1 / 256) for i in range(9)})
+    assert dataset.grey_histogram_figure(many).layout.legend.yref is None
+    assert ALL_FIGURES["counts"].layout.margin.b == 10
+
+
 def test_a_class_has_the_same_colour_on_every_figure():
     bars = ALL_FIGURES["counts"].data[0].marker.color
     points = {trace.name: trace.marker.color for trace in ALL_FIGURES["sizes"].data}
