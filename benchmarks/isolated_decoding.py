@@ -77,11 +77,13 @@ def measure_peak(classifier, data, *, isolated):
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        for future in [pool.submit(answer_upload, classifier, data, isolated=isolated) for _ in range(_AT_ONCE)]:
-            future.result()
-    ended.set()
-    watcher.join()
+    try:
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            for future in [pool.submit(answer_upload, classifier, data, isolated=isolated) for _ in range(_AT_ONCE)]:
+                future.result()
+    finally:
+        ended.set()
+        watcher.join()
     return four_digits(max(seen))
 
 

@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 
 from cxr_core.imaging.reader import UnreadableImage, open_image, read_header
+from cxr_core.system.memory import release_memory
 
 REQUEST, LENGTH = struct.Struct("!QdQ"), struct.Struct("!Q")
 READY, GO = b"r", b"g"
@@ -40,19 +41,23 @@ def main() -> None:
     replies.write(READY)
     while head := requests.read(REQUEST.size):
         n_bytes, seconds, room = REQUEST.unpack(head)
-        _answer(requests, replies, n_bytes=n_bytes, seconds=seconds, room=room)
+        if _answer(requests, replies, n_bytes=n_bytes, seconds=seconds, room=room) > room:
+            # An idle worker would keep up to 180 MB of a large image beside the next one's.
+            release_memory()
 
 
-def _answer(requests: BinaryIO, replies: io.FileIO, *, n_bytes: int, seconds: float, room: int) -> None:
-    data = requests.read(n_bytes)
+def _answer(requests: BinaryIO, replies: io.FileIO, *, n_bytes: int, seconds: float, room: int) -> int:
+    """Answer one request; returns how many pixels its image has, 0 where nobody knows."""
+    data, n_pixels = requests.read(n_bytes), 0
     try:
         _set_alarm(seconds)
         header = read_header(data)
-        if header.width * header.height > room:
+        n_pixels = header.width * header.height
+        if n_pixels > room:
             _set_alarm(0)
-            _reply(replies, {"pixels": header.width * header.height})
+            _reply(replies, {"pixels": n_pixels})
             if requests.read(1) != GO:
-                return
+                return n_pixels
             _set_alarm(seconds)
         image = open_image(data, header)
         pixels = np.ascontiguousarray(image.pixels)
@@ -60,13 +65,14 @@ def _answer(requests: BinaryIO, replies: io.FileIO, *, n_bytes: int, seconds: fl
     except UnreadableImage as error:
         _set_alarm(0)
         _reply(replies, {"error": str(error)})
-        return
+        return n_pixels
     except MemoryError:
         _set_alarm(0)
         _reply(replies, {"error": _TOO_LARGE})
-        return
+        return n_pixels
     told = {"shape": pixels.shape, "dtype": pixels.dtype.str, "notes": image.notes, "doubts": image.doubts}
     _reply(replies, told, pixels.data.cast("B"))
+    return n_pixels
 
 
 def _reply(replies: io.FileIO, told: dict[str, Any], pixels: bytes | memoryview = b"") -> None:

@@ -11,9 +11,10 @@ from PIL import Image, ImageOps
 
 from cxr_core.config import MAX_FILE_BYTES, MAX_PIXELS, MAX_SIDE
 from cxr_core.imaging.files.coded_size import takes_more_than
-from cxr_core.imaging.files.cut_short import PIL_ERRORS, is_filled, is_whole
+from cxr_core.imaging.files.cut_short import PIL_ERRORS, has_run, is_filled, is_whole
 from cxr_core.imaging.files.file_kinds import HEAD_BYTES, begins_like_an_image, is_companion, is_dicom, why_not_read
 from cxr_core.imaging.files.many_parts import TooManyParts, check_parts
+from cxr_core.imaging.files.plain_jpeg_2000 import decode_plain_colour, is_plain_colour
 from cxr_core.imaging.grey_range import without_bright_letters
 from cxr_core.system.arrays import ImageArray
 
@@ -138,6 +139,8 @@ def open_image(data: bytes, header: ImageHeader | None = None) -> DecodedImage:
     header = header or read_header(data)
     if header.format == "DICOM":
         return _decode_dicom(data)
+    if header.format == "JPEG2000" and is_plain_colour(data):
+        return _finish_image(data, header, _plain_jpeg_2000_pixels(data))
     check_complete(data, header)
     if header.format not in _OPENCV_FORMATS:
         return _finish_image(data, header, _pillow_pixels(data, header.format))
@@ -170,6 +173,17 @@ def _opencv_pixels(data: bytes) -> ImageArray | None:
         return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR)
     except cv2.error:
         return None
+
+
+def _plain_jpeg_2000_pixels(data: bytes) -> ImageArray:
+    """Decode once what `check_complete` and `_pillow_pixels` would each decode: uint8 (H, W, 3) BGR."""
+    try:
+        rgb = None if has_run(data, "JPEG2000") else decode_plain_colour(data)
+    except PIL_ERRORS:
+        rgb = None
+    if rgb is None or is_filled(rgb, "JPEG2000"):
+        raise UnreadableImage("The JPEG2000 file is cut short or broken.")
+    return cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
 
 
 def _pillow_pixels(data: bytes, image_format: str) -> ImageArray:

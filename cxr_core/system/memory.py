@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Literal
 
 import psutil
-import pyarrow
 
 # A container's memory limit under Linux: cgroup version 2, then version 1.
 _LIMIT_FILES = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
@@ -70,6 +69,9 @@ def keep_memory_small() -> None:
 
     Together they save a tenth of the memory of an app after every page has been opened and 50 images classified.
     """
+    # It takes 40 MB, which a process that decodes images has no use for.
+    import pyarrow
+
     pyarrow.set_memory_pool(pyarrow.system_memory_pool())
     if sys.platform == "linux":
         mallopt = getattr(ctypes.CDLL(None), "mallopt", None)

@@ -146,6 +146,7 @@ def _show_slices(predictions: pd.DataFrame, accuracy: float) -> None:
     download_table("Slices (CSV)", table, "slices.csv")
 
 
-@st.cache_data(max_entries=8, show_spinner="Reading file properties…")
+# Of each visit its own: these may be predictions on a visitor's data set.
+@st.cache_data(scope="session", max_entries=8, show_spinner="Reading file properties…")
 def _slices(predictions: pd.DataFrame) -> pd.DataFrame:
     return slice_table(predictions, file_facts(predictions))

@@ -196,7 +196,8 @@ def _roc_bands(of_classes: Mapping[str, ClassCurves]) -> dict[str, Band]:
     return {name: curve["bands"]["roc"] for name, curve in of_classes.items() if curve["bands"]}
 
 
-@st.cache_data(max_entries=8, show_spinner="Bootstrapping the curves…")
+# Of each visit its own: these may be predictions on a visitor's data set.
+@st.cache_data(scope="session", max_entries=8, show_spinner="Bootstrapping the curves…")
 def _class_curves(predictions: pd.DataFrame, classes: tuple[str, ...]) -> dict[str, ClassCurves]:
     return class_curves(predictions, classes)
 

@@ -341,9 +341,13 @@ def _paths_of(classifier: Classifier, neighbours: Sequence[Neighbour]) -> list[P
     return _neighbour_paths(classifier, neighbours, roots, listed)
 
 
-# A file may change or go meanwhile, so nothing is remembered for long.
+# A file may change or go meanwhile, so nothing is remembered for long. Of each visit its own: paths of its data set.
 @st.cache_data(
-    max_entries=100, ttl=60, show_spinner=False, hash_funcs={Classifier: lambda c: str(c.path), Neighbour: repr}
+    scope="session",
+    max_entries=100,
+    ttl=60,
+    show_spinner=False,
+    hash_funcs={Classifier: lambda c: str(c.path), Neighbour: repr},
 )
 def _neighbour_paths(
     classifier: Classifier, neighbours: Sequence[Neighbour], roots: tuple[str, ...], listed: dict[str, str]

@@ -41,7 +41,7 @@ def is_whole(data: bytes, image_format: str, pil_formats: tuple[str, ...]) -> bo
     """
     if image_format == "JPEG" and jpeg_reaches_its_end(data):
         return True
-    if image_format in _LONGEST_RUN and _has_run(data, _LONGEST_RUN[image_format]):
+    if has_run(data, image_format):
         return False
     try:
         with Image.open(io.BytesIO(data), formats=pil_formats) as image:
@@ -72,10 +72,14 @@ def is_filled(pixels: ImageArray, image_format: str) -> bool:
     return image_format not in _BLOCKS and _ends_in_noise(rows)
 
 
-def _has_run(data: bytes, longest: int) -> bool:
-    """Return whether a compressed file holds more than `longest` zeros in a row, or ends with one byte many times."""
+def has_run(data: bytes, image_format: str) -> bool:
+    """Return whether a file holds more zeros in a row than its compression does, or ends with one byte many times."""
+    if image_format not in _LONGEST_RUN:
+        return False
+    if bytes(_LONGEST_RUN[image_format]) in data:
+        return True
     ending = data[-_END_RUN:]
-    return bytes(longest) in data or (len(ending) == _END_RUN and ending.count(ending[-1:]) == _END_RUN)
+    return len(ending) == _END_RUN and ending.count(ending[-1:]) == _END_RUN
 
 
 def _ends_with_one_value(rows: ImageArray, side: int) -> bool:
