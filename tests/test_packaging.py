@@ -122,3 +122,14 @@ def test_every_test_that_a_promise_names_is_there():
         if path or test:
             assert (f"def {test}(" if test else "def test_") in (PROJECT / file).read_text(encoding="utf-8")
     assert sum(bool(path) for path, _ in named) > 10
+
+
+def test_every_test_that_the_promises_name_is_there():
+    file, missing = "", []
+    for path, name in re.findall(r"`(tests/[\w/]+\.py)?(?:::(\w+))?`", (PROJECT / "SECURITY.md").read_text("utf-8")):
+        file = path or file
+        if path or name:
+            text = (PROJECT / file).read_text("utf-8") if (PROJECT / file).exists() else ""
+            if f"def {name or 'test_'}" not in text:
+                missing.append(f"{file}::{name}")
+    assert file and missing == []

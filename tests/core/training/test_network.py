@@ -3,8 +3,11 @@
 import zipfile
 
 import numpy as np
+import pytest
 
 from cxr_core.recipes.training_config import make_config
+from cxr_core.runs.lifecycle import create_run
+from cxr_core.system.files import write_json
 
 SETTINGS = ("start=shipped", "preprocessing.size=64", "train_from=all", "batch_norm_momentum=0.9")
 
@@ -77,3 +80,20 @@ def test_a_saved_model_names_no_class_of_ours(tmp_path):
         config = archive.read("config.json").decode()
     assert '"BatchNormalization"' in config
     assert "cxr_core" not in config
+
+
+def test_a_network_file_that_holds_code_is_refused_and_runs_nothing(few, tmp_path):
+    import keras
+
+    from cxr_core.training.export_run import export_run
+
+    ran = tmp_path / "ran"
+    images = keras.Input((8, 8, 3))
+    outputs = keras.layers.Lambda(eval("lambda x: (open(%r, 'w').close(), x)[1]" % str(ran)))(images)
+    ran.unlink()  # building the network runs it once
+    run = create_run(make_config("quick", roots=(str(few),)), tmp_path / "run")
+    keras.Model(images, outputs).save(run.path / "model.keras")
+    write_json(run.path / "environment.json", {"data": {"classes": ["covid", "normal"]}})
+    with pytest.raises(ValueError, match="Lambda"):
+        export_run(run)
+    assert not ran.exists() and not (run.path / "model.onnx").exists()
