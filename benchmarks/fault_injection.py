@@ -8,20 +8,29 @@ killed while both train.
 
 import argparse
 import importlib.util
+import io
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+import zipfile
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from benchmarks.reporting import judge_target, print_table, write_result
-from cxr_core.data.phantoms import draw_demo_data
+from cxr_core.config import SHIPPED_MODEL_DIR
+from cxr_core.data.dataset import scan_dataset
+from cxr_core.data.phantoms import draw_demo_data, draw_phantom
+from cxr_core.imaging.display import png_bytes
+from cxr_core.imaging.zip_archive import unpack_zip
+from cxr_core.inference.classifier import load_classifier
 from cxr_core.jobs.lifecycle import create_job
 from cxr_core.jobs.plan import JobPlan
 from cxr_core.recipes.training_config import make_config
@@ -169,6 +178,117 @@ def kill_a_node(config, folder, seeds):
         cluster.shutdown()
 
 
+def try_hostile(folder):
+    """Open what a stranger could send or leave: archives, links, classifiers and runs.
+
+    Args:
+        folder: Path of an empty folder.
+
+    Returns:
+        DataFrame of kind, name and refused (bool: by one sentence; a link: it was not followed).
+    """
+    secret = folder / "secret.png"
+    secret.write_bytes(png_bytes(draw_phantom("covid", np.random.default_rng(0))))
+    rows = [("archive", *_outcome(name, partial(_unpack, data, folder))) for name, data in _archives(secret).items()]
+    rows += [("link", *_outcome(name, partial(_scan_link, folder / name, name, secret))) for name in ("class", "deep")]
+    graphs = {"above": "../secret.png", "absolute": str(secret), "link": "weights"}
+    rows += [("graph", *_outcome(n, partial(_open_graph, folder / f"graph-{n}", w, secret))) for n, w in graphs.items()]
+    texts = {"empty": b"", "list": b"[]", "deep": b"[" * 100_000, "binary": b"\xff\xfe\0", "no number": b"NaN"}
+    for name, text in texts.items():
+        rows.append(("card", *_outcome(name, partial(_open_card, folder / f"card-{name}", text))))
+        rows.append(("run", *_outcome(name, partial(_open_run, folder / f"run-{name}", text))))
+    return pd.DataFrame(rows, columns=["kind", "name", "refused"])
+
+
+def _outcome(name, attack):
+    """Return (name, whether it was refused by one sentence); any other end of an attack ends the benchmark."""
+    try:
+        return name, bool(attack())
+    except (ValueError, FileNotFoundError) as error:
+        return name, bool(str(error)) and "\n" not in str(error).strip()
+
+
+def _archives(secret):
+    def zipped(files):
+        stream = io.BytesIO()
+        with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, data in files.items():
+                archive.writestr(name, data)
+        return stream.getvalue()
+
+    link = zipfile.ZipInfo("normal/a.png")
+    link.external_attr = 0o120777 << 16
+    image = secret.read_bytes()
+    inner = zipped({"normal/a.png": image})
+    return {
+        "nested": zipped({"normal/a.zip": inner}),
+        "nested, named like an image": zipped({"normal/a.png": inner}),
+        "leads out": zipped({"../normal/a.png": image}),
+        "absolute": zipped({"/normal/a.png": image}),
+        "link": zipped({link: str(secret)}),
+        "bomb": zipped({"normal/a.png": image + bytes(100_000_000)}),
+    }
+
+
+def _unpack(data, folder):
+    unpack_zip(data, folder / "unpacked")
+
+
+def _scan_link(root, name, secret):
+    """Scan a data set with a link that leads out; returns whether nothing behind it was listed."""
+    (root / "normal").mkdir(parents=True)
+    shutil.copy(secret, root / "normal" / "own.png")
+    outside = root.with_name(f"{root.name}-outside")
+    outside.mkdir()
+    shutil.copy(secret, outside / "a.png")
+    (root / "covid" if name == "class" else root / "normal" / "deep").symlink_to(outside)
+    return scan_dataset(root).table["file"].tolist() == ["normal/own.png"]
+
+
+def _open_graph(folder, location, secret):
+    import onnx
+    from onnx.external_data_helper import set_external_data
+
+    shutil.copytree(SHIPPED_MODEL_DIR, folder)
+    graph = onnx.load(folder / "model.onnx")
+    largest = max(graph.graph.initializer, key=lambda tensor: len(tensor.raw_data))
+    if location == "weights":
+        (folder / location).symlink_to(secret)
+    set_external_data(largest, location=location, offset=0, length=len(largest.raw_data))
+    largest.ClearField("raw_data")
+    (folder / "model.onnx").write_bytes(graph.SerializeToString())
+    load_classifier(folder)
+
+
+def _open_card(folder, text):
+    shutil.copytree(SHIPPED_MODEL_DIR, folder)
+    (folder / "card.json").write_bytes(text)
+    load_classifier(folder)
+
+
+def _open_run(folder, text):
+    folder.mkdir()
+    (folder / "config.json").write_bytes(text)
+    Run(folder).config()
+
+
+def _measure_hostile():
+    with tempfile.TemporaryDirectory(prefix="cxr-lab-hostile-") as home:
+        table = try_hostile(Path(home))
+    counts = table.groupby("kind")["refused"].agg(["size", "sum"])
+    print_table(
+        ("kind", "tried", "refused"),
+        [(k, *map(int, row)) for k, row in zip(counts.index, counts.to_numpy(), strict=True)],
+    )
+    for row in table[~table["refused"]].itertuples():
+        print(f"Not refused: {row.kind}, {row.name}")
+    target = judge_target(
+        "hostile files that were not refused by one sentence", int((~table["refused"]).sum()), below=1
+    )
+    _print_target(target)
+    write_result("hostile_files", {"rows": table.to_dict("records"), "targets": [target]})
+
+
 def _finished(run):
     return run.status().state == "finished" and len(run.epochs()) == run.config().epochs
 
@@ -208,7 +328,13 @@ def main():
     parser.add_argument(
         "--ray", action="store_true", help="instead: two Ray nodes on this computer, one killed while both train"
     )
+    parser.add_argument(
+        "--hostile", action="store_true", help="instead: archives, links, classifiers and runs made to do harm"
+    )
     options = parser.parse_args()
+    if options.hostile:
+        _measure_hostile()
+        return
     if options.ray:
         if importlib.util.find_spec("ray") is None:
             parser.error("--ray needs Ray: pip install -r requirements-extra.txt")

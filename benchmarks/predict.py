@@ -1,9 +1,9 @@
-"""All figures of predicting, in parts: warm, fresh, batch, app, soak, sessions.
+"""All figures of predicting, in parts: warm, fresh, batch, app, soak, sessions, visitors.
 
 Warm and fresh stand against the article's way, same weights. Warm: bytes decoded, prepared, classified and explained
 by Grad-CAM of the article's layer ("map"); then once more with our gate, and encoded as an overlay image, a JPEG as in
-the article ("overlay"). Each side has its own process; rounds alternate. Fresh: probabilities alone. The last three
-need Chromium; see `served_app.py`.
+the article ("overlay"). Each side has its own process; rounds alternate. Fresh: probabilities alone. App, soak and
+sessions need Chromium; see `served_app.py`.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from benchmarks.reporting import (
     summary_row,
     write_result,
 )
-from benchmarks.served_app import measure_memory, measure_sessions, measure_soak
+from benchmarks.served_app import measure_memory, measure_sessions, measure_soak, measure_visitors
 from cxr_core.classes import KNOWN_CLASSES
 from cxr_core.config import SHIPPED_MODEL_DIR
 from cxr_core.data.phantoms import draw_phantom
@@ -178,6 +178,7 @@ PARTS = {
     "app": measure_memory,
     "soak": measure_soak,
     "sessions": measure_sessions,
+    "visitors": measure_visitors,
 }
 
 
@@ -198,6 +199,8 @@ def _show(name, result):
     elif name == "sessions":
         rows = [summary_row(f"upload to answer, {way}, s", summary) for way, summary in result["seconds"].items()]
         print_table(("", *SUMMARY_HEADER), rows)
+    elif name == "visitors":
+        print_table(("", *SUMMARY_HEADER), [summary_row("upload to answer, s", result["seconds"])])
     elif "megabytes" in result:
         print_table(("after", "MB"), result["megabytes"].items())
     verdicts = [(t["what"], t["value"], t["target"], "met" if t["met"] else "MISSED") for t in result["targets"]]

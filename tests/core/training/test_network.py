@@ -89,7 +89,7 @@ def test_a_network_file_that_holds_code_is_refused_and_runs_nothing(few, tmp_pat
 
     ran = tmp_path / "ran"
     images = keras.Input((8, 8, 3))
-    outputs = keras.layers.Lambda(eval("lambda x: (open(%r, 'w').close(), x)[1]" % str(ran)))(images)
+    outputs = keras.layers.Lambda(eval(f"lambda x: (open({str(ran)!r}, 'w').close(), x)[1]"))(images)
     ran.unlink()  # building the network runs it once
     run = create_run(make_config("quick", roots=(str(few),)), tmp_path / "run")
     keras.Model(images, outputs).save(run.path / "model.keras")
