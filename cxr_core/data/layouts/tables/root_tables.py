@@ -12,7 +12,13 @@ from cxr_core.data.layouts.side_names import sides_of
 from cxr_core.data.layouts.tables.adapters import TABLE_KINDS, PassedOver, TableKind, Told, find_kind
 from cxr_core.data.layouts.tables.companions import is_companion, split_of
 from cxr_core.data.layouts.tables.kept_listings import TablesAsked, kept_listing, table_versions
-from cxr_core.data.layouts.tables.label_mapping import LabelMapping, load_mapping, mapped_kind, usual_kind
+from cxr_core.data.layouts.tables.label_mapping import (
+    COLUMN_FIELDS,
+    LabelMapping,
+    load_mapping,
+    mapped_kind,
+    usual_kind,
+)
 from cxr_core.data.layouts.tables.table_file import (
     HEAD_BYTES,
     TABLE_ENDINGS,
@@ -223,7 +229,12 @@ def _kind_of(path: Path, explained: TableKind | None) -> TableKind | None:
         columns = _columns(path)
     except OSError:
         return None
-    return explained if explained and explained.columns <= set(columns) else find_kind(columns)
+    if explained and explained.columns <= set(columns):
+        return explained
+    kind = find_kind(columns)
+    usual = usual_kind(columns) if kind is _PLAIN else None
+    # Beside path and label, what else is told may be called as it usually is.
+    return usual if usual and not usual.columns <= set(COLUMN_FIELDS) else kind
 
 
 def _columns(path: Path) -> tuple[str, ...]:

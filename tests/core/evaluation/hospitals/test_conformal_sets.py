@@ -7,10 +7,9 @@ import pytest
 from cxr_core.evaluation.hospitals.conformal_sets import (
     coverage_sentences,
     fit_sets,
-    prediction_set,
     set_coverage,
-    set_words,
 )
+from cxr_core.inference.prediction_rows import prediction_set, set_words
 
 CLASSES = ("normal", "covid", "other")
 
