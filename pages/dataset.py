@@ -16,7 +16,7 @@ from cxr_core.plots.dataset import (
     size_scatter_figure,
     spurious_correlations_figure,
 )
-from ui.common.components import download_table, page_header, show_figure
+from ui.common.components import download_table, page_header, show_figure, show_short_table
 from ui.common.dataset_analysis import EXPLORING, average_images, changed_note, correlations, grouping, may_analyse
 from ui.common.dataset_picker import choose_dataset, teaching_note
 from ui.common.markdown import plain_label, plain_text
@@ -65,7 +65,7 @@ if len(by_source.counts) > 1:
     st.header("Sources", help="Hospitals or collections, as a table or the folders tell them.")
     if by_source.warning:
         st.warning(plain_text(by_source.warning), icon=":material/local_hospital:")
-    st.table(by_source.counts.rename(index=source_label, columns=class_label))
+    show_short_table(by_source.counts.rename(index=source_label, columns=class_label))
 
 st.header("Image sizes in pixels", help="If one class has sizes of its own, the size alone gives it away.")
 sizes = statistics.rename(index=class_label, columns=lambda c: c.replace("_", " ")).rename_axis("class")

@@ -118,6 +118,21 @@ def show_figure(figure: "go.Figure", key: str | None = None) -> None:
     st.plotly_chart(figure, width="stretch", key=key, config={"displayModeBar": False}, alt=figure_words(figure))
 
 
+def show_short_table(table: pd.DataFrame, **options: Any) -> None:
+    """Show a few rows whole, long words broken, as `st.table` does; it would read their texts as Markdown.
+
+    Args:
+        table: at most some ten rows.
+        **options: as for `st.table`.
+    """
+    texts = table.map(lambda cell: plain_text(cell) if isinstance(cell, str) else cell)
+    st.table(texts.rename(index=_plain_title, columns=_plain_title), **options)
+
+
+def _plain_title(title: Any) -> Any:
+    return plain_text(title) if isinstance(title, str) else title
+
+
 def show_table(table: pd.DataFrame, *, percents: Iterable[str] = (), formats: Mapping[str, str] | None = None) -> None:
     """Show a table at the page's width, with equal decimals down each column and a dash in empty cells.
 

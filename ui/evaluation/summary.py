@@ -37,7 +37,7 @@ from cxr_core.evaluation.repeated_runs import left_out_sentence, repeated_runs
 from cxr_core.plots.evaluation import confusion_figure, precision_recall_figure, roc_figure
 from cxr_core.reporting.run_statements import interval_words
 from cxr_core.runs.run import Run
-from ui.common.components import plain_error, show_figure, show_table
+from ui.common.components import plain_error, show_figure, show_short_table, show_table
 from ui.common.markdown import Markdown, plain_label, plain_text
 from ui.common.metrics import interval_text, look_once, plain_metric
 from ui.common.model_picker import model_folders, visible_runs
@@ -77,7 +77,7 @@ def show_summary(metrics: Metrics, predictions: pd.DataFrame, curves: Mapping[st
         "Per class", help="Precision (PPV): how many alarms are true. Recall (sensitivity): how many images of the "
         "class are found. F1: their harmonic mean. In brackets: 95 % interval.",
     )  # fmt: skip
-    st.table(report_with_intervals(metrics).rename(index=class_label))
+    show_short_table(report_with_intervals(metrics).rename(index=class_label))
     _show_sources(metrics, predictions)
     _show_repeats(folder)
     _show_comparison(predictions, folder)

@@ -11,7 +11,7 @@ from cxr_core.evaluation.hospitals.site import SiteAnswers, SiteReport, answer_s
 from cxr_core.evaluation.hospitals.training_look import LOOKS, Quartiles
 from cxr_core.inference.classifier import Classifier
 from cxr_core.inference.site_profile import save_profile
-from ui.common.components import plain_error, progress_bar
+from ui.common.components import plain_error, progress_bar, show_short_table
 from ui.common.markdown import plain_name, plain_text
 from ui.common.metrics import plain_metric
 from ui.common.model_picker import export_stamp
@@ -95,7 +95,7 @@ def _show_looks(report: SiteReport) -> None:
         }
         for row in report["looks"]
     ]
-    st.table(pd.DataFrame(rows), hide_index=True)
+    show_short_table(pd.DataFrame(rows), hide_index=True)
 
 
 def _quartiles(found: Quartiles) -> str:
@@ -107,4 +107,4 @@ def _show_answers(report: SiteReport) -> None:
     st.header("What it answers", help="Abstentions by their first reason.")
     answered = [(class_label(name), n) for name, n in report["answers"].items() if name != "no answer"]
     rows = answered + [(f"No answer: {reason}", n) for reason, n in report["reasons"].items()]
-    st.table(pd.DataFrame(rows, columns=["answer", "images"]), hide_index=True)
+    show_short_table(pd.DataFrame(rows, columns=["answer", "images"]), hide_index=True)
