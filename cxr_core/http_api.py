@@ -376,9 +376,9 @@ def _problems(*, with_token: bool) -> dict[int | str, dict[str, Any]]:
     """Return the error responses for the OpenAPI description."""
     told = {
         408: "The request took too long to arrive.",
+        409: "Prediction sets were asked for, and this server gives none.",
         413: "The request is too large.",
         415: "The request is not a form.",
-        409: "Prediction sets were asked for, and this server gives none.",
         422: "The form holds no files, too many, or something else.",
         503: "The server is busy; try again later.",
     } | ({401: "The token is missing or wrong."} if with_token else {})

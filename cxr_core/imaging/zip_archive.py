@@ -76,8 +76,8 @@ def unpack_zip(
 
     A single folder around all class folders is dropped. A file is an image by its ending, or by its content whatever it
     is called. Hidden files, archives, images that lie on top without a table, and whatever else is neither image nor
-    table are left out. A name that some
-    file system does not allow is replaced by a safe one with the same beginning and ending.
+    table are left out. A name that some file system does not allow is replaced by a safe one with the same beginning
+    and ending.
 
     Args:
         file_or_bytes: the archive's bytes, its path, or a seekable binary file.
@@ -258,20 +258,22 @@ def _choose_targets(archive: zipfile.ZipFile, entries: list[Entry]) -> tuple[lis
                 f"An image has {info.file_size / 1e6:.0f} MB; at most {MAX_FILE_BYTES / 1e6:.0f} MB are accepted: "
                 f"{_shown(info.filename)}."
             )
-    above_images = {tuple(parts[:depth]) for _, parts in images for depth in range(len(parts) - 1)}
+    above_images = {()} | {tuple(parts[:depth]) for _, parts in images for depth in range(len(parts) - 1)}
     tables = [
         (info, parts)
         for info, parts, reason in reasons
-        if reason == "" and tuple(parts[:-1]) in above_images | {()} and _is_table(archive, info, parts)
+        if reason == "" and tuple(parts[:-1]) in above_images and _is_table(archive, info, parts)
     ]
+    left_out += [(_one_line(info.filename), _TABLE_TOO_LARGE) for info, _ in tables if not _is_small(info)]
     is_wrapped = len({parts[0] for _, parts in images}) == 1 and all(len(parts) > 2 for _, parts in images)
     above = images[0][1][0] if is_wrapped else None
-    targets, tables = (
-        [(info, [_safe_name(part) for part in parts[parts[0] == above and len(parts) > 1 :]]) for info, parts in chosen]
-        for chosen in (images, tables)
-    )
-    left_out += [(_one_line(i.filename), _TABLE_TOO_LARGE) for i, _ in tables if i.file_size > _MOST_TABLE_BYTES]
-    tables = [(info, parts) for info, parts in tables if info.file_size <= _MOST_TABLE_BYTES]
+
+    def below(parts: list[str]) -> list[str]:
+        inside = parts[1:] if len(parts) > 1 and parts[0] == above else parts
+        return [_safe_name(part) for part in inside]
+
+    targets = [(info, below(parts)) for info, parts in images]
+    tables = [(info, below(parts)) for info, parts in tables if _is_small(info)]
     if not any(len(parts) == 1 for _, parts in tables):
         left_out += [(_one_line(info.filename), IN_NO_CLASS_FOLDER) for info, parts in targets if len(parts) == 1]
         targets = [(info, parts) for info, parts in targets if len(parts) > 1]
@@ -287,7 +289,7 @@ def _choose_targets(archive: zipfile.ZipFile, entries: list[Entry]) -> tuple[lis
 
 def _why_left_out(archive: zipfile.ZipFile, info: zipfile.ZipInfo, parts: list[str]) -> str | None:
     """Return None for an image, and one sentence for any other file; "" where it goes without saying."""
-    if any(part.startswith(".") or part == "__MACOSX" for part in parts):
+    if _is_hidden(parts):
         return ""
     if os.path.splitext(parts[-1])[1].lower() in IMAGE_ENDINGS:
         return None
@@ -306,11 +308,21 @@ def _why_left_out(archive: zipfile.ZipFile, info: zipfile.ZipInfo, parts: list[s
 def _is_table(archive: zipfile.ZipFile, info: zipfile.ZipInfo, parts: list[str]) -> bool:
     """Return whether a file is called like a label table, or is text whose first lines name images."""
     name = parts[-1].lower()
-    if name.startswith(".") or parts[0] == "__MACOSX" or not name.endswith((*_TABLE_ENDINGS, ".txt")):
+    if _is_hidden(parts) or not name.endswith((*_TABLE_ENDINGS, ".txt")):
         return False
+    if name.endswith(_TABLE_ENDINGS):
+        return True
     with archive.open(info) as stream:
         head = stream.read(HEAD_BYTES).lower()
-    return name.endswith(_TABLE_ENDINGS) or any(ending.encode() in head for ending in IMAGE_ENDINGS)
+    return any(ending.encode() in head for ending in IMAGE_ENDINGS)
+
+
+def _is_small(info: zipfile.ZipInfo) -> bool:
+    return info.file_size <= _MOST_TABLE_BYTES
+
+
+def _is_hidden(parts: list[str]) -> bool:
+    return any(part.startswith(".") or part == "__MACOSX" for part in parts)
 
 
 def _is_inner_archive(parts: list[str]) -> bool:

@@ -43,12 +43,12 @@ def _walk(root: Path, mask_folders: dict[str, list[str]], problems: list[Problem
         inside, folder = waiting.pop()
         class_name = inside.partition("/")[0]
         class_names.add(class_name)
-        entries = list(_entries(folder, inside, problems))
-        folders = [entry.name for _, entry in entries if _is_folder(entry)]
+        entries = [(file, entry, _is_folder(entry)) for file, entry in _entries(folder, inside, problems)]
+        folders = [entry.name for _, entry, is_folder in entries if is_folder]
         # Beside classes that nobody knows, masks may be one.
         may_be_masks = bool(inside) or are_known_classes(folders)
-        for file, entry in entries:
-            if not _is_folder(entry):
+        for file, entry, is_folder in entries:
+            if not is_folder:
                 # Whatever it is called, it is opened once, to be read or left out with a sentence.
                 if image := _found_file(entry, file, class_name, problems):
                     if is_named_like_text(file):
@@ -169,7 +169,8 @@ def _with_mask(
 
 def _without_masks(images: list[FoundImage], problems: list[Problem]) -> list[FoundImage]:
     """Leave out each `a_mask` that lies beside an `a`, which it then belongs to."""
-    if not any(map(masked_stem, map(_stem, images))):
+    # Asked for at every rerun of a page, about every file.
+    if not any(masked_stem(os.path.splitext(image.file)[0]) for image in images):
         return images
     places = {(os.path.dirname(image.file), _stem(image)) for image in images}
     masks = {

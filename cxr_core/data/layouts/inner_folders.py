@@ -1,7 +1,7 @@
 """Which folders does a folder hold, and how is what lies in one of them read as part of a root?"""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -24,6 +24,12 @@ def images_below(root: Path, above: str, read: Reader, problems: list[Problem]) 
     for image in read(root / above, found):
         yield image if os.path.isabs(image.file) else image._replace(file=f"{above}/{image.file}")
     problems += [(f"{above}/{file}", sentence) for file, sentence in found]
+
+
+def list_others(root: Path, read: Collection[str], problems: list[Problem]) -> None:
+    """Say of each visible folder of a root that is none of those that are read that it is passed over."""
+    others = sorted(set(visible_folders(root)) - set(read))
+    problems += [(name, f"This folder lies beside {', '.join(sorted(read))} and is passed over.") for name in others]
 
 
 def images_beside_masks(root: Path, above: str, read: Reader, problems: list[Problem]) -> Iterator[FoundImage]:

@@ -6,34 +6,20 @@ from collections.abc import Collection
 _MASKS = {"mask", "masks", "lungmask", "lungmasks", "segmentation", "segmentations"}
 # These say it only beside a folder that is called images.
 _BESIDE_IMAGES = {
-    "seg",
-    "segs",
-    "label",
-    "labels",
-    "annotation",
-    "annotations",
-    "annotated",
-    "gt",
-    "groundtruth",
-    "truth",
-    "heatmap",
-    "heatmaps",
-    "overlay",
-    "overlays",
-    "contour",
-    "contours",
-}
+    "seg", "segs", "label", "labels", "annotation", "annotations", "annotated", "gt", "groundtruth", "truth",
+    "heatmap", "heatmaps", "overlay", "overlays", "contour", "contours",
+}  # fmt: skip
 # Masks of something else than both lungs.
-_OTHER_MASKS = re.compile("infect|lesion|opacit|left|right|heart|rib|clavicle|pneumo", re.IGNORECASE)  # fmt: skip
+_OTHER_MASKS = re.compile("infect|lesion|opacit|left|right|heart|rib|clavicle|pneumo", re.IGNORECASE)
 # What a folder between others is called that says nothing, in small letters.
 IMAGE_FOLDERS = {
     "images", "image", "imgs", "img", "cxr", "cxrs", "cxr_png", "xray", "xrays", "x-ray", "x-rays", "radiographs",
     "data", "classes",
 }  # fmt: skip
 _PARTS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
-_MASK_FILE = re.compile(
-    r"(.+?)[-_ .]*(?:lungs?|infection|manual|left|right)?[-_ .]*(?:masks?|seg|segmentation)", re.IGNORECASE
-)
+# How the name of a mask ends, and what may stand before it; a file's name is asked for at every rerun of a page.
+_ENDINGS, _OF = ("segmentation", "masks", "mask", "seg"), ("lungs", "lung", "infection", "manual", "left", "right")
+_BETWEEN = "-_ ."
 
 
 def is_mask_folder(name: str, beside: Collection[str]) -> bool:
@@ -55,8 +41,16 @@ def holds_lung_masks(name: str) -> bool:
 
 def masked_stem(stem: str) -> str | None:
     """Return the name, without ending, of the image that a mask belongs to: `a` of `a_mask`; None for what is none."""
-    match = _MASK_FILE.fullmatch(stem)
-    return match[1] if match else None
+    if not stem.lower().endswith(_ENDINGS):
+        return None
+    named = _without(stem, _ENDINGS)
+    return _without(named, _OF) or named or None
+
+
+def _without(name: str, endings: tuple[str, ...]) -> str:
+    """Return a name without the first of some endings that it has, nor what parts them."""
+    ending = next((ending for ending in endings if name.lower().endswith(ending)), "")
+    return name[: len(name) - len(ending)].rstrip(_BETWEEN)
 
 
 def _words(name: str) -> set[str]:

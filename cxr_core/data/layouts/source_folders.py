@@ -8,7 +8,7 @@ from cxr_core.classes import KNOWN_CLASSES, class_key
 from cxr_core.data.layouts.class_folders import visible_folders
 from cxr_core.data.layouts.data_layout import DataLayout
 from cxr_core.data.layouts.found_image import FoundImage, Problem
-from cxr_core.data.layouts.inner_folders import images_below
+from cxr_core.data.layouts.inner_folders import images_below, list_others
 from cxr_core.data.layouts.side_names import sides_of
 from cxr_core.data.layouts.tables.finding_classes import DEFAULT_CLASSES
 
@@ -42,9 +42,7 @@ def _layout_of_parts(inner: dict[str, DataLayout]) -> DataLayout:
             source = None if _PART.fullmatch(name) else name
             for image in images_below(root, name, layout.images, problems):
                 yield image._replace(source=image.source or source)
-        others = sorted(set(visible_folders(root)) - set(inner))
-        beside = ", ".join(inner)
-        problems.extend((name, f"This folder lies beside {beside} and is passed over.") for name in others)
+        list_others(root, inner, problems)
 
     def describe(root: Path) -> str:
         named = ", ".join(list(inner)[:_MOST_NAMED]) + (", …" if len(inner) > _MOST_NAMED else "")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from cxr_core.data.layouts.class_folders import folder_images, loose_files, visible_folders
 from cxr_core.data.layouts.found_image import FoundImage, Problem
-from cxr_core.data.layouts.inner_folders import folders_of_images, images_below, images_beside_masks
+from cxr_core.data.layouts.inner_folders import folders_of_images, images_below, images_beside_masks, list_others
 from cxr_core.data.layouts.mask_names import IMAGE_FOLDERS
 from cxr_core.data.layouts.side_names import parted_names, sides_of
 
@@ -35,8 +35,7 @@ def split_images(root: Path, problems: list[Problem]) -> Iterator[FoundImage]:
         for image in find(root, folders[name], read, problems):
             yield image._replace(split=side)
     yield from loose_files(root, problems)
-    others = sorted(set(visible_folders(root)) - set(sides))
-    problems += [(name, f"This folder lies beside {', '.join(sorted(sides))} and is passed over.") for name in others]
+    list_others(root, sides, problems)
 
 
 def is_split_in_names(root: Path) -> bool:

@@ -181,22 +181,26 @@ def save_mapping(mapping: LabelMapping, root: str | Path) -> None:
 
 def mapped_kind(columns: dict[str, str]) -> TableKind:
     """Return the kind of table whose columns a person named, one for equal ones; see `LabelMapping.columns`."""
-    return _mapped_kind(tuple(columns.items()), "Label table")
+    return _mapped_kind(tuple(columns.items()), "Label table", parts_labels=True)
 
 
 def usual_kind(columns: Sequence[str]) -> TableKind | None:
     """Return the kind of table that has `usual_columns`, one for equal ones; None where they are missing."""
     usual = usual_columns(columns)
     said = ", ".join(f"{name} from {column}" for name, column in usual.items())
-    return _mapped_kind(tuple(usual.items()), f"Label table, {said}") if usual else None
+    # A column that is called label holds the class itself, as where nothing else is told.
+    parts_labels = (usual.get("path"), usual.get("label")) != _NEEDED
+    return _mapped_kind(tuple(usual.items()), f"Label table, {said}", parts_labels=parts_labels) if usual else None
 
 
 @lru_cache
-def _mapped_kind(columns: tuple[tuple[str, str], ...], label: str) -> TableKind:
+def _mapped_kind(columns: tuple[tuple[str, str], ...], label: str, *, parts_labels: bool) -> TableKind:
     def read(row: Row) -> Told:
         cells = {name: row[column] for name, column in columns}
-        label = cells.pop("label")
-        parts = python_list(label) if label.startswith("[") else label.split(_FINDING_SEPARATOR)
+        told = cells.pop("label")
+        parts = [told]
+        if parts_labels:
+            parts = list(python_list(told)) if told.startswith("[") else told.split(_FINDING_SEPARATOR)
         return Told(cells.pop("path"), tuple(part.strip() for part in parts if part.strip()), **cells)
 
     return TableKind(label, frozenset(column for _, column in columns), read, literal_labels=True)

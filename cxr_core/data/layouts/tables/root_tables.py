@@ -3,15 +3,15 @@
 import os
 import re
 from collections.abc import Iterator
-from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 
 from cxr_core.data.layouts.class_folders import are_known_classes, visible_folders
 from cxr_core.data.layouts.found_image import FoundImage, Problem, find_listed
 from cxr_core.data.layouts.side_names import sides_of
-from cxr_core.data.layouts.tables.adapters import TABLE_KINDS, PassedOver, TableKind, Told, find_kind
+from cxr_core.data.layouts.tables.adapters import TABLE_KINDS, TableKind, Told, find_kind
 from cxr_core.data.layouts.tables.companions import is_companion, split_of
-from cxr_core.data.layouts.tables.kept_listings import TablesAsked, kept_listing, table_versions
+from cxr_core.data.layouts.tables.kept_listings import TablesAsked, TableVersion, kept_listing, table_versions
 from cxr_core.data.layouts.tables.label_mapping import (
     COLUMN_FIELDS,
     LabelMapping,
@@ -23,8 +23,8 @@ from cxr_core.data.layouts.tables.table_file import (
     HEAD_BYTES,
     TABLE_ENDINGS,
     first_columns,
+    parse_table,
     plain_name,
-    read_table,
     read_text,
 )
 from cxr_core.imaging.reader import IMAGE_ENDINGS
@@ -134,9 +134,8 @@ def column_names(path: Path) -> tuple[str, ...]:
     except OSError:
         return ()
     # Tables that pandas wrote number their rows in a column without a name.
-    are_names = all(map(_NAME.fullmatch, columns[columns[:1] == ("",) :])) and not any(
-        name.endswith(IMAGE_ENDINGS) for name in columns
-    )
+    named = columns[1:] if columns[:1] == ("",) else columns
+    are_names = all(map(_NAME.fullmatch, named)) and not any(name.endswith(IMAGE_ENDINGS) for name in named)
     return columns if are_names else ()
 
 
@@ -174,10 +173,10 @@ def _tables_of(root: Path, mapping: LabelMapping) -> tuple[Path, list[Path], Tab
 
 def _known_tables(folder: Path, mapping: LabelMapping) -> dict[Path, TableKind]:
     """Return the tables that lie in a folder itself and are of a known kind, or were explained."""
-    explained = _explained(mapping)
-    kinds = {path: _kind_of(path, explained) for path in _table_files(folder)}
+    explained, tables = _explained(mapping), _table_files(folder)
+    kinds = {path: _kind_of(path, explained) for path in tables}
     known = {path: kind for path, kind in kinds.items() if kind is not None}
-    if known or not (tables := _table_files(folder)):
+    if known or not tables:
         return known
     names = visible_folders(folder)
     if are_known_classes(names) or len(sides_of(names)) > 1:
@@ -189,17 +188,23 @@ def _known_tables(folder: Path, mapping: LabelMapping) -> dict[Path, TableKind]:
 
 def _usual_kind(path: Path) -> TableKind | None:
     """Return the kind of a table whose columns are called as such columns are and whose first rows hold such values."""
-    kind = usual_kind(column_names(path))
+    try:
+        (version,) = table_versions([path])
+        return _usual_kind_of(version)
+    except (OSError, ValueError):
+        return None
+
+
+@lru_cache
+def _usual_kind_of(version: TableVersion) -> TableKind | None:
+    kind = usual_kind(column_names(version.path))
     if kind is None:
         return None
-    with suppress(OSError, ValueError, PassedOver):
-        head = read_text(path)
-        whole = head if len(head) < HEAD_BYTES // 2 else head[: head.rfind("\n")]
-        rows = read_table(whole.encode(), path.name).rows[:_FIRST_ROWS]
-        told = [kind.read(row) for _, row in rows]
-        if told and all(_may_be_listed(row) for row in told if row.image and row.findings):
-            return kind
-    return None
+    head = read_text(version.path)
+    # Of a longer table the last line that was read may be a part of one.
+    whole = head if len(head) < HEAD_BYTES // 2 else head[: head.rfind("\n")]
+    told = [kind.read(row) for _, row in parse_table(whole, version.path.name).rows[:_FIRST_ROWS]]
+    return kind if told and all(_may_be_listed(row) for row in told if row.image and row.findings) else None
 
 
 def _may_be_listed(row: Told) -> bool:

@@ -122,15 +122,19 @@ def _after_lead(text: str) -> tuple[str, int, str]:
 
     Excel writes `sep=;` above a table, and programs a comment, which begins with "#".
     """
-    before, separator = 0, ""
-    while line := _LEAD.match(text):
-        text, before, separator = text[line.end() :], before + 1, line["separator"] or separator
-    return text, before, separator
+    start, before, separator = 0, 0, ""
+    while line := _LEAD.match(text, start):
+        start, before, separator = line.end(), before + 1, line["separator"] or separator
+    return text[start:], before, separator
 
 
 def read_table(data: bytes, name: str) -> Table:
     """Return a table with column names; ValueError where its quotes cannot be read."""
-    text = decode(data)
+    return parse_table(decode(data), name)
+
+
+def parse_table(text: str, name: str) -> Table:
+    """Return a table with column names, as `read_table`, of its text."""
     header, separator, are_named = first_columns(text)
     text, before, _ = _after_lead(text)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)

@@ -75,5 +75,8 @@ def test_an_image_that_is_called_a_mask_of_nothing_beside_it_is_read(tmp_path):
 
 def test_names_of_masks():
     assert masked_stem("CHNCXR_0001_0_mask") == "CHNCXR_0001_0"
+    assert masked_stem("a_left_lung_mask") == "a_left" and masked_stem("lung_mask") == "lung"
+    # A pattern of several repeats would try every place for each of them.
+    assert masked_stem("_" * 250 + "xmask") == "_" * 250 + "x"
     assert masked_stem("mask") is None and masked_stem("0001") is None
     assert is_mask_folder("labels", ["images", "labels"]) and not is_mask_folder("labels", ["labels", "normal"])

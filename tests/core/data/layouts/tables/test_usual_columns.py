@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from core.data.layouts.test_split_folders import fill
 from cxr_core.data.dataset import scan_dataset
+from cxr_core.data.layouts.tables.table_file import read_table
 
 PATHS = {
     "image": "{i}.png", "Image Index": "{i}.png", "filename": "images/{i}.png", "file_name": "{i}",
@@ -124,3 +125,17 @@ def test_a_spreadsheet_beside_images_of_no_class_is_named(images, tmp_path):
     (images / "labels.xlsx").write_bytes(b"PK")
     (sentence,) = scan(images, tmp_path).layouts
     assert "not read: labels.xlsx (saved as CSV it can be the label table)" in sentence
+
+
+def test_a_label_is_the_class_itself_whatever_else_is_told(images, tmp_path):
+    cells = [[f"images/{i}.png", "effusion|mass"] for i in range(4)]
+    write(images, ["path", "label"], cells)
+    alone = scan(images, tmp_path).classes
+    write(images, ["path", "label", "gender"], [[*row, "F"] for row in cells])
+    assert scan(images, tmp_path).classes == alone == ("effusion|mass",)
+
+
+def test_blank_lines_above_a_table_cost_no_more_than_lines():
+    # Copied once for each of them, the text would take minutes.
+    table = read_table(b"\n" * 2_000_000 + b"path,label\na.png,ill\n", "labels.csv")
+    assert table.rows == [(2_000_002, {"path": "a.png", "label": "ill"})]
