@@ -6,6 +6,7 @@ import streamlit as st
 
 from cxr_core.classes import class_label
 from cxr_core.data.class_averages import grey_histograms
+from cxr_core.data.lung_masks import lung_mask_u8
 from cxr_core.imaging.augmentation import Augmentation
 from cxr_core.imaging.display import SCREEN_SIDE, display_rgb, shrink
 from cxr_core.imaging.isolated_decoding import read_image
@@ -68,10 +69,11 @@ seed = st.number_input("Seed", 0, 9999, 0, width=180, help="The same seed gives 
 rng = np.random.default_rng(int(seed))
 if augmentation.needs_second_image:
     st.caption(
-        f"Histogram and sharpness are taken from {plain_name(other['file'])}; training takes them from another image "
-        "each time."
+        f"Histogram, sharpness and what lies outside the lungs are taken from {plain_name(other['file'])}; training "
+        "takes them from another image each time."
     )
-copies = [augmentation.apply(image_u8, rng, other_u8) for _ in range(21)]
+lungs = (lung_mask_u8(image_u8), lung_mask_u8(other_u8)) if augmentation.outside_lungs else None
+copies = [augmentation.apply(image_u8, rng, other_u8, lungs) for _ in range(21)]
 with st.container(horizontal=True, gap="small"):
     for number, copy in enumerate(copies, start=1):
         st.image(copy, alt=f"Augmented copy {number} of {len(copies)}", width=THUMBNAIL_PIXELS)

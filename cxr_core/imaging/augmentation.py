@@ -36,6 +36,8 @@ class Augmentation:
         gamma: in [0, 3], greys are raised to a power between exp(-gamma) and exp(gamma).
         noise: in [0, 100], maximum standard deviation of the noise, in grey values.
         text_overlay: in [0, 1], probability that one to three words are drawn into the image.
+        outside_lungs: in [0, 1], probability that what lies outside the lungs is replaced, before all else; see
+            `replace_outside_lungs`.
 
     Raises:
         ValueError: a value outside its range; the rule and the value are named.
@@ -63,6 +65,7 @@ class Augmentation:
     gamma: float = 0.0
     noise: float = 0.0
     text_overlay: float = 0.0
+    outside_lungs: float = 0.0
 
     def __post_init__(self) -> None:
         check_kinds(self)
@@ -83,6 +86,7 @@ class Augmentation:
             ("gamma", 0, 3),
             ("noise", 0, 100),
             ("text_overlay", 0, 1),
+            ("outside_lungs", 0, 1),
         ):
             if not low <= getattr(self, name) <= high:
                 raise ValueError(f"{name} must lie between {low} and {high}; received {getattr(self, name)}.")
@@ -93,20 +97,30 @@ class Augmentation:
 
     @property
     def needs_second_image(self) -> bool:
-        """Whether `apply` needs a second image, to match its histogram or spectrum."""
-        return bool(self.histogram_matching or self.spectrum_matching)
+        """Whether `apply` needs a second image, to match it or to take what surrounds its lungs."""
+        return bool(self.histogram_matching or self.spectrum_matching or self.outside_lungs)
 
-    def apply(self, image_u8: UInt8Array, rng: np.random.Generator, other_u8: UInt8Array | None = None) -> UInt8Array:
+    def apply(
+        self,
+        image_u8: UInt8Array,
+        rng: np.random.Generator,
+        other_u8: UInt8Array | None = None,
+        lungs: tuple[UInt8Array, UInt8Array] | None = None,
+    ) -> UInt8Array:
         """Return one augmented copy.
 
         Args:
             image_u8: uint8 (H, W), not changed.
             rng: the same state gives the same copy.
             other_u8: uint8 (H, W), another training image to match; without it nothing is matched.
+            lungs: of the image and of the other one, each uint8 of any size, 255 where lung is certain and 0
+                everywhere where none were found; without them what lies outside the lungs stays.
 
         Returns:
             uint8 (H, W).
         """
+        if self.outside_lungs and other_u8 is not None and lungs is not None and rng.random() < self.outside_lungs:
+            image_u8 = replace_outside_lungs(image_u8, other_u8, lungs, rng)
         if self.p_image < 1 and rng.random() >= self.p_image:
             return image_u8.copy()
         image = self._warp(image_u8, rng)
@@ -218,6 +232,46 @@ def match_spectrum(image_u8: UInt8Array, other_u8: UInt8Array, strength: float =
     return np.clip(np.round(changed), 0, 255).astype(np.uint8)
 
 
+def replace_outside_lungs(
+    image_u8: UInt8Array, other_u8: UInt8Array, lungs: tuple[UInt8Array, UInt8Array], rng: np.random.Generator
+) -> UInt8Array:
+    """Keep the lungs of an image and replace what surrounds them, so that it tells nothing about the class.
+
+    The lungs, grown by up to a fifteenth of the image and with a soft edge, are laid over one of: a uniform grey, the
+    image itself strongly blurred, or, in half of the copies, another image whose own lungs are blurred away.
+
+    Args:
+        image_u8: uint8 (H, W), not changed.
+        other_u8: uint8 (H, W), not changed.
+        lungs: of both, as for `Augmentation.apply`.
+        rng: draws what surrounds the lungs, how far they are grown and how soft their edge is.
+
+    Returns:
+        uint8 (H, W); the image itself where no lungs were found.
+
+    Source:
+        Replacing the background as in Xiao et al. 2020, arXiv:2006.09994; that chest radiographs are told by what
+        surrounds the lungs: DeGrave et al. 2021, doi:10.1038/s42256-021-00338-7.
+    """
+    pixel = max(image_u8.shape) / 224
+    edge, grown = rng.uniform(1.5, 6) * pixel, int(rng.integers(0, 16) * pixel)
+    own = _soft_mask(lungs[0], image_u8.shape, edge, grown)
+    if own is None:
+        return image_u8
+    image = image_u8.astype(np.float32)
+    kind = rng.integers(0, 4)
+    if kind == 0:
+        around = np.full_like(image, rng.integers(0, 256))
+    elif kind == 1:
+        around = cv2.GaussianBlur(image, (0, 0), rng.uniform(8, 25) * pixel)
+    else:
+        around = other_u8.astype(np.float32)
+        theirs = _soft_mask(lungs[1], image_u8.shape, 6 * pixel, int(6 * pixel))
+        if theirs is not None:
+            around += (cv2.GaussianBlur(around, (0, 0), 18 * pixel) - around) * theirs
+    return np.clip(around + (image - around) * own, 0, 255).astype(np.uint8)
+
+
 # Logarithms: detail becomes up to twenty times weaker, but at most 4.5 times stronger, since most of that is noise.
 _LEAST_AND_MOST_GAIN = (-3.0, 1.5)
 _COARSE_RINGS = 12
@@ -236,6 +290,16 @@ def _ring_levels(waves: npt.NDArray[np.complexfloating[Any, Any]], rings: IntArr
     """Return float (rings,): the logarithm of the mean amplitude of each ring."""
     sums = np.bincount(rings.ravel(), np.abs(waves).ravel())
     return np.log(sums / np.maximum(np.bincount(rings.ravel()), 1) + 1e-3)
+
+
+def _soft_mask(lungs: UInt8Array, shape: tuple[int, ...], edge: float, grown: int) -> FloatArray | None:
+    """Return float32 (H, W), 1 in the lungs grown by some pixels, with an edge of that sigma; None without lungs."""
+    mask = (cv2.resize(lungs, (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR) > 127).astype(np.float32)
+    if not mask.any():
+        return None
+    if grown:
+        mask = cv2.dilate(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * grown + 1, 2 * grown + 1)))
+    return cv2.GaussianBlur(mask, (0, 0), edge)
 
 
 def _coarsen(image: UInt8Array, scale: float) -> UInt8Array:

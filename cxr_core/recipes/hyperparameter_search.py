@@ -18,7 +18,7 @@ TUNABLE = {
 }
 _STRENGTHS = (
     "rotation_degrees", "zoom", "shift", "frame", "histogram_matching", "spectrum_matching", "brightness", "contrast",
-    "blur", "resolution", "gamma", "noise", "text_overlay",
+    "blur", "resolution", "gamma", "noise", "text_overlay", "outside_lungs",
 )  # fmt: skip
 _MOST_STRENGTH = 1.5
 
@@ -103,6 +103,7 @@ def _with_values(base: TrainingConfig, values: Mapping[str, float]) -> TrainingC
 def _strengthened(augmentation: Augmentation, factor: float) -> Augmentation:
     """Multiply every strength of an augmentation, and keep each within the range that `Augmentation` allows."""
     limits = {"frame": 1.0, "histogram_matching": 1.0, "spectrum_matching": 1.0, "brightness": 1.0, "text_overlay": 1.0}
+    limits |= {"outside_lungs": 1.0}
     limits |= {"zoom": 0.9, "shift": 0.9, "contrast": 0.99, "resolution": 0.95, "gamma": 3.0, "noise": 100.0}
     limits |= {"blur": 20.0, "rotation_degrees": 180.0}
     strengths = {n: min(limits[n], round(getattr(augmentation, n) * factor, 4)) for n in _STRENGTHS}

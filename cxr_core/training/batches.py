@@ -43,6 +43,7 @@ def image_batches(
     config: TrainingConfig,
     clock: EpochClock,
     weights: FloatArray | None = None,
+    lungs: UInt8Array | None = None,
 ) -> tf.data.Dataset:
     """Build augmented training batches; see `_epochs` for the order.
 
@@ -53,19 +54,28 @@ def image_batches(
         config: says how images are augmented and scaled, and how many make a batch.
         clock: asked for the epoch whenever a pass begins.
         weights: float32 (M,), how much each image counts.
+        lungs: as for `augmented`.
 
     Returns:
         Batches of float32 (B, size, size, 3), float32 (B, C) and, with weights, float32 (B,).
     """
 
     def load(chosen: IntArray, epoch: int) -> FloatArray:
-        return config.preprocessing.scaled(np.stack([augmented(images_u8, rows, row, config, epoch) for row in chosen]))
+        copies = [augmented(images_u8, rows, row, config, epoch, lungs) for row in chosen]
+        return config.preprocessing.scaled(np.stack(copies))
 
     size = config.preprocessing.size
     return _epochs(load, (size, size, 3), rows, labels, config, clock, weights)
 
 
-def augmented(images_u8: UInt8Array, rows: IntArray, row: int, config: TrainingConfig, epoch: int) -> UInt8Array:
+def augmented(
+    images_u8: UInt8Array,
+    rows: IntArray,
+    row: int,
+    config: TrainingConfig,
+    epoch: int,
+    lungs: UInt8Array | None = None,
+) -> UInt8Array:
     """Return the augmented copy, uint8 (size, size), of one training image in one epoch.
 
     It depends on seed, epoch and row alone, not on the image's place in a batch.
@@ -76,11 +86,15 @@ def augmented(images_u8: UInt8Array, rows: IntArray, row: int, config: TrainingC
         row: position of the image in `images_u8`.
         config: its seed and augmentation decide the copy.
         epoch: from 0; or the number of a cached copy.
+        lungs: uint8 (M, side, side), see `lung_masks`; only where the augmentation asks for them.
     """
     rng = np.random.default_rng((config.seed, epoch, int(row)))
     wanted = [row, rng.choice(rows)] if config.augmentation.needs_second_image else [row]
     image, *others = read_images(images_u8, np.array(wanted))
-    return config.augmentation.apply(image, rng, *others)
+    if lungs is None:
+        return config.augmentation.apply(image, rng, *others)
+    own, others_own = read_images(lungs, np.array(wanted))
+    return config.augmentation.apply(image, rng, *others, (own, others_own))
 
 
 def activation_batches(

@@ -173,7 +173,7 @@ def _batches(
     if config.cached_augmentations:
         return _kept_batches(network, inputs, config, recorder, clock)
     return (
-        image_batches(prepared.images_u8, split.train, labels, config, clock, weights),
+        image_batches(prepared.images_u8, split.train, labels, config, clock, weights, inputs.lungs),
         validation_batches(prepared.images_u8, split.validation, labels, config.preprocessing, gpus=config.gpus),
     )
 
@@ -190,7 +190,14 @@ def _kept_batches(
     weights = inputs.weights(config)
     report = recorder.phase("Computing activations of augmented copies")
     kept = keep_activations(
-        network.trunk, images_u8, split.train, config, key=key, copies=config.cached_augmentations, progress=report
+        network.trunk,
+        images_u8,
+        split.train,
+        config,
+        key=key,
+        copies=config.cached_augmentations,
+        progress=report,
+        lungs=inputs.lungs,
     )
     report = recorder.phase("Computing activations for validation")
     plain = keep_activations(network.trunk, images_u8, split.validation, config, key=key, copies=0, progress=report)

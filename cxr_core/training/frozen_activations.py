@@ -5,14 +5,11 @@ They are computed once and kept; training then runs the other part alone, many t
 
 import hashlib
 import json
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import BinaryIO
 
 import keras
 import numpy as np
-import onnxruntime
 
 from cxr_core.config import CACHE_DIR
 from cxr_core.data.prepared_images import read_images
@@ -55,6 +52,7 @@ def keep_activations(
     key: str,
     copies: int,
     progress: Progress,
+    lungs: UInt8Array | None = None,
 ) -> FloatArray:
     """Run the frozen part of a network over augmented copies of images, or open what an earlier training kept.
 
@@ -66,6 +64,7 @@ def keep_activations(
         key: digest of the content of `images_u8`.
         copies: how many augmented copies of each image; 0 for the image itself.
         progress: counts images and copies.
+        lungs: as for `batches.augmented`.
 
     Returns:
         float16 (max(1, copies), n, h, w, c), memory-mapped: it takes disk, not memory.
@@ -73,6 +72,8 @@ def keep_activations(
     graph, digest = kept_features_graph(trunk, config.preprocessing.size)
     changes = config.augmentation.to_dict() if copies else None
     settings = [digest, key, config.preprocessing.scaling, changes, config.seed, copies, np.asarray(rows).tolist()]
+    if lungs is not None:
+        settings.append(hashlib.sha256(np.ascontiguousarray(lungs)).hexdigest())
     name = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:32]
     # Prepared images of a visit lie in its folder themselves.
     visit = visit_cache([images_u8.filename or ""]) if isinstance(images_u8, np.memmap) else None
@@ -84,32 +85,14 @@ def keep_activations(
             np.lib.format.write_array_header_1_0(file, header)
             session = open_session(graph)
             for copy in range(shape[0]):
-                report = partial(_report, progress, copy * len(rows), shape[0] * len(rows))
-                _write_copy(file, session, images_u8, np.asarray(rows), config, copy if copies else None, pool, report)
+                for start in range(0, len(rows), _CHUNK):
+                    chosen = np.asarray(rows)[start : start + _CHUNK]
+                    if copies:
+                        augment = partial(augmented, images_u8, rows, config=config, epoch=copy, lungs=lungs)
+                        images = np.stack(list(pool.map(augment, chosen)))
+                    else:
+                        images = read_images(images_u8, chosen)
+                    (values,) = run_graph(session, ["features"], images, config.preprocessing.scaled)
+                    values.astype("<f2").tofile(file)
+                    progress(copy * len(rows) + start + len(chosen), shape[0] * len(rows))
     return open_array(path)
-
-
-def _report(progress: Progress, before: int, total: int, done: int) -> None:
-    progress(before + done, total)
-
-
-def _write_copy(
-    file: BinaryIO,
-    session: onnxruntime.InferenceSession,
-    images_u8: UInt8Array,
-    rows: IntArray,
-    config: TrainingConfig,
-    copy: int | None,
-    pool: ThreadPoolExecutor,
-    report: Callable[[int], None],
-) -> None:
-    """Write the activations of one augmented copy of every image, chunk by chunk; of the image itself for None."""
-    for start in range(0, len(rows), _CHUNK):
-        chosen = rows[start : start + _CHUNK]
-        if copy is None:
-            images = read_images(images_u8, chosen)
-        else:
-            images = np.stack(list(pool.map(lambda row: augmented(images_u8, rows, row, config, copy), chosen)))
-        (values,) = run_graph(session, ["features"], images, config.preprocessing.scaled)
-        values.astype("<f2").tofile(file)
-        report(start + len(chosen))

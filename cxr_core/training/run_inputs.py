@@ -14,6 +14,7 @@ from cxr_core.classes import order_classes
 from cxr_core.config import PROJECT_DIR
 from cxr_core.data.dataset import Dataset, scan_dataset
 from cxr_core.data.layouts.tables.label_mapping import load_mapping, mapping_words
+from cxr_core.data.lung_masks import lung_masks
 from cxr_core.data.prepared_images import PreparedImages, prepare_images
 from cxr_core.data.sources import image_sources
 from cxr_core.recipes.image_weights import class_weights, source_weights
@@ -25,7 +26,7 @@ from cxr_core.splits.curation import CURATION_FILE, Curation, decisions_about, l
 from cxr_core.splits.groups import group_images
 from cxr_core.splits.label_decisions import with_decided_labels
 from cxr_core.splits.split import Split, make_split, move_to_training, split_table
-from cxr_core.system.arrays import FloatArray, IntArray
+from cxr_core.system.arrays import FloatArray, IntArray, UInt8Array
 from cxr_core.system.files import read_json, write_json, write_text
 from cxr_core.system.progress import Phase
 from cxr_core.system.text import table_csv
@@ -50,11 +51,13 @@ class RunInputs:
         split: positions of the images that train, validate and test.
         classes: in the order of the network's outputs. Of the images that take part, not of the whole data set: a
             class may be excluded altogether.
+        lungs: uint8 (N, side, side), see `lung_masks`; None where no augmentation asks for them.
     """
 
     prepared: PreparedImages
     split: Split
     classes: tuple[str, ...]
+    lungs: UInt8Array | None = None
 
     @property
     def targets(self) -> IntArray:
@@ -107,7 +110,9 @@ def read_inputs(run: Run, config: TrainingConfig, *, phase: Phase, resumed: bool
     prepared = prepare_images(table, config.preprocessing, progress=phase("Preparing the images"))
     if len(prepared.table) < len(table):
         raise OSError("Images disappeared or changed while the run began; start it again.")
-    return RunInputs(prepared, split, order_classes(table["class_name"]))
+    wants_lungs = config.augmentation.outside_lungs and config.train_from != "head"
+    lungs = lung_masks(prepared, phase("Finding the lungs")) if wants_lungs else None
+    return RunInputs(prepared, split, order_classes(table["class_name"]), lungs)
 
 
 def make_run_split(run: Run, config: TrainingConfig, dataset: Dataset, *, phase: Phase) -> tuple[pd.DataFrame, Split]:

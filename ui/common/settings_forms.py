@@ -54,6 +54,12 @@ _AUGMENTATION_SLIDERS = {
     "gamma": _Slider("Gamma", 0.0, 1.0, "Stretches dark or light greys; 0.5 means exponents from 0.6 to 1.6."),
     "noise": _Slider("Noise", 0.0, 30.0, "Maximum standard deviation, in grey values."),
     "text_overlay": _Slider("Random text", 0.0, 1.0, "Probability that words such as AP or portable are drawn."),
+    "outside_lungs": _Slider(
+        "Outside the lungs",
+        0.0,
+        1.0,
+        "Probability that what lies outside the lungs is replaced, so that it tells nothing about the class.",
+    ),
     "blur": _Slider("Blur in pixels", 0.0, 4.0, "Maximum sigma of a Gaussian blur."),
     "resolution": _Slider("Lost resolution", 0.0, 0.9, "Shrunk by up to this proportion and enlarged again."),
     "jpeg_quality": _Slider("Lowest JPEG quality", 10, 100, "Recompressed at a quality from here to 100; 100 is off."),

@@ -432,6 +432,66 @@ def test_numbers_are_drawn_in_one_order_so_that_runs_of_earlier_versions_repeat(
     ]  # fmt: skip
 
 
+# Outside the lungs
+
+
+def chest(lung_grey, left=(20, 40), right=(60, 80)):
+    """An image of noise with two lungs of one grey, and the mask of these lungs."""
+    image = np.random.default_rng(3).integers(120, 200, (100, 100), dtype=np.uint8)
+    mask = np.zeros((100, 100), np.uint8)
+    for low, high in (left, right):
+        mask[20:80, low:high] = 255
+    image[mask > 0] = lung_grey
+    return image, mask
+
+
+def replaced(seed, other, lungs):
+    return Augmentation(**OFF, outside_lungs=1).apply(chest(40)[0], np.random.default_rng(seed), other, lungs)
+
+
+def test_the_lungs_stay_and_what_surrounds_them_is_replaced():
+    image, mask = chest(40)
+    other = np.full((100, 100), 90, np.uint8)
+    corners, lung = [], (slice(40, 60), slice(27, 33))
+    for seed in range(40):
+        copy = replaced(seed, other, (mask, np.zeros_like(mask)))
+        np.testing.assert_allclose(copy[lung], image[lung], atol=1)
+        assert (copy[:8] != image[:8]).mean() > 0.9
+        corners.append(copy[:8])
+    # In about half of the copies the other image surrounds the lungs, else a uniform grey or a blur of the image.
+    others = np.mean([(corner == 90).all() for corner in corners])
+    uniform = np.mean([corner.min() == corner.max() != 90 for corner in corners])
+    assert 0.3 < others < 0.7 and 0.1 < uniform < 0.4 and others + uniform < 0.95
+
+
+def test_the_lungs_of_the_image_that_surrounds_are_not_seen():
+    mask = chest(40, (25, 35), (65, 75))[1]
+    # Lungs of another patient, far below the own ones.
+    other, others_mask = np.full((100, 100), 150, np.uint8), np.zeros((100, 100), np.uint8)
+    others_mask[86:98, 4:16] = 255
+    other[others_mask > 0] = 10
+    pairs = [[replaced(seed, other, (mask, m)) for m in (others_mask, np.zeros_like(mask))] for seed in range(40)]
+    seen = [hidden[92, 10] for hidden, open_ in pairs if open_[92, 10] == 10]
+    assert len(seen) > 10 and min(seen) > 80
+
+
+def test_an_image_without_lungs_or_without_masks_stays_as_it_is():
+    image, mask = chest(40)
+    for lungs in (None, (np.zeros_like(mask), mask)):
+        np.testing.assert_array_equal(replaced(0, chest(90)[0], lungs), image)
+    plain = Augmentation(**OFF, outside_lungs=1).apply(image, np.random.default_rng(0))
+    np.testing.assert_array_equal(plain, image)
+
+
+def test_masks_of_any_size_are_brought_to_the_image():
+    image, mask = chest(40)
+    small = cv2.resize(mask, (50, 50), interpolation=cv2.INTER_AREA)
+    other, none = np.full((100, 100), 90, np.uint8), np.zeros_like(mask)
+    for seed in range(10):
+        large, same = (replaced(seed, other, (m, none)) for m in (mask, small))
+        assert np.abs(large.astype(int) - same).mean() < 3
+
+
 # Ranges
 
 
@@ -439,7 +499,7 @@ RANGES = {
     "p_image": (0.01, 1), "p_transform": (0.01, 1), "rotation_degrees": (0, 180), "zoom": (0, 0.9), "shift": (0, 0.9),
     "frame": (0, 1), "histogram_matching": (0, 1), "spectrum_matching": (0, 1), "brightness": (0, 1),
     "contrast": (0, 0.99), "blur": (0, 20), "resolution": (0, 0.95), "jpeg_quality": (1, 100), "gamma": (0, 3), 
-    "noise": (0, 100), "text_overlay": (0, 1),
+    "noise": (0, 100), "text_overlay": (0, 1), "outside_lungs": (0, 1),
 }  # fmt: skip
 
 

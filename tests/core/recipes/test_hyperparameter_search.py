@@ -11,6 +11,7 @@ BASE = make_config("finetune", head_units=(8,), head_dropouts=(0.2, 0.4), learni
 STRENGTHS = {
     "rotation_degrees": 180, "zoom": 0.9, "shift": 0.9, "frame": 1, "histogram_matching": 1, "spectrum_matching": 1,
     "brightness": 1, "contrast": 0.99, "blur": 20, "resolution": 0.95, "gamma": 3, "noise": 100, "text_overlay": 1,
+    "outside_lungs": 1,
 }  # fmt: skip
 
 

@@ -149,6 +149,19 @@ def test_greys_are_borrowed_from_training_images_only(batches):
     assert lent == {2, 5, 7}
 
 
+def test_the_masks_of_both_images_go_with_them(batches):
+    seen, apply = [], Augmentation.apply
+    masks = np.random.default_rng(4).integers(0, 256, (len(IMAGES), 6, 6), dtype=np.uint8)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Augmentation, "apply", lambda *a: seen.append((a[1], a[3], *a[4])) or apply(*a))
+        for epoch in range(10):
+            batches.augmented(IMAGES, np.array([2, 5, 7]), 2, small_config(), epoch, masks)
+    for image, other, own, others in seen:
+        np.testing.assert_array_equal(image, IMAGES[2])
+        np.testing.assert_array_equal(own, masks[2])
+        np.testing.assert_array_equal(others, masks[np.flatnonzero((other == IMAGES).all(axis=(1, 2)))[0]])
+
+
 def test_training_batches_hold_the_augmented_copies_of_their_epoch_scaled(batches):
     rows, config, clock = np.array([0, 2, 3, 5, 7, 8, 9]), small_config(), batches.EpochClock()
     dataset = batches.image_batches(IMAGES, rows, IMAGE_LABELS, config, clock)
