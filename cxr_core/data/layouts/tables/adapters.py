@@ -12,7 +12,6 @@ _CHEXPERT = (
     "no finding", "enlarged cardiomediastinum", "cardiomegaly", "lung opacity", "lung lesion", "edema", "consolidation",
     "pneumonia", "atelectasis", "pneumothorax", "pleural effusion", "pleural other", "fracture", "support devices",
 )  # fmt: skip
-_NOTHING = ("todo", "unknown")
 _SIIM = ("negative for pneumonia", "typical appearance", "indeterminate appearance", "atypical appearance")
 
 
@@ -73,7 +72,7 @@ def _covid_chestxray(row: Row) -> Told:
         raise PassedOver(f"this is no radiograph but {row['modality']}")
     image = "/".join(filter(None, (row.get("folder", ""), row["filename"])))
     # "Pneumonia/Viral/COVID-19" goes from the general to the particular; earlier versions say "COVID-19, ARDS".
-    findings = tuple(name for name in _split(row["finding"].replace(",", "/"), "/") if name.lower() not in _NOTHING)
+    findings = _split(row["finding"].replace(",", "/"), "/")
     age, sex = row.get("age", ""), row.get("sex", "")
     return Told(image, findings, row["patientid"], row.get("view", ""), age, sex, row.get("location", ""))
 

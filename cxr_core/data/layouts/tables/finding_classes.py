@@ -22,6 +22,12 @@ DEFAULT_CLASSES = {
     "negative for pneumonia": "normal",
 }
 _NORMAL = "normal"
+# PadChest says so of images that nobody should use, whatever else is said of them.
+_EXCLUDED = "exclude"
+# What labellers write that tells of no disease, and of none that is missing: PadChest, covid-chestxray, Open-i.
+_NO_FINDINGS = {
+    "unchanged", "suboptimal study", "technical quality of image unsatisfactory", "no indexing", "todo", "unknown",
+}  # fmt: skip
 
 
 def chosen_class(findings: Sequence[str], own: Mapping[str, str], *, literal: bool) -> str | None:
@@ -33,9 +39,14 @@ def chosen_class(findings: Sequence[str], own: Mapping[str, str], *, literal: bo
         literal: whether a finding that nothing was said of is a class itself.
 
     Returns:
-        None where every finding is to be left out.
+        None where every finding is to be left out or tells of no disease, or one says that the image is to be excluded.
     """
-    kept = [finding for finding in findings if own.get(finding.strip().lower()) != ""]
+    told = {finding: finding.strip().lower() for finding in findings}
+    if _EXCLUDED in told.values() and _EXCLUDED not in own:
+        return None
+    # A label that is the class itself may be called anything.
+    nothing = _NO_FINDINGS - own.keys() if len(told) > 1 or not literal else set()
+    kept = [finding for finding, name in told.items() if own.get(name) != "" and name not in nothing]
     if not kept:
         return None
     if literal and len(kept) == 1:

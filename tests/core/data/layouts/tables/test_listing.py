@@ -14,6 +14,7 @@ from PIL import Image
 
 from cxr_core.data.dataset import scan_dataset
 from cxr_core.data.layouts.tables.cells import said
+from cxr_core.data.layouts.tables.finding_classes import chosen_class
 from cxr_core.data.layouts.tables.root_tables import table_images, unknown_tables
 from cxr_core.evaluation.predictions import describe_predictions
 from cxr_core.splits.split import Split, split_table
@@ -221,6 +222,37 @@ def test_padchest_lists_its_labels_as_python_does(tmp_path):
     (tmp_path / "p.tsv").write_text("ImageID\tPatientID\tProjection\tLabels\na.png\tp1\tPA\t['COVID 19', 'nodule']\n")
     image = listed(tmp_path)[0]["0/a.png"]
     assert (image.class_name, image.listed_patient, image.view) == ("covid", "p1", "PA")
+
+
+@pytest.mark.parametrize(
+    ("labels", "class_name"),
+    [
+        ("['exclude']", None),
+        ("['pneumonia', 'Exclude']", None),
+        ("['unchanged']", None),
+        ("['suboptimal study', 'unchanged']", None),
+        ("['unchanged', 'pneumonia']", "pneumonia"),
+        ("['normal', 'suboptimal study']", "normal"),
+    ],
+)
+def test_a_label_that_tells_of_no_disease_is_no_class(tmp_path, labels, class_name):
+    draw(tmp_path, "0/a.png")
+    (tmp_path / "p.tsv").write_text(f"ImageID\tPatientID\tProjection\tLabels\na.png\tp1\tPA\t{labels}\n")
+    images, sentences = listed(tmp_path)
+    assert [image.class_name for image in images.values()] == ([class_name] if class_name else [])
+    assert sentences == ([] if class_name else ["Images left out because their findings form no class: 1."])
+
+
+def test_a_class_may_be_called_unchanged_where_the_label_is_the_class_itself(tmp_path):
+    draw(tmp_path, "a.png", "b.png", "c.png")
+    (tmp_path / "list.csv").write_text("path,label\na.png,unchanged\nb.png,worse\nc.png,exclude\n")
+    images, _ = listed(tmp_path)
+    assert {file: image.class_name for file, image in images.items()} == {"a.png": "unchanged", "b.png": "worse"}
+
+
+def test_a_person_may_form_a_class_of_what_is_excluded():
+    assert chosen_class(("exclude", "mass"), {"exclude": "spoilt"}, literal=False) == "spoilt"
+    assert chosen_class(("unchanged",), {"unchanged": "stable"}, literal=False) == "stable"
 
 
 def test_two_classes_for_one_image_leave_it_out(tmp_path):
