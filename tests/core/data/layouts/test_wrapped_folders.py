@@ -66,8 +66,37 @@ def test_what_was_passed_over_is_counted_by_its_reason(tmp_path):
     (tmp_path / "set" / "list.csv").write_text(f"path,label\n{rows}gone1.png,well\ngone2.png,well\ngone3.png,sick\n")
     (sentence,) = scan(tmp_path / "set", tmp_path).layouts
     assert "4 images in 1 class." in sentence
-    assert "3 × This file is listed in list.csv, but it is not there" in sentence
+    assert "3 × this file is listed in list.csv, but it is not there" in sentence
     assert "2 × it has no label" in sentence
+
+
+def test_a_reason_that_tells_of_several_images_counts_them(tmp_path):
+    draw(tmp_path / "set", *(f"images/{n}.png" for n in range(11)))
+    (tmp_path / "set" / "list.csv").write_text("path,label\nimages/0.png,sick\nimages/1.png,well\n")
+    (sentence,) = scan(tmp_path / "set", tmp_path).layouts
+    assert sentence.endswith("9 × images here to which the label table gives no class.")
+
+
+def test_one_reason_on_several_lines_is_one_reason(tmp_path):
+    draw(tmp_path / "set", *(f"{n}.png" for n in range(4)))
+    rows = "".join(f"{n}.png,{'well' if n % 2 else 'sick'}\n" for n in range(4))
+    (tmp_path / "set" / "list.csv").write_text(f"path,label\n{rows}{rows}0.png,well,too\n1.png,well,much\n")
+    (sentence,) = scan(tmp_path / "set", tmp_path).layouts
+    assert "4 × it repeats … of line …" in sentence
+    assert "2 × line … has more values than there are columns" in sentence
+
+
+def test_it_is_said_what_a_table_tells_besides_the_class_and_of_how_many(tmp_path):
+    draw(tmp_path / "set", "a.png", "b.png", "c.png")
+    rows = "a.png,sick,p1,PA,45,M\nb.png,well,p2,AP,,\nc.png,well,,PA,61,\n"
+    (tmp_path / "set" / "list.csv").write_text(f"path,label,patient,view,age,sex\n{rows}")
+    (sentence,) = scan(tmp_path / "set", tmp_path).layouts
+    assert "in 2 classes. Also told: patient (of 2), view, age group (of 2) and sex (of 1)." in sentence
+
+
+def test_what_folders_tell_besides_the_class_is_said_too(tmp_path):
+    draw(tmp_path / "set", *(f"{side}/{name}/{side}.png" for side in ("train", "test") for name in ("sick", "well")))
+    assert scan(tmp_path / "set", tmp_path).layouts[0].endswith("4 images in 2 classes. Also told: split.")
 
 
 def test_what_is_said_of_a_table_counts_below_a_folder_of_its_own_too(tmp_path, monkeypatch):
