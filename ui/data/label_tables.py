@@ -39,7 +39,7 @@ def show_layouts(dataset: Dataset) -> None:
         st.caption(plain_text(sentence))
     for folder in (folder for root in dataset.roots for folder in folders_above_data(Path(root))):
         for name, columns in unknown_tables(folder).items():
-            with st.expander(f"{plain_name(name)} is not read: no public data set has such columns"):
+            with st.expander(f"{plain_name(name)} is not read: it is no label table that is known"):
                 ask_for_columns(folder, columns, name)
         if has_table(folder) and st.toggle(
             "Choose which findings form which class",

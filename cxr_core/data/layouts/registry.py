@@ -11,14 +11,14 @@ from cxr_core.data.layouts.tables.root_tables import (
     spreadsheets,
     table_description,
     table_images,
-    unknown_tables,
+    unread_tables,
 )
 from cxr_core.data.layouts.wrapped_folders import folders_above_data, inner_layout, wrapped_layout
 
 
 def _class_folders_description(root: Path) -> str:
     """Say which tables beside class folders are not read, and which spreadsheets where the names tell no class."""
-    unread = [f"{name} (columns {', '.join(columns)[:100]})" for name, columns in unknown_tables(root).items()]
+    unread = unread_tables(root)
     if not _has_known_classes(root):
         unread += [f"{name} (saved as CSV it can be the label table)" for name in spreadsheets(root)]
     return class_folders.LABEL + (f"; not read: {', '.join(unread)}" if unread else "")

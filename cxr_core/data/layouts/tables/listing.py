@@ -27,12 +27,14 @@ class Listed(NamedTuple):
         findings: {finding, as first spelt: (images, class of an image with it alone; None where it is left out)}, the
             most frequent first.
         files: names that were looked through for what the rows mean; None where each row names its file as it lies.
+        names: of the tables that were read.
     """
 
     images: tuple[ListedImage, ...]
     problems: tuple[Problem, ...]
     findings: Mapping[str, tuple[int, str | None]]
     files: FileNames | None
+    names: tuple[str, ...]
 
 
 class Listing:
@@ -95,7 +97,7 @@ class Listing:
             sentence = f"Images here to which the label table gives no class: {count:,}."
             self._problems.append((self.folder.name, sentence))
         files = self._search.files if "_search" in self.__dict__ else None
-        return Listed(images, tuple(self._problems), self._finding_counts(), files)
+        return Listed(images, tuple(self._problems), self._finding_counts(), files, tuple(self._names))
 
     def _images(self) -> Iterator[ListedImage]:
         """Yield what is told of each image; an image with two classes, or with none, is left out."""

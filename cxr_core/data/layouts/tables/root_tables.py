@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cxr_core.data.layouts.class_folders import are_known_classes, visible_folders
 from cxr_core.data.layouts.found_image import FoundImage, Problem, find_listed
-from cxr_core.data.layouts.side_names import sides_of
+from cxr_core.data.layouts.split_folders import is_split_root
 from cxr_core.data.layouts.tables.adapters import TABLE_KINDS, TableKind, Told, find_kind
 from cxr_core.data.layouts.tables.companions import is_companion, split_of
 from cxr_core.data.layouts.tables.kept_listings import TablesAsked, TableVersion, kept_listing, table_versions
@@ -83,7 +83,7 @@ def table_images(root: Path, problems: list[Problem]) -> Iterator[FoundImage]:
     """
     asked = _asked(root)
     listed, gone = kept_listing(asked), list[Problem]()
-    names = " and ".join(table.path.name for table in asked.tables)
+    names = " and ".join(listed.names)
     images = list(find_listed(listed.images, asked.folder, names, gone))
     if gone and listed.files is None:
         # What lay where the table says may lie elsewhere by now.
@@ -94,9 +94,21 @@ def table_images(root: Path, problems: list[Problem]) -> Iterator[FoundImage]:
 
 
 def table_description(root: Path) -> str:
-    """Return what the tables of a root are, in words, and how they are called."""
-    _, paths, kind = _tables_of(root, load_mapping(root))
-    return f"{kind.label} ({' and '.join(path.name for path in paths)})"
+    """Return what the tables of a root are, in words, how they are called, and which others are not read."""
+    asked = _asked(root)
+    names = kept_listing(asked).names
+    unread = []
+    if asked.is_root:
+        others = _known_tables(root, load_mapping(root)).items()
+        unread = [f"{path.name} ({kind.label})" for path, kind in others if path.name not in names]
+        unread += unread_tables(root)
+    return f"{asked.kind.label} ({' and '.join(names)})" + (f"; not read: {', '.join(unread)}" if unread else "")
+
+
+def unread_tables(root: Path) -> list[str]:
+    """Return the names of the tables in a folder that are no label tables, each with what it holds."""
+    told = [f"{name} (columns {', '.join(columns)[:100]})" for name, columns in unknown_tables(root).items()]
+    return told + [f"{path.name} (answers to be filled in)" for path in _files_called_tables(root) if _is_form(path)]
 
 
 def finding_counts(root: Path) -> dict[str, tuple[int, str | None]]:
@@ -178,8 +190,7 @@ def _known_tables(folder: Path, mapping: LabelMapping) -> dict[Path, TableKind]:
     known = {path: kind for path, kind in kinds.items() if kind is not None}
     if known or not tables:
         return known
-    names = visible_folders(folder)
-    if are_known_classes(names) or len(sides_of(names)) > 1:
+    if are_known_classes(visible_folders(folder)) or is_split_root(folder):
         # Whatever lies beside folders that tell the class does not take their place.
         return {}
     usual = {path: _usual_kind(path) for path in tables}
@@ -214,6 +225,16 @@ def _may_be_listed(row: Told) -> bool:
 
 
 def _table_files(folder: Path) -> list[Path]:
+    """Return the tables that lie in a folder itself, but for those whose labels are none."""
+    return [path for path in _files_called_tables(folder) if not _is_form(path)]
+
+
+def _is_form(path: Path) -> bool:
+    """Return whether a table is what a contest hands out to be filled in: its labels are examples, such as 0 throughout."""
+    return "submission" in path.name.lower()
+
+
+def _files_called_tables(folder: Path) -> list[Path]:
     try:
         paths = [folder / name for name in os.listdir(folder) if name.lower().endswith(TABLE_ENDINGS)]
     except OSError:

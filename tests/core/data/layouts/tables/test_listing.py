@@ -15,7 +15,7 @@ from PIL import Image
 from cxr_core.data.dataset import scan_dataset
 from cxr_core.data.layouts.tables.cells import said
 from cxr_core.data.layouts.tables.finding_classes import chosen_class
-from cxr_core.data.layouts.tables.root_tables import table_images, unknown_tables
+from cxr_core.data.layouts.tables.root_tables import table_description, table_images, unknown_tables
 from cxr_core.evaluation.predictions import describe_predictions
 from cxr_core.splits.split import Split, split_table
 from cxr_core.system.files import write_text
@@ -144,6 +144,30 @@ def test_of_two_tables_of_the_same_images_the_first_counts_and_the_other_is_name
     }
     assert len(sentences) == 1
     assert sentences[0].startswith("This table tells once more of the images of mimic-cxr-2.0.0-chexpert.csv")
+    read, _, unread = table_description(tmp_path).partition("; not read: ")
+    assert "chexpert.csv" in read and "negbio.csv" not in read
+    assert unread == f"mimic-cxr-2.0.0-negbio.csv{'.gz' if packed else ''} (MIMIC-CXR)"
+
+
+@pytest.mark.parametrize("header", ["image_id,label", "image_id,PredictionString", "ImageID,normal,covid"])
+@pytest.mark.parametrize("name", ["sample_submission.csv", "stage_2_sample_submission.csv", "Submission.csv"])
+def test_answers_to_be_filled_in_are_no_labels(tmp_path, header, name):
+    draw(tmp_path, "train/a.png", "train/b.png", "test/c.png")
+    (tmp_path / name).write_text(f"{header}\nc,0{',0' * (header.count(',') - 1)}\n")
+    (tmp_path / "labels.csv").write_text("image_id,label\na,sick\nb,well\n")
+    images, sentences = listed(tmp_path)
+    assert {file: image.class_name for file, image in images.items()} == {"train/a.png": "sick", "train/b.png": "well"}
+    assert sentences == ["Images here to which the label table gives no class: 1."]
+    assert unknown_tables(tmp_path) == {}
+    assert table_description(tmp_path).endswith(f"; not read: {name} (answers to be filled in)")
+
+
+def test_answers_to_be_filled_in_alone_give_no_classes(tmp_path):
+    draw(tmp_path, "images/a.png", "images/b.png")
+    (tmp_path / "sample_submission.csv").write_text("image_id,label\na,0\nb,0\n")
+    dataset = scan_dataset(tmp_path, index_dir=tmp_path / "index")
+    assert dataset.classes == ("images",)
+    assert "not read: sample_submission.csv (answers to be filled in)" in dataset.layouts[0]
 
 
 def test_a_packed_table_beside_its_unpacked_one_is_the_same_table(tmp_path):
