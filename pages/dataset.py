@@ -16,7 +16,7 @@ from cxr_core.plots.dataset import (
     size_scatter_figure,
     spurious_correlations_figure,
 )
-from ui.common.components import download_table, page_header, show_figure, show_short_table
+from ui.common.components import download_table, page_header, show_figure, show_first_rows, show_short_table
 from ui.common.dataset_analysis import EXPLORING, average_images, changed_note, correlations, grouping, may_analyse
 from ui.common.dataset_picker import choose_dataset, teaching_note
 from ui.common.markdown import plain_label, plain_text
@@ -24,7 +24,7 @@ from ui.common.navigation import tell_of_disk
 from ui.data.gallery import image_tiles
 from ui.data.label_tables import ask_for_columns, show_layouts
 
-MARKS, TABLE_ROWS = 5_000, 1_000
+MARKS = 5_000
 page_header("Dataset", "What is in the images, and how the classes differ in ways unrelated to disease.")
 dataset = choose_dataset(ask_for_columns)
 teaching_note(dataset)
@@ -94,11 +94,7 @@ averages_place = st.container()
 st.header("All files")
 shown = table[["file", "class_name", "width", "height", "format", "bytes", "patient"]]
 shown = shown.rename(columns={"class_name": "class"})
-rows = shown.head(TABLE_ROWS)
-rows = rows.assign(**{"class": rows["class"].map(class_label)})
-st.dataframe(rows, width="stretch", placeholder="–", height=280, hide_index=True)
-if len(shown) > TABLE_ROWS:
-    st.caption(f"The first {TABLE_ROWS:,} of {len(shown):,} files; the download contains all of them.")
+show_first_rows(shown.assign(**{"class": shown["class"].map(class_label)}), "files")
 download_table("All files (CSV)", shown, "images.csv")
 
 unreadable = dataset.unreadable
@@ -136,5 +132,5 @@ if may_look:
     unreadable = pd.concat([unreadable, undecodable], ignore_index=True)
 if len(unreadable):
     st.header("Passed over", help="Files, folders, and rows and values of a label table that were not read.")
-    st.dataframe(unreadable, width="stretch", placeholder="–", hide_index=True)
+    show_first_rows(unreadable, "rows")
     download_table("Passed over (CSV)", unreadable, "passed_over.csv")

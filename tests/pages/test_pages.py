@@ -119,6 +119,18 @@ def test_the_table_of_files_calls_classes_by_their_labels():
     assert set(table["class"]) == {"Normal", "COVID-19", "Viral"}
 
 
+def test_of_many_rows_that_were_passed_over_the_browser_gets_the_first(demo_data, tmp_path):
+    folder = tmp_path / "set"
+    shutil.copytree(demo_data, folder)
+    files = [path.relative_to(folder) for path in sorted(folder.rglob("*.*"))]
+    rows = [f"{file},{file.parent.name}" for file in files] + [f"gone{n}.png,normal" for n in range(2_345)]
+    (folder / "list.csv").write_text("\n".join(["path,label", *rows]))
+    app = open_page("dataset", source_choice="folder", folders_choice=str(folder / "list.csv"))
+    assert not app.exception
+    assert max(len(frame.value) for frame in app.dataframe) == 1_000
+    assert "The first 1,000 of 2,345 rows; the download contains all of them." in said(app.caption)
+
+
 def test_no_second_click_empties_a_choice_of_one():
     """`required` keeps the last choice; the browser itself does, so only the page's word for it can be read here."""
     for name in PAGES:

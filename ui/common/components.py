@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 _TURNS = Turns(min(4, os.cpu_count() or 1))
 # Before that the pace of work is that of its beginning.
 _TELLS_PACE_SECONDS = 2.0
+# Of a table that may have one for each image, the browser is sent so many.
+_FIRST_ROWS = 1_000
 Items = TypeVar("Items", list, pd.DataFrame)
 
 
@@ -131,6 +133,18 @@ def show_short_table(table: pd.DataFrame, **options: Any) -> None:
 
 def _plain_title(title: Any) -> Any:
     return plain_text(title) if isinstance(title, str) else title
+
+
+def show_first_rows(table: pd.DataFrame, what: Markdown) -> None:
+    """Show the first rows of a table that may be long, and say of how many; a download beside it holds them all.
+
+    Args:
+        table: its index is not shown.
+        what: the rows are, in the plural.
+    """
+    st.dataframe(table.head(_FIRST_ROWS), width="stretch", placeholder="–", height=280, hide_index=True)
+    if len(table) > _FIRST_ROWS:
+        st.caption(f"The first {_FIRST_ROWS:,} of {len(table):,} {what}; the download contains all of them.")
 
 
 def show_table(table: pd.DataFrame, *, percents: Iterable[str] = (), formats: Mapping[str, str] | None = None) -> None:

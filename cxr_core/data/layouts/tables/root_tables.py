@@ -230,7 +230,7 @@ def _table_files(folder: Path) -> list[Path]:
 
 
 def _is_form(path: Path) -> bool:
-    """Return whether a table is what a contest hands out to be filled in: its labels are examples, such as 0 throughout."""
+    """Return whether a table is what a contest hands out to be filled in; its labels are examples, such as 0."""
     return "submission" in path.name.lower()
 
 
