@@ -5,6 +5,7 @@ import streamlit as st
 from ui.common.components import page_header, research_notice
 from ui.common.metrics import show_figures_row
 from ui.common.model_picker import shipped_card, shipped_figures
+from ui.overview.example import show_example
 from ui.overview.first_steps import offer_starts, show_path, show_shipped_verdict
 from ui.overview.tour import show_tour
 
@@ -15,6 +16,7 @@ page_header(
 )
 research_notice()
 offer_starts()
+show_example()
 
 st.header("The built-in classifier", help="Trained with this code; see its model card below.")
 show_figures_row(shipped_figures())

@@ -2,9 +2,11 @@
 
 import pytest
 
+from cxr_core.classes import class_label
 from cxr_core.config import SHIPPED_MODEL_DIR
 from cxr_core.inference.model_card import load_card
 from cxr_core.robustness.shortcut_verdict import LEVELS, card_shortcuts, load_shortcut_result
+from ui.predict.examples import examples
 
 from .test_pages import open_page, said
 
@@ -56,3 +58,20 @@ def test_the_pages_are_numbered_in_order():
     names = [name for _, name in numbered]
     assert names[:4] == ["Dataset", "Duplicates", "Labels", "Splits"]
     assert names[-3:] == ["Your hospital", "Predict", "Reading"]
+
+
+def test_it_begins_with_a_radiograph_its_answer_and_whose_image_it_is():
+    app = open_page("overview")
+    assert [image.proto.imgs[0].caption for image in app.image][:2] == ["Lungs outlined", "Grad-CAM"]
+    told, example = said(app.markdown), examples()["Clear answer"]
+    assert f"answers **{class_label(example.truth)}**" in told and f"truth is **{class_label(example.truth)}**" in told
+    assert example.credit[:30] in said(app.caption)
+    next(b for b in app.button if b.label == "See this answer in full").click().run()
+    assert app.title[0].value == "Predict" and app.selectbox(key="example_choice").value == "Clear answer"
+
+
+def test_a_damaged_teaching_set_costs_the_radiograph_alone(monkeypatch):
+    monkeypatch.setattr("ui.overview.example.examples", dict)
+    app = open_page("overview")
+    assert not app.exception and not app.image
+    assert any(b.label == "Try a scan" for b in app.button)

@@ -19,8 +19,8 @@ from cxr_core.runs.overview import kept_accuracy, kept_epoch
 from cxr_core.runs.run import Run
 
 NOTE = (
-    "Several seeds: mean (lowest to highest). One seed: value (95 % interval). Time and memory are those of the machine "
-    "that each run had."
+    "Several seeds: mean (lowest to highest). One seed: value (95 % interval). Time and memory are those of the "
+    "machine that each run had."
 )
 
 
