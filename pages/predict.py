@@ -10,8 +10,9 @@ from ui.common.components import page_header, plain_error, research_notice
 from ui.common.metrics import show_figures_row
 from ui.common.model_picker import choose_model, choose_site, open_classifier
 from ui.common.navigation import keep_choice
+from ui.common.thumbnails import examples
 from ui.predict.batch import answer_given, ask_for_folder, forget_answers, show_batch
-from ui.predict.examples import examples, show_truth
+from ui.predict.examples import show_truth
 from ui.predict.marking import offer_marking, show_marked
 from ui.predict.prediction_sets import show_set
 from ui.predict.single_answer import (

@@ -6,7 +6,7 @@ from cxr_core.classes import class_label
 from cxr_core.config import SHIPPED_MODEL_DIR
 from cxr_core.inference.model_card import load_card
 from cxr_core.robustness.shortcut_verdict import LEVELS, card_shortcuts, load_shortcut_result
-from ui.predict.examples import examples
+from ui.common.thumbnails import examples
 
 from .test_pages import open_page, said
 

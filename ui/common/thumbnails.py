@@ -8,7 +8,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from cxr_core.config import TEACHING_DIR
-from cxr_core.data.teaching_set import INDEX_FILE, TeachingImage, teaching_images
+from cxr_core.data.teaching_set import INDEX_FILE, TeachingImage, example_images, teaching_images
 from cxr_core.explain.overlay import overlay_map
 from cxr_core.imaging.display import shrink, square_png, thumbnail
 from cxr_core.imaging.isolated_decoding import open_file, read_image
@@ -68,6 +68,11 @@ def known_teaching_images() -> dict[str, TeachingImage]:
         return _teaching_images(file_stamp(TEACHING_DIR / INDEX_FILE))
     except (OSError, ValueError):
         return {}
+
+
+def examples() -> dict[str, TeachingImage]:
+    """Return {what the built-in classifier answers: an image}; empty where the teaching set cannot be read."""
+    return example_images(known_teaching_images().values())
 
 
 @st.cache_data(max_entries=1, show_spinner=False)

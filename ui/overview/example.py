@@ -9,7 +9,7 @@ from cxr_core.inference.selective_prediction import answer_upload
 from ui.common.markdown import Markdown, plain_label, plain_name
 from ui.common.model_picker import export_stamp, open_classifier
 from ui.common.navigation import choose
-from ui.predict.examples import examples
+from ui.common.thumbnails import examples
 
 _SIDE = 512
 _EXAMPLE = "Clear answer"

@@ -1,15 +1,9 @@
-"""Which radiographs can one try on the Predict page, and what is true of them?"""
+"""What is true of the radiographs that one can try on the Predict page?"""
 
 import streamlit as st
 
-from cxr_core.data.teaching_set import TeachingImage, example_images
+from cxr_core.data.teaching_set import TeachingImage
 from ui.common.markdown import plain_label, plain_name
-from ui.common.thumbnails import known_teaching_images
-
-
-def examples() -> dict[str, TeachingImage]:
-    """Return {what the built-in classifier answers: an image}; empty where the teaching set cannot be read."""
-    return example_images(known_teaching_images().values())
 
 
 def show_truth(example: TeachingImage) -> None:
