@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
+from cxr_core.system.files import refusal_to_write, write_json
 from cxr_core.system.progress import Progress
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def check_target_folder(folder: Path) -> None:
         with tempfile.TemporaryFile(dir=existing):
             pass
     except OSError as error:
-        raise ValueError(f"{folder} cannot be written: {error.strerror}.") from error
+        raise ValueError(refusal_to_write(str(folder), error)) from error
 
 
 def _check_target_file(file: Path) -> None:
@@ -97,8 +98,6 @@ def write_result(result: object, target: str | None, summary: str) -> None:
     elif target == _STANDARD_OUTPUT:
         print(json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False))
     else:
-        from cxr_core.system.files import write_json
-
         write_json(target, result)
 
 

@@ -44,7 +44,7 @@ from cxr_core.recipes.training_config import TrainingConfig, command_for
 from cxr_core.runs.run import Run, RunStatus, new_run_path
 from cxr_core.runs.work_folder import RESUMABLE, RunState, WorkFolder, WorkStatus, acquire_folder
 from cxr_core.splits.curation import CURATION_FILE, Curation, save_curation, stored_decisions
-from cxr_core.system.files import write_json, write_text
+from cxr_core.system.files import refusal_to_write, write_json, write_text
 from cxr_core.system.processes import find_process, process_facts, process_is_alive
 
 STOP_PATIENCE_SECONDS = 3.0
@@ -137,7 +137,7 @@ def run_lock(run: WorkFolder, *, patience_seconds: float = 0.0) -> Iterator[None
             f"Another process is training or exporting {run.name}; only one can use a run folder at a time."
         ) from error
     except OSError as error:
-        raise ValueError(f"The run folder {run.path} cannot be written: {error.strerror}.") from error
+        raise ValueError(refusal_to_write(f"The run folder {run.path}", error)) from error
     try:
         yield
     finally:

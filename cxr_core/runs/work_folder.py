@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, Protocol, TypeVar
 
-from cxr_core.system.files import read_json, write_json
+from cxr_core.system.files import read_json, refusal_to_write, write_json
 from cxr_core.system.processes import ProcessStatus, process_is_alive
 
 JobState = Literal["starting", "running", "finished", "stopped", "paused", "failed"]
@@ -103,4 +103,4 @@ def acquire_folder(path: Path, marker: str, what: Literal["run", "job"]) -> None
     except FileExistsError as error:
         raise ValueError(f"{path} already holds a {what}; choose another folder.") from error
     except OSError as error:
-        raise ValueError(f"The {what} folder {path} cannot be written: {error.strerror}.") from error
+        raise ValueError(refusal_to_write(f"The {what} folder {path}", error)) from error

@@ -21,6 +21,10 @@ _WHY_NOT_WRITTEN = {
     errno.EPERM: _READ_ONLY,
     errno.EIO: "The disk reports an error; nothing can be read from it or written to it reliably.",
 }
+_REMEDIES = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), " Make room, then try again."),
+    **dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM), " Allow writing there, or choose another folder."),
+}
 _TEMPORARY = re.compile(r"\.[0-9a-f]{8}-.")
 
 
@@ -116,6 +120,11 @@ def read_json(path: str | Path) -> Any:
 def why_not_written(error: OSError) -> str | None:
     """Return a sentence on a disk that is full, read-only or broken, without a file name; None for any other error."""
     return _WHY_NOT_WRITTEN.get(error.errno or 0)
+
+
+def refusal_to_write(what: str, error: OSError) -> str:
+    """Return why a file or folder that somebody has chosen cannot be written, and what helps where that is known."""
+    return f"{what} cannot be written: {error.strerror}.{_REMEDIES.get(error.errno or 0, '')}"
 
 
 def why_it_failed(error: Exception) -> str:

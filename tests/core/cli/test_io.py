@@ -1,5 +1,6 @@
 """What a command is to write is refused before its work, where it cannot be written."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -79,9 +80,27 @@ def test_a_folder_without_permission_is_refused(refused, tmp_path):
     if os.access(tmp_path, os.W_OK):
         pytest.skip("root may write everywhere")
     assert refused("audit", "data", "--json", tmp_path / "a.json") == (
-        f"Error: {tmp_path} cannot be written: Permission denied."
+        f"Error: {tmp_path} cannot be written: Permission denied. Allow writing there, or choose another folder."
     )
-    assert refused("predict", "a.png", "--cam-dir", tmp_path / "new").endswith("cannot be written: Permission denied.")
+    assert "cannot be written: Permission denied." in refused("predict", "a.png", "--cam-dir", tmp_path / "new")
+
+
+@pytest.mark.parametrize(
+    ("number", "remedy"),
+    [
+        (errno.ENOSPC, "No space left on device. Make room, then try again."),
+        (errno.EROFS, "Read-only file system. Allow writing there, or choose another folder."),
+    ],
+)
+@pytest.mark.parametrize("words", [("audit", "data", "--json", "a.json"), ("predict", "a.png", "--cam-dir", "maps")])
+def test_a_disk_that_takes_no_file_is_refused_before_the_work_with_what_helps(
+    refused, tmp_path, monkeypatch, number, remedy, words
+):
+    def refuse(**_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
+    assert refused(*words[:-1], tmp_path / words[-1]).endswith(f" cannot be written: {remedy}")
 
 
 @pytest.mark.skipif(not PROC.is_dir(), reason="needs Linux, where nobody writes into /proc")
