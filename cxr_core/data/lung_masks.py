@@ -15,7 +15,9 @@ from cxr_core.system.progress import Progress
 from cxr_core.system.visit_folders import visit_cache
 
 
-def lung_masks(prepared: PreparedImages, progress: Progress, *, cache_dir: str | Path = CACHE_DIR) -> UInt8Array:
+def lung_masks(
+    prepared: PreparedImages, progress: Progress | None = None, *, cache_dir: str | Path = CACHE_DIR
+) -> UInt8Array:
     """Find the lungs in every image, or open what was found before.
 
     Args:
@@ -36,7 +38,8 @@ def lung_masks(prepared: PreparedImages, progress: Progress, *, cache_dir: str |
             masks = create_array(temporary, np.uint8, (n, MASK_SIDE, MASK_SIDE))
             for rows, images in read_in_parts(prepared.images_u8):
                 masks[rows.start : rows.stop] = list(pool.map(lung_mask_u8, images))
-                progress(rows.stop, n)
+                if progress:
+                    progress(rows.stop, n)
             masks.flush()
     return open_array(path)
 

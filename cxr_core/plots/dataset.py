@@ -57,7 +57,12 @@ def map_figure(xy: np.ndarray, table_rows: pd.DataFrame) -> go.Figure:
     figure.update_xaxes(**bare)
     figure.update_yaxes(**bare, scaleanchor="x")
     return figure.update_layout(
-        height=560, dragmode="lasso", legend={"yref": "paper", "yanchor": "top", "y": -0.08}, margin_b=70
+        height=560,
+        dragmode="lasso",
+        # Across the top, its buttons would lie over the title of a narrow page.
+        modebar_orientation="v",
+        legend={"yref": "paper", "yanchor": "top", "y": -0.08},
+        margin_b=70,
     )
 
 

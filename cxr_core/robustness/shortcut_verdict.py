@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from cxr_core.classes import class_label
+from cxr_core.data.sources import source_label
 from cxr_core.evaluation.confidence_intervals import Interval
 from cxr_core.evaluation.metrics import Metrics
 from cxr_core.evaluation.selective_classification import NOT_SURE
@@ -232,7 +233,8 @@ def _external(external: Mapping[str, Metrics]) -> Iterator[Finding]:
         if healthy is None:
             continue
         weight: Weight = "elsewhere" if healthy >= _MANY_FALSE_ALARMS else "fine"
-        yield weight, f"The classifier called {_percent(healthy)} of {metrics['n']} healthy people ({name}) ill."
+        people = f"{metrics['n']} healthy people ({source_label(name)})"
+        yield weight, f"The classifier called {_percent(healthy)} of {people} ill."
 
 
 def healthy_called_ill(metrics: Metrics) -> float | None:

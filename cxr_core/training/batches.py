@@ -91,10 +91,10 @@ def augmented(
     rng = np.random.default_rng((config.seed, epoch, int(row)))
     wanted = [row, rng.choice(rows)] if config.augmentation.needs_second_image else [row]
     image, *others = read_images(images_u8, np.array(wanted))
-    if lungs is None:
+    if lungs is None or not others:
         return config.augmentation.apply(image, rng, *others)
     own, others_own = read_images(lungs, np.array(wanted))
-    return config.augmentation.apply(image, rng, *others, (own, others_own))
+    return config.augmentation.apply(image, rng, others[0], (own, others_own))
 
 
 def activation_batches(

@@ -73,7 +73,7 @@ def keep_activations(
     changes = config.augmentation.to_dict() if copies else None
     settings = [digest, key, config.preprocessing.scaling, changes, config.seed, copies, np.asarray(rows).tolist()]
     if lungs is not None:
-        settings.append(hashlib.sha256(np.ascontiguousarray(lungs)).hexdigest())
+        settings.append(hashlib.sha256(lungs.tobytes()).hexdigest())
     name = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:32]
     # Prepared images of a visit lie in its folder themselves.
     visit = visit_cache([images_u8.filename or ""]) if isinstance(images_u8, np.memmap) else None

@@ -1,5 +1,6 @@
 """The Evaluation page's views: figures with intervals, a threshold that is kept, and clear sentences."""
 
+import json
 import shutil
 from dataclasses import replace
 
@@ -246,6 +247,11 @@ def test_each_source_has_a_row_and_the_worst_is_named_in_words():
     table = next(frame.value for frame in app.dataframe if "Source" in frame.value)
     assert set(table["Source"]) >= {"COVID-CXNet", "NIH Clinical Center", "OpenIST"}
     assert (table["Source"] == "Figure 1 COVID-19 collection").idxmax() == len(table) - 1
+    choice = app.selectbox(key="source_figure_choice")
+    assert choice.options == list(table)[1:]
+    choice.select("Wrongly called COVID-19").run()
+    titles = [json.loads(chart.proto.spec)["layout"]["title"]["text"] for chart in app.get("plotly_chart")]
+    assert not app.exception and any(title.startswith("Wrongly called COVID-19, at sources") for title in titles)
 
 
 def test_on_the_page_a_sources_name_is_shown_as_it_is(shipped_copy):

@@ -11,8 +11,10 @@ import streamlit as st
 from cxr_core.classes import class_label
 from cxr_core.evaluation.confidence_intervals import Band
 from cxr_core.evaluation.hospitals.source_scores import (
+    named_shares,
     score_sources,
     source_notes,
+    source_shares,
     source_table,
     worst_source_sentences,
 )
@@ -35,12 +37,14 @@ from cxr_core.evaluation.predictions import (
 )
 from cxr_core.evaluation.repeated_runs import left_out_sentence, repeated_runs
 from cxr_core.plots.evaluation import confusion_figure, precision_recall_figure, roc_figure
+from cxr_core.plots.sources import sources_figure
 from cxr_core.reporting.run_statements import interval_words
 from cxr_core.runs.run import Run
 from ui.common.components import plain_error, show_figure, show_short_table, show_table
 from ui.common.markdown import Markdown, plain_label, plain_text
 from ui.common.metrics import interval_text, look_once, plain_metric
 from ui.common.model_picker import model_folders, visible_runs
+from ui.common.navigation import keep_choice
 from ui.common.repeated_runs import show_repeated_runs
 from ui.evaluation.mapped_images import image_paths
 from ui.evaluation.predictions import own_predictions, show_predictions
@@ -134,7 +138,15 @@ def _show_sources(metrics: Metrics, predictions: pd.DataFrame) -> None:
         "In brackets: 95 % interval.",
     )  # fmt: skip
     st.warning(plain_text(" ".join(worst_source_sentences(scores))), icon=":material/local_hospital:")
-    show_table(source_table(scores))
+    names = list(named_shares(scores[0]))
+    name = st.selectbox("Figure", names, key=keep_choice("source_figure", names[0], names), width=340)
+    shares = source_shares(scores, name)
+    if len(shares):
+        show_figure(sources_figure(shares, name))
+    else:
+        st.info("No source has enough images for this figure.")
+    with st.expander("All figures in a table"):
+        show_table(source_table(scores))
     for note in source_notes(scores, metrics["n"]):
         st.caption(plain_text(note))
 

@@ -148,15 +148,41 @@ def source_table(scores: Sequence[SourceScore]) -> pd.DataFrame:
     """
     rows = []
     for score in scores:
-        row = {"Source": source_label(score["source"]), "Accuracy": _cell(score["accuracy"])}
-        row |= {f"{class_label(name)} found": _cell(c["recall"]) for name, c in score["per_class"].items()}
-        row |= {
-            f"Wrongly called {class_label(name)}": _cell(c["false_alarms"])
-            for name, c in score["per_class"].items()
-            if class_key(name) != "normal"
-        }
-        rows.append(row)
+        cells = {name: _cell(share) for name, share in named_shares(score).items()}
+        rows.append({"Source": source_label(score["source"])} | cells)
     return pd.DataFrame(rows)
+
+
+def source_shares(scores: Sequence[SourceScore], name: str) -> pd.DataFrame:
+    """Return one proportion at each source that has enough images for it, for a figure.
+
+    Args:
+        scores: of the sources.
+        name: a key of `named_shares`.
+
+    Returns:
+        `source` (as people know it), `share`, `low` and `high` (its 95 % interval, itself where none is known) and
+        `images`, in the order of the scores.
+    """
+    told = [(source_label(score["source"]), named_shares(score)[name]) for score in scores]
+    rows = [
+        (source, share["share"], *(share["ci95"] or (share["share"], share["share"])), share["images"])
+        for source, share in told
+        if not _is_few(share)
+    ]
+    return pd.DataFrame(rows, columns=["source", "share", "low", "high", "images"])
+
+
+def named_shares(score: SourceScore) -> dict[str, Share]:
+    """Return {name for a person: proportion} of one source: accuracy, recalls, and false alarms of all but Normal."""
+    classes = score["per_class"].items()
+    found = {f"{class_label(name)} found": share["recall"] for name, share in classes}
+    alarms = {
+        f"Wrongly called {class_label(name)}": share["false_alarms"]
+        for name, share in classes
+        if class_key(name) != "normal"
+    }
+    return {"Accuracy": score["accuracy"]} | found | alarms
 
 
 def _score(source: str, rows: pd.DataFrame, groups: IntArray, classes: Sequence[str]) -> SourceScore:

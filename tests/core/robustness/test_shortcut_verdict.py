@@ -231,7 +231,7 @@ def test_a_share_is_kept_where_the_interval_begins_above_chance():
 
 def test_healthy_people_called_ill_are_counted_in_words():
     sentences = verdict_of(measured(external=called_ill(0.98)))["sentences"]
-    assert "The classifier called 98.0 % of 100 healthy people (nih) ill." in sentences
+    assert "The classifier called 98.0 % of 100 healthy people (NIH Clinical Center) ill." in sentences
 
 
 def test_not_sure_is_not_called_ill():
@@ -297,7 +297,7 @@ def test_a_card_of_earlier_rules_is_judged_anew_by_what_it_holds():
     card = Card(name="c", classes=("normal", "covid"), preprocessing=Preprocessing(), map_layers=(), metrics=metrics)
     verdict = card_shortcuts(card)["verdict"]
     assert verdict["level"] == "doubt"
-    assert "The classifier called 30.0 % of 100 healthy people (nih) ill." in verdict["sentences"]
+    assert "The classifier called 30.0 % of 100 healthy people (NIH Clinical Center) ill." in verdict["sentences"]
     assert "external" not in summary
 
 

@@ -1,12 +1,14 @@
 """source_scores.py on predictions of hospitals whose figures we made."""
 
 import pandas as pd
+import pytest
 
 from cxr_core.evaluation.confidence_intervals import share_interval
 from cxr_core.evaluation.hospitals.source_scores import (
     known_sources,
     score_sources,
     source_notes,
+    source_shares,
     source_table,
     worst_source_sentences,
 )
@@ -78,6 +80,17 @@ def test_the_table_gives_counts_for_few_images_and_a_dash_for_none():
     assert table.loc["good", "COVID-19 found"] == "90.0% (76.3 to 97.2), n = 40"
     assert table.loc["tiny", "Accuracy"] == "1 of 3, too few"
     assert table.loc["tiny", "COVID-19 found"] == "–"
+
+
+def test_one_figure_has_the_sources_with_enough_images_for_it_in_their_order():
+    scores = score_sources(TABLE, CLASSES)
+    shares = source_shares(scores, "COVID-19 found")
+    assert set(shares["source"]) == {"good", "bad", "blind"}
+    good = shares.set_index("source").loc["good"]
+    assert (good["share"], good["images"]) == (0.9, 40)
+    assert (good["low"], good["high"]) == pytest.approx(share_interval([True] * 36 + [False] * 4, range(40)))
+    assert list(shares["source"]) == [s["source"] for s in scores if s["source"] != "tiny"]
+    assert source_shares(scores[-1:], "COVID-19 found").empty
 
 
 def test_sources_with_few_images_or_one_class_and_images_without_a_source_are_told_of():
