@@ -5,13 +5,14 @@ import numpy as np
 from pydicom.dataset import FileDataset
 from pydicom.encaps import get_frame
 from pydicom.pixels import apply_color_lut, pixel_array
+from pydicom.pixels.utils import get_expected_length
 from pydicom.uid import RLELossless
 
 from cxr_core.imaging.dicom import codecs
 from cxr_core.imaging.dicom.examination import EXAMINATION_TAGS, doubts_of
 from cxr_core.imaging.dicom.grey_values import CellArray, shown_greys
 from cxr_core.imaging.dicom.header import DICOM_ERRORS, UnreadableDicom, read_dataset
-from cxr_core.imaging.dicom.missing_elements import complete_header
+from cxr_core.imaging.dicom.missing_elements import complete_header, n_frames
 from cxr_core.imaging.files.cut_short import is_filled
 from cxr_core.system.arrays import ImageArray, IntArray, UInt8Array
 
@@ -28,6 +29,7 @@ _PIXEL_TAGS = [
     "SegmentedRedPaletteColorLookupTableData", "SegmentedGreenPaletteColorLookupTableData",
     "SegmentedBluePaletteColorLookupTableData",
 ]  # fmt: skip
+MORE_PIXELS_NOTE = "The DICOM file holds more pixel data than its header tells of; its size or its bits may be wrong."
 _SIZE_TAGS = ["Rows", "Columns", "NumberOfFrames"]
 # A few kilobytes can inflate to gigabytes, and pydicom inflates a file before its size is known.
 
@@ -46,7 +48,7 @@ def dicom_size(data: bytes) -> tuple[int, int, int]:
     """
     try:
         dataset = read_dataset(data, _SIZE_TAGS, stop_before_pixels=True)
-        return int(dataset.Columns), int(dataset.Rows), max(1, int(dataset.get("NumberOfFrames") or 1))
+        return int(dataset.Columns), int(dataset.Rows), n_frames(dataset)
     except UnreadableDicom:
         raise
     except DICOM_ERRORS as error:
@@ -122,7 +124,7 @@ def _first_frame(dataset: FileDataset) -> CellArray:
             )
         return cells
     plugins = codecs.choose_plugins(syntax, several)
-    frames = int(dataset.get("NumberOfFrames") or 1)
+    frames = n_frames(dataset)
     frame = get_frame(dataset.PixelData, 0, number_of_frames=frames)
     codecs.check_frame_size(frame, int(dataset.Rows), int(dataset.Columns))
     *first, last = plugins
@@ -135,8 +137,15 @@ def _first_frame(dataset: FileDataset) -> CellArray:
 
 
 def _frame_notes(dataset: FileDataset) -> tuple[str, ...]:
-    frames = int(dataset.get("NumberOfFrames") or 1)
-    return (f"The DICOM file holds {frames} frames; this is the first.",) if frames > 1 else ()
+    frames, notes = n_frames(dataset), []
+    if frames > 1:
+        notes.append(f"The DICOM file holds {frames} frames; this is the first.")
+    if "PixelData" in dataset and not dataset.file_meta.TransferSyntaxUID.is_compressed:
+        n_bytes = len(dataset.PixelData)
+        # Pixel data of an odd length end with a byte that means nothing.
+        if n_bytes - n_bytes % 2 > get_expected_length(dataset) + 1:
+            notes.append(MORE_PIXELS_NOTE)
+    return tuple(notes)
 
 
 def _bgr(rgb: IntArray, bits: int) -> UInt8Array:

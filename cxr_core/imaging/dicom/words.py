@@ -30,12 +30,12 @@ _OTHER_PARTS = (
     "HIP", "EXTREMIT", "KNIE", "FUSS", "ZEHE", "ZEHEN", "SPRUNGGELENK", "UNTERSCHENKEL", "OBERSCHENKEL", "HUFTE",
     "HUEFTE", "PIED", "ORTEIL", "CHEVILLE", "JAMBE", "GENOU", "CUISSE", "HANCHE", "PIE", "TOBILLO", "TORNOZELO",
     "PIERNA", "PERNA", "RODILLA", "JOELHO", "MUSLO", "COXA", "CADERA", "QUADRIL", "PIEDE", "CAVIGLIA", "GAMBA",
-    "GINOCCHIO", "COSCIA", "ANCA", "ENKEL", "VOET", "HEUP", "ABDOM", "KUB", "PELVI", "BREAST", "BLADDER", "KIDNEY",
-    "STOMACH", "COLON", "BOWEL", "STERNUM", "BAUCH", "BECKEN", "MAMMA", "VENTRE", "BASSIN", "SEIN", "CADERAS",
-    "BACIA", "MAMA", "ADDOME", "BACINO", "MAMMELLA", "BUIK", "BEKKEN", "SKULL", "HEAD", "BRAIN", "FACE", "FACIAL",
-    "SINUS", "ORBIT", "MANDIB", "MAXILL", "JAW", "NECK", "TEETH", "TOOTH", "DENTAL", "NASAL", "NOSE", "EYE", "EAR",
-    "SCHADEL", "SCHAEDEL", "KOPF", "ZAHN", "KIEFER", "TETE", "CRANE", "COU", "DENT", "CRANEO", "CRANIO", "CRANIUM",
-    "CABEZA", "CABECA", "CUELLO", "PESCOCO", "TESTA", "COLLO", "DENTI", "HOOFD", "SCHEDEL",
+    "GINOCCHIO", "COSCIA", "ANCA", "ENKEL", "VOET", "HEUP", "ABDOM", "ABD", "KUB", "PELVI", "BREAST", "BLADDER",
+    "KIDNEY", "STOMACH", "COLON", "BOWEL", "STERNUM", "BAUCH", "BECKEN", "MAMMA", "MAMMO", "VENTRE", "BASSIN", "SEIN",
+    "CADERAS", "BACIA", "MAMA", "ADDOME", "BACINO", "MAMMELLA", "BUIK", "BEKKEN", "SKULL", "HEAD", "BRAIN", "FACE",
+    "FACIAL", "SINUS", "ORBIT", "MANDIB", "MAXILL", "JAW", "NECK", "TEETH", "TOOTH", "DENTAL", "NASAL", "NOSE", "EYE",
+    "EAR", "SCHADEL", "SCHAEDEL", "KOPF", "ZAHN", "KIEFER", "TETE", "CRANE", "COU", "DENT", "CRANEO", "CRANIO",
+    "CRANIUM", "CABEZA", "CABECA", "CUELLO", "PESCOCO", "TESTA", "COLLO", "DENTI", "HOOFD", "SCHEDEL",
 )  # fmt: skip
 # DICOM PS3.3 C.8.11.5 and what hospitals write in its place.
 _SIDE_VIEWS = ("LL", "RL", "LLD", "RLD", "LAT", "LATERAL", "LATERO", "PERFIL", "PROFIL", "SEITLICH", "ZIJDELINGS")
@@ -71,15 +71,17 @@ def view_of(text: str) -> str | None:
 
 
 def _words_of(text: str) -> list[str]:
-    """Split a text into words without accents; also without a side before it, and all letters together if few."""
+    """Split a text into words without accents; also without a side before it; last, all letters together."""
     plain = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
     words = re.findall(r"[A-Z]+", plain.upper())
     sided = [word[1:] for word in words if word[0] in "LR" and len(word) > 3]
-    return words + sided + ["".join(words)]
+    return [*words, *sided, "".join(words)]
 
 
 def _names(words: list[str], stems: tuple[str, ...]) -> bool:
-    return any(_is_of(word, stem) for stem in stems for word in words)
+    *single, joined = words
+    # Letters of several words may begin with a stem by chance: `TEST AP` with TESTA, a head.
+    return joined in stems or any(_is_of(word, stem) for stem in stems for word in single)
 
 
 def _is_of(word: str, stem: str) -> bool:

@@ -43,7 +43,7 @@ def test_a_chest_is_a_chest_in_any_language(word):
         "HAND", "LHAND", "HANDS", "Hand left", "MANO", "HANDGELENK", "ABDOMEN", "ABDOME", "PORTABLE ABDOMEN",
         "BAUCH", "KNEE", "RODILLA", "GENOU", "SKULL", "CRÂNE", "SCHÄDEL", "BREAST", "PELVIS", "BECKEN", "HÜFTE",
         "TSPINE", "T SPINE", "THORACIC SPINE", "BRUSTWIRBELSÄULE", "COLUMNA DORSAL", "RACHIS THORACIQUE", "LSPINE",
-        "C-SPINE", "FOOT", "PIED",
+        "C-SPINE", "FOOT", "PIED", "ABD", "MAMMO", "K.U.B.",
     ],
 )  # fmt: skip
 def test_another_part_is_a_reason_in_any_language(word):
@@ -51,7 +51,21 @@ def test_another_part_is_a_reason_in_any_language(word):
 
 
 @pytest.mark.parametrize(
-    "word", ["", "OTHER", "UNKNOWN", "XX", "?", "ГРУДНАЯ КЛЕТКА", "胸部", "SEE COMMENT", "STANDARD", "1"]
+    "word",
+    [
+        "",
+        "OTHER",
+        "UNKNOWN",
+        "XX",
+        "?",
+        "ГРУДНАЯ КЛЕТКА",
+        "胸部",
+        "SEE COMMENT",
+        "STANDARD",
+        "1",
+        "TEST ADULT",
+        "CO LONG",
+    ],
 )
 def test_a_word_that_nobody_understands_says_nothing(word):
     assert not is_another_part(word)
