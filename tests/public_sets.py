@@ -125,6 +125,16 @@ SETS = {
         ["train/a.png", "train/b.png", "test/c.png", "test/d.png"],
         {"covid": 2, "no covid": 2}, 4, {"split", "source"}, "COVIDx",
     ),
+    "indiana": Miniature(
+        {"indiana_reports.csv": "uid,MeSH,Problems,image,indication,comparison,findings,impression\n"
+         "1,normal,normal,Xray Chest PA and Lateral,,None.,\"Clear, both.\",Normal.\n"
+         "2,Cardiomegaly/borderline;Opacity,Cardiomegaly;Opacity,Chest,,,,\n3,Pneumonia/mild,Pneumonia,PA,,,,\n",
+         "indiana_projections.csv": "uid,filename,projection\n1,1_IM-0001-4001.dcm.png,Frontal\n"
+         "1,1_IM-0001-3001.dcm.png,Lateral\n2,2_IM-0652-1001.dcm.png,Frontal\n3,3_IM-1384-1001.dcm.png,Frontal\n"},
+        [f"images/images_normalized/{name}.dcm.png"
+         for name in ("1_IM-0001-4001", "1_IM-0001-3001", "2_IM-0652-1001", "3_IM-1384-1001")],
+        {"normal": 2, "other": 1, "pneumonia": 1}, 3, {"view"}, "Indiana University (indiana_projections.csv)",
+    ),
     "vindr": Miniature(
         {"train.csv": "image_id,class_name,class_id,rad_id,x_min,y_min,x_max,y_max\na1,No finding,14,R11,,,,\n"
          "a1,No finding,14,R7,,,,\nb2,Cardiomegaly,3,R9,691,1375,1653,1831\nb2,Aortic enlargement,0,R9,1,2,3,4\n"},

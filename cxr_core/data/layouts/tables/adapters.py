@@ -126,6 +126,11 @@ def _vindr(row: Row) -> Told:
     return Told(row["image_id"], _split(row["class_name"]))
 
 
+def _indiana(row: Row) -> Told:
+    # The report is in a table of its own; see `companions`.
+    return Told(row["filename"], _split(row.get("problems", ""), ";"), row["uid"], row["projection"])
+
+
 def _plain(row: Row) -> Told:
     rest = (row.get(name, "") for name in ("patient", "view", "age", "sex", "source", "split", "mask"))
     return Told(row["path"], (row["label"],) if row["label"] else (), *rest)
@@ -168,6 +173,7 @@ def _kinds() -> Iterator[tuple[str, TableKind]]:
     yield "bimcv", TableKind("BIMCV", frozenset({"patientid", "labels", "filename"}), _bimcv)
     yield "covidx", TableKind("COVIDx", frozenset(COVIDX_COLUMNS), _covidx)
     yield "padchest", TableKind("PadChest", frozenset({"imageid", "patientid", "labels"}), _padchest)
+    yield "indiana", TableKind("Indiana University", frozenset({"uid", "filename", "projection"}), _indiana)
     yield "vindr", TableKind("VinDr-CXR", frozenset({"image_id", "class_name"}), _vindr, joins_rows=True)
 
 

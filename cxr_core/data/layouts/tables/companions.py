@@ -1,6 +1,7 @@
 """What do tables without labels tell of the images that a label table beside them lists?
 
-Of public sets: NIH's `train_val_list.txt` and `test_list.txt`, and MIMIC-CXR's tables of splits and metadata.
+Of public sets: NIH's `train_val_list.txt` and `test_list.txt`, MIMIC-CXR's tables of splits and metadata, and Indiana
+University's reports.
 """
 
 import os
@@ -15,19 +16,33 @@ from cxr_core.imaging.reader import IMAGE_ENDINGS
 # Column of a table that names images by `dicom_id`: what it tells, a field of `adapters.Told`.
 _TELLING = {"split": "split", "viewposition": "view"}
 _IMAGE = "dicom_id"
+# Columns of a table of reports: the number that a table of images names, too, and the findings.
+_REPORT, _FINDINGS = "uid", "problems"
 
 
 def is_companion(path: Path) -> bool:
-    """Return whether a table tells of images by their names, and of no class; False where it cannot be opened."""
+    """Return whether a table adds to what another tells of images, and names no image file itself with its class.
+
+    False where it cannot be opened.
+    """
     try:
         columns = first_columns(read_text(path))[0]
     except OSError:
         return False
+    if _REPORT in columns and _FINDINGS in columns:
+        return True
     return _is_list_of_side(columns, path) or (_IMAGE in columns and any(name in columns for name in _TELLING))
+
+
+def report_of(row: Mapping[str, str]) -> str:
+    """Return what `read_companions` calls the report that a row of a table of images names."""
+    return f"{_REPORT} {row.get(_REPORT, '')}"
 
 
 def read_companions(paths: Iterable[Path]) -> Mapping[str, Mapping[str, str]]:
     """Return {name of an image without its ending: {field of `Told`: cell}} of tables that are companions.
+
+    A report tells {`report_of` a row: {column: cell}}.
 
     Raises:
         ValueError: a table cannot be opened, or its quotes cannot be read.
@@ -39,7 +54,9 @@ def read_companions(paths: Iterable[Path]) -> Mapping[str, Mapping[str, str]]:
         except OSError as error:
             raise ValueError(f"The file {path.name} cannot be opened.") from error
         table = read_table(data, path.name)
-        if _IMAGE in table.header:
+        if _FINDINGS in table.header:
+            told |= {report_of(row): {_FINDINGS: row[_FINDINGS]} for _, row in table.rows}
+        elif _IMAGE in table.header:
             for _, row in table.rows:
                 told[row[_IMAGE]] |= {field: row[name] for name, field in _TELLING.items() if row.get(name)}
         else:

@@ -133,11 +133,16 @@ def usual_columns(columns: Sequence[str]) -> dict[str, str]:
         >>> usual_columns(["image_id", "Class", "Patient ID"]), usual_columns(["image", "file", "class"])
         ({'path': 'image_id', 'label': 'Class', 'patient': 'Patient ID'}, {})
     """
+    usual = usual_names(columns)
+    return usual if all(name in usual for name in _NEEDED) else {}
+
+
+def usual_names(columns: Sequence[str]) -> dict[str, str]:
+    """Return {field: column} of the columns that are called as one of its field is, and as no other of the table."""
     plain = {column: re.sub(r"[\W_]", "", column.lower()) for column in columns}
     called = {name: [c for c in columns if plain[c] in words] for name, words in _SAME_AS.items()}
     called["path"] = called["path"] or [c for c in columns if plain[c] == "id"]
-    usual = {name: found[0] for name, found in called.items() if len(found) == 1}
-    return usual if all(name in usual for name in _NEEDED) else {}
+    return {name: found[0] for name, found in called.items() if len(found) == 1}
 
 
 def changed_mapping(mapping: LabelMapping, change: LabelMapping) -> LabelMapping:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from cxr_core.data.layouts.found_image import ListedImage, Problem
 from cxr_core.data.layouts.tables.adapters import PassedOver, TableKind, Told
 from cxr_core.data.layouts.tables.cells import read_age, read_sex, read_split, said
+from cxr_core.data.layouts.tables.companions import report_of
 from cxr_core.data.layouts.tables.finding_classes import chosen_class
 from cxr_core.data.layouts.tables.image_search import FileNames, ImageSearch, file_names
 from cxr_core.data.layouts.tables.table_file import Table
@@ -66,7 +67,7 @@ class Listing:
         for number, row in table.rows:
             where = f"Line {number}"
             try:
-                told = self._kind.read(row)
+                told = self._kind.read({**self._beside.get(report_of(row), {}), **row})
                 if not told.image or not told.findings:
                     raise PassedOver(f"it has no {'label' if told.image else 'path'}")
                 told = told._replace(split=told.split or split)

@@ -19,13 +19,16 @@ from cxr_core.data.layouts.tables.label_mapping import (
     mapped_kind,
     usual_kind,
 )
+from cxr_core.data.layouts.tables.one_hot import one_hot_kind
 from cxr_core.data.layouts.tables.table_file import (
     HEAD_BYTES,
     TABLE_ENDINGS,
     first_columns,
     parse_table,
     plain_name,
+    read_table,
     read_text,
+    table_bytes,
 )
 from cxr_core.imaging.reader import IMAGE_ENDINGS
 
@@ -128,7 +131,9 @@ def unknown_tables(root: Path) -> dict[str, tuple[str, ...]]:
     """Return {name: columns} of the tables in a folder that are of no known kind, and have column names."""
     known = _known_tables(root, load_mapping(root))
     named = {
-        path.name: column_names(path) for path in _table_files(root) if path not in known and not is_companion(path)
+        path.name: column_names(path)
+        for path in _table_files(root)
+        if path not in known and not (known and is_companion(path))
     }
     return {name: columns for name, columns in named.items() if len(columns) > 1}
 
@@ -208,13 +213,19 @@ def _usual_kind(path: Path) -> TableKind | None:
 
 @lru_cache
 def _usual_kind_of(version: TableVersion) -> TableKind | None:
-    kind = usual_kind(column_names(version.path))
-    if kind is None:
-        return None
+    columns = column_names(version.path)
+    kind = usual_kind(columns)
     head = read_text(version.path)
     # Of a longer table the last line that was read may be a part of one.
     whole = head if len(head) < HEAD_BYTES // 2 else head[: head.rfind("\n")]
-    told = [kind.read(row) for _, row in parse_table(whole, version.path.name).rows[:_FIRST_ROWS]]
+    rows = [row for _, row in parse_table(whole, version.path.name).rows]
+    if kind is None and one_hot_kind(columns, rows):
+        # What holds for the first rows has to hold for all.
+        rows = [row for _, row in read_table(table_bytes(version.path), version.path.name).rows]
+        kind = one_hot_kind(columns, rows)
+    if kind is None:
+        return None
+    told = [kind.read(row) for row in rows[:_FIRST_ROWS]]
     return kind if told and all(_may_be_listed(row) for row in told if row.image and row.findings) else None
 
 

@@ -101,6 +101,67 @@ def test_tables_that_are_called_after_the_sides_are_the_split(images, tmp_path, 
     assert table["split"].tolist() == ["train", "train", "validation", "test"]
 
 
+@given(
+    classes=st.lists(
+        st.sampled_from(["Normal", "COVID-19", "Lungen Opazität", "y1", "N"]), min_size=2, unique=True
+    ),
+    further=st.sets(st.sampled_from(list(FURTHER))),
+    path=st.sampled_from(list(PATHS)),
+    yes=st.sampled_from(["1", "1.0"]),
+    data=st.data(),
+)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_table_with_one_column_for_each_class_is_read(tmp_path_factory, classes, further, path, yes, data):
+    tmp_path = tmp_path_factory.mktemp("hot")
+    root = fill(tmp_path / "set", "images", images=6)
+    told = [*classes[:2], *data.draw(st.lists(st.sampled_from(classes), min_size=4, max_size=4))]
+    no = "0" + yes[1:]
+    header = data.draw(st.permutations([path, *classes, *further]))
+    cells = [
+        {path: PATHS[path].format(i=i)}
+        | {name: yes if name == told[i] else no for name in classes}
+        | {name: FURTHER[name][0].format(i=i) for name in further}
+        for i in range(6)
+    ]
+    write(root, header, [[row[name] for name in header] for row in cells])
+    table = scan(root, tmp_path).table.sort_values("file")
+    assert table["class_name"].tolist() == [_spelt(name) for name in told]
+    for name in further:
+        _, column, value = FURTHER[name]
+        assert table[column].tolist() == [value.format(i=i) for i in range(6)]
+
+
+def _spelt(name):
+    """A class as a table's column tells it, in small letters."""
+    return name.lower()
+
+
+@pytest.mark.parametrize(
+    ("header", "rows"),
+    [
+        (["image", "male", "female"], ["1,0", "0,1", "1,0", "0,1"]),
+        (["image", "train", "test"], ["1,0", "0,1", "1,0", "0,1"]),
+        (["image", "edema", "mass"], ["1,0", "1,1", "0,1", "0,0"]),
+        (["image", "intubated", "visible"], ["0,1", "0,1", "0,1", "0,1"]),
+        (["image", "edema", "mass"], ["1,0", "2,1", "0,1", "0,0"]),
+        (["image", "covid"], ["1", "0", "1", "0"]),
+    ],
+)
+def test_columns_of_ones_that_are_no_classes_are_asked_for(images, tmp_path, header, rows):
+    write(images, header, [[f"images/{i}.png", *row.split(",")] for i, row in enumerate(rows)])
+    assert "not read: labels.csv" in scan(images, tmp_path).layouts[0]
+    with pytest.raises(ValueError, match="those of no known label table"):
+        scan(images / "labels.csv", tmp_path)
+
+
+def test_a_table_with_one_column_for_each_class_is_one_in_all_its_rows(images, tmp_path):
+    rows = [[f"{i}.png", str(i % 2), str(1 - i % 2)] for i in range(9_000)]
+    write(images, ["image", "edema", "mass"], rows)
+    assert scan(images, tmp_path).classes == ("edema", "mass")
+    write(images, ["image", "edema", "mass"], [*rows, ["x.png", "1", "1"]])
+    assert "not read: labels.csv" in scan(images, tmp_path).layouts[0]
+
+
 def test_a_table_beside_folders_of_known_classes_does_not_take_their_place(tmp_path):
     root = fill(tmp_path / "set", "covid", "normal")
     write(root, ["image", "class"], [["0.png", "ill"]])
