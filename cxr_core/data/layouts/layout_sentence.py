@@ -12,7 +12,7 @@ from cxr_core.data.layouts.mask_names import IMAGE_FOLDERS
 
 # What differs between two sentences of one reason: line numbers, names and large counts.
 _PLACE = re.compile(r"^(?:Line \d+ is passed over: |Line \d+: )")
-_LINE = re.compile(r"\b([Ll]ine) \d+")
+_LINE = re.compile(r"\b(line) \d+", re.IGNORECASE)
 _NAME = re.compile(r"'[^']*'|\S*/\S*|(?=\S*\d)(?=\S*(?:[A-Za-z_]|\.\w))\S+|\d[\d,]{3,}")
 # "Images here to which the label table gives no class: 9." tells of nine.
 _SEVERAL = re.compile(r"^(Images .*): ([\d,]+)\.$")
