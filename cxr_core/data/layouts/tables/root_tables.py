@@ -36,7 +36,7 @@ _PLAIN = TABLE_KINDS["plain"]
 _SPREADSHEETS = (".xlsx", ".xls", ".ods")
 _FIRST_ROWS, _LONGEST_LABEL = 20, 80
 # What looks like the name of a column, and not like a value, which may be a person's.
-_NAME = re.compile(r"[A-Za-z_][\w .,:()/#%-]{0,60}")
+_NAME = re.compile(r"[A-Za-z_][\w .,:()\[\]/#%-]{0,60}")
 
 
 class UnknownColumns(ValueError):

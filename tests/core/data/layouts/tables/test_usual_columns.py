@@ -173,8 +173,11 @@ def test_a_table_beside_folders_of_known_classes_does_not_take_their_place(tmp_p
 def test_a_table_of_a_public_set_goes_before_one_of_boxes_beside_it(images, tmp_path):
     header = ["Image Index", "Finding Labels", "Patient ID", "Patient Age"]
     write(images, header, [[f"{i}.png", "Mass", str(i), "40"] for i in range(4)])
-    write(images, ["Image Index", "Finding Label", "Bbox"], [["0.png", "Nodule", "1"]], name="BBox_List.csv")
-    assert scan(images, tmp_path).classes == ("mass",)
+    boxes = ["Image Index", "Finding Label", "Bbox [x", "y", "w", "h]"]
+    write(images, boxes, [["0.png", "Nodule", *"1234"]], name="BBox_List.csv")
+    dataset = scan(images, tmp_path)
+    assert dataset.classes == ("mass",)
+    assert "not read: BBox_List.csv (columns image index, finding label, bbox [x, y, w, h])" in dataset.layouts[0]
 
 
 def test_an_image_that_was_saved_in_another_format_is_the_one_that_is_listed(images, tmp_path):
