@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -269,5 +270,5 @@ def load_gate(folder: str | Path) -> Gate | None:
             digests=tuple(numbers.get("digests", ())),
             asks_view=bool(numbers.get("asks_view", False)),
         )
-    except (FileNotFoundError, KeyError, TypeError, ValueError) as error:
+    except (FileNotFoundError, KeyError, TypeError, ValueError, EOFError, BadZipFile, MemoryError) as error:
         raise ValueError(f"The gate in {folder} cannot be read; fit it again.") from error

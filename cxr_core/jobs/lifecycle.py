@@ -21,7 +21,7 @@ from cxr_core.config import JOBS_DIR
 from cxr_core.jobs.job import Job, JobStatus, count_done, first_members, save_members
 from cxr_core.jobs.plan import JobPlan
 from cxr_core.runs.lifecycle import run_lock, spawn_detached
-from cxr_core.runs.work_folder import RESUMABLE, acquire_folder, stamped_name
+from cxr_core.runs.work_folder import RESUMABLE, new_folder, stamped_name
 from cxr_core.splits.curation import CURATION_FILE, Curation, save_curation, stored_decisions
 from cxr_core.system.files import write_json
 from cxr_core.system.processes import find_process, process_facts
@@ -46,11 +46,11 @@ def create_job(plan: JobPlan, path: str | Path | None = None, curation: Curation
     plan = replace(plan, prefix=stamped_name(plan.kind))
     job = Job(Path(path or JOBS_DIR / plan.prefix).resolve())
     curation = stored_decisions(plan.config.roots) if curation is None else curation
-    acquire_folder(job.path, "job.json", "job")
-    save_curation(curation, job.path / CURATION_FILE)
-    save_members(job, first_members(plan))
-    job.write_status(JobStatus("starting", "Starting", started=time.time(), **process_facts()))
-    write_json(job.path / "job.json", asdict(plan) | {"config": plan.config.to_dict()})
+    with new_folder(job.path, "job.json", "job"):
+        save_curation(curation, job.path / CURATION_FILE)
+        save_members(job, first_members(plan))
+        job.write_status(JobStatus("starting", "Starting", started=time.time(), **process_facts()))
+        write_json(job.path / "job.json", asdict(plan) | {"config": plan.config.to_dict()})
     return job
 
 

@@ -42,7 +42,7 @@ from filelock import FileLock, Timeout
 from cxr_core.config import PROJECT_DIR, RUNS_DIR
 from cxr_core.recipes.training_config import TrainingConfig, command_for
 from cxr_core.runs.run import Run, RunStatus, new_run_path
-from cxr_core.runs.work_folder import RESUMABLE, RunState, WorkFolder, WorkStatus, acquire_folder
+from cxr_core.runs.work_folder import RESUMABLE, RunState, WorkFolder, WorkStatus, new_folder
 from cxr_core.splits.curation import CURATION_FILE, Curation, save_curation, stored_decisions
 from cxr_core.system.files import refusal_to_write, write_json, write_text
 from cxr_core.system.processes import find_process, process_facts, process_is_alive
@@ -79,11 +79,11 @@ def create_run(
     """
     curation = stored_decisions(config.roots) if curation is None else curation
     run = Run(Path(path).resolve())
-    acquire_folder(run.path, "config.json", "run")
-    write_json(run.path / "config.json", config.to_dict())
-    save_curation(curation, run.path / CURATION_FILE)
     status = RunStatus("queued", "Waiting", epochs=config.epochs, started=time.time())
-    run.write_status(status if queued else replace(status, state="starting", phase="Starting", **process_facts()))
+    with new_folder(run.path, "config.json", "run"):
+        write_json(run.path / "config.json", config.to_dict())
+        save_curation(curation, run.path / CURATION_FILE)
+        run.write_status(status if queued else replace(status, state="starting", phase="Starting", **process_facts()))
     return run
 
 

@@ -5,7 +5,8 @@ A status, requests to stop or pause, and a file that only one run or job can cre
 
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -86,8 +87,11 @@ def stamped_name(word: str) -> str:
     return f"{datetime.now(UTC).strftime('%Y%m%d-%H%M%S')}-{word}-{secrets.token_hex(2)}"
 
 
-def acquire_folder(path: Path, marker: str, what: Literal["run", "job"]) -> None:
-    """Create a folder, and in it the empty file that only one run or job can create.
+@contextmanager
+def new_folder(path: Path, marker: str, what: Literal["run", "job"]) -> Iterator[None]:
+    """Create a folder, and in it the empty file that only one run or job can create, to be filled in the block.
+
+    If the block raises, all that was made is removed again: a folder with half of a run would look like one.
 
     Args:
         path: may exist, without the marker.
@@ -97,10 +101,28 @@ def acquire_folder(path: Path, marker: str, what: Literal["run", "job"]) -> None
     Raises:
         ValueError: the folder already holds one, or cannot be written.
     """
+    earlier = {entry.name for entry in path.iterdir()} if path.is_dir() else None
     try:
         path.mkdir(parents=True, exist_ok=True)
         (path / marker).touch(exist_ok=False)
     except FileExistsError as error:
         raise ValueError(f"{path} already holds a {what}; choose another folder.") from error
     except OSError as error:
+        if earlier is None:
+            with suppress(OSError):
+                path.rmdir()
         raise ValueError(refusal_to_write(f"The {what} folder {path}", error)) from error
+    try:
+        yield
+    except BaseException:
+        _remove_new(path, earlier)
+        raise
+
+
+def _remove_new(path: Path, earlier: Collection[str] | None) -> None:
+    """Remove the files of a folder that are not among the earlier ones; without any (None) the folder, too."""
+    for entry in path.iterdir():
+        if entry.name not in (earlier or ()):
+            entry.unlink()
+    if earlier is None:
+        path.rmdir()

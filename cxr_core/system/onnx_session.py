@@ -6,7 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
-from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidGraph, InvalidProtobuf, RuntimeException
+from onnxruntime.capi.onnxruntime_pybind11_state import (
+    Fail,
+    InvalidArgument,
+    InvalidGraph,
+    InvalidProtobuf,
+    RuntimeException,
+)
 
 from cxr_core.system.arrays import FloatArray, UInt8Array
 from cxr_core.system.progress import Progress
@@ -89,6 +95,6 @@ def open_session(graph: str | Path | bytes) -> onnxruntime.InferenceSession:
     try:
         source = graph if isinstance(graph, bytes) else str(graph)
         return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
-    except (Fail, InvalidGraph, InvalidProtobuf, RuntimeException) as error:
+    except (Fail, InvalidArgument, InvalidGraph, InvalidProtobuf, RuntimeException) as error:
         name = "This" if isinstance(graph, bytes) else Path(graph).name
         raise ValueError(f"{name} is no ONNX graph that can be opened.") from error

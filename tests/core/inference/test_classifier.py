@@ -1,7 +1,9 @@
 """A folder that claims to be a classifier and is not costs a sentence, and reads nothing outside itself."""
 
+import io
 import json
 import shutil
+import zipfile
 
 import numpy as np
 import onnx
@@ -80,4 +82,28 @@ def test_a_gate_is_never_unpickled(folder):
     shutil.copy(SHIPPED_MODEL_DIR / "gate.json", folder)
     np.savez(folder / "gate.npz", mean=np.array([print], dtype=object))
     with pytest.raises(ValueError, match="cannot be read; fit it again"):
+        load_classifier(folder)
+
+
+def huge_array():
+    """A gate whose first array claims more numbers than any memory holds."""
+    stream, header = io.BytesIO(), io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f8", "fortran_order": False, "shape": (1 << 45,)})
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr("mean.npy", header.getvalue())
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("data", [b"", b"PK\x03\x04", bytes(100), huge_array()], ids=["empty", "cut", "zeros", "huge"])
+def test_a_gate_that_is_none_is_refused_in_a_sentence(folder, data):
+    shutil.copy(SHIPPED_MODEL_DIR / "gate.json", folder)
+    (folder / "gate.npz").write_bytes(data)
+    with pytest.raises(ValueError, match="cannot be read; fit it again"):
+        load_classifier(folder)
+
+
+@pytest.mark.parametrize("data", [b"", b"\0", b"PK\x03\x04"])
+def test_a_graph_that_is_none_is_refused_in_a_sentence(folder, data):
+    (folder / "model.onnx").write_bytes(data)
+    with pytest.raises(ValueError, match=r"model\.onnx is no ONNX graph that can be opened"):
         load_classifier(folder)

@@ -1,16 +1,21 @@
 """Run folders, and processes that end unexpectedly, hang or were never there."""
 
+import errno
 import os
+import secrets
 import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pandas as pd
 import psutil
 import pytest
 from filelock import FileLock
 
+from cxr_core.jobs.lifecycle import create_job
+from cxr_core.jobs.plan import JobPlan
 from cxr_core.recipes.training_config import make_config
 from cxr_core.runs.lifecycle import create_run, delete_run, halt_run, process_is_alive, stop_run
 from cxr_core.runs.overview import runs_table
@@ -19,6 +24,12 @@ from cxr_core.runs.work_folder import ACTIVE
 from cxr_core.system.files import read_json, write_json
 
 CONFIG = make_config("quick", roots=("/data/chests",))
+
+
+def create_a_job(config, path):
+    return create_job(JobPlan(kind="seeds", config=config, seeds=(0, 1)), path)
+
+
 DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(600)"
 
 
@@ -68,6 +79,31 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ValueError, match="cannot be written"):
         create_run(CONFIG, tmp_path / "file" / "a")
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+@pytest.mark.parametrize("create", [create_run, create_a_job])
+def test_of_a_folder_that_a_full_disk_has_no_room_for_nothing_is_left(tmp_path, monkeypatch, create, is_new):
+    path, named = tmp_path / "a", secrets.token_hex
+    if not is_new:
+        path.mkdir()
+        (path / "notes.txt").write_text("mine")
+    before = sorted(tmp_path.rglob("*"))
+    for room in range(10):
+        left = iter(range(room))
+
+        def name_a_file(length, left=left):
+            if next(left, None) is None:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return named(length)
+
+        monkeypatch.setattr("cxr_core.system.files.secrets", SimpleNamespace(token_hex=name_a_file))
+        try:
+            create(CONFIG, path)
+            break
+        except OSError:
+            assert sorted(tmp_path.rglob("*")) == before
+    assert room > 2 and (is_new or (path / "notes.txt").read_text() == "mine")
 
 
 def test_new_paths_sort_by_time_and_differ(tmp_path):
