@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from cxr_core.config import DATA_DIR, PROJECT_DIR
+from cxr_core.system.files import why_not_written
 
 KAGGLE_HANDLE = "sid321axn/covid-cxr-image-dataset-research"
 KAGGLE_DIR = DATA_DIR / "kaggle"
@@ -61,6 +62,9 @@ def download_kaggle(folder: str | Path = KAGGLE_DIR) -> Path:
         OSError,
         ValueError,
     ) as error:
+        if isinstance(error, OSError) and why_not_written(error):
+            shutil.rmtree(part, ignore_errors=True)
+            raise
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         shutil.rmtree(part, ignore_errors=True)
         raise DownloadFailed(f"Kaggle's data set could not be fetched ({reason[:200]}). {_ADVICE}") from error

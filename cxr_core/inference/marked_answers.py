@@ -94,7 +94,11 @@ def mark_answer(
     if keep_image:
         with atomic_path(image_path(marked, folder)) as path:
             path.write_bytes(png_bytes(display_rgb(answer.prediction.image)))
-    write_json(_path(marked.digest, classifier, folder), asdict(marked))
+    try:
+        write_json(_path(marked.digest, classifier, folder), asdict(marked))
+    except OSError:
+        _remove_unmarked_image(marked, folder)
+        raise
     return marked
 
 
@@ -127,6 +131,10 @@ def load_marked(folder: str | Path = MARKED_DIR) -> list[MarkedAnswer]:
 def take_back(marked: MarkedAnswer, folder: str | Path = MARKED_DIR) -> None:
     """Take an answer off the list; its image goes with the last mark of it."""
     _path(marked.digest, marked.classifier, folder).unlink(missing_ok=True)
+    _remove_unmarked_image(marked, folder)
+
+
+def _remove_unmarked_image(marked: MarkedAnswer, folder: str | Path) -> None:
     if all(other.digest != marked.digest for other in load_marked(folder)):
         image_path(marked, folder).unlink(missing_ok=True)
 

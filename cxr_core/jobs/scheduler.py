@@ -25,7 +25,7 @@ from cxr_core.runs.lifecycle import create_run, halt_run, pause_run, run_lock
 from cxr_core.runs.run import SEARCH_FILE, Run
 from cxr_core.runs.work_folder import ACTIVE
 from cxr_core.splits.curation import CURATION_FILE, excluded_rows, load_curation
-from cxr_core.system.files import write_json
+from cxr_core.system.files import why_it_failed, write_json
 from cxr_core.system.processes import tie_to_parent
 from cxr_core.system.visit_folders import keep_until_exit
 
@@ -90,7 +90,7 @@ def carry_out_job(job: Job, workers: Workers | None = None) -> JobEnd:
             if state == "finished":
                 write_json(job.path / "results.json", job_results(job))
         except (ValueError, OSError) as error:
-            job.write_status(replace(job.status(), state="failed", message=str(error)))
+            job.write_status(replace(job.status(), state="failed", message=why_it_failed(error)))
             raise
         job.write_status(replace(job.status(), state=state, message=message))
         return state

@@ -19,6 +19,7 @@ from cxr_core.runs.labels import display_name
 from cxr_core.runs.lifecycle import check_resumable, create_run, resume_run, run_lock, spawn_detached
 from cxr_core.runs.run import VISIT_FILE, Run, list_runs, new_run_path
 from cxr_core.splits.curation import Curation
+from cxr_core.system.files import why_it_failed
 from cxr_core.system.processes import tie_to_parent
 
 MAX_WAITING = 20
@@ -140,7 +141,7 @@ def _start(run: Run) -> None:
     try:
         resume_run(run)
     except (ValueError, OSError) as error:
-        run.write_status(replace(run.status(), state="failed", message=str(error)))
+        run.write_status(replace(run.status(), state="failed", message=why_it_failed(error)))
 
 
 def _check_length(runs_dir: Path) -> None:

@@ -1,10 +1,12 @@
 """components.py: the time left in round figures, and tables in which one column tells both ends of an interval."""
 
+import errno
+
 import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from ui.common.components import time_left
+from ui.common.components import plain_error, time_left
 
 
 @pytest.mark.parametrize(
@@ -31,3 +33,14 @@ def test_one_column_of_a_table_tells_both_ends_of_an_interval():
     table = AppTest.from_function(page).run().dataframe[0].value
     assert list(table) == ["by", "95 % interval", "images"]
     assert table["95 % interval"].iloc[0] == "12.3 to 50.0 %" and pd.isna(table["95 % interval"].iloc[1])
+
+
+@pytest.mark.parametrize(
+    ("number", "told"),
+    [
+        (errno.ENOSPC, r"The disk is full, or has no room for further files\. Make room, then try again\."),
+        (errno.EACCES, "Permission denied"),
+    ],
+)
+def test_a_full_disk_says_what_helps_and_no_failed_call_names_its_file(number, told):
+    assert plain_error(OSError(number, "Permission denied", "/srv/Zyxwv_Jane.png")) == told

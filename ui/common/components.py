@@ -16,6 +16,7 @@ from cxr_core.plots.style import figure_words
 from cxr_core.plots.training import history_figures
 from cxr_core.runs.overview import kept_epoch
 from cxr_core.runs.run import Run
+from cxr_core.system.files import why_not_written
 from cxr_core.system.progress import Progress, Turns
 from cxr_core.system.text import table_csv
 from ui.common.markdown import Markdown, plain_text, without_paths
@@ -44,8 +45,10 @@ def page_header(title: Markdown, sentence: Markdown) -> None:
 
 def plain_error(error: Exception) -> Markdown:
     """Return what an exception says, as plain text; where the installation is shared, without a path of its server."""
-    # Of a failed system call, the cause alone: its text names the file.
-    sentence = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    sentence = str(error)
+    if isinstance(error, OSError) and error.strerror:
+        # Of a failed system call, the cause alone: its text names the file. What may not be opened need not be written.
+        sentence = (not isinstance(error, PermissionError) and why_not_written(error)) or error.strerror
     return plain_text(without_paths(sentence) if is_open_to_strangers() else sentence)
 
 

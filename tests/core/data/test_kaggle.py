@@ -1,15 +1,17 @@
 """kaggle.py through the real kagglehub, against a small server that answers as Kaggle does."""
 
+import errno
 import json
 import os
 import threading
 import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 from image_files import zip_of
 
-from cxr_core.data.kaggle import DownloadFailed, find_kaggle, watch_download
+from cxr_core.data.kaggle import DownloadFailed, download_kaggle, find_kaggle, watch_download
 
 PORT = 7777  # where KAGGLE_API_ENVIRONMENT=TEST makes Kaggle's own library look
 ARCHIVED = ("COVID_IEEE/covid/1.png", "COVID_IEEE/normal/2.jpeg", "COVID_IEEE/virus/3.jpeg")
@@ -156,6 +158,17 @@ def test_an_archive_without_the_classes_is_refused(kaggle, download):
     code, _, errors = download()
     assert code == 1
     assert "holds no folder named covid" in errors
+
+
+def test_a_full_disk_is_not_taken_for_a_network_that_fails(tmp_path, monkeypatch):
+    def refuse(_handle, output_dir):
+        Path(output_dir).mkdir()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("kagglehub.dataset_download", refuse)
+    with pytest.raises(OSError, match="No space left") as caught:
+        download_kaggle(tmp_path / "kaggle")
+    assert not isinstance(caught.value, DownloadFailed) and list(tmp_path.iterdir()) == []
 
 
 def test_without_a_network_the_sentence_says_what_to_do(download):

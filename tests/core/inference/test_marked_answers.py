@@ -1,6 +1,7 @@
 """What is kept of an answer that somebody called wrong, and what never is."""
 
 import csv
+import errno
 import io
 import json
 from dataclasses import replace
@@ -87,6 +88,16 @@ def test_what_is_taken_back_is_gone_and_the_image_goes_with_its_last_mark(answer
     assert load_marked(tmp_path) == [second]
     assert len(list(tmp_path.glob("*.png"))) == 1
     take_back(second, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_image_does_not_stay_where_a_full_disk_has_no_room_for_its_mark(answer, tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("cxr_core.inference.marked_answers.write_json", refuse)
+    with pytest.raises(OSError, match="No space left"):
+        mark(answer, tmp_path, keep_image=True)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,5 +1,6 @@
 """Which training waits, which one fits into memory, and that only one runs at a time."""
 
+import errno
 from dataclasses import replace
 
 import psutil
@@ -78,17 +79,27 @@ def test_the_worker_stays_until_its_last_training_is_over(tmp_path, workers, mon
     assert run.status().state == "finished"
 
 
-def test_a_run_that_cannot_begin_says_why_and_the_next_has_its_turn(tmp_path, workers, monkeypatch):
+FULL = "The disk is full, or has no room for further files. Make room, then try again."
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (ValueError("Its folder cannot be written."), "Its folder cannot be written."),
+        (OSError(errno.ENOSPC, "No space left on device", "/srv/lab/runs/log.txt"), FULL),
+    ],
+)
+def test_a_run_that_cannot_begin_says_why_and_the_next_has_its_turn(tmp_path, workers, monkeypatch, error, sentence):
     first, second = (put(tmp_path, seed) for seed in range(2))
 
     def train(run):
         if run == first:
-            raise ValueError("Its folder cannot be written.")
+            raise error
         run.write_status(RunStatus("finished"))
 
     monkeypatch.setattr(training_queue, "resume_run", train)
     training_queue.work_queue(tmp_path)
-    assert (first.status().state, first.status().message) == ("failed", "Its folder cannot be written.")
+    assert (first.status().state, first.status().message) == ("failed", sentence)
     assert second.status().state == "finished"
 
 
