@@ -10,10 +10,11 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-# A spreadsheet begins a formula with one of these signs, in full width in East Asian settings, whatever blanks come
-# first. Apostrophes are passed over, so that a text that has one already gets one more.
+# A spreadsheet begins a formula with one of these signs, in full width in East Asian settings, whatever blanks and
+# unseen marks come first. Apostrophes are passed over, so that a text that has one already gets one more.
 _SIGNS = r"=+\-@\uff1d\uff0b\uff0d\uff20"
-_FORMULA = rf"['\s\x00-\x1f\ufeff\u200b-\u200f\u2060]*[{_SIGNS}]"
+_UNSEEN = r"\x00-\x1f\xad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff"
+_FORMULA = rf"['\s{_UNSEEN}]*[{_SIGNS}]"
 _FIRST = rf"(?={_FORMULA}|'*[\t\r\n])"
 # Where a semicolon or a tab separates, or a quote is not understood, a cell begins within a text, too.
 _WITHIN = r"(?<=[;\t\r\n])"

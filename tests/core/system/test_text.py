@@ -15,6 +15,7 @@ FORMULA = "HYPERLINK(1)"
 ATTACKS = [
     f"={FORMULA}", f"+{FORMULA}", f"-{FORMULA}", f"@{FORMULA}", f"\t={FORMULA}", f"\r={FORMULA}", f"\n={FORMULA}",
     "\tname", "\rname", "\nname", f" ={FORMULA}", f"\u200b={FORMULA}", f"\ufeff={FORMULA}", f"\uff1d{FORMULA}",
+    f"\xad={FORMULA}", f"\u202e={FORMULA}", f"\u2066={FORMULA}", f"\ufe0f={FORMULA}",
     f"a;={FORMULA}", f"a\n+{FORMULA}", f"a\t@{FORMULA}", f"a; -{FORMULA}", f"\n\r\t={FORMULA}", f"a\r\n={FORMULA}",
 ]  # fmt: skip
 # Texts of the signs that matter, and any others.
@@ -24,7 +25,11 @@ TEXTS = st.text("=+-@'\t\r\n; \",x") | st.text(st.characters(blacklist_categorie
 def evaluated(text):
     """Parts of a text that a spreadsheet would evaluate, whichever of the usual signs separates its cells."""
     parts = text.replace("\r", ";").replace("\n", ";").replace("\t", ";").split(";")
-    return [part for part in parts if part.strip(" \u200b\ufeff").startswith(("=", "+", "-", "@", "\uff1d"))]
+    return [
+        part
+        for part in parts
+        if part.strip(" \xad\u200b\u202e\u2066\ufe0f\ufeff").startswith(("=", "+", "-", "@", "\uff1d"))
+    ]
 
 
 def read(text):
