@@ -86,13 +86,13 @@ def kill_at_random(config, runs_dir, whole, rng, kills):
         killed += 1
         status = wait_for_end(run)
         readable &= status.state == "failed" and run.config() == config
-        readable &= _readable(run)
+        readable &= is_readable(run)
         resume_run(run)
     wait_for_end(run)
     return {"kills": killed, "readable": bool(readable), "same": is_same_history(run, whole)}
 
 
-def _readable(run):
+def is_readable(run):
     """Every table opens whole: as many epochs as the file tells, in order, without a gap."""
     epochs = run.epochs()
     run.batches(), run.predictions(), run.metrics()
@@ -122,7 +122,7 @@ def fill_the_disk(config, folder, whole, rng):
             except OSError:
                 pass
         status = wait_for_end(run)
-        answer = {"failed": status.state == "failed" and "full" in status.message, "readable": _readable(run)}
+        answer = {"failed": status.state == "failed" and "full" in status.message, "readable": is_readable(run)}
         ballast.unlink()
         if status.state != "finished":
             resume_run(run)
