@@ -139,7 +139,10 @@ def _show_sources(metrics: Metrics, predictions: pd.DataFrame) -> None:
     )  # fmt: skip
     st.warning(plain_text(" ".join(worst_source_sentences(scores))), icon=":material/local_hospital:")
     names = list(named_shares(scores[0]))
-    name = st.selectbox("Figure", names, key=keep_choice("source_figure", names[0], names), width=340)
+    name = st.selectbox(
+        "Figure", names, key=keep_choice("source_figure", names[0], names), width=340,
+        help="Sources with too few images for it are left out of the plot; the table counts them.",
+    )  # fmt: skip
     shares = source_shares(scores, name)
     if len(shares):
         show_figure(sources_figure(shares, name))
