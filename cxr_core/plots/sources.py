@@ -1,11 +1,15 @@
 """How good is a classifier at each source: one proportion, drawn with its interval?"""
 
+import textwrap
+
 import pandas as pd
 import plotly.graph_objects as go
 
 from cxr_core.plots.style import FIRST_COLOUR, drawn_text, finish_figure
 
-_ROW_PIXELS, _REST_PIXELS = 34, 120
+_ROW_PIXELS, _REST_PIXELS = 42, 120
+# On a phone, longer names would leave no room for the plot.
+_LETTERS_IN_A_LINE = 22
 
 
 def sources_figure(shares: pd.DataFrame, name: str) -> go.Figure:
@@ -19,7 +23,7 @@ def sources_figure(shares: pd.DataFrame, name: str) -> go.Figure:
     figure = go.Figure()
     figure.add_scatter(
         x=percent["share"],
-        y=[f"{drawn_text(source)} ({n:,})" for source, n in zip(shares["source"], shares["images"], strict=True)],
+        y=[_in_lines(f"{source} ({n:,})") for source, n in zip(shares["source"], shares["images"], strict=True)],
         name=drawn_text(name),
         mode="markers",
         marker={"color": FIRST_COLOUR, "size": 10},
@@ -35,3 +39,7 @@ def sources_figure(shares: pd.DataFrame, name: str) -> go.Figure:
     figure.update_xaxes(range=[-2, 102])
     figure.update_yaxes(autorange="reversed")
     return figure.update_layout(height=_REST_PIXELS + _ROW_PIXELS * len(shares))
+
+
+def _in_lines(name: str) -> str:
+    return "<br>".join(drawn_text(line) for line in textwrap.wrap(name, _LETTERS_IN_A_LINE))
