@@ -102,9 +102,7 @@ def test_tables_that_are_called_after_the_sides_are_the_split(images, tmp_path, 
 
 
 @given(
-    classes=st.lists(
-        st.sampled_from(["Normal", "COVID-19", "Lungen Opazität", "y1", "N"]), min_size=2, unique=True
-    ),
+    classes=st.lists(st.sampled_from(["Normal", "COVID-19", "Lungen Opazität", "y1", "N"]), min_size=2, unique=True),
     further=st.sets(st.sampled_from(list(FURTHER))),
     path=st.sampled_from(list(PATHS)),
     yes=st.sampled_from(["1", "1.0"]),
