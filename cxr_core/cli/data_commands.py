@@ -76,9 +76,15 @@ def _review(options: argparse.Namespace) -> None:
 def _demo(options: argparse.Namespace) -> None:
     from cxr_core.config import TEACHING_DIR
     from cxr_core.data.teaching_set import check_teaching_set
+    from cxr_core.system.files import atomic_path
 
     check_teaching_set()
-    print(shutil.copytree(TEACHING_DIR, options.folder, dirs_exist_ok=True) if options.folder else TEACHING_DIR)
+    # File by file: `copytree` goes on where the disk is full, and then names every file.
+    for path in sorted(TEACHING_DIR.rglob("*")) if options.folder else ():
+        if path.is_file():
+            with atomic_path(options.folder / path.relative_to(TEACHING_DIR)) as copy:
+                shutil.copyfile(path, copy)
+    print(options.folder or TEACHING_DIR)
 
 
 def _download(_options: argparse.Namespace) -> None:

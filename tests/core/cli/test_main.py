@@ -447,6 +447,19 @@ def test_a_disk_that_fills_up_at_any_file_leaves_what_there_was_and_one_sentence
     assert room > 0 and contents(target).keys() == before.keys() and "earlier" not in contents(target).values()
 
 
+def test_a_teaching_set_that_a_disk_has_no_room_for_is_one_sentence_and_leaves_no_half_file(
+    command, tmp_path, monkeypatch
+):
+    def refuse(_source, target, **_):
+        Path(target).write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device", target)
+
+    monkeypatch.setattr(shutil, "copyfile", refuse)
+    code, _, errors = command("demo", "--folder", tmp_path / "set")
+    assert (code, errors.strip().count("\n")) == (1, 0)
+    assert errors.startswith("Error: The disk is full") and not [p for p in tmp_path.rglob("*") if p.is_file()]
+
+
 def test_publish_of_a_run_without_a_model_exits_with_1_and_ships_nothing(command, tmp_path):
     create_run(make_config("quick"), tmp_path / "run")
     code, _, errors = command("publish", tmp_path / "run", tmp_path / "shipped")
