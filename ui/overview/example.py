@@ -20,9 +20,7 @@ def show_example() -> None:
     example = examples().get(_EXAMPLE)
     if example is None:
         return
-    plain, mapped, words = _answered(
-        str(example.path), example.path.stat().st_mtime_ns, export_stamp(SHIPPED_MODEL_DIR)
-    )
+    plain, mapped, words = _answered(export_stamp(SHIPPED_MODEL_DIR), example.path.stat().st_mtime_ns)
     scan, map_, told = st.columns([1, 1, 1.2], gap="medium", vertical_alignment="center")
     scan.image(plain, alt="A chest radiograph with its lungs outlined", caption="Lungs outlined", width="stretch")
     map_.image(mapped, alt="The same radiograph with its Grad-CAM map", caption="Grad-CAM", width="stretch")
@@ -31,18 +29,17 @@ def show_example() -> None:
             f"The built-in classifier answers {words}. The truth is **{plain_label(example.truth)}**, as its "
             "collection says. The map shows what drove the answer, not that it did so for a good reason."
         )
-        if st.button("See this answer in full", icon=":material/search:"):
+        if st.button("See this answer in full", icon=":material/search:", help="On the page Predict."):
             choose("example", _EXAMPLE)
             st.switch_page("pages/predict.py")
         st.caption(plain_name(example.credit, 200))
 
 
 @st.cache_data(max_entries=1, show_spinner=False)
-def _answered(path: str, mtime_ns: int, stamp: tuple[int, ...]) -> tuple[bytes, bytes, Markdown]:
-    """Return the image with its lungs outlined and with its map, as JPEG, and the answer in words."""
+def _answered(stamp: tuple[int, ...], mtime_ns: int) -> tuple[bytes, bytes, Markdown]:
+    """Return the example with its lungs outlined and with its map, as JPEG, and the answer in words."""
     classifier = open_classifier(SHIPPED_MODEL_DIR)
-    with open(path, "rb") as file:
-        answer = answer_upload(classifier, file.read())
+    answer = answer_upload(classifier, examples()[_EXAMPLE].path.read_bytes())
     label = str(answer.prediction.label)
     image = shrink(display_rgb(answer.prediction.image), _SIDE)
     outlined = draw_outline(image, answer.view.at(image.shape).lungs)
