@@ -1,16 +1,20 @@
 """Which layouts are recognised, and how is each read?"""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from cxr_core.data.layouts import class_folders, split_folders
 from cxr_core.data.layouts.data_layout import DataLayout
+from cxr_core.data.layouts.found_image import FoundImage, Problem
 from cxr_core.data.layouts.source_folders import source_layout
 from cxr_core.data.layouts.tables.root_tables import (
+    UnknownColumns,
     has_table,
     spreadsheets,
     table_description,
     table_images,
+    unknown_tables,
     unread_tables,
 )
 from cxr_core.data.layouts.wrapped_folders import folders_above_data, inner_layout, wrapped_layout
@@ -24,6 +28,20 @@ def _class_folders_description(root: Path) -> str:
     return class_folders.LABEL + (f"; not read: {', '.join(unread)}" if unread else "")
 
 
+def _are_sides_beside_table(root: Path) -> bool:
+    """Return whether images lie in sides of a split alone, beside a table that may label them and is not read."""
+    return split_folders.are_sides_alone(root) and bool(unknown_tables(root))
+
+
+def _ask_for_columns(root: Path, problems: list[Problem]) -> Iterator[FoundImage]:
+    """Say that nothing that is read tells a class, but a table may.
+
+    Raises:
+        UnknownColumns: always.
+    """
+    raise UnknownColumns(root, root / next(iter(unknown_tables(root))))
+
+
 CLASS_FOLDERS = DataLayout(class_folders.LABEL, os.path.isdir, class_folders.folder_images, _class_folders_description)
 # From the general to the particular: where several recognise a root, the last one reads it.
 # A new layout is one more entry; docs/extending.md shows how.
@@ -34,6 +52,9 @@ LAYOUTS = {
     ),
     "class_split_names": DataLayout(
         split_folders.LABEL_IN_NAMES, split_folders.is_split_in_names, split_folders.images_split_in_names
+    ),
+    "sides_beside_table": DataLayout(
+        "Folders train, validation and test beside a table that is not read", _are_sides_beside_table, _ask_for_columns
     ),
     "split_folders": DataLayout(split_folders.LABEL, split_folders.is_split_root, split_folders.split_images),
     "table": DataLayout("Label table", has_table, table_images, table_description),

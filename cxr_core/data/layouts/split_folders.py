@@ -38,6 +38,16 @@ def split_images(root: Path, problems: list[Problem]) -> Iterator[FoundImage]:
     list_others(root, sides, problems)
 
 
+def are_sides_alone(root: Path) -> bool:
+    """Return whether a root holds nothing but two sides of a split or more, in which images lie without any folder."""
+    names, sides = visible_folders(root), _sides_in(root)
+    return (
+        len(set(sides.values())) > 1
+        and len(sides) == len(names)
+        and not any(folders_of_images(root / name) for name in names)
+    )
+
+
 def is_split_in_names(root: Path) -> bool:
     """Return whether every folder is called after its class and a side, and each of several classes has two sides."""
     names = visible_folders(root)

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cxr_core.data.dataset import scan_dataset
+from cxr_core.data.layouts.tables.root_tables import UnknownColumns
 from cxr_core.splits.split import make_split, split_counts
 
 CASES = Path(__file__).resolve().parents[5] / "shared" / "cases"
@@ -65,6 +66,15 @@ def test_what_lies_beside_the_sides_is_passed_over_with_a_sentence(tmp_path):
 def test_classes_that_are_called_test_and_train_stay_classes_where_images_lie_in_them(tmp_path):
     fill(tmp_path / "d", "train", "test")
     assert scan_dataset(tmp_path / "d", index_dir=tmp_path / "index").classes == ("test", "train")
+
+
+def test_sides_beside_a_table_of_unknown_columns_are_no_classes_but_its_columns_are_asked_for(tmp_path):
+    fill(tmp_path / "d", "train_images", "test_images")
+    names = sorted(path.stem for path in (tmp_path / "d" / "train_images").iterdir())
+    rows = "".join(f"{name},1,1\n" for name in names)
+    (tmp_path / "d" / "train.csv").write_text(f"StudyInstanceUID,tube - normal,line - abnormal\n{rows}")
+    with pytest.raises(UnknownColumns, match="tube - normal"):
+        scan_dataset(tmp_path / "d", index_dir=tmp_path / "index")
 
 
 def test_one_side_alone_is_a_class(tmp_path):
