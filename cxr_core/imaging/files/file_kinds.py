@@ -86,4 +86,5 @@ def is_companion(name: str, head: bytes) -> bool:
         return True
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):  # UTF-16
         return True
-    return not re.search(rb"[\0-\x08\x0e-\x1a\x1c-\x1f]", head)
+    # A PDF or PostScript file may begin with much text.
+    return not any(mark.match(head) for mark, _ in _UNREAD) and not re.search(rb"[\0-\x08\x0e-\x1a\x1c-\x1f]", head)
