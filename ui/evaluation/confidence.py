@@ -52,17 +52,17 @@ def _show_sets(predictions: pd.DataFrame, classes: Sequence[str], folder: Path) 
     rows = [
         {
             "source": source_label(row["source"]) or "all images", "images": row["coverage"]["images"],
-            "holds the true class": row["coverage"]["share"],
+            "coverage": row["coverage"]["share"],
             "low": row["coverage"]["ci95"][0] if row["coverage"]["ci95"] else None,
             "high": row["coverage"]["ci95"][1] if row["coverage"]["ci95"] else None,
-            "classes on average": row["mean_size"],
+            "mean size": row["mean_size"],
         }
         for row in found
     ]  # fmt: skip
     show_table(
         pd.DataFrame(rows),
-        percents=("holds the true class",),
-        formats={"classes on average": "%.2f"},
+        percents=("coverage",),
+        formats={"mean size": "%.2f"},
     )
 
 

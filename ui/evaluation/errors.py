@@ -83,7 +83,8 @@ def _clicked(figure: "go.Figure", key: str) -> list[Any] | None:
         key=key,
         on_select="rerun",
         selection_mode="points",
-        config={"displaylogo": False},
+        # A click needs no toolbar, which would lie over the title of a narrow page.
+        config={"displayModeBar": False},
         alt=figure_words(figure),
     )
     return next((point["customdata"] for point in event.selection.points if "customdata" in point), None)

@@ -149,7 +149,7 @@ def _show_sources(metrics: Metrics, predictions: pd.DataFrame) -> None:
     else:
         st.info("No source has enough images for this figure.")
     with st.expander("All figures in a table"):
-        show_table(source_table(scores))
+        show_table(source_table(scores).melt("Source", var_name="Figure", value_name="At this source"))
     for note in source_notes(scores, metrics["n"]):
         st.caption(plain_text(note))
 
