@@ -12,7 +12,6 @@ import hashlib
 import io
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -30,6 +29,7 @@ import pandas as pd
 from benchmarks.reporting import judge_target, print_table, write_result
 from cxr_core.config import PROJECT_DIR
 from cxr_core.data.phantoms import draw_demo_data, draw_phantom
+from cxr_core.system.files import is_temporary
 from cxr_core.system.text import table_csv
 
 PATIENT = "Zyxwv_Jane"
@@ -64,7 +64,6 @@ COMMANDS = {
 DISKS = (("full", 0.0), ("full", 0.5), ("no inodes", 0.5), ("read-only", 0.0))
 _COPIED = ("cxr_core", "ui", "pages", "models", "teaching_set", "benchmarks", ".streamlit")
 _MEGABYTES, _INODES, _PAGE_BYTES = 900, 100_000, 4_096
-_TEMPORARY = re.compile(r"\.[0-9a-f]{8}-.")
 # What tells how a training goes changes with every try, and must.
 _CHANGING = {
     "status.json",
@@ -227,7 +226,7 @@ def judge(before, place, code, told):
     if code and changed:
         broken.append(f"changed: {changed[:5]}")
     new = [file for file in after if file not in before]
-    halves = [file for file in new if any(map(_TEMPORARY.match, Path(file).parts)) or _is_half(place / file)]
+    halves = [file for file in new if any(map(is_temporary, Path(file).parts)) or _is_half(place / file)]
     if halves:
         broken.append(f"half-written: {halves[:5]}")
     return broken
@@ -290,7 +289,7 @@ def prepare(folder):
         path.rename(path.with_name(f"{PATIENT}-{path.name}"))
     twin = next((folder / "set").rglob("*-001.png"))
     shutil.copy(twin, twin.with_name(f"{PATIENT}-twin.png"))
-    _draw_chests(folder / "chests")
+    draw_chests(folder / "chests")
     (folder / "tmp").mkdir()
     (folder / "out").mkdir()
     for name, epochs in (("done", 2), ("stopped", 2), ("paused", 500)):
@@ -326,8 +325,8 @@ def _train(folder, run, epochs):
         (run / "config.json").write_text(json.dumps(config | {"epochs": 4}))
 
 
-def _draw_chests(folder):
-    """Drawings of two hospitals with masks of their lungs, for `segment-train`."""
+def draw_chests(folder):
+    """Draw forty chests of two hospitals, with the masks of their lungs, for `segment-train`."""
     rows, (y, x) = [], (np.mgrid[0:256, 0:256] + 0.5) / 256
     lungs = np.minimum(*(np.hypot((x - c) / 0.155, (y - 0.5) / 0.31) for c in (0.3, 0.7))) <= 1
     (folder / "masks").mkdir(parents=True)

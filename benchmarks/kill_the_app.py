@@ -8,7 +8,6 @@ tables can be read, and whether it is resumed to its end. Linux.
 import argparse
 import asyncio
 import os
-import re
 import shutil
 import signal
 import socket
@@ -30,9 +29,9 @@ from benchmarks.streamlit_client import visit
 from cxr_core.config import PROJECT_DIR
 from cxr_core.jobs.training_queue import all_runs
 from cxr_core.runs.lifecycle import resume_run
+from cxr_core.system.files import is_temporary
 
 _PATIENCE_SECONDS = 300
-_TEMPORARY = re.compile(r"\.[0-9a-f]{8}-.")
 _BUTTON, _EPOCHS, _FEWEST = "Train on the teaching set", "Epochs", 5
 
 
@@ -79,7 +78,7 @@ def own_processes(home):
 
 def half_files(home):
     """Return the names of files and folders that a writer had not finished, list of str."""
-    return [path.name for path in home.rglob(".*") if _TEMPORARY.match(path.name)]
+    return [path.name for path in home.rglob(".*") if is_temporary(path.name)]
 
 
 def kill_once(home, seconds):

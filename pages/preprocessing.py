@@ -69,10 +69,12 @@ seed = st.number_input("Seed", 0, 9999, 0, width=180, help="The same seed gives 
 rng = np.random.default_rng(int(seed))
 if augmentation.needs_second_image:
     st.caption(
-        f"Histogram, sharpness and what lies outside the lungs are taken from {plain_name(other['file'])}; training "
-        "takes them from another image each time."
+        f"What is taken from another image is taken from {plain_name(other['file'])} here; training takes it from "
+        "another one each time."
     )
 lungs = (lung_mask_u8(image_u8), lung_mask_u8(other_u8)) if augmentation.outside_lungs else None
+if lungs and not lungs[0].any():
+    st.caption("No lungs were found in this image, so what lies outside them stays.")
 copies = [augmentation.apply(image_u8, rng, other_u8, lungs) for _ in range(21)]
 with st.container(horizontal=True, gap="small"):
     for number, copy in enumerate(copies, start=1):

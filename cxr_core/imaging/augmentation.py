@@ -11,6 +11,27 @@ import numpy.typing as npt
 from cxr_core.system.arrays import FloatArray, IntArray, UInt8Array
 from cxr_core.system.validation import check_kinds
 
+# Of each strength: the least and the greatest value.
+RANGES: dict[str, tuple[float, float]] = {
+    "p_image": (0.01, 1),
+    "p_transform": (0.01, 1),
+    "rotation_degrees": (0, 180),
+    "zoom": (0, 0.9),
+    "shift": (0, 0.9),
+    "frame": (0, 1),
+    "histogram_matching": (0, 1),
+    "spectrum_matching": (0, 1),
+    "brightness": (0, 1),
+    "contrast": (0, 0.99),
+    "blur": (0, 20),
+    "resolution": (0, 0.95),
+    "jpeg_quality": (1, 100),
+    "gamma": (0, 3),
+    "noise": (0, 100),
+    "text_overlay": (0, 1),
+    "outside_lungs": (0, 1),
+}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Augmentation:
@@ -69,25 +90,7 @@ class Augmentation:
 
     def __post_init__(self) -> None:
         check_kinds(self)
-        for name, low, high in (
-            ("p_image", 0.01, 1),
-            ("p_transform", 0.01, 1),
-            ("rotation_degrees", 0, 180),
-            ("zoom", 0, 0.9),
-            ("shift", 0, 0.9),
-            ("frame", 0, 1),
-            ("histogram_matching", 0, 1),
-            ("spectrum_matching", 0, 1),
-            ("brightness", 0, 1),
-            ("contrast", 0, 0.99),
-            ("blur", 0, 20),
-            ("resolution", 0, 0.95),
-            ("jpeg_quality", 1, 100),
-            ("gamma", 0, 3),
-            ("noise", 0, 100),
-            ("text_overlay", 0, 1),
-            ("outside_lungs", 0, 1),
-        ):
+        for name, (low, high) in RANGES.items():
             if not low <= getattr(self, name) <= high:
                 raise ValueError(f"{name} must lie between {low} and {high}; received {getattr(self, name)}.")
 

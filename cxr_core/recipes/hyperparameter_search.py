@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from cxr_core.imaging.augmentation import Augmentation
+from cxr_core.imaging.augmentation import RANGES, Augmentation
 from cxr_core.recipes.training_config import TrainingConfig
 
 if TYPE_CHECKING:
@@ -102,11 +102,7 @@ def _with_values(base: TrainingConfig, values: Mapping[str, float]) -> TrainingC
 
 def _strengthened(augmentation: Augmentation, factor: float) -> Augmentation:
     """Multiply every strength of an augmentation, and keep each within the range that `Augmentation` allows."""
-    limits = {"frame": 1.0, "histogram_matching": 1.0, "spectrum_matching": 1.0, "brightness": 1.0, "text_overlay": 1.0}
-    limits |= {"outside_lungs": 1.0}
-    limits |= {"zoom": 0.9, "shift": 0.9, "contrast": 0.99, "resolution": 0.95, "gamma": 3.0, "noise": 100.0}
-    limits |= {"blur": 20.0, "rotation_degrees": 180.0}
-    strengths = {n: min(limits[n], round(getattr(augmentation, n) * factor, 4)) for n in _STRENGTHS}
+    strengths = {n: min(RANGES[n][1], round(getattr(augmentation, n) * factor, 4)) for n in _STRENGTHS}
     quality = max(1, round(100 - (100 - augmentation.jpeg_quality) * factor))
     return Augmentation(
         **augmentation.to_dict() | {n: float(v) for n, v in strengths.items()} | {"jpeg_quality": quality}

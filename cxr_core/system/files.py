@@ -88,10 +88,15 @@ def temporary_path(path: str | Path) -> Path:
     return path.with_name(f".{secrets.token_hex(4)}-{path.name}")
 
 
+def is_temporary(name: str) -> bool:
+    """Return whether a file or folder is called as `temporary_path` calls one: its writer has not finished it."""
+    return _TEMPORARY.match(name) is not None
+
+
 def remove_leftovers(folder: str | Path) -> None:
     """Remove what killed writers left anywhere under a folder; nobody else may be writing to it."""
     for path in list(Path(folder).rglob(".*")):
-        if _TEMPORARY.match(path.name):
+        if is_temporary(path.name):
             if path.is_dir():
                 shutil.rmtree(path)
             else:

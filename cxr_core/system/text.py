@@ -7,7 +7,7 @@ spreadsheet from evaluating it; `unguarded` takes it off again, so that what was
 import csv
 import io
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 # A spreadsheet begins a formula with one of these signs, in full width in East Asian settings, whatever blanks and
@@ -87,3 +87,12 @@ def table_csv(table: Any, *, index: bool = False, float_format: str | None = Non
 
 def _guarded_cell(value: object) -> object:
     return guarded(value) if isinstance(value, str) else value
+
+
+def listed(words: Sequence[str]) -> str:
+    """Join words to "a, b and c"; no words to "".
+
+    Args:
+        words: in their order.
+    """
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

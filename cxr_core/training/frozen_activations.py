@@ -71,7 +71,8 @@ def keep_activations(
     """
     graph, digest = kept_features_graph(trunk, config.preprocessing.size)
     changes = config.augmentation.to_dict() if copies else None
-    settings = [digest, key, config.preprocessing.scaling, changes, config.seed, copies, np.asarray(rows).tolist()]
+    rows = np.asarray(rows)
+    settings = [digest, key, config.preprocessing.scaling, changes, config.seed, copies, rows.tolist()]
     if lungs is not None:
         settings.append(hashlib.sha256(lungs.tobytes()).hexdigest())
     name = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:32]
@@ -85,13 +86,10 @@ def keep_activations(
             np.lib.format.write_array_header_1_0(file, header)
             session = open_session(graph)
             for copy in range(shape[0]):
+                augment = partial(augmented, images_u8, rows, config=config, epoch=copy, lungs=lungs)
                 for start in range(0, len(rows), _CHUNK):
-                    chosen = np.asarray(rows)[start : start + _CHUNK]
-                    if copies:
-                        augment = partial(augmented, images_u8, rows, config=config, epoch=copy, lungs=lungs)
-                        images = np.stack(list(pool.map(augment, chosen)))
-                    else:
-                        images = read_images(images_u8, chosen)
+                    chosen = rows[start : start + _CHUNK]
+                    images = np.stack(list(pool.map(augment, chosen))) if copies else read_images(images_u8, chosen)
                     (values,) = run_graph(session, ["features"], images, config.preprocessing.scaled)
                     values.astype("<f2").tofile(file)
                     progress(copy * len(rows) + start + len(chosen), shape[0] * len(rows))

@@ -9,6 +9,7 @@ import pandas as pd
 from cxr_core.classes import merged_spellings
 from cxr_core.data.layouts.found_image import LISTED_COLUMNS, Problem
 from cxr_core.data.layouts.mask_names import IMAGE_FOLDERS
+from cxr_core.system.text import listed
 
 # What differs between two sentences of one reason: line numbers, names and large counts.
 _PLACE = re.compile(r"^(?:Line \d+ is passed over: |Line \d+: )")
@@ -56,7 +57,7 @@ def _told(images: pd.DataFrame) -> str:
         for name, count in counts.items()
         if count
     ]
-    return " and ".join(filter(None, (", ".join(parts[:-1]), *parts[-1:])))
+    return listed(parts)
 
 
 def _reason(sentence: str) -> tuple[str, int]:

@@ -40,7 +40,8 @@ def split_images(root: Path, problems: list[Problem]) -> Iterator[FoundImage]:
 
 def are_sides_alone(root: Path) -> bool:
     """Return whether a root holds nothing but two sides of a split or more, in which images lie without any folder."""
-    names, sides = visible_folders(root), _sides_in(root)
+    names = visible_folders(root)
+    sides = sides_of(names)
     return (
         len(set(sides.values())) > 1
         and len(sides) == len(names)

@@ -14,9 +14,10 @@ from cxr_core.reporting.reproduction import claims
 from cxr_core.reporting.reproduction.images import contact_sheet, jpeg, read_tiles, tile
 from cxr_core.reporting.reproduction.page import Picture, Section, Table
 from cxr_core.reporting.reproduction.record import RunRecord
-from cxr_core.reporting.reproduction.texts import NOTHING, counted, listed, signed
+from cxr_core.reporting.reproduction.texts import NOTHING, counted, signed
 from cxr_core.splits.split import SPLIT_KINDS
 from cxr_core.system.arrays import ImageArray, UInt8Array
+from cxr_core.system.text import listed
 
 _SAMPLES, _COMPARED = 6, 12
 _PHOTO, _THIRD = 460, 330

@@ -21,7 +21,6 @@ from cxr_core.reporting.reproduction.record import RunRecord
 from cxr_core.reporting.reproduction.texts import (
     NOTHING,
     counted,
-    listed,
     percent,
     points,
     signed,
@@ -30,6 +29,7 @@ from cxr_core.reporting.reproduction.texts import (
 )
 from cxr_core.runs.diagnosis import LARGE_GAP
 from cxr_core.runs.overview import kept_epoch
+from cxr_core.system.text import listed
 
 _TRAINING, _VALIDATION = "#0072B2", "#D55E00"
 _AVERAGES = {"micro": ("Micro average", "#CC79A7", "2 4"), "macro": ("Macro average", "#777777", "7 4")}

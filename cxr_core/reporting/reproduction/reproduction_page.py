@@ -12,11 +12,12 @@ from cxr_core.reporting.reproduction.data_sections import data_sections
 from cxr_core.reporting.reproduction.model_sections import main_figures, model_sections
 from cxr_core.reporting.reproduction.page import Page, write_page
 from cxr_core.reporting.reproduction.record import RunRecord, load_record
-from cxr_core.reporting.reproduction.texts import counted, listed, percent, verdict
+from cxr_core.reporting.reproduction.texts import counted, percent, verdict
 from cxr_core.runs.looks import record_looks
 from cxr_core.runs.run import Run
 from cxr_core.splits.split import SPLIT_KINDS
 from cxr_core.system.progress import Phase
+from cxr_core.system.text import listed
 
 PAGE_FOLDER = "article"
 

@@ -1,7 +1,5 @@
 """How are figures and differences written?"""
 
-from collections.abc import Sequence
-
 from cxr_core.evaluation.confidence_intervals import Interval
 
 NOTHING = "–"
@@ -35,11 +33,6 @@ def signed(value: float, digits: int = 0) -> str:
 def counted(n: int, noun: str) -> str:
     """Write a number of things, such as "1 epoch" or "1,234 images"."""
     return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
-
-
-def listed(words: Sequence[str]) -> str:
-    """Join words to "a, b and c"."""
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def verdict(ours: float, ends: Interval | None, claimed: float) -> str:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from cxr_core.reporting.reproduction.texts import counted, listed, points, signed, verdict
+from cxr_core.reporting.reproduction.texts import counted, points, signed, verdict
+from cxr_core.system.text import listed
 
 
 @pytest.mark.parametrize(

@@ -3,16 +3,14 @@
 import json
 import shutil
 
-import cv2
 import keras
 import numpy as np
 import onnxruntime
-import pandas as pd
 import pytest
 import tensorflow as tf
 from keras import layers as kl
 
-from cxr_core.data.phantoms import draw_phantom
+from benchmarks.full_disk import draw_chests
 from cxr_core.imaging.lung_segmentation import CONVENTIONS, MASK_SIDE, NETWORK_SIDE, VIEWS
 from cxr_core.training.lungs import lung_network, train_lungs
 from cxr_core.training.lungs.lung_card import card_figures, lung_summary
@@ -23,17 +21,8 @@ from cxr_core.training.network import MissingWeights
 @pytest.fixture(scope="module")
 def chests(tmp_path_factory):
     """Forty drawings of two hospitals with the masks of their lungs; those of one hospital reach behind the heart."""
-    folder, rows = tmp_path_factory.mktemp("chests"), []
-    y, x = (np.mgrid[0:256, 0:256] + 0.5) / 256
-    lungs = np.minimum(*(np.hypot((x - c) / 0.155, (y - 0.5) / 0.31) for c in (0.3, 0.7))) <= 1
-    (folder / "masks").mkdir()
-    for i in range(40):
-        image = draw_phantom("normal", np.random.default_rng(i))
-        cv2.imwrite(str(folder / f"{i}.png"), cv2.resize(image, (256, 256), interpolation=cv2.INTER_AREA))
-        cv2.imwrite(str(folder / "masks" / f"{i}.png"), lungs.astype(np.uint8) * 255)
-        source = "north" if i % 2 else "south"
-        rows.append({"path": f"{i}.png", "label": "normal", "source": source, "mask": f"masks/{i}.png"})
-    pd.DataFrame(rows).to_csv(folder / "index.csv", index=False)
+    folder = tmp_path_factory.mktemp("chests")
+    draw_chests(folder)
     return folder
 
 
