@@ -30,8 +30,12 @@ from cxr_core.system.visit_folders import visit_cache
 MIN_POINTS = 40
 MIN_SPREAD = 0.1
 
-_SIDE = 160
-_KEYPOINTS = 128
+_SIDE = 112
+# Two images that are laid over each other are seen more closely.
+_FINE_SIDE = 160
+_KEYPOINTS = 192
+# Low enough for that many in nearly every image, be it flat: what a copy loses in contrast then costs it no point.
+_CONTRAST = 0.005
 _DESCRIPTOR_BYTES = 128
 _RATIO = 0.8
 _TOLERANCE = 0.013
@@ -44,7 +48,7 @@ _MIN_MIRRORED = 0.9
 _FIT_IMAGES = 1_000
 _CHUNK = 512
 # Part of a cached result's name: a change of the method makes every result a new one.
-_VERSION = "3"
+_VERSION = "4"
 
 # Places float32 (K, 2) in [0, 1], and descriptors uint8 (K, 128).
 KeyPoints = tuple[FloatArray, UInt8Array]
@@ -214,8 +218,8 @@ def copy_change(
         float64 (2, 3), from places (x, y) of the first image to those of the second, both in [0, 1], and whether the
         second must be mirrored left to right before; None where they are no copies of each other.
     """
-    points, others = _describe(image_u8), _describe(other_u8)
-    for there, is_mirrored in ((others, False), (_mirror(*others), True)):
+    points, others = _describe(image_u8, _FINE_SIDE), _describe(other_u8, _FINE_SIDE)
+    for there, is_mirrored in ((others, False), (_mirror(*others, _FINE_SIDE), True)):
         found = _common_change(points, there, at_least)
         if found is not None and len(found[1]) >= at_least:
             return found[0], is_mirrored
@@ -300,25 +304,25 @@ def _nearest_pairs(vectors: FloatArray, neighbours: int, questions: FloatArray |
     return np.unique(np.sort(pairs[pairs[:, 0] != pairs[:, 1]], axis=1), axis=0)
 
 
-def _describe(image_u8: UInt8Array) -> KeyPoints:
+def _describe(image_u8: UInt8Array, side: int = _SIDE) -> KeyPoints:
     """Return an image's key points: places float32 (K, 2) in [0, 1] and descriptors uint8 (K, 128)."""
-    small = cv2.resize(image_u8, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(image_u8, (side, side), interpolation=cv2.INTER_AREA)
     # A detector holds state: one per call, so that threads do not share it.
-    sift = cv2.SIFT.create(nfeatures=_KEYPOINTS, contrastThreshold=0.02)
+    sift = cv2.SIFT.create(nfeatures=_KEYPOINTS, contrastThreshold=_CONTRAST)
     found, descriptors = sift.detectAndCompute(small, None)
     if descriptors is None:
         return np.zeros((0, 2), np.float32), np.zeros((0, _DESCRIPTOR_BYTES), np.uint8)
-    places = np.array([point.pt for point in found[:_KEYPOINTS]], np.float32) / _SIDE
+    places = np.array([point.pt for point in found[:_KEYPOINTS]], np.float32) / side
     return places, descriptors[:_KEYPOINTS].astype(np.uint8)
 
 
-def _mirror(places: FloatArray, descriptors: UInt8Array) -> KeyPoints:
+def _mirror(places: FloatArray, descriptors: UInt8Array, side: int = _SIDE) -> KeyPoints:
     """Return the key points as `_describe` would find them in the mirrored image, without looking for them again.
 
     A descriptor is 4 × 4 places of 8 directions, seen along the key point's own direction: in a mirror
     the places across it change sides, and the directions turn the other way.
     """
-    width = (_SIDE - 1) / _SIDE
+    width = (side - 1) / side
     parts = descriptors.reshape(-1, 4, 4, 8)[:, ::-1][..., -np.arange(8) % 8]
     return np.column_stack([width - places[:, 0], places[:, 1]]), parts.reshape(-1, _DESCRIPTOR_BYTES)
 

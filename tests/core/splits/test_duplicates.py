@@ -156,6 +156,11 @@ def test_matching_points_tell_a_copy_from_a_stranger():
     assert matching_points(one, two) < MIN_POINTS / 2
 
 
+def test_a_copy_that_lost_nearly_all_contrast_keeps_its_points():
+    image = draw_texture(0)
+    assert matching_points(image, cv2.convertScaleAbs(image, alpha=0.06, beta=110)) >= MIN_POINTS
+
+
 def test_points_in_one_corner_alone_do_not_make_a_duplicate():
     one, two = draw_texture(0), draw_texture(1)
     corner = (slice(0, SIDE // 4), slice(0, SIDE // 4))
