@@ -1,4 +1,4 @@
-"""Seconds and peak memory of each step on 1,000, 10,000 and 100,000 images, each step in a fresh process.
+"""Seconds and peak memory of each step on 1,000, 10,000 and 100,000 images, or more, each step in a fresh process.
 
 The images are drawn, small and all different; what grows with their number is measured, not their decoding.
 They lie in the system's file cache, having just been written.
@@ -22,7 +22,7 @@ import numpy as np
 from benchmarks.reporting import RESULTS_DIR, four_digits, write_result
 from cxr_core.system.files import read_json
 
-_SIZES = (1_000, 10_000, 100_000)
+_SIZES = (1_000, 10_000, 100_000, 1_000_000)
 _CLASSES = ("normal", "covid", "virus")
 _BLOCK = 500
 _PROJECT_DIR = Path(__file__).resolve().parent.parent
@@ -75,6 +75,21 @@ def duplicates(folder):
     return partial(find_duplicates, prepare(folder)())
 
 
+def page(folder):
+    """Open the Dataset page and wait for its analysis; go to another page, from which one comes back."""
+    from streamlit.testing.v1 import AppTest
+
+    app = AppTest.from_file(str(_PROJECT_DIR / "streamlit_app.py"), default_timeout=3_600)
+    for name, value in (("source", "folder"), ("folders", str(folder))):
+        app.session_state[f"{name}_choice"] = app.session_state[f"{name}_kept"] = value
+    app.run()
+    app.switch_page("pages/dataset.py").run()
+    if app.error or app.exception:
+        raise RuntimeError(f"The Dataset page must open: {[told.value for told in (*app.error, *app.exception)]}")
+    app.switch_page("pages/overview.py").run()
+    return app.switch_page("pages/dataset.py").run
+
+
 # In this order, in one home: name, then a function that gets ready, untimed, and returns the call to time.
 STEPS = {
     "first scan": scan,
@@ -84,6 +99,7 @@ STEPS = {
     "preparing": prepare,
     "duplicates": duplicates,
     "grouped split": split,
+    "Dataset page, coming back": page,
 }
 
 
@@ -172,10 +188,12 @@ def _print_markdown(sizes):
     print(f"| step | {' | '.join(f'{n:,} images' for n in sizes)} |")
     print(f"|---|{'---:|' * len(sizes)}")
     for name in STEPS:
-        print(f"| {name} | {' | '.join(_cell(sizes[n][name]) for n in sizes)} |")
+        print(f"| {name} | {' | '.join(_cell(sizes[n].get(name)) for n in sizes)} |")
 
 
 def _cell(step):
+    if step is None:
+        return "not measured"
     return f"{step['seconds']:.3g} s, {step['cpu_seconds']:.3g} s CPU, {step['peak_mb']:.0f} MB"
 
 
@@ -188,8 +206,9 @@ def draw_curve(sizes, path):
 
     figure, axes = plt.subplots(figsize=(7.5, 4.2), dpi=110)
     for name in STEPS:
-        axes.loglog(list(sizes), [sizes[n][name]["cpu_seconds"] for n in sizes], marker="o", label=name)
-    first, last = list(sizes)[0], list(sizes)[-1]
+        measured = {n: steps[name]["cpu_seconds"] for n, steps in sizes.items() if name in steps}
+        axes.loglog(list(measured), list(measured.values()), marker="o", label=name)
+    first, last = min(sizes), max(n for n, steps in sizes.items() if "duplicates" in steps)
     start = sizes[first]["duplicates"]["cpu_seconds"]
     for power, style in ((1, "--"), (2, ":")):
         label = "in proportion" if power == 1 else "with the square"
@@ -203,7 +222,8 @@ def draw_curve(sizes, path):
 def main():
     """Draw, measure, print and write."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scale", description=__doc__)
-    parser.add_argument("--largest", type=int, default=_SIZES[-1], help="leave out larger sets (default: 100000)")
+    parser.add_argument("--smallest", type=int, default=_SIZES[0], help="leave out smaller sets (default: 1000)")
+    parser.add_argument("--largest", type=int, default=100_000, help="leave out larger sets (default: 100000)")
     parser.add_argument("--steps", nargs="*", choices=STEPS, help="measure these anew; the others keep their figures")
     parser.add_argument("--seed", type=int, default=0, help="seed of the drawings (default: 0)")
     parser.add_argument("--step", choices=STEPS, help=argparse.SUPPRESS)
@@ -212,15 +232,15 @@ def main():
     options = parser.parse_args()
     if options.step:
         return _run_step(options.step, options.folder, options.result)
-    kept = read_json(RESULTS_DIR / "scale.json")["images"] if options.steps else {}
-    sizes = {}
-    for n in (n for n in _SIZES if n <= options.largest):
+    kept = read_json(RESULTS_DIR / "scale.json")["images"]
+    sizes = {int(n): steps for n, steps in kept.items()}
+    for n in (n for n in _SIZES if options.smallest <= n <= options.largest):
         with tempfile.TemporaryDirectory(prefix="cxr-lab-scale-") as home:
             folder = Path(home) / "images"
             draw_images(folder, n, options.seed)
             # A first scan in any case: every other step opens what it left.
             measured = {name: measure_step(name, folder, home) for name in STEPS if _is_due(name, options.steps)}
-            sizes[n] = kept.get(str(n), {}) | measured
+            sizes[n] = sizes.get(n, {}) | measured
     _print_markdown(sizes)
     packages = {package: version(package) for package in ("pandas", "pyarrow", "scikit-learn")}
     write_result("scale", {"seed": options.seed, "further_packages": packages, "images": sizes})
