@@ -18,7 +18,7 @@ from cxr_core.plots.dataset import (
 )
 from ui.common.components import download_table, page_header, show_figure, show_first_rows, show_short_table
 from ui.common.dataset_analysis import EXPLORING, average_images, changed_note, correlations, grouping, may_analyse
-from ui.common.dataset_picker import choose_dataset, teaching_note
+from ui.common.dataset_picker import choose_dataset, credit_images
 from ui.common.markdown import plain_label, plain_text
 from ui.common.navigation import tell_of_disk
 from ui.data.gallery import image_tiles
@@ -27,7 +27,6 @@ from ui.data.label_tables import ask_for_columns, show_layouts
 MARKS = 5_000
 page_header("Dataset", "What is in the images, and how the classes differ in ways unrelated to disease.")
 dataset = choose_dataset(ask_for_columns)
-teaching_note(dataset)
 show_layouts(dataset)
 table = dataset.table
 statistics = size_statistics(table)
@@ -134,3 +133,4 @@ if len(unreadable):
     st.header("Passed over", help="Files, folders, and rows and values of a label table that were not read.")
     show_first_rows(unreadable, "rows")
     download_table("Passed over (CSV)", unreadable, "passed_over.csv")
+credit_images(dataset)

@@ -8,7 +8,7 @@ from cxr_core.splits.duplicates import differences, group_table, spare_members
 from ui.common.components import one_page, page_header
 from ui.common.curation import dataset_curation, decide, offer_undo
 from ui.common.dataset_analysis import grouping
-from ui.common.dataset_picker import choose_dataset, teaching_note
+from ui.common.dataset_picker import choose_dataset, credit_images
 from ui.common.markdown import plain_label, plain_text
 from ui.common.metrics import images_text
 from ui.data.gallery import image_gallery
@@ -16,7 +16,6 @@ from ui.data.whole_image import compare_copies
 
 page_header("Duplicates", "A radiograph saved twice counts twice in training and can leak into the test set.")
 dataset = choose_dataset()
-teaching_note(dataset)
 offer_undo(dataset)
 found, curation = grouping(dataset), dataset_curation(dataset)
 table = found.table
@@ -90,3 +89,4 @@ if curation.distinct:
     st.caption(f"Groups marked as different radiographs: {len(curation.distinct)}.")
     if st.button("Clear these marks", help="Treats them as duplicates again."):
         decide(dataset, unmark_distinct(curation, table), "Marks cleared.")
+credit_images(dataset)

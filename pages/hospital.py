@@ -7,7 +7,7 @@ import streamlit as st
 from cxr_core.classes import class_label
 from cxr_core.evaluation.hospitals.site import MISS_RATE, alarm_class, site_report
 from ui.common.components import offer_download, page_header, research_notice
-from ui.common.dataset_picker import choose_dataset, teaching_note
+from ui.common.dataset_picker import choose_dataset, credit_images
 from ui.common.model_picker import choose_model, open_classifier
 from ui.common.navigation import keep_choice
 from ui.hospital.site_view import offer_saving, show_site, site_answers
@@ -17,7 +17,6 @@ folder = choose_model()
 research_notice()
 classifier = open_classifier(folder)
 dataset = choose_dataset()
-teaching_note(dataset)
 st.caption(
     "Labels are optional: images in folders named after the classifier's classes have them, all others have none."
 )
@@ -43,3 +42,4 @@ offer_download(
     "application/json",
     help="As `site` writes it.",
 )
+credit_images(dataset)

@@ -5,12 +5,11 @@ import streamlit as st
 from ui.common.components import download_table, page_header, plain_error, show_table
 from ui.common.curation import dataset_curation, offer_undo
 from ui.common.dataset_analysis import features, forget_doubts, grouping, label_doubts
-from ui.common.dataset_picker import choose_dataset, teaching_note
+from ui.common.dataset_picker import choose_dataset, credit_images
 from ui.data.label_review import built_in_note, open_cases, review_case, review_table
 
 page_header("Labels", "Images whose label looks wrong, the most doubtful first.")
 dataset = choose_dataset()
-teaching_note(dataset)
 offer_undo(dataset)
 group = grouping(dataset)
 try:
@@ -48,3 +47,4 @@ with st.container(horizontal=True):
     if st.button("Ask again", help="With the labels that you have decided since."):
         forget_doubts()
         st.rerun()
+credit_images(dataset)

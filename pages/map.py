@@ -7,7 +7,7 @@ from cxr_core.plots.dataset import map_figure
 from ui.common.components import one_page, page_header
 from ui.common.curation import offer_undo
 from ui.common.dataset_analysis import grouping, image_map
-from ui.common.dataset_picker import choose_dataset, teaching_note
+from ui.common.dataset_picker import choose_dataset, credit_images
 from ui.common.markdown import plain_label
 from ui.common.metrics import class_counts_text, images_text
 from ui.common.navigation import tell_of_disk
@@ -21,7 +21,6 @@ page_header(
     "Points close together look alike to the network. Islands of one class are often one hospital, not one disease.",
 )
 dataset = choose_dataset()
-teaching_note(dataset)
 offer_undo(dataset)
 table = grouping(dataset).table
 rows, xy = image_map(dataset, table)
@@ -65,6 +64,7 @@ if not selected and centre is not None:
     selected = rows[nearest_points(xy, place, NEIGHBOURS + 1)].tolist()
 if not selected:
     st.info("Click a point to select its image, or draw around several points.", icon=":material/lasso_select:")
+    credit_images(dataset)
     st.stop()
 chosen = table.iloc[selected]
 st.header(f"{len(selected):,} selected: {class_counts_text(chosen['class_name'])}")
@@ -73,3 +73,4 @@ page = one_page(chosen, 24, "map_page")
 image_gallery(
     dataset, page, [f"{plain_label(r.class_name)}, {r.width:d} × {r.height:d}" for r in page.itertuples()], "map"
 )
+credit_images(dataset)

@@ -15,7 +15,7 @@ from cxr_core.imaging.reader import UnreadableImage
 from cxr_core.plots.dataset import grey_histogram_figure
 from ui.common.components import page_header, plain_error, show_figure
 from ui.common.dataset_analysis import telling_image
-from ui.common.dataset_picker import choose_dataset, teaching_note
+from ui.common.dataset_picker import choose_dataset, credit_images
 from ui.common.markdown import plain_name, plain_text
 from ui.common.settings_forms import SCALINGS, ask_augmentation, ask_preprocessing
 from ui.common.thumbnails import THUMBNAIL_PIXELS, choose_image
@@ -25,7 +25,6 @@ page_header(
     "What the classifier sees: adjust white balance, contrast, resizing and augmentation, and see the result.",
 )
 dataset = choose_dataset()
-teaching_note(dataset)
 
 telling = telling_image(dataset)
 left, right = st.columns([1, 2])
@@ -87,3 +86,4 @@ with st.expander("How this works"):
         "classifier, which receives only images prepared in this way."
     )
     st.json(preprocessing.to_dict(), expanded=False)
+credit_images(dataset)

@@ -7,7 +7,7 @@ from cxr_core.plots.dataset import flag_counts_figure
 from ui.common.components import download_table, one_page, page_header
 from ui.common.curation import dataset_curation, offer_undo
 from ui.common.dataset_analysis import flag_measures, grouping
-from ui.common.dataset_picker import choose_dataset, teaching_note
+from ui.common.dataset_picker import choose_dataset, credit_images
 from ui.common.markdown import plain_text
 from ui.common.navigation import keep_choice
 from ui.data.bar_choice import choose_bar
@@ -15,7 +15,6 @@ from ui.data.gallery import image_gallery, offer_all
 
 page_header("Quality", "Images to review before a classifier is trained on them.")
 dataset = choose_dataset()
-teaching_note(dataset)
 offer_undo(dataset)
 table = grouping(dataset).table
 measured, curation = flag_measures(dataset, table), dataset_curation(dataset)
@@ -65,3 +64,4 @@ page = one_page(rows, 24, f"page_{name}")
 image_gallery(dataset, page, [plain_text(flag.describe(values[index])) for index in page.index], name)
 
 download_table("All flags (CSV)", flags.drop(columns="row"), "flags.csv")
+credit_images(dataset)

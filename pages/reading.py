@@ -4,7 +4,7 @@ import streamlit as st
 
 from cxr_core.evaluation.scoring import classify_table
 from ui.common.components import page_header, plain_error, progress_bar, research_notice
-from ui.common.dataset_picker import choose_dataset, teaching_note
+from ui.common.dataset_picker import choose_dataset, credit_images
 from ui.common.model_picker import choose_model, open_classifier
 from ui.evaluation.mapped_images import show_with_maps
 from ui.reading.answer import ask_answer
@@ -14,7 +14,6 @@ from ui.reading.study import ask_study, forget_study, open_study
 page_header("Reading", "Read radiographs yourself, then compare with the labels and the classifier.")
 dataset = choose_dataset()
 folder = choose_model()
-teaching_note(dataset)
 study = open_study(dataset)
 if study is None:
     st.markdown(
@@ -29,6 +28,7 @@ if reader is not None:
     if st.button("Begin anew", help="Forgets all answers."):
         forget_study()
         st.rerun()
+    credit_images(dataset)
     st.stop()
 
 research_notice()

@@ -11,14 +11,13 @@ from cxr_core.splits.split import SPLIT_KINDS, make_split, split_counts, split_k
 from ui.common.components import download_table, page_header, plain_error
 from ui.common.curation import dataset_curation
 from ui.common.dataset_analysis import grouping
-from ui.common.dataset_picker import choose_dataset, teaching_note
+from ui.common.dataset_picker import choose_dataset, credit_images
 from ui.common.markdown import plain_text
 from ui.common.navigation import keep_choice
 from ui.common.thumbnails import show_images
 
 page_header("Splits", "Training, validation and test images, and whether test images have leaked into training.")
 dataset = choose_dataset()
-teaching_note(dataset)
 found = grouping(dataset)
 _, table, groups = found.taking_part(dataset_curation(dataset))
 
@@ -73,3 +72,4 @@ st.dataframe(comparison[list(names)].rename(columns=names).T, width="stretch", p
 for kind_name, note in comparison.loc[comparison["note"] != "", "note"].items():
     st.caption(f"{plain_text(str(kind_name))}: {plain_text(note)}")
 download_table("This split (CSV)", rows.drop(columns="path"), "split.csv")
+credit_images(dataset)

@@ -9,7 +9,7 @@ from cxr_core.runs.lifecycle import resume_run
 from cxr_core.runs.run import Run
 from ui.common.components import page_header
 from ui.common.curation import dataset_curation, left_out_note
-from ui.common.dataset_picker import choose_dataset, teaching_note
+from ui.common.dataset_picker import choose_dataset, credit_images
 from ui.common.model_picker import own_run_names, visible_runs
 from ui.common.permissions import is_open_to_strangers, may
 from ui.training.form import ask_training, cloned_config
@@ -24,7 +24,6 @@ from ui.training.visitor import show_own_actions, show_visitors_place
 
 page_header("Training", "Training keeps running when you change pages or close the browser.")
 dataset = choose_dataset()
-teaching_note(dataset)
 curation = dataset_curation(dataset)
 runs, jobs = visible_runs(), list_jobs()
 everything: list[Run | Job] = [*jobs, *runs]
@@ -62,3 +61,4 @@ else:
             if active is None:
                 offer_another_seed(run, dataset, curation)
             monitor_run(run, others_active=active is not None and active != run, resume=resume_run)
+credit_images(dataset)

@@ -39,7 +39,7 @@ def test_the_built_in_classifiers_verdict_is_there_at_once_without_any_image():
 @pytest.mark.slow
 def test_the_test_begins_only_when_asked_and_then_shows_its_verdict(small_test):
     app = open_on_own_images()
-    assert "Eight copies and two wrong labels" in said(app.caption)
+    assert "eight planted copies and two planted wrong labels" in said(app.caption)
     assert "The result is saved." in said(app.info)
     assert not app.metric
     next(b for b in app.button if b.label == "Run the shortcut test").click().run(timeout=180)

@@ -72,7 +72,8 @@ def choose_dataset(ask_for_columns: Callable[[Path, tuple[str, ...]], None] | No
     except (FileNotFoundError, ValueError) as error:
         st.error(plain_error(error))
         st.stop()
-    st.caption(f"Data set: **{_dataset_name(source, roots)}**, {images_text(len(scanned.table))}")
+    planted = ", among them eight planted copies and two planted wrong labels" if source == "teaching" else ""
+    st.caption(f"Data set: **{_dataset_name(source, roots)}**, {images_text(len(scanned.table))}{planted}")
     return with_decided_labels(scanned, dataset_curation(scanned))
 
 
@@ -102,14 +103,11 @@ def _dataset_name(source: str, roots: tuple[str, ...]) -> Markdown:
     return ", ".join(plain_name(Path(root).name) for root in roots) if source == "folder" else _SOURCES[source]
 
 
-def teaching_note(dataset: Dataset) -> None:
-    """Say on the page whose images these are and on which terms, where they are those that come with the app."""
+def credit_images(dataset: Dataset) -> None:
+    """Say below the images whose they are and on which terms, where they are those that come with the app."""
     if dataset.roots == (str(TEACHING_DIR),):
         collections = dict.fromkeys(image.credit for image in known_teaching_images().values())
-        st.caption(
-            "Eight copies and two wrong labels are planted in these real radiographs. They are from "
-            f"{'; '.join(plain_name(credit, 200) for credit in collections)}."
-        )
+        st.caption(f"Teaching set: {'; '.join(plain_name(credit, 200) for credit in collections)}.")
 
 
 def _fetch_kaggle() -> Path:

@@ -147,6 +147,11 @@ def show_large(row: pd.Series) -> None:
         st.caption(f"{facts} (file not found)")
     else:
         st.image(image, caption=facts, alt=facts, width="stretch")
-        known = known_teaching_images().get(row["digest"])
-        if known:
-            st.caption(plain_name(known.credit, 200))
+        credit_image(row)
+
+
+def credit_image(row: pd.Series) -> None:
+    """Say whose the image of one row of a data set's table is, where it comes with the app."""
+    known = known_teaching_images().get(row["digest"])
+    if known:
+        st.caption(plain_name(known.credit, 200))

@@ -22,11 +22,11 @@ from cxr_core.system.files import read_json
 from ui.common.components import plain_error, progress_bars
 from ui.common.curation import dataset_curation
 from ui.common.dataset_analysis import grouping
-from ui.common.dataset_picker import choose_dataset, open_once, teaching_note
+from ui.common.dataset_picker import choose_dataset, open_once
 from ui.common.markdown import plain_name, plain_text
 from ui.common.model_picker import own_run_names
 from ui.common.permissions import may, show_refusal
-from ui.common.thumbnails import choose_image
+from ui.common.thumbnails import choose_image, credit_image
 
 _SHOWN_AS = {
     "shortcut": st.error, "doubt": st.warning, "invitation": st.warning, "no sign": st.success, "chance": st.error,
@@ -69,7 +69,6 @@ def choose_test_images(folder: Path) -> tuple[pd.DataFrame, IntArray, ObjectArra
     if (run.path / "config.json").exists():
         open_once(run.config().roots, f"shortcuts of {run.name}")
     dataset = choose_dataset()
-    teaching_note(dataset)
     _, table, groups = grouping(dataset).taking_part(dataset_curation(dataset))
     try:
         table, groups, sides, note = held_out_table(table, groups, run)
@@ -175,3 +174,4 @@ def show_preview(classifier: Classifier, table: pd.DataFrame) -> None:
         for title, image in shown.values():
             with st.container(width=190):
                 st.image(image, caption=plain_text(title), alt=title, width="stretch")
+    credit_image(row)
