@@ -68,7 +68,7 @@ if len(by_source.counts) > 1:
 
 st.header("Image sizes in pixels", help="If one class has sizes of its own, the size alone gives it away.")
 sizes = statistics.rename(index=class_label, columns=lambda c: c.replace("_", " ")).rename_axis("class")
-st.dataframe(sizes.round().T, width="stretch", placeholder="–")
+show_short_table(sizes.round().astype(int).T)
 
 st.header("Samples")
 
@@ -93,7 +93,7 @@ averages_place = st.container()
 st.header("All files")
 shown = table[["file", "class_name", "width", "height", "format", "bytes", "patient"]]
 shown = shown.rename(columns={"class_name": "class"})
-show_first_rows(shown.assign(**{"class": shown["class"].map(class_label)}), "files")
+show_first_rows(shown.assign(**{"class": shown["class"].map(class_label)}), "files", phone=("file", "class"))
 download_table("All files (CSV)", shown, "images.csv")
 
 unreadable = dataset.unreadable

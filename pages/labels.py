@@ -41,7 +41,7 @@ else:
     review_case(dataset, group, features(dataset, group.table), cases)
 st.header("All doubts")
 table = review_table(cases, group)
-show_table(table.head(50), percents=("its label", "other class"))
+show_table(table.head(50), percents=("its label", "other class"), phone=("file", "label", "rather", "other class"))
 with st.container(horizontal=True):
     download_table("All doubts (CSV)", table, "label_review.csv")
     if st.button("Ask again", help="With the labels that you have decided since."):

@@ -8,7 +8,7 @@ from cxr_core.data.patient_ids import patients_sentence
 from cxr_core.data.sources import source_label, source_names
 from cxr_core.splits.leakage import compare_splits, leakage_of
 from cxr_core.splits.split import SPLIT_KINDS, make_split, split_counts, split_kinds, split_table
-from ui.common.components import download_table, page_header, plain_error
+from ui.common.components import download_table, page_header, plain_error, show_short_table
 from ui.common.curation import dataset_curation
 from ui.common.dataset_analysis import grouping
 from ui.common.dataset_picker import choose_dataset, credit_images
@@ -50,9 +50,7 @@ st.caption(plain_text(patients_sentence(table)))
 if kind != "source" and (warning := class_by_source(table).warning):
     st.warning(plain_text(warning), icon=":material/local_hospital:")
 rows = split_table(table, groups, split)
-st.dataframe(
-    split_counts(table, split).rename(index=class_label).rename_axis("class"), width="stretch", placeholder="–"
-)
+show_short_table(split_counts(table, split).rename(index=class_label).rename_axis("class"))
 
 if leaks.count():
     st.header("Leaked into training", help="Test images, each with a training image of the same patient or radiograph.")
@@ -68,7 +66,7 @@ names = {
     "validation_share_with_train": "validation leaked",
     "chose_the_epoch": "test, chose the epoch",
 }
-st.dataframe(comparison[list(names)].rename(columns=names).T, width="stretch", placeholder="–")
+show_short_table(comparison[list(names)].rename(columns=names).T)
 for kind_name, note in comparison.loc[comparison["note"] != "", "note"].items():
     st.caption(f"{plain_text(str(kind_name))}: {plain_text(note)}")
 download_table("This split (CSV)", rows.drop(columns="path"), "split.csv")

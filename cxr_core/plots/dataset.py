@@ -182,7 +182,7 @@ def grey_histogram_figure(shares: pd.DataFrame, title: str = "Grey values per cl
     """Draw grey-value histograms.
 
     Where black or white, as of a frame, is so frequent that the rest would lie flat, the axis ends above the rest, and
-    the title says so.
+    the subtitle says so.
 
     Args:
         shares: 256 rows, one column per class or step: proportion of pixels.
@@ -202,7 +202,8 @@ def grey_histogram_figure(shares: pd.DataFrame, title: str = "Grey values per cl
     highest, rest = percents.max(), percents[_ENDS:-_ENDS].max()
     if highest > _SPIKE * rest > 0:
         figure.update_yaxes(range=[0, 1.2 * rest])
-        title += f" (black or white cut off, up to {highest:.1f} %)"
+        # Of its own: a long title is cut off on a phone.
+        figure.update_layout(title_subtitle_text=f"Black or white cut off, up to {highest:.1f} %")
     else:
         figure.update_yaxes(rangemode="tozero")
     return finish_figure(figure, title, "Grey value (0 black, 255 white)", "Proportion of pixels in %")

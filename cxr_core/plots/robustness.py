@@ -24,9 +24,7 @@ def variants_figure(result: ShortcutResult | ShortcutSummary) -> go.Figure:
     figure.add_annotation(x=chance, y=1.03, yref="paper", text=f"chance {chance:.0f} %", showarrow=False)
     figure.update_xaxes(range=[0, 102])
     figure.update_layout(barmode="group", bargap=0.25, legend_traceorder="reversed")
-    finish_figure(
-        figure, "Accuracy when parts of the image are removed", "Accuracy on test images in %", "What is shown"
-    )
+    finish_figure(figure, "Accuracy when parts of the image are removed", "Accuracy in %", "What is shown")
     return figure.update_layout(height=520, legend={"yref": "paper", "yanchor": "top", "y": -0.14}, margin={"t": 70})
 
 

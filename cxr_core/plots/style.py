@@ -36,7 +36,7 @@ def finish_figure(figure: go.Figure, title: str, x_title: str, y_title: str) -> 
     """Give a figure its titles and the layout that all figures share; returns the same figure."""
     letters = sum(len(trace.name or "") + _SYMBOL for trace in figure.data)
     figure.update_layout(
-        title=title,
+        title_text=title,
         xaxis_title=x_title,
         yaxis_title=y_title,
         height=380,
@@ -53,7 +53,7 @@ def count_axis(largest: float) -> dict[str, object]:
 
 
 def figure_words(figure: go.Figure) -> str:
-    """Describe a figure for those who cannot see it: its title, its axes and its series, each with its range.
+    """Describe a figure for those who cannot see it: its titles, its axes and its series, each with its range.
 
     Args:
         figure: with or without a title.
@@ -64,6 +64,7 @@ def figure_words(figure: go.Figure) -> str:
     layout = figure.layout
     parts = [
         layout.title.text or "",
+        layout.title.subtitle.text or "",
         " against ".join(t for t in (layout.yaxis.title.text, layout.xaxis.title.text) if t),
     ]
     for trace in figure.data:

@@ -6,6 +6,9 @@ import pytest
 from playwright.sync_api import expect
 
 from browser.conftest import IDLE, choose, needs_chromium, open_from_sidebar
+from cxr_core.config import TEACHING_DIR
+from cxr_core.recipes.training_config import make_config
+from cxr_core.runs.lifecycle import create_run, stop_run
 
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-playwright-python")
 pytestmark = needs_chromium
@@ -168,6 +171,40 @@ def test_a_link_in_the_sidebar_shows_where_the_focus_is(app, page):
     link.focus()
     assert link.evaluate("link => getComputedStyle(link).outlineStyle") == "solid"
     assert float(link.evaluate("link => parseFloat(getComputedStyle(link).outlineWidth)")) >= 2
+
+
+# A grid of Streamlit scrolls within itself; a table that is too wide stands out of its frame. A slider's own input is
+# hidden behind its track, and what the sidebar slides away lies beside the page.
+TOO_WIDE = """() => {
+    const end = document.documentElement.clientWidth + 1, of = (e) => e.getBoundingClientRect(), found = []
+    for (const grid of document.querySelectorAll('.dvn-scroller'))
+      if (grid.scrollWidth > grid.clientWidth + 1)
+        found.push(['columns', ...[...grid.querySelectorAll('th')].map(e => e.textContent)])
+    for (const table of document.querySelectorAll('[data-testid=stMain] table:not([role=grid])'))
+      if (of(table).width > of(table.parentElement).width + 1) found.push(['columns', table.textContent.slice(0, 100)])
+    for (const e of document.querySelectorAll('[data-testid=stMain] *'))
+      if (e.checkVisibility() && of(e).width && of(e).right > end && !e.closest('input, table, .dvn-scroller'))
+        found.push(['element', e.tagName, e.textContent.slice(0, 100)])
+    for (const plot of document.querySelectorAll('.js-plotly-plot'))
+      for (const text of plot.querySelectorAll('text'))
+        if (of(text).right > of(plot).right + 1 || of(text).left < of(plot).left - 1)
+          found.push(['text of a plot', text.textContent])
+    return found
+  }"""
+
+
+@pytest.mark.parametrize("width", [820, 390])
+def test_no_column_is_hidden_and_nothing_is_wider_than_a_tablet_or_a_phone(app, page, width):
+    run = create_run(make_config("quick", roots=(str(TEACHING_DIR),)), app[1] / f"runs/quick-{width}", queued=True)
+    stop_run(run)
+    page.set_viewport_size({"width": width, "height": 1000})
+    for view in (*VIEWS, "training?show=Compare"):
+        at_rest(page, app[0], view)
+        for closed in page.locator("[data-testid=stMain] summary").all():
+            closed.click()
+        page.wait_for_selector(IDLE)
+        page.wait_for_load_state("networkidle")
+        assert page.evaluate(TOO_WIDE) == [], view
 
 
 @pytest.mark.parametrize("name", ["", "evaluation", "shortcuts"])

@@ -8,6 +8,8 @@ from streamlit.testing.v1 import AppTest
 
 from ui.common.components import plain_error, time_left
 
+from .test_pages import tables
+
 
 @pytest.mark.parametrize(
     ("done", "total", "seconds", "told"),
@@ -30,7 +32,7 @@ def test_one_column_of_a_table_tells_both_ends_of_an_interval():
         ends = {"low": [0.123, None], "high": [0.5, None]}
         show_table(pd.DataFrame({"by": ["size", "age"], **ends, "images": [3, 4]}))
 
-    table = AppTest.from_function(page).run().dataframe[0].value
+    (table,) = tables(AppTest.from_function(page).run())
     assert list(table) == ["by", "95 % interval", "images"]
     assert table["95 % interval"].iloc[0] == "12.3 to 50.0 %" and pd.isna(table["95 % interval"].iloc[1])
 

@@ -15,7 +15,7 @@ from cxr_core.system.files import atomic_path
 from ui.common.model_picker import export_stamp
 from ui.common.thumbnails import known_teaching_images
 
-from .test_pages import open_page, said
+from .test_pages import open_page, said, tables
 
 VIEW = 1
 
@@ -129,7 +129,7 @@ def test_predictions_of_the_built_in_classifier_show_the_images_that_come_with_t
         wrong
     )
     assert "Guangzhou Women" in said(app.caption)
-    assert 0 < len(app.dataframe[-1].value) <= 12
+    assert 0 < len([t for t in tables(app) if "predicted" in t][-1]) <= 12
     app.segmented_control[VIEW].select("Errors").run()
     assert not app.exception
     assert said(app.markdown).count(":material/close: ") == min(12, len(wrong)) > 1
@@ -168,7 +168,7 @@ def test_whoever_uses_no_mouse_chooses_a_cell_a_point_or_a_bar_below_the_figure(
 def test_the_history_is_a_table_too():
     app = open_view("Summary")
     assert "These values as a table" in [expander.label for expander in app.expander]
-    assert any("val_loss" in table.value for table in app.dataframe)
+    assert any("validation loss" in table for table in tables(app))
 
 
 def test_a_data_set_of_one_class_gets_sentences_and_no_error(tmp_path):
@@ -244,7 +244,7 @@ def test_each_source_has_a_row_and_the_worst_is_named_in_words():
     app = open_page("evaluation")
     assert "At each source" in [heading.value for heading in app.header]
     assert "Worst source: " in said(app.warning)
-    table = next(frame.value for frame in app.dataframe if "Source" in frame.value)
+    table = next(table for table in tables(app) if "Source" in table)
     assert set(table["Source"]) >= {"COVID-CXNet", "NIH Clinical Center", "OpenIST"}
     # Of few images, and so the last in each figure.
     assert set(table.groupby("Figure")["Source"].last()) == {"Figure 1 COVID-19 collection"}

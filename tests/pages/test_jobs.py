@@ -14,7 +14,7 @@ from cxr_core.runs.run import RunStatus, list_runs
 from cxr_core.splits.curation import Curation
 from cxr_core.system.files import write_json
 from cxr_core.system.processes import process_facts
-from pages.test_pages import open_page, said
+from pages.test_pages import open_page, said, tables
 
 
 def job_of(homes, kind="seeds", states=("finished", "finished"), **values):
@@ -42,7 +42,7 @@ def test_a_finished_job_shows_mean_and_spread(homes):
     app = open_page("training", training_view="Jobs")
     assert not app.exception
     assert "test accuracy 85.0% on average" in said(app.markdown)
-    spread = next(t.value for t in app.dataframe if "mean" in t.value)
+    spread = next(table for table in tables(app) if "mean" in table)
     assert spread.set_index("figure").loc["Accuracy", "mean"] == pytest.approx(85)
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from .test_pages import open_page, said
+from .test_pages import open_page, said, tables
 
 
 def button(app, label):
@@ -19,13 +19,13 @@ def labels():
 
 
 def test_the_planted_wrong_labels_stand_among_the_first(labels):
-    shown = labels.dataframe[0].value
+    shown = tables(labels)[0]
     assert {"guangzhou/scan-021.jpg", "guangzhou/scan-153.jpg"} <= set(shown["file"].head(5))
     assert "trained on none of these images" in said(labels.caption)
 
 
 def test_a_corrected_label_counts_on_other_pages_and_is_taken_back(labels):
-    assert labels.dataframe[0].value["label"].iloc[0] == "Normal"
+    assert tables(labels)[0]["label"].iloc[0] == "Normal"
     button(labels, "It is Viral").click().run()
     assert not labels.exception
     assert "is Viral from now on" in said(labels.success)
@@ -40,20 +40,20 @@ def test_a_corrected_label_counts_on_other_pages_and_is_taken_back(labels):
 
 
 def test_a_kept_label_leaves_the_queue_and_changes_nothing(labels):
-    first, second = labels.dataframe[0].value["file"].head(2)
+    first, second = tables(labels)[0]["file"].head(2)
     button(labels, "Keep").click().run()
-    assert labels.dataframe[0].value["file"].iloc[0] == second
+    assert tables(labels)[0]["file"].iloc[0] == second
     assert "stays Normal" in said(labels.success)
     button(labels, "Ask again").click().run()
-    assert first not in set(labels.dataframe[0].value["file"])
+    assert first not in set(tables(labels)[0]["file"])
 
 
 def test_a_skipped_image_comes_back_last_and_an_excluded_one_not_at_all(labels):
-    first, second, third = labels.dataframe[0].value["file"].head(3)
+    first, second, third = tables(labels)[0]["file"].head(3)
     button(labels, "Skip").click().run()
-    assert labels.dataframe[0].value["file"].iloc[0] == second
+    assert tables(labels)[0]["file"].iloc[0] == second
     button(labels, "Leave out").click().run()
-    assert labels.dataframe[0].value["file"].iloc[0] == third
+    assert tables(labels)[0]["file"].iloc[0] == third
     assert tiles(labels)["Images in total"] == "188"
 
 

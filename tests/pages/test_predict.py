@@ -71,9 +71,11 @@ def test_why_there_is_no_answer_stands_beside_the_answer():
     assert columns[:3] == ["image", "answer", "why"]
 
 
-def test_a_phone_shows_the_columns_that_matter(monkeypatch):
-    monkeypatch.setattr("ui.predict.batch.is_phone", lambda: True)
-    assert list(uploaded(*SCANS.items()).dataframe[0].proto.column_order) == ["image", "answer", "why", "file"]
+@pytest.mark.parametrize("width, last", [("phone", ["file"]), ("tablet", ["why", "file"]), ("wide", None)])
+def test_a_narrow_screen_shows_the_columns_that_matter(monkeypatch, width, last):
+    monkeypatch.setattr("ui.predict.batch.screen", lambda: width)
+    shown = list(uploaded(*SCANS.items()).dataframe[0].proto.column_order)
+    assert shown == (["image", "answer", *last] if last else [])
 
 
 def test_a_single_file_goes_straight_to_its_answer():

@@ -5,7 +5,7 @@ import pytest
 
 from cxr_core.config import NOTICE
 
-from .test_pages import open_page, said
+from .test_pages import open_page, said, tables
 
 
 def button(app, label):
@@ -33,7 +33,7 @@ def reading():
 def test_no_label_is_told_before_the_end(reading):
     alts = [image.alt for shown in reading.image for image in shown.proto.imgs]
     assert alts == ["Radiograph 1, its class is hidden"]
-    assert not reading.dataframe
+    assert not reading.table
     everything = said([*reading.markdown, *reading.caption])
     assert "guangzhou/" not in everything
     assert "hannover/" not in everything
@@ -55,7 +55,7 @@ def test_the_end_shows_reader_and_classifier_with_every_image(reading):
     truth = reading.session_state["reading"].cases["class_name"]
     labels = {"normal": "Normal", "covid": "COVID\\-19", "virus": "Viral"}
     answer(reading, *truth.map(labels))
-    figures = reading.dataframe[0].value.set_index("who")
+    figures = tables(reading)[0].set_index("who")
     assert figures.loc["You", "class named rightly"] == 100
     assert figures.loc["You", "sensitivity"] == 100
     assert set(figures.index) == {"You", "Classifier"}
@@ -68,9 +68,9 @@ def test_two_readers_are_compared_and_the_second_sees_no_answer_of_the_first():
     app = begin(open_page("reading"), two=True)
     answer(app, "I am ready", "Normal", "Normal", "Normal", "Normal")
     assert "Reader B reads 4 images" in said(app.info)
-    assert not app.dataframe
+    assert not app.table
     answer(app, "I am ready", "Viral", "Normal", "Normal", "Normal")
-    assert set(app.dataframe[0].value["who"]) == {"Reader A", "Reader B", "Classifier"}
+    assert set(tables(app)[0]["who"]) == {"Reader A", "Reader B", "Classifier"}
     assert "Reader A and Reader B: Cohen's kappa 0.00" in said(app.caption)
     told = app.session_state["reading"].table()
     assert told.columns.tolist() == ["reader", "file", "truth", "answer", "confidence"]

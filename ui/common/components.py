@@ -21,7 +21,7 @@ from cxr_core.system.progress import Progress, Turns
 from cxr_core.system.text import table_csv
 from ui.common.markdown import Markdown, plain_text, without_paths
 from ui.common.metrics import look_once
-from ui.common.navigation import ensure_navigation
+from ui.common.navigation import ensure_navigation, screen
 from ui.common.permissions import is_open_to_strangers
 
 if TYPE_CHECKING:
@@ -32,7 +32,14 @@ _TURNS = Turns(min(4, os.cpu_count() or 1))
 # Before that the pace of work is that of its beginning.
 _TELLS_PACE_SECONDS = 2.0
 # Of a table that may have one for each image, the browser is sent so many.
-_FIRST_ROWS = 1_000
+_FIRST_ROWS, _NAME_PIXELS = 1_000, 140
+# Up to so many rows are shown with all columns in sight; from so many on, they scroll under their titles.
+_SHORT_ROWS, _SCROLLED_ROWS, _SCROLLED_PIXELS = 100, 20, 480
+_EPOCH_TITLES = {
+    "loss": "training loss", "accuracy": "training accuracy", "val_loss": "validation loss",
+    "val_accuracy": "validation accuracy", "learning_rate": "learning rate", "epoch_seconds": "seconds",
+    "images_per_second": "images/s",
+}  # fmt: skip
 Items = TypeVar("Items", list, pd.DataFrame)
 
 
@@ -123,44 +130,75 @@ def show_figure(figure: "go.Figure", key: str | None = None) -> None:
     st.plotly_chart(figure, width="stretch", key=key, config={"displayModeBar": False}, alt=figure_words(figure))
 
 
-def show_short_table(table: pd.DataFrame, **options: Any) -> None:
-    """Show a few rows whole, long words broken, as `st.table` does; it would read their texts as Markdown.
+def show_short_table(
+    table: pd.DataFrame, *, formats: Mapping[str, Callable[[Any], str]] | None = None, **options: Any
+) -> None:
+    """Show rows whole, long words broken, as `st.table` does; it would read their texts as Markdown.
 
     Args:
         table: at most some ten rows.
+        formats: {column: writes one of its numbers}; an empty cell is a dash.
         **options: as for `st.table`.
     """
     texts = table.map(lambda cell: plain_text(cell) if isinstance(cell, str) else cell)
-    st.table(texts.rename(index=_plain_title, columns=_plain_title), **options)
+    texts = texts.rename(index=_plain_title, columns=_plain_title)
+    written: dict[Any, str | Callable[[Any], str] | None] = {name: "{:.0f}" for name in texts if _counts(texts[name])}
+    written |= {_plain_title(name): write for name, write in (formats or {}).items()}
+    st.table(texts.style.format(written, precision=3, na_rep="–") if len(texts) else texts, **options)
+
+
+def _counts(column: pd.Series) -> bool:
+    """Return True for whole numbers that empty cells have made decimals."""
+    return pd.api.types.is_float_dtype(column) and bool((column.dropna() % 1 == 0).all())
 
 
 def _plain_title(title: Any) -> Any:
     return plain_text(title) if isinstance(title, str) else title
 
 
-def show_first_rows(table: pd.DataFrame, what: Markdown) -> None:
+def show_first_rows(table: pd.DataFrame, what: Markdown, *, phone: Sequence[str] = ()) -> None:
     """Show the first rows of a table that may be long, and say of how many; a download beside it holds them all.
 
     Args:
         table: its index is not shown.
         what: the rows are, in the plural.
+        phone: columns that a phone shows; all by default.
     """
-    st.dataframe(table.head(_FIRST_ROWS), width="stretch", placeholder="–", height=280, hide_index=True)
+    st.dataframe(
+        table.head(_FIRST_ROWS),
+        width="stretch",
+        placeholder="–",
+        height=280,
+        hide_index=True,
+        column_order=phone if phone and screen() == "phone" else None,
+        # Its longest names would push the other columns out of sight; a wide page widens it again.
+        column_config={"file": st.column_config.Column(width=_NAME_PIXELS)},
+    )
     if len(table) > _FIRST_ROWS:
         st.caption(f"The first {_FIRST_ROWS:,} of {len(table):,} {what}; the download contains all of them.")
 
 
-def show_table(table: pd.DataFrame, *, percents: Iterable[str] = (), formats: Mapping[str, str] | None = None) -> None:
+def show_table(
+    table: pd.DataFrame,
+    *,
+    percents: Iterable[str] = (),
+    formats: Mapping[str, str] | None = None,
+    phone: Sequence[str] = (),
+) -> None:
     """Show a table at the page's width, with equal decimals down each column and a dash in empty cells.
 
-    The first column stays in sight where the others are wider than the page.
+    All columns of a table of few rows are in sight, on a phone, too. Of a longer one the first column stays in sight
+    where the others are wider than the page.
 
     Args:
         table: its index is not shown. Of columns `low` and `high`, which hold the ends of 95 % intervals of
             proportions, one column tells.
         percents: columns that hold proportions in [0, 1]; names that the table lacks are left out.
         formats: {column: how its numbers are written, as for printf}.
+        phone: columns that a phone shows; all by default.
     """
+    if phone and screen() == "phone":
+        table = table[list(phone)]
     if {"low", "high"} <= set(table):
         ends = zip(table["low"], table["high"], strict=True)
         texts = [None if pd.isna(low) else f"{100 * low:.1f} to {100 * high:.1f} %" for low, high in ends]
@@ -169,6 +207,14 @@ def show_table(table: pd.DataFrame, *, percents: Iterable[str] = (), formats: Ma
     shares = [name for name in percents if name in table]
     shown = table.assign(**{name: 100 * pd.to_numeric(table[name]) for name in shares})
     written = dict.fromkeys(shares, "%.1f %%") | dict(formats or {})
+    if len(shown) <= _SHORT_ROWS:
+        show_short_table(
+            shown,
+            formats={name: text.__mod__ for name, text in written.items()},
+            hide_index=True,
+            height=_SCROLLED_PIXELS if len(shown) > _SCROLLED_ROWS else "content",
+        )
+        return
     config: dict[Any, Any] = {name: st.column_config.NumberColumn(format=text) for name, text in written.items()}
     config = {name: st.column_config.Column(pinned=True) for name in list(table)[:1]} | config
     st.dataframe(shown, width="stretch", hide_index=True, placeholder="–", column_config=config)
@@ -185,7 +231,15 @@ def show_history(epochs: pd.DataFrame, batches: pd.DataFrame | None = None) -> N
             show_figure(figure, key=f"history_{i}")
     if len(epochs):
         with st.expander("These values as a table"):
-            show_table(epochs, percents=("accuracy", "val_accuracy"), formats={"learning_rate": "%.2e"})
+            show_table(
+                epochs.rename(columns=_EPOCH_TITLES),
+                percents=("training accuracy", "validation accuracy"),
+                formats={
+                    "training loss": "%.4f", "validation loss": "%.4f", "learning rate": "%.2e", "seconds": "%.1f",
+                    "images/s": "%.0f",
+                },
+                phone=("epoch", "training accuracy", "validation accuracy", "validation loss"),
+            )  # fmt: skip
 
 
 def duration(seconds: float | None) -> Markdown:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Collection, Hashable, Iterator
 from contextlib import contextmanager
+from typing import Literal
 
 import streamlit as st
 from starlette.formparsers import MultiPartParser
@@ -45,6 +46,25 @@ policy.content = "{_POLICY}";
 document.head.append(policy);
 </script>"""
 
+Screen = Literal["phone", "tablet", "wide"]
+# As wide, in pixels, as in the rules below.
+_PHONE, _TABLET = 640, 1000
+_watch_width = st.components.v2.component(
+    "cxr_lab.screen",
+    js="""
+export default function ({ data, setStateValue }) {
+  let told = data.told
+  const tell = () => {
+    const screen = innerWidth <= data.phone ? "phone" : innerWidth <= data.tablet ? "tablet" : "wide"
+    if (screen !== told) { told = screen; setStateValue("screen", screen) }
+  }
+  tell()
+  addEventListener("resize", tell)
+  return () => removeEventListener("resize", tell)
+}
+""",
+)
+
 # The choices that the address holds, so that a reload and a shared link show the same.
 _LINKED = ("source", "classifier", "show", "run", "view", "split", "seed")
 _LONGEST_NUMBER = 9
@@ -54,24 +74,31 @@ _APP, _HOME = "CXR Lab", "Overview"
 # tablet beside its sidebar its columns are so narrow that numbers are cut off. Its second level of headings is nearly
 # as large as a title: here it has the size of its third. Help, links to headings, boxes, lone icons and a plot's tools
 # are smaller than the 24 pixels of WCAG 2.2 (2.5.8).
-_STYLE = """
-[data-testid="stMainBlockContainer"] { padding-top: 2.75rem; }
-[data-testid="stHeading"] h2 { font-size: 1.75rem; padding: 0.5rem 0 1rem; }
-[data-testid="stCaptionContainer"] { opacity: 0.8 !important; }
-[data-testid="stImageCaption"] { color: inherit !important; }
-.js-plotly-plot :is(.xtick, .ytick, .g-xtitle, .g-ytitle, .legend, .annotation) text {
-  fill: color-mix(in srgb, currentColor 80%, transparent) !important; }
-[data-testid^="stBaseButton-primary"] { color: light-dark(#ffffff, #10161a) !important; }
-[data-testid="stSidebarNavLink"]:focus-visible { outline: 2px solid currentColor; outline-offset: -2px; }
-[data-testid="stTooltipHoverTarget"] > button[aria-label^="Help"], [data-testid="stHeaderActionElements"] a {
-  display: inline-flex; align-items: center; justify-content: center; width: 24px; height: 24px; margin: -4px; }
-[data-testid="stCheckbox"] label, .js-plotly-plot .modebar-btn { min-height: 24px; }
-[data-testid="stBaseButton-tertiary"] { min-width: 24px; }
-@media (max-width: 1000px) {
-  [data-testid="stHorizontalBlock"] { flex-wrap: wrap; }
-  [data-testid="stColumn"] { min-width: min(100%, 11rem); }
-  [data-testid="stColumn"]:has(.js-plotly-plot, [data-testid="stDataFrame"]) { min-width: 100%; }
-}
+_STYLE = f"""
+.st-key-screen {{ position: absolute; width: 0; overflow: hidden; }}
+[data-testid="stTable"] td:first-child p {{ overflow-wrap: anywhere; }}
+[data-testid="stMainBlockContainer"] {{ padding-top: 2.75rem; }}
+[data-testid="stHeading"] h2 {{ font-size: 1.75rem; padding: 0.5rem 0 1rem; }}
+[data-testid="stCaptionContainer"] {{ opacity: 0.8 !important; }}
+[data-testid="stImageCaption"] {{ color: inherit !important; }}
+.js-plotly-plot :is(.xtick, .ytick, .g-xtitle, .g-ytitle, .legend, .annotation) text {{
+  fill: color-mix(in srgb, currentColor 80%, transparent) !important; }}
+[data-testid^="stBaseButton-primary"] {{ color: light-dark(#ffffff, #10161a) !important; }}
+[data-testid="stSidebarNavLink"]:focus-visible {{ outline: 2px solid currentColor; outline-offset: -2px; }}
+[data-testid="stTooltipHoverTarget"] > button[aria-label^="Help"], [data-testid="stHeaderActionElements"] a {{
+  display: inline-flex; align-items: center; justify-content: center; width: 24px; height: 24px; margin: -4px; }}
+[data-testid="stCheckbox"] label, .js-plotly-plot .modebar-btn {{ min-height: 24px; }}
+[data-testid="stBaseButton-tertiary"] {{ min-width: 24px; }}
+@media (max-width: {_TABLET}px) {{
+  [data-testid="stHorizontalBlock"] {{ flex-wrap: wrap; }}
+  :is([data-testid="stTable"], [data-testid="stMarkdown"]) :is(th, td) {{ padding: 4px; font-size: 0.8125rem; }}
+  [data-testid="stColumn"] {{ min-width: min(100%, 11rem); }}
+  [data-testid="stColumn"]:has(.js-plotly-plot, :is([data-testid="stDataFrame"], table)) {{ min-width: 100%; }}
+}}
+@media (max-width: {_PHONE}px) {{
+  :is([data-testid="stTable"], [data-testid="stMarkdown"]) :is(th, td) {{ font-size: 0.75rem; }}
+  [data-testid="stButtonGroup"] [role="radiogroup"] {{ flex-wrap: wrap; }}
+}}
 """
 _SECTIONS = {
     "": (("overview", _HOME, ":material/home:"),),
@@ -108,6 +135,7 @@ def navigate() -> StreamlitPage:
     st.set_page_config(page_title=_APP, page_icon=_ICON, layout="wide")
     st.logo(_LOGO, size="large")
     st.html(f"<style>{_STYLE}</style>{_SCRIPT}", unsafe_allow_javascript=True)
+    _ask_screen()
     _sweep()
     _sweep_runs()
     pages = {
@@ -124,6 +152,30 @@ def navigate() -> StreamlitPage:
     # A second call changes the title alone.
     st.set_page_config(page_title=_APP if chosen.title == _HOME else f"{chosen.title} · {_APP}")
     return chosen
+
+
+def _ask_screen() -> None:
+    """Let the browser say how wide the page is, once and whenever that changes; the page then runs again."""
+    found = _watch_width(
+        key="screen",
+        data={"told": screen(), "phone": _PHONE, "tablet": _TABLET},
+        on_screen_change=lambda: None,
+    ).screen
+    if found:
+        st.session_state["screen_width"] = found
+
+
+def screen() -> Screen:
+    """Return on what kind of screen the page is read, by its width.
+
+    Before the browser has said it, its name decides: "Mobi" is what the browsers of phones have in common.
+
+    Source:
+        MDN, "Browser detection using the user agent".
+    """
+    guess: Screen = "phone" if "Mobi" in st.context.headers.get("User-Agent", "") else "wide"
+    told: Screen = st.session_state.get("screen_width", guess)
+    return told
 
 
 @contextmanager

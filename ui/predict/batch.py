@@ -29,9 +29,8 @@ from cxr_core.inference.selective_prediction import Answer, answer_upload
 from ui.common.components import offer_download, plain_error, progress_bar
 from ui.common.markdown import Markdown, plain_label, plain_name, plain_text
 from ui.common.metrics import images_text
-from ui.common.navigation import keep_choice
+from ui.common.navigation import keep_choice, screen
 from ui.common.permissions import may
-from ui.predict.screen import is_phone
 from ui.predict.single_answer import MapLook
 from ui.predict.uploads import Upload
 
@@ -42,7 +41,10 @@ _TABLE_PIXELS = 520
 # Of so few images the maps are shown without asking: two side by side at 1280 pixels, one on a phone.
 _MAPPED, _MAP_PIXELS = 6, 320
 _AS_GIVEN, _DOUBT = "given", "doubt"
-_PHONE_COLUMNS = ("image", "answer", "why", "file")
+_NARROW_COLUMNS: dict[str, tuple[str, ...]] = {
+    "phone": ("image", "answer", "file"),
+    "tablet": ("image", "answer", "why", "file"),
+}
 _MARKS = {"ok": "", "abstain": "no answer", "error": "unreadable"}
 
 
@@ -219,7 +221,7 @@ def _show_table(items: list[Item[bytes]], classes: Sequence[str]) -> Item[bytes]
     event = st.dataframe(
         table,
         alt="One row per image: the answer, why there is none, the file and the probabilities.",
-        column_order=_PHONE_COLUMNS if is_phone() else None,
+        column_order=_NARROW_COLUMNS.get(screen()),
         width="stretch",
         placeholder="–",
         height=min(_TABLE_PIXELS, 40 + _ROW_PIXELS * len(items)),

@@ -16,11 +16,17 @@ from cxr_core.runs.settings_diff import setting_differences
 from ui.common.components import download_table, offer_report, plain_error, show_figure
 from ui.common.markdown import plain_name, without_paths
 from ui.common.metrics import look_once
+from ui.common.navigation import screen
 from ui.common.permissions import is_open_to_strangers, may, show_refusal
 
 _OWN = {"compare": False, "star": False, "name": "", "note": ""}
 # Ticked at first: the newest.
 _COMPARED = 2
+_NARROW_COLUMNS: dict[str, tuple[str, ...]] = {
+    "phone": ("compare", "validation accuracy", "test accuracy", "run"),
+    "tablet": ("compare", "star", "validation accuracy", "test accuracy", "name", "run"),
+}
+_NARROW = 110
 
 
 def show_runs(runs: Sequence[Run]) -> None:
@@ -39,6 +45,7 @@ def show_runs(runs: Sequence[Run]) -> None:
         hide_index=True,
         disabled=[c for c in shown.columns if c not in editable],
         key="runs_editor",
+        column_order=[c for c in shown if c in narrow] if (narrow := _NARROW_COLUMNS.get(screen())) else None,
         column_config=_columns(shown),
     )
     # A browser can send changes of disabled columns.
@@ -75,13 +82,23 @@ def _accuracies(table: pd.DataFrame) -> list[str]:
 
 
 def _columns(shown: pd.DataFrame) -> dict[str, Any]:
-    percent = {c: st.column_config.NumberColumn(format="%.1f %%") for c in _accuracies(shown)}
+    narrow = screen() != "wide"
+    percent = {
+        c: st.column_config.NumberColumn(format="%.1f %%", width=_NARROW if narrow else None)
+        for c in _accuracies(shown)
+    }
     return percent | {
-        "compare": st.column_config.CheckboxColumn("compare", help="Tick runs to show their curves in one plot."),
+        "compare": st.column_config.CheckboxColumn(
+            "compare", help="Tick runs to show their curves in one plot.", width=80 if narrow else None
+        ),
         "star": st.column_config.CheckboxColumn("star", help="Mark important runs."),
         "name": st.column_config.TextColumn(
-            "name", help="Your own name for the run; its folder keeps its name.", max_chars=80
+            "name",
+            help="Your own name for the run; its folder keeps its name.",
+            max_chars=80,
+            width=_NARROW if narrow else None,
         ),
+        "run": st.column_config.TextColumn("run", width=_NARROW if narrow else None),
         "note": st.column_config.TextColumn("note", help="Your own note.", max_chars=500),
     }
 

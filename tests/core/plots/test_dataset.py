@@ -129,14 +129,14 @@ def greys(black):
     return pd.DataFrame({"normal": shares})
 
 
-def test_a_spike_of_black_is_cut_off_and_the_title_says_how_high_it_is():
+def test_a_spike_of_black_is_cut_off_and_the_subtitle_says_how_high_it_is():
     figure = grey_histogram_figure(greys(0.07))
     assert figure.layout.yaxis.range[1] == pytest.approx(1.2 * 100 * 0.93 / 255)
-    assert "cut off, up to 7.0 %" in figure.layout.title.text
+    assert "cut off, up to 7.0 %" in figure.layout.title.subtitle.text
 
 
 @pytest.mark.parametrize("black", [0.005, 1.0], ids=("no spike", "nothing but black"))
 def test_greys_without_a_spike_above_others_are_shown_whole_from_zero(black):
     figure = grey_histogram_figure(greys(black))
     assert figure.layout.yaxis.range is None and figure.layout.yaxis.rangemode == "tozero"
-    assert "cut off" not in figure.layout.title.text
+    assert figure.layout.title.subtitle.text is None
