@@ -1,15 +1,25 @@
-"""What can be downloaded from an evaluation?"""
+"""What can be downloaded from an evaluation, and how was its classifier trained?"""
 
 import json
 from pathlib import Path
 
+import pandas as pd
 import streamlit as st
 
 from cxr_core.classes import class_label
 from cxr_core.evaluation.metrics import Metrics, report_table
 from cxr_core.inference.model_card import load_card
-from ui.common.components import download_table, offer_report
-from ui.common.markdown import without_paths
+from cxr_core.recipes.setting_words import settings_in_words
+from cxr_core.recipes.training_config import config_of_card
+from ui.common.components import (
+    download_table,
+    offer_download,
+    offer_report,
+    plain_error,
+    show_short_table,
+    show_table,
+)
+from ui.common.markdown import plain_text, without_paths
 from ui.common.permissions import is_open_to_strangers
 
 
@@ -30,6 +40,30 @@ def report_downloads(folder: Path) -> None:
 
 
 def show_training(folder: Path) -> None:
-    """Show how a classifier was trained; strangers see the names of its folders alone."""
-    facts = json.dumps(load_card(folder).training)
-    st.json(without_paths(facts) if is_open_to_strangers() else facts, expanded=1)
+    """Show on which images and with which settings a classifier was trained, and offer it all as JSON.
+
+    Strangers see the names of its folders alone.
+    """
+    card = load_card(folder)
+    counts = pd.DataFrame(card.training["data"]["images"]).reindex(card.classes).fillna(0).astype(int)
+    show_short_table(counts.rename(index=class_label).rename_axis("Images"))
+    try:
+        settings = settings_in_words(config_of_card(card.training))
+    except ValueError as error:
+        st.info(plain_error(error))
+    else:
+        recipe, changed = card.training["recipe"], sum(setting.differs for setting in settings)
+        st.caption(
+            f"Recipe {plain_text(recipe)}, "
+            + (f"with {changed} settings of its own, which come first." if changed else "as it is.")
+        )
+        rows = [(s.words, s.value, s.recipe_value if s.differs else "same") for s in settings]
+        show_table(pd.DataFrame(rows, columns=["Setting", "Value", "Recipe"]))
+    facts = json.dumps(card.training, indent=2)
+    offer_download(
+        "Settings (JSON)",
+        without_paths(facts) if is_open_to_strangers() else facts,
+        "training.json",
+        "application/json",
+        help="With the data set's folders and the numbers of images, as the model card has them.",
+    )
