@@ -18,6 +18,7 @@ import pandas as pd
 from cxr_core.audit.embeddings import dataset_embeddings
 from cxr_core.audit.label_review import review_labels
 from cxr_core.audit.projection import project_embeddings
+from cxr_core.audit.spurious_correlations import find_spurious_correlations
 from cxr_core.config import PROJECT_DIR, SHIPPED_MODEL_DIR, TEACHING_DIR
 from cxr_core.data.dataset import scan_dataset
 from cxr_core.data.patient_ids import patient_of
@@ -216,17 +217,18 @@ def analyse(folder: Path) -> None:
         cache = Path(name)
         table = scan_dataset(folder, index_dir=cache / "index").table
         find_duplicates(prepare_images(table, Preprocessing(), cache_dir=cache), cache_dir=cache)
-        measure_images(table, cache_dir=cache)
+        measured = measure_images(table, cache_dir=cache)
         known = dataset_embeddings(table, phase=silent, cache_dir=cache)
         group = group_images(table, Curation(), phase=silent)
         review_labels(known, group.table["class_name"], group.groups, cache_dir=cache)
+        find_spurious_correlations(group.table, measured, group.groups, cache_dir=cache)
         classes, path = known.prepared.table["class_name"], cache / "maps" / f"{known.key}.npz"
         project_embeddings(known.values, class_names=classes, cache_path=path)
         config = make_config("quick", roots=(str(folder),), start="shipped")
         prepared = prepare_images(table, config.preprocessing, cache_dir=cache)
         frozen_features(build_model(config, classes.nunique()), config, prepared, lambda done, total: None, cache)
         shutil.rmtree(folder / ANALYSIS_DIR, ignore_errors=True)
-        for kind in ("duplicates", "measures", "features", "maps", "doubts"):
+        for kind in ("duplicates", "measures", "features", "maps", "doubts", "correlations"):
             shutil.copytree(cache / kind, folder / ANALYSIS_DIR / kind)
         write_checksums(folder)
 

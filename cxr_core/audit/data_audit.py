@@ -10,6 +10,7 @@ from cxr_core.audit.class_by_source import class_by_source
 from cxr_core.audit.embeddings import dataset_embeddings
 from cxr_core.audit.quality_flags import FLAGS, flag_images
 from cxr_core.audit.spurious_correlations import find_spurious_correlations
+from cxr_core.config import CACHE_DIR
 from cxr_core.data.dataset import Dataset, size_statistics
 from cxr_core.data.patient_ids import patients_sentence
 from cxr_core.data.prepared_images import prepare_images
@@ -45,7 +46,8 @@ def audit_report(dataset: Dataset, curation: Curation, *, phase: Phase) -> dict[
     measures, flags = _measure_and_flag(table, phase)
     rows, kept, kept_groups = grouping.taking_part(curation)
     by_source = class_by_source(kept)
-    correlations = find_spurious_correlations(kept, measures.iloc[rows].reset_index(drop=True), kept_groups)
+    kept_measures = measures.iloc[rows].reset_index(drop=True)
+    correlations = find_spurious_correlations(kept, kept_measures, kept_groups, cache_dir=CACHE_DIR)
     return {
         "layouts": list(dataset.layouts),
         "images": len(dataset.table),

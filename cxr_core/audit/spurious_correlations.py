@@ -1,8 +1,11 @@
 """How well do facts about the files alone predict the class, without any lungs?"""
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,9 +16,14 @@ from sklearn.model_selection import StratifiedGroupKFold
 from cxr_core.classes import class_label, order_classes
 from cxr_core.data.sampling import stratified_rows
 from cxr_core.system.arrays import BoolArray, FloatArray, IntArray, ObjectArray
+from cxr_core.system.disk_cache import is_cached, new_entry
+from cxr_core.system.files import read_json
 from cxr_core.system.progress import Progress
+from cxr_core.system.visit_folders import visit_cache
 
 MAX_IMAGES = 5_000
+# Changes with the method, so that nothing of an earlier one is found in a cache.
+_METHOD = 1
 FACT_TITLES = {
     "size": "Image size",
     "format": "File format",
@@ -107,6 +115,7 @@ def find_spurious_correlations(
     *,
     seed: int = 0,
     progress: Progress | None = None,
+    cache_dir: str | Path | None = None,
 ) -> SpuriousCorrelations:
     """Predict the class from facts about the files alone, and say in words which give it away.
 
@@ -122,6 +131,8 @@ def find_spurious_correlations(
         groups: int (N,), as `split.image_groups` makes it.
         seed: of folds, forests and sample.
         progress: told of every forest that was scored.
+        cache_dir: where the accuracies are kept by content, those of a visit's images in its folder; by default they
+            are not.
 
     Returns:
         The same for the same input and seed.
@@ -143,7 +154,8 @@ def find_spurious_correlations(
     facts = _fact_values(used)
     labels, n_groups = used["class_name"].to_numpy(), used["group"].nunique()
     models = [np.hstack(list(facts.values())), *facts.values()]
-    accuracy, *alone = _accuracies(models, labels, parts, seed=seed, progress=progress)
+    folder = Path(visit_cache(table["path"]) or cache_dir) / "correlations" if cache_dir else None
+    accuracy, *alone = _kept_accuracies(models, labels, parts, seed=seed, progress=progress, folder=folder)
     scores = [
         FactScore(fact, FACT_TITLES[fact], score, _beats_chance(score, chance, n_groups))
         for fact, score in zip(facts, alone, strict=True)
@@ -209,6 +221,30 @@ def _fact_values(used: pd.DataFrame) -> dict[str, FloatArray]:
         "histogram": used[_HISTOGRAM],
     }
     return {fact: values.to_numpy(np.float32) for fact, values in columns.items()}
+
+
+def _kept_accuracies(
+    models: Sequence[FloatArray],
+    labels: ObjectArray,
+    parts: Parts,
+    *,
+    seed: int,
+    progress: Progress | None,
+    folder: Path | None,
+) -> list[float]:
+    """Return what `_accuracies` returns, from a folder of the cache where it is known there; None keeps nothing."""
+    if folder is None:
+        return _accuracies(models, labels, parts, seed=seed, progress=progress)
+    digest = hashlib.sha256("\n".join(labels).encode())
+    for values in (*models, *(rows for part in parts for rows in part)):
+        digest.update(f"{values.shape}".encode() + values.tobytes())
+    path = folder / f"{digest.hexdigest()[:32]}-{seed}-{_METHOD}.json"
+    if is_cached(path):
+        return read_json(path)
+    accuracies = _accuracies(models, labels, parts, seed=seed, progress=progress)
+    with new_entry(path) as temporary:
+        temporary.write_text(json.dumps(accuracies), encoding="utf-8")
+    return accuracies
 
 
 def _accuracies(

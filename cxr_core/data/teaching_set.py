@@ -98,7 +98,8 @@ def example_images(images: Iterable[TeachingImage]) -> dict[str, TeachingImage]:
 
 
 def keep_shipped_analysis(folder: str | Path = TEACHING_DIR, *, cache_dir: str | Path = CACHE_DIR) -> None:
-    """Put what travels with the teaching set into the cache, as far as it is not there: duplicates, embeddings, map.
+    """Put what travels with the teaching set into the cache, as far as it is not there: duplicates, embeddings, map and
+    more.
 
     Entries of the cache are named after content and method, so one that is out of date is never found, and what it
     stood for is computed. So is what one stood for whose file is damaged or missing. Where the cache cannot be written,

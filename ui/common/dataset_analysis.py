@@ -92,7 +92,7 @@ def correlations(dataset: Dataset, group: ImageGroups) -> SpuriousCorrelations:
         report = phase("Testing what gives the class away")
         rows, table, groups = group.taking_part(curation)
         kept = measured.iloc[rows].reset_index(drop=True)
-        return find_spurious_correlations(table, kept, groups, progress=report)
+        return find_spurious_correlations(table, kept, groups, progress=report, cache_dir=CACHE_DIR)
 
     labels = tuple(curation.labels.items())
     return _once(dataset, ("giveaway", curation.distinct, tuple(curation.excluded), labels), find, EXPLORING)

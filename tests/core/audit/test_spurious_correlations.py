@@ -42,6 +42,29 @@ def test_every_forest_that_was_scored_is_told_of():
     assert told == [(done, models * answer.folds) for done in range(1, models * answer.folds + 1)]
 
 
+def test_what_was_scored_once_is_kept_and_other_facts_labels_groups_or_seeds_are_scored_anew(tmp_path):
+    told = []
+
+    def scored(table, measures, groups=None, **options):
+        told.clear()
+        paths = table.assign(path=[f"{i}.png" for i in range(len(table))])
+        answer = report(paths, measures, groups, progress=lambda *counts: told.append(counts), **options)
+        return answer, bool(told)
+
+    table, measures = facts_of(three_classes())
+    first, again = (scored(table, measures, cache_dir=tmp_path) for _ in range(2))
+    assert first == (report(table, measures), True) and again == (first[0], False)
+    for other in (
+        (table.assign(width=range(90)), measures),
+        (table.assign(class_name=three_classes()[::-1]), measures),
+        (table, measures, np.arange(90) // 2),
+    ):
+        assert scored(*other, cache_dir=tmp_path)[1]
+    assert scored(table, measures, seed=1, cache_dir=tmp_path)[1]
+    # Where nobody names a cache, nothing is kept.
+    assert scored(table, measures)[1]
+
+
 def score(answer, fact):
     return next(s for s in answer.top if s.fact == fact)
 

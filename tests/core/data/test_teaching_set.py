@@ -12,6 +12,7 @@ from conftest import SHARED_DATA
 
 from cxr_core.audit.embeddings import dataset_embeddings
 from cxr_core.audit.projection import project_embeddings
+from cxr_core.audit.spurious_correlations import find_spurious_correlations
 from cxr_core.config import SHIPPED_MODEL_DIR, TEACHING_DIR
 from cxr_core.data.dataset import scan_dataset
 from cxr_core.data.prepared_images import prepare_images
@@ -21,6 +22,7 @@ from cxr_core.imaging.preprocessing import Preprocessing
 from cxr_core.imaging.reader import read_image
 from cxr_core.inference.classifier import load_classifier
 from cxr_core.splits.duplicates import find_duplicates
+from cxr_core.splits.split import image_groups
 
 INDEX = load_teaching_index()
 
@@ -170,12 +172,14 @@ def test_the_analysis_that_travels_with_it_is_that_of_its_images_and_of_the_pres
         "cxr_core.data.property_table._measure_file",
         "cxr_core.audit.embeddings._write_features",
         "cxr_core.audit.projection._layout",
+        "cxr_core.audit.spurious_correlations._accuracies",
     ):
         monkeypatch.setattr(name, compute)
     table = scan_dataset(TEACHING_DIR, index_dir=seeded.parent).table
     pairs = find_duplicates(prepare_images(table, Preprocessing(), cache_dir=seeded), cache_dir=seeded)
     measured = measure_images(table, cache_dir=seeded)
     known = dataset_embeddings(table, phase=lambda what: None, cache_dir=seeded)
+    find_spurious_correlations(table, measured, image_groups(table, pairs), cache_dir=seeded)
     path = seeded / "maps" / f"{known.key}.npz"
     rows, xy = project_embeddings(known.values, class_names=table["class_name"], cache_path=path)
     assert measured["error"].isna().all() and len(rows) == len(xy) == len(known.values) == len(INDEX)
