@@ -85,8 +85,8 @@ def out_of_fold_probabilities(
     values, found = np.asarray(features, np.float32), []
     for folding in range(_FOLDINGS if len(labels) <= _FEW_IMAGES else 1):
         folds = StratifiedGroupKFold(min(_FOLDS, int(apart.min())), shuffle=True, random_state=seed + folding)
-        # More threads than cores only compete.
-        with threadpool_limits(2):
+        # The steps of the solver are so small that threads inside one only wait for each other.
+        with threadpool_limits(1):
             found.append(cross_val_predict(head, values, labels, groups=groups, cv=folds, method="predict_proba"))
     return np.mean(found, axis=0)[:, [sorted(classes).index(name) for name in classes]], classes
 

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
 
 from cxr_core.data.dataset import scan_dataset
 from cxr_core.imaging.isolated_decoding import read_image
@@ -348,7 +349,9 @@ def _fit(
     is_chest = np.arange(len(inputs)) < len(train) + len(mild)
     mean, scale = inputs.mean(axis=0), inputs.std(axis=0) + 1e-3
     model = LogisticRegression(C=_REGULARISATION, class_weight="balanced", max_iter=2_000)
-    model.fit((inputs - mean) / scale, is_chest)
+    # The steps of the solver are so small that threads inside one only wait for each other.
+    with threadpool_limits(1):
+        model.fit((inputs - mean) / scale, is_chest)
     centre, components = _principal_components(train.features)
     known = unit_vectors(train.features, centre, components.astype(np.float32)).astype(np.float16)
     gate = Gate(

@@ -10,6 +10,7 @@ from scipy.stats import beta
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from threadpoolctl import threadpool_limits
 
 from cxr_core.system.arrays import FloatArray
 
@@ -54,7 +55,9 @@ def compare_features(site: FloatArray, training: FloatArray, *, rng: np.random.G
     is_site = np.r_[np.ones(len(site), bool), np.zeros(len(training), bool)]
     folds = StratifiedKFold(_FOLDS, shuffle=True, random_state=int(rng.integers(2**31)))
     model = LogisticRegression(max_iter=1_000, class_weight="balanced")
-    scores = cross_val_predict(model, both, is_site, cv=folds, method="predict_proba")[:, 1]
+    # The steps of the solver are so small that threads inside one only wait for each other.
+    with threadpool_limits(1):
+        scores = cross_val_predict(model, both, is_site, cv=folds, method="predict_proba")[:, 1]
     return {"p_value": p_value, "auc": float(roc_auc_score(is_site, scores))}
 
 
