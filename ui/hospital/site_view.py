@@ -6,7 +6,8 @@ import pandas as pd
 import streamlit as st
 
 from cxr_core.classes import class_label
-from cxr_core.data.dataset import Dataset
+from cxr_core.config import TEACHING_DIR
+from cxr_core.data.dataset import Dataset, scan_dataset
 from cxr_core.evaluation.hospitals.site import SiteAnswers, SiteReport, answer_site, table_images, threshold_profile
 from cxr_core.evaluation.hospitals.training_look import LOOKS, Quartiles
 from cxr_core.inference.classifier import Classifier
@@ -14,7 +15,7 @@ from cxr_core.inference.site_profile import save_profile
 from ui.common.components import plain_error, progress_bar, show_short_table
 from ui.common.markdown import plain_name, plain_text
 from ui.common.metrics import plain_metric
-from ui.common.model_picker import export_stamp
+from ui.common.model_picker import export_stamp, open_classifier
 from ui.common.permissions import show_refusal
 
 _CLEAR = 0.01
@@ -24,6 +25,8 @@ _WHOLE = 10
 
 def site_answers(classifier: Classifier, folder: Path, dataset: Dataset) -> SiteAnswers:
     """Answer a data set's images, once for each classifier; with too few of them the page stops with a sentence."""
+    if dataset.roots == (str(TEACHING_DIR),):
+        return _teaching_answers(str(folder), export_stamp(folder), dataset.fingerprint)
     key = (str(folder), export_stamp(folder), dataset.fingerprint)
     if st.session_state.get("site_key") != key:
         try:
@@ -36,6 +39,13 @@ def site_answers(classifier: Classifier, folder: Path, dataset: Dataset) -> Site
         st.session_state["site_key"] = key
     answers: SiteAnswers = st.session_state["site_answers"]
     return answers
+
+
+@st.cache_resource(max_entries=3, show_spinner="Predicting")
+def _teaching_answers(folder: str, stamp: tuple[int, ...], changed: str) -> SiteAnswers:
+    """Answer the images of the teaching set once for all visits."""
+    classifier = open_classifier(Path(folder))
+    return answer_site(classifier, *table_images(classifier, scan_dataset(TEACHING_DIR).table))
 
 
 def show_site(report: SiteReport) -> None:
