@@ -143,10 +143,9 @@ def _site(options: argparse.Namespace) -> None:
     from cxr_core.inference.site_profile import save_profile
 
     classifier = load_classifier(options.model)
-    sources, labels = site_images(classifier, options.folder)
     report = try_site(
-        classifier, sources, labels, class_name=options.class_name, miss_rate=options.misses, seed=options.seed,
-        progress=progress_bar("Predicting"),
+        classifier, *site_images(classifier, options.folder), class_name=options.class_name, miss_rate=options.misses,
+        seed=options.seed, progress=progress_bar("Predicting"),
     )  # fmt: skip
     if options.save:
         save_profile(classifier, threshold_profile(report, options.save))

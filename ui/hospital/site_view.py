@@ -31,8 +31,8 @@ def site_answers(classifier: Classifier, folder: Path, dataset: Dataset) -> Site
     if st.session_state.get("site_key") != key:
         try:
             with progress_bar("Predicting") as report:
-                sources, labels = table_images(classifier, dataset.table)
-                st.session_state["site_answers"] = answer_site(classifier, sources, labels, progress=report)
+                files = table_images(classifier, dataset.table)
+                st.session_state["site_answers"] = answer_site(classifier, *files, progress=report)
         except ValueError as error:
             st.error(plain_error(error))
             st.stop()

@@ -12,6 +12,7 @@ import pandas as pd
 
 from cxr_core.classes import KNOWN_CLASSES, class_key, class_label, matched_classes
 from cxr_core.data.dataset import scan_dataset
+from cxr_core.data.patient_ids import patient_of
 from cxr_core.data.sampling import stratified_rows
 from cxr_core.evaluation.confidence_intervals import Interval, share_interval
 from cxr_core.evaluation.hospitals.site_statistics import (
@@ -22,7 +23,6 @@ from cxr_core.evaluation.hospitals.site_statistics import (
 )
 from cxr_core.evaluation.hospitals.source_scores import Share
 from cxr_core.evaluation.hospitals.training_look import LOOKS, Difference, compare_looks, quartiles
-from cxr_core.evaluation.predictions import prediction_groups
 from cxr_core.imaging.image_properties import measure_image
 from cxr_core.inference.batch_prediction import MAX_FILES, predict_batch
 from cxr_core.inference.classifier import Classifier
@@ -36,7 +36,23 @@ LEAST_IMAGES = 30
 MISS_RATE = 0.1
 # Of each side of the two-sample test: its work grows with their square.
 _MOST_COMPARED = 500
+# Of the site's patients: a fold of the classifier that tells the two apart must hold some of both.
+_LEAST_COMPARED = 10
 _CLEAR = 0.01
+
+
+class SiteFiles(NamedTuple):
+    """The images of a site.
+
+    Attributes:
+        sources: N files.
+        labels: N classes of the classifier, None where nobody knows.
+        patients: whose each is, as a label table tells; None where none does, and then the file's name may.
+    """
+
+    sources: list[Source]
+    labels: list[str | None]
+    patients: list[str | None]
 
 
 class SiteImage(NamedTuple):
@@ -51,8 +67,9 @@ class SiteAnswers(NamedTuple):
     """What a classifier answers at a site.
 
     Attributes:
-        rows: one per image that could be read: `file`, `true` (None where nobody knows), `answer` and `reason` (None
-            for an abstention and an answer), `refused` (by the gate, or as doubtful), and `p_<class>`.
+        rows: one per image that could be read: `file`, `true` (None where nobody knows), `group` (a number for each
+            patient), `answer` and `reason` (None for an abstention and an answer), `refused` (by the gate, or as
+            doubtful), and `p_<class>`.
         kept: of the same images.
         unreadable: number of files that could not be read.
     """
@@ -111,7 +128,8 @@ class SiteReport(TypedDict):
         coverage: proportion that gets an answer.
         answers: {class or "no answer": number of images}.
         reasons: {sentence why no answer is given: number of images}, most frequent first.
-        difference: from the training images, to the network; None where the classifier has no gate.
+        difference: from the training images, to the network; None where the classifier has no gate, or where fewer
+            than ten patients could be compared.
         looks: how the images look beside the training images; empty where the card does not tell.
         labelled: what labels tell; None without any.
         sentences: all that in words.
@@ -129,15 +147,13 @@ class SiteReport(TypedDict):
     sentences: NotRequired[list[str]]
 
 
-def site_images(classifier: Classifier, folder: str | Path) -> tuple[list[Source], list[str | None]]:
-    """List the images of a site, each with its label where a folder or a table tells one that the classifier knows.
+def site_images(classifier: Classifier, folder: str | Path) -> SiteFiles:
+    """List the images of a site, with patients, and with labels where a folder or a table tells some that the
+    classifier knows.
 
     Args:
         classifier: to be tried.
         folder: of a data set, or of images without labels; or a ZIP of them.
-
-    Returns:
-        The files, and a class of the classifier or None for each.
 
     Raises:
         FileNotFoundError: there is no such folder.
@@ -150,21 +166,23 @@ def site_images(classifier: Classifier, folder: str | Path) -> tuple[list[Source
     except ValueError:
         # No class folders and no table: images without labels.
         sources = path_sources(folder)
-        return sources, [None] * len(sources)
+        return SiteFiles(sources, [None] * len(sources), [None] * len(sources))
 
 
-def table_images(classifier: Classifier, table: pd.DataFrame) -> tuple[list[Source], list[str | None]]:
+def table_images(classifier: Classifier, table: pd.DataFrame) -> SiteFiles:
     """Return what `site_images` does, of a data set table; of more than 2,000 images, as many are drawn."""
     table = table.iloc[stratified_rows(table["class_name"], MAX_FILES, np.random.default_rng(0))]
     known = matched_classes(table["class_name"], classifier.classes)
     sources = [Source(file, Path(path).read_bytes) for file, path in zip(table["file"], table["path"], strict=True)]
-    return sources, [known.get(name) for name in table["class_name"]]
+    patients = [None if pd.isna(patient) else str(patient) for patient in table["patient"]]
+    return SiteFiles(sources, [known.get(name) for name in table["class_name"]], patients)
 
 
 def try_site(
     classifier: Classifier,
     sources: Sequence[Source],
     labels: Sequence[str | None],
+    patients: Sequence[str | None],
     *,
     class_name: str | None = None,
     miss_rate: float = MISS_RATE,
@@ -173,7 +191,7 @@ def try_site(
 ) -> SiteReport:
     """Try a classifier on the images of a site; see `answer_site` and `site_report`."""
     _check(classifier, class_name, miss_rate)
-    answers = answer_site(classifier, sources, labels, progress=progress)
+    answers = answer_site(classifier, sources, labels, patients, progress=progress)
     return site_report(classifier, answers, class_name=class_name, miss_rate=miss_rate, seed=seed)
 
 
@@ -181,6 +199,7 @@ def answer_site(
     classifier: Classifier,
     sources: Sequence[Source],
     labels: Sequence[str | None],
+    patients: Sequence[str | None],
     *,
     progress: Progress | None = None,
 ) -> SiteAnswers:
@@ -189,7 +208,7 @@ def answer_site(
     Args:
         classifier: to be tried.
         sources: N files, 30 or more of which can be read.
-        labels: N classes of the classifier, None where nobody knows.
+        labels, patients: N each, as `SiteFiles` tells.
         progress: called after each file.
 
     Raises:
@@ -199,7 +218,7 @@ def answer_site(
         raise ValueError(_too_few(len(sources)))
     items = predict_batch(classifier, sources, keep=_keep, progress=progress)
     rows, kept = [], []
-    for item, label in zip(items, labels, strict=True):
+    for item, label, patient in zip(items, labels, patients, strict=True):
         if item.kept is not None:
             kept.append(item.kept)
             shares = {f"p_{name}": share for name, share in item.row["probabilities"].items()}
@@ -207,6 +226,7 @@ def answer_site(
             told: dict[str, object] = {
                 "file": item.source.name,
                 "true": label,
+                "patient": patient or patient_of(item.source.name.rsplit("/", 1)[-1]) or item.source.name,
                 "answer": item.row["label"],
                 "reason": reason,
             }
@@ -215,6 +235,7 @@ def answer_site(
     if len(rows) < LEAST_IMAGES:
         raise ValueError(_too_few(len(rows)))
     table = pd.DataFrame(rows).astype({"true": object, "answer": object, "reason": object})
+    table["group"] = pd.factorize(table.pop("patient"))[0]
     return SiteAnswers(table, kept, len(items) - len(rows))
 
 
@@ -248,7 +269,7 @@ def site_report(
         "coverage": float(rows["answer"].notna().mean()),
         "answers": {str(name): int(n) for name, n in counts.items()},
         "reasons": {str(reason): int(n) for reason, n in rows["reason"].value_counts().items()},
-        "difference": _difference(classifier, kept, rows["true"], np.random.default_rng(seed)),
+        "difference": _difference(classifier, kept, rows, np.random.default_rng(seed)),
         "looks": _looks(classifier, kept),
         "labelled": _labelled(rows, class_name or alarm_class(classifier.classes), miss_rate),
     }
@@ -318,27 +339,36 @@ def _keep(_number: int, answer: Answer) -> SiteImage:
 
 
 def _difference(
-    classifier: Classifier, kept: Sequence[SiteImage], true: pd.Series, rng: np.random.Generator
+    classifier: Classifier, kept: Sequence[SiteImage], rows: pd.DataFrame, rng: np.random.Generator
 ) -> TwoSampleTest | None:
-    """Compare with the training images in the gate: with as many of each class as the site has, if all have a label."""
+    """Compare with the training images in the gate: with as many of each class as the site has, if all have a label.
+
+    One image per patient, drawn, on both sides: the test takes images for independent.
+    """
     gate = classifier.gate
     if gate is None:
         return None
-    chosen = rng.permutation(len(kept))[:_MOST_COMPARED]
-    site = gate.vectors(np.stack([kept[i].features for i in chosen]))
-    if true.notna().all():
-        shares = true.iloc[chosen].value_counts(normalize=True)
-        names = np.asarray(gate.classes, object)[gate.known_class]
-        rows = np.concatenate(
-            [_drawn(names == name, round(_MOST_COMPARED * share), rng) for name, share in shares.items()]
+    chosen = _one_of_each(rows["group"].to_numpy(), rng)[:_MOST_COMPARED]
+    files = pd.Series(gate.files)
+    patients = files.map(lambda file: patient_of(file.rsplit("/", 1)[-1]) or file)
+    known = _one_of_each(pd.factorize(patients)[0], rng)
+    if rows["true"].notna().all():
+        shares = rows["true"].iloc[chosen].value_counts(normalize=True)
+        names = np.asarray(gate.classes, object)[gate.known_class[known]]
+        known = np.concatenate(
+            [known[names == name][: round(_MOST_COMPARED * share)] for name, share in shares.items()]
         )
-    else:
-        rows = _drawn(np.ones(len(gate.known), bool), _MOST_COMPARED, rng)
-    return compare_features(site, gate.known_vectors[rows], rng=rng) if len(rows) >= LEAST_IMAGES else None
+    known = known[:_MOST_COMPARED]
+    if len(known) < LEAST_IMAGES or len(chosen) < _LEAST_COMPARED:
+        return None
+    site = gate.vectors(np.stack([kept[i].features for i in chosen]))
+    return compare_features(site, gate.known_vectors[known], rng=rng)
 
 
-def _drawn(among: BoolArray, n: int, rng: np.random.Generator) -> IntArray:
-    return rng.permutation(np.flatnonzero(among))[:n]
+def _one_of_each(groups: IntArray, rng: np.random.Generator) -> IntArray:
+    """Return the positions of one row of each group, drawn and in a drawn order."""
+    order = rng.permutation(len(groups))
+    return order[np.sort(np.unique(groups[order], return_index=True)[1])]
 
 
 def _looks(classifier: Classifier, kept: Sequence[SiteImage]) -> list[Difference]:
@@ -351,7 +381,7 @@ def _labelled(rows: pd.DataFrame, class_name: str, miss_rate: float) -> Labelled
     is_class = (known["true"] == class_name).to_numpy()
     if known.empty:
         return None
-    groups = prediction_groups(known)
+    groups = known["group"].to_numpy()
     alarm = (known["answer"] == class_name).to_numpy()
     sensitivity = _share(alarm[is_class], groups[is_class])
     false_alarms = _share(alarm[~is_class], groups[~is_class])
