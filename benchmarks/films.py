@@ -33,7 +33,7 @@ from cxr_core.inference.image_sources import path_sources
 from cxr_core.inference.prediction_rows import rows_csv
 from cxr_core.inference.selective_prediction import answer_upload, look_at
 
-ROWS, COLUMNS, GRAIN = 2520, 2048, 6
+ROWS, COLUMNS, GRAIN, JPEG_QUALITY = 2520, 2048, 6, 92
 _SMALL = 512
 ARTICLE = Preprocessing()
 
@@ -51,7 +51,7 @@ def film_files(film):
     jpeg_2000 = imagecodecs.jpeg2k_encode(film, level=0, codecformat="J2K", bitspersample=12)
     lossless = imagecodecs.jpeg8_encode(film, lossless=True, predictor=1, bitspersample=16)
     return {
-        "8-bit JPEG": cv2.imencode(".jpg", eight, [cv2.IMWRITE_JPEG_QUALITY, 92])[1].tobytes(),
+        "8-bit JPEG": cv2.imencode(".jpg", eight, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes(),
         "8-bit PNG": cv2.imencode(".png", eight)[1].tobytes(),
         "16-bit PNG": cv2.imencode(".png", film)[1].tobytes(),
         "DICOM, raw": dicom_bytes(film, ExplicitVRLittleEndian, film.tobytes()),
