@@ -60,7 +60,7 @@ COMMANDS = {
     "shortcuts": ("shortcuts", "PLACE/app/runs/done", "PLACE/set", "--json", "PLACE/out/shortcuts.json"),
     "site": ("site", "PLACE/set", "--save", "north", "--json", "PLACE/out/site.json"),
     "demo": ("demo", "--folder", "PLACE/out/teaching"),
-    "segment-train": ("segment-train", "PLACE/chests", "--into", "PLACE/out/network", "--epochs", "1"),
+    "segment-train": ("segment-train", "PLACE/chests", "--into", "PLACE/out/network", "--epochs", "3"),
 }  # fmt: skip
 # A part of what the action writes, in bytes or in files; of a read-only disk none.
 DISKS = (("full", 0.0), ("full", 0.5), ("no inodes", 0.5), ("read-only", 0.0))
@@ -111,7 +111,7 @@ PAGES = {
     "upload a ZIP": ("dataset.py", _ZIP, "0", _upload),
     "upload a ZIP as a visitor": ("dataset.py", _ZIP, "1", _upload),
     "exclude a duplicate": ("duplicates.py", _FOLDER, "0", partial(_press, label="Exclude")),
-    "analyse all images": ("quality.py", _FOLDER, "0", partial(_press, label="Analyse all images")),
+    "analyse all images": ("quality.py", _FOLDER, "0", None),
     "mark an answer": ("predict.py", {"example_choice": "Wrong answer"}, "0", _mark),
     "keep a threshold": ("hospital.py", _FOLDER, "0", _save_threshold),
     "start a training": ("training.py", _FOLDER | _NEW, "0", partial(_press, label="Start training")),
@@ -294,7 +294,7 @@ def prepare(folder):
         shutil.copytree(PROJECT_DIR / name, app / name, ignore=shutil.ignore_patterns("results"))
     for name in ("streamlit_app.py", "pyproject.toml"):
         shutil.copy(PROJECT_DIR / name, app / name)
-    draw_demo_data(folder / "set", images_per_class=8)
+    draw_demo_data(folder / "set", images_per_class=11)
     for path in sorted((folder / "set").rglob("*.*")):
         path.rename(path.with_name(f"{PATIENT}-{path.name}"))
     twin = next((folder / "set").rglob("*-001.png"))

@@ -7,12 +7,13 @@ from cxr_core.imaging.reader import UnreadableImage
 from cxr_core.imaging.zip_archive import is_zip
 from cxr_core.inference.image_sources import Source, read_source
 from ui.common.components import page_header, plain_error, research_notice
+from ui.common.markdown import plain_name
 from ui.common.metrics import show_figures_row
 from ui.common.model_picker import choose_model, choose_site, open_classifier
 from ui.common.navigation import keep_choice
 from ui.common.thumbnails import examples
-from ui.predict.batch import answer_given, ask_for_folder, forget_answers, show_batch
-from ui.predict.examples import show_truth
+from ui.predict.batch import answer_given, ask_for_folder, folder_key, forget_answers, show_batch
+from ui.predict.examples import offer_examples, show_truth
 from ui.predict.marking import offer_marking, show_marked
 from ui.predict.prediction_sets import show_set
 from ui.predict.single_answer import (
@@ -26,20 +27,24 @@ from ui.predict.single_answer import (
     show_scan,
     show_verdict,
 )
-from ui.predict.uploads import ask_for_uploads
+from ui.predict.uploads import ask_for_uploads, has_uploads
 
 page_header("Predict", "Classify one scan or many, and see which regions drove the answer.")
 folder = choose_model()
 research_notice()
 classifier = choose_site(open_classifier(folder))
 
-left, right = st.columns([3, 2])
-uploads = ask_for_uploads(left)
 offered = examples()
+example_key = keep_choice("example", None, (None, *offered))
+# Beside an answer, the fields for the next scan are folded away: the radiograph comes first.
+is_answered = has_uploads() or bool(st.session_state[example_key] or st.session_state[folder_key()])
+scans = st.expander("Another scan" if is_answered else "Scans", expanded=not is_answered, icon=":material/upload:")
+left, right = scans.columns([3, 2])
+uploads = ask_for_uploads(left)
 example = right.selectbox(
     "Or choose an example",
     list(offered),
-    key=keep_choice("example", None, (None, *offered)),
+    key=example_key,
     index=None,
     placeholder="Choose a radiograph",
     help="Radiographs that it was not trained on, named after what the built-in classifier answers to them.",
@@ -49,9 +54,8 @@ directory = ask_for_folder(right, disabled=bool(uploads or example))
 if not (uploads or example or directory):
     forget_answers()
     show_marked()
-    st.info(
-        "Upload one or more chest radiographs, or a ZIP file of them, or choose an example. The answer appears here."
-    )
+    st.info("Upload one or more chest radiographs, or a ZIP file of them, or open an example. The answer appears here.")
+    offer_examples(offered)
     st.stop()
 
 layer, method, look = choose_maps(classifier)
@@ -76,11 +80,14 @@ except UnreadableImage as error:
     st.stop()
 
 wanted = show_verdict(answer)
-if example and not uploads:
-    show_truth(offered[example])
+shown = offered[example] if example and not uploads else None
+if shown:
+    show_truth(shown)
 left, right = st.columns([3, 2], gap="medium")
 with left:
     show_scan(answer, classifier, look, with_map=wanted)
+    if shown:
+        st.caption(plain_name(shown.credit, 200))
 with right:
     if wanted:
         show_numbers(answer)

@@ -406,8 +406,17 @@ def test_an_example_gets_the_answer_that_it_is_named_after_with_the_truth_and_it
     assert not app.exception
     assert said(app.header).startswith(header)
     assert reason in said(app.warning)
-    assert f"The truth is **{truth}**" in said(app.info)
+    assert f"The truth is **{truth}**" in said(app.markdown)
     assert re.search(r"(Hannover Medical School|NIH Clinical Center)", said(app.caption))
+
+
+def test_an_example_is_opened_by_its_button_and_makes_room_for_its_answer():
+    app = open_page("predict")
+    assert app.expander[0].label == "Scans" and app.expander[0].proto.expanded
+    next(button for button in app.button if button.label == "Clear answer").click().run()
+    assert app.selectbox(key="example_choice").value == "Clear answer"
+    assert said(app.header).startswith("Prediction: COVID-19")
+    assert app.expander[0].label == "Another scan" and not app.expander[0].proto.expanded
 
 
 def test_a_large_image_of_the_teaching_set_names_its_source_below():

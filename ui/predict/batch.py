@@ -48,6 +48,11 @@ _NARROW_COLUMNS: dict[str, tuple[str, ...]] = {
 _MARKS = {"ok": "", "abstain": "no answer", "error": "unreadable"}
 
 
+def folder_key() -> str:
+    """Return the key of the folder's field, whose choice is kept."""
+    return keep_choice("predicted_folder", "")
+
+
 def ask_for_folder(place: DeltaGenerator, *, disabled: bool) -> str:
     """Let those who may open folders enter one on this computer; others are not asked.
 
@@ -65,7 +70,7 @@ def ask_for_folder(place: DeltaGenerator, *, disabled: bool) -> str:
     ):
         directory = st.text_input(
             "Folder or ZIP on this computer",
-            key=keep_choice("predicted_folder", ""),
+            key=folder_key(),
             placeholder="/home/me/scans",
             help="All images in it and its sub-folders are classified. Nothing is changed there.",
         ).strip()

@@ -47,6 +47,12 @@ class _Kept:
     in_field: tuple[Upload, ...] = ()
 
 
+def has_uploads() -> bool:
+    """Return True where files of this visit are kept, or have just been uploaded."""
+    kept = st.session_state.get(_STATE, _Kept())
+    return bool(st.session_state.get(_FIELD) or kept.earlier or kept.in_field)
+
+
 def ask_for_uploads(place: DeltaGenerator) -> tuple[Upload, ...]:
     """Ask for images in an upload field, and offer to remove those that are kept from before.
 
