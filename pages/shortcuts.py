@@ -6,6 +6,7 @@ import streamlit as st
 
 from cxr_core.plots.robustness import attention_figure, removal_figure, variants_figure
 from cxr_core.robustness.shortcut_test import external_table, variants_table
+from cxr_core.system.text import percent
 from ui.common.components import download_table, offer_download, page_header, show_figure, show_table
 from ui.common.markdown import plain_label, plain_text
 from ui.common.metrics import interval_text, plain_metric
@@ -34,18 +35,18 @@ for column, label, name, key, what in zip(
     plain_metric(
         column,
         label,
-        f"{variants[name][key]:.1%}",
+        percent(variants[name][key]),
         interval_text(variants[name][f"{key}_ci95"]),
         help=f"{what} {result['tested']:,} test images. Always predicting {plain_label(result['majority'])} would be "
-        f"right in {result['chance']:.1%}.",
+        f"right in {percent(result['chance'])}.",
     )
 lungs = result["lungs"]
 plain_metric(
     columns[3],
     "Lungs found",
-    f"{lungs['found'] / lungs['images']:.0%}",
+    percent(lungs["found"] / lungs["images"], 0),
     f"of {lungs['images']:,} images",
-    help=" ".join(f"{plain_label(c)}: {share:.0%}." for c, share in lungs["per_class"].items())
+    help=" ".join(f"{plain_label(c)}: {percent(share, 0)}." for c, share in lungs["per_class"].items())
     + " Where none are found, a fixed box is used in their place.",
 )
 st.caption(plain_text(" ".join(result["notes"])))

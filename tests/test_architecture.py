@@ -1,6 +1,7 @@
 """The house rules, held over the sources: who imports whom, who names which library, and how full a room is."""
 
 import ast
+import re
 import tomllib
 from graphlib import TopologicalSorter
 
@@ -167,3 +168,15 @@ def test_each_room_says_its_question_and_holds_at_most_twelve_files():
     rooms = {path.parent.name for path in (PROJECT / CORE).glob("*/__init__.py")}
     assert wrong == []
     assert rooms | {"http_api", "http_connections", "library"} == set(MAY_IMPORT)
+
+
+def test_percentages_are_written_with_a_space_everywhere():
+    """By `text.percent`: Python's own format has none. A flag's text gets its space later."""
+    own = {module_name(PROJECT / "cxr_core/audit/quality_flags.py")}
+    wrong = [
+        f"{module_name(path)}: {found}"
+        for path in sources(CORE, "ui", "pages")
+        if module_name(path) not in own
+        for found in re.findall(r":[.\d]+%[}\"']|:[.\da-z]+\}%", path.read_text(encoding="utf-8"))
+    ]
+    assert wrong == []

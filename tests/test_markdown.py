@@ -26,7 +26,7 @@ SINKS = dict.fromkeys(FIRST, (0,)) | {"metric": (0, 1, 2), "image": (1,), "progr
 KEYWORDS = {"help", "label", "caption", "body", "text"}
 # Numbers, and what the app's own sources say.
 NUMBER = re.compile(r"[+,.\d]*[dfgeE%]$|[\d]*,$")
-NUMBER_CALLS = {"len", "int", "round"}
+NUMBER_CALLS = {"len", "int", "round", "percent"}
 OWN_METHODS = {"items", "keys", "values", "get", "lower", "capitalize"}
 
 

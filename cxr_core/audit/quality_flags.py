@@ -1,5 +1,6 @@
 """Which images should a person look at? Too dark, blurred, inverted, no chest, another disease and more."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -77,7 +78,7 @@ class Flag:
 
     def describe(self, value: float) -> str:
         """Return a value as a person reads it."""
-        return self.text.format(value)
+        return re.sub(r"(?<=\d)%", " %", self.text.format(value))
 
 
 def _class_distances(table: pd.DataFrame, measures: pd.DataFrame, features: FloatArray | None) -> FloatArray:

@@ -7,6 +7,7 @@ from cxr_core.data.sources import source_label
 from cxr_core.evaluation.confidence_intervals import Interval
 from cxr_core.evaluation.metrics import Metrics, class_interval
 from cxr_core.inference.model_card import Card
+from cxr_core.system.text import percent
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def false_alarm_sentence(card: Card) -> str | None:
             rates.append((_share_answered(metrics, "normal", "covid")[0], name, healthy["support"]))
     if not rates:
         return None
-    told = [f"{share:.1%} ({source_label(name)}, {n} people)" for share, name, n in sorted(rates, reverse=True)]
+    told = [f"{percent(share)} ({source_label(name)}, {n} people)" for share, name, n in sorted(rates, reverse=True)]
     return f"Of healthy people in images from elsewhere, it called COVID-19: {', '.join(told)}."
 
 
@@ -127,9 +128,9 @@ def figure_words(figure: HeadlineMetric) -> FigureWords:
 def value_text(figure: HeadlineMetric) -> str:
     """Write the value of a headline metric in per cent, with its interval where it has one."""
     if figure.interval is None:
-        return f"{figure.value:.1%}"
+        return percent(figure.value)
     low, high = figure.interval
-    return f"{figure.value:.1%} ({low:.1%} to {high:.1%})"
+    return f"{percent(figure.value)} ({percent(low)} to {percent(high)})"
 
 
 def _training_note(metrics: Metrics) -> str:

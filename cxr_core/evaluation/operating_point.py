@@ -10,6 +10,7 @@ import pandas as pd
 
 from cxr_core.evaluation.selective_classification import abstention_for_accuracy, checked
 from cxr_core.inference.model_card import load_card, write_card
+from cxr_core.system.text import percent
 
 
 @dataclass(frozen=True)
@@ -191,7 +192,9 @@ def choose_on_validation(
     if abstain_accuracy is not None:
         abstain_below = abstention_for_accuracy(rows["right"], rows["confidence"], abstain_accuracy)
         if abstain_below is None:
-            raise ValueError(f"Its answers never reach an accuracy of {abstain_accuracy:.1%}, however few it gives.")
+            raise ValueError(
+                f"Its answers never reach an accuracy of {percent(abstain_accuracy)}, however few it gives."
+            )
     save_operating_point(folder, point, abstain_below=abstain_below)
     card = load_card(folder)
     return {"operating_point": card.operating_point, "abstain_below": card.abstain_below}

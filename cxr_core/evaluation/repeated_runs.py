@@ -13,6 +13,7 @@ from cxr_core.evaluation.metrics import Metrics, evaluate_predictions
 from cxr_core.evaluation.predictions import prediction_groups, table_probabilities
 from cxr_core.runs.run import Run
 from cxr_core.system.files import read_json
+from cxr_core.system.text import percent
 
 LEAST_RUNS = 2
 _VARYING: dict[FigureName, str] = {"recall": "Recall", "auc": "AUC"}
@@ -97,8 +98,8 @@ def repeats_sentence(table: pd.DataFrame) -> str:
     scores, seeds = table["accuracy"], table["seed"].nunique()
     kind = "folds" if table["fold"].any() and seeds == 1 else "seeds" if seeds == len(table) else "folds and seeds"
     return (
-        f"Across {len(table)} {kind}: test accuracy {scores.mean():.1%} on average, standard deviation "
-        f"{100 * scores.std(ddof=1):.1f} points, from {scores.min():.1%} to {scores.max():.1%}."
+        f"Across {len(table)} {kind}: test accuracy {percent(scores.mean())} on average, standard deviation "
+        f"{100 * scores.std(ddof=1):.1f} points, from {percent(scores.min())} to {percent(scores.max())}."
     )
 
 

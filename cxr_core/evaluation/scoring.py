@@ -18,6 +18,7 @@ from cxr_core.runs.training_images import are_seen, seen_digests
 from cxr_core.splits.curation import dataset_decisions
 from cxr_core.splits.label_decisions import with_decided_labels
 from cxr_core.system.progress import Phase
+from cxr_core.system.text import percent
 
 
 class TrainedOn(TypedDict):
@@ -93,12 +94,12 @@ def seen_by_start_sentence(found: TrainedOn) -> str:
     without = found["without"]
     if without is None:
         return f"{told}: on all of them, so this is no test."
-    return f"{told}; accuracy on the other {without['n']:,} is {without['accuracy']:.1%}{_between(without)}."
+    return f"{told}; accuracy on the other {without['n']:,} is {percent(without['accuracy'])}{_between(without)}."
 
 
 def _between(metrics: Metrics) -> str:
     ends = metrics["ci95"]["accuracy"]
-    return f" (95 %: {ends[0]:.1%} to {ends[1]:.1%})" if ends else ""
+    return f" (95 %: {percent(ends[0])} to {percent(ends[1])})" if ends else ""
 
 
 def trained_on_sentence(score: Metrics | DataScore) -> str:
@@ -112,7 +113,7 @@ def trained_on_sentence(score: Metrics | DataScore) -> str:
     without = found["without"]
     if without is None:
         return f"{told}: this is no test."
-    return f"{told}. On the other {without['n']:,} its accuracy is {without['accuracy']:.1%}{_between(without)}."
+    return f"{told}. On the other {without['n']:,} its accuracy is {percent(without['accuracy'])}{_between(without)}."
 
 
 def classify_table(classifier: Classifier, table: pd.DataFrame, *, progress: Phase | None = None) -> pd.DataFrame:

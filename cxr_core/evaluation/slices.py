@@ -13,6 +13,7 @@ from cxr_core.data.sources import image_sources, source_label
 from cxr_core.evaluation.confidence_intervals import share_interval
 from cxr_core.evaluation.predictions import prediction_groups
 from cxr_core.imaging.reader import ImageHeader, UnreadableImage, read_header
+from cxr_core.system.text import percent
 
 LEAST_IMAGES = 10
 SLICES = {
@@ -104,8 +105,8 @@ def worst_slice(table: pd.DataFrame, accuracy: float) -> str | None:
         return None
     row = named_sources(clear.head(1)).iloc[0]
     return (
-        f"Weakest: {SLICES[row['by']].lower()} {row['value']}, accuracy {row['accuracy']:.1%} on {row['images']} "
-        f"images (95 %: {row['low']:.1%} to {row['high']:.1%}), against {accuracy:.1%} on all images."
+        f"Weakest: {SLICES[row['by']].lower()} {row['value']}, accuracy {percent(row['accuracy'])} on {row['images']} "
+        f"images (95 %: {percent(row['low'])} to {percent(row['high'])}), against {percent(accuracy)} on all images."
     )
 
 

@@ -20,6 +20,7 @@ from cxr_core.inference.input_gate import Neighbour, Verdict, chosen_measures
 from cxr_core.inference.model_card import Card
 from cxr_core.system.arrays import FloatArray, ImageArray, UInt8Array
 from cxr_core.system.progress import Progress
+from cxr_core.system.text import percent
 
 # Least difference between the two highest probabilities, for a classifier whose card has no abstention threshold.
 MARGIN = 0.2
@@ -103,7 +104,8 @@ class Answer:
             return f"No lungs found: {lungs.reason}"
         if share is None:
             return "This map is empty: nothing in the image speaks for the class."
-        return f"{share:.0%} of the map's weight lies in the lungs, which fill {lungs.mask.mean():.0%} of the image."
+        area = percent(lungs.mask.mean(), 0)
+        return f"{percent(share, 0)} of the map's weight lies in the lungs, which fill {area} of the image."
 
     def _map_on_image(self, classifier: Classifier, class_name: str) -> FloatArray:
         prediction = self.prediction
@@ -191,12 +193,12 @@ def operating_sentence(card: Card, prediction: Prediction) -> str | None:
         return None
     score = float(prediction.probabilities[prediction.classes.index(point["class_name"])])
     known = [(name, point[name]) for name in ("sensitivity", "specificity") if point.get(name) is not None]
-    measured = ", ".join(f"{name} {value:.0%}" for name, value in known)
+    measured = ", ".join(f"{name} {percent(value, 0)}" for name, value in known)
     alarm = score >= point["threshold"]
     return (
-        f"Operating point for {class_label(point['class_name'])}: {point['threshold']:.1%}"
+        f"Operating point for {class_label(point['class_name'])}: {percent(point['threshold'])}"
         + (f" ({measured} on the images it was chosen on)" if measured else "")
-        + f". At {score:.1%}, this scan is {'above it: an alarm' if alarm else 'below it: no alarm'}."
+        + f". At {percent(score)}, this scan is {'above it: an alarm' if alarm else 'below it: no alarm'}."
     )
 
 
@@ -209,7 +211,8 @@ def _site_note(card: Card, prediction: Prediction) -> list[str]:
     alarm = prediction.probabilities[prediction.classes.index(point["class_name"])] >= point["threshold"]
     return [
         f"Threshold of {point['site']} for {name}: {'reached, an alarm' if alarm else 'not reached, no alarm'}. It was "
-        f"chosen on {point['images']} images of {name} to miss at most {point['miss_rate']:.0%} of them on average."
+        f"chosen on {point['images']} images of {name} to miss at most {percent(point['miss_rate'], 0)} of them on "
+        "average."
     ]
 
 
@@ -228,7 +231,7 @@ def _doubt_of_confidence(prediction: Prediction, abstain_below: float) -> list[s
     if abstain_below:
         if confidence >= abstain_below:
             return []
-        limit = f"Its confidence in {names[0]} is {confidence:.1%}; it abstains below {abstain_below:.1%}."
+        limit = f"Its confidence in {names[0]} is {percent(confidence)}; it abstains below {percent(abstain_below)}."
         return [f"The classifier is not sure. {limit}"]
     if confidence - prediction.probabilities[second] >= MARGIN:
         return []

@@ -8,6 +8,7 @@ import numpy as np
 
 from cxr_core.system.arrays import BoolArray, FloatArray
 from cxr_core.system.files import file_stamp
+from cxr_core.system.text import percent
 
 # Confidence bands, and the fewest images in one that a share is given for.
 _BANDS = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
@@ -56,10 +57,10 @@ def confidence_sentence(confidence: float, record: TrackRecord) -> str | None:
     inside = (known > low) & (known <= high)
     if inside.sum() < _FEW:
         return (
-            f"Its confidence was between {low:.0%} and {high:.0%} on only {inside.sum()} of its test images: "
-            "too few to tell."
+            f"Its confidence was between {percent(low, 0)} and {percent(high, 0)} on only {inside.sum()} of its test "
+            "images: too few to tell."
         )
     return (
-        f"Of the {inside.sum()} test images with a confidence between {low:.0%} and {high:.0%}, "
-        f"{right[inside].sum()} were right ({100 * right[inside].mean():.3g}%)."
+        f"Of the {inside.sum()} test images with a confidence between {percent(low, 0)} and {percent(high, 0)}, "
+        f"{right[inside].sum()} were right ({100 * right[inside].mean():.3g} %)."
     )

@@ -9,6 +9,7 @@ from cxr_core.data.sources import image_sources
 from cxr_core.evaluation.confidence_intervals import share_interval
 from cxr_core.evaluation.predictions import prediction_groups
 from cxr_core.jobs.job import ALL_SOURCES, Member
+from cxr_core.system.text import percent
 
 
 def left_out_table(members: Sequence[Member]) -> pd.DataFrame:
@@ -49,10 +50,10 @@ def left_out_sentence(table: pd.DataFrame) -> str:
         return ""
     worst, both = table.iloc[0], table.dropna(subset="known_accuracy")
     compared = both if len(both) else table
-    begin = f"At sources that it has trained on, {both['known_accuracy'].mean():.1%}; " if len(both) else ""
+    begin = f"At sources that it has trained on, {percent(both['known_accuracy'].mean())}; " if len(both) else ""
     only = f" over the {len(compared)} of {len(table)} sources that both tested" if len(compared) < len(table) else ""
-    text = f"{begin}at one that it has not, {compared['accuracy'].mean():.1%} on average{only} (worst: "
-    return f"{text}{worst['source']}, {worst['accuracy']:.1%} of {worst['images']:,} images)."
+    text = f"{begin}at one that it has not, {percent(compared['accuracy'].mean())} on average{only} (worst: "
+    return f"{text}{worst['source']}, {percent(worst['accuracy'])} of {worst['images']:,} images)."
 
 
 def _tested(member: Member) -> pd.DataFrame:

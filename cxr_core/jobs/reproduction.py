@@ -11,6 +11,7 @@ from cxr_core.runs.lifecycle import resume_run, start_run
 from cxr_core.runs.overview import seconds_left
 from cxr_core.runs.run import Run, RunStatus
 from cxr_core.splits.curation import Curation
+from cxr_core.system.text import percent
 
 _POLL_SECONDS = 1.0
 # What is told of a run, a sentence at a time.
@@ -87,8 +88,8 @@ def _epoch_sentence(run: Run, status: RunStatus) -> str:
     about = "at most" if last["epoch"] <= status.first_epoch + 1 else "about"
     pace = "" if left is None else f"; {about} {_duration(left)} left ({last['epoch_seconds']:,.1f} s an epoch)"
     return (
-        f"Epoch {last['epoch']:.0f} of {status.epochs}: training {last['accuracy']:.1%}, validation "
-        f"{last['val_accuracy']:.1%}{pace}."
+        f"Epoch {last['epoch']:.0f} of {status.epochs}: training {percent(last['accuracy'])}, validation "
+        f"{percent(last['val_accuracy'])}{pace}."
     )
 
 

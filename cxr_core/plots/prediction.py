@@ -19,7 +19,7 @@ def probability_figure(classes: Sequence[str], probabilities: Sequence[float] | 
             x=[100 * float(p) for p in probabilities],
             y=[drawn_label(c) for c in classes],
             orientation="h",
-            text=[f"{p:.1%}" for p in probabilities],
+            text=[f"{100 * p:.1f} %" for p in probabilities],
             textposition="auto",
             marker_color=[colours[c] for c in classes],
             hovertemplate="%{y}: %{x:.2f} %<extra></extra>",

@@ -72,7 +72,7 @@ def attention_figure(attention: Sequence[ClassAttention]) -> go.Figure:
             y=[100 * share for share in shares],
             name=label,
             marker={"color": colour, "pattern": {"shape": pattern}},
-            text=[f"{share:.0%}" for share in shares],
+            text=[f"{100 * share:.0f} %" for share in shares],
             textposition="outside",
             cliponaxis=False,
             customdata=[row["images"] for row in attention],

@@ -20,6 +20,7 @@ from cxr_core.reporting.run_statements import (
 from cxr_core.robustness.shortcut_results import ShortcutResult, ShortcutSummary
 from cxr_core.splits.leakage import leakage_sentence
 from cxr_core.system.files import folder_names
+from cxr_core.system.text import percent
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class ModelRecord:
         """Accuracy on the test images, with its interval."""
         test = self.metrics["test"]
         ends = test["ci95"]["accuracy"]
-        return f"{test['accuracy']:.1%}" + (f" (95 %: {ends[0]:.1%} to {ends[1]:.1%})" if ends else "")
+        return percent(test["accuracy"]) + (f" (95 %: {percent(ends[0])} to {percent(ends[1])})" if ends else "")
 
 
 def answers(record: ModelRecord) -> dict[str, str]:
@@ -168,7 +169,7 @@ def _evaluation(record: ModelRecord) -> dict[str, str]:
         "robustness": robustness,
         "explainability": maps,
         "external": "; ".join(
-            f"{source_label(name)}: {m['n']} images, accuracy {m['accuracy']:.1%}" for name, m in external.items()
+            f"{source_label(name)}: {m['n']} images, accuracy {percent(m['accuracy'])}" for name, m in external.items()
         ),
     }
 
@@ -178,7 +179,7 @@ def _results(record: ModelRecord) -> dict[str, str]:
     wrong = round((1 - test["accuracy"]) * test["n"])
     return {
         "flow": _flow(record),
-        "performance": "; ".join(f"{side} {m['accuracy']:.1%} of {m['n']}" for side, m in record.metrics.items()),
+        "performance": "; ".join(f"{side} {percent(m['accuracy'])} of {m['n']}" for side, m in record.metrics.items()),
         "accuracy": f"{record.accuracy} on the test images{_looks(record)}; per class in the tables.",
         "failures": record.worst
         or f"{wrong} of {test['n']} test images are wrong; no slice of the images is clearly weaker than the whole.",

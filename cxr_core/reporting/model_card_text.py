@@ -12,6 +12,7 @@ from cxr_core.inference.model_card import Card
 from cxr_core.reporting.run_statements import interval_words, temperature_sentence, title_of_test, title_of_validation
 from cxr_core.robustness.shortcut_results import ShortcutSummary
 from cxr_core.robustness.shortcut_verdict import card_shortcuts
+from cxr_core.system.text import percent
 
 if TYPE_CHECKING:
     # Imports scikit-learn and draws images: nothing that a card needs.
@@ -73,9 +74,9 @@ def _answers_lines(metrics: Metrics) -> Iterator[str]:
     if not answers or not answers["abstain_below"]:
         return
     limit, unanswered = answers["abstain_below"], 1 - answers["coverage"]
-    yield f'\nBelow a confidence of {limit:.2f} it answers "not sure": {unanswered:.1%} of the images.'
+    yield f'\nBelow a confidence of {limit:.2f} it answers "not sure": {percent(unanswered)} of the images.'
     for name, row in answers["per_class"].items():
-        told = ", ".join(f"{class_label(answer)} {cell['share']:.1%}" for answer, cell in row.items())
+        told = ", ".join(f"{class_label(answer)} {percent(cell['share'])}" for answer, cell in row.items())
         yield f"Of {class_label(name)}: {told}."
 
 
@@ -86,19 +87,18 @@ def _sources_lines(test: Metrics) -> Iterator[str]:
         return
     yield "\n## At each source of its test images\n"
     yield f"{' '.join(worst_source_sentences(scores))} By the likeliest class, abstaining from nothing.\n"
-    table = source_table(scores)
-    yield "| " + " | ".join(table.columns) + " |"
-    yield "|---|" + "---:|" * (len(table.columns) - 1)
-    for row in table.itertuples(index=False):
-        yield "| " + " | ".join(_cell(text) for text in row) + " |"
+    # A table of so many columns would not fit a narrow page.
+    for row in source_table(scores).to_dict("records"):
+        told = "; ".join(f"{name} {text}" for name, text in row.items() if name != "Source" and text != "–")
+        yield f"- **{_in_line(row['Source'])}**: {told}"
     notes = source_notes(scores, test["n"])
     if notes:
         yield f"\n{' '.join(notes)}"
 
 
-def _cell(text: str) -> str:
-    """Return a text that neither ends a table's cell nor its row: a source may be called anything."""
-    return text.replace("|", "\\|").replace("\n", " ")
+def _in_line(text: str) -> str:
+    """Return a text that ends neither its line nor its bold type: a source may be called anything."""
+    return text.replace("\n", " ").replace("*", "\\*")
 
 
 def _calibration_lines(card: Card) -> Iterator[str]:
@@ -123,7 +123,7 @@ def _shortcuts_lines(result: ShortcutSummary | None) -> Iterator[str]:
     yield "\n## Does it need the lungs?\n"
     for sentence in result["verdict"]["sentences"]:
         yield f"- {sentence}"
-    yield f"\nOn {result['tested']} test images; chance is {result['chance']:.1%}.\n"
+    yield f"\nOn {result['tested']} test images; chance is {percent(result['chance'])}.\n"
     yield "| what is shown | as trained | retrained head |"
     yield "|---|---:|---:|"
     for row in result["variants"]:
@@ -147,13 +147,13 @@ def _gate_lines(gate: "GateMeasurements | None") -> Iterator[str]:
         rows.append(("External data altered in the same ways, rightly refused", elsewhere))
     yield "\n## The gate before an answer\n"
     yield (
-        "| images | refused | of | not a frontal chest radiograph | not one whole, upright chest "
+        "| images | refused | not a frontal chest radiograph | not one whole, upright chest "
         "| unlike all training images |"
     )
-    yield "|---|---:|---:|---:|---:|---:|"
+    yield "|---|---:|---:|---:|---:|"
     for name, row in rows:
         yield (
-            f"| {name} | {row['refused']} | {row['n']} | {row['no_chest']} | {row.get('not_whole', 0)} "
+            f"| {name} | {row['refused']} of {row['n']} | {row['no_chest']} | {row.get('not_whole', 0)} "
             f"| {row['unlike']} |"
         )
     if elsewhere:

@@ -5,6 +5,8 @@ from typing import Any
 
 import jinja2
 
+from cxr_core.system.text import percent
+
 
 def render_template(name: str, facts: Mapping[str, Any]) -> str:
     """Fill a template.
@@ -23,6 +25,6 @@ def render_template(name: str, facts: Mapping[str, Any]) -> str:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters["percent"] = lambda value: "–" if value is None else f"{value:.1%}"
+    environment.filters["percent"] = lambda value: "–" if value is None else percent(value)
     environment.filters["cell"] = lambda value: str(value).replace("|", "\\|")
     return environment.get_template(name).render(facts)

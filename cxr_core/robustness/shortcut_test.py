@@ -50,6 +50,7 @@ from cxr_core.system.disk_cache import is_cached
 from cxr_core.system.files import folder_names, read_json, write_json
 from cxr_core.system.onnx_session import run_graph
 from cxr_core.system.progress import Phase, Progress
+from cxr_core.system.text import percent
 from cxr_core.system.visit_folders import visit_cache
 
 MAX_IMAGES = 1_000
@@ -375,5 +376,7 @@ def _notes(sample: _Sample) -> list[str]:
         notes.append(f"In {lost:,} of {n:,} images no lungs were found; a fixed box takes their place.")
     hidden = _share_hidden(sample.regions)
     if hidden is not None:
-        notes.append(f"The box that hides the lungs is the same in every image and covers {hidden:.0%} of their area.")
+        notes.append(
+            f"The box that hides the lungs is the same in every image and covers {percent(hidden, 0)} of their area."
+        )
     return notes

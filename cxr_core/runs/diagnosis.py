@@ -11,6 +11,7 @@ from cxr_core.recipes.batch_norm_lag import batch_norm_momentum, lag_sentence
 from cxr_core.recipes.training_config import TrainingConfig
 from cxr_core.runs.overview import kept_epoch
 from cxr_core.system.arrays import IntArray
+from cxr_core.system.text import percent
 
 _LEAST_EPOCHS = 3
 # By how much the training accuracy may exceed the validation accuracy.
@@ -160,4 +161,5 @@ def _too_few_epochs(epochs: pd.DataFrame, config: TrainingConfig) -> Iterable[Fi
 
 
 def _gap_words(last: pd.Series) -> str:
-    return f"Training and validation accuracy have diverged: {last['accuracy']:.0%} vs {last['val_accuracy']:.0%}."
+    both = " vs ".join(percent(last[name], 0) for name in ("accuracy", "val_accuracy"))
+    return f"Training and validation accuracy have diverged: {both}."

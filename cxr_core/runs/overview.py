@@ -9,6 +9,7 @@ import pandas as pd
 
 from cxr_core.recipes.training_config import TrainingConfig
 from cxr_core.runs.run import Run, RunStatus
+from cxr_core.system.text import percent
 
 # Export and evaluation, on two cores: the first whatever the data, the second per validation and test image.
 _EXPORT_SECONDS, _SECONDS_PER_IMAGE = 20.0, 0.03
@@ -99,8 +100,9 @@ def epoch_sentence(epochs: pd.DataFrame) -> str:
     """
     last, earlier = epochs.iloc[-1], epochs["val_loss"].iloc[:-1]
     sentence = (
-        f"After epoch {int(last['epoch'])}, {last['accuracy']:.1%} of the training images and "
-        f"{last['val_accuracy']:.1%} of the validation images are right; the validation loss is {last['val_loss']:.3f}"
+        f"After epoch {int(last['epoch'])}, {percent(last['accuracy'])} of the training images and "
+        f"{percent(last['val_accuracy'])} of the validation images are right; the validation loss is "
+        f"{last['val_loss']:.3f}"
     )
     if earlier.empty:
         return f"{sentence}."

@@ -23,7 +23,7 @@ from cxr_core.splits.connected_components import chain_equal, component_numbers
 from cxr_core.system.arrays import BoolArray, FloatArray, IntArray, UInt8Array
 from cxr_core.system.disk_cache import is_cached, new_entry
 from cxr_core.system.progress import Progress
-from cxr_core.system.text import table_csv
+from cxr_core.system.text import percent, table_csv
 from cxr_core.system.visit_folders import visit_cache
 
 # Chosen by `python -m benchmarks.duplicates`; see `find_duplicates`.
@@ -182,7 +182,7 @@ def differences(rows: pd.DataFrame, pairs: pd.DataFrame) -> list[str]:
         facts = (
             (row["class_name"] != best["class_name"], f"other class: {class_label(row['class_name'])}"),
             (row["digest"] == best["digest"], "same content"),
-            (abs(scale - 1) > 0.005, f"{scale:.0%} of the width"),
+            (abs(scale - 1) > 0.005, f"{percent(scale, 0)} of the width"),
             (abs(shape - 1) > 0.02, "cropped or stretched"),
             (frozenset((position, best.name)) in mirrored, "mirrored"),
             (row["format"] != best["format"], f"saved as {row['format']}"),

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from cxr_core.data.patient_ids import find_patients
 from cxr_core.splits.split import make_split, split_kinds
 from cxr_core.system.arrays import IntArray, ObjectArray
+from cxr_core.system.text import percent
 
 CAUSES = {
     "copy": "a file of equal content",
@@ -209,7 +210,7 @@ def leakage_sentence(score: Mapping[str, Any]) -> str:
     """Say what `score_without_leaks`, with the `sentence` of its Leakage, found; for a run's `metrics.json`."""
     sentence = score["sentence"]
     if score["n_without"] < score["n_all"] and score["without"] is not None:
-        sentence += f" Accuracy is {score['all']:.1%} with them and {score['without']:.1%} without."
+        sentence += f" Accuracy is {percent(score['all'])} with them and {percent(score['without'])} without."
     return sentence
 
 

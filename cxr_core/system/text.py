@@ -1,4 +1,4 @@
-"""How is an untrusted text, such as a file name, made printable, and harmless in a CSV file?
+"""How is a proportion written, and how is an untrusted text made printable, and harmless in a CSV file?
 
 Whatever leaves as CSV is written here. An apostrophe before a text, as OWASP advises against "CSV injection", keeps a
 spreadsheet from evaluating it; `unguarded` takes it off again, so that what was written is what is read.
@@ -24,6 +24,11 @@ _OPEN = re.compile(rf"^{_FIRST}|{_WITHIN}(?={_FORMULA})")
 _GUARD = re.compile(rf"^'{_FIRST}|{_WITHIN}'(?={_FORMULA})")
 # A line break within a text is quoted only where both its signs end a line; RFC 4180 ends lines so, too.
 _LINE_END = "\r\n"
+
+
+def percent(share: float, decimals: int = 1) -> str:
+    """Return a proportion in [0, 1] as "80.3 %", with a space as SI and ISO 31-0 have it."""
+    return f"{100 * share:.{decimals}f} %"
 
 
 def printable_name(name: str) -> str:

@@ -62,9 +62,9 @@ def test_accuracy_stands_with_its_interval():
 def test_moving_the_threshold_moves_sensitivity_and_specificity():
     app = open_view("Threshold")
     next(s for s in app.slider if s.label == "Threshold").set_value(0.0).run()
-    assert (metric(app, "Sensitivity"), metric(app, "Specificity")) == ("100.0%", "0.0%")
+    assert (metric(app, "Sensitivity"), metric(app, "Specificity")) == ("100.0 %", "0.0 %")
     next(s for s in app.slider if s.label == "Threshold").set_value(1.0).run()
-    assert metric(app, "Specificity") == "100.0%"
+    assert metric(app, "Specificity") == "100.0 %"
 
 
 def test_one_click_goes_to_ninety_percent_specificity():
@@ -159,7 +159,7 @@ def test_whoever_uses_no_mouse_chooses_a_cell_a_point_or_a_bar_below_the_figure(
     next(s for s in app.segmented_control if s.label == "Pick from").select("Reliability").run()
     ranges = app.selectbox(key="choose_bin")
     ends = ranges.options[-1].partition(" (")[0]
-    assert ends.endswith("to 100%")
+    assert ends.endswith("to 100 %")
     ranges.select(len(ranges.options) - 1).run()
     assert not app.exception
     assert app.header[0].value == f"Confidence between {ends.replace('to', 'and')}"
@@ -266,4 +266,4 @@ def test_on_the_page_a_sources_name_is_shown_as_it_is(shipped_copy):
 def test_where_prediction_sets_break_their_promise_is_said():
     app = open_view("Confidence")
     assert "Prediction sets" in [heading.value for heading in app.header]
-    assert "Sets that should hold the true class in 90% of images" in said([*app.warning, *app.info])
+    assert "Sets that should hold the true class in 90 % of images" in said([*app.warning, *app.info])

@@ -41,7 +41,7 @@ def test_a_finished_job_shows_mean_and_spread(homes):
     job_of(homes).write_status(JobStatus("finished"))
     app = open_page("training", training_view="Jobs")
     assert not app.exception
-    assert "test accuracy 85.0% on average" in said(app.markdown)
+    assert "test accuracy 85.0 % on average" in said(app.markdown)
     spread = next(table for table in tables(app) if "mean" in table)
     assert spread.set_index("figure").loc["Accuracy", "mean"] == pytest.approx(85)
 

@@ -67,7 +67,8 @@ def said(elements):
 
 def letters(text):
     """What a browser shows of an escaped text."""
-    return re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", str(text)).replace("\N{WORD JOINER}", "")
+    plain = re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", str(text))
+    return plain.replace("\N{WORD JOINER}", "").replace("\N{NO-BREAK SPACE}", " ")
 
 
 def tables(app):
@@ -147,6 +148,16 @@ def test_no_second_click_empties_a_choice_of_one():
     """`required` keeps the last choice; the browser itself does, so only the page's word for it can be read here."""
     for name in PAGES:
         assert [c.label for c in shown_page(name).segmented_control if not c.proto.required] == []
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_percentage_on_a_page_has_a_space_before_its_sign(name):
+    app = shown_page(name)
+    texts = [metric.value + metric.delta for metric in app.metric] + [table.to_csv() for table in tables(app)]
+    for kind in (app.markdown, app.caption, app.warning, app.info, app.success, app.error):
+        texts.append(said(kind))
+    texts += [chart.proto.spec for chart in app.get("plotly_chart")]
+    assert [text for text in texts if re.search(r"\d%", text)] == []
 
 
 @pytest.mark.parametrize("name", ["evaluation", "shortcuts"])
@@ -488,7 +499,7 @@ def test_training_and_validation_that_part_are_pointed_out(run_folder):
         pd.DataFrame(rows | rest | {"images_per_second": [7] * 3}).to_csv(path, index=False)
     app = open_page("training")
     assert not app.exception
-    assert "have diverged: 95% vs 46%" in said(app.warning)
+    assert "have diverged: 95 % vs 46 %" in said(app.warning)
 
 
 def test_of_two_hospitals_with_equal_file_names_each_image_can_be_chosen(tmp_path, monkeypatch):

@@ -322,7 +322,7 @@ def test_all_classes_that_cannot_be_left_out_are_shown_where_they_are_asked_for(
     assert not app.exception
     shown = said(app.markdown)
     assert any(f"**{words}" in shown for words in ("Normal", "COVID-19", "Viral", "Other finding", "no class fits"))
-    assert "Sets that should hold the true class in 90% of images hold it in" in said(app.caption)
+    assert "Sets that should hold the true class in 90 % of images hold it in" in said(app.caption)
     assert "The promise fails at" in said(app.caption)
 
 

@@ -142,7 +142,7 @@ def test_a_finished_run_says_how_it_ended_and_shows_the_accuracy_of_the_epoch_th
     app = open_page("training")
     assert not app.exception
     assert "Finished: stopped early after epoch 4 (no better for 2 epochs); epoch 2 was kept." in said(app.markdown)
-    assert next(m.value for m in app.metric if m.label == "Validation accuracy") == "80.0%"
+    assert next(m.value for m in app.metric if m.label == "Validation accuracy") == "80.0 %"
     figure = json.loads(app.get("plotly_chart")[0].proto.spec)
     assert "kept: 2" in [note["text"] for note in figure["layout"]["annotations"]]
 
@@ -161,10 +161,10 @@ def test_the_accuracy_of_each_run_stands_before_its_settings(early):
 
 def test_the_test_accuracy_is_shown_on_request_and_counted_as_one_look(early):
     app = open_page("training")
-    assert "71.2%" not in said(app.markdown)
+    assert "71.2 %" not in said(app.markdown)
     assert count_looks(early, [early]) == 0
     next(t for t in app.toggle if t.label == "Show test accuracy").set_value(True).run()
-    assert "Test accuracy: **71.2%** on 160 images" in said(app.markdown)
+    assert "Test accuracy: **71.2 %** on 160 images" in said(app.markdown)
     app.run()
     assert count_looks(early, [early]) == 1
 
@@ -185,7 +185,7 @@ def test_advice_knows_the_recipe_of_the_run(run_folder):
     with atomic_path(run.path / "epochs.csv") as path:
         pd.DataFrame(rows | rest | {"images_per_second": [7] * 3}).to_csv(path, index=False)
     told = said(open_page("training").warning)
-    assert "have diverged: 95% vs 46%" in told
+    assert "have diverged: 95 % vs 46 %" in told
     assert "finetune" not in told and "freeze_batch_norm" not in told
     assert "Change the augmentation" in told
 

@@ -140,7 +140,8 @@ def show_short_table(
         formats: {column: writes one of its numbers}; an empty cell is a dash.
         **options: as for `st.table`.
     """
-    texts = table.map(lambda cell: plain_text(cell) if isinstance(cell, str) else cell)
+    # A sign of its own on the next line would be read with the row below.
+    texts = table.map(_plain_cell)
     texts = texts.rename(index=_plain_title, columns=_plain_title)
     written: dict[Any, str | Callable[[Any], str] | None] = {name: "{:.0f}" for name in texts if _counts(texts[name])}
     written |= {_plain_title(name): write for name, write in (formats or {}).items()}
@@ -150,6 +151,10 @@ def show_short_table(
 def _counts(column: pd.Series) -> bool:
     """Return True for whole numbers that empty cells have made decimals."""
     return pd.api.types.is_float_dtype(column) and bool((column.dropna() % 1 == 0).all())
+
+
+def _plain_cell(cell: Any) -> Any:
+    return plain_text(cell).replace(" %", "\N{NO-BREAK SPACE}%") if isinstance(cell, str) else cell
 
 
 def _plain_title(title: Any) -> Any:

@@ -9,6 +9,7 @@ from streamlit.delta_generator import DeltaGenerator
 from cxr_core.evaluation.headline_metrics import HeadlineMetric
 from cxr_core.runs.looks import record_looks
 from cxr_core.runs.run import Run
+from cxr_core.system.text import percent
 from ui.common.markdown import Markdown, plain_label, plain_text
 
 
@@ -18,7 +19,7 @@ def show_figures_row(figures: Sequence[HeadlineMetric]) -> None:
         with column.container(border=True, height="stretch"):
             st.metric(
                 plain_text(figure.label),
-                f"{figure.value:.1%}",
+                percent(figure.value),
                 help=f"{plain_text(figure.explanation)} {figure.n:,} images."
                 + (" Below, its 95 % interval." if figure.interval else ""),
             )

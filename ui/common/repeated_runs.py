@@ -16,6 +16,7 @@ from cxr_core.evaluation.repeated_runs import (
 )
 from cxr_core.plots.training import repeated_runs_figure
 from cxr_core.runs.run import Run
+from cxr_core.system.text import percent
 from ui.common.components import download_table, show_figure, show_short_table, show_table
 from ui.common.markdown import plain_text
 from ui.common.metrics import interval_text, look_once, plain_metric
@@ -54,7 +55,7 @@ def _show_pooled(runs: Sequence[Run]) -> None:
         left, "Images", f"{metrics['n']:,}", "each tested once", help="By a network that was not trained on it."
     )
     plain_metric(
-        right, "Accuracy", f"{metrics['accuracy']:.1%}", interval_text(metrics["ci95"]["accuracy"]),
+        right, "Accuracy", percent(metrics['accuracy']), interval_text(metrics["ci95"]["accuracy"]),
         help="Proportion of images classified correctly, with its exact 95 % interval by patients.",
     )  # fmt: skip
     show_short_table(report_with_intervals(metrics).drop(columns="auc").rename(index=class_label))

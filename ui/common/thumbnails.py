@@ -15,6 +15,7 @@ from cxr_core.imaging.isolated_decoding import open_file, read_image
 from cxr_core.imaging.reader import UnreadableImage
 from cxr_core.system.arrays import UInt8Array
 from cxr_core.system.files import file_stamp
+from cxr_core.system.text import percent
 from ui.common.markdown import Markdown, plain_label, plain_name
 from ui.common.model_picker import export_stamp, open_classifier
 
@@ -82,7 +83,7 @@ def _teaching_images(stamp: tuple[int, ...]) -> dict[str, TeachingImage]:
 
 def prediction_caption(predicted: str, true: str, confidence: float) -> Markdown:
     """Say whether a prediction is right, with its confidence in [0, 1]; both classes are named where it is wrong."""
-    answer = f"{plain_label(predicted)} ({confidence:.0%})"
+    answer = f"{plain_label(predicted)} ({percent(confidence, 0)})"
     if predicted == true:
         return f":material/check: {answer}"
     return f":material/close: predicted {answer}, true {plain_label(true)}"

@@ -14,6 +14,7 @@ from cxr_core.runs.training_images import are_seen, seen_digests
 from cxr_core.splits.curation import Curation, exclude, excluded_rows
 from cxr_core.splits.groups import ImageGroups
 from cxr_core.splits.label_decisions import decide_label
+from cxr_core.system.text import percent
 from ui.common.curation import BY_HAND, dataset_curation, decide
 from ui.common.markdown import Markdown, plain_label, plain_name
 from ui.common.metrics import images_text
@@ -64,8 +65,8 @@ def review_case(dataset: Dataset, group: ImageGroups, known: Embeddings, cases: 
     with right:
         st.header(f"Is this {plain_label(case['given'])}?")
         st.markdown(
-            f"The label says **{plain_label(case['given'])}**, to which the head gives {case['p_given']:.1%}. It gives "
-            f"**{plain_label(case['suggested'])}** {case['p_suggested']:.1%}."
+            f"The label says **{plain_label(case['given'])}**, to which the head gives {percent(case['p_given'])}. It "
+            f"gives **{plain_label(case['suggested'])}** {percent(case['p_suggested'])}."
         )
         _offer_decisions(dataset, group, row, case)
         _show_map(row, str(case["suggested"]))

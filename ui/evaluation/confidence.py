@@ -17,6 +17,7 @@ from cxr_core.inference.model_card import load_card
 from cxr_core.inference.temperature_scaling import apply_temperature
 from cxr_core.plots.evaluation import coverage_figure, reliability_figure
 from cxr_core.system.arrays import BoolArray, FloatArray
+from cxr_core.system.text import percent
 from ui.common.components import show_figure, show_table
 from ui.common.markdown import plain_text
 from ui.common.metrics import plain_metric
@@ -82,7 +83,7 @@ def _show_calibration(
         help="Mean squared error of the probabilities, summed over classes: 0 is perfect, 2 the worst.",
     )  # fmt: skip
     plain_metric(
-        columns[2], "Mean confidence", f"{confidence.mean():.1%}", f"accuracy {right.mean():.1%}",
+        columns[2], "Mean confidence", percent(confidence.mean()), f"accuracy {percent(right.mean())}",
         help="Where the confidence exceeds the accuracy, do not read it as the probability of being right.",
     )  # fmt: skip
     plain_metric(
@@ -109,9 +110,9 @@ def _show_abstention(right: BoolArray, confidence: FloatArray, saved: float, fol
     coverage, accuracy = coverage_and_accuracy(right, confidence, threshold)
     for_98 = abstention_for_accuracy(right, confidence, 0.98)
     columns = st.columns(3)
-    plain_metric(columns[0], "Answered", f"{coverage:.1%}", help="Coverage: the proportion of images answered.")
+    plain_metric(columns[0], "Answered", percent(coverage), help="Coverage: the proportion of images answered.")
     plain_metric(
-        columns[1], "Accuracy when it answers", "–" if accuracy is None else f"{accuracy:.1%}",
+        columns[1], "Accuracy when it answers", "–" if accuracy is None else percent(accuracy),
         help="Of the answered images only.",
     )  # fmt: skip
     plain_metric(

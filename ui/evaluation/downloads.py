@@ -52,11 +52,9 @@ def show_training(folder: Path) -> None:
     except ValueError as error:
         st.info(plain_error(error))
     else:
-        recipe, changed = card.training["recipe"], sum(setting.differs for setting in settings)
-        st.caption(
-            f"Recipe {plain_text(recipe)}, "
-            + (f"with {changed} settings of its own, which come first." if changed else "as it is.")
-        )
+        changed = sum(setting.differs for setting in settings)
+        own = f"with {changed:d} settings of its own, which come first." if changed else "as it is."
+        st.caption(f"Recipe {plain_text(card.training['recipe'])}, {own}")
         rows = [(s.words, s.value, s.recipe_value if s.differs else "same") for s in settings]
         show_table(pd.DataFrame(rows, columns=["Setting", "Value", "Recipe"]))
     facts = json.dumps(card.training, indent=2)

@@ -14,6 +14,7 @@ from cxr_core.evaluation.predictions import confused_rows, misjudged_rows
 from cxr_core.evaluation.slices import SLICES, file_facts, named_sources, slice_table, worst_slice
 from cxr_core.plots.evaluation import confusion_figure, reliability_figure, roc_figure
 from cxr_core.plots.style import figure_words
+from cxr_core.system.text import percent
 from ui.common.components import download_table, one_page, show_table
 from ui.common.markdown import Markdown, plain_label, plain_text
 from ui.common.metrics import images_text
@@ -63,7 +64,7 @@ def _picked(
         if row:
             low, high = (float(bins[end].loc[int(row[0])]) for end in ("low", "high"))
             rows = predictions[in_confidence_bin(predictions["confidence"], low, high)]
-            return rows, f"Confidence between {low:.0%} and {high:.0%}"
+            return rows, f"Confidence between {percent(low, 0)} and {percent(high, 0)}"
     else:
         clicked = _clicked(confusion_figure(metrics), "pick_confusion")
         cell = clicked or _choose_cell(metrics)
@@ -123,7 +124,9 @@ def _choose_bin(bins: pd.DataFrame) -> list[int] | None:
     chosen = st.selectbox(
         "Or choose a range of confidence", bins.index.tolist(), index=None, key="choose_bin",
         placeholder="Choose a range",
-        format_func=lambda i: f"{bins['low'][i]:.0%} to {bins['high'][i]:.0%} ({images_text(bins['images'][i])})",
+        format_func=lambda i: (
+            f"{percent(bins['low'][i], 0)} to {percent(bins['high'][i], 0)} ({images_text(bins['images'][i])})"
+        ),
         help=_WITHOUT_MOUSE,
     )  # fmt: skip
     return None if chosen is None else [chosen]

@@ -6,6 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from cxr_core.imaging.reader import UnreadableImage, read_header
+from cxr_core.system.text import percent
 from ui.common.markdown import Markdown, plain_label, plain_name, plain_text
 from ui.common.thumbnails import image_with_map, known_teaching_images, prediction_caption
 
@@ -45,7 +46,7 @@ def show_with_maps(rows: pd.DataFrame, paths: pd.Series, folder: Path, key: str)
                     st.image(image, alt=f"Grad-CAM of {row['file']}", width="stretch")
                 st.markdown(prediction_caption(row["predicted"], row["true"], row["confidence"]))
                 classes = [name.removeprefix("p_") for name in rows.columns if name.startswith("p_")]
-                st.caption("  \n".join(f"{plain_label(c)} {row[f'p_{c}']:.1%}" for c in classes))
+                st.caption("  \n".join(f"{plain_label(c)} {percent(row[f'p_{c}'])}" for c in classes))
                 st.caption(_size(path) + plain_name(row["file"], 46))
     st.caption("Overlay: Grad-CAM of the predicted class (jet; red marks the strongest evidence).")
     shown = sorted({credits[path] for path in map(str, paths) if path in credits})

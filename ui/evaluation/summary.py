@@ -40,6 +40,7 @@ from cxr_core.plots.evaluation import confusion_figure, precision_recall_figure,
 from cxr_core.plots.sources import sources_figure
 from cxr_core.reporting.run_statements import interval_words
 from cxr_core.runs.run import Run
+from cxr_core.system.text import percent
 from ui.common.components import plain_error, show_figure, show_short_table, show_table
 from ui.common.markdown import Markdown, plain_label, plain_text
 from ui.common.metrics import interval_text, look_once, plain_metric
@@ -57,11 +58,11 @@ def show_headline(metrics: Metrics, curves: Mapping[str, Curve], title: Markdown
     columns = st.columns(4)
     plain_metric(columns[0], "Images", f"{metrics['n']:,}", help=title)
     plain_metric(
-        columns[1], "Accuracy", f"{metrics['accuracy']:.1%}", interval_text(accuracy_ends),
+        columns[1], "Accuracy", percent(metrics['accuracy']), interval_text(accuracy_ends),
         help=f"Proportion of images classified correctly. {plain_text(interval_words(metrics))}",
     )  # fmt: skip
     plain_metric(
-        columns[2], f"Lowest recall: {plain_label(name)}", f"{recall:.1%}",
+        columns[2], f"Lowest recall: {plain_label(name)}", percent(recall),
         interval_text(class_interval(metrics, name, "recall")), help="The class that is missed most often.",
     )  # fmt: skip
     macro = f"{curves['macro']['auc']:.3f}" if curves else "–"

@@ -21,6 +21,7 @@ from cxr_core.evaluation.predictions import one_against_rest
 from cxr_core.inference.model_card import load_card
 from cxr_core.plots.evaluation import alarm_figure, decision_figure, operating_figure
 from cxr_core.system.arrays import BoolArray, FloatArray
+from cxr_core.system.text import percent
 from ui.common.components import show_figure
 from ui.common.markdown import Markdown, plain_label
 from ui.common.metrics import plain_metric
@@ -101,7 +102,7 @@ def _show_point(point: OperatingPoint, curve: Curve) -> None:
     label: Markdown
     help_text: Markdown
     for column, (label, value, help_text) in zip(st.columns(4), shown, strict=True):
-        plain_metric(column, label, "–" if value is None else f"{value:.1%}", help=help_text)
+        plain_metric(column, label, "–" if value is None else percent(value), help=help_text)
     left, right = st.columns(2)
     with left:
         show_figure(operating_figure(curve, point, point.class_name))

@@ -12,6 +12,7 @@ from cxr_core.evaluation.hospitals.site import SiteAnswers, SiteReport, answer_s
 from cxr_core.evaluation.hospitals.training_look import LOOKS, Quartiles
 from cxr_core.inference.classifier import Classifier
 from cxr_core.inference.site_profile import save_profile
+from cxr_core.system.text import percent
 from ui.common.components import plain_error, progress_bar, show_short_table
 from ui.common.markdown import plain_name, plain_text
 from ui.common.metrics import plain_metric
@@ -53,7 +54,7 @@ def show_site(report: SiteReport) -> None:
     columns = st.columns(3)
     plain_metric(columns[0], "Images", f"{report['images']:,}", help="Those that could be read.")
     plain_metric(
-        columns[1], "Get an answer", f"{report['coverage']:.1%}",
+        columns[1], "Get an answer", percent(report['coverage']),
         help="The others are refused, or the classifier is not sure.",
     )  # fmt: skip
     difference = report["difference"]

@@ -6,6 +6,7 @@ from cxr_core.config import SHIPPED_MODEL_DIR
 from cxr_core.imaging.display import display_rgb, jpeg_bytes, shrink
 from cxr_core.imaging.lung_segmentation import draw_outline
 from cxr_core.inference.selective_prediction import answer_upload
+from cxr_core.system.text import percent
 from ui.common.markdown import Markdown, plain_label, plain_name
 from ui.common.model_picker import export_stamp, open_classifier
 from ui.common.navigation import choose
@@ -44,5 +45,5 @@ def _answered(stamp: tuple[int, ...], mtime_ns: int) -> tuple[bytes, bytes, Mark
     image = shrink(display_rgb(answer.prediction.image), _SIDE)
     outlined = draw_outline(image, answer.view.at(image.shape).lungs)
     mapped = shrink(answer.overlay(classifier, label), _SIDE)
-    words = f"**{plain_label(label)}** ({answer.prediction.probabilities.max():.0%})"
+    words = f"**{plain_label(label)}** ({percent(answer.prediction.probabilities.max(), 0)})"
     return jpeg_bytes(outlined), jpeg_bytes(mapped), words

@@ -26,6 +26,7 @@ from cxr_core.inference.classifier import Classifier
 from cxr_core.inference.image_sources import Source, bytes_sources, failing_source, path_sources, read_source
 from cxr_core.inference.prediction_rows import flat_row, rows_csv
 from cxr_core.inference.selective_prediction import Answer, answer_upload
+from cxr_core.system.text import percent
 from ui.common.components import offer_download, plain_error, progress_bar
 from ui.common.markdown import Markdown, plain_label, plain_name, plain_text
 from ui.common.metrics import images_text
@@ -190,7 +191,7 @@ def _drawn(item: Item[bytes], classifier: Classifier, layer: str, look: MapLook)
 def _show_mapped(item: Item[bytes], image: bytes | None) -> None:
     row, name = item.row, plain_name(item.source.name, 40)
     if row["label"]:
-        st.markdown(f"**{plain_label(row['label'])}** ({row['probabilities'][row['label']]:.1%})")
+        st.markdown(f"**{plain_label(row['label'])}** ({percent(row['probabilities'][row['label']])})")
         what = f"Grad-CAM of {plain_label(row['label'])}"
     else:
         why = row["error"] or " ".join(row["reasons"])

@@ -26,6 +26,7 @@ from cxr_core.plots.prediction import colour_bar_figure, probability_figure
 from cxr_core.reporting.scan_report import model_facts, scan_report
 from cxr_core.robustness.shortcut_verdict import LEVELS, card_shortcuts
 from cxr_core.system.arrays import FloatArray, UInt8Array
+from cxr_core.system.text import percent
 from ui.common.components import offer_download, plain_error, progress_bars, show_figure
 from ui.common.markdown import Markdown, plain_label, plain_text
 from ui.common.navigation import keep_choice
@@ -138,7 +139,7 @@ def show_verdict(answer: Answer) -> bool:
     if answer.status == "ok":
         confidence = float(answer.prediction.probabilities.max())
         st.header(
-            f"Prediction: {plain_label(answer.prediction.label)} ({plain_text(answer.in_words)}, {confidence:.1%})"
+            f"Prediction: {plain_label(answer.prediction.label)} ({plain_text(answer.in_words)}, {percent(confidence)})"
         )
         return True
     st.header("No answer")

@@ -13,6 +13,7 @@ from cxr_core.evaluation.readers.reader_study import (
     reader_scores,
 )
 from cxr_core.plots.evaluation import readers_figure
+from cxr_core.system.text import percent
 from ui.common.components import download_table, show_figure, show_table
 from ui.common.markdown import Markdown, plain_label, plain_text
 from ui.common.metrics import interval_text
@@ -71,7 +72,7 @@ def show_results(study: Study, predictions: pd.DataFrame) -> None:
 def answers_text(study: Study, number: int) -> Markdown:
     """Say what each reader answered about one case."""
     given = ((who, answers[number]) for who, answers in study.answers.items())
-    return " · ".join(f"{plain_text(who)}: {plain_label(name)} ({sure:.0%})" for who, (name, sure) in given)
+    return " · ".join(f"{plain_text(who)}: {plain_label(name)} ({percent(sure, 0)})" for who, (name, sure) in given)
 
 
 def _row(who: str, figures: ReaderFigures) -> dict[str, object]:

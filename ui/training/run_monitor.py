@@ -24,6 +24,7 @@ from cxr_core.runs.lifecycle import pause_run, resume_run, stop_run
 from cxr_core.runs.overview import end_sentence, kept_accuracy, kept_epoch, seconds_left
 from cxr_core.runs.run import Run, RunStatus
 from cxr_core.runs.work_folder import ACTIVE
+from cxr_core.system.text import percent
 from ui.common.components import download_table, duration, plain_error, show_figure, show_history
 from ui.common.markdown import Markdown, plain_text, without_paths
 from ui.common.metrics import images_text, interval_text, look_once
@@ -131,7 +132,7 @@ def _show_end(run: Run) -> None:
         test = metrics["test"]
         interval = interval_text(test.get("ci95", {}).get("accuracy"))
         st.markdown(
-            f"Test accuracy: **{test['accuracy']:.1%}** on {images_text(test['n'])}"
+            f"Test accuracy: **{percent(test['accuracy'])}** on {images_text(test['n'])}"
             + (f" ({interval})." if interval else ".")
         )
 
@@ -173,7 +174,7 @@ def _show_status(run: Run, status: RunStatus, epochs: pd.DataFrame) -> None:
     kept, accuracy = kept_epoch(epochs), kept_accuracy(epochs)
     columns[1].metric(
         "Validation accuracy",
-        "–" if accuracy is None else f"{accuracy:.1%}",
+        "–" if accuracy is None else percent(accuracy),
         help="Of the epoch that is kept, the one with the lowest validation loss"
         + ("." if kept is None else f": epoch {kept:d}."),
     )

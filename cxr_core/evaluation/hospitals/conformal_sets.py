@@ -13,6 +13,7 @@ from cxr_core.evaluation.hospitals.source_scores import Share, known_sources
 from cxr_core.evaluation.predictions import prediction_groups
 from cxr_core.evaluation.slices import LEAST_IMAGES
 from cxr_core.runs.run import Run
+from cxr_core.system.text import percent
 
 MISS_RATE = 0.1
 
@@ -87,11 +88,11 @@ def coverage_sentences(found: Sequence[SetCoverage], miss_rate: float = MISS_RAT
     overall, *at_sources = found
     promised = 1 - miss_rate
     sentences = [
-        f"Sets that should hold the true class in {promised:.0%} of images hold it in "
-        f"{overall['coverage']['share'] or 0.0:.1%}, with {overall['mean_size']:.2f} classes on average."
+        f"Sets that should hold the true class in {percent(promised, 0)} of images hold it in "
+        f"{percent(overall['coverage']['share'] or 0.0)}, with {overall['mean_size']:.2f} classes on average."
     ]
     failing = [
-        f"{source_label(row['source'])} ({row['coverage']['share'] or 0.0:.1%} of {row['coverage']['images']:,})"
+        f"{source_label(row['source'])} ({percent(row['coverage']['share'] or 0.0)} of {row['coverage']['images']:,})"
         for row in at_sources
         if row["coverage"]["images"] >= LEAST_IMAGES
         and row["coverage"]["ci95"]

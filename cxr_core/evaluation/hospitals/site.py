@@ -31,6 +31,7 @@ from cxr_core.inference.selective_prediction import Answer
 from cxr_core.inference.site_profile import SiteProfile
 from cxr_core.system.arrays import BoolArray, FloatArray, IntArray
 from cxr_core.system.progress import Progress
+from cxr_core.system.text import percent
 
 LEAST_IMAGES = 30
 MISS_RATE = 0.1
@@ -289,7 +290,7 @@ def site_sentences(report: SiteReport) -> list[str]:
     elif report["looks"]:
         names = ", ".join(name for name, _, _ in LOOKS.values())
         sentences.append(f"In {names} they are like the training images.")
-    sentences.append(f"{report['coverage']:.1%} get an answer{f': {answered}' if answered else ''}.")
+    sentences.append(f"{percent(report['coverage'])} get an answer{f': {answered}' if answered else ''}.")
     score = report["labelled"]
     if score is None:
         return [*sentences, "Without labels nobody knows how often it is right here."]
@@ -445,13 +446,13 @@ def _label_sentences(score: LabelledScore) -> list[str]:
         sentences.append(f"A threshold of this site takes more labelled images: of {label}, and of others.")
     else:
         sentences.append(
-            f"A threshold of {chosen['threshold']:.3f} misses at most {chosen['miss_rate']:.0%} of {label} here on "
-            f"average, and calls {_words(chosen['false_alarms'])} of the others {label}."
+            f"A threshold of {chosen['threshold']:.3f} misses at most {percent(chosen['miss_rate'], 0)} of {label} "
+            f"here on average, and calls {_words(chosen['false_alarms'])} of the others {label}."
         )
     return sentences
 
 
 def _words(share: Share) -> str:
     ends = share["ci95"]
-    between = f"95 %: {ends[0]:.1%} to {ends[1]:.1%}, " if ends else ""
-    return f"{share['share'] or 0.0:.1%} ({between}{share['images']:,} images)"
+    between = f"95 %: {percent(ends[0])} to {percent(ends[1])}, " if ends else ""
+    return f"{percent(share['share'] or 0.0)} ({between}{share['images']:,} images)"

@@ -12,6 +12,7 @@ from cxr_core.evaluation.confidence_intervals import Interval, share_interval
 from cxr_core.evaluation.predictions import prediction_groups
 from cxr_core.evaluation.slices import LEAST_IMAGES
 from cxr_core.system.arrays import BoolArray, IntArray
+from cxr_core.system.text import percent
 
 
 class Share(TypedDict):
@@ -225,8 +226,8 @@ def _extreme(scores: Sequence[SourceScore], figure: Literal["recall", "false_ala
 def _words(share: Share) -> str:
     """Return "53.3% of 45 images (95 %: 37.9% to 68.3%)"."""
     ends = share["ci95"]
-    between = f" (95 %: {ends[0]:.1%} to {ends[1]:.1%})" if ends else ""
-    return f"{share['share'] or 0.0:.1%} of {share['images']:,} images{between}"
+    between = f" (95 %: {percent(ends[0])} to {percent(ends[1])})" if ends else ""
+    return f"{percent(share['share'] or 0.0)} of {share['images']:,} images{between}"
 
 
 def _cell(share: Share) -> str:
@@ -237,4 +238,4 @@ def _cell(share: Share) -> str:
     if _is_few(share):
         return f"{round(value * n)} of {n}, too few"
     between = f" ({100 * ends[0]:.1f} to {100 * ends[1]:.1f})" if ends else ""
-    return f"{value:.1%}{between}, n = {n:,}"
+    return f"{percent(value)}{between}, n = {n:,}"

@@ -2,6 +2,8 @@
 
 from typing import Any, TypedDict
 
+from cxr_core.system.text import percent
+
 _CONVENTION_WORDS = {"fields": "lung fields", "behind heart": "with the parts behind the heart"}
 
 
@@ -27,7 +29,7 @@ def lung_summary(card: dict[str, Any]) -> str:
     for name, scores in {"held out": card["held_out"], **card["external"]}.items():
         lines += [
             f"{name}, {convention}: Dice {row['dice']:.4f} (5th percentile {row['worst']:.4f}) on {row['images']} "
-            f"images; lungs found in {row['found']:.1%}"
+            f"images; lungs found in {percent(row['found'])}"
             for convention, row in scores.items()
         ]
     return "\n".join(lines)
@@ -48,7 +50,7 @@ def card_figures(card: dict[str, Any]) -> str:
     for name, scores in {"held out": card["held_out"], **card["external"]}.items():
         lines += [
             f"| {name}: {_CONVENTION_WORDS[convention]} | {row['images']} | {row['dice']:.3f} | {row['worst']:.3f} "
-            f"| {row['found']:.1%} |"
+            f"| {percent(row['found'])} |"
             for convention, row in scores.items()
         ]
     return "\n".join(lines) + "\n"

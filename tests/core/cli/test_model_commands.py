@@ -119,7 +119,7 @@ def test_a_gate_that_is_fitted_anew_stands_in_the_published_card_for_people_too(
     assert main(["gate", str(tmp_path / "model"), "data"]) == 0
     assert "Test images: 3 of 7 refused" in capsys.readouterr().out
     text = (tmp_path / "model" / "CARD.md").read_text(encoding="utf-8")
-    assert "| Test images, wrongly refused | 3 | 7 | 1 | 2 | 0 |" in text
+    assert "| Test images, wrongly refused | 3 of 7 | 1 | 2 | 0 |" in text
     assert text.startswith((SHIPPED_MODEL_DIR / "ABOUT.md").read_text(encoding="utf-8").rstrip())
 
 

@@ -58,7 +58,7 @@ def test_the_folds_of_one_cross_validation_are_repeats_and_no_single_split_is(ru
 
 def test_the_sentence_has_numpys_mean_and_standard_deviation(runs):
     sentence = repeats_sentence(seeds_table(repeated_runs(runs[0], runs)))
-    assert f"{np.mean(SCORES):.1%} on average" in sentence
+    assert f"{100 * np.mean(SCORES):.1f} % on average" in sentence
     assert f"deviation {100 * np.std(SCORES, ddof=1):.1f} points" in sentence
     assert "Across 3 seeds" in sentence
 
@@ -139,7 +139,7 @@ def test_folds_of_several_seeds_are_called_seeds(folds, tmp_path):
 def test_the_sentence_has_the_lowest_and_the_highest(runs):
     sentence = repeats_sentence(seeds_table(runs[:3]))
     assert sentence.startswith("Across 3 seeds")
-    assert sentence.endswith("from 90.0% to 97.0%.")
+    assert sentence.endswith("from 90.0 % to 97.0 %.")
 
 
 def test_the_interval_of_the_mean_is_the_corrected_resampled_t(runs):

@@ -51,8 +51,8 @@ def test_what_a_runs_start_has_seen_of_its_test_is_said_with_the_score_of_the_re
     without = {"n": 40, "accuracy": 0.9, "ci95": {"accuracy": [0.8, 0.95]}}
     told = seen_by_start_sentence({"images": 60, "without": without})
     assert told == (
-        "The starting weights were trained on 60 of these test images; accuracy on the other 40 is 90.0% "
-        "(95 %: 80.0% to 95.0%)."
+        "The starting weights were trained on 60 of these test images; accuracy on the other 40 is 90.0 % "
+        "(95 %: 80.0 % to 95.0 %)."
     )
     assert seen_by_start_sentence({"images": 60, "without": None}).endswith("so this is no test.")
 

@@ -342,7 +342,7 @@ def test_an_accuracy_is_chosen_by_the_validation_answers_and_a_confidence_is_kep
     assert choose_on_validation(model, VALIDATION, abstain_accuracy=0.9)["abstain_below"] == 0.7
     assert choose_on_validation(model, VALIDATION, abstain_below=0.55)["abstain_below"] == 0.55
     wrong = VALIDATION.assign(right=False)
-    with pytest.raises(ValueError, match="Its answers never reach an accuracy of 50.0%"):
+    with pytest.raises(ValueError, match="Its answers never reach an accuracy of 50.0 %"):
         choose_on_validation(model, wrong, abstain_accuracy=0.5)
 
 

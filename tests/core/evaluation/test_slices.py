@@ -28,7 +28,7 @@ def test_the_worst_slice_comes_first_and_is_named():
     table = predictions([True] * 30 + [False] * 10)
     rows = slice_table(table, pd.DataFrame({"format": ["PNG"] * 30 + ["JPEG"] * 10}))
     assert rows["value"].iloc[0] == "JPEG"
-    assert worst_slice(rows, 0.75).startswith("Weakest: file format JPEG, accuracy 0.0% on 10 images")
+    assert worst_slice(rows, 0.75).startswith("Weakest: file format JPEG, accuracy 0.0 % on 10 images")
 
 
 def test_a_few_images_are_no_worst_slice():
@@ -51,8 +51,8 @@ def test_of_several_weak_slices_the_worst_is_named_and_one_that_only_touches_the
             "accuracy": [0.1, 0.2, 0.3], "low": 0.0, "high": [0.3, 0.5, 0.4],
         }
     )  # fmt: skip
-    assert worst_slice(rows, 0.51).startswith("Weakest: longest side to 600, accuracy 20.0% on 10 images")
-    assert worst_slice(rows, 0.5).startswith("Weakest: source a, accuracy 30.0% on 400 images (95 %: 0.0% to")
+    assert worst_slice(rows, 0.51).startswith("Weakest: longest side to 600, accuracy 20.0 % on 10 images")
+    assert worst_slice(rows, 0.5).startswith("Weakest: source a, accuracy 30.0 % on 400 images (95 %: 0.0 % to")
     assert worst_slice(rows, 0.4) is None
 
 
@@ -156,4 +156,4 @@ def test_what_a_list_says_of_an_image_stands_before_its_header(tmp_path):
 def test_a_listed_age_group_becomes_a_slice():
     table = predictions([True] * 30 + [False] * 10, age_group=["18 to 39"] * 30 + ["65 and over"] * 10)
     rows = slice_table(table, file_facts(table))
-    assert worst_slice(rows, 0.75).startswith("Weakest: age of the patient 65 and over, accuracy 0.0% on 10 images")
+    assert worst_slice(rows, 0.75).startswith("Weakest: age of the patient 65 and over, accuracy 0.0 % on 10 images")

@@ -55,7 +55,7 @@ def test_the_limit_that_the_card_names_decides_what_is_an_answer(classifier):
     refused = with_probabilities(limited, 0.05, 0.89, 0.06)
     assert (refused.status, refused.label) == ("abstain", None)
     assert refused.reasons == (
-        "The classifier is not sure. Its confidence in COVID-19 is 89.0%; it abstains below 90.0%.",
+        "The classifier is not sure. Its confidence in COVID-19 is 89.0 %; it abstains below 90.0 %.",
     )
 
 
@@ -145,12 +145,12 @@ def test_a_model_without_predictions_has_no_record(tmp_path):
 def test_how_often_it_was_right_is_counted_among_images_it_was_as_sure_of():
     record = (np.array([0.91, 0.92, 0.93, 0.94, 0.95, 0.96, 0.2]), np.array([1, 1, 1, 0, 1, 0, 0], bool))
     sentence = confidence_sentence(0.93, record)
-    assert sentence == "Of the 5 test images with a confidence between 90% and 95%, 4 were right (80%)."
+    assert sentence == "Of the 5 test images with a confidence between 90 % and 95 %, 4 were right (80 %)."
 
 
 def test_one_wrong_among_hundreds_is_not_called_all_right():
     record = (np.full(318, 0.995), np.arange(318) > 0)
-    assert confidence_sentence(0.995, record).endswith("317 were right (99.7%).")
+    assert confidence_sentence(0.995, record).endswith("317 were right (99.7 %).")
 
 
 def test_too_few_images_are_said_to_be_too_few():
@@ -173,7 +173,7 @@ def test_how_much_of_a_map_lies_in_the_lungs_is_said_in_words(classifier):
     told = replace(answer, view=view, prediction=replace(answer.prediction, maps=map_)).lungs_sentence(flat, "covid")
     share = int(told.split("%")[0])
     assert 68 <= share <= 80
-    assert told.endswith("of the map's weight lies in the lungs, which fill 50% of the image.")
+    assert told.endswith("of the map's weight lies in the lungs, which fill 50 % of the image.")
     empty = replace(answer.prediction, maps=np.zeros_like(map_))
     assert "This map is empty" in replace(answer, view=view, prediction=empty).lungs_sentence(flat, "covid")
 

@@ -421,8 +421,8 @@ def test_each_source_is_scored_where_it_was_left_out_and_where_it_was_not(tmp_pa
     assert [row["known_accuracy"] for row in rows.values()] == [0.8, 1.0, None]
     assert all(row["low"] < row["accuracy"] < row["high"] for row in rows.values())
     assert job_summary(job).endswith(
-        "At sources that it has trained on, 90.0%; at one that it has not, 50.0% on average over the 2 of 3 sources "
-        "that both tested (worst: south, 40.0% of 10 images)."
+        "At sources that it has trained on, 90.0 %; at one that it has not, 50.0 % on average over the 2 of 3 sources "
+        "that both tested (worst: south, 40.0 % of 10 images)."
     )
     assert results["pooled"] is None and results["spread"] == []
 

@@ -69,7 +69,7 @@ def with_intervals(card):
 def test_a_card_with_intervals_shows_them():
     card = with_intervals(load_card(SHIPPED_MODEL_DIR))
     text = figures_markdown(card)
-    assert f"{card.metrics['test']['accuracy']:.1%} (90.0% to 95.0%)" in text
+    assert f"{100 * card.metrics['test']['accuracy']:.1f} % (90.0 % to 95.0 %)" in text
     assert "(0.850 to 0.960)" in text
 
 
@@ -94,7 +94,7 @@ def test_false_alarms_elsewhere_are_said_in_a_sentence_the_worst_first():
         people = metrics["per_class"]["normal"]["support"]
         if people:
             share = metrics["answers"]["per_class"]["normal"]["covid"]["share"]
-            rates[f"{share:.1%} ({source_label(name)}, {people} people)"] = share
+            rates[f"{100 * share:.1f} % ({source_label(name)}, {people} people)"] = share
     assert len(rates) > 1
     worst_first = ", ".join(sorted(rates, key=lambda words: -rates[words]))
     assert told == f"Of healthy people in images from elsewhere, it called COVID-19: {worst_first}."

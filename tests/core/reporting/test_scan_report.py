@@ -64,7 +64,7 @@ def test_the_page_says_label_words_model_weights_date_and_that_it_is_no_medical_
 
 def test_every_probability_stands_in_percent(classifier, facts):
     page, answer = report(classifier, facts)
-    shares = [f"{p:.1%}" for p in answer.prediction.probabilities]
+    shares = [f"{100 * p:.1f} %" for p in answer.prediction.probabilities]
     assert [share for share in shares if share not in page.words] == []
 
 
@@ -114,8 +114,8 @@ def test_the_operating_point_says_on_which_side_the_scan_falls(classifier):
     prediction = replace(classifier.predict_image(DRAWING), probabilities=np.array([0.5, 0.3, 0.2], np.float32))
     point = {"class_name": "covid", "threshold": 0.25, "sensitivity": 0.9, "specificity": None}
     card = replace(classifier.card, operating_point=point)
-    expected = "Operating point for COVID-19: 25.0% (sensitivity 90% on the images it was chosen on). "
-    assert operating_sentence(card, prediction) == expected + "At 30.0%, this scan is above it: an alarm."
+    expected = "Operating point for COVID-19: 25.0 % (sensitivity 90 % on the images it was chosen on). "
+    assert operating_sentence(card, prediction) == expected + "At 30.0 %, this scan is above it: an alarm."
     higher = replace(card, operating_point=point | {"threshold": 0.31})
     assert operating_sentence(higher, prediction).endswith("below it: no alarm.")
 

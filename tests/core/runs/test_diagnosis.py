@@ -84,7 +84,7 @@ def test_mixup_is_not_advised_beside_class_weights_which_forbid_it():
 def test_statistics_that_lag_after_few_batches_are_named_with_the_recipe_that_helps():
     epochs = history(val_loss=[2, 3, 4, 5, 6, 7.7], accuracy=0.95, val_accuracy=0.46)
     assert names(epochs, config("article"), batches=10) == ["lagging batch norm"]
-    assert "95% vs 46%" in sentence(epochs, config("article"), batches=10)
+    assert "95 % vs 46 %" in sentence(epochs, config("article"), batches=10)
     assert "Recipe article-sound or finetune" in sentence(epochs, config("article"), batches=10)
 
 

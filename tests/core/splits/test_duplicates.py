@@ -378,8 +378,8 @@ def test_between_equals_the_first_name_is_the_best_whatever_the_order():
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"width": 200, "height": 150}, "50% of the width"),
-        ({"width": 380, "height": 200}, "95% of the width, cropped or stretched"),
+        ({"width": 200, "height": 150}, "50 % of the width"),
+        ({"width": 380, "height": 200}, "95 % of the width, cropped or stretched"),
         ({"bytes": 400, "digest": "other"}, "re-saved"),
         ({"file": "x.png"}, "same content"),
         ({"bytes": 400, "digest": "other", "format": "JPEG"}, "saved as JPEG"),

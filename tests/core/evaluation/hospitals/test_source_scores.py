@@ -63,9 +63,9 @@ def test_the_worst_source_comes_first_and_one_of_few_images_last():
 
 def test_the_worst_are_named_in_words_and_a_source_of_few_images_is_not():
     worst, recall, alarms = worst_source_sentences(score_sources(TABLE, CLASSES))
-    assert worst.startswith("Worst source: bad, accuracy 75.0% of 40 images (95 %: ")
-    assert recall.startswith("Lowest recall: COVID-19 at blind, 50.0% of 10 images (95 %: ")
-    assert alarms.startswith("Most false alarms: wrongly called COVID-19 at bad, 40.0% of 20 images (95 %: ")
+    assert worst.startswith("Worst source: bad, accuracy 75.0 % of 40 images (95 %: ")
+    assert recall.startswith("Lowest recall: COVID-19 at blind, 50.0 % of 10 images (95 %: ")
+    assert alarms.startswith("Most false alarms: wrongly called COVID-19 at bad, 40.0 % of 20 images (95 %: ")
 
 
 def test_where_all_sources_are_small_none_is_the_worst():
@@ -77,7 +77,7 @@ def test_where_all_sources_are_small_none_is_the_worst():
 def test_the_table_gives_counts_for_few_images_and_a_dash_for_none():
     table = source_table(score_sources(TABLE, CLASSES)).set_index("Source")
     assert list(table) == ["Accuracy", "Normal found", "COVID-19 found", "Wrongly called COVID-19"]
-    assert table.loc["good", "COVID-19 found"] == "90.0% (76.3 to 97.2), n = 40"
+    assert table.loc["good", "COVID-19 found"] == "90.0 % (76.3 to 97.2), n = 40"
     assert table.loc["tiny", "Accuracy"] == "1 of 3, too few"
     assert table.loc["tiny", "COVID-19 found"] == "–"
 
