@@ -202,9 +202,12 @@ def _visit() -> Visit:
 
 
 def _ask_for_folders() -> tuple[str, ...]:
-    text = st.sidebar.text_area(
+    key = keep_choice("folders", "")
+    # In the middle of the page while nothing else is there; the sidebar may have to be scrolled to it.
+    place = st.sidebar if st.session_state[key].strip() else st
+    text = place.text_area(
         "Folders",
-        key=keep_choice("folders", ""),
+        key=key,
         placeholder="/home/me/radiographs",
         help="One per line: a folder with one sub-folder per class, a public data set with its label table, or a table "
         "with the columns path and label, and optionally patient, split, view, age, sex, source and mask. Classes with "
@@ -212,7 +215,7 @@ def _ask_for_folders() -> tuple[str, ...]:
     )
     roots = tuple(line.strip() for line in text.splitlines() if line.strip())
     if not roots:
-        st.info("Enter a folder in the sidebar, with one sub-folder per class: normal, covid, virus or any others.")
+        st.info("Enter a folder, with one sub-folder per class: normal, covid, virus or any others.")
         st.stop()
     return roots
 
