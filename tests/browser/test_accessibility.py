@@ -207,6 +207,20 @@ def test_no_column_is_hidden_and_nothing_is_wider_than_a_tablet_or_a_phone(app, 
         assert page.evaluate(TOO_WIDE) == [], view
 
 
+def test_an_image_of_a_gallery_is_enlarged_by_a_click_on_it_and_by_the_keyboard(app, page):
+    at_rest(page, app[0], "dataset")
+    place = page.locator("[class*=st-key-tile_sample] img").first
+    place.scroll_into_view_if_needed()
+    box = place.bounding_box()
+    page.mouse.click(box["x"] + 20, box["y"] + 20)
+    enlarged = page.get_by_role("dialog")
+    expect(enlarged.get_by_role("img")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(enlarged).to_have_count(0)
+    page.get_by_role("button", name="Enlarge").first.press("Enter")
+    expect(enlarged.get_by_role("img")).to_be_visible()
+
+
 @pytest.mark.parametrize("name", ["", "evaluation", "shortcuts"])
 def test_no_number_is_cut_off_at_the_width_of_a_tablet(app, page, name):
     page.set_viewport_size({"width": 820, "height": 1000})

@@ -71,14 +71,14 @@ def test_a_whole_page_is_selected_with_one_click(copied):
 
 def test_a_click_shows_the_whole_image_with_its_facts(copied):
     app = open_on(copied, "duplicates")
-    next(b for b in app.button if (b.key or "").startswith("whole_group")).click().run()
+    next(b for b in app.button if (b.key or "").startswith("enlarge_group")).click().run()
     assert not app.exception
     assert "320 × 320 pixels, PNG" in said(app.caption)
 
 
 def test_the_lungs_of_a_whole_image_are_outlined_and_where_none_are_found_it_is_said(tmp_path):
     app = open_page("dataset")
-    next(b for b in app.button if (b.key or "").startswith("whole_sample")).click().run()
+    next(b for b in app.button if (b.key or "").startswith("enlarge_sample")).click().run()
     plain = app.image[-1].proto.imgs[0].url
     next(t for t in app.toggle if t.label == "Lungs").set_value(True).run()
     assert not app.exception
@@ -89,7 +89,7 @@ def test_the_lungs_of_a_whole_image_are_outlined_and_where_none_are_found_it_is_
         for i in range(3):
             cv2.imwrite(str(tmp_path / name / f"{i}.png"), draw_texture(i + len(name)))
     app = open_page("dataset", source_choice="folder", folders_choice=str(tmp_path), whole_lungs_kept=True)
-    next(b for b in app.button if (b.key or "").startswith("whole_sample")).click().run()
+    next(b for b in app.button if (b.key or "").startswith("enlarge_sample")).click().run()
     assert "No lungs found" in said(app.caption)
 
 

@@ -196,7 +196,7 @@ def test_what_needs_no_image_read_is_shown_before_the_analysis(monkeypatch):
     assert len(app.exception) == 1
     assert next(m for m in app.metric if m.label == "Images").value == "188"
     assert {"Image sizes in pixels", "Samples", "All files"} <= {heading.value for heading in app.header}
-    assert any((button.key or "").startswith("whole_sample") for button in app.button)
+    assert any((button.key or "").startswith("enlarge_sample") for button in app.button)
 
 
 def test_each_step_of_the_analysis_says_which_of_how_many_it_is(few, monkeypatch):

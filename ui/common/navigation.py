@@ -73,7 +73,7 @@ _APP, _HOME = "CXR Lab", "Overview"
 # captions, its axes and its button in the dark have a contrast of 4.2, 3.7 and 2.3; WCAG 2.2 (1.4.3) asks for 4.5. On a
 # tablet beside its sidebar its columns are so narrow that numbers are cut off. Its second level of headings is nearly
 # as large as a title: here it has the size of its third. Help, links to headings, boxes, lone icons and a plot's tools
-# are smaller than the 24 pixels of WCAG 2.2 (2.5.8).
+# are smaller than the 24 pixels of WCAG 2.2 (2.5.8). The button that enlarges a tile's image lies over the image.
 _STYLE = f"""
 .st-key-screen {{ position: absolute; width: 0; overflow: hidden; }}
 [data-testid="stTable"] td:first-child p {{ overflow-wrap: anywhere; }}
@@ -89,6 +89,14 @@ _STYLE = f"""
   display: inline-flex; align-items: center; justify-content: center; width: 24px; height: 24px; margin: -4px; }}
 [data-testid="stCheckbox"] label, .js-plotly-plot .modebar-btn {{ min-height: 24px; }}
 [data-testid="stBaseButton-tertiary"] {{ min-width: 24px; }}
+[class*="st-key-tile_"] {{ position: relative; }}
+[class*="st-key-enlarge_"] {{ position: absolute; inset: 1rem 1rem auto; width: auto; aspect-ratio: 1; }}
+[class*="st-key-enlarge_"] :is(.stButton, .stButton > div, .stTooltipIcon, .stTooltipHoverTarget, button) {{
+  width: 100%; height: 100%; }}
+[class*="st-key-enlarge_"] button {{ cursor: zoom-in; align-items: end; justify-content: end; padding: 4px; }}
+[class*="st-key-enlarge_"] [data-testid="stMarkdownContainer"] {{ position: absolute; clip-path: inset(50%); }}
+[class*="st-key-enlarge_"] [data-testid="stIconMaterial"] {{
+  padding: 2px; border-radius: 4px; color: #ffffff; background: #000000a0; }}
 @media (max-width: {_TABLET}px) {{
   [data-testid="stHorizontalBlock"] {{ flex-wrap: wrap; }}
   :is([data-testid="stTable"], [data-testid="stMarkdown"]) :is(th, td) {{ padding: 4px; font-size: 0.8125rem; }}

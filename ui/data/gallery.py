@@ -21,7 +21,7 @@ _NAME_LENGTH = 16
 
 
 def image_tiles(rows: pd.DataFrame, facts: Sequence[Markdown], key: str) -> None:
-    """Show images side by side, each with its file name, a fact, and a button to see it whole.
+    """Show images side by side, each with its file name, and a fact; a click on one shows it whole.
 
     Args:
         rows: of a data set's table; the index becomes part of the buttons' keys.
@@ -30,7 +30,7 @@ def image_tiles(rows: pd.DataFrame, facts: Sequence[Markdown], key: str) -> None
     """
     with st.grid("auto", min_column_width=_TILE_PIXELS):
         for i, fact in enumerate(facts):
-            with st.container(border=True, height="stretch"):
+            with st.container(border=True, height="stretch", key=f"tile_{key}_{rows.index[i]}"):
                 _show_row(rows.iloc[i], fact)
                 _offer_whole(rows.iloc[i], key)
 
@@ -82,7 +82,7 @@ def image_gallery(
         for i, fact in enumerate(facts):
             row = rows.iloc[[i]]
             name = plain_name(row["file"].iloc[0])
-            with st.container(border=True, height="stretch"):
+            with st.container(border=True, height="stretch", key=f"tile_{key}_{row.index[0]}"):
                 _show_row(rows.iloc[i], fact + (" · excluded" if excluded[i] else ""))
                 with st.container(horizontal=True, gap="small", vertical_alignment="center"):
                     if selectable and len(rows) > 1:
@@ -138,7 +138,12 @@ def _show_row(row: pd.Series, fact: Markdown) -> None:
 
 
 def _offer_whole(row: pd.Series, key: str) -> None:
+    # It lies over the image: see the rules of `navigation`.
     if st.button(
-        "", icon=":material/zoom_in:", key=f"whole_{key}_{row.name}", help="Shows the whole image.", type="tertiary"
+        f"Enlarge {plain_name(row['file'])}",
+        icon=":material/zoom_in:",
+        key=f"enlarge_{key}_{row.name}",
+        help="Shows the whole image.",
+        type="tertiary",
     ):
         show_whole(row)
