@@ -21,9 +21,7 @@ def variants_figure(result: ShortcutResult | ShortcutSummary) -> go.Figure:
     _add_bars(figure, titles, retrained, "A head retrained on such images", SECOND_COLOUR, "/")
     chance = 100 * result["chance"]
     figure.add_vline(x=chance, line={"color": CHANCE_COLOUR, "dash": "dash"})
-    figure.add_annotation(
-        x=chance, y=1, yref="paper", yanchor="bottom", text=f"chance {chance:.0f} %", showarrow=False
-    )
+    figure.add_annotation(x=chance, y=1, yref="paper", yanchor="bottom", text=f"chance {chance:.0f} %", showarrow=False)
     figure.update_xaxes(range=[0, 102])
     figure.update_layout(barmode="group", bargap=0.25, legend_traceorder="reversed")
     finish_figure(figure, "Accuracy when parts of the image are removed", "Accuracy in %", "What is shown")

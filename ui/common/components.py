@@ -11,7 +11,9 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from cxr_core.classes import class_label
 from cxr_core.config import NOTICE
+from cxr_core.evaluation.metrics import Metrics, report_with_intervals
 from cxr_core.plots.style import figure_words
 from cxr_core.plots.training import history_figures
 from cxr_core.runs.overview import kept_epoch
@@ -223,6 +225,13 @@ def show_table(
     config: dict[Any, Any] = {name: st.column_config.NumberColumn(format=text) for name, text in written.items()}
     config = {name: st.column_config.Column(pinned=True) for name in list(table)[:1]} | config
     st.dataframe(shown, width="stretch", hide_index=True, placeholder="–", column_config=config)
+
+
+def show_report(metrics: Metrics, *left_out: str) -> None:
+    """Show metrics and number of images of each class, with intervals; some metrics may be left out."""
+    report = report_with_intervals(metrics).drop(columns=list(left_out))
+    titles = {"f1": "F1", "auc": "AUC", "support": "images"}
+    show_short_table(report.rename(index=class_label, columns=titles).rename_axis("class"))
 
 
 def show_history(epochs: pd.DataFrame, batches: pd.DataFrame | None = None) -> None:

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
-from cxr_core.classes import class_label
-from cxr_core.evaluation.metrics import Metrics, report_with_intervals
+from cxr_core.evaluation.metrics import Metrics
 from cxr_core.evaluation.repeated_runs import (
     pooled_metrics,
     pooled_predictions,
@@ -17,7 +16,7 @@ from cxr_core.evaluation.repeated_runs import (
 from cxr_core.plots.training import repeated_runs_figure
 from cxr_core.runs.run import Run
 from cxr_core.system.text import percent
-from ui.common.components import download_table, show_figure, show_short_table, show_table
+from ui.common.components import download_table, show_figure, show_report, show_table
 from ui.common.markdown import plain_text
 from ui.common.metrics import interval_text, look_once, plain_metric
 
@@ -58,7 +57,7 @@ def _show_pooled(runs: Sequence[Run]) -> None:
         right, "Accuracy", percent(metrics['accuracy']), interval_text(metrics["ci95"]["accuracy"]),
         help="Proportion of images classified correctly, with its exact 95 % interval by patients.",
     )  # fmt: skip
-    show_short_table(report_with_intervals(metrics).drop(columns="auc").rename(index=class_label))
+    show_report(metrics, "auc")
     st.caption(
         "The AUC is given only per fold, above: each network has its own scale of scores, which pooling would mix."
     )

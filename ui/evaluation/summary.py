@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from cxr_core.classes import class_label
 from cxr_core.evaluation.confidence_intervals import Band
 from cxr_core.evaluation.hospitals.source_scores import (
     named_shares,
@@ -25,7 +24,6 @@ from cxr_core.evaluation.metrics import (
     class_curves,
     class_interval,
     lowest_recall,
-    report_with_intervals,
     roc_curves,
 )
 from cxr_core.evaluation.predictions import (
@@ -41,7 +39,7 @@ from cxr_core.plots.sources import sources_figure
 from cxr_core.reporting.run_statements import interval_words
 from cxr_core.runs.run import Run
 from cxr_core.system.text import percent
-from ui.common.components import plain_error, show_figure, show_short_table, show_table
+from ui.common.components import plain_error, show_figure, show_report, show_table
 from ui.common.markdown import Markdown, plain_label, plain_text
 from ui.common.metrics import interval_text, look_once, plain_metric
 from ui.common.model_picker import model_folders, visible_runs
@@ -82,7 +80,7 @@ def show_summary(metrics: Metrics, predictions: pd.DataFrame, curves: Mapping[st
         "Per class", help="Precision (PPV): how many alarms are true. Recall (sensitivity): how many images of the "
         "class are found. F1: their harmonic mean. In brackets: 95 % interval.",
     )  # fmt: skip
-    show_short_table(report_with_intervals(metrics).rename(index=class_label))
+    show_report(metrics)
     _show_sources(metrics, predictions)
     _show_repeats(folder)
     _show_comparison(predictions, folder)
