@@ -206,4 +206,5 @@ def grey_histogram_figure(shares: pd.DataFrame, title: str = "Grey values per cl
         figure.update_layout(title_subtitle_text=f"Black or white cut off, up to {highest:.1f} %")
     else:
         figure.update_yaxes(rangemode="tozero")
-    return finish_figure(figure, title, "Grey value (0 black, 255 white)", "Proportion of pixels in %")
+    finish_figure(figure, title, "Grey value (0 black, 255 white)", "Proportion of pixels in %")
+    return figure.update_layout(margin_t=70)

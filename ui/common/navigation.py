@@ -94,8 +94,8 @@ _STYLE = f"""
 [class*="st-key-enlarge_"] :is(.stButton, .stButton > div, .stTooltipIcon, .stTooltipHoverTarget, button) {{
   width: 100%; height: 100%; }}
 [class*="st-key-enlarge_"] button {{ cursor: zoom-in; align-items: end; justify-content: end; padding: 4px; }}
-[class*="st-key-enlarge_"] [data-testid="stMarkdownContainer"] {{
-  position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }}
+[class*="st-key-enlarge_"] p {{
+  position: absolute; left: 0; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }}
 [class*="st-key-enlarge_"] [data-testid="stIconMaterial"] {{
   padding: 2px; border-radius: 4px; color: #ffffff; background: #000000a0; }}
 @media (max-width: {_TABLET}px) {{
