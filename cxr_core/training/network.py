@@ -48,7 +48,8 @@ def build_model(config: TrainingConfig, n_classes: int) -> keras.Model:
         **chosen.options,
     )
     if config.start == "shipped":
-        _copy_shipped_weights(backbone)
+        # The layers of a backbone are the first of the built-in classifier, so that theirs are the weights found.
+        backbone.load_weights(SHIPPED_MODEL_DIR / "model.keras")
     backbone_layers = list(backbone.layers)
     model = keras.Model(image, _add_head(backbone.output, config, n_classes))
     _set_training(backbone_layers, config)
@@ -96,15 +97,6 @@ def _starting_weights(config: TrainingConfig) -> str | None:
                 "classifier's MobileNetV2: choose it in the form, or add --set start=shipped."
             ) from error
     return "imagenet"
-
-
-def _copy_shipped_weights(backbone: keras.Model) -> None:
-    """Start from the backbone of the built-in classifier."""
-    shipped = keras.saving.load_model(SHIPPED_MODEL_DIR / "model.keras", compile=False)
-    # Layers without weights, the input among them, may have other names in a process that built networks before.
-    for layer in backbone.layers:
-        if layer.weights:
-            layer.set_weights(shipped.get_layer(layer.name).get_weights())
 
 
 def _set_training(backbone_layers: list[keras.layers.Layer], config: TrainingConfig) -> None:

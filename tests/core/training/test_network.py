@@ -5,6 +5,7 @@ import zipfile
 import numpy as np
 import pytest
 
+from cxr_core.config import SHIPPED_MODEL_DIR
 from cxr_core.recipes.training_config import make_config
 from cxr_core.runs.lifecycle import create_run
 from cxr_core.system.files import write_json
@@ -29,6 +30,16 @@ def learn(layer, values, upstream):
         score = tf.reduce_sum(outputs * upstream)
     gradients = tape.gradient(score, [values, layer.gamma.value, layer.beta.value])
     return [np.asarray(x) for x in (outputs, *gradients, layer.moving_mean, layer.moving_variance)]
+
+
+def test_a_start_from_the_built_in_classifier_has_the_weights_of_its_backbone():
+    import keras
+
+    network, shipped = built(), keras.saving.load_model(SHIPPED_MODEL_DIR / "model.keras", compile=False)
+    backbone = network.layers[: network.layers.index(network.get_layer("features"))]
+    for layer in (layer for layer in backbone if layer.weights):
+        for weights, expected in zip(layer.get_weights(), shipped.get_layer(layer.name).get_weights(), strict=True):
+            np.testing.assert_array_equal(weights, expected)
 
 
 def test_the_fused_normalisation_learns_what_keras_own_does():
