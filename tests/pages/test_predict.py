@@ -165,12 +165,12 @@ def numbers_of(app):
 
 
 @pytest.fixture
-def gated(monkeypatch):
+def with_gate(monkeypatch):
     """The pages' built-in classifier as it is, with its gate."""
     monkeypatch.setattr("ui.common.model_picker.SHIPPED_MODEL_DIR", SHIPPED_MODEL_DIR)
 
 
-def test_the_nearest_training_images_are_shown_where_they_are_found(gated, monkeypatch, tmp_path):
+def test_the_nearest_training_images_are_shown_where_they_are_found(with_gate, monkeypatch, tmp_path):
     (tmp_path / "near.png").write_bytes(SCANS["covid.png"])
     monkeypatch.setattr(
         "ui.predict.single_answer.find_neighbours", lambda *_: [tmp_path / "near.png", None, None, None, None]
@@ -179,12 +179,12 @@ def test_the_nearest_training_images_are_shown_where_they_are_found(gated, monke
     assert "4 more could not be found" in said(app.caption)
 
 
-def test_where_training_images_are_not_here_their_classes_are_named(gated):
+def test_where_training_images_are_not_here_their_classes_are_named(with_gate):
     app = numbers_of(uploaded(("normal.png", png(np.random.default_rng(2).integers(0, 255, (90, 90), np.uint8)))))
     assert "not included with the classifier; open its data set" in said(app.caption)
 
 
-def test_visitors_of_a_shared_installation_see_no_training_images(gated, monkeypatch):
+def test_visitors_of_a_shared_installation_see_no_training_images(with_gate, monkeypatch):
     monkeypatch.setenv("CXR_LAB_SHARED", "1")
     monkeypatch.setattr("ui.predict.single_answer.find_neighbours", lambda *_: pytest.fail("was looked for"))
     assert "not included with the classifier." in said(numbers_of(uploaded(("noise.png", NOISE))).caption)
