@@ -144,6 +144,35 @@ def place(page):
     return parts[0], parts[4]
 
 
+def places(page):
+    """Top and bottom of answer, image, bars and the first caveat, in pixels from the top of the page."""
+    parts = (
+        page.get_by_role("heading", name="Prediction:"),
+        page.locator(".cxr-stage"),
+        page.locator(".js-plotly-plot").first,
+        page.get_by_text("The classifier's own scores"),
+    )
+    boxes = []
+    for part in parts:
+        expect(part).to_be_visible()
+        boxes.append(part.bounding_box())
+    return [(box["y"], box["y"] + box["height"]) for box in boxes]
+
+
+def test_answer_image_bars_and_caveat_are_seen_without_a_scroll_and_in_this_order_on_a_phone(page, app):
+    page.set_viewport_size({"width": 1280, "height": 800})
+    page.goto(f"{app[0]}/predict")
+    page.get_by_role("button", name="Clear answer", exact=True).click()
+    seen(page)
+    answer, image, bars, caveat = places(page)
+    assert max(answer[1], bars[1], caveat[1]) < 800
+    assert image[0] < 560
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.wait_for_function("document.querySelector('.cxr-stage').clientWidth < 390")
+    answer, image, bars, _ = places(page)
+    assert answer[1] <= image[0] and image[1] <= bars[0]
+
+
 def test_the_image_zooms_under_the_wheel_and_moves_under_the_mouse(predict):
     upload(predict, ("scan.png", PNG))
     seen(predict)
