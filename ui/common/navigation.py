@@ -100,12 +100,11 @@ _STYLE = f"""
   padding: 2px; border-radius: 4px; color: #ffffff; background: #000000a0; }}
 @media (max-width: {_TABLET}px) {{
   [data-testid="stHorizontalBlock"] {{ flex-wrap: wrap; }}
-  :is([data-testid="stTable"], [data-testid="stMarkdown"]) :is(th, td) {{ padding: 4px; font-size: 0.8125rem; }}
+  :is([data-testid="stTable"], [data-testid="stMarkdown"]) :is(th, td) {{ padding: 4px; font-size: 0.75rem; }}
   [data-testid="stColumn"] {{ min-width: min(100%, 11rem); }}
   [data-testid="stColumn"]:has(.js-plotly-plot, :is([data-testid="stDataFrame"], table)) {{ min-width: 100%; }}
 }}
 @media (max-width: {_PHONE}px) {{
-  :is([data-testid="stTable"], [data-testid="stMarkdown"]) :is(th, td) {{ font-size: 0.75rem; }}
   [data-testid="stButtonGroup"] [role="radiogroup"] {{ flex-wrap: wrap; }}
 }}
 """
