@@ -14,6 +14,7 @@ import cv2
 import hypothesis
 import numpy as np
 import pytest
+from filelock import FileLock
 from xdist.scheduler import LoadFileScheduling
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -96,11 +97,29 @@ def no_decisions():
 
 
 @pytest.fixture(scope="session")
-def demo_data(tmp_path_factory):
+def made_once(tmp_path_factory):
+    """A callable(name, make) that returns a folder which one worker made for all of them; nobody may change it."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def made(name, make):
+        folder, done = shared / name, shared / f"{name}.done"
+        with FileLock(shared / f"{name}.lock"):
+            if not done.exists():
+                assert not folder.exists(), f"another worker failed to make {name}"
+                make(folder)
+                done.touch()
+        return folder
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def demo_data(made_once):
     """A folder with 72 drawings, 24 per class."""
     from cxr_core.data.phantoms import draw_demo_data
 
-    return draw_demo_data(tmp_path_factory.mktemp("demo") / "drawings", images_per_class=24)
+    return made_once("drawings", lambda folder: draw_demo_data(folder, images_per_class=24))
 
 
 @pytest.fixture(scope="session")
@@ -163,16 +182,24 @@ def until():
 
 
 @pytest.fixture(scope="session")
-def tiny_run(demo_data, until):
+def tiny_run(demo_data, made_once, until):
     """A finished two-epoch run of the quick recipe on the drawings, started as the app starts one."""
+    from cxr_core.config import CACHE_DIR
     from cxr_core.recipes.training_config import make_config
     from cxr_core.runs.lifecycle import start_run
+    from cxr_core.runs.run import Run
 
-    settings = ("epochs=2", "start=shipped", "batch_size=16")
-    run = start_run(make_config("quick", roots=(str(demo_data),), settings=settings))
-    until(lambda: not run.status().is_active)
-    assert run.status().state == "finished", run.log_tail()
-    return run
+    def train(folder):
+        settings = ("epochs=2", "start=shipped", "batch_size=16")
+        run = start_run(make_config("quick", roots=(str(demo_data),), settings=settings), path=folder / "run")
+        until(lambda: not run.status().is_active, seconds=600)
+        assert run.status().state == "finished", run.log_tail()
+        shutil.copytree(CACHE_DIR / "features", folder / "features")
+
+    folder = made_once("tiny", train)
+    # The features that it learned from, as if it had been trained here.
+    shutil.copytree(folder / "features", CACHE_DIR / "features", dirs_exist_ok=True)
+    return Run(folder / "run")
 
 
 @pytest.fixture(scope="session")
