@@ -40,7 +40,7 @@ example_key = keep_choice("example", None, (None, *offered))
 is_answered = has_uploads() or bool(st.session_state[example_key] or st.session_state[folder_key()])
 scans = st.expander("Another scan" if is_answered else "Scans", expanded=not is_answered, icon=":material/upload:")
 left, right = scans.columns([3, 2])
-uploads = ask_for_uploads(left)
+uploads = ask_for_uploads(left, st.container())
 example = right.selectbox(
     "Or choose an example",
     list(offered),

@@ -31,7 +31,11 @@ def predict(app, page):
 
 
 def upload(page, *files):
-    """Put (name, bytes) into the upload field in place of what was there."""
+    """Put (name, bytes) into the upload field in place of what was there; beside an answer it is folded away."""
+    folded = page.get_by_text("Another scan", exact=True)
+    if folded.count() and not page.get_by_test_id("stFileUploader").is_visible():
+        folded.click()
+        expect(page.get_by_test_id("stFileUploader")).to_be_visible()
     for _ in range(page.get_by_test_id("stFileChipDeleteBtn").count()):
         page.get_by_test_id("stFileChipDeleteBtn").first.locator("button").click()
         page.wait_for_selector(IDLE)

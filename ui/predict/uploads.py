@@ -53,11 +53,12 @@ def has_uploads() -> bool:
     return bool(st.session_state.get(_FIELD) or kept.earlier or kept.in_field)
 
 
-def ask_for_uploads(place: DeltaGenerator) -> tuple[Upload, ...]:
+def ask_for_uploads(place: DeltaGenerator, kept_place: DeltaGenerator) -> tuple[Upload, ...]:
     """Ask for images in an upload field, and offer to remove those that are kept from before.
 
     Args:
         place: container to ask in.
+        kept_place: container that names what is kept.
 
     Returns:
         All files of this visit, in the order of their upload. The page stops with a sentence where they are too many.
@@ -79,7 +80,7 @@ def ask_for_uploads(place: DeltaGenerator) -> tuple[Upload, ...]:
         kept = _Kept((*kept.earlier, *kept.in_field))
     st.session_state[_STATE] = kept
     if kept.earlier:
-        _offer_removal(place, kept.earlier)
+        _offer_removal(kept_place, kept.earlier)
     files = (*kept.earlier, *kept.in_field)
     _check_total(files)
     _check_pace(files)
