@@ -60,8 +60,8 @@ def show_headline(metrics: Metrics, curves: Mapping[str, Curve], title: Markdown
         help=f"Proportion of images classified correctly. {plain_text(interval_words(metrics))}",
     )  # fmt: skip
     plain_metric(
-        columns[2], f"Lowest recall: {plain_label(name)}", percent(recall),
-        interval_text(class_interval(metrics, name, "recall")), help="The class that is missed most often.",
+        columns[2], f"Recall: {plain_label(name)}", percent(recall),
+        interval_text(class_interval(metrics, name, "recall")), help="Of the class that is missed most often.",
     )  # fmt: skip
     macro = f"{curves['macro']['auc']:.3f}" if curves else "–"
     plain_metric(

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import streamlit as st
 
 from cxr_core.data.teaching_set import TeachingImage
-from ui.common.markdown import plain_label, plain_name
+from ui.common.markdown import plain_label, plain_text
 from ui.common.navigation import choose
 from ui.common.thumbnails import image_thumbnail, show_tile
 
@@ -23,7 +23,7 @@ def offer_examples(offered: Mapping[str, TeachingImage]) -> None:
                 image = image_thumbnail(str(example.path), example.path.stat().st_mtime_ns)
                 show_tile(image, "", alt=f"Example: {title}")
                 st.button(
-                    title, key=f"open {title}", on_click=choose, args=("example", title), width="stretch",
+                    plain_text(title), key=f"open {title}", on_click=choose, args=("example", title), width="stretch",
                     help="Named after what the built-in classifier answers to it.",
                 )  # fmt: skip
     for credit in sorted({example.credit for example in offered.values()}):
