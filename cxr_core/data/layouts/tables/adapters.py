@@ -1,6 +1,7 @@
 """Which columns does each public table have, and what do they tell of an image?"""
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -183,5 +184,5 @@ TABLE_KINDS = dict(_kinds())
 
 def find_kind(header: tuple[str, ...]) -> TableKind | None:
     """Return the kind of a table that has each column of it once, or None."""
-    once = {name for name in header if header.count(name) == 1}
+    once = {name for name, times in Counter(header).items() if times == 1}
     return next((kind for kind in reversed(TABLE_KINDS.values()) if kind.columns <= once), None)

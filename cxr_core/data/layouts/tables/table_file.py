@@ -22,6 +22,9 @@ _LEAD = re.compile(r"(?:\"?sep=(?P<separator>[,;\t|])\"?|#[^\r\n]*|[ \t]*)(?:\r\
 HEAD_BYTES = 65536
 # Of a packed table; a bomb would be larger.
 _MOST_BYTES = 2_000_000_000
+# So many values may be missing at the ends of lines, and in a larger table as many as it has letters: a missing one
+# takes memory, too.
+_MISSING = 1_000_000
 
 
 class Columns(NamedTuple):
@@ -129,7 +132,7 @@ def _after_lead(text: str) -> tuple[str, int, str]:
 
 
 def read_table(data: bytes, name: str) -> Table:
-    """Return a table with column names; ValueError where its quotes cannot be read."""
+    """Return a table with column names; ValueError where its quotes cannot be read, or too many values are missing."""
     return parse_table(decode(data), name)
 
 
@@ -141,7 +144,10 @@ def parse_table(text: str, name: str) -> Table:
     rows, odd = [], []
     try:
         lines = [(before + reader.line_num, [unguarded(value.strip()) for value in line]) for line in reader]
-        for number, values in [line for line in lines if any(line[1])][are_named:]:
+        lines = [line for line in lines if any(line[1])][are_named:]
+        if sum(max(0, len(header) - len(values)) for _, values in lines) > max(_MISSING, len(text)):
+            raise ValueError(f"{name} cannot be read as a table: most of its lines are shorter than the first.")
+        for number, values in lines:
             if any(values[len(header) :]):
                 odd.append(number)
             else:

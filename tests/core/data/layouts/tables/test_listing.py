@@ -3,6 +3,7 @@
 import csv
 import gzip
 import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from cxr_core.data.dataset import scan_dataset
+from cxr_core.data.layouts.tables.adapters import find_kind
 from cxr_core.data.layouts.tables.cells import said
 from cxr_core.data.layouts.tables.finding_classes import chosen_class
 from cxr_core.data.layouts.tables.root_tables import table_description, table_images, unknown_tables
@@ -370,3 +372,17 @@ def test_a_table_that_was_written_with_guards_still_matches_its_files(tmp_path):
     assert sorted(Path(image.path).name for image in images.values()) == sorted(names)
     assert sorted(image.listed_patient for image in images.values()) == sorted(names)
     assert {image.class_name for image in images.values()} == {"-normal", "=virus", "normal"}
+
+
+def test_a_small_table_that_would_fill_the_memory_is_refused(tmp_path):
+    names, lines = ",".join(f"c{i}" for i in range(3_000)), "a.png,normal\n" * 1_000
+    (tmp_path / "labels.csv").write_text(f"path,label,{names}\n{lines}")
+    with pytest.raises(ValueError, match=r"labels.csv cannot be read as a table: most of its lines are shorter"):
+        scan_dataset(tmp_path)
+
+
+def test_the_time_that_a_table_takes_grows_with_its_columns_and_no_faster():
+    columns = tuple(f"c{i}" for i in range(50_000))
+    begin = time.perf_counter()
+    assert find_kind((*columns, "path", "label")) is find_kind(("path", "label"))
+    assert time.perf_counter() - begin < 5
