@@ -92,6 +92,12 @@ def test_a_page_opens_on_a_clean_machine_without_an_error(name):
     assert len(app.title) == 1
 
 
+@pytest.mark.parametrize("name", PAGES)
+def test_nothing_that_a_page_sends_tells_where_the_server_keeps_its_files(name):
+    sent = [str(getattr(node, "proto", "")) for node in shown_page(name)._tree]
+    assert [message for message in sent if str(PROJECT_DIR) in message] == []
+
+
 @pytest.mark.parametrize("name", [*DATA_PAGES, "preprocessing", "training"])
 def test_a_page_on_the_teaching_set_names_its_sources_and_licences_below_all_else(name):
     first, *_, last = (said([caption]) for caption in shown_page(name).main.caption)
@@ -304,13 +310,18 @@ def explained_set(demo_data, tmp_path, monkeypatch):
     return folder
 
 
-def explain_and_ask_for_classes(app, label_key, classes_key, read_as):
+def columns_of(app, table):
+    """The fields that ask for the columns of a table: {label: field}."""
+    return {field.label: field for field in app.selectbox if f"{table} {field.label}" in (field.key or "")}
+
+
+def explain_and_ask_for_classes(app, table, read_as):
     """Tell which column has the labels, and ask which findings form which class."""
-    app.selectbox(key=label_key).select("outcome")
+    columns_of(app, table)["label"].select("outcome")
     next(b for b in app.button if b.label == "Read the table").click().run()
     assert not app.exception and not app.error
     assert read_as in said(app.caption)
-    app.toggle(key=classes_key).set_value(True).run()
+    next(t for t in app.toggle if t.label == "Choose which findings form which class").set_value(True).run()
     assert not app.exception and not app.error
 
 
@@ -318,8 +329,8 @@ def test_the_columns_of_a_strange_table_are_asked_for_and_the_classes_can_be_cha
     table = explained_set / "list.csv"
     app = open_page("dataset", source_choice="folder", folders_choice=str(table))
     assert "has the columns picture file, outcome, remark" in said(app.error)
-    assert app.selectbox(key=f"column {table} path").value == "picture file"
-    explain_and_ask_for_classes(app, f"column {table} label", f"classes {table}", "30 images in 2 classes")
+    assert columns_of(app, "")["path"].value == "picture file"
+    explain_and_ask_for_classes(app, "", "30 images in 2 classes")
 
 
 def test_tables_below_a_folder_of_their_own_are_asked_for_each_and_their_classes_can_be_changed(explained_set):
@@ -332,8 +343,8 @@ def test_tables_below_a_folder_of_their_own_are_asked_for_each_and_their_classes
     next(inner.glob("normal-*")).rename(inner / "normal" / "a.png")
     app = open_page("dataset", source_choice="folder", folders_choice=str(outer))
     assert not app.exception
-    assert app.selectbox(key=f"column {inner} notes.csv path").value == "–"
-    explain_and_ask_for_classes(app, f"column {inner} list.csv label", f"classes {inner}", "in 2 classes")
+    assert columns_of(app, "notes.csv")["path"].value == "–"
+    explain_and_ask_for_classes(app, "list.csv", "in 2 classes")
 
 
 def test_other_pages_lead_to_the_one_that_asks_for_columns(explained_set):

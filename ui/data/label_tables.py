@@ -1,5 +1,7 @@
 """As what was a data set read, which columns does its label table have, and which finding forms which class?"""
 
+import hashlib
+import os
 from pathlib import Path
 
 import pandas as pd
@@ -43,7 +45,7 @@ def show_layouts(dataset: Dataset) -> None:
                 ask_for_columns(folder, columns, name)
         if has_table(folder) and st.toggle(
             "Choose which findings form which class",
-            key=f"classes {folder}",
+            key=f"classes {_tag(folder)}",
             help=f"The findings in the label table of {plain_name(folder.name)}, and the classes that they become.",
         ):
             _ask_for_classes(folder)
@@ -57,7 +59,7 @@ def ask_for_columns(root: Path, columns: tuple[str, ...], table: str = "") -> No
         columns: of the table.
         table: its name, where `root` is a folder.
     """
-    place = f"{root} {table}".strip()
+    place = f"{_tag(root)} {table}".strip()
     if _is_closed(root):
         return
     guesses = guess_columns(columns)
@@ -83,7 +85,12 @@ def _ask_for_classes(root: Path) -> None:
     rows = [(finding, images, class_name or "") for finding, (images, class_name) in counts.items()]
     before = pd.DataFrame(rows, columns=["finding", "images", "class"])
     after = st.data_editor(
-        before, width="stretch", placeholder="–", hide_index=True, disabled=["finding", "images"], key=f"edit {root}"
+        before,
+        width="stretch",
+        placeholder="–",
+        hide_index=True,
+        disabled=["finding", "images"],
+        key=f"edit {_tag(root)}",
     )
     st.caption(
         "Of several findings of an image, the first with a class that you changed counts, then the usual order. "
@@ -99,6 +106,11 @@ def _ask_for_classes(root: Path) -> None:
     if right.button("Back to the usual classes", disabled=not mapping.classes):
         save_mapping(LabelMapping(mapping.columns), root)
         st.rerun()
+
+
+def _tag(root: Path) -> str:
+    """Return what stands for a root in the keys of its widgets, which a browser reads: not where it lies."""
+    return hashlib.sha256(os.fsencode(root)).hexdigest()[:16]
 
 
 def _is_closed(root: Path) -> bool:
