@@ -270,7 +270,9 @@ def read_token(file: Path | None = None) -> str | None:
         ValueError: a token was set that is empty or short.
         OSError: the file cannot be read.
     """
-    token = file.read_text(encoding="utf-8").strip() if file else os.environ.get(TOKEN_VARIABLE)
+    token = file.read_text(encoding="utf-8") if file else os.environ.get(TOKEN_VARIABLE)
+    # A header has no blanks at its ends.
+    token = None if token is None else token.strip()
     if token is not None and len(token) < _MIN_TOKEN:
         raise ValueError(f"A token must have at least {_MIN_TOKEN} characters; received {len(token)}.")
     return token
@@ -312,7 +314,8 @@ def _token_check(token: str) -> Callable[..., None]:
     expected = token.encode()
 
     def check(sent: Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))]) -> None:
-        if sent is None or not secrets.compare_digest(sent.credentials.encode(), expected):
+        # As it was sent: Starlette reads a header's bytes as Latin-1.
+        if sent is None or not secrets.compare_digest(sent.credentials.encode("latin-1"), expected):
             raise HTTPException(401, "Send this server's token: Authorization: Bearer TOKEN.", _ASK_FOR_TOKEN)
 
     return check

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO, NoReturn
 
+from cxr_core.config import MAX_FILE_BYTES
 from cxr_core.imaging.reader import IMAGE_ENDINGS, UnreadableImage, check_file_size, is_image_file, left_out_reason
 from cxr_core.imaging.zip_archive import RefusedArchive, is_zip, list_images
 
@@ -110,7 +111,9 @@ def _is_hidden(path: Path) -> bool:
 
 def _read_file(path: Path) -> bytes:
     check_file_size(path.stat().st_size)
-    return path.read_bytes()
+    with path.open("rb") as file:
+        # A device has no size, and a file may grow.
+        return file.read(MAX_FILE_BYTES + 1)
 
 
 def _fail(error: Exception) -> NoReturn:

@@ -267,6 +267,14 @@ def test_with_the_token_there_is_an_answer(guarded):
     assert answer.status_code == 200
 
 
+def test_a_token_in_any_letters_lets_in_who_sends_it_and_nobody_else(ungated_model):
+    token = "schlüssel 漢字 des Röntgenlabors"
+    with TestClient(build_api(load_classifier(ungated_model), token=token)) as client:
+        for sent, status in ((token, 200), (token.replace("漢", "汉"), 401)):
+            headers = {"Authorization": f"Bearer {sent}".encode()}
+            assert post(client, ("a.png", DRAWING), headers=headers).status_code == status
+
+
 def test_health_names_the_classifier_and_needs_no_token(guarded):
     with TestClient(guarded) as client:
         health = client.get("/health").json()
@@ -276,7 +284,7 @@ def test_health_names_the_classifier_and_needs_no_token(guarded):
 def test_a_token_comes_from_a_file_or_the_environment(tmp_path, monkeypatch):
     monkeypatch.delenv("CXR_LAB_TOKEN", raising=False)
     assert read_token() is None
-    monkeypatch.setenv("CXR_LAB_TOKEN", TOKEN)
+    monkeypatch.setenv("CXR_LAB_TOKEN", f"{TOKEN}\n")
     (tmp_path / "token").write_text("the token of a file\n")
     assert (read_token(), read_token(tmp_path / "token")) == (TOKEN, "the token of a file")
 

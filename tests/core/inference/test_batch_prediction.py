@@ -5,6 +5,7 @@ import io
 import json
 import shutil
 import zipfile
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -77,6 +78,12 @@ def test_bad_files_are_rows_in_their_place_and_stop_nothing(classifier):
 def test_a_file_that_cannot_be_opened_is_a_row(classifier, tmp_path):
     (row,) = rows_of(classifier, path_sources(tmp_path / "gone.png"))
     assert (row["status"], row["error"]) == ("error", "The file cannot be opened: No such file or directory.")
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="needs a file without an end")
+def test_of_a_file_without_an_end_no_more_is_read_than_an_image_may_have(classifier):
+    (item,) = predict_batch(classifier, path_sources(Path("/dev/zero")))
+    assert item.row["error"] == "The file has 40 MB; at most 40 MB are read."
 
 
 @pytest.mark.parametrize("by", ["covid", "doubt"])
