@@ -4,7 +4,7 @@ import streamlit as st
 from starlette.middleware import Middleware
 
 from ui.common.navigation import navigate, tell_of_disk
-from ui.common.permissions import UploadGate
+from ui.common.permissions import VisitGate
 
 if __name__ == "__main__":
     # A visit.
@@ -12,4 +12,4 @@ if __name__ == "__main__":
         navigate().run()
 else:
     # The server, which imports this file once.
-    app = st.App(__file__, middleware=[Middleware(UploadGate)])
+    app = st.App(__file__, middleware=[Middleware(VisitGate)])

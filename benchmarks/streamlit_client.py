@@ -36,6 +36,18 @@ class Visitor:
                     return self._elements
                 self._elements = []
 
+    async def choose(self, label, option):
+        """Choose in one of the page's lists, and wait for the page; returns its elements."""
+        lists = [e.selectbox for e in self._elements if e.WhichOneof("type") == "selectbox"]
+        message = BackMsg()
+        place = next(one.id for one in lists if one.label == label)
+        message.rerun_script.widget_states.widgets.add(id=place, string_value=option)
+        return await self.rerun(message.rerun_script.widget_states)
+
+    async def tell(self, message):
+        """Send any message, a BackMsg, and wait for nothing."""
+        await self._socket.send(message.SerializeToString())
+
     async def upload(self, name, data):
         """Give a file to the page's uploader, and wait for the page; returns its elements."""
         uploader = next(e.file_uploader for e in self._elements if e.WhichOneof("type") == "file_uploader")

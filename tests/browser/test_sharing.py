@@ -11,6 +11,7 @@ import oidc_provider_mock
 import pytest
 from image_files import dicom, zip_of
 from playwright.sync_api import expect
+from streamlit.proto.BackMsg_pb2 import BackMsg
 
 from benchmarks.streamlit_client import visit
 from browser.conftest import IDLE, SECONDS, free_port, needs_chromium, open_from_sidebar, running_app, wait_until
@@ -132,12 +133,16 @@ def files_of_visits(home):
     return [path for path in (home / "visits").rglob("*") if path.is_file()]
 
 
-def test_of_an_uploaded_data_set_nothing_is_left_once_its_visit_has_ended(tmp_path, browser):
-    images = {
+def drawn_data_set():
+    return {
         f"{name}/Jane Doe {i}.png": cv2.imencode(".png", draw_phantom(name, np.random.default_rng(i)))[1].tobytes()
         for name in ("normal", "covid")
         for i in range(3)
     }
+
+
+def test_of_an_uploaded_data_set_nothing_is_left_once_its_visit_has_ended(tmp_path, browser):
+    images = drawn_data_set()
     with running_app(tmp_path, free_port(), CXR_LAB_SHARED="1") as address:
         page = browser.new_page(viewport={"width": 1400, "height": 1000})
         page.set_default_timeout(60 * SECONDS)
@@ -158,3 +163,20 @@ def test_of_an_uploaded_data_set_nothing_is_left_once_its_visit_has_ended(tmp_pa
     left = b"".join(path.read_bytes() + bytes(path) for path in tmp_path.rglob("*") if path.is_file())
     assert b"Jane Doe" not in left
     assert not any(digest in left for digest in digests)
+
+
+async def data_sets_left(address, home):
+    """How many images of a visit are on the disk before and after another one tells Streamlit to empty its caches."""
+    async with visit(address, "dataset") as owner, visit(address, "predict") as stranger:
+        await owner.choose("Data set", "A ZIP file of yours")
+        await owner.upload("mine.zip", zip_of(drawn_data_set()))
+        before = len(files_of_visits(home))
+        await stranger.tell(BackMsg(clear_cache=True))
+        await stranger.rerun()
+        return before, len(files_of_visits(home))
+
+
+def test_no_visitor_can_remove_what_another_has_uploaded(tmp_path):
+    with running_app(tmp_path, free_port(), CXR_LAB_SHARED="1") as address:
+        before, after = asyncio.run(data_sets_left(address, tmp_path))
+    assert before == after > 0

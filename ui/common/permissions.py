@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import streamlit as st
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from starlette.responses import PlainTextResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit.errors import StreamlitAuthError, StreamlitSecretNotFoundError
+from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from cxr_core.config import is_shared
@@ -29,6 +31,8 @@ ACTIONS = {
 }
 _ALLOW, _LISTS = "CXR_LAB_ALLOW", ("visitors", "owners")
 _SHORT_TRAINING = "CXR_LAB_VISITOR_TRAINING"
+# What a page sends. Streamlit's menu for developers, which is not shown, sends more.
+_MESSAGES = {"rerun_script", "stop_script", "file_urls_request", "app_heartbeat", "backend_operation_request"}
 # Streamlit's names of the visits that have been let in and have not ended.
 _let_in: set[str] = set()
 
@@ -190,11 +194,13 @@ def require_sign_in() -> None:
     _let_in.add(_visit_name())
 
 
-class UploadGate:
-    """Takes files from visits that have been let in alone: an ASGI middleware around Streamlit.
+class VisitGate:
+    """Takes from a visit what is for a visit to send: an ASGI middleware around Streamlit.
 
     Streamlit itself takes a file from whoever has opened a page, also one that only asks for a sign-in. It is refused
-    here, with 403 and before any of it is read.
+    here, with 403 and before any of it is read. And whoever has a connection may tell Streamlit to empty all caches,
+    with which the data sets of other visits go, or ask for the names of changed files beside the script. No page does;
+    such messages are passed over.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -204,8 +210,29 @@ class UploadGate:
         """Answer a request, or hand it on."""
         if scope["type"] == "http" and scope["method"] == "PUT" and not _may_upload(scope["path"]):
             await PlainTextResponse("Sign in before you upload a file.", 403)(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await self._app(scope, _messages_of_pages(receive), send)
         else:
             await self._app(scope, receive, send)
+
+
+def _messages_of_pages(receive: Receive) -> Receive:
+    async def receive_from_page() -> Message:
+        while not _is_of_page(message := await receive()):
+            pass
+        return message
+
+    return receive_from_page
+
+
+def _is_of_page(message: Message) -> bool:
+    """Return False for what only Streamlit's menu for developers sends."""
+    told = BackMsg()
+    try:
+        told.ParseFromString(message.get("bytes") or b"")
+    except DecodeError:
+        return True  # Streamlit says itself what is wrong
+    return told.WhichOneof("type") in (None, *_MESSAGES)
 
 
 def _may_upload(path: str) -> bool:
