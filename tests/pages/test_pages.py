@@ -434,7 +434,9 @@ def test_an_example_gets_the_answer_that_it_is_named_after_with_the_truth_and_it
 
 def test_an_example_is_opened_by_its_button_and_makes_room_for_its_answer():
     app = open_page("predict")
+    assert not app.exception
     assert app.expander[0].label == "Scans" and app.expander[0].proto.expanded
+    assert re.search("Hannover.*NIH", said(app.caption))
     next(button for button in app.button if button.label == "Clear answer").click().run()
     assert app.selectbox(key="example_choice").value == "Clear answer"
     assert said(app.header).startswith("Prediction: COVID-19")

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import streamlit as st
 
 from cxr_core.data.teaching_set import TeachingImage
-from ui.common.markdown import plain_label, plain_text
+from ui.common.markdown import plain_label, plain_name, plain_text
 from ui.common.navigation import choose
 from ui.common.thumbnails import image_thumbnail, show_tile
 
