@@ -152,3 +152,16 @@ def test_an_address_of_such_choices_does_nothing(shared_app, watched, path):
     # The first page of data reads all of it.
     page.wait_for_selector(IDLE, timeout=180 * SECONDS)
     is_clean(page, asked, home)
+
+
+def test_the_browser_asks_no_other_host_for_an_image_that_a_page_might_hold(app, page):
+    page.goto(app[0])
+    page.wait_for_selector(IDLE)
+    refused = page.evaluate(
+        """() => new Promise(tell => {
+            document.addEventListener("securitypolicyviolation", event => tell(event.effectiveDirective))
+            document.body.append(Object.assign(new Image(), {src: "http://192.0.2.1/a.png"}))
+            setTimeout(() => tell("asked"), 5000)
+        })"""
+    )
+    assert refused == "img-src"
