@@ -58,7 +58,7 @@ COMMANDS = {
     "operating-point": ("operating-point", "PLACE/app/runs/done", "--class", "covid", "--json", "PLACE/out/point.json"),
     "gate": ("gate", "PLACE/app/runs/done", "PLACE/set", "--json", "PLACE/out/gate.json"),
     "shortcuts": ("shortcuts", "PLACE/app/runs/done", "PLACE/set", "--json", "PLACE/out/shortcuts.json"),
-    "site": ("site", "PLACE/set", "--save", "north", "--json", "PLACE/out/site.json"),
+    "site": ("site", "PLACE/app/teaching_set", "--save", "north", "--json", "PLACE/out/site.json"),
     "demo": ("demo", "--folder", "PLACE/out/teaching"),
     "segment-train": ("segment-train", "PLACE/chests", "--into", "PLACE/out/network", "--epochs", "3"),
 }  # fmt: skip
@@ -113,7 +113,8 @@ PAGES = {
     "exclude a duplicate": ("duplicates.py", _FOLDER, "0", partial(_press, label="Exclude")),
     "analyse all images": ("quality.py", _FOLDER, "0", None),
     "mark an answer": ("predict.py", {"example_choice": "Wrong answer"}, "0", _mark),
-    "keep a threshold": ("hospital.py", _FOLDER, "0", _save_threshold),
+    # Of drawings, nearly all are refused, and no threshold can be chosen.
+    "keep a threshold": ("hospital.py", {}, "0", _save_threshold),
     "start a training": ("training.py", _FOLDER | _NEW, "0", partial(_press, label="Start training")),
     "train as a visitor": ("training.py", _NEW, "1", partial(_press, label="Train on the teaching set")),
 }
