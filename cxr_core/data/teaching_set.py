@@ -2,6 +2,7 @@
 
 import hashlib
 import shutil
+import subprocess
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -152,13 +153,31 @@ def check_teaching_set(folder: str | Path = TEACHING_DIR) -> None:
         raise ValueError(_incomplete(f"of its images, {', '.join(wrong)}"))
 
 
+def can_restore() -> bool:
+    """Return True in a checkout, whose history holds the teaching set."""
+    return (PROJECT_DIR / ".git").exists() and shutil.which("git") is not None
+
+
+def restore_teaching_set(folder: str | Path = TEACHING_DIR) -> None:
+    """Bring what is missing or changed in the teaching set back from the history of the checkout.
+
+    Raises:
+        ValueError: that cannot be done, or does not make it complete.
+    """
+    try:
+        subprocess.run(["git", "-C", str(folder), "checkout", "--", "."], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise ValueError(_incomplete("git could not restore it")) from error
+    check_teaching_set(folder)
+
+
 def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _incomplete(what: str) -> str:
     """Say what is wrong, and what restores it: a checkout has the images in its history, a wheel brings them again."""
-    if (PROJECT_DIR / ".git").exists():
+    if can_restore():
         how = "In the project's folder, git checkout -- teaching_set restores what is missing or changed."
     else:
         # Without the option, pip leaves what is installed as it is.

@@ -470,6 +470,26 @@ def test_a_damaged_teaching_set_is_told_in_one_sentence(name, tmp_path, monkeypa
     assert told.endswith(("restores what is missing or changed.", "to restore it."))
 
 
+@pytest.mark.parametrize("is_shared", [False, True])
+def test_the_owner_can_restore_a_damaged_teaching_set_in_a_checkout(is_shared, tmp_path, monkeypatch):
+    folder = shutil.copytree(TEACHING_DIR, tmp_path / "teaching_set")
+    shutil.rmtree(folder / "hannover")
+    monkeypatch.setattr("ui.common.dataset_picker.check_teaching_set", lambda: check_teaching_set(folder))
+    monkeypatch.setattr("ui.common.dataset_picker.can_restore", lambda: True)
+    monkeypatch.setattr(
+        "ui.common.dataset_picker.restore_teaching_set",
+        lambda: shutil.copytree(TEACHING_DIR, folder, dirs_exist_ok=True),
+    )
+    if is_shared:
+        monkeypatch.setenv("CXR_LAB_SHARED", "1")
+    app = open_page("splits")
+    restore = [button for button in app.button if button.label == "Restore the teaching set"]
+    assert len(restore) == (0 if is_shared else 1)
+    if restore:
+        restore[0].click().run()
+        assert not app.error and not app.exception
+
+
 def test_an_image_without_an_answer_shows_the_reason_and_the_numbers_on_request(ungated):
     app = open_page("predict")
     scan = dicom(draw_phantom("covid", np.random.default_rng(1)), Modality="CT")

@@ -12,7 +12,7 @@ from cxr_core.config import DATA_DIR, TEACHING_DIR
 from cxr_core.data.dataset import Dataset, folder_stamp, scan_dataset
 from cxr_core.data.kaggle import DownloadFailed, find_kaggle, watch_download
 from cxr_core.data.layouts.tables.root_tables import UnknownColumns
-from cxr_core.data.teaching_set import check_teaching_set, keep_shipped_analysis
+from cxr_core.data.teaching_set import can_restore, check_teaching_set, keep_shipped_analysis, restore_teaching_set
 from cxr_core.imaging.zip_archive import LeftOut, RefusedArchive, unpack_zip
 from cxr_core.splits.label_decisions import with_decided_labels
 from cxr_core.system.visit_folders import Visit, VisitFolder
@@ -220,11 +220,30 @@ def _ask_for_folders() -> tuple[str, ...]:
     return roots
 
 
+def _check_teaching_set() -> None:
+    """Stop the page where the teaching set is damaged; those who may can restore it there."""
+    try:
+        check_teaching_set()
+    except ValueError as error:
+        st.error(plain_error(error))
+        if can_restore() and may("keeping"):
+            text = "Brings back what is missing or changed, from the history of the project's folder."
+            st.button("Restore the teaching set", icon=":material/restore:", help=text, on_click=_restore)
+        st.stop()
+
+
+def _restore() -> None:
+    try:
+        restore_teaching_set()
+    except ValueError as error:
+        st.error(plain_error(error))
+
+
 def _open(roots: tuple[str, ...]) -> Dataset:
     known = st.session_state.get("dataset")
     if known is None or st.session_state.get("dataset_key") != (roots, folder_stamp(*roots)):
         if roots == (str(TEACHING_DIR),):
-            check_teaching_set()
+            _check_teaching_set()
             keep_shipped_analysis()
         with progress_bar("Listing the images") as report:
             known = scan_dataset(*roots, progress=report)

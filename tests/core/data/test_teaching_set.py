@@ -3,6 +3,7 @@
 import hashlib
 import re
 import shutil
+import subprocess
 
 import cv2
 import numpy as np
@@ -17,7 +18,12 @@ from cxr_core.config import SHIPPED_MODEL_DIR, TEACHING_DIR
 from cxr_core.data.dataset import scan_dataset
 from cxr_core.data.prepared_images import prepare_images
 from cxr_core.data.property_table import measure_images
-from cxr_core.data.teaching_set import check_teaching_set, keep_shipped_analysis, load_teaching_index
+from cxr_core.data.teaching_set import (
+    check_teaching_set,
+    keep_shipped_analysis,
+    load_teaching_index,
+    restore_teaching_set,
+)
 from cxr_core.imaging.preprocessing import Preprocessing
 from cxr_core.imaging.reader import read_image
 from cxr_core.inference.classifier import load_classifier
@@ -143,8 +149,28 @@ def test_what_restores_it_depends_on_where_it_came_from(copied, tmp_path, monkey
     project = tmp_path / "project"
     (project / (".git" if is_checkout else "other")).mkdir(parents=True)
     monkeypatch.setattr("cxr_core.data.teaching_set.PROJECT_DIR", project)
+    monkeypatch.setattr("shutil.which", lambda name: name)
     with pytest.raises(ValueError, match=step):
         check_teaching_set(copied)
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
+def test_a_checkout_brings_back_what_is_missing_or_changed(copied):
+    git = ("git", "-C", str(copied), "-c", "user.name=a", "-c", "user.email=a@example.org")
+    for words in (("init", "-q"), ("add", "."), ("commit", "-q", "-m", "a")):
+        subprocess.run([*git, *words], check=True)
+    first, second = sorted(copied.glob("*/*.jpg"))[:2]
+    first.unlink()
+    second.write_bytes(b"half")
+    (copied / "index.csv").unlink()
+    restore_teaching_set(copied)
+    check_teaching_set(copied)
+
+
+def test_where_nothing_can_be_restored_one_sentence_says_so(copied, monkeypatch):
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(copied.parent))
+    with pytest.raises(ValueError, match="The teaching set is not complete: git could not restore it"):
+        restore_teaching_set(copied)
 
 
 @pytest.mark.parametrize("text", [None, "", "path,label\na.jpg,normal\n", '"'])
