@@ -54,7 +54,10 @@ directory = ask_for_folder(right, disabled=bool(uploads or example))
 if not (uploads or example or directory):
     forget_answers()
     show_marked()
-    st.info("Upload one or more chest radiographs, or a ZIP file of them, or open an example. The answer appears here.")
+    st.info(
+        "Upload one or more chest radiographs (JPEG, PNG, BMP, TIFF, WebP or DICOM), or a ZIP file of them, or open an "
+        "example. The answer appears here."
+    )
     offer_examples(offered)
     st.stop()
 
