@@ -14,8 +14,6 @@ from typing import Any
 _FULL = "The disk is full, or has no room for further files. Make room, then try again."
 _READ_ONLY = "The folder that this program writes to is closed to it. Allow writing there, or set CXR_LAB_HOME."
 _WHY_NOT_WRITTEN = {
-    errno.ENOSPC: _FULL,
-    errno.EDQUOT: _FULL,
     errno.EROFS: _READ_ONLY,
     errno.EACCES: _READ_ONLY,
     errno.EPERM: _READ_ONLY,
@@ -25,6 +23,7 @@ _REMEDIES = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), " Make room, then try again."),
     **dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM), " Allow writing there, or choose another folder."),
 }
+_HALF_WRITTEN = re.compile(r"\d+ requested and \d+ written")
 _TEMPORARY = re.compile(r"\.[0-9a-f]{8}-.")
 
 
@@ -124,7 +123,12 @@ def read_json(path: str | Path) -> Any:
 
 def why_not_written(error: OSError) -> str | None:
     """Return a sentence on a disk that is full, read-only or broken, without a file name; None for any other error."""
-    return _WHY_NOT_WRITTEN.get(error.errno or 0)
+    return _FULL if is_disk_full(error) else _WHY_NOT_WRITTEN.get(error.errno or 0)
+
+
+def is_disk_full(error: OSError) -> bool:
+    """Return True for a disk without room, of which NumPy tells the bytes in place of the system's number."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT) or bool(_HALF_WRITTEN.fullmatch(str(error)))
 
 
 def refusal_to_write(what: str, error: OSError) -> str:

@@ -1,7 +1,6 @@
 """What happens to a run from its first to its last moment: images, training, export, evaluation."""
 
 import contextlib
-import errno
 import logging
 import signal
 from typing import Literal
@@ -11,7 +10,7 @@ import tensorflow as tf
 
 from cxr_core.runs.lifecycle import check_begins, run_lock, start_export
 from cxr_core.runs.run import Run
-from cxr_core.system.files import remove_leftovers, why_it_failed
+from cxr_core.system.files import is_disk_full, remove_leftovers, why_it_failed
 from cxr_core.system.memory import release_memory
 from cxr_core.training.checkpoint import FILE as CHECKPOINT_FILE
 from cxr_core.training.export_run import export_run, report_copies
@@ -108,7 +107,7 @@ def _end_finished(run: Run, recorder: ProgressCallback, message: str = "") -> En
 
 def _sentence(error: ValueError | OSError | tf.errors.OpError) -> str:
     """Say why a run failed, and what helps where that is known."""
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+    if isinstance(error, OSError) and is_disk_full(error):
         return "The disk is full. Free some space, then resume the run: it continues after its last finished epoch."
     if isinstance(error, tf.errors.ResourceExhaustedError):
         return "There is not enough memory for these settings; lower batch_size, then start a new run."

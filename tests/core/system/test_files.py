@@ -3,7 +3,9 @@
 import errno
 import json
 import os
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cxr_core.system.files import (
@@ -84,6 +86,14 @@ def test_a_disk_that_cannot_be_written_is_told_without_a_file_name(number):
 
 def test_a_file_that_is_not_there_is_no_matter_of_the_disk():
     assert why_not_written(FileNotFoundError(errno.ENOENT, "No such file", "a")) is None
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's device that is always full")
+def test_a_disk_that_fills_up_while_numpy_writes_is_a_full_one():
+    with open("/dev/full", "wb") as file, pytest.raises(OSError, match="requested") as told:
+        np.zeros(10_000).tofile(file)
+    assert told.value.errno is None
+    assert why_not_written(told.value).startswith("The disk is full")
 
 
 def test_json_reads_back_what_was_written(tmp_path):
