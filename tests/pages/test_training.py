@@ -90,6 +90,17 @@ def test_a_visit_begins_with_the_form_where_there_is_no_run_and_else_with_the_ne
     assert "Start training" not in labels(app.button)
 
 
+def test_a_training_that_cannot_be_started_says_why_in_one_sentence(run_folder, monkeypatch):
+    def refuse(config, **_):
+        raise ValueError("The run folder cannot be written: Read-only file system. Choose another folder.")
+
+    monkeypatch.setattr("ui.training.start.start_run", refuse)
+    app = open_page("training", show_kept="New")
+    next(button for button in app.button if button.label == "Start training").click().run()
+    assert not app.exception
+    assert said(app.error) == "The run folder cannot be written: Read-only file system. Choose another folder."
+
+
 def test_what_was_just_started_is_watched(run_folder):
     ended_run(run_folder, "20260101-a")
     ended_run(run_folder, "20260102-b")

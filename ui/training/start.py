@@ -1,7 +1,8 @@
 """How is the training of the form started: at once, as a job, or through the queue of a shared installation?"""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import streamlit as st
 
@@ -50,10 +51,19 @@ def offer_start(
     ):
         return
     if plan is not None:
-        st.session_state["watched_job"] = start_job(plan, curation=curation).name
+        _begin("watched_job", partial(start_job, plan, curation=curation))
     elif config is not None:
-        st.session_state["watched_run"] = start_run(config, curation=curation).name
-    st.rerun()
+        _begin("watched_run", partial(start_run, config, curation=curation))
+
+
+def _begin(watched: str, start: Callable[[], Run | Job]) -> None:
+    """Start something and watch it; where it cannot be started, a sentence says why."""
+    try:
+        st.session_state[watched] = start().name
+    except ValueError as error:
+        st.error(plain_error(error))
+    else:
+        st.rerun()
 
 
 def offer_another_seed(run: Run, dataset: Dataset, curation: Curation) -> None:
@@ -75,8 +85,7 @@ def offer_another_seed(run: Run, dataset: Dataset, curation: Curation) -> None:
         icon=":material/replay:",
         help="The same settings with another split, initial weights and order: how much is due to chance.",
     ):
-        st.session_state["watched_run"] = start_run(replace(config, seed=config.seed + 1), curation=curation).name
-        st.rerun()
+        _begin("watched_run", partial(start_run, replace(config, seed=config.seed + 1), curation=curation))
 
 
 def _offer_queue(config: TrainingConfig | None, curation: Curation) -> None:
@@ -94,12 +103,7 @@ def _offer_queue(config: TrainingConfig | None, curation: Curation) -> None:
         )
         and config is not None
     ):
-        try:
-            st.session_state["watched_run"] = queue_training(config, curation=curation).name
-        except ValueError as error:
-            st.error(plain_error(error))
-        else:
-            st.rerun()
+        _begin("watched_run", partial(queue_training, config, curation=curation))
 
 
 def _memory_problem(config: TrainingConfig | None) -> Markdown | None:
