@@ -1,6 +1,5 @@
 """Which images should a person look at? Too dark, blurred, inverted, no chest, another disease and more."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -52,7 +51,8 @@ class Flag:
         measure: the column of `flag_values` that is compared.
         low: flagged where the value is at most this.
         high: flagged where the value is at least this. Exactly one of the two is set.
-        text: a format string for a value, such as "{:.0%} of the image".
+        text: a format string for a value, such as "sharpness {:.2f}", or for 100 times it, such as "{percent:.0f} % of
+            the image".
         values: computes the column; None where it is one of the measures.
     """
 
@@ -78,7 +78,7 @@ class Flag:
 
     def describe(self, value: float) -> str:
         """Return a value as a person reads it."""
-        return re.sub(r"(?<=\d)%", " %", self.text.format(value))
+        return self.text.format(value, percent=100 * value)
 
 
 def _class_distances(table: pd.DataFrame, measures: pd.DataFrame, features: FloatArray | None) -> FloatArray:
@@ -125,7 +125,7 @@ _ALL_FLAGS = (
     Flag(
         "two_valued", "Almost only black and white",
         "A thresholded copy has lost the grey values in which disease shows.",
-        "two_valued", high=TWO_VALUED_SHARE, text="{:.0%} darkest or brightest",
+        "two_valued", high=TWO_VALUED_SHARE, text="{percent:.0f} % darkest or brightest",
     ),
     Flag(
         "inverted", "Inverted: white lungs",
@@ -135,17 +135,17 @@ _ALL_FLAGS = (
     Flag(
         "too_dark", "Too dark",
         "Detail in dark areas is lost, and darkness itself can reveal the source.",
-        "content_mean", low=DARK_MEAN, text="mean grey {:.0%}",
+        "content_mean", low=DARK_MEAN, text="mean grey {percent:.0f} %",
     ),
     Flag(
         "too_bright", "Too bright",
         "Detail in bright areas is lost, and brightness itself can reveal the source.",
-        "content_mean", high=BRIGHT_MEAN, text="mean grey {:.0%}",
+        "content_mean", high=BRIGHT_MEAN, text="mean grey {percent:.0f} %",
     ),
     Flag(
         "low_contrast", "Low contrast",
         "All grey values lie close together, so subtle findings are hard to tell from noise.",
-        "content_std", low=LOW_CONTRAST_STD, text="standard deviation {:.1%}",
+        "content_std", low=LOW_CONTRAST_STD, text="standard deviation {percent:.1f} %",
     ),
     Flag(
         "blurred", "Blurred",
@@ -155,7 +155,7 @@ _ALL_FLAGS = (
     Flag(
         "colour", "Colour in the image",
         "Radiographs are grey; a tint, coloured arrows or letters come from whoever published the image.",
-        "colour", high=COLOUR_SHARE, text="{:.1%} coloured",
+        "colour", high=COLOUR_SHARE, text="{percent:.1f} % coloured",
     ),
     Flag(
         "text", "Burned-in text or arrows",
@@ -165,12 +165,12 @@ _ALL_FLAGS = (
     Flag(
         "black_frame", "Large black frame",
         "The chest is smaller than in other images, and the frame itself can reveal the source.",
-        "black_frame", high=BLACK_FRAME_SHARE, text="{:.0%} of the image",
+        "black_frame", high=BLACK_FRAME_SHARE, text="{percent:.0f} % of the image",
     ),
     Flag(
         "white_frame", "Large white frame",
         "The chest is smaller than in other images, and the frame itself can reveal the source.",
-        "white_frame", high=WHITE_FRAME_SHARE, text="{:.0%} of the image",
+        "white_frame", high=WHITE_FRAME_SHARE, text="{percent:.0f} % of the image",
     ),
     Flag(
         "aspect", "Unusually long or wide",

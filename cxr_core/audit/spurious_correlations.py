@@ -19,6 +19,7 @@ from cxr_core.system.arrays import BoolArray, FloatArray, IntArray, ObjectArray
 from cxr_core.system.disk_cache import is_cached, new_entry
 from cxr_core.system.files import read_json
 from cxr_core.system.progress import Progress
+from cxr_core.system.text import listed, percent
 from cxr_core.system.visit_folders import visit_cache
 
 MAX_IMAGES = 5_000
@@ -190,7 +191,7 @@ def _usable_images(frame: pd.DataFrame, rng: np.random.Generator) -> tuple[pd.Da
     groups = used.groupby("class_name")["group"].nunique()
     few = [name for name in order_classes(used["class_name"]) if groups[name] < 2]
     if few and len(groups) - len(few) > 1:
-        names = _listed([class_label(name) for name in few])
+        names = listed([class_label(name) for name in few])
         notes.append(f"{names} {_was(len(few))} left out: a class needs at least two patients or images.")
     used = used[~used["class_name"].isin(few)]
     if len(used) > MAX_IMAGES:
@@ -365,10 +366,10 @@ def _typical(class_names: pd.Series, values: pd.Series, unit: str, *, only: str 
 def _high_words(high: pd.Series) -> str:
     labels = {name: class_label(name) for name in order_classes(high.index)}
     if (high == 1).all():
-        return f"All {_listed(list(labels.values()))} images are"
+        return f"All {listed(list(labels.values()))} images are"
     if len(high) > 3:
         return f"At least {_percent(high.min())} of the images of {len(high)} classes are"
-    return _listed([f"{_percent(high[n])} of {label}" for n, label in labels.items()]) + " images are"
+    return listed([f"{_percent(high[n])} of {label}" for n, label in labels.items()]) + " images are"
 
 
 def _low_words(low: pd.Series) -> str:
@@ -397,11 +398,7 @@ def _percent(share: float) -> str:
         return "under 1 %"
     if 0.99 < share < 1:
         return "over 99 %"
-    return f"{100 * share:.0f} %"
-
-
-def _listed(words: Sequence[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+    return percent(share, 0)
 
 
 def _images(n: int) -> str:

@@ -123,5 +123,9 @@ def prediction_groups(predictions: pd.DataFrame) -> IntArray:
     """
     if "group" in predictions:
         return predictions["group"].to_numpy()
-    patients = predictions["file"].map(lambda file: patient_of(file.rsplit("/", 1)[-1]) or file)
-    return pd.factorize(patients)[0]
+    return pd.factorize(predictions["file"].map(patient_or_file))[0]
+
+
+def patient_or_file(file: str) -> str:
+    """Return the patient that a file's name tells, else the name: whose image nobody knows is a patient's own."""
+    return patient_of(file.rsplit("/", 1)[-1]) or file

@@ -26,7 +26,7 @@ _NARROW_COLUMNS: dict[str, tuple[str, ...]] = {
     "phone": ("compare", "validation accuracy", "test accuracy", "run"),
     "tablet": ("compare", "star", "validation accuracy", "test accuracy", "name", "run"),
 }
-_NARROW = 110
+_TICK, _NARROW = 80, 110
 
 
 def show_runs(runs: Sequence[Run]) -> None:
@@ -82,23 +82,17 @@ def _accuracies(table: pd.DataFrame) -> list[str]:
 
 
 def _columns(shown: pd.DataFrame) -> dict[str, Any]:
-    narrow = screen() != "wide"
-    percent = {
-        c: st.column_config.NumberColumn(format="%.1f %%", width=_NARROW if narrow else None)
-        for c in _accuracies(shown)
-    }
+    tick, width = (None, None) if screen() == "wide" else (_TICK, _NARROW)
+    percent = {c: st.column_config.NumberColumn(format="%.1f %%", width=width) for c in _accuracies(shown)}
     return percent | {
         "compare": st.column_config.CheckboxColumn(
-            "compare", help="Tick runs to show their curves in one plot.", width=80 if narrow else None
+            "compare", help="Tick runs to show their curves in one plot.", width=tick
         ),
         "star": st.column_config.CheckboxColumn("star", help="Mark important runs."),
         "name": st.column_config.TextColumn(
-            "name",
-            help="Your own name for the run; its folder keeps its name.",
-            max_chars=80,
-            width=_NARROW if narrow else None,
+            "name", help="Your own name for the run; its folder keeps its name.", max_chars=80, width=width
         ),
-        "run": st.column_config.TextColumn("run", width=_NARROW if narrow else None),
+        "run": st.column_config.TextColumn("run", width=width),
         "note": st.column_config.TextColumn("note", help="Your own note.", max_chars=500),
     }
 

@@ -12,7 +12,6 @@ import pandas as pd
 
 from cxr_core.classes import KNOWN_CLASSES, class_key, class_label, matched_classes
 from cxr_core.data.dataset import scan_dataset
-from cxr_core.data.patient_ids import patient_of
 from cxr_core.data.sampling import stratified_rows
 from cxr_core.evaluation.confidence_intervals import Interval, share_interval
 from cxr_core.evaluation.hospitals.site_statistics import (
@@ -23,6 +22,7 @@ from cxr_core.evaluation.hospitals.site_statistics import (
 )
 from cxr_core.evaluation.hospitals.source_scores import Share
 from cxr_core.evaluation.hospitals.training_look import LOOKS, Difference, compare_looks, quartiles
+from cxr_core.evaluation.predictions import patient_or_file, prediction_groups
 from cxr_core.imaging.image_properties import measure_image
 from cxr_core.inference.batch_prediction import MAX_FILES, predict_batch
 from cxr_core.inference.classifier import Classifier
@@ -227,7 +227,7 @@ def answer_site(
             told: dict[str, object] = {
                 "file": item.source.name,
                 "true": label,
-                "patient": patient or patient_of(item.source.name.rsplit("/", 1)[-1]) or item.source.name,
+                "patient": patient or patient_or_file(item.source.name),
                 "answer": item.row["label"],
                 "reason": reason,
             }
@@ -350,9 +350,7 @@ def _difference(
     if gate is None:
         return None
     chosen = _one_of_each(rows["group"].to_numpy(), rng)[:_MOST_COMPARED]
-    files = pd.Series(gate.files)
-    patients = files.map(lambda file: patient_of(file.rsplit("/", 1)[-1]) or file)
-    known = _one_of_each(pd.factorize(patients)[0], rng)
+    known = _one_of_each(prediction_groups(pd.DataFrame({"file": gate.files})), rng)
     if rows["true"].notna().all():
         shares = rows["true"].iloc[chosen].value_counts(normalize=True)
         names = np.asarray(gate.classes, object)[gate.known_class[known]]

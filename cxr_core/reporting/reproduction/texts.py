@@ -1,6 +1,7 @@
 """How are figures and differences written?"""
 
 from cxr_core.evaluation.confidence_intervals import Interval
+from cxr_core.system import text
 
 NOTHING = "–"
 
@@ -9,12 +10,12 @@ def percent(value: float | None, ends: Interval | None = None) -> str:
     """Write a proportion with its interval, such as "92.4 % (89.1 to 94.8)"; a dash where it is undefined."""
     if value is None:
         return NOTHING
-    return f"{100 * value:.1f} %" + (f" ({100 * ends[0]:.1f} to {100 * ends[1]:.1f})" if ends else "")
+    return text.percent(value) + (f" ({100 * ends[0]:.1f} to {100 * ends[1]:.1f})" if ends else "")
 
 
 def whole_percent(value: float) -> str:
     """Write a proportion such as "62 %"."""
-    return f"{100 * value:.0f} %"
+    return text.percent(value, 0)
 
 
 def points(ours: float | None, claimed: float | None) -> str:
