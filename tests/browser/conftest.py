@@ -105,6 +105,15 @@ def choose(page, label, option, *, rests=True):
         page.wait_for_selector(IDLE)
 
 
+def open_folder(page, folder):
+    """Type a folder into the data set picker, whose box moves to the sidebar: for a moment both are there."""
+    page.wait_for_selector(IDLE)
+    box = page.get_by_role("textbox", name="Folders")
+    expect(box).to_have_count(1)
+    box.fill(str(folder))
+    box.press("Control+Enter")
+
+
 def go_through(page, title):
     """Open a page by its link, whatever its own title, and wait until it rests."""
     page.get_by_test_id("stSidebarNavLink").get_by_text(title, exact=True).click()

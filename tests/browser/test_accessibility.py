@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 from playwright.sync_api import expect
 
-from browser.conftest import IDLE, choose, needs_chromium, open_from_sidebar
+from browser.conftest import IDLE, choose, needs_chromium, open_folder, open_from_sidebar
 from cxr_core.config import TEACHING_DIR
 from cxr_core.recipes.training_config import make_config
 from cxr_core.runs.lifecycle import create_run, stop_run
@@ -51,9 +51,7 @@ def test_axe_finds_nothing_serious_on_any_page(app, page, copied_data, scheme):
     assert serious_findings(page) == []
     # The link chooses the folder, so that no demo data set has to be drawn first.
     page.goto(f"{app[0]}/dataset?source=folder")
-    page.wait_for_selector(IDLE)
-    page.get_by_role("textbox", name="Folders").fill(str(copied_data))
-    page.keyboard.press("Control+Enter")
+    open_folder(page, copied_data)
     expect(page.get_by_role("heading", name="What gives the class away")).to_be_visible()
     for name in PAGES:
         open_from_sidebar(page, name)

@@ -8,7 +8,7 @@ import pytest
 from image_files import dicom
 from playwright.sync_api import expect
 
-from browser.conftest import IDLE, SECONDS, choose, needs_chromium, open_from_sidebar, wait_until
+from browser.conftest import IDLE, SECONDS, choose, needs_chromium, open_folder, open_from_sidebar, wait_until
 from cxr_core.config import PROJECT_DIR
 from cxr_core.data.phantoms import draw_phantom
 from cxr_core.runs.run import list_runs
@@ -38,8 +38,7 @@ def test_the_data_pages_find_copies_leave_images_out_and_take_them_in_again(app,
     page.goto(f"{app[0]}/dataset")
     page.wait_for_selector(IDLE)
     choose(page, "Data set", "A folder or CSV on this computer")
-    page.get_by_role("textbox", name="Folders").fill(str(copied_data))
-    page.keyboard.press("Control+Enter")
+    open_folder(page, copied_data)
     expect(page.get_by_role("heading", name="What gives the class away")).to_be_visible()
     expect(page.get_by_text("predict").first).to_be_visible()
 

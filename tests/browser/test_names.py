@@ -14,7 +14,7 @@ from conftest import PROJECT, draw_texture
 from image_files import zip_of
 from playwright.sync_api import expect
 
-from browser.conftest import IDLE, SECONDS, free_port, go_through, needs_chromium, running_app
+from browser.conftest import IDLE, SECONDS, free_port, go_through, needs_chromium, open_folder, running_app
 
 pytestmark = needs_chromium
 ELSEWHERE = "stranger.example"
@@ -105,9 +105,7 @@ def test_a_label_table_of_such_names_does_nothing_on_any_page(shared_app, watche
             (tmp_path / "images" / f"{i}.png").write_bytes(image)
             writer.writerow([f"{i}.png", SIGNS[i // 4 % 3], f"{SIGNS[i % 6]} {i}", SIGNS[i % 2]])
     page.goto(f"{address}/dataset?source=folder")
-    page.wait_for_selector(IDLE)
-    page.get_by_role("textbox", name="Folders").fill(str(tmp_path))
-    page.get_by_role("textbox", name="Folders").press("Control+Enter")
+    open_folder(page, tmp_path)
     is_clean_on_all_pages(page, asked, home)
 
 

@@ -3,7 +3,7 @@
 from playwright.sync_api import expect
 from public_sets import SETS, build
 
-from browser.conftest import choose, needs_chromium
+from browser.conftest import choose, needs_chromium, open_folder
 from cxr_core.classes import class_label
 
 pytestmark = needs_chromium
@@ -15,8 +15,7 @@ def test_each_public_set_opens_on_the_dataset_page_as_it_was_unpacked(app, page,
     choose(page, "Data set", "A folder or CSV on this computer")
     for name, mini in SETS.items():
         root = build(tmp_path / name, mini)
-        page.get_by_role("textbox", name="Folders").fill(str(root))
-        page.keyboard.press("Control+Enter")
+        open_folder(page, root)
         sentence = page.get_by_test_id("stCaptionContainer").filter(has_text=f"{name}: {mini.said}")
         images = sum(mini.classes.values())
         expect(sentence).to_contain_text(f"{images} images in {len(mini.classes)} classes.")
