@@ -4,11 +4,8 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from cxr_core.audit.class_by_source import class_by_source
 from cxr_core.classes import class_label
-from cxr_core.data.dataset import size_statistics
-from cxr_core.data.patient_ids import patients_sentence
-from cxr_core.data.sampling import sample_rows, stratified_rows
+from cxr_core.data.sampling import sample_rows
 from cxr_core.data.sources import source_label
 from cxr_core.plots.dataset import (
     class_count_figure,
@@ -17,28 +14,35 @@ from cxr_core.plots.dataset import (
     spurious_correlations_figure,
 )
 from ui.common.components import download_table, page_header, show_figure, show_first_rows, show_short_table
-from ui.common.dataset_analysis import EXPLORING, average_images, changed_note, correlations, grouping, may_analyse
+from ui.common.dataset_analysis import (
+    EXPLORING,
+    average_images,
+    changed_note,
+    correlations,
+    first_facts,
+    grouping,
+    may_analyse,
+)
 from ui.common.dataset_picker import choose_dataset, credit_images
 from ui.common.markdown import plain_label, plain_text
 from ui.common.navigation import tell_of_disk
 from ui.data.gallery import image_tiles
 from ui.data.label_tables import ask_for_columns, show_layouts
 
-MARKS = 5_000
 page_header("Dataset", "What is in the images, and how the classes differ in ways unrelated to disease.")
 dataset = choose_dataset(ask_for_columns)
 show_layouts(dataset)
 table = dataset.table
-statistics = size_statistics(table)
+facts = first_facts(dataset)
 
 columns = st.columns(4)
 columns[0].metric("Images", f"{len(table):,}", border=True, help="Readable images.")
 columns[1].metric("Classes", len(dataset.classes), border=True, help="One folder each, or as the label table says.")
 columns[2].metric(
     "Known patients",
-    f"{table['patient'].nunique():,}" if table["patient"].notna().any() else "none",
+    f"{facts.patients:,}" if facts.patients else "none",
     border=True,
-    help=f"{plain_text(patients_sentence(table))} A grouped split never separates a known patient's images.",
+    help=f"{plain_text(facts.patients_sentence)} A grouped split never separates a known patient's images.",
 )
 columns[3].metric(
     "Passed over",
@@ -52,14 +56,13 @@ analysis = st.container()
 
 left, right = st.columns(2)
 with left:
-    show_figure(class_count_figure(statistics["images"].to_dict()))
+    show_figure(class_count_figure(facts.statistics["images"].to_dict()))
 with right:
-    some = table.iloc[stratified_rows(table["class_name"], MARKS, np.random.default_rng(0))]
-    show_figure(size_scatter_figure(some))
-    if len(some) < len(table):
-        st.caption(f"{len(some):,} of {len(table):,} images, sampled in proportion to class size.")
+    show_figure(size_scatter_figure(facts.marks))
+    if len(facts.marks) < len(table):
+        st.caption(f"{len(facts.marks):,} of {len(table):,} images, sampled in proportion to class size.")
 
-by_source = class_by_source(table)
+by_source = facts.by_source
 if len(by_source.counts) > 1:
     st.header("Sources", help="Hospitals or collections, as a table or the folders tell them.")
     if by_source.warning:
@@ -67,7 +70,7 @@ if len(by_source.counts) > 1:
     show_short_table(by_source.counts.rename(index=source_label, columns=class_label))
 
 st.header("Image sizes in pixels", help="If one class has sizes of its own, the size alone gives it away.")
-sizes = statistics.rename(index=class_label, columns=lambda c: c.replace("_", " ")).rename_axis("class")
+sizes = facts.statistics.rename(index=class_label, columns=lambda c: c.replace("_", " ")).rename_axis("class")
 show_short_table(sizes.round().astype(int).T)
 
 st.header("Samples")
@@ -93,7 +96,8 @@ averages_place = st.container()
 st.header("All files")
 shown = table[["file", "class_name", "width", "height", "format", "bytes", "patient"]]
 shown = shown.rename(columns={"class_name": "class"})
-show_first_rows(shown.assign(**{"class": shown["class"].map(class_label)}), "files", phone=("file", "class"))
+labels = {name: class_label(name) for name in dataset.classes}
+show_first_rows(shown.assign(**{"class": shown["class"].map(labels)}), "files", phone=("file", "class"))
 download_table("All files (CSV)", shown, "images.csv")
 
 unreadable = dataset.unreadable

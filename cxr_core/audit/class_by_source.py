@@ -47,7 +47,7 @@ def class_by_source(table: pd.DataFrame) -> ClassBySource:
         Bergsma 2013, A bias-correction for Cramér's V and Tschuprow's T, doi:10.1016/j.jkss.2012.10.002.
     """
     sources = image_sources(table)
-    counts = pd.crosstab(sources, table["class_name"])[list(order_classes(table["class_name"]))]
+    counts = pd.crosstab(sources, table["class_name"])[list(order_classes(table["class_name"].unique()))]
     counts = counts.loc[sources.value_counts().index].rename_axis(index="source", columns=None)
     rows, columns = counts.shape
     n = int(counts.to_numpy().sum())

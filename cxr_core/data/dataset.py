@@ -1,10 +1,11 @@
 """Which images does a folder hold, and of which class, size and patient?"""
 
 import hashlib
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, cached_property, partial
 from itertools import chain
 from pathlib import Path
@@ -56,6 +57,9 @@ _FOUND_SCHEMA = pa.schema(
 )
 # The columns `dicom_…` of a file that is no DICOM.
 _NO_IDENTITY = (None, *HashedIdentity())
+# A look at all files that takes more than the first seconds is repeated only after so many times as long, and after the
+# last at most.
+_LONG_LOOK, _LOOK_SHARE, _LONGEST_PAUSE = 0.25, 10, 60.0
 # So many files are read before their facts are gathered: it bounds what waits in memory.
 _BATCH = 512
 
@@ -77,6 +81,7 @@ class Dataset:
             was passed over, and each value in it that was not understood, under the name of the table.
         stamp: str, what `folder_stamp` told of the roots when they were scanned.
         layouts: one sentence per root: as what it was read, and what was passed over for which reasons.
+        listing_seconds: what it took to list the files, without opening any.
 
     Example:
         >>> from tempfile import mkdtemp
@@ -92,6 +97,7 @@ class Dataset:
     unreadable: pd.DataFrame
     stamp: str = ""
     layouts: tuple[str, ...] = ()
+    listing_seconds: float = field(default=0.0, compare=False)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -134,7 +140,9 @@ def scan_dataset(*roots: str | Path, index_dir: str | Path = INDEX_DIR, progress
     """
     layouts = _find_roots(roots)
     found = tuple(root for root, _ in layouts)
+    start = time.monotonic()
     rows, problems_by_root = _list_files(layouts)
+    listing_seconds = time.monotonic() - start
     problems = list(chain.from_iterable(problems_by_root))
     stamp = _stamp(rows, problems)
     salt = cache(partial(patient_salt, index_dir))
@@ -155,7 +163,8 @@ def scan_dataset(*roots: str | Path, index_dir: str | Path = INDEX_DIR, progress
         layout_sentence(root.name, layout.description(root), facts[facts["root"] == number], passed_over)
         for number, ((root, layout), passed_over) in enumerate(zip(layouts, problems_by_root, strict=True))
     )
-    return Dataset(tuple(map(str, found)), classes, table[names].copy(), unreadable, stamp, tuple(sentences))
+    table = table[names].copy()
+    return Dataset(tuple(map(str, found)), classes, table, unreadable, stamp, tuple(sentences), listing_seconds)
 
 
 def folder_stamp(*roots: str | Path) -> str:
@@ -174,6 +183,40 @@ def folder_stamp(*roots: str | Path) -> str:
     return _stamp(rows, list(chain.from_iterable(problems)))
 
 
+class ChangeWatch:
+    """Asks whether the files of a data set have changed since its scan.
+
+    Small data sets are looked at whenever somebody asks. A look at a hundred thousand files takes a second, which each
+    rerun of a page would cost: after such a look none follows for ten times as long, a minute at most, and a change is
+    seen so much later.
+
+    Args:
+        dataset: as scanned.
+    """
+
+    def __init__(self, dataset: Dataset) -> None:
+        self._dataset = dataset
+        self._next_look = 0.0
+        self._pause(dataset.listing_seconds)
+
+    def has_changed(self) -> bool:
+        """Return whether a file was added, removed or changed, as far as was looked.
+
+        Raises:
+            FileNotFoundError, ValueError: as for `scan_dataset`.
+        """
+        start = time.monotonic()
+        if start < self._next_look:
+            return False
+        stamp = folder_stamp(*self._dataset.roots)
+        self._pause(time.monotonic() - start)
+        return stamp != self._dataset.stamp
+
+    def _pause(self, look_seconds: float) -> None:
+        if look_seconds > _LONG_LOOK:
+            self._next_look = time.monotonic() + min(_LOOK_SHARE * look_seconds, _LONGEST_PAUSE)
+
+
 def size_statistics(table: pd.DataFrame) -> pd.DataFrame:
     """Summarise image sizes per class.
 
@@ -189,7 +232,7 @@ def size_statistics(table: pd.DataFrame) -> pd.DataFrame:
     for side in ("width", "height"):
         for name, function in (("min", "min"), ("max", "max"), ("median", "median")):
             statistics[f"{name}_{side}"] = grouped[side].agg(function)
-    return statistics.loc[list(order_classes(table["class_name"]))]
+    return statistics.loc[list(order_classes(table["class_name"].unique()))]
 
 
 def _find_roots(roots: Sequence[str | Path]) -> list[tuple[Path, DataLayout]]:

@@ -35,12 +35,14 @@ def image_sources(table: pd.DataFrame) -> pd.Series:
     Returns:
         str (N,), of the table's index.
     """
-    roots = [_root(path, file) for path, file in zip(table["path"], table["file"], strict=True)]
+    # As lists: going through a column of text itself takes ten times as long.
+    paths, files = table["path"].tolist(), table["file"].tolist()
+    roots = [_root(path, file) for path, file in zip(paths, files, strict=True)]
     different = sorted({root for root in roots if root})
     names = dict(zip(different, folder_names(different), strict=True))
     folders = [
         names[root] if root else os.path.basename(os.path.dirname(path))
-        for path, root in zip(table["path"], roots, strict=True)
+        for path, root in zip(paths, roots, strict=True)
     ]
     told = table["source"] if "source" in table else pd.Series(index=table.index, dtype=object)
     return told.where(told.notna(), pd.Series(folders, index=table.index)).astype(str).rename("source")

@@ -1,6 +1,7 @@
 """What has this visit computed about a data set? Each step is computed once and kept for the visit."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -8,6 +9,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from cxr_core.audit.class_by_source import ClassBySource, class_by_source
 from cxr_core.audit.embeddings import Embeddings, dataset_embeddings
 from cxr_core.audit.label_review import review_labels
 from cxr_core.audit.projection import project_embeddings
@@ -15,7 +17,8 @@ from cxr_core.audit.quality_flags import flag_values
 from cxr_core.audit.spurious_correlations import SpuriousCorrelations, find_spurious_correlations
 from cxr_core.config import CACHE_DIR
 from cxr_core.data.class_averages import grey_histograms, mean_images
-from cxr_core.data.dataset import Dataset
+from cxr_core.data.dataset import Dataset, size_statistics
+from cxr_core.data.patient_ids import patients_sentence
 from cxr_core.data.prepared_images import read_images
 from cxr_core.data.property_table import measure_images
 from cxr_core.data.sampling import most_changed_row, stratified_rows
@@ -36,6 +39,7 @@ ShownPhase = Callable[[str], Progress]
 # Above this many images no long computation starts unasked.
 MANY_IMAGES = 5_000
 _AVERAGED = 2_000
+_MARKS = 5_000
 # All that the Dataset page computes, in the order in which it does.
 EXPLORING = (
     "Preparing the images",
@@ -46,6 +50,38 @@ EXPLORING = (
 )
 # From `python -m benchmarks.scale`: preparing 100,000 images, measuring them and finding copies, on two busy cores.
 SECONDS_PER_IMAGE = 0.02
+
+
+@dataclass(frozen=True)
+class FirstFacts:
+    """What the table of a data set tells before any image is read.
+
+    Attributes:
+        statistics: see `dataset.size_statistics`.
+        by_source: see `class_by_source.class_by_source`.
+        patients: how many are known.
+        patients_sentence: see `patient_ids.patients_sentence`.
+        marks: rows of the table, at most 5,000 or so, in proportion to class size.
+    """
+
+    statistics: pd.DataFrame
+    by_source: ClassBySource
+    patients: int
+    patients_sentence: str
+    marks: pd.DataFrame
+
+
+def first_facts(dataset: Dataset) -> FirstFacts:
+    """Return what the table of the open data set tells; asked once, since a table may have a million rows."""
+    known, step = _analysed(), ("first facts", tuple(dataset_curation(dataset).labels.items()))
+    if step not in known:
+        table = dataset.table
+        marks = table.iloc[stratified_rows(table["class_name"], _MARKS, np.random.default_rng(0))]
+        known[step] = FirstFacts(
+            size_statistics(table), class_by_source(table), table["patient"].nunique(), patients_sentence(table), marks
+        )
+    facts: FirstFacts = known[step]
+    return facts
 
 
 def grouping(dataset: Dataset, steps: Sequence[str] = ()) -> ImageGroups:

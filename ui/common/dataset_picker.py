@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from cxr_core.config import DATA_DIR, TEACHING_DIR
-from cxr_core.data.dataset import Dataset, folder_stamp, scan_dataset
+from cxr_core.data.dataset import ChangeWatch, Dataset, scan_dataset
 from cxr_core.data.kaggle import DownloadFailed, find_kaggle, watch_download
 from cxr_core.data.layouts.tables.root_tables import UnknownColumns
 from cxr_core.data.teaching_set import can_restore, check_teaching_set, keep_shipped_analysis, restore_teaching_set
@@ -201,6 +201,12 @@ def _visit() -> Visit:
     return Visit()
 
 
+def open_anew() -> None:
+    """Rerun the page, and scan the data set there: what its label table means has just been changed."""
+    st.session_state.pop("dataset", None)
+    st.rerun()
+
+
 def _ask_for_folders() -> tuple[str, ...]:
     key = keep_choice("folders", "")
     # In the middle of the page while nothing else is there; the sidebar may have to be scrolled to it.
@@ -240,13 +246,18 @@ def _restore() -> None:
 
 
 def _open(roots: tuple[str, ...]) -> Dataset:
-    known = st.session_state.get("dataset")
-    if known is None or st.session_state.get("dataset_key") != (roots, folder_stamp(*roots)):
+    known: Dataset | None = st.session_state.get("dataset")
+    if (
+        known is None
+        or st.session_state["dataset_key"] != (roots, known.stamp)
+        or st.session_state["dataset_watch"].has_changed()
+    ):
         if roots == (str(TEACHING_DIR),):
             _check_teaching_set()
             keep_shipped_analysis()
         with progress_bar("Listing the images") as report:
             known = scan_dataset(*roots, progress=report)
         st.session_state["dataset"] = known
+        st.session_state["dataset_watch"] = ChangeWatch(known)
         st.session_state["dataset_key"] = (roots, known.stamp)
     return known

@@ -18,6 +18,7 @@ from cxr_core.data.layouts.tables.label_mapping import (
 from cxr_core.data.layouts.tables.root_tables import finding_counts, has_table, unknown_tables
 from cxr_core.data.layouts.wrapped_folders import folders_above_data
 from cxr_core.system.visit_folders import visit_folder_of
+from ui.common.dataset_picker import open_anew
 from ui.common.markdown import plain_name, plain_text
 from ui.common.permissions import show_refusal
 
@@ -73,7 +74,7 @@ def ask_for_columns(root: Path, columns: tuple[str, ...], table: str = "") -> No
             told = {field: column for field, column in chosen.items() if column != _NO_COLUMN}
             if {"path", "label"} <= set(told):
                 save_mapping(LabelMapping(told, load_mapping(root).classes), root)
-                st.rerun()
+                open_anew()
             st.error("Choose the columns of path and label.")
 
 
@@ -102,10 +103,10 @@ def _ask_for_classes(root: Path) -> None:
         changed = after[after["class"] != before["class"]]
         classes = {f.lower(): (c or "").strip() for f, c in zip(changed["finding"], changed["class"], strict=True)}
         save_mapping(LabelMapping(mapping.columns, {**mapping.classes, **classes}), root)
-        st.rerun()
+        open_anew()
     if right.button("Back to the usual classes", disabled=not mapping.classes):
         save_mapping(LabelMapping(mapping.columns), root)
-        st.rerun()
+        open_anew()
 
 
 def _tag(root: Path) -> str:

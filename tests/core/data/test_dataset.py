@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ import pytest
 from PIL import Image
 
 from cxr_core.data import dataset as dataset_module
-from cxr_core.data.dataset import folder_stamp, scan_dataset, size_statistics
+from cxr_core.data.dataset import ChangeWatch, folder_stamp, scan_dataset, size_statistics
 from cxr_core.data.file_index import index_folder
 from cxr_core.data.patient_ids import image_stem, patient_of
 from cxr_core.splits.split import make_split
@@ -242,6 +243,21 @@ def test_the_stamp_is_that_of_the_scan(folder):
 
 
 # The second opening
+
+
+@pytest.mark.parametrize(("listing_seconds", "pause"), [(0.25, 0), (2, 20), (50, 60)])
+def test_files_are_looked_at_again_but_after_a_long_look_only_later(folder, monkeypatch, listing_seconds, pause):
+    """A change is seen at once where looking is quick, and else after ten times as long, a minute at most."""
+    now = 1000.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    dataset = replace(scan_dataset(folder), listing_seconds=listing_seconds)
+    watch = ChangeWatch(dataset)
+    images_of(folder, "virus")[0].unlink()
+    if pause:
+        now += pause - 0.01
+        assert not watch.has_changed()
+        now += 0.02
+    assert watch.has_changed()
 
 
 def test_an_unchanged_data_set_is_not_opened_again(folder, opened):
