@@ -3,7 +3,8 @@
 Every round trains on drawings, breaks something at a random moment, lets the run go on, and compares its
 history with that of an uninterrupted run. Linux: the full disk is a tmpfs, mounted by its super-user. With `--ray`
 a job of several runs trains on a cluster of two nodes on this computer (needs requirements-extra.txt), one of which is
-killed while both train.
+killed while both train; then a data set is audited on such a cluster, a node of which is killed midway, and the report
+compared with that of this computer alone.
 """
 
 import argparse
@@ -29,6 +30,7 @@ from cxr_core.config import SHIPPED_MODEL_DIR
 from cxr_core.data.dataset import scan_dataset
 from cxr_core.data.phantoms import draw_demo_data, draw_phantom
 from cxr_core.imaging.display import png_bytes
+from cxr_core.imaging.preprocessing import Preprocessing
 from cxr_core.imaging.zip_archive import unpack_zip
 from cxr_core.inference.classifier import load_classifier
 from cxr_core.jobs.lifecycle import create_job
@@ -36,6 +38,7 @@ from cxr_core.jobs.plan import JobPlan
 from cxr_core.recipes.training_config import make_config
 from cxr_core.runs.lifecycle import create_run, resume_run, start_run
 from cxr_core.runs.run import Run
+from cxr_core.system.files import read_json
 
 CURVES = ["loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"]
 SETTINGS = {
@@ -43,6 +46,8 @@ SETTINGS = {
     "finetune": ("start=shipped", "batch_size=8", "epochs=8", "preprocessing.size=96", "train_from=block_16_expand"),
 }
 _PATIENCE_SECONDS = 600
+# Enough that a node can be killed before all of them are prepared.
+_AUDITED = 1_200
 # A checkpoint of `finetune` is written beside the one that it replaces.
 _DISK_MEGABYTES = 120
 
@@ -178,6 +183,53 @@ def kill_a_node(config, folder, seeds):
         cluster.shutdown()
 
 
+def kill_a_node_that_audits(data, folder):
+    """Audit a data set on a Ray cluster of two nodes, and kill one node while the images are prepared.
+
+    Args:
+        data: Path of the data set.
+        folder: Path of an empty folder for caches and reports.
+
+    Returns:
+        dict of audited_images (int), prepared_before (int, how many were prepared when the node was killed) and
+        same_audit (bool: the report is that of this computer alone).
+    """
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
+    homes = {name: folder / name for name in ("cluster", "alone")}
+    image_bytes = Preprocessing().size ** 2
+    try:
+        process = _start_audit(data, homes["cluster"], "--ray", cluster.address)
+        while not (written := _bytes_in(homes["cluster"] / "cache" / "prepared")):
+            if process.poll() is not None:
+                raise RuntimeError(f"The audit must last until images are prepared: {process.stderr.read()}")
+            time.sleep(0.05)
+        cluster.remove_node(nodes[0], allow_graceful=False)
+        process.communicate(timeout=_PATIENCE_SECONDS)
+    finally:
+        cluster.shutdown()
+    _start_audit(data, homes["alone"]).communicate(timeout=_PATIENCE_SECONDS)
+    there, here = (read_json(home / "audit.json") for home in homes.values())
+    return {
+        "audited_images": here["images"], "prepared_before": written // image_bytes, "same_audit": there == here
+    }  # fmt: skip
+
+
+def _start_audit(data, home, *options):
+    home.mkdir(parents=True)
+    words = ["-m", "cxr_core", "audit", str(data), "--json", str(home / "audit.json"), *options]
+    environment = os.environ | {"CXR_LAB_HOME": str(home)}
+    return subprocess.Popen(
+        [sys.executable, *words], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+
+
+def _bytes_in(folder):
+    return sum(path.stat().st_size for path in folder.iterdir() if path.suffix != ".json") if folder.is_dir() else 0
+
+
 def try_hostile(folder):
     """Open what a stranger could send or leave: archives, links, classifiers and runs.
 
@@ -308,11 +360,14 @@ def _measure_ray(seeds=(0, 1, 2, 3)):
         job, found = kill_a_node(config, Path(home) / "ray", seeds)
         members = job.members()
         same = [is_same_history(m.run, run) for m, run in zip(members, whole, strict=True)]
+        audited = draw_demo_data(Path(home) / "audited", images_per_class=_AUDITED // 3)
+        found |= kill_a_node_that_audits(audited, Path(home) / "audits")
         found |= {"state": job.status().state, "runs": len(members), "same_history": sum(same)}
     print("\n".join(f"{name}: {value}" for name, value in found.items()))
     targets = [
         judge_target("share of runs with the history of an uninterrupted one", sum(same) / len(same), at_least=1),
         judge_target("runs that went on elsewhere after the node was killed", found["went_on"], at_least=1),
+        judge_target("audits with the report of this computer alone", int(found["same_audit"]), at_least=1),
     ]
     for target in targets:
         _print_target(target)
@@ -326,7 +381,7 @@ def main():
     parser.add_argument("--kills", type=int, default=3, help="per round (default: 3)")
     parser.add_argument("--seed", type=int, default=0, help="of the moments (default: 0)")
     parser.add_argument(
-        "--ray", action="store_true", help="instead: two Ray nodes on this computer, one killed while both train"
+        "--ray", action="store_true", help="instead: two Ray nodes on this computer, one killed while they work"
     )
     parser.add_argument(
         "--hostile", action="store_true", help="instead: archives, links, classifiers and runs made to do harm"

@@ -19,10 +19,12 @@ from cxr_core.imaging.preprocessing import Preprocessing
 from cxr_core.splits.curation import Curation
 from cxr_core.splits.groups import group_images
 from cxr_core.splits.leakage import compare_splits
-from cxr_core.system.progress import Phase
+from cxr_core.system.progress import Phase, ShareWork, in_threads
 
 
-def audit_report(dataset: Dataset, curation: Curation, *, phase: Phase) -> dict[str, Any]:
+def audit_report(
+    dataset: Dataset, curation: Curation, *, phase: Phase, share: ShareWork | None = None
+) -> dict[str, Any]:
     """Count, measure and question a data set.
 
     Args:
@@ -30,6 +32,7 @@ def audit_report(dataset: Dataset, curation: Curation, *, phase: Phase) -> dict[
         curation: excluded images are counted and flagged, but take no part
             in `leakage` and `giveaway`.
         phase: called with the name of what begins.
+        share: who prepares, measures and describes the images; this computer by default. The report is the same.
 
     Returns:
         dict as `audit --json` prints it: `layouts` (as what each root was read), `images`,
@@ -40,10 +43,10 @@ def audit_report(dataset: Dataset, curation: Curation, *, phase: Phase) -> dict[
         (spurious correlations) and `sources` (the classes of each, and whether one tells the other).
         Files are relative to their root.
     """
-    grouping = group_images(dataset.table, curation, phase=phase)
+    grouping = group_images(dataset.table, curation, phase=phase, share=share or in_threads)
     table = grouping.table
     files = table["file"].to_numpy()
-    measures, flags = _measure_and_flag(table, phase)
+    measures, flags = _measure_and_flag(table, phase, share)
     rows, kept, kept_groups = grouping.taking_part(curation)
     by_source = class_by_source(kept)
     kept_measures = measures.iloc[rows].reset_index(drop=True)
@@ -109,9 +112,11 @@ def flag_dataset(dataset: Dataset, *, phase: Phase) -> tuple[pd.DataFrame, pd.Da
     return table, _measure_and_flag(table, phase)[1]
 
 
-def _measure_and_flag(table: pd.DataFrame, phase: Phase) -> tuple[pd.DataFrame, pd.DataFrame]:
-    measures = measure_images(table, progress=phase("Measuring the images"))
-    features = dataset_embeddings(table, phase=phase)
+def _measure_and_flag(
+    table: pd.DataFrame, phase: Phase, share: ShareWork | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    measures = measure_images(table, progress=phase("Measuring the images"), share=share or in_threads)
+    features = dataset_embeddings(table, phase=phase, share=share)
     return measures, flag_images(table, measures, features.values)
 
 

@@ -45,6 +45,19 @@ def add_folders(command: argparse.ArgumentParser, *, nargs: str = "+") -> None:
     )  # fmt: skip
 
 
+def add_ray(command: argparse.ArgumentParser, what: str) -> None:
+    """Add the address of a Ray cluster.
+
+    Args:
+        command: gets `--ray`.
+        what: its workers do, as a verb and its object.
+    """
+    command.add_argument(
+        "--ray", default="", metavar="ADDRESS",
+        help=f"{what} on the workers of a Ray cluster, which must see the same folders (requirements-extra.txt)",
+    )  # fmt: skip
+
+
 def add_training(command: argparse.ArgumentParser) -> None:
     """Add what decides a training, except its run folder."""
     add_folders(command)

@@ -4,7 +4,7 @@ import argparse
 import shutil
 from pathlib import Path
 
-from cxr_core.cli.arguments import SPLIT_HELP, Commands, add_command, add_folders, add_json, add_target_folder
+from cxr_core.cli.arguments import SPLIT_HELP, Commands, add_command, add_folders, add_json, add_ray, add_target_folder
 from cxr_core.cli.io import open_dataset, progress_bar, write_result
 
 _SHOWN_DOUBTS = 20
@@ -12,8 +12,11 @@ _SHOWN_DOUBTS = 20
 
 def _audit(options: argparse.Namespace) -> None:
     from cxr_core.audit.data_audit import audit_report, audit_summary
+    from cxr_core.jobs.scheduler import ray_workers
 
-    report = audit_report(*open_dataset(options), phase=progress_bar)
+    dataset, curation = open_dataset(options)
+    share = ray_workers(options.ray).share if options.ray else None
+    report = audit_report(dataset, curation, phase=progress_bar, share=share)
     write_result(report, options.json, audit_summary(report))
 
 
@@ -109,6 +112,7 @@ def _add_audit(commands: Commands) -> None:
         "Audit a data set: image sizes, duplicates, quality flags, leakage and spurious correlations.",
     )  # fmt: skip
     add_folders(audit)
+    add_ray(audit, "prepare, measure and describe the images")
     add_json(audit)
 
 

@@ -9,7 +9,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cxr_core.cli.arguments import Commands, add_command, add_folders, add_json, add_target_folder, add_training
+from cxr_core.cli.arguments import (
+    Commands,
+    add_command,
+    add_folders,
+    add_json,
+    add_ray,
+    add_target_folder,
+    add_training,
+)
 from cxr_core.cli.io import progress_bar, read_curation, write_result
 from cxr_core.config import is_shared
 
@@ -301,10 +309,7 @@ def _add_job_options(command: argparse.ArgumentParser) -> None:
         "--at-once", type=int, default=1, metavar="N",
         help="trainings at the same time (default: 1); each needs about 1 GB of memory",
     )  # fmt: skip
-    command.add_argument(
-        "--ray", default="", metavar="ADDRESS",
-        help="train on the workers of a Ray cluster, which must see the same folders (requirements-extra.txt)",
-    )  # fmt: skip
+    add_ray(command, "train")
     add_json(command)
 
 

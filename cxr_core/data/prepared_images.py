@@ -3,8 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,7 +20,7 @@ from cxr_core.imaging.reader import UnreadableImage
 from cxr_core.system.arrays import BoolArray, IntArray, UInt8Array
 from cxr_core.system.disk_cache import is_cached, open_array, shrink_cache
 from cxr_core.system.files import read_json, temporary_path, write_json
-from cxr_core.system.progress import Progress
+from cxr_core.system.progress import Progress, ShareWork, in_threads
 from cxr_core.system.visit_folders import visit_cache
 
 _CHUNK = 25
@@ -30,8 +29,6 @@ CHANGED = "This file changed after it was listed; open the data set again."
 
 # The SHA-256 of a file's content; and its image, or one sentence why there is none.
 Prepared = tuple[str, UInt8Array, None] | tuple[str, None, str]
-# Carries out a function over chunks of paths, here or elsewhere, in order.
-Share = Callable[[Callable[[list[str]], list[Prepared]], Sequence[list[str]]], Iterable[list[Prepared]]]
 Pixel = TypeVar("Pixel", bound=np.generic)
 
 
@@ -58,7 +55,7 @@ def prepare_images(
     *,
     cache_dir: str | Path = CACHE_DIR,
     progress: Progress | None = None,
-    share: Share | None = None,
+    share: ShareWork = in_threads,
 ) -> PreparedImages:
     """Prepare every image of a data set table, or open what was prepared before.
 
@@ -72,8 +69,7 @@ def prepare_images(
         preprocessing: what is done to each image.
         cache_dir: where arrays are kept; those of a visit's images are kept in its folder.
         progress: counts the images.
-        share: (function, chunks) → function(chunk) for every chunk; gives them in order, for example from
-            other computers that see the same files; threads of this process by default.
+        share: who carries it out, 25 images at a time.
 
     Raises:
         ValueError: not one image could be decoded.
@@ -86,7 +82,7 @@ def prepare_images(
     folder = Path(visit_cache(table["path"]) or cache_dir) / "prepared"
     key = _cache_key(table, preprocessing)
     if len(table) and not is_cached(*_files_of(folder, key)):
-        unchanged = _write_images(table, preprocessing, folder, progress, share or _in_threads)
+        unchanged = _write_images(table, preprocessing, folder, progress, share)
         errors |= dict.fromkeys(table["_name"][~unchanged], CHANGED)
         table = table[unchanged].reset_index(drop=True)
         key = _cache_key(table, preprocessing)
@@ -160,16 +156,8 @@ def prepare_files(paths: Sequence[str], preprocessing: Preprocessing) -> list[Pr
     return prepared
 
 
-def _in_threads(
-    function: Callable[[list[str]], list[Prepared]], chunks: Sequence[list[str]]
-) -> Iterator[list[Prepared]]:
-    # Three threads on two cores: one of them is often waiting for the disk.
-    with ThreadPoolExecutor(3) as pool:
-        yield from pool.map(function, chunks)
-
-
 def _write_images(
-    table: pd.DataFrame, preprocessing: Preprocessing, folder: Path, progress: Progress | None, share: Share
+    table: pd.DataFrame, preprocessing: Preprocessing, folder: Path, progress: Progress | None, share: ShareWork
 ) -> BoolArray:
     """Prepare the images of a table into the cache, under the key of those that have not changed.
 

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -14,31 +13,36 @@ from cxr_core.imaging.image_properties import PIXEL_COLUMNS, measure_image
 from cxr_core.imaging.isolated_decoding import open_file
 from cxr_core.imaging.reader import UnreadableImage
 from cxr_core.system.disk_cache import is_cached, new_entry
-from cxr_core.system.progress import Progress
+from cxr_core.system.progress import Progress, ShareWork, in_threads
 from cxr_core.system.visit_folders import visit_cache
 
 COLUMNS = (*PIXEL_COLUMNS, "aspect", "bytes_per_pixel", "error")
 
 # Raise it when a measure changes its meaning under the same name.
 _METHOD = 2
-_CHUNK = 2_000
+_CHUNK = 25
 _SAVE_EVERY = 10_000
 # Digest, measures and error of an image; one of the latter two is None.
 Measured = tuple[str, tuple[float, ...] | None, str | None]
 
 
 def measure_images(
-    table: pd.DataFrame, *, cache_dir: str | Path = CACHE_DIR, progress: Progress | None = None
+    table: pd.DataFrame,
+    *,
+    cache_dir: str | Path = CACHE_DIR,
+    progress: Progress | None = None,
+    share: ShareWork = in_threads,
 ) -> pd.DataFrame:
     """Measure every image of a data set table, or read what was measured before.
 
-    What was measured is kept by content: only images whose digest is new are decoded. It is
-    saved every 10,000 images, so that a pass that is broken off goes on where it was.
+    What was measured is kept by content: only images whose digest is new are decoded. It is saved every 10,000 images,
+    and when the pass is broken off, which then goes on where it was.
 
     Args:
         table: DataFrame with `path`, `digest`, `width`, `height` (pixels) and `bytes`.
         cache_dir: the measures lie in `measures/` below it; those of a visit's images in its folder.
         progress: counts the table's images.
+        share: who carries it out, 25 images at a time.
 
     Returns:
         DataFrame of `len(table)` rows in the table's order, index 0…N-1, float32 but for `error`:
@@ -50,29 +54,35 @@ def measure_images(
     wanted = table.drop_duplicates("digest")
     wanted = wanted[~wanted["digest"].isin(known.index)]
     passing: dict[str, str | None] = {}
-    done, total, unsaved = len(table) - len(wanted), len(table), 0
-    if progress and not len(wanted):
-        progress(total, total)
-    # Three threads on two cores: one of them is often waiting for the disk.
-    with ThreadPoolExecutor(3) as pool:
-        for start in range(0, len(wanted), _CHUNK):
-            chunk = wanted.iloc[start : start + _CHUNK]
-            rows: list[Measured] = []
-            measured = pool.map(_measure_file, chunk["path"], chunk["digest"])
-            for digest, (values, error, lasting) in zip(chunk["digest"], measured, strict=True):
+    done, total = len(table) - len(wanted), len(table)
+    if progress:
+        progress(done, total)
+    files = list(zip(wanted["path"], wanted["digest"], strict=True))
+    chunks = [files[start : start + _CHUNK] for start in range(0, len(files), _CHUNK)]
+    rows: list[Measured] = []
+    try:
+        for chunk, measured in zip(chunks, share(_measure_files, chunks), strict=True):
+            for (_, digest), (values, error, lasting) in zip(chunk, measured, strict=True):
                 if lasting:
                     rows.append((digest, values, error))
                 else:
                     passing[digest] = error
-                done += 1
-                if progress and (done % 50 == 0 or done == total):
-                    progress(done, total)
-            known = pd.concat([known, _frame(rows)])
-            unsaved += len(rows)
-            if unsaved >= _SAVE_EVERY or (unsaved and start + _CHUNK >= len(wanted)):
+            done += len(chunk)
+            if progress:
+                progress(done, total)
+            if len(rows) >= _SAVE_EVERY:
+                known, rows = pd.concat([known, _frame(rows)]), []
                 _write_cache(known, path)
-                unsaved = 0
+    finally:
+        if rows:
+            known = pd.concat([known, _frame(rows)])
+            _write_cache(known, path)
     return _in_table_order(table, known, passing)
+
+
+def _measure_files(files: Sequence[tuple[str, str]]) -> list[tuple[tuple[float, ...] | None, str | None, bool]]:
+    """Measure files, each given by its path and digest, one after the other; see `_measure_file`."""
+    return [_measure_file(path, digest) for path, digest in files]
 
 
 def _measure_file(path: str, digest: str) -> tuple[tuple[float, ...] | None, str | None, bool]:

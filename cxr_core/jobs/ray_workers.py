@@ -95,9 +95,7 @@ def _result_of(task: Any) -> Any:
         raise
     except ray.exceptions.RayError as error:
         reason = str(error).strip().splitlines()[-1]
-        raise OSError(
-            f"The cluster could not prepare the images: {reason} Resume the job once its workers are back."
-        ) from error
+        raise OSError(f"The cluster could not read the images: {reason} Go on once its workers are back.") from error
 
 
 @ray.remote(num_cpus=1, max_retries=_RETRIES)

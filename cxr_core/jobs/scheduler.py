@@ -5,11 +5,10 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from cxr_core.config import PROJECT_DIR
 from cxr_core.data.dataset import scan_dataset
@@ -27,7 +26,11 @@ from cxr_core.runs.work_folder import ACTIVE
 from cxr_core.splits.curation import CURATION_FILE, excluded_rows, load_curation
 from cxr_core.system.files import why_it_failed, write_json
 from cxr_core.system.processes import tie_to_parent
+from cxr_core.system.progress import ShareWork, in_threads
 from cxr_core.system.visit_folders import keep_until_exit
+
+if TYPE_CHECKING:
+    from cxr_core.jobs.ray_workers import RayWorkers
 
 _POLL_SECONDS = 0.5
 # How often a run is tried whose process ends unexpectedly.
@@ -36,8 +39,6 @@ _TRIES = 3
 _HOPELESS = 3
 _HALTED = "Ended together with its job; it can be resumed after its last finished epoch."
 JobEnd = Literal["finished", "stopped", "paused", "failed"]
-# Calls a function on every chunk and yields the results in order, for example from other computers.
-Share = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]
 
 
 class Workers(Protocol):
@@ -51,7 +52,7 @@ class Workers(Protocol):
     @property
     def at_once(self) -> int: ...  # noqa: D102
     @property
-    def share(self) -> Share | None: ...  # noqa: D102
+    def share(self) -> ShareWork | None: ...  # noqa: D102
 
     def start(self, run: Run) -> None:
         """Begin a run, or continue it after its last finished epoch."""
@@ -85,7 +86,7 @@ def carry_out_job(job: Job, workers: Workers | None = None) -> JobEnd:
         try:
             plan = job.plan()
             if workers is None:
-                workers = _ray_workers(plan) if plan.ray else LocalWorkers(plan.at_once)
+                workers = ray_workers(plan.ray, plan.at_once) if plan.ray else LocalWorkers(plan.at_once)
             state, message = _Scheduler(job, plan, workers).work()
             if state == "finished":
                 write_json(job.path / "results.json", job_results(job))
@@ -140,7 +141,7 @@ class _Scheduler:
         """Prepare the images, unless they are cached: once to search for duplicates, once for the networks."""
         config = self._plan.config
         keep_until_exit(config.roots)
-        prepare = partial(prepare_images, progress=self._report, share=self._workers.share)
+        prepare = partial(prepare_images, progress=self._report, share=self._workers.share or in_threads)
         dataset = scan_dataset(*config.roots, progress=partial(self._report, step="Listing the images"))
         table = prepare(dataset.table, Preprocessing()).table
         taking_part = table[~excluded_rows(table, self._curation)].reset_index(drop=True)
@@ -244,9 +245,14 @@ def _export(run: Run) -> None:
         subprocess.run(words, cwd=PROJECT_DIR, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False)
 
 
-def _ray_workers(plan: JobPlan) -> Workers:
+def ray_workers(address: str, at_once: int = 1) -> "RayWorkers":
+    """Return the workers of a Ray cluster.
+
+    Raises:
+        ValueError: Ray is not installed, or there is no cluster at that address.
+    """
     try:
         from cxr_core.jobs.ray_workers import RayWorkers
     except ModuleNotFoundError as error:
         raise ValueError("Ray is not installed; pip install -r requirements-extra.txt.") from error
-    return RayWorkers(plan.ray, plan.at_once)
+    return RayWorkers(address, at_once)

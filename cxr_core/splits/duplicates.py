@@ -2,8 +2,7 @@
 
 import tempfile
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from itertools import combinations
+from itertools import chain, combinations
 from pathlib import Path
 
 import cv2
@@ -22,7 +21,7 @@ from cxr_core.data.prepared_images import PreparedImages, read_images
 from cxr_core.splits.connected_components import chain_equal, component_numbers
 from cxr_core.system.arrays import BoolArray, FloatArray, IntArray, UInt8Array
 from cxr_core.system.disk_cache import is_cached, new_entry
-from cxr_core.system.progress import Progress
+from cxr_core.system.progress import Progress, ShareWork, in_threads
 from cxr_core.system.text import percent, table_csv
 from cxr_core.system.visit_folders import visit_cache
 
@@ -47,6 +46,7 @@ _TINY = 16
 _MIN_MIRRORED = 0.9
 _FIT_IMAGES = 1_000
 _CHUNK = 512
+_IMAGES = 64
 # Part of a cached result's name: a change of the method makes every result a new one.
 _VERSION = "4"
 
@@ -58,7 +58,11 @@ ScoredPair = tuple[int, int, str, int]
 
 
 def find_duplicates(
-    prepared: PreparedImages, *, cache_dir: str | Path = CACHE_DIR, progress: Progress | None = None
+    prepared: PreparedImages,
+    *,
+    cache_dir: str | Path = CACHE_DIR,
+    progress: Progress | None = None,
+    share: ShareWork = in_threads,
 ) -> pd.DataFrame:
     """Find pairs of images that show the same radiograph.
 
@@ -75,6 +79,7 @@ def find_duplicates(
         prepared: N images.
         cache_dir: the result is kept there by content; that of a visit's images in its folder.
         progress: runs twice, over images and over pairs.
+        share: who looks for key points, in 64 images at a time; the rest is done here.
 
     Returns:
         DataFrame of `a` and `b` (int, row positions, a < b), `kind` ("equal", "near" or
@@ -89,7 +94,7 @@ def find_duplicates(
     folder = Path(visit_cache(prepared.table.get("path", ())) or cache_dir)
     path = folder / "duplicates" / f"{prepared.key}-{_VERSION}.csv"
     if not is_cached(path):
-        pairs = _near_pairs(prepared, progress)
+        pairs = _near_pairs(prepared, progress, share)
         with new_entry(path) as temporary:
             temporary.write_text(table_csv(pairs), encoding="utf-8", newline="")
     pairs = _as_pairs(pd.concat([_equal_pairs(prepared.table["digest"]), pd.read_csv(path)], ignore_index=True))
@@ -236,18 +241,18 @@ def _as_pairs(rows: pd.DataFrame | Sequence[ScoredPair]) -> pd.DataFrame:
     return pairs.astype({"a": int, "b": int, "kind": object, "score": int})
 
 
-def _near_pairs(prepared: PreparedImages, progress: Progress | None) -> pd.DataFrame:
+def _near_pairs(prepared: PreparedImages, progress: Progress | None, share: ShareWork) -> pd.DataFrame:
     # One image per content: many equal files would be each other's neighbours, and hide a near copy.
     rows = np.flatnonzero(~prepared.table["digest"].duplicated())
     # The matrices of one pair are so small that threads inside a product only wait for each other.
-    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor() as pool, threadpool_limits(1):
-        points = _PointFile(Path(folder, "points"), prepared.images_u8, rows, pool, progress)
+    with tempfile.TemporaryDirectory() as folder, threadpool_limits(1):
+        points = _PointFile(Path(folder, "points"), prepared.images_u8, rows, share, progress)
         candidates: list[Candidate] = [(a, b, "near") for a, b in _alike_pairs(points).tolist()]
         candidates += [(a, b, "mirrored") for a, b in _mirrored_pairs(points).tolist()]
         found: list[ScoredPair] = []
         # By chunks: a waiting task costs more memory than the pair that it is about.
         chunks = [candidates[start : start + _CHUNK] for start in range(0, len(candidates), _CHUNK)]
-        for done, near in enumerate(pool.map(points.compare, chunks), start=1):
+        for done, near in enumerate(in_threads(points.compare, chunks), start=1):
             found += near
             if progress:
                 progress(min(done * _CHUNK, len(candidates)), len(candidates))
@@ -366,27 +371,35 @@ def _hellinger(descriptors_u8: UInt8Array) -> FloatArray:
     return rooted
 
 
+def _measure_images(images_u8: UInt8Array) -> list[tuple[KeyPoints, FloatArray]]:
+    """Return the key points of images, uint8 (N, H, W), and each at 16 × 16 pixels with mean 0 and length 1."""
+    measured = []
+    for image in images_u8:
+        tiny = cv2.resize(image, (_TINY, _TINY), interpolation=cv2.INTER_AREA).astype(np.float32)
+        tiny -= tiny.mean()
+        measured.append((_describe(image), tiny / max(float(np.linalg.norm(tiny)), 1e-6)))
+    return measured
+
+
 class _PointFile:
     """The key points of some rows' images, in a file so that memory does not grow with the data set."""
 
     def __init__(
-        self, path: Path, images: UInt8Array, rows: IntArray, pool: ThreadPoolExecutor, progress: Progress | None
+        self, path: Path, images: UInt8Array, rows: IntArray, share: ShareWork, progress: Progress | None
     ) -> None:
         self._path = path
         n = len(rows)
         self._counts = np.zeros(n, np.int16)
         self._places = np.zeros((n, _KEYPOINTS, 2), np.float16)
         self.tiny = np.zeros((n, _TINY, _TINY), np.float16)
+        chunks = (read_images(images, rows[start : start + _IMAGES]) for start in range(0, n, _IMAGES))
         with open(path, "wb") as file:
-            for start in range(0, n, _CHUNK):
-                chunk = read_images(images, rows[start : start + _CHUNK])
-                for row, (points, tiny) in enumerate(pool.map(self._measure, chunk), start=start):
-                    places, descriptors = points
-                    self._counts[row], self.tiny[row] = len(places), tiny
-                    self._places[row, : len(places)] = places
-                    file.write(descriptors.tobytes().ljust(_KEYPOINTS * _DESCRIPTOR_BYTES, b"\0"))
-                    if progress and ((row + 1) % 50 == 0 or row + 1 == n):
-                        progress(row + 1, n)
+            for row, ((places, descriptors), tiny) in enumerate(chain.from_iterable(share(_measure_images, chunks))):
+                self._counts[row], self.tiny[row] = len(places), tiny
+                self._places[row, : len(places)] = places
+                file.write(descriptors.tobytes().ljust(_KEYPOINTS * _DESCRIPTOR_BYTES, b"\0"))
+                if progress and ((row + 1) % 50 == 0 or row + 1 == n):
+                    progress(row + 1, n)
 
     def __len__(self) -> int:
         return len(self._counts)
@@ -409,9 +422,3 @@ class _PointFile:
 
     def _points(self, row: int) -> KeyPoints:
         return self._places[row, : self._counts[row]].astype(np.float32), self.descriptors(row)
-
-    @staticmethod
-    def _measure(image_u8: UInt8Array) -> tuple[KeyPoints, FloatArray]:
-        tiny = cv2.resize(image_u8, (_TINY, _TINY), interpolation=cv2.INTER_AREA).astype(np.float32)
-        tiny -= tiny.mean()
-        return _describe(image_u8), tiny / max(float(np.linalg.norm(tiny)), 1e-6)

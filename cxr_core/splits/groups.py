@@ -11,7 +11,7 @@ from cxr_core.splits.curation import Curation, excluded_rows, without_distinct
 from cxr_core.splits.duplicates import duplicate_groups, find_duplicates
 from cxr_core.splits.split import image_groups
 from cxr_core.system.arrays import IntArray
-from cxr_core.system.progress import Phase
+from cxr_core.system.progress import Phase, ShareWork, in_threads
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,14 @@ class ImageGroups:
         return rows, self.table.iloc[rows].reset_index(drop=True), self.groups[rows]
 
 
-def group_images(table: pd.DataFrame, curation: Curation, *, phase: Phase, find_copies: bool = True) -> ImageGroups:
+def group_images(
+    table: pd.DataFrame,
+    curation: Curation,
+    *,
+    phase: Phase,
+    find_copies: bool = True,
+    share: ShareWork = in_threads,
+) -> ImageGroups:
     """Find out which images belong together.
 
     Args:
@@ -61,10 +68,11 @@ def group_images(table: pd.DataFrame, curation: Curation, *, phase: Phase, find_
         phase: called with the name of what begins.
         find_copies: compare the images themselves, which takes by far the most time. Without it
             only patients, names and files of equal content tie images.
+        share: who prepares and describes the images.
     """
-    prepared = prepare_images(table, Preprocessing(), progress=phase("Preparing the images"))
+    prepared = prepare_images(table, Preprocessing(), progress=phase("Preparing the images"), share=share)
     if find_copies:
-        pairs = find_duplicates(prepared, progress=phase("Looking for duplicates"))
+        pairs = find_duplicates(prepared, progress=phase("Looking for duplicates"), share=share)
     else:
         pairs = pd.DataFrame({"a": [], "b": [], "kind": [], "score": []})
     pairs = without_distinct(pairs, prepared.table, curation)

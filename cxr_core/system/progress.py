@@ -1,15 +1,22 @@
-"""How does a long piece of work say how far it is, and whose turn is it where several wait?"""
+"""How does a long piece of work say how far it is, who carries it out, and whose turn is it where several wait?"""
 
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Protocol
+from itertools import islice
+from typing import Any, Protocol, TypeVar
 
 # A turn that lasts longer no longer keeps others waiting: nobody can close the queue.
 _LONGEST_SECONDS = 30.0
 _TELL_SECONDS = 1.0
+# Three threads on two cores: one of them is often waiting for the disk.
+_THREADS = 3
+
+Chunk = TypeVar("Chunk")
+Result = TypeVar("Result")
 
 
 class Progress(Protocol):
@@ -22,6 +29,22 @@ class Progress(Protocol):
 # Called with what begins now, such as "Measuring the images"; returns what that part reports to, or None where nobody
 # follows.
 Phase = Callable[[str], Progress | None]
+
+
+# Carries out a function over chunks and gives its results in their order: here, or on other computers that see the same
+# files.
+ShareWork = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
+
+
+def in_threads(function: Callable[[Chunk], Result], chunks: Iterable[Chunk]) -> Iterator[Result]:
+    """Yield function(chunk) for every chunk, in order, on threads of this process; few chunks wait in memory."""
+    waiting, tasks = iter(chunks), deque[Future[Result]]()
+    with ThreadPoolExecutor(_THREADS) as pool:
+        while True:
+            tasks.extend(pool.submit(function, chunk) for chunk in islice(waiting, 2 * _THREADS - len(tasks)))
+            if not tasks:
+                return
+            yield tasks.popleft().result()
 
 
 class Turns:

@@ -222,15 +222,15 @@ def test_a_file_that_changed_since_it_was_listed_is_never_measured_as_what_it_wa
     assert again["grey_mean"].iloc[0] == pytest.approx(expected["grey_mean"])
 
 
-def test_an_interrupted_pass_goes_on_where_it_was(folder, measured, monkeypatch):
+@pytest.mark.parametrize("save_every", [1, 10_000])
+def test_an_interrupted_pass_goes_on_where_it_was(folder, measured, monkeypatch, save_every):
     monkeypatch.setattr(module, "_CHUNK", 1)
-    monkeypatch.setattr(module, "_SAVE_EVERY", 1)
-    decode, decoded = module.open_file, []
+    monkeypatch.setattr(module, "_SAVE_EVERY", save_every)
+    decode = module.open_file
 
     def decode_two(path, data):
-        if len(decoded) == 2:
+        if path.endswith("c.png"):
             raise KeyboardInterrupt
-        decoded.append(data)
         return decode(path, data)
 
     monkeypatch.setattr(module, "open_file", decode_two)

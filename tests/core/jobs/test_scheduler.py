@@ -555,7 +555,7 @@ def test_a_request_is_heeded_while_workers_prepare(tmp_path, demo_data, monkeypa
 
 
 @pytest.mark.slow
-def test_a_ray_cluster_prepares_what_this_computer_would(demo_data, tmp_path):
+def test_a_ray_cluster_prepares_and_audits_as_this_computer_would(demo_data, tmp_path):
     ray = pytest.importorskip("ray", reason="Ray is not installed: pip install -r requirements-extra.txt")
     from ray.cluster_utils import Cluster
 
@@ -566,11 +566,21 @@ def test_a_ray_cluster_prepares_what_this_computer_would(demo_data, tmp_path):
     try:
         workers = RayWorkers(cluster.address, 1)
         there = prepare_images(table, Preprocessing(), cache_dir=tmp_path / "there", share=workers.share)
+        audited = audit_of(demo_data, tmp_path / "cluster", "--ray", cluster.address)
     finally:
         ray.shutdown()
         cluster.shutdown()
     here = prepare_images(table, Preprocessing(), cache_dir=tmp_path / "here")
     np.testing.assert_array_equal(there.images_u8, here.images_u8)
+    assert audited == audit_of(demo_data, tmp_path / "alone")
+
+
+def audit_of(folder, home, *options):
+    """Audit a folder in a process of its own, with caches of its own; returns what it found."""
+    home.mkdir()
+    words = [sys.executable, "-m", "cxr_core", "audit", folder, "--json", home / "audit.json", *options]
+    subprocess.run(words, check=True, capture_output=True, env=os.environ | {"CXR_LAB_HOME": str(home)})
+    return json.loads((home / "audit.json").read_text())
 
 
 def test_a_cluster_that_is_lost_is_one_sentence_and_a_broken_file_keeps_its_own(monkeypatch):
@@ -584,7 +594,7 @@ def test_a_cluster_that_is_lost_is_one_sentence_and_a_broken_file_keeps_its_own(
         raise ray.exceptions.RayTaskError("f", "traceback", FileNotFoundError("It is gone.")).as_instanceof_cause()
 
     monkeypatch.setattr(ray, "get", lose)
-    with pytest.raises(OSError, match="could not prepare the images: The node died. Resume the job"):
+    with pytest.raises(OSError, match="could not read the images: The node died. Go on"):
         _result_of(None)
     monkeypatch.setattr(ray, "get", fail)
     with pytest.raises(FileNotFoundError):
