@@ -57,7 +57,7 @@ def dataset_embeddings(
         ValueError: not one image could be decoded.
         OSError: the model or an image went away.
     """
-    classifier = load_classifier(model_dir)
+    classifier = load_classifier(model_dir, for_many=True)
     preprocessing, report = classifier.card.preprocessing, phase("Preparing the images for the network")
     prepared = prepare_images(table, preprocessing, cache_dir=cache_dir, progress=report, share=share or in_threads)
     key = f"{prepared.key}-{classifier.digest()}"
@@ -94,7 +94,7 @@ def _features(model_dir: str, digest: str, images_u8: UInt8Array) -> FloatArray:
 @lru_cache(maxsize=1)
 def _classifier(model_dir: str, digest: str) -> Classifier:
     """Return the classifier of a folder, loaded once in a process."""
-    classifier = load_classifier(model_dir)
+    classifier = load_classifier(model_dir, for_many=True)
     if classifier.digest() != digest:
         raise ValueError(f"The classifier in {model_dir} is another one on this computer; give both the same project.")
     return classifier

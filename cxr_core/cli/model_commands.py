@@ -88,7 +88,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     from cxr_core.evaluation.scoring import score_folders, trained_on_sentence
     from cxr_core.inference.classifier import load_classifier
 
-    result, _ = score_folders(load_classifier(options.model), *options.folders, progress=progress_bar)
+    result, _ = score_folders(load_classifier(options.model, for_many=True), *options.folders, progress=progress_bar)
     ends = result["ci95"]["accuracy"]
     between = f" (95 % CI {ends[0]:.4f} to {ends[1]:.4f})" if ends else ""
     lines = [f"{result['n']} images, accuracy {result['accuracy']:.4f}{between}", report_table(result).to_string()]
@@ -116,7 +116,7 @@ def _shortcuts(options: argparse.Namespace) -> None:
     _, table, groups = group_images(dataset.table, curation, phase=progress_bar).taking_part(curation)
     table, groups, sides, note = held_out_table(table, groups, run)
     result = run_shortcut_test(
-        load_classifier(options.model), table, groups, sides,
+        load_classifier(options.model, for_many=True), table, groups, sides,
         external=options.external, limit=options.limit or MAX_IMAGES, phase=progress_bar,
     )  # fmt: skip
     keep_shortcut_result(options.model, result)

@@ -233,11 +233,12 @@ class Classifier:
         return run_graph(self.session, outputs, images_u8, self.card.preprocessing.scaled, progress=progress)
 
 
-def load_classifier(folder: str | Path) -> Classifier:
+def load_classifier(folder: str | Path, *, for_many: bool = False) -> Classifier:
     """Open a model folder: a run's, or one in `models/`. Never one that a visitor uploaded.
 
     Args:
         folder: holds `card.json` and `model.onnx`, and the gate's files if it has one.
+        for_many: as for `onnx_session.open_session`; the answers are the same.
 
     Raises:
         FileNotFoundError: `card.json` or `model.onnx` is missing.
@@ -250,7 +251,7 @@ def load_classifier(folder: str | Path) -> Classifier:
     """
     card = load_card(folder)
     path = Path(folder) / "model.onnx"
-    session = open_session(path)
+    session = open_session(path, for_many=for_many)
     if not _fits(session, card):
         raise ValueError(f"model.onnx of {path.parent.name} is not the graph that its card.json describes.")
     return Classifier(card, session, path, load_gate(folder))

@@ -201,7 +201,7 @@ def fit_gate(
         ValueError: no images, or none that took part in its training.
     """
     folder, phase = Path(folder), phase or (lambda _: None)
-    classifier = load_classifier(folder)
+    classifier = load_classifier(folder, for_many=True)
     sides = _sides(folder, roots, phase("Listing the images"))
     unclear = sides.pop(UNCLEAR, ())
     seen = {

@@ -15,10 +15,9 @@ from onnxruntime.capi.onnxruntime_pybind11_state import (
 )
 
 from cxr_core.system.arrays import FloatArray, UInt8Array
-from cxr_core.system.progress import Progress
+from cxr_core.system.progress import Progress, in_threads
 
-# As fast as larger batches on two cores; a batch of 32 takes 250 MB more.
-BATCH_SIZE = 8
+_TOLD_AFTER = 8
 # Without this option ONNX Runtime also computes the outputs that were not requested.
 _ONLY_WHAT_IS_ASKED = onnxruntime.RunOptions()
 _ONLY_WHAT_IS_ASKED.only_execute_path_to_fetches = True
@@ -36,25 +35,32 @@ def run_graph(
     *,
     progress: Progress | None = None,
 ) -> list[FloatArray]:
-    """Run an ONNX graph over prepared images, batch by batch.
+    """Run an ONNX graph over prepared images, one by one, as many at a time as there are cores.
+
+    That is faster than batches, to the last bit the same, and takes less memory.
 
     Args:
         session: opened graph with the input `image`.
         outputs: names of the graph's outputs to compute; no others are.
         images_u8: uint8 (N, size, size), N >= 1.
         scale: turns uint8 (n, size, size) into the float32 (n, size, size, 3) that the graph was trained on.
-        progress: called after each batch, in images.
+        progress: called after every eighth image and after the last.
 
     Returns:
         One float32 array (N, ...) per output.
     """
+    n = len(images_u8)
+
+    def run(i: int) -> list[FloatArray]:
+        return run_scaled(session, outputs, scale(images_u8[i : i + 1]), give_back=1 < n == i + 1)
+
+    if n == 1:
+        return run(0)
     parts = []
-    for start in range(0, len(images_u8), BATCH_SIZE):
-        batch = scale(images_u8[start : start + BATCH_SIZE])
-        give_back = len(images_u8) > 1 and start + BATCH_SIZE >= len(images_u8)
-        parts.append(run_scaled(session, outputs, batch, give_back=give_back))
-        if progress:
-            progress(min(start + BATCH_SIZE, len(images_u8)), len(images_u8))
+    for part in in_threads(run, range(n)):
+        parts.append(part)
+        if progress and (len(parts) % _TOLD_AFTER == 0 or len(parts) == n):
+            progress(len(parts), n)
     return [np.concatenate(part) for part in zip(*parts, strict=True)]
 
 
@@ -75,11 +81,12 @@ def run_scaled(
     return session.run(outputs, {"image": images}, _AND_GIVE_BACK if give_back else _ONLY_WHAT_IS_ASKED)
 
 
-def open_session(graph: str | Path | bytes) -> onnxruntime.InferenceSession:
-    """Open an ONNX graph on all cores.
+def open_session(graph: str | Path | bytes, *, for_many: bool = False) -> onnxruntime.InferenceSession:
+    """Open an ONNX graph.
 
     Args:
         graph: path of the file, or its bytes.
+        for_many: each of many images gets one core; else one image gets all of them.
 
     Raises:
         FileNotFoundError: the file is missing.
@@ -88,7 +95,7 @@ def open_session(graph: str | Path | bytes) -> onnxruntime.InferenceSession:
     if not isinstance(graph, bytes) and not Path(graph).exists():
         raise FileNotFoundError(f"There is no model {graph}.")
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = os.cpu_count() or 1
+    options.intra_op_num_threads = 1 if for_many else os.cpu_count() or 1
     options.log_severity_level = 3
     # Threads that spin while they wait for work take a third of the processor from other visitors and from decoding.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")

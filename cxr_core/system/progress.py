@@ -1,5 +1,6 @@
 """How does a long piece of work say how far it is, who carries it out, and whose turn is it where several wait?"""
 
+import os
 import threading
 import time
 from collections import deque
@@ -12,8 +13,8 @@ from typing import Any, Protocol, TypeVar
 # A turn that lasts longer no longer keeps others waiting: nobody can close the queue.
 _LONGEST_SECONDS = 30.0
 _TELL_SECONDS = 1.0
-# Three threads on two cores: one of them is often waiting for the disk.
-_THREADS = 3
+# One more than there are cores: one of them is often waiting for the disk.
+_THREADS = (os.cpu_count() or 1) + 1
 
 Chunk = TypeVar("Chunk")
 Result = TypeVar("Result")

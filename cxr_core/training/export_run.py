@@ -67,7 +67,7 @@ def export_run(run: Run) -> None:
         map_offsets=map_offsets(graph, layers),
         training=training,
     )
-    card, metrics = _evaluate_run(run, config, Classifier(card, open_session(graph), graph), model)
+    card, metrics = _evaluate_run(run, config, Classifier(card, open_session(graph, for_many=True), graph), model)
     begin_counting(run)
     write_json(run.path / "metrics.json", metrics)
     # Last of all: whoever finds a card finds everything that belongs to it.

@@ -265,7 +265,9 @@ def frozen_features(
     graph, _ = kept_features_graph(_backbone_of(model), config.preprocessing.size)
     with new_entry(path) as temporary:
         release_memory()
-        _write_features(open_session(graph), prepared.images_u8, config.preprocessing, temporary, progress)
+        _write_features(
+            open_session(graph, for_many=True), prepared.images_u8, config.preprocessing, temporary, progress
+        )
     return open_array(path)
 
 

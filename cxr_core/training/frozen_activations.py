@@ -84,7 +84,7 @@ def keep_activations(
         header = {"descr": "<f2", "fortran_order": False, "shape": shape}
         with new_entry(path) as temporary, temporary.open("wb") as file, ThreadPoolExecutor() as pool:
             np.lib.format.write_array_header_1_0(file, header)
-            session = open_session(graph)
+            session = open_session(graph, for_many=True)
             for copy in range(shape[0]):
                 augment = partial(augmented, images_u8, rows, config=config, epoch=copy, lungs=lungs)
                 for start in range(0, len(rows), _CHUNK):

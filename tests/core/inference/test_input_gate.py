@@ -723,7 +723,7 @@ def test_a_classifier_of_drawings_is_not_taught_to_refuse_them(three_by_three, t
         return images.reshape(len(images), 8, 4, 8, 4).mean(axis=(2, 4)).reshape(len(images), 64).astype(np.float32)
 
     classifier = SimpleNamespace(card=card, classes=CLASSES, features=features)
-    monkeypatch.setattr(gate_fitting, "load_classifier", lambda folder: classifier)
+    monkeypatch.setattr(gate_fitting, "load_classifier", lambda folder, **options: classifier)
     for name, n in (("_STRANGE", 11), ("_KEPT", 12), ("_ALTERED", 3), ("_ELSEWHERE_PER_KIND", 2)):
         monkeypatch.setattr(gate_fitting, name, n)
     asked, told = [], {}
