@@ -404,17 +404,26 @@ def test_a_mirrored_copy_is_called_so_by_its_position_in_the_table():
 # Real radiographs
 
 
-@pytest.fixture(scope="module")
-def real_pairs(real_folders, tmp_path_factory):
-    """The table of shared radiographs, one in four where no copies are, and for each the number of its group."""
-    cache = tmp_path_factory.mktemp("real")
-    table = scan_dataset(*real_folders).table
-    table = table[(table["class_name"] == "covid") | (table.index % 4 == 0)].reset_index(drop=True)
-    prepared = prepare_images(table, Preprocessing(), cache_dir=cache)
+def grouped(table, cache):
+    """The table of what can be read of it, and for each row the number of its group."""
+    prepared = prepare_images(table.reset_index(drop=True), Preprocessing(), cache_dir=cache)
     numbers = np.arange(len(prepared.table))
     for group in duplicate_groups(find_duplicates(prepared, cache_dir=cache), len(numbers)):
         numbers[group] = group[0]
     return prepared.table, numbers
+
+
+@pytest.fixture(scope="module")
+def real_pairs(real_folders, tmp_path_factory):
+    """Shared radiographs, one in four where no copies are, in groups."""
+    table = scan_dataset(*real_folders).table
+    return grouped(table[(table["class_name"] == "covid") | (table.index % 4 == 0)], tmp_path_factory.mktemp("real"))
+
+
+@pytest.fixture(scope="module")
+def few_real_pairs(real_folders, tmp_path_factory):
+    """One in sixteen of the shared radiographs, in groups."""
+    return grouped(scan_dataset(*real_folders).table[::16], tmp_path_factory.mktemp("few"))
 
 
 @pytest.mark.slow
@@ -432,8 +441,9 @@ def test_of_real_images_whose_names_differ_by_further_endings_19_in_20_are_found
     assert np.mean([numbers[a] == numbers[b] for a, b in named]) >= 0.95
 
 
-def test_of_2000_random_pairs_of_different_patients_at_most_1_in_100_is_joined(real_pairs):
-    table, numbers = real_pairs
+@pytest.mark.parametrize("pairs", ["few_real_pairs", pytest.param("real_pairs", marks=pytest.mark.slow)])
+def test_of_2000_random_pairs_of_different_patients_at_most_1_in_100_is_joined(pairs, request):
+    table, numbers = request.getfixturevalue(pairs)
     patients = table["patient"].fillna(table["file"]).to_numpy()
     drawn = np.random.default_rng(0).integers(0, len(table), (4000, 2))
     strangers = drawn[patients[drawn[:, 0]] != patients[drawn[:, 1]]][:2000]
