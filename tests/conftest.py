@@ -158,6 +158,14 @@ def real_folders():
     return folders
 
 
+@pytest.fixture(scope="module")
+def small_forests():
+    """What gives the class away is asked of fewer trees, which say the same of drawn data in less time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cxr_core.audit.spurious_correlations._TREES", 4)
+        yield
+
+
 @pytest.fixture(scope="session")
 def run_python():
     """A callable(*arguments, **environment) that runs this interpreter in the project's folder."""

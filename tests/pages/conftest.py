@@ -14,6 +14,11 @@ def installed_components():
         yield
 
 
+@pytest.fixture(autouse=True, scope="module")
+def quick_analyses(small_forests):
+    """Each data set that a test brings is analysed."""
+
+
 @pytest.fixture
 def run_folder(tmp_path, monkeypatch):
     """An empty folder of runs that the pages look into."""

@@ -45,7 +45,7 @@ def controls(app):
 
 
 def options(kind, control):
-    """Return the values that somebody can give a control; of a range, its ends."""
+    """Return the values that somebody can give a control; of a range or of pages, the ends."""
     if kind == "selectbox":
         return list(range(len(control.options)))
     if kind == "segmented_control":
@@ -56,7 +56,7 @@ def options(kind, control):
     if kind in ("toggle", "checkbox"):
         return [True, False, True]
     if kind == "pagination":
-        return list(range(1, control.num_pages + 1))
+        return [1, control.num_pages]
     if kind == "select_slider":
         return list(control.options)
     return [end for end in (control.min, control.max) if end is not None]

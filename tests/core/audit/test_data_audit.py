@@ -15,7 +15,10 @@ from cxr_core.data.dataset import scan_dataset
 from cxr_core.splits.curation import Curation, exclude, mark_distinct
 from cxr_core.splits.split import SPLIT_KINDS
 
-pytestmark = pytest.mark.filterwarnings("ignore:The least populated class:UserWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:The least populated class:UserWarning"),
+    pytest.mark.usefixtures("small_forests"),
+]
 COPIES = [("normal/n0.png", "normal/n0-small.png"), ("normal/n1.png", "virus/n1-elsewhere.png")]
 
 
@@ -43,7 +46,7 @@ def dataset(folder):
 
 
 @pytest.fixture(scope="module")
-def report(dataset):
+def report(dataset, small_forests):
     return audit_report(dataset, Curation(), phase=silent)
 
 

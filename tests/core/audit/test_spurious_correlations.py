@@ -13,6 +13,8 @@ from cxr_core.audit.spurious_correlations import FACT_TITLES, find_spurious_corr
 from cxr_core.data.dataset import scan_dataset
 from cxr_core.splits.split import image_groups
 
+pytestmark = pytest.mark.usefixtures("small_forests")
+
 
 def facts_of(class_names, seed=0, **columns):
     """A table and measures in which nothing but what `columns` say tells the class."""
@@ -67,14 +69,6 @@ def test_what_was_scored_once_is_kept_and_other_facts_labels_groups_or_seeds_are
 
 def score(answer, fact):
     return next(s for s in answer.top if s.fact == fact)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def small_forests():
-    """Fewer trees say the same of drawn data, in less time."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(spurious_correlations, "_TREES", 4)
-        yield
 
 
 @pytest.fixture

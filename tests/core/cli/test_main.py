@@ -26,6 +26,8 @@ from cxr_core.runs.run import Run
 from cxr_core.splits.curation import Curation, curation_path, exclude, save_curation
 from cxr_core.system.files import read_json
 
+pytestmark = pytest.mark.usefixtures("small_forests")
+
 
 @pytest.fixture
 def command(capfd):
