@@ -21,6 +21,11 @@ from cxr_core.data.phantoms import draw_demo_data, draw_phantom
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 IDLE = '[data-testid="stApp"][data-test-script-state="notRunning"]'
 SECONDS = 1000
+# A click reaches the server a moment later: what rests must have rested for half a second.
+RESTED = """idle => {
+    window.restingSince = document.querySelector(idle) ? window.restingSince ?? performance.now() : undefined
+    return performance.now() - window.restingSince > 500
+  }"""
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (Debian: apt-get install chromium)")
 
 
@@ -97,17 +102,28 @@ def wait_until(condition, what, seconds=120):
         time.sleep(0.2)
 
 
+def rest(page):
+    """Wait until the page has answered what was done last.
+
+    Before, a control may for a moment be there twice, or be drawn anew under the mouse.
+    """
+    page.evaluate("window.restingSince = undefined")
+    page.wait_for_function(RESTED, arg=IDLE)
+
+
 def choose(page, label, option, *, rests=True):
     """Choose an option; a page that is drawn anew all the time, as that of a training, never rests."""
-    page.get_by_role("combobox", name=label).click()
+    box = page.get_by_role("combobox", name=label)
+    expect(box).to_have_count(1)
+    box.click()
     page.get_by_role("option", name=option, exact=True).click()
     if rests:
-        page.wait_for_selector(IDLE)
+        rest(page)
 
 
 def open_folder(page, folder):
     """Type a folder into the data set picker, whose box moves to the sidebar: for a moment both are there."""
-    page.wait_for_selector(IDLE)
+    rest(page)
     box = page.get_by_role("textbox", name="Folders")
     expect(box).to_have_count(1)
     box.fill(str(folder))
@@ -117,8 +133,7 @@ def open_folder(page, folder):
 def go_through(page, title):
     """Open a page by its link, whatever its own title, and wait until it rests."""
     page.get_by_test_id("stSidebarNavLink").get_by_text(title, exact=True).click()
-    page.wait_for_timeout(500)
-    page.wait_for_selector(IDLE)
+    rest(page)
 
 
 def open_from_sidebar(page, name):

@@ -4,7 +4,7 @@ import re
 
 from playwright.sync_api import expect
 
-from browser.conftest import IDLE, needs_chromium
+from browser.conftest import IDLE, needs_chromium, rest
 
 pytestmark = needs_chromium
 
@@ -13,11 +13,13 @@ def open_errors(page, address):
     page.goto(f"{address}/evaluation")
     page.wait_for_selector(IDLE)
     page.get_by_role("radio", name="Another data set").click()
+    rest(page)
     page.get_by_role("button", name="Classify 188 images").click()
     expect(page.get_by_text("188", exact=True)).to_be_visible()
+    rest(page)
     page.get_by_role("radio", name="Errors").click()
     expect(page.get_by_role("heading", name=re.compile("^Misclassified"))).to_be_visible()
-    page.wait_for_selector(IDLE)
+    rest(page)
 
 
 def test_a_confusion_cell_shows_its_images(app, page):
@@ -36,14 +38,14 @@ def test_a_point_of_the_curve_and_a_bin_show_their_images(app, page):
     page.get_by_role("radio", name="ROC").click()
     point = page.locator(".js-plotly-plot .scatterlayer .points path").nth(20)
     point.wait_for(state="attached")
-    page.wait_for_selector(IDLE)
+    rest(page)
     box = point.bounding_box()
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     expect(page.get_by_role("heading", name=re.compile("^Missed .* and false alarms"))).to_be_visible()
     page.get_by_role("radio", name="Reliability").click()
     bar = page.locator(".js-plotly-plot .barlayer .point path").nth(1)
     bar.wait_for(state="attached")
-    page.wait_for_selector(IDLE)
+    rest(page)
     box = bar.bounding_box()
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     expect(page.get_by_role("heading", name=re.compile("^Confidence between"))).to_be_visible()

@@ -4,7 +4,7 @@ import re
 
 from playwright.sync_api import expect
 
-from browser.conftest import IDLE, needs_chromium, wait_until
+from browser.conftest import IDLE, needs_chromium, rest, wait_until
 from cxr_core.jobs.job import list_jobs
 
 pytestmark = needs_chromium
@@ -15,8 +15,9 @@ def test_several_seeds_are_begun_stopped_resumed_and_summed_up(app, page):
     page.goto(f"{address}/training")
     page.wait_for_selector(IDLE)
     page.get_by_role("radio", name="The built-in classifier's backbone").click()
-    page.wait_for_selector(IDLE)
+    rest(page)
     page.get_by_role("radio", name="Several seeds").click()
+    rest(page)
     seeds = page.get_by_role("spinbutton", name="Seeds")
     seeds.fill("2")
     seeds.press("Enter")

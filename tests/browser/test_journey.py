@@ -8,7 +8,7 @@ import pytest
 from image_files import dicom
 from playwright.sync_api import expect
 
-from browser.conftest import IDLE, SECONDS, choose, needs_chromium, open_folder, open_from_sidebar, wait_until
+from browser.conftest import IDLE, SECONDS, choose, needs_chromium, open_folder, open_from_sidebar, rest, wait_until
 from cxr_core.config import PROJECT_DIR
 from cxr_core.data.phantoms import draw_phantom
 from cxr_core.runs.run import list_runs
@@ -82,7 +82,7 @@ def test_an_uploaded_scan_gets_a_prediction_and_an_overlay(app, page, scan):
     expect(page.get_by_role("heading", name=ANSWERED_OR_NOT)).to_be_visible()
     numbers, looked = page.get_by_text("Show the numbers anyway"), page.get_by_text("Where the classifier looked")
     expect(numbers.or_(looked).first).to_be_visible()
-    page.wait_for_selector(IDLE)
+    rest(page)
     if numbers.count():
         numbers.click()
     expect(page.get_by_text("Where the classifier looked").first).to_be_visible()
@@ -105,6 +105,7 @@ def test_a_dicom_file_of_another_examination_gets_no_answer_and_its_numbers_on_r
     expect(page.get_by_text("this is not a radiograph")).to_be_visible()
     expect(page.get_by_role("button", name="Download the overlay")).to_have_count(0)
     expect(page.get_by_text("Zyxwv")).to_have_count(0)
+    rest(page)
     page.get_by_text("Show the numbers anyway").click()
     expect(page.get_by_role("button", name="Download the overlay", exact=True)).to_be_visible()
 
@@ -125,7 +126,7 @@ def test_a_training_starts_shows_a_growing_curve_and_stops(app, page):
     page.wait_for_selector(IDLE)
     choose(page, "Recipe", "article")
     page.get_by_role("radio", name="The built-in classifier's backbone").click()
-    page.wait_for_selector(IDLE)
+    rest(page)
     page.get_by_role("button", name="Start training").click()
 
     # The thin line has one point per batch: it must grow while the page is only looked at.

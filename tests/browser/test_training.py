@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from browser.conftest import IDLE, SECONDS, choose, needs_chromium, wait_until
+from browser.conftest import SECONDS, choose, needs_chromium, rest, wait_until
 from cxr_core.data.phantoms import draw_demo_data
 from cxr_core.recipes.training_config import make_config
 from cxr_core.runs.lifecycle import start_run, stop_run
@@ -56,7 +56,7 @@ def test_two_watch_a_run_that_is_stopped_resumed_and_compared(app, page, browser
     other.close()
 
     page.get_by_role("radio", name="Compare").click()
-    page.wait_for_selector(IDLE)
+    rest(page)
     table = page.get_by_test_id("stDataFrame").locator("canvas").first
     table.scroll_into_view_if_needed()
     box = table.bounding_box()

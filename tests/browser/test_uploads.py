@@ -14,7 +14,7 @@ import pytest
 from image_files import dicom, zip_of
 from playwright.sync_api import expect
 
-from browser.conftest import IDLE, needs_chromium
+from browser.conftest import IDLE, needs_chromium, rest
 from cxr_core.data.phantoms import draw_phantom
 
 pytestmark = needs_chromium
@@ -32,13 +32,14 @@ def predict(app, page):
 
 def upload(page, *files):
     """Put (name, bytes) into the upload field in place of what was there; beside an answer it is folded away."""
+    rest(page)
     folded = page.get_by_text("Another scan", exact=True)
     if folded.count() and not page.get_by_test_id("stFileUploader").is_visible():
         folded.click()
         expect(page.get_by_test_id("stFileUploader")).to_be_visible()
     for _ in range(page.get_by_test_id("stFileChipDeleteBtn").count()):
         page.get_by_test_id("stFileChipDeleteBtn").first.locator("button").click()
-        page.wait_for_selector(IDLE)
+        rest(page)
     payload = [{"name": name, "mimeType": "application/octet-stream", "buffer": data} for name, data in files]
     page.set_input_files('input[type="file"]', payload)
 
@@ -64,6 +65,7 @@ def goes_on_working(page):
 def test_a_dicom_file_gets_its_answer_and_a_dicom_overlay_and_names_nobody(predict):
     upload(predict, ("IM0001", dicom(DRAWING, PatientName="Zyxwv^Jane", PatientID="QQ4711QQ")))
     expect(predict.get_by_role("heading", name=OUTCOME)).to_be_visible()
+    rest(predict)
     predict.get_by_text("Show the numbers anyway").click()
     written = downloaded(predict, "Download the overlay as DICOM")
     assert written[128:132] == b"DICM"
@@ -76,7 +78,7 @@ def test_a_zip_becomes_a_table_whose_row_opens_its_answer_and_whose_overlays_com
     files = {"scans/a.png": PNG, "scans/b.png": PNG, "<img src=x onerror=alert(1)>.png": PNG[:500]}
     upload(predict, ("scans.zip", zip_of(files)))
     expect(predict.get_by_role("heading", name=re.compile("^3 images: .*1 unreadable$"))).to_be_visible()
-    predict.wait_for_selector(IDLE)
+    rest(predict)
     box = predict.get_by_test_id("stDataFrame").locator("canvas").first.bounding_box()
     predict.mouse.click(box["x"] + 18, box["y"] + 70)
     expect(predict.get_by_role("heading", name=OUTCOME)).to_be_visible()
@@ -95,13 +97,14 @@ def test_files_answers_and_choices_are_still_there_after_another_page(predict):
     upload(predict, ("a.png", PNG), ("b.png", PNG[:500]))
     heading = predict.get_by_role("heading", name=re.compile("^2 images: .*1 unreadable$"))
     expect(heading).to_be_visible()
-    predict.wait_for_selector(IDLE)
+    rest(predict)
     box = predict.get_by_test_id("stDataFrame").locator("canvas").first.bounding_box()
     predict.mouse.click(box["x"] + 18, box["y"] + 70)
     answer = predict.get_by_role("heading", name=OUTCOME)
     expect(answer).to_be_visible()
+    rest(predict)
     predict.get_by_text("inferno", exact=True).click()
-    predict.wait_for_selector(IDLE)
+    rest(predict)
     go_to(predict, "Evaluation")
     go_to(predict, "Predict")
     expect(heading).to_be_visible()
