@@ -8,6 +8,7 @@ import sys
 import tempfile
 import threading
 import time
+from importlib import import_module
 from pathlib import Path
 
 import cv2
@@ -45,9 +46,35 @@ TRAINING_FIXTURES = {
 # These parts of the training read and change images, and leave TensorFlow alone.
 _WITHOUT_TENSORFLOW = r"(run_inputs|lungs\.(chest_alterations|chest_images|lung_card))\b"
 _LOADS_TENSORFLOW = re.compile(
-    rf"^ *(import|from) (keras|tensorflow|cxr_core\.training(?!\.{_WITHOUT_TENSORFLOW}))\b|importorskip\(.keras",
+    rf"^ *(import|from) (keras|tensorflow|cxr_core\.training(?!\.{_WITHOUT_TENSORFLOW}))\b|importorskip\(.keras|Late\(",
     re.MULTILINE,
 )
+
+
+class Late:
+    """A module that is imported when something of it is first used.
+
+    Every worker collects all tests: what a file of tests needs of TensorFlow it names so, and one worker loads it.
+    """
+
+    __slots__ = ("_name",)
+
+    def __init__(self, name):
+        object.__setattr__(self, "_name", name)
+
+    @property
+    def __dict__(self):
+        """The module's own: monkeypatch looks here for what it will put back."""
+        return vars(import_module(self._name))
+
+    def __getattr__(self, attribute):
+        # pytest asks everything in a file whether it is a test, a fixture or a mock.
+        if attribute.startswith("__") or attribute == "_mock_name":
+            raise AttributeError(attribute)
+        return getattr(import_module(self._name), attribute)
+
+    def __setattr__(self, attribute, value):
+        setattr(import_module(self._name), attribute, value)
 
 
 def pytest_collection_modifyitems(items):

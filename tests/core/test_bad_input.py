@@ -5,13 +5,16 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import Late
 
 from cxr_core.cli.main import main
 from cxr_core.recipes.training_config import make_config
 from cxr_core.runs.lifecycle import create_run
 from cxr_core.runs.run import Run
 from cxr_core.splits.split import Split
-from cxr_core.training import fit, run_inputs, train_run
+from cxr_core.training import run_inputs
+
+fit, train_run = Late("cxr_core.training.fit"), Late("cxr_core.training.train_run")
 
 CONFIG = make_config("quick", roots=("/data",), settings=("batch_size=4", "start=shipped", "epochs=2"))
 

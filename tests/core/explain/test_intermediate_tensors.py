@@ -4,7 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from conftest import Late
 
+from core.training.test_onnx_export import in_float64, small  # noqa: F401
 from cxr_core.config import SHIPPED_MODEL_DIR
 from cxr_core.data.phantoms import draw_phantom
 from cxr_core.explain.grad_cam_plus_plus import plus_plus_maps, weigh_plus_plus
@@ -18,12 +20,7 @@ from cxr_core.inference.selective_prediction import answer_upload
 from cxr_core.system.files import file_stamp
 from cxr_core.system.onnx_session import open_session
 
-keras = pytest.importorskip("keras", reason="the reference needs TensorFlow, which is not installed")
-import tensorflow as tf  # noqa: E402
-
-from core.training.test_onnx_export import in_float64, small  # noqa: E402, F401
-from cxr_core.training.onnx_export import export_classifier  # noqa: E402
-
+keras, tf, onnx_export = Late("keras"), Late("tensorflow"), Late("cxr_core.training.onnx_export")
 PREPROCESSING = Preprocessing(size=32, scaling="-1..1")
 IMAGES_U8 = np.random.default_rng(5).integers(0, 256, (3, 32, 32), dtype=np.uint8)
 
@@ -32,7 +29,7 @@ IMAGES_U8 = np.random.default_rng(5).integers(0, 256, (3, 32, 32), dtype=np.uint
 def network(small, tmp_path_factory):  # noqa: F811
     """(Keras model, path of its graph): two hidden layers between the last convolution and the logits."""
     path = tmp_path_factory.mktemp("cams") / "model.onnx"
-    export_classifier(small[0], path)
+    onnx_export.export_classifier(small[0], path)
     return small[0], path
 
 

@@ -3,10 +3,10 @@
 import subprocess
 import sys
 
-import keras
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import Late
 
 from cxr_core.config import PROJECT_DIR, TEACHING_DIR
 from cxr_core.data.dataset import scan_dataset
@@ -15,6 +15,8 @@ from cxr_core.data.teaching_set import ANALYSIS_DIR
 from cxr_core.jobs.visit_training import VisitChoices, visit_config
 from cxr_core.recipes.training_config import make_config
 from cxr_core.runs.lifecycle import create_run
+
+keras = Late("keras")
 
 _TRAIN = """
 import sys

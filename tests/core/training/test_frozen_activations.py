@@ -2,15 +2,15 @@
 
 from dataclasses import replace
 
-import keras
 import numpy as np
 import pytest
+from conftest import Late
 
 from cxr_core.recipes.training_config import make_config
-from cxr_core.training import frozen_activations, onnx_export
-from cxr_core.training.batches import EpochClock, activation_batches, augmented
-from cxr_core.training.frozen_activations import keep_activations, split_network
 
+keras, late_batches = Late("keras"), Late("cxr_core.training.batches")
+frozen_activations = Late("cxr_core.training.frozen_activations")
+onnx_export = Late("cxr_core.training.onnx_export")
 SIZE = 32
 
 
@@ -38,12 +38,14 @@ def images():
 
 
 def keep(network, images, config, rows, copies, progress=lambda done, total: None):
-    trunk, rest = split_network(network, "late")
-    return keep_activations(trunk, images, rows, config, key="k", copies=copies, progress=progress), rest
+    trunk, rest = frozen_activations.split_network(network, "late")
+    return frozen_activations.keep_activations(
+        trunk, images, rows, config, key="k", copies=copies, progress=progress
+    ), rest
 
 
 def test_both_parts_one_after_the_other_give_what_the_whole_network_gives(network, images):
-    trunk, rest = split_network(network, "late")
+    trunk, rest = frozen_activations.split_network(network, "late")
     batch = np.repeat(images[..., None], 3, -1).astype(np.float32) / 255
     np.testing.assert_allclose(rest.predict(trunk.predict(batch)), network.predict(batch), atol=1e-5)
 
@@ -53,7 +55,7 @@ def test_a_layer_that_something_else_passes_by_cannot_part_the_network():
     x = keras.layers.Conv2D(3, 3, padding="same", name="inside")(image)
     x = keras.layers.Add()([keras.layers.Activation("relu", name="late")(x), image])
     with pytest.raises(ValueError):
-        split_network(keras.Model(image, x), "late")
+        frozen_activations.split_network(keras.Model(image, x), "late")
 
 
 def test_kept_activations_are_those_of_the_augmented_copies(network, images, config):
@@ -61,7 +63,7 @@ def test_kept_activations_are_those_of_the_augmented_copies(network, images, con
     kept, rest = keep(network, images, config, rows, copies=2)
     assert (kept.shape, kept.dtype) == ((2, 4, SIZE // 2, SIZE // 2, 8), np.float16)
     for copy in range(2):
-        batch = np.stack([augmented(images, rows, row, config, copy) for row in rows])
+        batch = np.stack([late_batches.augmented(images, rows, row, config, copy) for row in rows])
         expected = network.predict(config.preprocessing.scaled(batch))
         np.testing.assert_allclose(rest.predict(kept[copy].astype(np.float32)), expected, atol=5e-3)
 
@@ -86,8 +88,8 @@ def test_every_epoch_learns_from_another_copy_of_every_image(config):
     copies, n = 3, 8
     kept = (10 * np.arange(copies)[:, None] + np.arange(n)).astype(np.float16)[..., None, None, None]
     labels = np.eye(n, dtype=np.float32)
-    clock, seen = EpochClock(), set()
-    batches = activation_batches(kept, labels, config, clock)
+    clock, seen = late_batches.EpochClock(), set()
+    batches = late_batches.activation_batches(kept, labels, config, clock)
     for epoch in range(copies):
         clock.on_epoch_begin(epoch)
         values = np.concatenate([x.numpy().ravel() for x, _ in batches])
@@ -98,9 +100,11 @@ def test_every_epoch_learns_from_another_copy_of_every_image(config):
 
 def test_every_copy_is_augmented_by_itself(network, images, config):
     rows = np.array([1, 4, 5, 8])
-    trunk, _ = split_network(network, "late")
+    trunk, _ = frozen_activations.split_network(network, "late")
     kept, _ = keep(network, images, config, rows, copies=3)
-    expected = [np.stack([augmented(images, rows, row, config, copy) for row in rows]) for copy in range(3)]
+    expected = [
+        np.stack([late_batches.augmented(images, rows, row, config, copy) for row in rows]) for copy in range(3)
+    ]
     for copy in range(3):
         # Half precision keeps eleven binary digits.
         np.testing.assert_allclose(kept[copy], trunk(config.preprocessing.scaled(expected[copy])), rtol=2e-3, atol=1e-4)
@@ -108,12 +112,12 @@ def test_every_copy_is_augmented_by_itself(network, images, config):
 
 
 def test_a_change_of_anything_that_makes_the_copies_is_kept_apart(network, images, config, tmp_path):
-    trunk, _ = split_network(network, "late")
+    trunk, _ = frozen_activations.split_network(network, "late")
     other = keras.models.clone_model(trunk)
     other.set_weights([weights + 0.5 for weights in trunk.get_weights()])
 
     def kept_files(trunk=trunk, config=config, rows=(0, 3), key="k", copies=1):
-        keep_activations(
+        frozen_activations.keep_activations(
             trunk, images, np.array(rows), config, key=key, copies=copies, progress=lambda done, total: None
         )
         return len(list((tmp_path / "activations").iterdir()))

@@ -9,23 +9,14 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from conftest import Late
 
 from cxr_core.config import SHIPPED_MODEL_DIR
 from cxr_core.imaging.reader import read_image
 from cxr_core.inference.model_card import load_card
 from cxr_core.recipes.backbones import BACKBONES
 
-keras = pytest.importorskip("keras", reason="training needs TensorFlow, which is not installed")
-import tensorflow as tf  # noqa: E402
-
-from cxr_core.training import onnx_export  # noqa: E402
-from cxr_core.training.onnx_export import (  # noqa: E402
-    export_classifier,
-    export_features,
-    head_probabilities,
-    kept_features_graph,
-)
-
+keras, tf, onnx_export = Late("keras"), Late("tensorflow"), Late("cxr_core.training.onnx_export")
 MAP_LAYERS = BACKBONES["mobilenetv2"].map_layers
 
 
@@ -165,7 +156,7 @@ def small(tmp_path_factory):
     for layer in model.layers:
         layer.set_weights([w + rng.uniform(0.05, 0.6, w.shape) - 0.2 * (w.ndim > 1) for w in layer.get_weights()])
     path = tmp_path_factory.mktemp("graph") / "model.onnx"
-    layers = export_classifier(model, path)
+    layers = onnx_export.export_classifier(model, path)
     images = rng.uniform(-1, 1, (6, 32, 32, 3)).astype(np.float32)
     return model, layers, run_graph(path, images), images
 
@@ -214,30 +205,30 @@ def test_the_export_names_the_layers_that_maps_can_be_made_from(small):
 
 
 def test_a_layer_that_the_model_lacks_is_left_out(small, tmp_path):
-    assert export_classifier(small[0], tmp_path / "m.onnx", ("out_relu", "top_activation")) == ("out_relu",)
+    assert onnx_export.export_classifier(small[0], tmp_path / "m.onnx", ("out_relu", "top_activation")) == ("out_relu",)
 
 
 def test_a_backbone_is_exported_as_keras_computes_it(small, tmp_path):
     model, _, _, images = small
     backbone = keras.Model(model.input, model.get_layer("features").output)
-    export_features(backbone, tmp_path / "b.onnx")
+    onnx_export.export_features(backbone, tmp_path / "b.onnx")
     features = run_graph(tmp_path / "b.onnx", images)["features"]
     np.testing.assert_allclose(features, backbone.predict(images, verbose=0), atol=1e-5)
 
 
 def test_a_graph_is_of_opset_17_and_its_head_makes_probabilities_of_features(small, tmp_path):
     path, (_, _, outputs, _) = tmp_path / "m.onnx", small
-    export_classifier(small[0], path, ())
+    onnx_export.export_classifier(small[0], path, ())
     assert {entry.domain: entry.version for entry in onnx.load(path).opset_import}[""] == 17
     many, expected = (np.tile(outputs[name], (40, 1)) for name in ("features", "probabilities"))
-    np.testing.assert_allclose(head_probabilities(path, many), expected, atol=1e-6)
+    np.testing.assert_allclose(onnx_export.head_probabilities(path, many), expected, atol=1e-6)
 
 
 def test_a_frozen_network_is_exported_once_for_its_weights_and_size(small, tmp_path, monkeypatch):
     monkeypatch.setattr(onnx_export, "CACHE_DIR", tmp_path)
     model = small[0]
     backbone = keras.Model(model.input, model.get_layer("out_relu").output)
-    path, digest = kept_features_graph(backbone, 32)
+    path, digest = onnx_export.kept_features_graph(backbone, 32)
     weights = b"".join(values.tobytes() for values in backbone.get_weights())
     assert digest == hashlib.sha256(weights).hexdigest()[:32]
     assert path == tmp_path / "backbones" / f"{digest}-32.onnx"
@@ -245,7 +236,7 @@ def test_a_frozen_network_is_exported_once_for_its_weights_and_size(small, tmp_p
         run_graph(path, small[3])["features"], backbone.predict(small[3], verbose=0), rtol=1e-4, atol=1e-5
     )
     path.write_bytes(b"kept")
-    assert kept_features_graph(backbone, 32) == (path, digest)
+    assert onnx_export.kept_features_graph(backbone, 32) == (path, digest)
     assert path.read_bytes() == b"kept"
 
 
@@ -258,7 +249,7 @@ def test_an_export_looks_through_all_garbage_more_often_and_leaves_python_as_it_
 
     monkeypatch.setattr(onnx_export.tf2onnx.convert, "from_function", convert)
     with pytest.raises(OSError, match="no space left"):
-        export_features(small[0], tmp_path / "m.onnx")
+        onnx_export.export_features(small[0], tmp_path / "m.onnx")
     [(during, is_frozen)] = seen
     # All generations are looked through once in the product of the three numbers of new objects.
     assert is_frozen and np.prod(during) < np.prod(before) / 3
@@ -273,7 +264,7 @@ def test_layers_that_are_no_chain_are_refused(tmp_path):
     x = keras.layers.Dense(2, name="logits")(x)
     model = keras.Model(image, keras.layers.Softmax()(x))
     with pytest.raises(ValueError, match="^Maps need a chain of layers; .* does not follow"):
-        export_classifier(model, tmp_path / "m.onnx")
+        onnx_export.export_classifier(model, tmp_path / "m.onnx")
     assert not list(tmp_path.iterdir())
 
 
@@ -289,7 +280,7 @@ def export_with(tmp_path, *between):
     model = keras.Model(image, keras.layers.Softmax()(x))
     # The first class is the first channel, the second the first minus the second.
     model.get_layer("logits").set_weights([np.float32([[1, 1], [0, -1]]), np.zeros(2, np.float32)])
-    export_classifier(model, tmp_path / "m.onnx")
+    onnx_export.export_classifier(model, tmp_path / "m.onnx")
     return tmp_path / "m.onnx"
 
 
@@ -318,19 +309,19 @@ def test_a_normalisation_without_a_scale_of_its_own_passes_the_gradient_divided_
 @pytest.mark.parametrize(
     "layer",
     [
-        keras.layers.Conv2D(2, 3, padding="same", name="odd"),
-        keras.layers.Conv2D(2, 1, strides=2, name="odd"),
-        keras.layers.Conv2D(2, 1, groups=2, name="odd"),
-        keras.layers.Conv2D(2, 1, activation="relu", name="odd"),
-        keras.layers.Dense(2, activation="tanh", name="odd"),
-        keras.layers.ReLU(negative_slope=0.1, name="odd"),
-        keras.layers.ReLU(threshold=0.5, name="odd"),
-        keras.layers.BatchNormalization(axis=1, name="odd"),
-        keras.layers.Activation("gelu", name="odd"),
+        lambda: keras.layers.Conv2D(2, 3, padding="same", name="odd"),
+        lambda: keras.layers.Conv2D(2, 1, strides=2, name="odd"),
+        lambda: keras.layers.Conv2D(2, 1, groups=2, name="odd"),
+        lambda: keras.layers.Conv2D(2, 1, activation="relu", name="odd"),
+        lambda: keras.layers.Dense(2, activation="tanh", name="odd"),
+        lambda: keras.layers.ReLU(negative_slope=0.1, name="odd"),
+        lambda: keras.layers.ReLU(threshold=0.5, name="odd"),
+        lambda: keras.layers.BatchNormalization(axis=1, name="odd"),
+        lambda: keras.layers.Activation("gelu", name="odd"),
     ],
     ids=["3 x 3", "stride", "groups", "convolution with activation", "tanh", "leaky", "threshold", "rows", "gelu"],
 )
 def test_a_layer_without_a_known_gradient_is_refused(tmp_path, layer):
     with pytest.raises(ValueError, match="No gradient is known for layer odd"):
-        export_with(tmp_path, layer)
+        export_with(tmp_path, layer())
     assert not list(tmp_path.iterdir())

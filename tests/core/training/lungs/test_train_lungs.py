@@ -3,19 +3,18 @@
 import json
 import shutil
 
-import keras
 import numpy as np
 import onnxruntime
 import pytest
-import tensorflow as tf
-from keras import layers as kl
+from conftest import Late
 
 from benchmarks.full_disk import draw_chests
 from cxr_core.imaging.lung_segmentation import CONVENTIONS, MASK_SIDE, NETWORK_SIDE, VIEWS
-from cxr_core.training.lungs import lung_network, train_lungs
 from cxr_core.training.lungs.lung_card import card_figures, lung_summary
-from cxr_core.training.lungs.lung_network import build_lung_network, mask_loss
-from cxr_core.training.network import MissingWeights
+
+keras, kl, tf = Late("keras"), Late("keras.layers"), Late("tensorflow")
+network, lung_network = Late("cxr_core.training.network"), Late("cxr_core.training.lungs.lung_network")
+train_lungs = Late("cxr_core.training.lungs.train_lungs")
 
 
 @pytest.fixture(scope="module")
@@ -134,23 +133,23 @@ def test_the_mask_loss_is_cross_entropy_and_one_minus_dice_of_what_is_known():
         t, p = masks[image, ..., convention], 1 / (1 + np.exp(-logits[image, ..., convention]))
         crossed = -(t * np.log(p) + (1 - t) * np.log(1 - p)).mean()
         expected.append(crossed + 1 - (2 * (p * t).sum() + 20) / (p.sum() + t.sum() + 20))
-    loss = mask_loss(tf.constant(target), tf.constant(logits, tf.float32))
+    loss = lung_network.mask_loss(tf.constant(target), tf.constant(logits, tf.float32))
     assert float(loss) == pytest.approx(np.mean(expected), rel=1e-4)
     # Of images without a mask nothing is learned, whatever the network says.
-    assert float(mask_loss(tf.constant(target[2:]), tf.constant(logits[2:], tf.float32))) == 0
+    assert float(lung_network.mask_loss(tf.constant(target[2:]), tf.constant(logits[2:], tf.float32))) == 0
 
 
 def test_without_weights_the_sentence_says_which_file_goes_where(monkeypatch, tmp_path):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    with pytest.raises(MissingWeights, match=r"put mobilenet_v2_weights.*_no_top.h5 there"):
-        build_lung_network()
+    with pytest.raises(network.MissingWeights, match=r"put mobilenet_v2_weights.*_no_top.h5 there"):
+        lung_network.build_lung_network()
 
 
 @pytest.mark.slow
 def test_the_network_is_small_and_keeps_the_statistics_of_its_encoder(monkeypatch, tmp_path):
     keras.applications.MobileNetV2(include_top=False, weights=None).save_weights(tmp_path / "any.weights.h5")
     monkeypatch.setattr(lung_network, "imagenet_weights_path", lambda: tmp_path / "any.weights.h5")
-    model = build_lung_network()
+    model = lung_network.build_lung_network()
     assert model.count_params() < 750_000
     assert model.output["lungs"].shape == (None, MASK_SIDE, MASK_SIDE, 2)
     assert model.output["views"].shape == (None, len(VIEWS))
