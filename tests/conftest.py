@@ -188,8 +188,10 @@ def real_folders():
 @pytest.fixture(scope="module")
 def small_forests():
     """What gives the class away is asked of fewer trees, which say the same of drawn data in less time."""
+    from cxr_core.audit import spurious_correlations
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("cxr_core.audit.spurious_correlations._TREES", 4)
+        patch.setattr(spurious_correlations, "_TREES", 4)
         yield
 
 
