@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from cxr_core.data.phantoms import draw_phantom as draw_phantom
     from cxr_core.imaging.preprocessing import Preprocessing as Preprocessing
     from cxr_core.inference.classifier import load_classifier as load_classifier
-    from cxr_core.library import audit as audit
+    from cxr_core.library import audit_dataset as audit_dataset
     from cxr_core.library import evaluate as evaluate
     from cxr_core.library import gradcam as gradcam
     from cxr_core.library import train as train
@@ -30,7 +30,7 @@ _HOMES = {
     "SHIPPED_MODEL_DIR": "config",
     "Dataset": "data.dataset",
     "Preprocessing": "imaging.preprocessing",
-    "audit": "library",
+    "audit_dataset": "library",
     "draw_demo_data": "data.phantoms",
     "draw_phantom": "data.phantoms",
     "evaluate": "library",

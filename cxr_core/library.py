@@ -112,7 +112,7 @@ def gradcam(classifier: "Classifier", data: bytes, class_name: str | None = None
     return classifier.map_on_image(map_, prediction.image.shape)
 
 
-def audit(*folders: str | Path, progress: Phase | None = None) -> dict[str, Any]:
+def audit_dataset(*folders: str | Path, progress: Phase | None = None) -> dict[str, Any]:
     """Say everything about a data set that can be said before training.
 
     Args:
@@ -129,8 +129,8 @@ def audit(*folders: str | Path, progress: Phase | None = None) -> dict[str, Any]
 
     Example:
         >>> from tempfile import mkdtemp
-        >>> from cxr_core import audit, draw_demo_data
-        >>> report = audit(draw_demo_data(mkdtemp() + "/demo", images_per_class=6))
+        >>> from cxr_core import audit_dataset, draw_demo_data
+        >>> report = audit_dataset(draw_demo_data(mkdtemp() + "/demo", images_per_class=6))
         >>> report["images"], report["leakage"]["grouped"]["share_with_train"]
         (18, 0)
     """

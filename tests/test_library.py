@@ -2,6 +2,7 @@
 
 import doctest
 import json
+import pkgutil
 
 import pytest
 
@@ -21,6 +22,10 @@ def test_each_name_has_an_example_that_runs(name):
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
     for test in examples:
         assert runner.run(test).failed == 0
+
+
+def test_no_name_is_that_of_a_package_which_would_take_its_place_once_imported():
+    assert not {package.name for package in pkgutil.iter_modules(cxr_core.__path__)} & set(cxr_core.__all__)
 
 
 def test_importing_the_package_loads_none_of_its_rooms(run_python):
