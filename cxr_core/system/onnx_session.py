@@ -35,7 +35,7 @@ def run_graph(
     *,
     progress: Progress | None = None,
 ) -> list[FloatArray]:
-    """Run an ONNX graph over prepared images, one by one, as many at a time as there are cores.
+    """Run an ONNX graph over prepared images, one by one, and several at a time in a session for many images.
 
     That is faster than batches, to the last bit the same, and takes less memory.
 
@@ -57,7 +57,8 @@ def run_graph(
     if n == 1:
         return run(0)
     parts = []
-    for part in in_threads(run, range(n)):
+    one_core_each = session.get_session_options().intra_op_num_threads == 1
+    for part in in_threads(run, range(n)) if one_core_each else map(run, range(n)):
         parts.append(part)
         if progress and (len(parts) % _TOLD_AFTER == 0 or len(parts) == n):
             progress(len(parts), n)
