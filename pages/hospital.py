@@ -5,12 +5,12 @@ import json
 import streamlit as st
 
 from cxr_core.classes import class_label
-from cxr_core.evaluation.hospitals.site import MISS_RATE, alarm_class, site_report
+from cxr_core.evaluation.hospitals.site import MISS_RATE, alarm_class
 from ui.common.components import offer_download, page_header, research_notice
 from ui.common.dataset_picker import choose_dataset, credit_images
 from ui.common.model_picker import choose_model, open_classifier
 from ui.common.navigation import keep_choice
-from ui.hospital.site_view import offer_saving, show_site, site_answers
+from ui.hospital.site_view import answers_report, offer_saving, show_site, site_answers
 
 page_header("Your hospital", "Try a classifier on 30 images or more of a hospital that it has not seen.")
 folder = choose_model()
@@ -32,7 +32,9 @@ class_name = left.selectbox(
 miss_percent = right.number_input(
     "May be missed in %", 1, 50, round(100 * MISS_RATE), help="Of that class, on average: it decides the threshold."
 )
-report = site_report(classifier, answers, class_name=class_name, miss_rate=miss_percent / 100)
+report = answers_report(
+    classifier, answers, folder=folder, dataset=dataset, class_name=class_name, miss_rate=miss_percent / 100
+)
 show_site(report)
 offer_saving(classifier, report)
 offer_download(

@@ -122,6 +122,9 @@ def stored_decisions(roots: Sequence[str | Path], index_dir: str | Path = INDEX_
 
 def decisions_about(curation: Curation, table: pd.DataFrame) -> Curation:
     """Return what concerns the images of a table, the excluded under the names that they have there."""
+    # Pages ask several times at every rerun.
+    if curation == Curation():
+        return curation
     concerned = _digests(curation.excluded).union(curation.labels, *map(_digests, curation.distinct))
     table = table[table["digest"].isin(concerned)]
     reasons = {image.digest: reason for image, reason in curation.excluded.items()}

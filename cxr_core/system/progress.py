@@ -3,8 +3,8 @@
 import os
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections import OrderedDict, deque
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import islice
@@ -118,3 +118,37 @@ class Turns:
     def _ahead_of(self, mine: object) -> int:
         with self._changed:
             return self._waiting.index(mine) + len(self._began)
+
+
+class SharedResults:
+    """Results by key, for all threads: whoever asks first computes one, and who asks meanwhile waits for it.
+
+    A result is handed to all of them as it is, so nobody may change it. A computation may ask for others, as long as
+    none of those asks for it.
+    """
+
+    def __init__(self, most: int) -> None:
+        """`most`: of that many results, those that were asked for last are kept."""
+        self._most = most
+        self._lock = threading.Lock()
+        self._entries: OrderedDict[Hashable, _Entry] = OrderedDict()
+
+    def get(self, key: Hashable, compute: Callable[[], Result]) -> Result:
+        """Return the result of a key; one whose computation ends with an exception is computed by who asks next."""
+        with self._lock:
+            entry = self._entries.setdefault(key, _Entry())
+            self._entries.move_to_end(key)
+            while len(self._entries) > self._most:
+                self._entries.popitem(last=False)
+        with entry.lock:
+            if not entry.is_there:
+                entry.result, entry.is_there = compute(), True
+            result: Result = entry.result
+            return result
+
+
+class _Entry:
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.is_there = False
+        self.result: Any = None

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from cxr_core.audit.quality_flags import FLAGS
+from cxr_core.config import TEACHING_DIR
 from cxr_core.data.dataset import Dataset
 from cxr_core.splits.curation import (
     Curation,
@@ -26,6 +27,14 @@ def dataset_curation(dataset: Dataset) -> Curation:
     if of_visit is None:
         return dataset_decisions(dataset.table, dataset.roots)
     return decisions_about(of_visit, dataset.table)
+
+
+def is_as_it_comes(dataset: Dataset) -> bool:
+    """Return True for the teaching set as long as this visitor has decided nothing about it.
+
+    What is computed of it then is the same in every visit, and of no image that a visitor has brought.
+    """
+    return dataset.roots == (str(TEACHING_DIR),) and dataset_curation(dataset) == Curation()
 
 
 def decide(dataset: Dataset, curation: Curation, message: Markdown) -> None:

@@ -1,4 +1,7 @@
-"""What has this visit computed about a data set? Each step is computed once and kept for the visit."""
+"""What has been computed about a data set? Each step is computed once and kept for the visit.
+
+What is computed of the teaching set, as it comes, is the same in every visit: it is computed once for all of them.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -27,13 +30,15 @@ from cxr_core.splits.groups import ImageGroups, group_images
 from cxr_core.splits.label_decisions import with_decided_groups
 from cxr_core.system.arrays import FloatArray, IntArray, UInt8Array
 from cxr_core.system.memory import release_memory
-from cxr_core.system.progress import Progress
+from cxr_core.system.progress import Progress, SharedResults
 from cxr_core.system.visit_folders import visit_cache
 from ui.common.components import progress_bars
-from ui.common.curation import dataset_curation
+from ui.common.curation import dataset_curation, is_as_it_comes
 from ui.common.markdown import Markdown
 
 Result = TypeVar("Result")
+# A dozen steps of the teaching set, and as many again while it is being replaced by another version.
+_OF_TEACHING_SET = SharedResults(24)
 # What `_once` hands to a computation; see `components.progress_bars`.
 ShownPhase = Callable[[str], Progress]
 # Above this many images no long computation starts unasked.
@@ -175,7 +180,7 @@ def telling_image(dataset: Dataset) -> pd.Series:
     """
     known, step = _analysed(), ("telling image",)
     if step not in known:
-        known[step] = most_changed_row(dataset.table, balance_change)
+        known[step] = _shared(dataset, step, lambda: most_changed_row(dataset.table, balance_change))
     return dataset.table.iloc[known[step]]
 
 
@@ -241,8 +246,21 @@ def _once(
     if step not in examined:
         if not may_analyse(dataset):
             st.stop()
-        with progress_bars(steps) as phase:
-            examined[step] = compute(phase)
+
+        def find() -> Result:
+            with progress_bars(steps) as phase:
+                result = compute(phase)
+            release_memory()
+            return result
+
+        examined[step] = _shared(dataset, step, find)
         examined["since"] = _clock()
-        release_memory()
     return examined[step]
+
+
+def _shared(dataset: Dataset, step: tuple[object, ...], compute: Callable[[], Result]) -> Result:
+    """Return what `compute` returns; of the teaching set as it comes, once for all visits."""
+    if not is_as_it_comes(dataset):
+        return compute()
+    # The stamp tells of changed files, the fingerprint of changed contents; a step is named after all else.
+    return _OF_TEACHING_SET.get((dataset.stamp, dataset.fingerprint, step), compute)

@@ -9,12 +9,13 @@ import pandas as pd
 import streamlit as st
 
 from cxr_core.config import DATA_DIR, TEACHING_DIR
-from cxr_core.data.dataset import ChangeWatch, Dataset, scan_dataset
+from cxr_core.data.dataset import ChangeWatch, Dataset, folder_stamp, scan_dataset
 from cxr_core.data.kaggle import DownloadFailed, find_kaggle, watch_download
 from cxr_core.data.layouts.tables.root_tables import UnknownColumns
 from cxr_core.data.teaching_set import can_restore, check_teaching_set, keep_shipped_analysis, restore_teaching_set
 from cxr_core.imaging.zip_archive import LeftOut, RefusedArchive, unpack_zip
 from cxr_core.splits.label_decisions import with_decided_labels
+from cxr_core.system.progress import SharedResults
 from cxr_core.system.visit_folders import Visit, VisitFolder
 from ui.common.components import plain_error, progress_bar
 from ui.common.curation import dataset_curation
@@ -30,6 +31,8 @@ _SOURCES = {
     "zip": "A ZIP file of yours",
     "folder": "A folder or CSV on this computer",
 }
+# As it is now, and as it was before its files changed.
+_TEACHING_SETS: SharedResults = SharedResults(2)
 
 
 def choose_dataset(ask_for_columns: Callable[[Path, tuple[str, ...]], None] | None = None) -> Dataset:
@@ -252,12 +255,24 @@ def _open(roots: tuple[str, ...]) -> Dataset:
         or st.session_state["dataset_key"] != (roots, known.stamp)
         or st.session_state["dataset_watch"].has_changed()
     ):
-        if roots == (str(TEACHING_DIR),):
-            _check_teaching_set()
-            keep_shipped_analysis()
-        with progress_bar("Listing the images") as report:
-            known = scan_dataset(*roots, progress=report)
+        known = _teaching_set() if roots == (str(TEACHING_DIR),) else _scan(roots)
         st.session_state["dataset"] = known
         st.session_state["dataset_watch"] = ChangeWatch(known)
         st.session_state["dataset_key"] = (roots, known.stamp)
     return known
+
+
+def _teaching_set() -> Dataset:
+    """List the teaching set, once for all visits as long as its files stay as they are."""
+    _check_teaching_set()
+
+    def open_it() -> Dataset:
+        keep_shipped_analysis()
+        return _scan((str(TEACHING_DIR),))
+
+    return _TEACHING_SETS.get(folder_stamp(TEACHING_DIR), open_it)
+
+
+def _scan(roots: tuple[str, ...]) -> Dataset:
+    with progress_bar("Listing the images") as report:
+        return scan_dataset(*roots, progress=report)

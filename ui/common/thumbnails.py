@@ -7,10 +7,10 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from cxr_core.config import TEACHING_DIR
+from cxr_core.config import SHIPPED_MODEL_DIR, TEACHING_DIR
 from cxr_core.data.teaching_set import INDEX_FILE, TeachingImage, example_images, teaching_images
 from cxr_core.explain.overlay import overlay_map
-from cxr_core.imaging.display import shrink, square_png, thumbnail
+from cxr_core.imaging.display import png_bytes, shrink, square_png, thumbnail
 from cxr_core.imaging.isolated_decoding import open_file, read_image
 from cxr_core.imaging.reader import UnreadableImage
 from cxr_core.system.arrays import UInt8Array
@@ -21,20 +21,60 @@ from ui.common.model_picker import export_stamp, open_classifier
 
 THUMBNAIL_PIXELS = 118
 LARGE_PIXELS = 448
-_OVERLAY_SIDE = 224
+_OVERLAY_SIDE = _TILE_SIDE = 224
 
 
-# Of each visit its own, so that nothing of a visitor's images stays in memory when the visit has ended.
-@st.cache_data(scope="session", max_entries=200, show_spinner=False)
-def image_thumbnail(path: str, mtime_ns: int, side: int = 224) -> UInt8Array | None:
+def image_thumbnail(path: str, mtime_ns: int, side: int) -> UInt8Array | None:
     """Return a thumbnail, uint8 (h, w, 3) RGB, or None if the file is missing or broken."""
+    if _is_teaching_file(path):
+        return _teaching_thumbnail(path, mtime_ns, side)
+    return _own_thumbnail(path, mtime_ns, side)
+
+
+def image_tile(path: str, mtime_ns: int) -> bytes | None:
+    """Return a thumbnail in the middle of a square, which keeps a grid even, as bytes of a PNG file, or None."""
+    return _teaching_tile(path, mtime_ns) if _is_teaching_file(path) else _own_tile(path, mtime_ns)
+
+
+def _is_teaching_file(path: str | Path) -> bool:
+    """Return True for what comes with the app, and is therefore kept once for all visits."""
+    return Path(path).is_relative_to(TEACHING_DIR)
+
+
+def _thumbnail(path: str, side: int) -> UInt8Array | None:
     try:
         return thumbnail(read_image(path), side)
     except (UnreadableImage, OSError):
         return None
 
 
-def image_with_map(folder: Path, path: Path, class_name: str) -> UInt8Array | None:
+def _tile(path: str) -> bytes | None:
+    image = _thumbnail(path, _TILE_SIDE)
+    return None if image is None else square_png(image)
+
+
+@st.cache_data(max_entries=50, show_spinner=False)
+def _teaching_thumbnail(teaching_file: str, mtime_ns: int, side: int) -> UInt8Array | None:
+    return _thumbnail(teaching_file, side)
+
+
+@st.cache_data(max_entries=200, show_spinner=False)
+def _teaching_tile(teaching_file: str, mtime_ns: int) -> bytes | None:
+    return _tile(teaching_file)
+
+
+# Of each visit its own, so that nothing of a visitor's images stays in memory when the visit has ended.
+@st.cache_data(scope="session", max_entries=50, show_spinner=False)
+def _own_thumbnail(path: str, mtime_ns: int, side: int) -> UInt8Array | None:
+    return _thumbnail(path, side)
+
+
+@st.cache_data(scope="session", max_entries=300, show_spinner=False)
+def _own_tile(path: str, mtime_ns: int) -> bytes | None:
+    return _tile(path)
+
+
+def image_with_map(folder: Path, path: Path, class_name: str) -> bytes | None:
     """Return an image with Grad-CAM of a class.
 
     Args:
@@ -43,16 +83,28 @@ def image_with_map(folder: Path, path: Path, class_name: str) -> UInt8Array | No
         class_name: one of the classifier's classes.
 
     Returns:
-        uint8 (h, w, 3) RGB; None if the image is missing or broken.
+        The bytes of a PNG file; None if the image is missing or broken.
     """
     open_classifier(folder)
     changed = path.stat().st_mtime_ns if path.exists() else 0
-    return _overlay(str(folder), export_stamp(folder), str(path), changed, class_name)
+    is_shared = folder == SHIPPED_MODEL_DIR and _is_teaching_file(path)
+    kept = _teaching_overlay if is_shared else _own_overlay
+    return kept(str(folder), export_stamp(folder), str(path), changed, class_name)
 
 
-# Of each visit its own, so that nothing of a visitor's images stays in memory when the visit has ended.
+@st.cache_data(max_entries=200, show_spinner=False)
+def _teaching_overlay(
+    folder: str, stamp: tuple[int, ...], teaching_file: str, mtime_ns: int, class_name: str
+) -> bytes | None:
+    return _overlay(folder, teaching_file, class_name)
+
+
 @st.cache_data(scope="session", max_entries=300, show_spinner=False)
-def _overlay(folder: str, stamp: tuple[int, ...], path: str, mtime_ns: int, class_name: str) -> UInt8Array | None:
+def _own_overlay(folder: str, stamp: tuple[int, ...], path: str, mtime_ns: int, class_name: str) -> bytes | None:
+    return _overlay(folder, path, class_name)
+
+
+def _overlay(folder: str, path: str, class_name: str) -> bytes | None:
     classifier = open_classifier(Path(folder))
     try:
         prediction = classifier.predict_opened(open_file(path, Path(path).read_bytes()))
@@ -60,7 +112,7 @@ def _overlay(folder: str, stamp: tuple[int, ...], path: str, mtime_ns: int, clas
         return None
     image = shrink(prediction.image, _OVERLAY_SIDE)
     map_ = prediction.maps[prediction.classes.index(class_name)]
-    return overlay_map(image, classifier.map_on_image(map_, image.shape))
+    return png_bytes(overlay_map(image, classifier.map_on_image(map_, image.shape)))
 
 
 def known_teaching_images() -> dict[str, TeachingImage]:
@@ -118,25 +170,19 @@ def show_images(paths: Iterable[str | Path], captions: Iterable[Markdown]) -> No
 def show_image(path: str | Path, caption: Markdown) -> None:
     """Show one thumbnail with its caption."""
     mtime = Path(path).stat().st_mtime_ns if Path(path).exists() else 0
-    image = image_thumbnail(str(path), mtime)
-    if image is None:
+    tile = image_tile(str(path), mtime)
+    if tile is None:
         st.caption(f"{caption} (file not found)")
     else:
-        st.image(_square(image), caption=caption, alt=f"{Path(path).name}: {caption}", width=THUMBNAIL_PIXELS)
+        st.image(tile, caption=caption, alt=f"{Path(path).name}: {caption}", width=THUMBNAIL_PIXELS)
 
 
-def show_tile(image: UInt8Array | None, caption: Markdown, *, alt: str) -> None:
-    """Show a thumbnail, or that its file is missing, at the width of its container, with its caption."""
-    if image is None:
+def show_tile(tile: bytes | None, caption: Markdown, *, alt: str) -> None:
+    """Show an `image_tile`, or that its file is missing, at the width of its container, with its caption."""
+    if tile is None:
         st.caption(f"{caption} (file not found)")
     else:
-        st.image(_square(image), caption=caption, width="stretch", alt=alt)
-
-
-# A square keeps the grid even. Streamlit would encode an array anew in every rerun, and most of the rerun was that.
-@st.cache_data(scope="session", max_entries=300, show_spinner=False)
-def _square(image: UInt8Array) -> bytes:
-    return square_png(image)
+        st.image(tile, caption=caption, width="stretch", alt=alt)
 
 
 def show_large(row: pd.Series) -> None:

@@ -12,7 +12,7 @@ from ui.common.curation import BY_HAND, dataset_curation, decide
 from ui.common.markdown import Markdown, plain_name
 from ui.common.metrics import images_text
 from ui.common.navigation import tell_of_disk
-from ui.common.thumbnails import image_thumbnail, show_tile
+from ui.common.thumbnails import image_tile, show_tile
 from ui.data.whole_image import show_whole
 
 # Four of them side by side at 1280 pixels, two on a phone.
@@ -133,8 +133,8 @@ def _pick_key(key: str, index: object) -> str:
 
 def _show_row(row: pd.Series, fact: Markdown) -> None:
     name = row["file"].rpartition("/")[2]
-    image = image_thumbnail(row["path"], row["mtime_ns"])
-    show_tile(image, f"{plain_name(name, _NAME_LENGTH)}  \n{fact}", alt=f"{class_label(row['class_name'])}: {name}")
+    tile = image_tile(row["path"], row["mtime_ns"])
+    show_tile(tile, f"{plain_name(name, _NAME_LENGTH)}  \n{fact}", alt=f"{class_label(row['class_name'])}: {name}")
 
 
 def _offer_whole(row: pd.Series, key: str) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from cxr_core.config import SHIPPED_MODEL_DIR
 from cxr_core.evaluation.confidence_intervals import Band
 from cxr_core.evaluation.hospitals.source_scores import (
     named_shares,
@@ -75,7 +76,7 @@ def show_headline(metrics: Metrics, curves: Mapping[str, Curve], title: Markdown
 
 def show_summary(metrics: Metrics, predictions: pd.DataFrame, curves: Mapping[str, Curve], folder: Path) -> None:
     """Show confusion matrix, curves, metrics per class, comparisons, and images that are classified well or badly."""
-    _show_figures(metrics, predictions, curves)
+    _show_figures(metrics, predictions, curves, folder)
     st.header(
         "Per class", help="Precision (PPV): how many alarms are true. Recall (sensitivity): how many images of the "
         "class are found. F1: their harmonic mean. In brackets: 95 % interval.",
@@ -102,7 +103,7 @@ def show_summary(metrics: Metrics, predictions: pd.DataFrame, curves: Mapping[st
         st.success("No errors on these images.")
 
 
-def _show_figures(metrics: Metrics, predictions: pd.DataFrame, curves: Mapping[str, Curve]) -> None:
+def _show_figures(metrics: Metrics, predictions: pd.DataFrame, curves: Mapping[str, Curve], folder: Path) -> None:
     left, right = st.columns(2)
     with left:
         unit = st.segmented_control(
@@ -118,7 +119,7 @@ def _show_figures(metrics: Metrics, predictions: pd.DataFrame, curves: Mapping[s
             "Curves", ["ROC", "Precision and recall"], default="ROC", required=True,
             help="The bands contain 95 % of the bootstrapped curves.",
         )  # fmt: skip
-        of_classes = _class_curves(predictions, tuple(metrics["classes"]))
+        of_classes = _curves_with_bands(metrics, predictions, folder)
         if not curves:
             st.info("Curves need images of at least two classes.")
         elif kind == "Precision and recall":
@@ -210,9 +211,20 @@ def _roc_bands(of_classes: Mapping[str, ClassCurves]) -> dict[str, Band]:
     return {name: curve["bands"]["roc"] for name, curve in of_classes.items() if curve["bands"]}
 
 
+def _curves_with_bands(metrics: Metrics, predictions: pd.DataFrame, folder: Path) -> dict[str, ClassCurves]:
+    # Predictions on a data set that somebody has chosen tell where its images lie; stored ones do not.
+    is_shared = folder == SHIPPED_MODEL_DIR and "path" not in predictions
+    return (_shipped_curves if is_shared else _own_curves)(predictions, tuple(metrics["classes"]))
+
+
+@st.cache_data(max_entries=4, show_spinner="Bootstrapping the curves…")
+def _shipped_curves(predictions: pd.DataFrame, classes: tuple[str, ...]) -> dict[str, ClassCurves]:
+    return class_curves(predictions, classes)
+
+
 # Of each visit its own: these may be predictions on a visitor's data set.
 @st.cache_data(scope="session", max_entries=8, show_spinner="Bootstrapping the curves…")
-def _class_curves(predictions: pd.DataFrame, classes: tuple[str, ...]) -> dict[str, ClassCurves]:
+def _own_curves(predictions: pd.DataFrame, classes: tuple[str, ...]) -> dict[str, ClassCurves]:
     return class_curves(predictions, classes)
 
 

@@ -8,7 +8,14 @@ import streamlit as st
 from cxr_core.classes import class_label
 from cxr_core.config import TEACHING_DIR
 from cxr_core.data.dataset import Dataset, scan_dataset
-from cxr_core.evaluation.hospitals.site import SiteAnswers, SiteReport, answer_site, table_images, threshold_profile
+from cxr_core.evaluation.hospitals.site import (
+    SiteAnswers,
+    SiteReport,
+    answer_site,
+    site_report,
+    table_images,
+    threshold_profile,
+)
 from cxr_core.evaluation.hospitals.training_look import LOOKS, Quartiles
 from cxr_core.inference.classifier import Classifier
 from cxr_core.inference.site_profile import save_profile
@@ -40,6 +47,29 @@ def site_answers(classifier: Classifier, folder: Path, dataset: Dataset) -> Site
         st.session_state["site_key"] = key
     answers: SiteAnswers = st.session_state["site_answers"]
     return answers
+
+
+def answers_report(
+    classifier: Classifier,
+    answers: SiteAnswers,
+    *,
+    folder: Path,
+    dataset: Dataset,
+    class_name: str,
+    miss_rate: float,
+) -> SiteReport:
+    """Return the report of `site_answers`; that of the teaching set is made once for all visits."""
+    if dataset.roots == (str(TEACHING_DIR),):
+        return _teaching_report(str(folder), export_stamp(folder), dataset.fingerprint, class_name, miss_rate)
+    return site_report(classifier, answers, class_name=class_name, miss_rate=miss_rate)
+
+
+@st.cache_data(max_entries=20, show_spinner=False)
+def _teaching_report(
+    folder: str, stamp: tuple[int, ...], changed: str, class_name: str, miss_rate: float
+) -> SiteReport:
+    answers = _teaching_answers(folder, stamp, changed)
+    return site_report(open_classifier(Path(folder)), answers, class_name=class_name, miss_rate=miss_rate)
 
 
 @st.cache_resource(max_entries=3, show_spinner="Predicting")

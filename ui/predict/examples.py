@@ -7,7 +7,7 @@ import streamlit as st
 from cxr_core.data.teaching_set import TeachingImage
 from ui.common.markdown import plain_label, plain_name, plain_text
 from ui.common.navigation import choose
-from ui.common.thumbnails import image_thumbnail, show_tile
+from ui.common.thumbnails import image_tile, show_tile
 
 # Five in a row beside the sidebar, and two on a phone.
 _TILE_PIXELS = 148
@@ -20,8 +20,8 @@ def offer_examples(offered: Mapping[str, TeachingImage]) -> None:
     with st.container(horizontal=True, gap="small"):
         for title, example in offered.items():
             with st.container(width=_TILE_PIXELS):
-                image = image_thumbnail(str(example.path), example.path.stat().st_mtime_ns)
-                show_tile(image, "", alt=f"Example: {title}")
+                tile = image_tile(str(example.path), example.path.stat().st_mtime_ns)
+                show_tile(tile, "", alt=f"Example: {title}")
                 st.button(
                     plain_text(title), key=f"open {title}", on_click=choose, args=("example", title), width="stretch",
                     help="Named after what the built-in classifier answers to it.",

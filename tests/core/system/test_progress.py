@@ -1,11 +1,12 @@
 """Whose turn it is, where long work of several threads waits."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from cxr_core.system import progress
-from cxr_core.system.progress import Turns
+from cxr_core.system.progress import SharedResults, Turns
 
 
 @pytest.fixture(autouse=True)
@@ -113,3 +114,31 @@ def test_work_inside_work_of_the_same_visitor_waits_for_no_turn():
     with turns.taken(told.append), turns.taken(told.append) as next_turn:
         next_turn()
     assert told == []
+
+
+def test_a_shared_result_is_computed_once_though_several_ask_at_the_same_time():
+    results, begun, go_on, asked = SharedResults(2), threading.Event(), threading.Event(), []
+
+    def compute():
+        asked.append(threading.get_ident())
+        begun.set()
+        assert go_on.wait(10)
+        return ["the result"]
+
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(results.get, "key", compute)
+        assert begun.wait(10)
+        second = pool.submit(results.get, "key", compute)
+        go_on.set()
+        assert first.result() is second.result()
+    assert len(asked) == 1
+
+
+def test_a_shared_result_that_failed_is_computed_by_who_asks_next_and_the_oldest_is_forgotten():
+    results = SharedResults(2)
+    with pytest.raises(ZeroDivisionError):
+        results.get("a", lambda: 1 / 0)
+    assert results.get("a", lambda: 1) == 1
+    assert [results.get(key, lambda: 2) for key in ("b", "a", "c")] == [2, 1, 2]
+    assert results.get("a", lambda: 3) == 1
+    assert results.get("b", lambda: 3) == 3
