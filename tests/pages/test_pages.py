@@ -27,6 +27,7 @@ from cxr_core.runs.lifecycle import create_run
 from cxr_core.runs.run import RunStatus
 from cxr_core.splits.split import SPLIT_KINDS
 from cxr_core.system.files import atomic_path
+from cxr_core.system.progress import SharedResults
 from ui.common.dataset_analysis import EXPLORING
 
 DATA_PAGES = ("dataset", "duplicates", "quality", "labels", "splits", "map")
@@ -197,6 +198,7 @@ def test_what_needs_no_image_read_is_shown_before_the_analysis(monkeypatch):
     def stop(*_, **__):
         raise RuntimeError("The analysis has begun.")
 
+    monkeypatch.setattr("ui.common.dataset_analysis._OF_TEACHING_SET", SharedResults(24))
     monkeypatch.setattr("ui.common.dataset_analysis.group_images", stop)
     app = open_page("dataset")
     assert len(app.exception) == 1
