@@ -59,7 +59,7 @@ _FOUND_SCHEMA = pa.schema(
 _NO_IDENTITY = (None, *HashedIdentity())
 # A look at all files that takes more than the first seconds is repeated only after so many times as long, and after the
 # last at most.
-_LONG_LOOK, _LOOK_SHARE, _LONGEST_PAUSE = 0.25, 10, 60.0
+_LONG_LOOK, _LOOK_SHARE, _LONGEST_PAUSE = 0.25, 10, 600.0
 # So many files are read before their facts are gathered: it bounds what waits in memory.
 _BATCH = 512
 
@@ -187,8 +187,8 @@ class ChangeWatch:
     """Asks whether the files of a data set have changed since its scan.
 
     Small data sets are looked at whenever somebody asks. A look at a hundred thousand files takes a second, which each
-    rerun of a page would cost: after such a look none follows for ten times as long, a minute at most, and a change is
-    seen so much later.
+    rerun of a page would cost: after such a look none follows for ten times as long, ten minutes at most, and a change
+    is seen so much later.
 
     Args:
         dataset: as scanned.
