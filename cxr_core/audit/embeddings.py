@@ -60,13 +60,14 @@ def dataset_embeddings(
     classifier = load_classifier(model_dir, for_many=True)
     preprocessing, report = classifier.card.preprocessing, phase("Preparing the images for the network")
     prepared = prepare_images(table, preprocessing, cache_dir=cache_dir, progress=report, share=share or in_threads)
-    key = f"{prepared.key}-{classifier.digest()}"
+    digest = classifier.digest()
+    key = f"{prepared.key}-{digest}"
     path = Path(visit_cache(prepared.table["path"]) or cache_dir) / "features" / f"{key}.npy"
     if not is_cached(path):
         report = phase("Computing features")
         with new_entry(path) as temporary:
             parts = (images for _, images in read_in_parts(prepared.images_u8))
-            elsewhere = partial(_features, str(model_dir), classifier.digest())
+            elsewhere = partial(_features, str(model_dir), digest)
             features = share(elsewhere, parts) if share else map(classifier.features, parts)
             _write_features(features, len(prepared.images_u8), temporary, report)
     return Embeddings(open_array(path), prepared, key)

@@ -12,10 +12,14 @@ _SHOWN_DOUBTS = 20
 
 def _audit(options: argparse.Namespace) -> None:
     from cxr_core.audit.data_audit import audit_report, audit_summary
-    from cxr_core.jobs.scheduler import ray_workers
 
+    share = None
+    if options.ray:
+        from cxr_core.jobs.scheduler import ray_workers
+
+        # Before the images are listed: a wrong address costs no wait.
+        share = ray_workers(options.ray).share
     dataset, curation = open_dataset(options)
-    share = ray_workers(options.ray).share if options.ray else None
     report = audit_report(dataset, curation, phase=progress_bar, share=share)
     write_result(report, options.json, audit_summary(report))
 
