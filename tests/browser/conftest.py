@@ -19,12 +19,22 @@ from cxr_core.config import PROJECT_DIR
 from cxr_core.data.phantoms import draw_demo_data, draw_phantom
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-IDLE = '[data-testid="stApp"][data-test-script-state="notRunning"]'
 SECONDS = 1000
-# A click reaches the server a moment later: what rests must have rested for half a second.
-RESTED = """idle => {
-    window.restingSince = document.querySelector(idle) ? window.restingSince ?? performance.now() : undefined
-    return performance.now() - window.restingSince > 500
+# A page rests when nothing of it has changed for half a second: a click reaches the server a moment later, and tables,
+# plots and images appear after the page's script has ended. Before its first answer a page says that no script runs.
+RESTED = """() => {
+    if (!window.changes) {
+      window.changes = {}
+      const kinds = {attributes: true, characterData: true, childList: true, subtree: true}
+      new MutationObserver(() => { window.changes.last = performance.now() }).observe(document, kinds)
+    }
+    const app = document.querySelector('[data-testid=stApp]')
+    const answered = app?.dataset.testScriptState === 'notRunning' && app.dataset.testConnectionState === 'CONNECTED'
+      && document.querySelector('[data-testid=stMain] [data-testid=stElementContainer]')
+      && !document.querySelector('[data-testid=stSkeleton], [data-testid=stAppSkeleton]')
+      && [...document.images].every(image => image.complete)
+    if (!answered || !window.changes.last) window.changes.last = performance.now()
+    return performance.now() - window.changes.last > 500
   }"""
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (Debian: apt-get install chromium)")
 
@@ -107,8 +117,13 @@ def rest(page):
 
     Before, a control may for a moment be there twice, or be drawn anew under the mouse.
     """
-    page.evaluate("window.restingSince = undefined")
-    page.wait_for_function(RESTED, arg=IDLE)
+    page.evaluate("if (window.changes) window.changes.last = undefined")
+    page.wait_for_function(RESTED)
+
+
+def open_page(page, address):
+    page.goto(address)
+    rest(page)
 
 
 def choose(page, label, option, *, rests=True):
@@ -131,12 +146,11 @@ def open_folder(page, folder):
 
 
 def go_through(page, title):
-    """Open a page by its link, whatever its own title, and wait until it rests."""
+    """Open a page by its link, whatever its own title."""
     page.get_by_test_id("stSidebarNavLink").get_by_text(title, exact=True).click()
     rest(page)
 
 
 def open_from_sidebar(page, name):
-    page.get_by_test_id("stSidebarNavLink").get_by_text(name, exact=True).click()
-    expect(page.get_by_role("heading", name=name, exact=True)).to_be_visible()
-    page.wait_for_selector(IDLE)
+    go_through(page, name)
+    expect(page.get_by_role("heading", name=name, exact=True, level=1)).to_be_visible()

@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 from playwright.sync_api import expect
 
-from browser.conftest import IDLE, choose, needs_chromium, open_folder, open_from_sidebar
+from browser.conftest import choose, needs_chromium, open_folder, open_from_sidebar, open_page, rest
 from cxr_core.config import TEACHING_DIR
 from cxr_core.recipes.training_config import make_config
 from cxr_core.runs.lifecycle import create_run, stop_run
@@ -33,7 +33,7 @@ OPTIONS = {"resultTypes": ["violations"], "rules": {"list": {"enabled": False}, 
 
 def serious_findings(page):
     """Return what axe-core calls serious or critical: rule, element and why."""
-    page.wait_for_selector(IDLE)
+    rest(page)
     found = axe.Axe().run(page, options=OPTIONS).response["violations"]
     return [
         f"{finding['id']}: {node['html'][:200]}: {node['failureSummary']}"
@@ -46,24 +46,21 @@ def serious_findings(page):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_serious_on_any_page(app, page, copied_data, scheme):
     page.emulate_media(color_scheme=scheme)
-    page.goto(app[0])
+    open_page(page, app[0])
     expect(page.get_by_role("heading", name="CXR Lab")).to_be_visible()
     assert serious_findings(page) == []
     # The link chooses the folder, so that no demo data set has to be drawn first.
-    page.goto(f"{app[0]}/dataset?source=folder")
+    open_page(page, f"{app[0]}/dataset?source=folder")
     open_folder(page, copied_data)
     expect(page.get_by_role("heading", name="What gives the class away")).to_be_visible()
     for name in PAGES:
         open_from_sidebar(page, name)
         expect(page).to_have_title(f"{name} · CXR Lab")
-        # Plots and images appear after the page's script has ended.
-        page.wait_for_load_state("networkidle")
         assert serious_findings(page) == [], name
 
 
 def test_axe_finds_nothing_serious_where_a_scan_is_answered(app, page):
-    page.goto(f"{app[0]}/predict")
-    page.wait_for_selector(IDLE)
+    open_page(page, f"{app[0]}/predict")
     choose(page, "Or choose an example", "Clear answer")
     expect(
         page.get_by_role("heading", name="answer").or_(page.get_by_role("heading", name="Prediction"))
@@ -95,14 +92,6 @@ NAMELESS = """() => [
   ].map(e => e.outerHTML.slice(0, 200))"""
 
 
-def at_rest(page, address, view):
-    page.goto(f"{address}/{view}")
-    expect(page.get_by_role("heading", level=1)).to_be_visible()
-    page.wait_for_selector(IDLE)
-    # Plots and images appear after the page's script has ended.
-    page.wait_for_load_state("networkidle")
-
-
 def skipped(levels):
     """Return the headings that come more than one level below the heading before."""
     return [i for i, (before, level) in enumerate(pairwise(levels), start=1) if level > before + 1]
@@ -121,15 +110,15 @@ def check_outline_names_and_targets(page, where):
 def test_every_page_has_headings_in_order_named_images_and_plots_and_targets_of_24_pixels(app, page):
     page.set_viewport_size({"width": 1280, "height": 800})
     for view in VIEWS:
-        at_rest(page, app[0], view)
+        open_page(page, f"{app[0]}/{view}")
         check_outline_names_and_targets(page, view)
 
 
 def test_the_answer_to_a_scan_has_headings_in_order_named_images_and_targets_of_24_pixels(app, page):
-    at_rest(page, app[0], "predict")
+    open_page(page, f"{app[0]}/predict")
     choose(page, "Or choose an example", "Clear answer")
     expect(page.get_by_role("heading", name="How much to trust it")).to_be_visible()
-    page.wait_for_load_state("networkidle")
+    rest(page)
     check_outline_names_and_targets(page, "answer")
 
 
@@ -141,11 +130,11 @@ def test_a_skipped_level_is_found():
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_everything_in_the_sidebar_shows_where_the_focus_is(app, page, scheme):
     page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-    at_rest(page, app[0], "predict?source=folder")
+    open_page(page, f"{app[0]}/predict?source=folder")
     choose(page, "Or choose an example", "Clear answer")
     sidebar = page.get_by_test_id("stSidebar")
     expect(sidebar.get_by_text("Opacity of the map")).to_be_visible()
-    page.wait_for_selector(IDLE)
+    rest(page)
     page.keyboard.press("Tab")
     controls = sidebar.locator("a[href], button, input, textarea").all()
     assert len(controls) > 14
@@ -161,10 +150,9 @@ def test_everything_in_the_sidebar_shows_where_the_focus_is(app, page, scheme):
 
 
 def test_a_link_in_the_sidebar_shows_where_the_focus_is(app, page):
-    page.goto(app[0])
+    open_page(page, app[0])
     link = page.get_by_test_id("stSidebarNavLink").get_by_text("Dataset", exact=True).locator("xpath=ancestor::a")
     expect(link).to_be_visible()
-    page.wait_for_selector(IDLE)
     page.keyboard.press("Tab")
     link.focus()
     assert link.evaluate("link => getComputedStyle(link).outlineStyle") == "solid"
@@ -197,16 +185,15 @@ def test_no_column_is_hidden_and_nothing_is_wider_than_a_tablet_or_a_phone(app, 
     stop_run(run)
     page.set_viewport_size({"width": width, "height": 1000})
     for view in (*VIEWS, "training?show=Compare"):
-        at_rest(page, app[0], view)
+        open_page(page, f"{app[0]}/{view}")
         for closed in page.locator("[data-testid=stMain] summary").all():
             closed.click()
-        page.wait_for_selector(IDLE)
-        page.wait_for_load_state("networkidle")
+        rest(page)
         assert page.evaluate(TOO_WIDE) == [], view
 
 
 def test_an_image_of_a_gallery_is_enlarged_by_a_click_on_it_and_by_the_keyboard(app, page):
-    at_rest(page, app[0], "dataset")
+    open_page(page, f"{app[0]}/dataset")
     place = page.locator("[class*=st-key-tile_sample] img").first
     place.scroll_into_view_if_needed()
     box = place.bounding_box()
@@ -222,9 +209,8 @@ def test_an_image_of_a_gallery_is_enlarged_by_a_click_on_it_and_by_the_keyboard(
 @pytest.mark.parametrize("name", ["", "evaluation", "shortcuts"])
 def test_no_number_is_cut_off_at_the_width_of_a_tablet(app, page, name):
     page.set_viewport_size({"width": 820, "height": 1000})
-    page.goto(f"{app[0]}/{name}")
+    open_page(page, f"{app[0]}/{name}")
     expect(page.get_by_test_id("stMetricValue").first).to_be_visible()
-    page.wait_for_selector(IDLE)
     cut_off = page.get_by_test_id("stMetricValue").evaluate_all(
         "values => values.flatMap(v => [v, ...v.querySelectorAll('*')])"
         ".filter(e => e.scrollWidth > e.clientWidth + 1).map(e => e.textContent)"

@@ -4,14 +4,13 @@ import re
 
 from playwright.sync_api import expect
 
-from browser.conftest import IDLE, needs_chromium, rest
+from browser.conftest import needs_chromium, open_page, rest
 
 pytestmark = needs_chromium
 
 
 def open_errors(page, address):
-    page.goto(f"{address}/evaluation")
-    page.wait_for_selector(IDLE)
+    open_page(page, f"{address}/evaluation")
     page.get_by_role("radio", name="Another data set").click()
     rest(page)
     page.get_by_role("button", name="Classify 188 images").click()

@@ -4,7 +4,7 @@ import re
 
 from playwright.sync_api import expect
 
-from browser.conftest import IDLE, needs_chromium, rest, wait_until
+from browser.conftest import needs_chromium, open_page, rest, wait_until
 from cxr_core.jobs.job import list_jobs
 
 pytestmark = needs_chromium
@@ -12,8 +12,7 @@ pytestmark = needs_chromium
 
 def test_several_seeds_are_begun_stopped_resumed_and_summed_up(app, page):
     address, home = app
-    page.goto(f"{address}/training")
-    page.wait_for_selector(IDLE)
+    open_page(page, f"{address}/training")
     page.get_by_role("radio", name="The built-in classifier's backbone").click()
     rest(page)
     page.get_by_role("radio", name="Several seeds").click()

@@ -8,7 +8,16 @@ import pytest
 from image_files import dicom
 from playwright.sync_api import expect
 
-from browser.conftest import IDLE, SECONDS, choose, needs_chromium, open_folder, open_from_sidebar, rest, wait_until
+from browser.conftest import (
+    SECONDS,
+    choose,
+    needs_chromium,
+    open_folder,
+    open_from_sidebar,
+    open_page,
+    rest,
+    wait_until,
+)
 from cxr_core.config import PROJECT_DIR
 from cxr_core.data.phantoms import draw_phantom
 from cxr_core.runs.run import list_runs
@@ -28,15 +37,14 @@ def scan(request, tmp_path_factory):
 
 
 def test_a_link_to_a_page_opens_the_whole_app_on_the_first_visit(app, page):
-    page.goto(f"{app[0]}/dataset")
+    open_page(page, f"{app[0]}/dataset")
     expect(page.get_by_role("heading", name="Dataset")).to_be_visible()
     expect(page.get_by_test_id("stSidebarNav").get_by_text("Overview")).to_be_visible()
     expect(page.get_by_test_id("stSidebarNav").get_by_text("streamlit app")).to_have_count(0)
 
 
 def test_the_data_pages_find_copies_leave_images_out_and_take_them_in_again(app, page, copied_data):
-    page.goto(f"{app[0]}/dataset")
-    page.wait_for_selector(IDLE)
+    open_page(page, f"{app[0]}/dataset")
     choose(page, "Data set", "A folder or CSV on this computer")
     open_folder(page, copied_data)
     expect(page.get_by_role("heading", name="What gives the class away")).to_be_visible()
@@ -62,7 +70,7 @@ def test_the_data_pages_find_copies_leave_images_out_and_take_them_in_again(app,
     open_from_sidebar(page, "Map")
     plot = page.locator(".js-plotly-plot .nsewdrag").first
     expect(plot).to_be_visible()
-    page.wait_for_selector(IDLE)
+    rest(page)
     box = plot.bounding_box()
     hover_over_a_point(page)
     expect(page.get_by_test_id("stImage").locator("img")).to_be_visible()
@@ -77,7 +85,7 @@ def test_the_data_pages_find_copies_leave_images_out_and_take_them_in_again(app,
 
 
 def test_an_uploaded_scan_gets_a_prediction_and_an_overlay(app, page, scan):
-    page.goto(f"{app[0]}/predict")
+    open_page(page, f"{app[0]}/predict")
     page.set_input_files('input[type="file"]', scan)
     expect(page.get_by_role("heading", name=ANSWERED_OR_NOT)).to_be_visible()
     numbers, looked = page.get_by_text("Show the numbers anyway"), page.get_by_text("Where the classifier looked")
@@ -89,7 +97,7 @@ def test_an_uploaded_scan_gets_a_prediction_and_an_overlay(app, page, scan):
     overlay_on_page = page.get_by_test_id("stImage").first.locator("img")
     expect(overlay_on_page).to_be_visible()
     page.wait_for_function("image => image.naturalWidth > 0", arg=overlay_on_page.element_handle())
-    page.wait_for_selector(IDLE)
+    rest(page)
     with page.expect_download() as download:
         page.get_by_role("button", name="Download the overlay").click()
     overlay = cv2.imread(str(download.value.path()))
@@ -99,7 +107,7 @@ def test_an_uploaded_scan_gets_a_prediction_and_an_overlay(app, page, scan):
 def test_a_dicom_file_of_another_examination_gets_no_answer_and_its_numbers_on_request(app, page, tmp_path):
     path = tmp_path / "IM000001"
     path.write_bytes(dicom(draw_phantom("normal", np.random.default_rng(0)), Modality="CT", PatientName="Zyxwv^Jane"))
-    page.goto(f"{app[0]}/predict")
+    open_page(page, f"{app[0]}/predict")
     page.set_input_files('input[type="file"]', path)
     expect(page.get_by_role("heading", name="No answer")).to_be_visible()
     expect(page.get_by_text("this is not a radiograph")).to_be_visible()
@@ -113,7 +121,7 @@ def test_a_dicom_file_of_another_examination_gets_no_answer_and_its_numbers_on_r
 def test_a_file_that_is_no_image_gets_a_sentence_and_no_traceback(app, page, tmp_path):
     bad = tmp_path / "<b>scan.png"
     bad.write_text("no image")
-    page.goto(f"{app[0]}/predict")
+    open_page(page, f"{app[0]}/predict")
     page.set_input_files('input[type="file"]', bad)
     sentence = "This is not a JPEG, PNG, BMP, TIFF, WebP, GIF, AVIF, JPEG 2000, PGM or DICOM image."
     expect(page.get_by_text(sentence)).to_be_visible()
@@ -122,8 +130,7 @@ def test_a_file_that_is_no_image_gets_a_sentence_and_no_traceback(app, page, tmp
 
 def test_a_training_starts_shows_a_growing_curve_and_stops(app, page):
     address, home = app
-    page.goto(f"{address}/training")
-    page.wait_for_selector(IDLE)
+    open_page(page, f"{address}/training")
     choose(page, "Recipe", "article")
     page.get_by_role("radio", name="The built-in classifier's backbone").click()
     rest(page)
@@ -148,12 +155,12 @@ def test_a_tapped_point_of_the_map_shows_its_image(app, browser):
     phone = browser.new_context(viewport={"width": 390, "height": 900}, has_touch=True)
     page = phone.new_page()
     page.set_default_timeout(60 * SECONDS)
-    page.goto(f"{app[0]}/map")
+    open_page(page, f"{app[0]}/map")
     plot = page.locator(".js-plotly-plot .nsewdrag").first
     plot.scroll_into_view_if_needed()
     # What listens to the figure looks for it a few times a second.
     page.wait_for_timeout(SECONDS)
-    page.wait_for_selector(IDLE)
+    rest(page)
     page.touchscreen.tap(*first_point(page))
     expect(page.get_by_test_id("stImage").locator("img")).to_be_visible()
     phone.close()

@@ -14,7 +14,7 @@ from conftest import PROJECT, draw_texture
 from image_files import zip_of
 from playwright.sync_api import expect
 
-from browser.conftest import IDLE, SECONDS, free_port, go_through, needs_chromium, open_folder, running_app
+from browser.conftest import SECONDS, free_port, go_through, needs_chromium, open_folder, open_page, rest, running_app
 
 pytestmark = needs_chromium
 ELSEWHERE = "stranger.example"
@@ -76,7 +76,7 @@ def is_clean(page, asked, home):
 
 def is_clean_on_all_pages(page, asked, home):
     expect(page.get_by_text("24 images").first).to_be_visible()
-    page.wait_for_selector(IDLE)
+    rest(page)
     expect(page.get_by_test_id("stMetricValue").get_by_text("3", exact=True).first).to_be_visible()
     is_clean(page, asked, home)
     for title in ("Duplicates", "Quality", "Splits", "Map", "Preprocessing", "Training", "Evaluation", "Shortcuts"):
@@ -88,8 +88,7 @@ def test_folders_and_files_of_such_names_do_nothing_on_any_page(shared_app, watc
     (address, home), (page, asked) = shared_app, watched
     names = [sign.replace("/", "_") for sign in SIGNS]
     files = {f"{names[i // 8 * 2]}/{i} {names[i % 6]}.png": image for i, image in enumerate(images())}
-    page.goto(f"{address}/dataset?source=zip")
-    page.wait_for_selector(IDLE)
+    open_page(page, f"{address}/dataset?source=zip")
     payload = {"name": f"{names[2]}.zip", "mimeType": "application/zip", "buffer": zip_of(files)}
     page.set_input_files('[data-testid=stSidebar] input[type="file"]', payload)
     is_clean_on_all_pages(page, asked, home)
@@ -104,7 +103,7 @@ def test_a_label_table_of_such_names_does_nothing_on_any_page(shared_app, watche
         for i, image in enumerate(images()):
             (tmp_path / "images" / f"{i}.png").write_bytes(image)
             writer.writerow([f"{i}.png", SIGNS[i // 4 % 3], f"{SIGNS[i % 6]} {i}", SIGNS[i % 2]])
-    page.goto(f"{address}/dataset?source=folder")
+    open_page(page, f"{address}/dataset?source=folder")
     open_folder(page, tmp_path)
     is_clean_on_all_pages(page, asked, home)
 
@@ -113,8 +112,7 @@ def test_a_label_table_of_such_names_does_nothing_on_any_page(shared_app, watche
 def test_uploads_of_such_names_do_nothing(shared_app, watched, number):
     (address, home), (page, asked) = shared_app, watched
     sign = SIGNS[number]
-    page.goto(f"{address}/predict")
-    page.wait_for_selector(IDLE)
+    open_page(page, f"{address}/predict")
     inside = {f"{sign}.png": PNG, f"x/{sign}": PNG[:300], f"{sign}.txt": b"x", sign: PNG}
     refused = {f"../{sign}": PNG, "a.png": PNG}
     for files in (
@@ -129,7 +127,7 @@ def test_uploads_of_such_names_do_nothing(shared_app, watched, number):
         page.set_input_files('input[type="file"]', payload)
         outcome = re.compile(r"^No answer|^Prediction|Choose another|images?: ")
         expect(page.locator("h2, [role=alert]").get_by_text(outcome).first).to_be_visible()
-        page.wait_for_selector(IDLE)
+        rest(page)
         is_clean(page, asked, home)
         go_through(page, "Overview")
         go_through(page, "Predict")
@@ -138,7 +136,7 @@ def test_uploads_of_such_names_do_nothing(shared_app, watched, number):
         remove.first.click()
         # What the page says of the next file must not be what it said of this one.
         expect(remove).to_have_count(0)
-        page.wait_for_selector(IDLE)
+        rest(page)
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -146,15 +144,14 @@ def test_an_address_of_such_choices_does_nothing(shared_app, watched, path):
     (address, home), (page, asked) = shared_app, watched
     names = ("source", "classifier", "show", "run", "view", "split", "seed")
     choices = "&".join(f"{name}={quote(SIGNS[i % len(SIGNS)])}" for i, name in enumerate(names))
-    page.goto(f"{address}/{path}?{choices}")
     # The first page of data reads all of it.
-    page.wait_for_selector(IDLE, timeout=180 * SECONDS)
+    page.set_default_timeout(180 * SECONDS)
+    open_page(page, f"{address}/{path}?{choices}")
     is_clean(page, asked, home)
 
 
 def test_the_browser_asks_no_other_host_for_an_image_that_a_page_might_hold(app, page):
-    page.goto(app[0])
-    page.wait_for_selector(IDLE)
+    open_page(page, app[0])
     refused = page.evaluate(
         """() => new Promise(tell => {
             document.addEventListener("securitypolicyviolation", event => tell(event.effectiveDirective))

@@ -3,15 +3,14 @@
 from playwright.sync_api import expect
 from public_sets import SETS, build
 
-from browser.conftest import choose, needs_chromium, open_folder
+from browser.conftest import choose, needs_chromium, open_folder, open_page
 from cxr_core.classes import class_label
 
 pytestmark = needs_chromium
 
 
 def test_each_public_set_opens_on_the_dataset_page_as_it_was_unpacked(app, page, tmp_path):
-    # Nothing of the drawings that are open at first is waited for.
-    page.goto(f"{app[0]}/dataset")
+    open_page(page, f"{app[0]}/dataset")
     choose(page, "Data set", "A folder or CSV on this computer")
     for name, mini in SETS.items():
         root = build(tmp_path / name, mini)

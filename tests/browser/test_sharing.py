@@ -15,7 +15,16 @@ from playwright.sync_api import expect
 from streamlit.proto.BackMsg_pb2 import BackMsg
 
 from benchmarks.streamlit_client import visit
-from browser.conftest import IDLE, SECONDS, free_port, needs_chromium, open_from_sidebar, running_app, wait_until
+from browser.conftest import (
+    SECONDS,
+    free_port,
+    needs_chromium,
+    open_from_sidebar,
+    open_page,
+    rest,
+    running_app,
+    wait_until,
+)
 from cxr_core.data.phantoms import draw_phantom
 
 # The provider's own use of Authlib is deprecated there.
@@ -71,19 +80,18 @@ def shown(text):
 
 
 def sign_in(page, address, email):
-    page.goto(address)
+    open_page(page, address)
     page.get_by_role("button", name="Sign in").click()
     page.locator("input[name=sub]").fill(email)
     page.get_by_role("button", name="Authorize", exact=True).click()
     page.wait_for_url(f"{address}/**")
-    page.wait_for_selector(IDLE)
+    rest(page)
 
 
 @pytest.mark.parametrize("path", ["", "predict", "dataset"])
 def test_without_a_sign_in_no_page_shows_anything(shared_app, page, path):
-    page.goto(f"{shared_app[0]}/{path}")
+    open_page(page, f"{shared_app[0]}/{path}")
     expect(page.get_by_role("button", name="Sign in")).to_be_visible()
-    page.wait_for_selector(IDLE)
     expect(page.get_by_test_id("stSidebarNavLink")).to_have_count(0)
     expect(page.get_by_test_id("stFileUploader")).to_have_count(0)
     expect(page.get_by_text("Page not found")).to_have_count(0)
@@ -120,7 +128,7 @@ def test_an_upload_leaves_neither_its_name_nor_its_patient_in_the_log_or_on_the_
         (tmp_path / file).write_bytes(data)
         page.set_input_files('input[type="file"]', tmp_path / file)
         expect(page.get_by_text(re.compile("No answer|Choose another file")).first).to_be_visible()
-        page.wait_for_selector(IDLE)
+        rest(page)
         expect(page.get_by_test_id("stException")).to_have_count(0)
         page.get_by_text("Another scan", exact=True).click()
         page.get_by_role("button", name=re.compile("^Remove")).click()
@@ -148,8 +156,7 @@ def test_of_an_uploaded_data_set_nothing_is_left_once_its_visit_has_ended(tmp_pa
     with running_app(tmp_path, free_port(), CXR_LAB_SHARED="1") as address:
         page = browser.new_page(viewport={"width": 1400, "height": 1000})
         page.set_default_timeout(60 * SECONDS)
-        page.goto(f"{address}/duplicates")
-        page.wait_for_selector(IDLE)
+        open_page(page, f"{address}/duplicates")
         page.get_by_test_id("stSidebar").get_by_role("combobox").first.click()
         page.get_by_role("option", name="A ZIP file of yours").click()
         payload = {"name": "mine.zip", "mimeType": "application/zip", "buffer": zip_of(images)}

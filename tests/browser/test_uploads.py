@@ -14,7 +14,7 @@ import pytest
 from image_files import dicom, zip_of
 from playwright.sync_api import expect
 
-from browser.conftest import IDLE, needs_chromium, rest
+from browser.conftest import go_through, needs_chromium, open_page, rest
 from cxr_core.data.phantoms import draw_phantom
 
 pytestmark = needs_chromium
@@ -25,8 +25,7 @@ OUTCOME = re.compile("^(Prediction: |No answer)")
 
 @pytest.fixture
 def predict(app, page):
-    page.goto(f"{app[0]}/predict")
-    page.wait_for_selector(IDLE)
+    open_page(page, f"{app[0]}/predict")
     return page
 
 
@@ -48,7 +47,7 @@ def downloaded(page, name):
     """Click a download button once the page has come to rest; returns bytes."""
     button = page.get_by_role("button", name=name)
     expect(button).to_be_visible()
-    page.wait_for_selector(IDLE)
+    rest(page)
     with page.expect_download() as download:
         button.click()
     return download.value.path().read_bytes()
@@ -87,12 +86,6 @@ def test_a_zip_becomes_a_table_whose_row_opens_its_answer_and_whose_overlays_com
     goes_on_working(predict)
 
 
-def go_to(page, title):
-    page.get_by_test_id("stSidebarNav").get_by_role("link", name=title, exact=True).click()
-    expect(page.get_by_role("heading", name=title, exact=True, level=1)).to_be_visible()
-    page.wait_for_selector(IDLE)
-
-
 def test_files_answers_and_choices_are_still_there_after_another_page(predict):
     upload(predict, ("a.png", PNG), ("b.png", PNG[:500]))
     heading = predict.get_by_role("heading", name=re.compile("^2 images: .*1 unreadable$"))
@@ -105,8 +98,8 @@ def test_files_answers_and_choices_are_still_there_after_another_page(predict):
     rest(predict)
     predict.get_by_text("inferno", exact=True).click()
     rest(predict)
-    go_to(predict, "Evaluation")
-    go_to(predict, "Predict")
+    go_through(predict, "Evaluation")
+    go_through(predict, "Predict")
     expect(heading).to_be_visible()
     # The row is still selected, and its answer shown.
     expect(answer).to_be_visible()
@@ -168,7 +161,7 @@ def places(page):
 
 def test_answer_image_bars_and_caveat_are_seen_without_a_scroll_and_in_this_order_on_a_phone(page, app):
     page.set_viewport_size({"width": 1280, "height": 800})
-    page.goto(f"{app[0]}/predict")
+    open_page(page, f"{app[0]}/predict")
     page.get_by_role("button", name="Clear answer", exact=True).click()
     seen(page)
     answer, image, bars, caveat = places(page)
@@ -231,8 +224,7 @@ def sizes(tmp_path_factory):
 
 @pytest.mark.parametrize(("name", "outcome"), [("predict", "^6 images: "), ("dataset", "6 images")])
 def test_the_limit_that_a_field_shows_is_the_one_that_holds(app, page, sizes, name, outcome):
-    page.goto(f"{app[0]}/{name}{'?source=zip' if name == 'dataset' else ''}")
-    page.wait_for_selector(IDLE)
+    open_page(page, f"{app[0]}/{name}{'?source=zip' if name == 'dataset' else ''}")
     expect(page.get_by_text("200MB per file")).to_be_visible()
     page.set_input_files('input[type="file"]', sizes[1])
     expect(page.get_by_text("File must be 200.0MB or smaller.")).to_be_visible()
@@ -262,7 +254,7 @@ def test_no_upload_is_written_to_disk_not_even_while_it_arrives(predict, app, si
         for files in ([("one.png", marked)], [("a.png", marked), ("b.png", marked)], [("c.zip", archive)]):
             upload(predict, *files)
             predict.wait_for_timeout(1_500)
-            predict.wait_for_selector(IDLE)
+            rest(predict)
         predict.set_input_files('input[type="file"]', sizes[0])
         expect(predict.get_by_text(re.compile("images: ")).last).to_be_visible()
     finally:
