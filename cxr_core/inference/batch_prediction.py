@@ -3,9 +3,7 @@
 import os
 import re
 import zipfile
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Generic, TypeVar
@@ -16,7 +14,7 @@ from cxr_core.inference.classifier import Classifier
 from cxr_core.inference.image_sources import Source, read_source
 from cxr_core.inference.prediction_rows import PredictionRow, answer_row, error_row, margin
 from cxr_core.inference.selective_prediction import Answer, answer_upload
-from cxr_core.system.progress import Progress
+from cxr_core.system.progress import Progress, in_threads
 
 # What a page takes at once; the command line takes any number.
 MAX_FILES = 2_000
@@ -93,17 +91,14 @@ def iter_predictions(
     Yields:
         Items in the order of the sources.
     """
-    waiting: deque[Future[Item[Kept]]] = deque()
-    threads = min(_MAX_THREADS, os.cpu_count() or 1)
-    with ThreadPoolExecutor(threads) as pool:
-        for number, source in enumerate(sources, start=1):
-            # Reading stays in this thread: two threads cannot read one archive at a time.
-            data = _read_or_error(source)
-            waiting.append(pool.submit(_answer, classifier, source, number, data, layer, keep, isolated))
-            if len(waiting) > 2 * threads:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+
+    def answer(numbered: tuple[int, Source, bytes | UnreadableImage]) -> Item[Kept]:
+        number, source, data = numbered
+        return _answer(classifier, source, number, data, layer, keep, isolated)
+
+    # Reading stays in this thread: two threads cannot read one archive at a time.
+    read = ((number, source, _read_or_error(source)) for number, source in enumerate(sources, start=1))
+    yield from in_threads(answer, read, min(_MAX_THREADS, os.cpu_count() or 1))
 
 
 def sort_items(items: Iterable[Item[Kept]], by: str, *, only_answered: bool = False) -> list[Item[Kept]]:

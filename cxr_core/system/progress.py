@@ -37,12 +37,17 @@ Phase = Callable[[str], Progress | None]
 ShareWork = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
 
 
-def in_threads(function: Callable[[Chunk], Result], chunks: Iterable[Chunk]) -> Iterator[Result]:
-    """Yield function(chunk) for every chunk, in order, on threads of this process; few chunks wait in memory."""
+def in_threads(
+    function: Callable[[Chunk], Result], chunks: Iterable[Chunk], threads: int = _THREADS
+) -> Iterator[Result]:
+    """Yield function(chunk) for every chunk, in order, on threads of this process.
+
+    The chunks are taken in the caller's thread, and few of them wait in memory.
+    """
     waiting, tasks = iter(chunks), deque[Future[Result]]()
-    with ThreadPoolExecutor(_THREADS) as pool:
+    with ThreadPoolExecutor(threads) as pool:
         while True:
-            tasks.extend(pool.submit(function, chunk) for chunk in islice(waiting, 2 * _THREADS - len(tasks)))
+            tasks.extend(pool.submit(function, chunk) for chunk in islice(waiting, 2 * threads - len(tasks)))
             if not tasks:
                 return
             yield tasks.popleft().result()

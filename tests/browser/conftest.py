@@ -22,7 +22,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 SECONDS = 1000
 # A page rests when nothing of it has changed for half a second: a click reaches the server a moment later, and tables,
 # plots and images appear after the page's script has ended. Before its first answer a page says that no script runs.
-RESTED = """() => {
+RESTED = """asked => {
     if (!window.changes) {
       window.changes = {}
       const kinds = {attributes: true, characterData: true, childList: true, subtree: true}
@@ -33,7 +33,8 @@ RESTED = """() => {
       && document.querySelector('[data-testid=stMain] [data-testid=stElementContainer]')
       && !document.querySelector('[data-testid=stSkeleton], [data-testid=stAppSkeleton]')
       && [...document.images].every(image => image.complete)
-    if (!answered || !window.changes.last) window.changes.last = performance.now()
+    if (!answered || window.changes.asked !== asked) window.changes.last = performance.now()
+    window.changes.asked = asked
     return performance.now() - window.changes.last > 500
   }"""
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (Debian: apt-get install chromium)")
@@ -117,8 +118,7 @@ def rest(page):
 
     Before, a control may for a moment be there twice, or be drawn anew under the mouse.
     """
-    page.evaluate("if (window.changes) window.changes.last = undefined")
-    page.wait_for_function(RESTED)
+    page.wait_for_function(RESTED, arg=time.monotonic())
 
 
 def open_page(page, address):
