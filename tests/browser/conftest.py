@@ -89,13 +89,23 @@ def copied_data(tmp_path_factory):
     return folder
 
 
-@pytest.fixture
-def page(browser):
-    page = browser.new_page(viewport={"width": 1400, "height": 1000})
-    page.set_default_timeout(60 * SECONDS)
+@pytest.fixture(scope="module")
+def context(browser):
+    """What the pages of a module share: what the browser has loaded once, it does not load and compile again."""
+    context = browser.new_context(viewport={"width": 1400, "height": 1000})
+    context.set_default_timeout(60 * SECONDS)
     expect.set_options(timeout=60 * SECONDS)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(context):
+    page = context.new_page()
     yield page
     page.close()
+    # Who was signed in is so no more.
+    context.clear_cookies()
 
 
 def answers(url):
@@ -118,7 +128,7 @@ def rest(page):
 
     Before, a control may for a moment be there twice, or be drawn anew under the mouse.
     """
-    page.wait_for_function(RESTED, arg=time.monotonic())
+    page.wait_for_function(RESTED, arg=time.monotonic(), polling=100)
 
 
 def open_page(page, address):
