@@ -102,7 +102,7 @@ def draw_phantom(class_name: str, rng: np.random.Generator) -> UInt8Array:
 
 def _ellipse(size: int, centre: Pair, radii: Pair, softness: float) -> FloatArray:
     """Return float32 (size, size) in [0, 1]: an ellipse with a soft edge, in shares of the side."""
-    y, x = np.mgrid[0:size, 0:size].astype(np.float32) / size
+    y, x = (axis.astype(np.float32) / size for axis in np.ogrid[0:size, 0:size])
     distance = np.hypot((x - centre[0]) / radii[0], (y - centre[1]) / radii[1])
     return np.clip((1 - distance) / (softness / min(radii)) + 0.5, 0, 1)
 
