@@ -49,12 +49,11 @@ def test_a_sequence_of_frames_is_followed_and_read(n):
     assert open_image(data).pixels.shape[:2] == (50, 70)
 
 
-@pytest.mark.parametrize("data", [saved(Image.new("RGB", (9000, 4000)), "AVIF", speed=10), frames(2, (3000, 2000))],
-                         ids=["one", "sequence"])  # fmt: skip
-def test_an_avif_that_claims_to_be_small_is_refused_before_it_is_decoded(monkeypatch, data):
+@pytest.mark.parametrize("count", [1, 2])
+def test_an_avif_that_claims_to_be_small_is_refused_before_it_is_decoded(monkeypatch, count):
     monkeypatch.setattr(reader, "is_whole", lambda *_: pytest.fail("it was decoded"))
     with pytest.raises(UnreadableImage, match="The AVIF stream in this file is larger than its header says"):
-        open_image(claiming(data, 64, 64))
+        open_image(claiming(frames(count, (3000, 2000)), 64, 64))
 
 
 def test_a_jpeg_2000_that_claims_to_be_small_is_refused_before_it_is_decoded(monkeypatch):
