@@ -264,10 +264,10 @@ def frozen_features(
         return open_array(path)
     graph, _ = kept_features_graph(_backbone_of(model), config.preprocessing.size)
     with new_entry(path) as temporary:
-        release_memory()
         _write_features(
             open_session(graph, for_many=True), prepared.images_u8, config.preprocessing, temporary, progress
         )
+    release_memory()
     return open_array(path)
 
 

@@ -4,6 +4,7 @@ import functools
 import gc
 import hashlib
 import json
+import sys
 
 import numpy as np
 import onnx
@@ -254,6 +255,26 @@ def test_an_export_looks_through_all_garbage_more_often_and_leaves_python_as_it_
     # All generations are looked through once in the product of the three numbers of new objects.
     assert is_frozen and np.prod(during) < np.prod(before) / 3
     assert (gc.get_threshold(), gc.get_freeze_count()) == (before, 0)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="resident memory after freeing is Linux's")
+def test_a_conversion_takes_little_memory_and_gives_it_back(run_python, tmp_path):
+    code = (
+        "import json, sys, keras, psutil\n"
+        "from cxr_core.config import SHIPPED_MODEL_DIR\n"
+        "from cxr_core.system.memory import peak_memory, release_memory\n"
+        "from cxr_core.training.onnx_export import export_classifier\n"
+        "model = keras.saving.load_model(SHIPPED_MODEL_DIR / 'model.keras', compile=False)\n"
+        "release_memory(); memory = psutil.Process().memory_info; before = memory().rss\n"
+        "export_classifier(model, sys.argv[1])\n"
+        "print(json.dumps([(bytes - before) / 1e6 for bytes in (peak_memory(), memory().rss)]))"
+    )
+    answer = run_python("-c", code, tmp_path / "m.onnx")
+    assert answer.returncode == 0, answer.stderr
+    most, left = json.loads(answer.stdout)
+    # Where Python collects as rarely as it does by itself, both are above 1,000 MB.
+    assert most < 340 and left < 100
 
 
 def test_layers_that_are_no_chain_are_refused(tmp_path):
