@@ -25,7 +25,9 @@ from cxr_core.data.patient_ids import patient_of
 from cxr_core.data.prepared_images import prepare_images
 from cxr_core.data.property_table import measure_images
 from cxr_core.data.teaching_set import ANALYSIS_DIR, write_checksums
+from cxr_core.evaluation.hospitals.teaching_answers import teaching_answers
 from cxr_core.imaging.preprocessing import Preprocessing
+from cxr_core.inference.classifier import load_classifier
 from cxr_core.recipes.training_config import make_config
 from cxr_core.splits.curation import Curation
 from cxr_core.splits.duplicates import find_duplicates
@@ -224,11 +226,12 @@ def analyse(folder: Path) -> None:
         find_spurious_correlations(group.table, measured, group.groups, cache_dir=cache)
         classes, path = known.prepared.table["class_name"], cache / "maps" / f"{known.key}.npz"
         project_embeddings(known.values, class_names=classes, cache_path=path)
+        teaching_answers(load_classifier(SHIPPED_MODEL_DIR), table, cache_dir=cache)
         config = make_config("quick", roots=(str(folder),), start="shipped")
         prepared = prepare_images(table, config.preprocessing, cache_dir=cache)
         frozen_features(build_model(config, classes.nunique()), config, prepared, lambda done, total: None, cache)
         shutil.rmtree(folder / ANALYSIS_DIR, ignore_errors=True)
-        for kind in ("duplicates", "measures", "features", "maps", "doubts", "correlations"):
+        for kind in ("duplicates", "measures", "features", "maps", "doubts", "correlations", "answers"):
             shutil.copytree(cache / kind, folder / ANALYSIS_DIR / kind)
         write_checksums(folder)
 

@@ -27,7 +27,7 @@ from cxr_core.system.holds import hold, remove_unless_held
 # One folder each; nothing else is ever evicted.
 KINDS = (
     "prepared", "lungs", "measures", "duplicates", "features", "activations", "backbones", "maps", "shortcuts",
-    "doubts", "correlations",
+    "doubts", "correlations", "answers",
 )  # fmt: skip
 # The temporary file of a writer that was killed; nobody writes to one file for longer.
 _ABANDONED_SECONDS = 24 * 3_600.0

@@ -16,6 +16,7 @@ from cxr_core.evaluation.hospitals.site import (
     table_images,
     threshold_profile,
 )
+from cxr_core.evaluation.hospitals.teaching_answers import teaching_answers
 from cxr_core.evaluation.hospitals.training_look import LOOKS, Quartiles
 from cxr_core.inference.classifier import Classifier
 from cxr_core.inference.site_profile import save_profile
@@ -75,8 +76,7 @@ def _teaching_report(
 @st.cache_resource(max_entries=3, show_spinner="Predicting")
 def _teaching_answers(folder: str, stamp: tuple[int, ...], changed: str) -> SiteAnswers:
     """Answer the images of the teaching set once for all visits."""
-    classifier = open_classifier(Path(folder))
-    return answer_site(classifier, *table_images(classifier, scan_dataset(TEACHING_DIR).table))
+    return teaching_answers(open_classifier(Path(folder)), scan_dataset(TEACHING_DIR).table)
 
 
 def show_site(report: SiteReport) -> None:

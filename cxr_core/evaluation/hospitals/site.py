@@ -4,6 +4,7 @@ No training image is needed: their features travel in the gate, and what they lo
 """
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, NotRequired, TypedDict
 
@@ -27,6 +28,7 @@ from cxr_core.imaging.image_properties import measure_image
 from cxr_core.inference.batch_prediction import MAX_FILES, predict_batch
 from cxr_core.inference.classifier import Classifier
 from cxr_core.inference.image_sources import Source, path_sources
+from cxr_core.inference.input_gate import Gate
 from cxr_core.inference.selective_prediction import Answer
 from cxr_core.inference.site_profile import SiteProfile
 from cxr_core.system.arrays import BoolArray, FloatArray, IntArray
@@ -57,9 +59,11 @@ class SiteFiles(NamedTuple):
 
 
 class SiteImage(NamedTuple):
-    """What is kept of one answered image: features float32 (F,), measures by name, and whether it was refused."""
+    """What is kept of one answered image: float32 (D,), its features as the gate compares them, (0,) without a gate;
+    measures by name, and whether it was refused.
+    """
 
-    features: FloatArray
+    vector: FloatArray
     measures: dict[str, float]
     refused: bool
 
@@ -217,7 +221,7 @@ def answer_site(
     """
     if len(sources) < LEAST_IMAGES:
         raise ValueError(_too_few(len(sources)))
-    items = predict_batch(classifier, sources, keep=_keep, progress=progress)
+    items = predict_batch(classifier, sources, keep=partial(_keep, classifier.gate), progress=progress)
     rows, kept = [], []
     for item, label, patient in zip(items, labels, patients, strict=True):
         if item.kept is not None:
@@ -332,11 +336,12 @@ def _first_sentence(reason: str) -> str:
     return f"{reason.rstrip('.').split('. ')[0]}."
 
 
-def _keep(_number: int, answer: Answer) -> SiteImage:
+def _keep(gate: Gate | None, _number: int, answer: Answer) -> SiteImage:
+    vector = gate.vectors(answer.prediction.features[None])[0] if gate else np.empty(0, np.float32)
     pixels = answer.prediction.image
     measures = measure_image(pixels, with_text=False)
     refused = bool(answer.prediction.doubts or (answer.verdict and answer.verdict.reasons))
-    return SiteImage(answer.prediction.features, measures | {"side": float(max(pixels.shape[:2]))}, refused)
+    return SiteImage(vector, measures | {"side": float(max(pixels.shape[:2]))}, refused)
 
 
 def _difference(
@@ -360,7 +365,7 @@ def _difference(
     known = known[:_MOST_COMPARED]
     if len(known) < LEAST_IMAGES or len(chosen) < _LEAST_COMPARED:
         return None
-    site = gate.vectors(np.stack([kept[i].features for i in chosen]))
+    site = np.stack([kept[i].vector for i in chosen])
     return compare_features(site, gate.known_vectors[known], rng=rng)
 
 
