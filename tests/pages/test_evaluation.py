@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from streamlit.elements.lib import image_utils
 
 from cxr_core.config import SHIPPED_MODEL_DIR
 from cxr_core.evaluation.scoring import score_table
@@ -52,6 +53,18 @@ def test_every_view_opens_and_its_controls_explain_themselves(name):
     controls = [*app.button, *app.selectbox, *app.slider, *app.number_input]
     assert [control.label for control in controls if not control.help] == []
     assert not app.error
+
+
+@pytest.mark.parametrize("name", ["Summary", "Errors"])
+def test_maps_are_sent_as_they_are_kept(name, monkeypatch):
+    sent, encoded = [], []
+    ensure, encode = image_utils._ensure_image_size_and_format, image_utils._pil_to_bytes
+    monkeypatch.setattr(image_utils, "_ensure_image_size_and_format", lambda *a: sent.append(a) or ensure(*a))
+    monkeypatch.setattr(image_utils, "_pil_to_bytes", lambda *a, **k: encoded.append(a) or encode(*a, **k))
+    open_view(name)
+    assert len(sent) > 5
+    # To encode an image takes longer than all else of showing it, and would be done whenever the page runs.
+    assert not encoded
 
 
 def test_accuracy_stands_with_its_interval():

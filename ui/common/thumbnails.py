@@ -10,7 +10,7 @@ from streamlit.delta_generator import DeltaGenerator
 from cxr_core.config import SHIPPED_MODEL_DIR, TEACHING_DIR
 from cxr_core.data.teaching_set import INDEX_FILE, TeachingImage, example_images, teaching_images
 from cxr_core.explain.overlay import overlay_map
-from cxr_core.imaging.display import png_bytes, shrink, square_png, thumbnail
+from cxr_core.imaging.display import jpeg_bytes, shrink, square_png, thumbnail
 from cxr_core.imaging.isolated_decoding import open_file, read_image
 from cxr_core.imaging.reader import UnreadableImage
 from cxr_core.system.arrays import UInt8Array
@@ -83,7 +83,8 @@ def image_with_map(folder: Path, path: Path, class_name: str) -> bytes | None:
         class_name: one of the classifier's classes.
 
     Returns:
-        The bytes of a PNG file; None if the image is missing or broken.
+        The bytes of a JPEG file, which Streamlit sends as it is: a PNG file without transparency it would turn into one
+        whenever the page runs. None if the image is missing or broken.
     """
     open_classifier(folder)
     changed = path.stat().st_mtime_ns if path.exists() else 0
@@ -112,7 +113,7 @@ def _overlay(folder: str, path: str, class_name: str) -> bytes | None:
         return None
     image = shrink(prediction.image, _OVERLAY_SIDE)
     map_ = prediction.maps[prediction.classes.index(class_name)]
-    return png_bytes(overlay_map(image, classifier.map_on_image(map_, image.shape)))
+    return jpeg_bytes(overlay_map(image, classifier.map_on_image(map_, image.shape)))
 
 
 def known_teaching_images() -> dict[str, TeachingImage]:
@@ -128,7 +129,7 @@ def examples() -> dict[str, TeachingImage]:
     return example_images(known_teaching_images().values())
 
 
-@st.cache_data(max_entries=1, show_spinner=False)
+@st.cache_resource(max_entries=1, show_spinner=False)
 def _teaching_images(stamp: tuple[int, ...]) -> dict[str, TeachingImage]:
     return teaching_images()
 
