@@ -77,7 +77,11 @@ def _search(options: argparse.Namespace) -> None:
 def _start_and_carry_out(options: argparse.Namespace, **what: Any) -> None:
     from cxr_core.jobs.lifecycle import create_job
     from cxr_core.jobs.plan import JobPlan
+    from cxr_core.jobs.ray_address import check_cluster
 
+    if options.ray:
+        # Before the job is made: it would keep a wrong address.
+        check_cluster(options.ray)
     plan = JobPlan(config=_training_config(options), at_once=options.at_once, ray=options.ray, **what)
     job = create_job(plan, options.job, read_curation(options.curation))
     _carry_out_job(job, options.json)

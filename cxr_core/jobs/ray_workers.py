@@ -18,6 +18,7 @@ from typing import Any
 
 import ray
 
+from cxr_core.jobs.ray_address import check_cluster, no_membership
 from cxr_core.runs.lifecycle import resume_run
 from cxr_core.runs.run import Run
 from cxr_core.system.processes import tie_to_parent
@@ -42,14 +43,20 @@ class RayWorkers:
         at_once: how many trainings run at the same time; Ray places one per free processor core.
 
     Raises:
-        ValueError: there is no cluster at that address.
+        ValueError: there is no cluster at that address, this computer does not belong to it, or Ray refuses it.
     """
 
     def __init__(self, address: str, at_once: int) -> None:
+        check_cluster(address)
+        # What answers and is no cluster is asked once; Ray's default is 20 times.
+        os.environ.setdefault("RAY_gcs_server_port_wait_time_s", "1")
         try:
             ray.init(address, ignore_reinit_error=True, log_to_driver=False, logging_level=logging.ERROR)
-        except (ConnectionError, RuntimeError) as error:
-            raise ValueError(f"There is no Ray cluster at {address}; start one with `ray start --head`.") from error
+        except ConnectionError as error:
+            raise ValueError(no_membership(address)) from error
+        except RuntimeError as error:
+            # Such as another version of Ray or of Python, on several lines.
+            raise ValueError(f"The Ray cluster at {address} cannot be used: {' '.join(str(error).split())}") from error
         self.at_once = at_once
         self._settings = {name: os.environ[name] for name in _SETTINGS if name in os.environ}
         # By the name of the run.
