@@ -46,6 +46,12 @@ _ARCHIVE_ENDINGS = (
 )  # fmt: skip
 _TABLE_ENDINGS, _MOST_TABLE_BYTES = (".csv", ".tsv"), 5_000_000
 _TABLE_TOO_LARGE = f"This table has more than {_MOST_TABLE_BYTES / 1e6:g} MB and is not read."
+# Of all tables together: every line is looked up among the images, and blank ones take memory, too.
+_MOST_LINES, _MOST_TABLES_BYTES = 200_000, 20_000_000
+_TABLES_TOO_LARGE = (
+    f"With this table, all tables have more than {_MOST_LINES:,} lines or {_MOST_TABLES_BYTES / 1e6:g} MB; "
+    "it is not read."
+)
 _ZIP_MARKS = (b"PK\x03\x04", b"PK\x05\x06")
 _ARCHIVE_MARKS = (*_ZIP_MARKS, b"7z\xbc\xaf\x27\x1c", b"Rar!", b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00")
 _CENTRAL_MARK = b"PK\x01\x02"
@@ -264,7 +270,8 @@ def _choose_targets(archive: zipfile.ZipFile, entries: list[Entry]) -> tuple[lis
         for info, parts, reason in reasons
         if reason == "" and tuple(parts[:-1]) in above_images and _is_table(archive, info, parts)
     ]
-    left_out += [(_one_line(info.filename), _TABLE_TOO_LARGE) for info, _ in tables if not _is_small(info)]
+    tables, too_large = _small_tables(archive, tables)
+    left_out += too_large
     is_wrapped = len({parts[0] for _, parts in images}) == 1 and all(len(parts) > 2 for _, parts in images)
     above = images[0][1][0] if is_wrapped else None
 
@@ -273,14 +280,14 @@ def _choose_targets(archive: zipfile.ZipFile, entries: list[Entry]) -> tuple[lis
         return [_safe_name(part) for part in inside]
 
     targets = [(info, below(parts)) for info, parts in images]
-    tables = [(info, below(parts)) for info, parts in tables if _is_small(info)]
+    tables = [(info, below(parts)) for info, parts in tables]
     if not any(len(parts) == 1 for _, parts in tables):
         left_out += [(_one_line(info.filename), IN_NO_CLASS_FOLDER) for info, parts in targets if len(parts) == 1]
         targets = [(info, parts) for info, parts in targets if len(parts) > 1]
     if not targets:
         raise RefusedArchive(
             f"The archive holds no images ({' '.join(IMAGE_ENDINGS)}) in folders; put one folder per class into it, or "
-            "a label table beside the images."
+            "a label table beside the images." + "".join(f" {_shown(file)}: {reason}" for file, reason in too_large[:1])
         )
     targets += tables
     _check_clashes(targets)
@@ -317,8 +324,27 @@ def _is_table(archive: zipfile.ZipFile, info: zipfile.ZipInfo, parts: list[str])
     return any(ending.encode() in head for ending in IMAGE_ENDINGS)
 
 
-def _is_small(info: zipfile.ZipInfo) -> bool:
-    return info.file_size <= _MOST_TABLE_BYTES
+def _small_tables(archive: zipfile.ZipFile, tables: list[Entry]) -> tuple[list[Entry], list[LeftOut]]:
+    """Return the label tables that are small enough one by one and together, and why the others are left out."""
+    small: list[Entry] = []
+    left_out: list[LeftOut] = []
+    lines_left, bytes_left = _MOST_LINES, _MOST_TABLES_BYTES
+    for info, parts in tables:
+        lines = 0 if info.file_size > _MOST_TABLE_BYTES else _count_lines(archive, info)
+        if info.file_size > _MOST_TABLE_BYTES:
+            left_out.append((_one_line(info.filename), _TABLE_TOO_LARGE))
+        elif lines > lines_left or info.file_size > bytes_left:
+            left_out.append((_one_line(info.filename), _TABLES_TOO_LARGE))
+        else:
+            small.append((info, parts))
+            lines_left, bytes_left = lines_left - lines, bytes_left - info.file_size
+    return small, left_out
+
+
+def _count_lines(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> int:
+    """Return how many lines a table has, whether they end in a line feed, a carriage return or both."""
+    data = b"".join(_blocks(archive, info))
+    return data.count(b"\n") + data.count(b"\r") - data.count(b"\r\n")
 
 
 def _is_hidden(parts: list[str]) -> bool:

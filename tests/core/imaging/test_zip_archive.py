@@ -14,6 +14,7 @@ from image_files import zip_of
 from PIL import Image
 
 from cxr_core.data.dataset import scan_dataset
+from cxr_core.data.layouts.tables import listing
 from cxr_core.imaging import zip_archive
 from cxr_core.imaging.files.file_kinds import AN_ARCHIVE, IN_NO_CLASS_FOLDER
 from cxr_core.imaging.zip_archive import RefusedArchive, list_images, unpack_zip
@@ -113,6 +114,34 @@ def test_a_label_table_is_unpacked_where_it_lies_above_the_images(place, above, 
     assert unpacked(place) == sorted(["images/a.png", "images/b.png", *([name] if is_kept else [])])
 
 
+@pytest.mark.parametrize("end", ["\n", "\r", "\r\n"])
+def test_tables_of_too_many_lines_together_are_left_out(place, monkeypatch, end):
+    monkeypatch.setattr(zip_archive, "_MOST_LINES", 5)
+    table = f"path,label{end}images/a.png,ill{end}images/b.png,well{end}".encode()
+    images, left_out = {"images/a.png": png(1), "images/b.png": png(2)}, []
+    files = images | {"a.csv": table, "b.csv": table, "c.csv": table[:25]}
+    unpack_zip(zip_of(files), place, left_out=left_out)
+    assert unpacked(place) == ["a.csv", "c.csv", "images/a.png", "images/b.png"]
+    assert [file for file, _ in left_out] == ["b.csv"]
+    assert left_out[0][1].startswith("With this table, all tables have more than ")
+
+
+def test_tables_of_too_many_bytes_together_are_left_out(place, monkeypatch):
+    monkeypatch.setattr(zip_archive, "_MOST_TABLES_BYTES", 2 * len(TABLE))
+    left_out = []
+    unpack_zip(
+        zip_of({"images/a.png": png(1)} | dict.fromkeys(("a.csv", "b.csv", "c.csv"), TABLE)), place, left_out=left_out
+    )
+    assert unpacked(place) == ["a.csv", "b.csv", "images/a.png"]
+    assert [file for file, _ in left_out] == ["c.csv"]
+
+
+def test_where_the_only_table_is_too_large_the_refusal_says_so(place):
+    files = {"a.png": png(1), "list.csv": b"path,label\n" + b"\n" * 200_000}
+    with pytest.raises(RefusedArchive, match=r"beside the images. list.csv: With this table, all .* 200,000 lines"):
+        unpack_zip(zip_of(files), place)
+
+
 def test_images_on_top_beside_a_table_are_unpacked_and_have_its_classes(place, tmp_path):
     unpack_zip(zip_of({"a.png": png(1), "b.png": png(2), "list.csv": TABLE.replace(b"images/", b"")}), place)
     assert scan_dataset(place, index_dir=tmp_path / "index").classes == ("ill", "well")
@@ -125,6 +154,19 @@ def test_each_source_keeps_its_table(place, tmp_path):
     assert sorted(zip(table["source"], table["class_name"], strict=True)) == [
         ("A", "ill"), ("A", "well"), ("B", "ill"), ("B", "well"),
     ]  # fmt: skip
+
+
+def test_a_visitors_table_that_tells_of_too_many_images_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(visit_folder_of, "__defaults__", (tmp_path / "visits",))
+    monkeypatch.setattr(listing, "_MOST_TOLD", 5)
+    table = b"subject_id,study_id,no finding,pneumonia\n" + b"1,1,1,0\n" * 3
+    files = {"s1/a.png": png(1), "s1/b.png": png(2), "mimic.csv": table}
+    for home in ("visits/0123", "mine"):
+        (tmp_path / home).mkdir(parents=True)
+        unpack_zip(zip_of(files), tmp_path / home / "set")
+    with pytest.raises(ValueError, match=r"mimic.csv tells of more than 5 images; shorten it."):
+        scan_dataset(tmp_path / "visits/0123/set")
+    assert len(scan_dataset(tmp_path / "mine/set", index_dir=tmp_path / "index").table) == 2
 
 
 @pytest.mark.parametrize("way", ["absolute", "upwards"])

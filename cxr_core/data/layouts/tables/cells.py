@@ -25,6 +25,8 @@ _SEXES = {
     **dict.fromkeys(("f", "female", "w", "woman", "girl", "weiblich", "frau", "femme", "féminin", "feminin", "mujer",
                      "femenino", "donna", "femmina"), "female"),
 }  # fmt: skip
+# No age is longer; of a longer cell every way to part it would be tried.
+_LONGEST_AGE = 60
 # What stands in a cell about which nothing is known.
 _SAYS_NOTHING = {
     "nan", "none", "null", "n/a", "na", "nil", "unknown", "unk", "not available", "not specified", "missing",
@@ -48,6 +50,8 @@ def read_age(cell: str) -> str:
         ValueError: it tells no age, an impossible one, or a range across groups.
     """
     cell = cell.strip()
+    if len(cell) > _LONGEST_AGE:
+        raise ValueError("it is no age in years")
     if match := _RANGE.fullmatch(cell):
         groups = {_group(float(end)) for end in match.groups()}
         if len(groups) > 1:

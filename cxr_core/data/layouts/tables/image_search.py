@@ -2,13 +2,17 @@
 
 import os
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from cxr_core.imaging.reader import IMAGE_ENDINGS
 
 # Each folder with the names of the files in it; equal exactly where a search finds the same.
 FileNames = tuple[tuple[str, tuple[str, ...]], ...]
+# Folders and name of a file, below the folder of the table.
+_Place = tuple[str, ...]
+# So many files of one name are looked through; CheXpert has 200,000 that are called view1_frontal.jpg.
+_FEW = 8
 
 
 def file_names(folder: Path) -> FileNames:
@@ -22,8 +26,9 @@ class ImageSearch:
     def __init__(self, folder: Path, files: FileNames) -> None:
         """Take the names of the files below `folder`."""
         self.folder, self.files = folder, files
-        self._by_name: dict[str, list[tuple[str, ...]]] = defaultdict(list)
-        self._by_folder: dict[str, list[tuple[str, ...]]] = defaultdict(list)
+        self._by_name: dict[str, list[_Place]] = defaultdict(list)
+        self._by_folder: dict[str, list[_Place]] = defaultdict(list)
+        self._namesakes: dict[str, _Namesakes] = {}
         for place, names in files:
             inside = tuple(part for part in os.path.relpath(place, folder).split(os.sep) if part != ".")
             for name in names:
@@ -38,7 +43,7 @@ class ImageSearch:
                 for part in inside:
                     self._by_folder[part].append((*inside, name))
 
-    def named(self, listed: str) -> list[str]:
+    def named(self, listed: str) -> Collection[str]:
         """Return the absolute paths of the files that a listed path can mean.
 
         One of the two paths, the listed one and the one below the folder, must end the other: an equal name in the
@@ -48,8 +53,13 @@ class ImageSearch:
         if not parts:
             return []
         stem, ending = os.path.splitext(parts[-1])
-        called = self._by_name.get(parts[-1]) or (self._by_name.get(stem) if ending.lower() in IMAGE_ENDINGS else None)
-        return [self._absolute(found) for found in called or [] if _agree(parts, found)]
+        name = stem if parts[-1] not in self._by_name and ending.lower() in IMAGE_ENDINGS else parts[-1]
+        places = self._by_name.get(name, [])
+        if len(places) <= _FEW:
+            return [self._absolute(found) for found in places if _agree(parts, found)]
+        if name not in self._namesakes:
+            self._namesakes[name] = _Namesakes(self.folder, places)
+        return self._namesakes[name].in_folders(parts[:-1])
 
     def inside(self, folder_name: str) -> list[str]:
         """Return the absolute paths of the images that lie below a folder of this name, at any depth."""
@@ -60,11 +70,34 @@ class ImageSearch:
         files = {found for places in self._by_name.values() for found in places if "." in found[-1]}
         return sum(self._absolute(found) not in paths for found in files)
 
-    def _absolute(self, found: tuple[str, ...]) -> str:
+    def _absolute(self, found: _Place) -> str:
         return os.path.join(self.folder, *found)
 
 
-def _agree(listed: tuple[str, ...], found: tuple[str, ...]) -> bool:
+class _Namesakes:
+    """Many files of one name, by the folders that they lie in."""
+
+    def __init__(self, folder: Path, places: Sequence[_Place]) -> None:
+        # Of folders one in another, by the last few of them and by all.
+        self._ending: dict[_Place, dict[str, None]] = defaultdict(dict)
+        self._whole: dict[_Place, dict[str, None]] = defaultdict(dict)
+        for found in places:
+            path = os.path.join(folder, *found)
+            self._whole[found[:-1]][path] = None
+            for start in range(len(found)):
+                self._ending[found[start:-1]][path] = None
+        self._depth = max(map(len, self._whole))
+
+    def in_folders(self, listed: _Place) -> Collection[str]:
+        """Return the absolute paths of those whose folders end the listed ones, or the other way round."""
+        # A listed path may have any number of folders.
+        ends = [listed[len(listed) - count :] for count in range(min(self._depth + 1, len(listed)))]
+        whole = [self._whole[end] for end in ends if end in self._whole]
+        ending = self._ending.get(listed, {})
+        return {path: None for places in (ending, *whole) for path in places} if whole else ending.keys()
+
+
+def _agree(listed: _Place, found: _Place) -> bool:
     """Return whether the folders of one path end the folders of the other."""
     count = min(len(listed), len(found)) - 1
     return count == 0 or listed[-count - 1 : -1] == found[-count - 1 : -1]

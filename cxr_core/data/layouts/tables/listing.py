@@ -3,7 +3,7 @@
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +16,9 @@ from cxr_core.data.layouts.tables.finding_classes import chosen_class
 from cxr_core.data.layouts.tables.image_search import FileNames, ImageSearch, file_names
 from cxr_core.data.layouts.tables.table_file import Table
 from cxr_core.system.visit_folders import visit_folder_of
+
+# The rows of a visitor's tables may tell of so many images, each image counted as often as it is told of.
+_MOST_TOLD = 200_000
 
 
 class Listed(NamedTuple):
@@ -48,6 +51,7 @@ class Listing:
         self.folder, self._kind, self._classes, self._beside = folder, kind, classes, beside
         # What a visitor's table names outside of its folder is another's.
         self._is_closed = visit_folder_of([folder]) is not None
+        self._count_told = 0
         self._names: list[str] = []
         self._problems: list[Problem] = []
         # By absolute path: the table and line that told of it first, and what is told.
@@ -59,7 +63,11 @@ class Listing:
         return ImageSearch(self.folder, file_names(self.folder))
 
     def add(self, table: Table, split: str) -> None:
-        """Take over the rows of a table; `split` stands where a row tells none."""
+        """Take over the rows of a table; `split` stands where a row tells none.
+
+        Raises:
+            ValueError: it is a visitor's, and tells of more images than may be.
+        """
         problems: list[Problem] = []
         for number in table.odd:
             problems.append((table.name, f"Line {number} has more values than there are columns."))
@@ -71,7 +79,11 @@ class Listing:
                 if not told.image or not told.findings:
                     raise PassedOver(f"it has no {'label' if told.image else 'path'}")
                 told = told._replace(split=told.split or split)
-                rows += [(path, told, where) for path in self._paths(told.image)]
+                paths = self._paths(told.image)
+                self._count_told += len(paths)
+                if self._is_closed and self._count_told > _MOST_TOLD:
+                    raise ValueError(f"{table.name} tells of more than {_MOST_TOLD:,} images; shorten it.")
+                rows += [(path, told, where) for path in paths]
             except PassedOver as reason:
                 problems.append((table.name, f"{where} is passed over: {reason}."))
         if 2 * sum(path in self._told for path, _, _ in rows) > len(rows):
@@ -122,16 +134,16 @@ class Listing:
                 counts[spelt.setdefault(finding.lower(), finding)] += 1
         return {name: (n, self._class_of((name,))) for name, n in counts.most_common()}
 
-    def _paths(self, image: str) -> list[str]:
+    def _paths(self, image: str) -> Collection[str]:
         """Return the files that a row means; where none is there, the one it names, so that it is missed."""
         direct = os.path.normpath(os.path.join(self.folder, image))
         if not self._may_name(direct):
             raise PassedOver("its path leads out of the data set")
         if self._kind.of_folders:
-            found = self._search.inside(image)
-            if not found:
+            inside = self._search.inside(image)
+            if not inside:
                 raise PassedOver(f"there is no folder {image} with images")
-            return found
+            return inside
         if self._kind.literal_labels and "\0" not in direct and os.path.exists(direct):
             return [direct]
         found = self._search.named(image)

@@ -1,5 +1,7 @@
 """cells.py: what people write into a table's cells."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,6 +27,14 @@ def test_an_age_is_read_however_it_is_written(cell, years):
 def test_what_is_no_age_is_refused(cell):
     with pytest.raises(ValueError, match="age"):
         read_age(cell)
+
+
+def test_a_long_cell_is_no_age_and_takes_no_time():
+    begin = time.process_time()
+    for cell in ("1" * 20_000 + "!", "1" + " " * 20_000 + "!", "1 y" + " " * 20_000 + "1!", "1" + "y" * 20_000 + "!"):
+        with pytest.raises(ValueError, match="it is no age in years"):
+            read_age(cell)
+    assert time.process_time() - begin < 5
 
 
 @given(

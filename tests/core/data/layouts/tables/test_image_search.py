@@ -1,0 +1,50 @@
+"""image_search.py: the files that a listed path can mean, among few and among many of one name."""
+
+import time
+from collections import defaultdict
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cxr_core.data.layouts.tables.image_search import ImageSearch
+
+FOLDERS = st.lists(st.sampled_from("ab"), max_size=4)
+PLACES = st.lists(st.tuples(FOLDERS, st.sampled_from(["x.png", "x.jpg", "x", "y.png"])), min_size=1, max_size=40)
+
+
+def search_among(places):
+    """An ImageSearch of files that lie nowhere; `places` are (folders, name) below /set."""
+    files = defaultdict(set)
+    for folders, name in places:
+        files["/".join(("/set", *folders))].add(name)
+    return ImageSearch(Path("/set"), tuple((folder, tuple(sorted(names))) for folder, names in files.items()))
+
+
+@given(PLACES, FOLDERS, st.sampled_from(["x.png", "x.gif", "x", "y.png", "z.png"]))
+def test_of_two_paths_one_ends_the_other(places, folders, name):
+    listed = "/".join((*folders, name))
+    names = {found for _, found in places}
+    stem = name.partition(".")[0]
+    # A name is looked for as it is; a listed one without its ending, or with another, means the image of that stem.
+    same = {name} if name in names and "." in name else set()
+    if not same and ("." in name or name == stem):
+        same = {found for found in names if found.partition(".")[0] == stem}
+    expected = set()
+    for inner, found in places:
+        if found in same:
+            inside, wanted = ["", *inner], ["", *folders]
+            shorter, longer = sorted((inside[1:], wanted[1:]), key=len)
+            if longer[len(longer) - len(shorter) :] == shorter:
+                expected.add("/".join(("/set", *inner, found)))
+    assert set(search_among(places).named(listed)) == expected
+
+
+def test_a_name_that_each_patients_image_has_costs_no_look_at_all_of_them():
+    places = [((f"patient{i}", f"study{i % 3}"), "view1_frontal.jpg") for i in range(15_000)]
+    search = search_among(places)
+    begin = time.process_time()
+    for (patient, study), name in places:
+        assert list(search.named(f"CheXpert/train/{patient}/{study}/{name}")) == [f"/set/{patient}/{study}/{name}"]
+    assert len(search.named("view1_frontal.jpg")) == 15_000
+    assert time.process_time() - begin < 5
