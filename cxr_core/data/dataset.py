@@ -57,6 +57,8 @@ _FOUND_SCHEMA = pa.schema(
 )
 # The columns `dicom_…` of a file that is no DICOM.
 _NO_IDENTITY = (None, *HashedIdentity())
+# A scan takes some milliseconds for each source, and a page draws each class; a column of more tells of something else.
+_MOST_SOURCES, _MOST_CLASSES = 1_000, 300
 # A look at all files that takes more than the first seconds is repeated only after so many times as long, and after the
 # last at most.
 _LONG_LOOK, _LOOK_SHARE, _LONGEST_PAUSE = 0.25, 10, 600.0
@@ -129,7 +131,8 @@ def scan_dataset(*roots: str | Path, index_dir: str | Path = INDEX_DIR, progress
 
     Raises:
         FileNotFoundError: a root is missing or no folder.
-        ValueError: no root holds a class folder with a readable image, or a table's columns are not known.
+        ValueError: no root holds a class folder with a readable image, a table's columns are not known, or there are
+            too many classes or sources.
 
     Example:
         >>> from tempfile import mkdtemp
@@ -154,6 +157,7 @@ def scan_dataset(*roots: str | Path, index_dir: str | Path = INDEX_DIR, progress
     if facts.empty:
         raise ValueError(_no_images(found, unreadable))
     facts = facts.assign(class_name=facts["class_name"].map(merged_spellings(facts["class_name"])))
+    _check_counts(facts)
     classes = order_classes(facts["class_name"].unique())
     order = pd.Categorical(facts["class_name"], categories=classes).codes
     table = facts.join(find_patients(facts).astype("str")).assign(_order=order).sort_values("path")
@@ -260,6 +264,16 @@ def _no_images(roots: Sequence[Path], unreadable: pd.DataFrame) -> str:
         first = unreadable.iloc[0]
         sentence += f" Passed over: {len(unreadable)}, the first of them {first['file']}: {first['error']}"
     return sentence
+
+
+def _check_counts(facts: pd.DataFrame) -> None:
+    """Refuse a data set of more classes or sources than can be told apart."""
+    for name, words, most in (("class_name", "classes", _MOST_CLASSES), ("source", "sources", _MOST_SOURCES)):
+        if (count := facts[name].nunique()) > most:
+            raise ValueError(
+                f"At most {most:,} {words} are told apart; received {count:,}. Is another column, or are other "
+                f"folders, meant by {words}?"
+            )
 
 
 def _list_files(roots: Sequence[tuple[Path, DataLayout]]) -> tuple[list[tuple[Any, ...]], list[list[Problem]]]:

@@ -112,10 +112,13 @@ def _plausible(patients: pd.Series, scope: pd.Series) -> pd.Series:
 
 def _named_patients(found: pd.DataFrame) -> pd.DataFrame:
     """Return `patient` and `patient_from` as far as folders and file names tell them; see `find_patients`."""
-    told = pd.DataFrame({"patient": None, "patient_from": None}, index=found.index, dtype=object)
+    parts = [pd.DataFrame({"patient": None, "patient_from": None}, index=found.index[:0], dtype=object)]
     found = found.assign(source=_column(found, "source"))
     for (number, source), rows in found.groupby(["root", "source"], sort=False, dropna=False):
         root = int(str(number))
+        # Of these images alone: filled in among all of them, many sources would take the square of their time.
+        told = pd.DataFrame({"patient": None, "patient_from": None}, index=rows.index, dtype=object)
+        parts.append(told)
         files = rows["file"].tolist()
         classes = rows["class_name"].tolist() if "class_name" in rows else [None] * len(rows)
         published = [published_patient(f"{image_folder(file)}/{image_stem(file)}") for file in files]
@@ -126,7 +129,7 @@ def _named_patients(found: pd.DataFrame) -> pd.DataFrame:
         _fill(told, prefix + folders.where(_plausible(folders, rows["root"])), "folder")
         _fill(told, _in_folders(published, prefix, rows.index, in_folder=False), "name")
         _fill(told, prefix + pd.Series(_series_patients(files), index=rows.index, dtype=object), "name")
-    return told
+    return pd.concat(parts).reindex(found.index)
 
 
 def _in_folders(

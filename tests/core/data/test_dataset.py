@@ -644,3 +644,14 @@ def test_the_stamp_changes_with_a_list_and_with_its_images(folder, write_list):
     os.utime(folder / "virus" / "image-0.png", (1, 1))
     assert first == again
     assert len({first, moved, folder_stamp(folder / "list.csv")}) == 3
+
+
+@pytest.mark.parametrize("words", ["classes", "sources"])
+def test_more_classes_or_sources_than_can_be_told_apart_are_refused(folder, monkeypatch, words):
+    (folder / "list.csv").write_text("path,label,source\nvirus/image-0.png,a,x\nvirus/image-1.jpg,b,y\n")
+    name = f"_MOST_{words.upper()}"
+    monkeypatch.setattr(dataset_module, name, 2)
+    assert len(scan_dataset(folder / "list.csv").table) == 2
+    monkeypatch.setattr(dataset_module, name, 1)
+    with pytest.raises(ValueError, match=f"At most 1 {words} are told apart; received 2. Is another column"):
+        scan_dataset(folder / "list.csv")
