@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
 
 from cxr_core.config import RUNS_DIR
 from cxr_core.recipes.training_config import TrainingConfig, config_from_dict
@@ -130,7 +131,10 @@ class Run(WorkFolder):
         `images_per_second`, which are NaN where a run did not write them.
         """
         table = _read_table(self.path / "epochs.csv")
-        if not {"epoch", "loss", "val_loss", "accuracy", "val_accuracy"} <= set(table):
+        needed = ["epoch", "loss", "val_loss", "accuracy", "val_accuracy"]
+        if not set(needed) <= set(table) or not all(map(is_numeric_dtype, table[needed].dtypes)):
+            return pd.DataFrame()
+        if not np.isfinite(table["epoch"]).all():
             return pd.DataFrame()
         later = [name for name in ("learning_rate", "epoch_seconds", "images_per_second") if name not in table]
         return table.assign(**dict.fromkeys(later, np.nan))
@@ -157,9 +161,10 @@ class Run(WorkFolder):
         None before the export, and if the file is broken.
         """
         try:
-            return read_json(self.path / "metrics.json")
+            metrics = read_json(self.path / "metrics.json")
         except (FileNotFoundError, ValueError):
             return None
+        return metrics if _are_metrics(metrics) else None
 
     def predictions(self) -> pd.DataFrame:
         """Return the predictions table of the validation and test images; empty before they are made.
@@ -218,8 +223,15 @@ def list_runs(runs_dir: str | Path = RUNS_DIR, *, of_visits: bool = False) -> li
     return [Run(p) for p in sorted(chosen, key=lambda p: p.name, reverse=True)]
 
 
+def _are_metrics(values: Any) -> bool:
+    """Return whether a test side was scored, and each side has an accuracy."""
+    if not isinstance(values, dict) or "test" not in values:
+        return False
+    return all(isinstance(side, dict) and type(side.get("accuracy")) in (int, float) for side in values.values())
+
+
 def _read_table(path: Path) -> pd.DataFrame:
     try:
-        return read_run_table(path)
+        return read_run_table(path) if path.is_file() else pd.DataFrame()
     except (FileNotFoundError, pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError):
         return pd.DataFrame()

@@ -10,10 +10,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal, Protocol, TypeVar
+from typing import Any, ClassVar, Literal, Protocol, TypeVar
 
 from cxr_core.system.files import read_json, refusal_to_write, write_json
 from cxr_core.system.processes import ProcessStatus, process_is_alive
+from cxr_core.system.validation import check_kinds
 
 JobState = Literal["starting", "running", "finished", "stopped", "paused", "failed"]
 # A run can also wait for its turn on a shared installation.
@@ -21,10 +22,14 @@ RunState = JobState | Literal["queued"]
 UnfinishedEnd = Literal["stopped", "paused", "failed"]
 ACTIVE: tuple[JobState, ...] = ("starting", "running")
 RESUMABLE: tuple[JobState, ...] = ("stopped", "paused", "failed")
+# No number of a status is as large, be it bytes or seconds.
+_MOST = 1e15
 
 
 class WorkStatus(ProcessStatus, Protocol):
     """What the statuses of runs and jobs have in common."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
 
     @property
     def is_active(self) -> bool: ...  # noqa: D102
@@ -71,7 +76,12 @@ class WorkFolder:
             what: for the sentence of a status that cannot be read.
         """
         try:
-            return kind(**read_json(self.path / "status.json"))
+            values = read_json(self.path / "status.json")
+            status = kind(**values)
+            check_kinds(status)
+            if all(0 <= value < _MOST for value in values.values() if isinstance(value, int | float)):
+                return status
+            raise ValueError(f"A status has numbers from 0 to {_MOST}.")
         except (FileNotFoundError, ValueError, TypeError):
             return kind("failed", message=f"The status of this {what} cannot be read.")
 

@@ -6,6 +6,7 @@ import os
 import re
 import secrets
 import shutil
+import stat
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -24,6 +25,8 @@ _REMEDIES = {
     **dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM), " Allow writing there, or choose another folder."),
 }
 _HALF_WRITTEN = re.compile(r"\d+ requested and \d+ written")
+# What is kept of a run or a data set has fewer; a larger file would fill the memory.
+_MOST_JSON_BYTES = 100_000_000
 _TEMPORARY = re.compile(r"\.[0-9a-f]{8}-.")
 
 
@@ -115,10 +118,19 @@ def write_json(path: str | Path, value: object) -> None:
 
 def read_json(path: str | Path) -> Any:
     """Return what a JSON file holds; FileNotFoundError or ValueError say what is wrong."""
+    path = Path(path)
+    facts = path.stat()
+    # A named pipe would be waited for, and a device may have no end.
+    if not stat.S_ISREG(facts.st_mode):
+        raise ValueError(f"{path.name} is no file.")
+    if facts.st_size > _MOST_JSON_BYTES:
+        raise ValueError(
+            f"{path.name} has {facts.st_size / 1e6:.0f} MB; at most {_MOST_JSON_BYTES / 1e6:.0f} MB are read."
+        )
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"))
     except RecursionError as error:
-        raise ValueError(f"{Path(path).name} is nested too deeply.") from error
+        raise ValueError(f"{path.name} is nested too deeply.") from error
 
 
 def why_not_written(error: OSError) -> str | None:
