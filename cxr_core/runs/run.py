@@ -132,17 +132,15 @@ class Run(WorkFolder):
         """
         table = _read_table(self.path / "epochs.csv")
         needed = ["epoch", "loss", "val_loss", "accuracy", "val_accuracy"]
-        if not set(needed) <= set(table) or not all(map(is_numeric_dtype, table[needed].dtypes)):
-            return pd.DataFrame()
-        if not np.isfinite(table["epoch"]).all():
+        if not _has_numbers(table, needed) or not np.isfinite(table["epoch"]).all():
             return pd.DataFrame()
         later = [name for name in ("learning_rate", "epoch_seconds", "images_per_second") if name not in table]
         return table.assign(**dict.fromkeys(later, np.nan))
 
     def batches(self) -> pd.DataFrame:
-        """Return one row per batch: `epoch`, `batch`, `loss`, `accuracy`, `seconds`; may be empty."""
+        """Return one row per batch: `epoch`, `batch`, `loss`, `accuracy`, `seconds`; may be empty; no broken file's."""
         tables = [_read_table(path) for path in sorted((self.path / "batches").glob("epoch-*.csv"))]
-        tables = [t for t in tables if len(t)]
+        tables = [t for t in tables if len(t) and _has_numbers(t, ["epoch", "batch", "loss", "accuracy"])]
         return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
     def log_tail(self, lines: int = 40) -> str:
@@ -221,6 +219,11 @@ def list_runs(runs_dir: str | Path = RUNS_DIR, *, of_visits: bool = False) -> li
     paths = [p.parent for p in folder.glob("*/config.json")] if folder.is_dir() else []
     chosen = [p for p in paths if (p / VISIT_FILE).exists() is of_visits]
     return [Run(p) for p in sorted(chosen, key=lambda p: p.name, reverse=True)]
+
+
+def _has_numbers(table: pd.DataFrame, columns: list[str]) -> bool:
+    """Return whether a table has some columns, and numbers in them."""
+    return set(columns) <= set(table) and all(map(is_numeric_dtype, table[columns].dtypes))
 
 
 def _are_metrics(values: Any) -> bool:

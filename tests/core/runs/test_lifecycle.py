@@ -134,7 +134,7 @@ def test_batches_of_all_epochs_come_in_order(tmp_path):
     run = create_run(CONFIG, tmp_path / "a")
     (run.path / "batches").mkdir()
     for epoch in (2, 1, 10):
-        table = pd.DataFrame({"epoch": [epoch] * 2, "batch": [1, 2]})
+        table = pd.DataFrame({"epoch": [epoch] * 2, "batch": [1, 2], "loss": 0.9, "accuracy": 0.5, "seconds": 1.0})
         table.to_csv(run.path / "batches" / f"epoch-{epoch:04d}.csv", index=False)
     assert run.batches()["epoch"].tolist() == [1, 1, 2, 2, 10, 10]
 

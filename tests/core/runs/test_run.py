@@ -121,3 +121,11 @@ def test_a_command_on_such_a_run_is_one_sentence(run, command, content, capsys):
     assert main([command, str(run.path)]) == 1
     errors = capsys.readouterr().err.strip()
     assert errors.startswith("Error: ") and errors.count("\n") == 0
+
+
+@pytest.mark.parametrize("text", ["a,b\n1,2\n", "epoch,batch,loss,accuracy,seconds\n1,1,x,0.5,1\n", "", '"'])
+def test_broken_batches_are_passed_over(run, text):
+    (run.path / "batches").mkdir()
+    (run.path / "batches" / "epoch-0001.csv").write_text("epoch,batch,loss,accuracy,seconds\n1,1,0.9,0.5,1\n")
+    (run.path / "batches" / "epoch-0002.csv").write_text(text)
+    assert run.batches()["loss"].tolist() == [0.9]
