@@ -33,7 +33,7 @@ def export_classifier(model: keras.Model, path: str | Path, map_layers: Sequence
     `maps_<layer>` float32 (N, C, h, w): Grad-CAM for each class, before scaling to [0, 1].
 
     Args:
-        model: flat; its layer `logits` feeds a softmax.
+        model: flat; its layer `features` enters the head, and its layer `logits` feeds a softmax.
         path: the .onnx file, written atomically.
         map_layers: layers to make maps from; those that the model lacks are left out. By default those of every
             backbone in `BACKBONES`.
@@ -55,8 +55,8 @@ def export_classifier(model: keras.Model, path: str | Path, map_layers: Sequence
     chains = {name: _layers_after(model, name) for name in chosen}
     tensors = {layer.name: layer.output for chain in chains.values() for layer in chain}
     tensors |= {name: model.get_layer(name).output for name in chosen}
-    pooling = next(layer for layer in model.layers if isinstance(layer, kl.GlobalAveragePooling2D))
-    trunk = keras.Model(model.input, tensors | {"probabilities": model.output, "features": pooling.output})
+    features = model.get_layer("features").output
+    trunk = keras.Model(model.input, tensors | {"probabilities": model.output, "features": features})
 
     def forward(image: tf.Tensor) -> dict[str, tf.Tensor]:
         values = trunk(image, training=False)

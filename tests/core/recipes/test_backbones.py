@@ -93,8 +93,10 @@ def test_maps_can_be_made_from_the_last_layer_before_the_pooling(backbone):
 
 
 @pytest.mark.slow
-def test_an_exported_backbone_gives_the_same_probabilities_and_a_map_per_class(tmp_path):
-    from cxr_core.training.onnx_export import export_classifier
+def test_an_exported_backbone_gives_the_same_probabilities_and_features_and_a_map_per_class(tmp_path):
+    import keras
+
+    from cxr_core.training.onnx_export import export_classifier, head_probabilities
 
     backbone = "efficientnetv2b0"
     config = config_of(backbone, trained_half(backbone))
@@ -105,6 +107,12 @@ def test_an_exported_backbone_gives_the_same_probabilities_and_a_map_per_class(t
     probabilities, maps = run_graph(session, ["probabilities", f"maps_{layer}"], IMAGES_U8, config.preprocessing.scaled)
     np.testing.assert_allclose(probabilities, expected, atol=1e-4)
     assert maps.shape == (2, 3, 2, 2)
+    # It pools within its blocks, too: what enters the head is not its first pooling.
+    pooled = keras.Model(network.input, network.get_layer("features").output)
+    (features,) = run_graph(session, ["features"], IMAGES_U8, config.preprocessing.scaled)
+    expected_features = pooled.predict(config.preprocessing.scaled(IMAGES_U8), verbose=0)
+    np.testing.assert_allclose(features, expected_features, atol=1e-4)
+    np.testing.assert_allclose(head_probabilities(tmp_path / "model.onnx", features), probabilities, atol=1e-5)
 
 
 @pytest.mark.parametrize("backbone", OTHERS)

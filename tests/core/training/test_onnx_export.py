@@ -296,7 +296,7 @@ def export_with(tmp_path, *between):
     """
     image = keras.Input((2, 3, 2))
     x = keras.layers.DepthwiseConv2D(1, depthwise_initializer="ones", name="out_relu")(image)
-    for layer in (*between, keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(2, name="logits")):
+    for layer in (*between, keras.layers.GlobalAveragePooling2D(name="features"), keras.layers.Dense(2, name="logits")):
         x = layer(x)
     model = keras.Model(image, keras.layers.Softmax()(x))
     # The first class is the first channel, the second the first minus the second.
