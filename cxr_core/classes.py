@@ -1,6 +1,7 @@
 """What is a class called, in which order and in which colour?"""
 
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 
 # The article's order of labels: 0 Normal, 1 COVID-19, 2 Viral.
@@ -27,6 +28,8 @@ _FILLERS = re.compile(f"^{_FILLER}+|{_FILLER}+$")
 _NUMBERS = re.compile(r"^\d{1,2}[\s_.)\-]+(?=\D)|\s*\(\d+\)$")
 # COVID- is the opposite of COVID+.
 _SIGN = re.compile(r"(?<=\w)\s*(?:\(([+-])\)|([+-]))$")
+# Word processors and web pages write other hyphens and dashes than a keyboard.
+_DASHES = re.compile(r"[\u2010-\u2015\u2212]")
 _SEPARATORS = re.compile(r"[\s_\-/]+")
 # Okabe and Ito's palette, which colour-blind readers can tell apart, too.
 CLASS_COLOURS = {"normal": "#009E73", "covid": "#D55E00", "virus": "#0072B2"}
@@ -36,11 +39,13 @@ FURTHER_COLOURS = ("#E69F00", "#56B4E9", "#CC79A7", "#F0E442", "#999999")
 def class_key(name: str) -> str:
     """Return what two spellings of one class share: a key of `KNOWN_CLASSES`, or else the name in small letters.
 
+    Names that look the same are the same, however their letters and hyphens are stored.
+
     Example:
         >>> class_key("COVID-19"), class_key("Viral Pneumonia"), class_key("PNEUMONIA")
         ('covid', 'virus', 'pneumonia')
     """
-    small = name.strip().casefold()
+    small = _DASHES.sub("-", _as_it_looks(name)).strip().casefold()
     plain = _NUMBERS.sub("", small)
     if sign := _SIGN.search(plain):
         if "-" in sign[0]:
@@ -48,6 +53,13 @@ def class_key(name: str) -> str:
         plain = plain[: sign.start()]
     joined = _SEPARATORS.sub("", plain)
     return _SYNONYMS.get(joined) or _SYNONYMS.get(_FILLERS.sub("", joined), small)
+
+
+def _as_it_looks(name: str) -> str:
+    """Return a name without unseen marks, and with letters that look the same stored in the same way."""
+    if name.isascii():
+        return name
+    return "".join(c for c in unicodedata.normalize("NFKC", name) if unicodedata.category(c) != "Cf")
 
 
 def matched_classes(names: Iterable[str], wanted: Iterable[str]) -> dict[str, str]:

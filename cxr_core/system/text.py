@@ -22,6 +22,7 @@ _WITHIN = r"(?<=[;\t\r\n])"
 _ANY = re.compile(rf"[{_SIGNS}\t\r\n]")
 _OPEN = re.compile(rf"^{_FIRST}|{_WITHIN}(?={_FORMULA})")
 _GUARD = re.compile(rf"^'{_FIRST}|{_WITHIN}'(?={_FORMULA})")
+_EDGE = re.compile(rf"[\s{_UNSEEN}]*+")
 # A line break within a text is quoted only where both its signs end a line; RFC 4180 ends lines so, too.
 _LINE_END = "\r\n"
 
@@ -48,6 +49,20 @@ def is_text(name: str) -> bool:
 def as_text(name: str) -> str:
     """Return a file name with a question mark for every byte that is no UTF-8."""
     return name.encode(errors="replace").decode()
+
+
+def trimmed(text: str) -> str:
+    """Return a text without the blanks and unseen marks at its ends, which come along where it was copied."""
+    text = text.strip()
+    if text.isascii():
+        return text
+    text = text[_end_of_edge(text) :]
+    return text[: len(text) - _end_of_edge(text[::-1])]
+
+
+def _end_of_edge(text: str) -> int:
+    match = _EDGE.match(text)
+    return match.end() if match else 0
 
 
 def guarded(text: str) -> str:

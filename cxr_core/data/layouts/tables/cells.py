@@ -29,8 +29,8 @@ _SEXES = {
 _LONGEST_AGE = 60
 # What stands in a cell about which nothing is known.
 _SAYS_NOTHING = {
-    "nan", "none", "null", "n/a", "na", "nil", "unknown", "unk", "not available", "not specified", "missing",
-    "unbekannt", "k.a.", "?", "-", "--", "–",
+    "nan", "none", "null", "n/a", "na", "<na>", "nat", "nil", "unknown", "unk", "not available", "not specified",
+    "missing", "unbekannt", "k.a.", "?", "-", "--", "–",
 }  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
+from cxr_core.classes import class_key
 from cxr_core.data.layouts.found_image import ListedImage, Problem
 from cxr_core.data.layouts.tables.adapters import PassedOver, TableKind, Told
 from cxr_core.data.layouts.tables.cells import read_age, read_sex, read_split, said
@@ -163,7 +164,7 @@ class Listing:
         if self._kind.joins_rows:
             findings = tuple(dict.fromkeys((*first.findings, *told.findings)))
             self._told[path] = place, first._replace(findings=findings)
-        elif self._class_of(told.findings) == self._class_of(first.findings):
+        elif self._class_key(told.findings) == self._class_key(first.findings):
             self._problems.append((table, f"{where} is passed over: it repeats {told.image} of {line}."))
         else:
             self._contradicted.add(path)
@@ -171,6 +172,10 @@ class Listing:
 
     def _class_of(self, findings: tuple[str, ...]) -> str | None:
         return chosen_class(findings, self._classes, literal=self._kind.literal_labels)
+
+    def _class_key(self, findings: tuple[str, ...]) -> str | None:
+        class_name = self._class_of(findings)
+        return None if class_name is None else class_key(class_name)
 
     def _listed(self, path: str, class_name: str, told: Told, table: str, line: str) -> ListedImage:
         def value(name: str, cell: str, read: Callable[[str], str]) -> str | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cxr_core.imaging.reader import IMAGE_ENDINGS
-from cxr_core.system.text import unguarded
+from cxr_core.system.text import trimmed, unguarded
 
 _PACKED = ".gz"
 TABLE_ENDINGS = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
@@ -18,6 +18,8 @@ TABLE_ENDINGS = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
 COVIDX_COLUMNS = ("patient", "file", "class", "source")
 _SEPARATORS = ",;\t|"
 _LEAD = re.compile(r"(?:\"?sep=(?P<separator>[,;\t|])\"?|#[^\r\n]*|[ \t]*)(?:\r\n|\r|\n)", re.IGNORECASE)
+# What a spreadsheet saves in place of a value that it could not work out: `#N/A`, `#REF!`, `#NV`, `#¿NOMBRE?`.
+_ERROR = re.compile(r"#[¡¿]?[^\W\d_]+(?:/0)?[!?]|#N/?[ADV]", re.IGNORECASE)
 # The column names stand within so many bytes.
 HEAD_BYTES = 65536
 # Of a packed table; a bomb would be larger.
@@ -44,7 +46,8 @@ class Columns(NamedTuple):
 class Table(NamedTuple):
     """A table as text; no value is taken for a number, or for missing.
 
-    The apostrophes of `text.guarded` are taken off: a table that was downloaded may come back.
+    The apostrophes of `text.guarded` are taken off: a table that was downloaded may come back. An error of a
+    spreadsheet is an empty value.
 
     Attributes:
         name: of the file.
@@ -113,7 +116,7 @@ def first_columns(text: str) -> Columns:
         return Columns(COVIDX_COLUMNS, " ", are_named=False)
     separator = told or max(_SEPARATORS, key=line.count)
     cells = next(csv.reader([line], delimiter=separator), [])
-    names = tuple(unguarded(cell.strip()).lower() for cell in cells)
+    names = tuple(unguarded(trimmed(cell)).lower() for cell in cells)
     are_images = [name.endswith(IMAGE_ENDINGS) for name in names]
     if len(names) == 2 and sum(are_images) == 1:
         return Columns(("path", "label") if are_images[0] else ("label", "path"), separator, are_named=False)
@@ -136,6 +139,12 @@ def read_table(data: bytes, name: str) -> Table:
     return parse_table(decode(data), name)
 
 
+def _value(cell: str) -> str:
+    """Return what a cell holds; "" where a spreadsheet says that it holds an error."""
+    value = unguarded(trimmed(cell))
+    return "" if value.startswith("#") and _ERROR.fullmatch(value) else value
+
+
 def parse_table(text: str, name: str) -> Table:
     """Return a table with column names, as `read_table`, of its text."""
     header, separator, are_named = first_columns(text)
@@ -143,7 +152,7 @@ def parse_table(text: str, name: str) -> Table:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     rows, odd = [], []
     try:
-        lines = [(before + reader.line_num, [unguarded(value.strip()) for value in line]) for line in reader]
+        lines = [(before + reader.line_num, [_value(cell) for cell in line]) for line in reader]
         lines = [line for line in lines if any(line[1])][are_named:]
         if sum(max(0, len(header) - len(values)) for _, values in lines) > max(_MISSING, len(text)):
             raise ValueError(f"{name} cannot be read as a table: most of its lines are shorter than the first.")

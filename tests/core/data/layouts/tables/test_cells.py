@@ -54,6 +54,6 @@ def test_a_sex_is_read_in_several_languages_and_else_kept_as_written(cell, sex):
     assert read_sex(cell) == sex
 
 
-@pytest.mark.parametrize("cell", ["", " ", "nan", "Unknown", "N/A", "-", "unbekannt"])
+@pytest.mark.parametrize("cell", ["", " ", "nan", "Unknown", "N/A", "<NA>", "NaT", "-", "unbekannt"])
 def test_a_cell_that_says_nothing_is_empty(cell):
     assert said(cell) == ""

@@ -292,6 +292,35 @@ def test_two_classes_for_one_image_leave_it_out(tmp_path):
     ]
 
 
+def test_two_spellings_of_one_class_are_no_two_classes(tmp_path):
+    draw(tmp_path, "a.png", "b.png")
+    (tmp_path / "list.csv").write_text("path,label\na.png,COVID\nb.png,normal\na.png,covid-19\n")
+    images, sentences = listed(tmp_path)
+    assert list(images) == ["a.png", "b.png"]
+    assert sentences == ["Line 4 is passed over: it repeats a.png of line 2."]
+
+
+def test_what_a_spreadsheet_could_not_work_out_is_unknown(tmp_path):
+    draw(tmp_path, "a.png", "b.png", "c.png")
+    header = "path,label,patient,view,age,split\n"
+    rows = "a.png,x,#N/A,#REF!,#NV,#DIV/0!\nb.png,y,#¿NOMBRE?,#N/D,#WERT!,#NULL!\nc.png,#N/A,P1,PA,50,train\n"
+    (tmp_path / "list.csv").write_text(header + rows, encoding="utf-8")
+    images, sentences = listed(tmp_path)
+    assert {name: image.class_name for name, image in images.items()} == {"a.png": "x", "b.png": "y"}
+    told = [(i.listed_patient, i.view, i.age_group, i.split) for i in images.values()]
+    assert told == [(None, None, None, None)] * 2
+    assert sentences[0] == "Line 4 is passed over: it has no label."
+
+
+def test_unseen_marks_around_a_value_are_no_part_of_it(tmp_path):
+    draw(tmp_path, "a.png", "b.png", "c.png")
+    text = "\ufeff\ufeffpath,label\u200b\na.png,x\u200b\nb.png\u200e,x\n\u2060c.png,\u200fy\u00a0\u200b\n"
+    (tmp_path / "list.csv").write_text(text, encoding="utf-8")
+    images, sentences = listed(tmp_path)
+    assert {name: image.class_name for name, image in images.items()} == {"a.png": "x", "b.png": "x", "c.png": "y"}
+    assert sentences == []
+
+
 def test_an_equal_name_in_another_patients_folder_is_another_image(tmp_path):
     draw(tmp_path, "train/patient2/study1/view1_frontal.jpg")
     (tmp_path / "train.csv").write_text("Path,No Finding,Pneumonia\nX/train/patient1/study1/view1_frontal.jpg,1,\n")
