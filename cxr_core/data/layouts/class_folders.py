@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cxr_core.classes import KNOWN_CLASSES, class_key
 from cxr_core.data.layouts.found_image import NOT_OPENED, VANISHED, FoundImage, Problem, found_image
-from cxr_core.data.layouts.mask_names import holds_lung_masks, is_mask_folder, masked_stem
+from cxr_core.data.layouts.mask_names import holds_lung_masks, is_mask_folder, is_of_lungs, masked_stem
 from cxr_core.imaging.reader import is_image_file
 from cxr_core.system.text import as_text, is_text
 
@@ -17,7 +17,7 @@ LABEL = "One folder per class"
 # Notes, tables and annotations, one for each image in some data sets, and what Windows leaves behind.
 _TEXT_ENDINGS = (".txt", ".csv", ".tsv", ".md", ".json", ".xml", ".html", ".log", ".ini", ".db")
 MASKS_FOLDER = "The name says that these are masks; they are not read as images."
-MASK_FILE = "The name says that this is the mask of an image beside it; it is not read as an image."
+MASK_FILE = "The name says that this is a mask or a drawing of an image beside it; it is not read as an image."
 
 
 def folder_images(root: Path, problems: list[Problem]) -> Iterator[FoundImage]:
@@ -170,7 +170,7 @@ def _with_mask(
 def _without_masks(images: list[FoundImage], problems: list[Problem]) -> list[FoundImage]:
     """Leave out each `a_mask` that lies beside an `a`, which it then belongs to."""
     # Asked for at every rerun of a page, about every file.
-    if not any(masked_stem(os.path.splitext(image.file)[0]) for image in images):
+    if not any(masked_stem(_stem(image)) for image in images):
         return images
     places = {(os.path.dirname(image.file), _stem(image)) for image in images}
     masks = {
@@ -179,7 +179,7 @@ def _without_masks(images: list[FoundImage], problems: list[Problem]) -> list[Fo
         if (stem := masked_stem(_stem(image))) and (place := (os.path.dirname(image.file), stem)) in places
     }
     problems += [(image.file, MASK_FILE) for image in masks]
-    paths = {place: image.path for image, place in masks.items()}
+    paths = {place: image.path for image, place in masks.items() if is_of_lungs(_stem(image), place[1])}
     kept = (image for image in images if image not in masks)
     return [image._replace(mask=paths.get((os.path.dirname(image.file), _stem(image)))) for image in kept]
 

@@ -11,7 +11,8 @@ from .test_split_folders import fill
 
 OF_LUNGS = [
     "masks", "Mask", "lung masks", "lung-masks", "Lung_Mask", "LungMask", "Masks_lung", "manual_masks", "mask_png",
-    "segmentation", "Segmentations", "Lung Segmentation",
+    "segmentation", "Segmentations", "Lung Segmentation", "Masken", "Lungenmasken", "masques", "máscaras",
+    "ma\u0301scaras", "maschere", "маски",
 ]  # fmt: skip
 OF_OTHERS = ["infection masks", "leftMask", "Right Mask", "lesion_masks", "heart-segmentation"]
 BESIDE_IMAGES = ["labels", "GT", "ground_truth", "annotations", "heatmaps", "seg", "overlay"]
@@ -67,6 +68,39 @@ def test_a_mask_beside_its_image_belongs_to_it(tmp_path_factory, ending, stem):
     assert dataset.table["mask"].tolist() == [f"{root}/{c}/{stem}{ending}.png" for c in CLASSES]
 
 
+@pytest.mark.parametrize(
+    ("name", "is_lungs"),
+    [("mask_{}", True), ("Mask-{}", True), ("seg_{}", True), ("gt_{}", False), ("{}_gt", False), ("{}-label", False),
+     ("{}_overlay", False), ("{}_infection_mask", False), ("{}_leftmask", False)],
+)  # fmt: skip
+def test_what_belongs_to_an_image_beside_it_is_no_image_and_a_mask_where_it_may_be_of_the_lungs(
+    tmp_path, name, is_lungs
+):
+    root = fill(tmp_path / "set", *CLASSES)
+    for folder in CLASSES:
+        (root / folder / f"{name.format(0)}.png").write_bytes((root / folder / "0.png").read_bytes())
+    dataset = scan(root, tmp_path)
+    assert sorted(dataset.table["file"]) == ["covid/0.png", "normal/0.png"]
+    assert dataset.unreadable["file"].tolist() == [f"{c}/{name.format(0)}.png" for c in sorted(CLASSES)]
+    assert ("mask" in dataset.table) == is_lungs
+
+
+def test_data_for_segmentation_hold_images_too(tmp_path):
+    kinds = ("images", "lung masks", "infection masks")
+    names = [
+        f"{what} Segmentation Data/{what} Segmentation Data/{side}/{c}/{kind}"
+        for what in ("Lung", "Infection")
+        for side in ("Train", "Test")
+        for c in CLASSES
+        for kind in kinds[: 3 if what == "Infection" else 2]
+    ]
+    dataset = scan(fill(tmp_path / "set", *names), tmp_path)
+    assert dataset.classes == CLASSES
+    assert len(dataset.table) == 8
+    assert dataset.table["split"].tolist().count("train") == 4
+    assert dataset.table["mask"].str.contains("/lung masks/").all()
+
+
 def test_an_image_that_is_called_a_mask_of_nothing_beside_it_is_read(tmp_path):
     root = fill(tmp_path / "set", *CLASSES)
     (root / "covid" / "0.png").rename(root / "covid" / "patient_with_mask.png")
@@ -78,5 +112,6 @@ def test_names_of_masks():
     assert masked_stem("a_left_lung_mask") == "a_left" and masked_stem("lung_mask") == "lung"
     # A pattern of several repeats would try every place for each of them.
     assert masked_stem("_" * 250 + "xmask") == "_" * 250 + "x"
+    assert masked_stem("mask_0001") == masked_stem("0001-gt") == "0001" and masked_stem("weight") is None
     assert masked_stem("mask") is None and masked_stem("0001") is None
     assert is_mask_folder("labels", ["images", "labels"]) and not is_mask_folder("labels", ["labels", "normal"])
