@@ -6,20 +6,31 @@ import unicodedata
 _WORDS = {
     "train": (
         "train", "training", "trainings", "trn", "entrenamiento", "entrainement", "apprentissage", "treino",
-        "treinamento", "addestramento", "egitim", "训练",
+        "treinamento", "addestramento", "egitim", "traning", "traening", "træning", "trening", "treningowy",
+        "trenovani", "обучение", "обучающая", "训练", "訓練", "学習", "훈련", "학습",
     ),
     "validation": (
         "val", "valid", "validate", "validation", "dev", "development", "tuning", "validierung", "validierungs",
-        "validacion", "validacao", "validazione", "validatie", "dogrulama", "验证",
+        "validacion", "validacao", "validazione", "validatie", "dogrulama", "validering", "walidacja", "validace",
+        "валидация", "проверка", "验证", "検証", "검증",
     ),
-    "test": ("test", "testing", "tst", "hold[-_ ]?out", "prueba", "pruebas", "teste", "测试"),
+    "test": ("test", "testing", "tst", "hold[-_ ]?out", "prueba", "pruebas", "teste", "testowy", "тест", "тестовая",
+             "测试", "テスト", "시험", "테스트"),
     # The test side where there is no other, else the one that is looked at before it.
     "evaluation": ("eval", "evaluate", "evaluation"),
 }  # fmt: skip
-_SIDE = "|".join(f"(?P<{side}>{'|'.join(words)})" for side, words in _WORDS.items())
+
+
+def _plain(name: str) -> str:
+    """Return a name in small letters and without accents."""
+    decomposed = unicodedata.normalize("NFKD", name.strip().casefold())
+    return "".join(c for c in decomposed if not unicodedata.combining(c))
+
+
+_SIDE = "|".join(f"(?P<{side}>{'|'.join(map(_plain, words))})" for side, words in _WORDS.items())
 _FURTHER = r"(?:set|集|data|daten|datensatz|dataset|images?|imgs?|folder|split|cxrs?|x[-_ ]?rays?)"
-# `train`, `Training Set`, `test_images`, `ValData`, `1_train`.
-_NAME = re.compile(rf"(?:\d{{1,2}}[-_. )]+)?(?:{_SIDE})(?:[-_ ]?{_FURTHER})?")
+# `train`, `Training Set`, `test_images`, `ValData`, `1_train`, `train2017`, `val_10`, `test (20%)`.
+_NAME = re.compile(rf"(?:\d{{1,2}}[-_. )]+)?(?:{_SIDE})(?:[-_ ]?{_FURTHER})?(?:[-_ ]?\(?\d{{1,4}} ?%?\)?)?")
 _BEFORE = re.compile(rf"(?:{_SIDE})[-_ ]+(?P<rest>.+)")
 _BEHIND = re.compile(rf"(?P<rest>.+?)[-_ ]+(?:{_SIDE})(?:[-_ ]?{_FURTHER})?")
 
@@ -40,12 +51,6 @@ def parted_names(names: list[str]) -> dict[str, tuple[str, str]]:
             # As it is spelt, where leaving out the accents moved nothing.
             rests[name] = spelt[start:end] if len(plain) == len(spelt) else match["rest"]
     return {name: (rests[name], side) for name, side in _settled(sides).items()}
-
-
-def _plain(name: str) -> str:
-    """Return a name in small letters and without accents."""
-    decomposed = unicodedata.normalize("NFKD", name.strip().casefold())
-    return "".join(c for c in decomposed if not unicodedata.combining(c))
 
 
 def _side(match: re.Match[str] | None) -> str | None:

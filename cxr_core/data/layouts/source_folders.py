@@ -9,7 +9,6 @@ from cxr_core.data.layouts.class_folders import visible_folders
 from cxr_core.data.layouts.data_layout import DataLayout
 from cxr_core.data.layouts.found_image import FoundImage, Problem
 from cxr_core.data.layouts.inner_folders import images_below, list_others
-from cxr_core.data.layouts.side_names import sides_of
 from cxr_core.data.layouts.tables.finding_classes import DEFAULT_CLASSES
 
 LABEL = "One folder per source, each a data set of its own"
@@ -30,7 +29,7 @@ def source_layout(root: Path, layout_of: Callable[[Path], DataLayout | None]) ->
     """
     # What is called a segmentation may hold images, too.
     names = [name for name in visible_folders(root) if "mask" not in name.lower()]
-    if len(names) < 2 or sides_of(names) or any(map(_is_class, names)):
+    if len(names) < 2 or any(map(_is_class, names)):
         return None
     inner = {name: layout for name in sorted(names) if (layout := layout_of(root / name))}
     return _layout_of_parts(inner) if len(inner) > 1 else None

@@ -87,11 +87,15 @@ def class_roots(root: Path) -> list[Path]:
 
 
 def _sides_in(folder: Path) -> dict[str, str]:
-    """Return {folder: side} of the folders that are called like a side."""
-    return sides_of(visible_folders(folder))
+    """Return {folder: side} of the folders that are called like a side, or like one name with each side."""
+    names = visible_folders(folder)
+    parted = parted_names(names)
+    one_name = len({rest.casefold() for rest, _ in parted.values()}) == 1
+    return sides_of(names) or ({name: side for name, (_, side) in parted.items()} if one_name else {})
 
 
 def _class_root(root: Path, side: str) -> str:
     """Return the folder, relative to the root and with "/", that holds the classes of a side, or its images."""
     inside = folders_of_images(root / side)
-    return f"{side}/{inside[0]}" if len(inside) == 1 and inside[0].lower() in IMAGE_FOLDERS else side
+    says_nothing = len(inside) == 1 and inside[0].lower() in (*IMAGE_FOLDERS, side.lower())
+    return f"{side}/{inside[0]}" if says_nothing else side

@@ -95,6 +95,36 @@ def test_a_class_may_be_called_masks(tmp_path):
     assert set(scan_dataset(tmp_path / "d", index_dir=tmp_path / "index").classes) == {"masks", "normal"}
 
 
+@pytest.mark.parametrize(
+    "names",
+    [("träning", "validering", "test"), ("tra\u0308ning", "validering", "test"), ("trening", "walidacja", "test"),
+     ("обучение", "валидация", "тест"), ("訓練", "検証", "テスト"), ("훈련", "검증", "시험"),
+     ("train2017", "val2017", "test2017"), ("train_80", "val_10", "test_10"),
+     ("train (80%)", "val (10%)", "test (10%)"),
+     ("chest_xray_train", "chest_xray_val", "chest_xray_test"), ("train-mine", "val-mine", "test-mine")],
+)  # fmt: skip
+def test_sides_are_known_in_other_languages_with_numbers_and_behind_the_name_of_the_data_set(tmp_path, names):
+    root = fill(tmp_path / "set", *(f"{name}/{c}" for name in names for c in ("ill", "well")))
+    table = scan_dataset(root, index_dir=tmp_path / "index").table
+    told = set(zip(table["file"].str.split("/").str[0], table["split"], strict=True))
+    assert told == set(zip(names, ("train", "validation", "test"), strict=True))
+    assert set(table["class_name"]) == {"ill", "well"}
+
+
+def test_a_side_that_is_unpacked_into_a_folder_of_its_own_name_is_the_side(tmp_path):
+    root = fill(
+        tmp_path / "set", *(f"{side}/{side.lower()}/{c}" for side in ("Train", "test") for c in ("ill", "well"))
+    )
+    dataset = scan_dataset(root, index_dir=tmp_path / "index")
+    assert set(dataset.classes) == {"ill", "well"}
+    assert dataset.table["split"].value_counts().to_dict() == {"train": 2, "test": 2}
+
+
+def test_folders_of_known_classes_beside_one_known_side_are_no_classes(tmp_path):
+    root = fill(tmp_path / "set", *(f"{name}/{c}" for name in ("tanító", "test") for c in ("covid", "normal")))
+    assert scan_dataset(root, index_dir=tmp_path / "index").classes == ("normal", "covid")
+
+
 @pytest.mark.parametrize("between", ["images", "Data"])
 def test_a_single_folder_between_the_sides_and_the_classes_is_no_class(tmp_path, between):
     root = fill(tmp_path / "set", *(f"{side}/{between}/{c}" for side in ("train", "test") for c in ("covid", "normal")))
