@@ -55,6 +55,7 @@ _TABLES_TOO_LARGE = (
 _ZIP_MARKS = (b"PK\x03\x04", b"PK\x05\x06")
 _ARCHIVE_MARKS = (*_ZIP_MARKS, b"7z\xbc\xaf\x27\x1c", b"Rar!", b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00")
 _CENTRAL_MARK = b"PK\x01\x02"
+_SAYS_UTF_8 = 0x800
 _ENCRYPTED = 0x1 | 0x40 | 0x2000
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 # What zipfile raises on a broken archive; nothing is written where these are caught.
@@ -145,7 +146,7 @@ def list_images(file: BinaryIO) -> list[tuple[str, Callable[[], bytes]]]:
     entries = _check_entries(archive, file.seek(0, os.SEEK_END))
     reasons = [(info, _why_left_out(archive, info, parts)) for info, parts in entries]
     return [
-        (_one_line(info.filename), partial(_refuse, reason) if reason else partial(_read_image, archive, info))
+        (_one_line(_name_of(info)), partial(_refuse, reason) if reason else partial(_read_image, archive, info))
         for info, reason in reasons
         if reason != ""
     ]
@@ -209,7 +210,7 @@ def _check_entries(archive: zipfile.ZipFile, archive_bytes: int) -> list[Entry]:
         if parts and not _path_of(info).endswith("/"):
             entries.append((info, parts))
     if entries and all(_is_inner_archive(parts) for _, parts in entries):
-        name = _shown(entries[0][0].filename)
+        name = _shown(_name_of(entries[0][0]))
         raise RefusedArchive(
             f"The archive holds nothing but another archive: {name}. Unpack that, and pack its images."
         )
@@ -217,11 +218,23 @@ def _check_entries(archive: zipfile.ZipFile, archive_bytes: int) -> list[Entry]:
 
 
 def _path_of(info: zipfile.ZipInfo) -> str:
-    """Return the path of an entry with "/", which some Windows programs write as a backslash.
+    """Return the path of an entry with "/", which some Windows programs write as a backslash."""
+    return _name_of(info).replace("\\", "/")
 
-    zipfile cuts a name at its first NUL; the original is taken, so that it is checked whole.
+
+def _name_of(info: zipfile.ZipInfo) -> str:
+    """Return the name of an entry as whoever packed it sees it.
+
+    zipfile cuts a name at its first NUL; the original is taken, so that it is checked whole. macOS writes UTF-8 without
+    saying so, which is then read as the letters of DOS.
     """
-    return info.orig_filename.replace("\\", "/")
+    name = info.orig_filename
+    if info.flag_bits & _SAYS_UTF_8 or name.isascii():
+        return name
+    try:
+        return name.encode("cp437").decode()
+    except UnicodeError:
+        return name
 
 
 def _check_name(info: zipfile.ZipInfo) -> list[str]:
@@ -239,7 +252,7 @@ def _check_name(info: zipfile.ZipInfo) -> list[str]:
 
 def _check_kind(info: zipfile.ZipInfo) -> None:
     """Refuse links, encrypted files, and compression that is unknown or too tight."""
-    name = _shown(info.filename)
+    name = _shown(_name_of(info))
     mode = stat.S_IFMT(info.external_attr >> 16)
     if mode == stat.S_IFLNK:
         raise RefusedArchive(f"The archive holds a link: {name}.")
@@ -256,13 +269,13 @@ def _check_kind(info: zipfile.ZipInfo) -> None:
 def _choose_targets(archive: zipfile.ZipFile, entries: list[Entry]) -> tuple[list[Entry], list[LeftOut]]:
     """Select images and label tables, and choose the path of each below the new folder; say why others are left out."""
     reasons = [(info, parts, _why_left_out(archive, info, parts)) for info, parts in entries]
-    left_out = [(_one_line(info.filename), reason) for info, _, reason in reasons if reason]
+    left_out = [(_one_line(_name_of(info)), reason) for info, _, reason in reasons if reason]
     images = [(info, parts) for info, parts, reason in reasons if reason is None]
     for info, _ in images:
         if info.file_size > MAX_FILE_BYTES:
             raise RefusedArchive(
                 f"An image has {info.file_size / 1e6:.0f} MB; at most {MAX_FILE_BYTES / 1e6:.0f} MB are accepted: "
-                f"{_shown(info.filename)}."
+                f"{_shown(_name_of(info))}."
             )
     above_images = {()} | {tuple(parts[:depth]) for _, parts in images for depth in range(len(parts) - 1)}
     tables = [
@@ -282,7 +295,7 @@ def _choose_targets(archive: zipfile.ZipFile, entries: list[Entry]) -> tuple[lis
     targets = [(info, below(parts)) for info, parts in images]
     tables = [(info, below(parts)) for info, parts in tables]
     if not any(len(parts) == 1 for _, parts in tables):
-        left_out += [(_one_line(info.filename), IN_NO_CLASS_FOLDER) for info, parts in targets if len(parts) == 1]
+        left_out += [(_one_line(_name_of(info)), IN_NO_CLASS_FOLDER) for info, parts in targets if len(parts) == 1]
         targets = [(info, parts) for info, parts in targets if len(parts) > 1]
     if not targets:
         raise RefusedArchive(
@@ -332,9 +345,9 @@ def _small_tables(archive: zipfile.ZipFile, tables: list[Entry]) -> tuple[list[E
     for info, parts in tables:
         lines = 0 if info.file_size > _MOST_TABLE_BYTES else _count_lines(archive, info)
         if info.file_size > _MOST_TABLE_BYTES:
-            left_out.append((_one_line(info.filename), _TABLE_TOO_LARGE))
+            left_out.append((_one_line(_name_of(info)), _TABLE_TOO_LARGE))
         elif lines > lines_left or info.file_size > bytes_left:
-            left_out.append((_one_line(info.filename), _TABLES_TOO_LARGE))
+            left_out.append((_one_line(_name_of(info)), _TABLES_TOO_LARGE))
         else:
             small.append((info, parts))
             lines_left, bytes_left = lines_left - lines, bytes_left - info.file_size
@@ -364,7 +377,7 @@ def _check_clashes(targets: list[Entry]) -> None:
             known = taken.get(path.casefold())
             # A folder may occur again, spelled the same; nothing else may.
             if known and (is_file or known != (path, False)):
-                raise RefusedArchive(f"Two names in the archive clash: {_shown(info.filename)}.")
+                raise RefusedArchive(f"Two names in the archive clash: {_shown(_name_of(info))}.")
             taken[path.casefold()] = (path, is_file)
 
 
@@ -395,7 +408,7 @@ def _unpack(archive: zipfile.ZipFile, targets: list[Entry], part: Path, progress
                 if target.tell() + len(block) > MAX_FILE_BYTES or total > MAX_TOTAL_BYTES:
                     raise RefusedArchive("Unpacked, the archive is larger than it claims; it may be a ZIP bomb.")
                 if not target.tell() and block.startswith(_ARCHIVE_MARKS):
-                    raise RefusedArchive(f"The archive holds another archive: {_shown(info.filename)}.")
+                    raise RefusedArchive(f"The archive holds another archive: {_shown(_name_of(info))}.")
                 target.write(block)
         if progress and (done % 50 == 0 or done == len(targets)):
             progress(done, len(targets))
@@ -407,7 +420,7 @@ def _blocks(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[bytes]:
             while block := stream.read(_BLOCK):
                 yield block
     except _BROKEN as error:
-        raise RefusedArchive(f"The archive is broken at {_shown(info.filename)}.") from error
+        raise RefusedArchive(f"The archive is broken at {_shown(_name_of(info))}.") from error
 
 
 def _shown(name: str) -> str:

@@ -4,6 +4,7 @@ import io
 import shutil
 import stat
 import struct
+import unicodedata
 import zipfile
 from pathlib import Path
 
@@ -280,6 +281,23 @@ def test_backslashes_part_folders(place):
     entries = [(windows_entry(f"set\\{c}\\deep\\{i}.png"), png()) for c in ("normal", "covid") for i in range(2)]
     unpack_zip(zip_of([(windows_entry("set\\normal\\"), b""), *entries]), place)
     assert unpacked(place) == [f"{c}/deep/{i}.png" for c in ("covid", "normal") for i in range(2)]
+
+
+@pytest.mark.parametrize(
+    ("form", "encoding"), [("NFD", "utf-8"), ("NFC", "utf-8"), ("NFC", "cp437")], ids=["macOS", "unix", "DOS"]
+)
+def test_names_are_read_as_they_were_packed_though_nothing_tells_their_encoding(place, form, encoding):
+    names = [unicodedata.normalize(form, name) for name in ("Neumonía/ñ.png", "Grün/é.png")]
+    # zipfile says UTF-8 of every name that is not ASCII, so others of the same length are written first.
+    written = {
+        name.encode(encoding): b"%d" % i + b"x" * (len(name.encode(encoding)) - 1) for i, name in enumerate(names)
+    }
+    data = zip_of([(stand_in.decode(), png()) for stand_in in written.values()])
+    for name, stand_in in written.items():
+        data = data.replace(stand_in, name)
+    unpack_zip(data, place)
+    assert unpacked(place) == ["Grün/é.png", "Neumonía/ñ.png"]
+    assert [name for name, _ in list_images(io.BytesIO(data))] == names
 
 
 def test_names_that_clash_once_backslashes_part_folders_are_refused(place):
