@@ -1,6 +1,7 @@
 """Where below a table's folder does an image that the table names lie?"""
 
 import os
+import unicodedata
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -27,6 +28,7 @@ class ImageSearch:
         """Take the names of the files below `folder`."""
         self.folder, self.files = folder, files
         self._by_name: dict[str, list[_Place]] = defaultdict(list)
+        self._by_alike: dict[str, list[_Place]] = defaultdict(list)
         self._by_folder: dict[str, list[_Place]] = defaultdict(list)
         self._namesakes: dict[str, _Namesakes] = {}
         for place, names in files:
@@ -47,19 +49,32 @@ class ImageSearch:
         """Return the absolute paths of the files that a listed path can mean.
 
         One of the two paths, the listed one and the one below the folder, must end the other: an equal name in the
-        folder of another patient is another image. An image that was saved in another format is the same one.
+        folder of another patient is another image. An image that was saved in another format is the same one, and where
+        there is none, so is one whose name differs in capitals, which Windows does not tell apart, or in how its
+        accents are stored, which macOS does not.
         """
         parts = tuple(part for part in listed.replace("\\", "/").split("/") if part not in ("", "."))
         if not parts:
             return []
-        stem, ending = os.path.splitext(parts[-1])
-        name = stem if parts[-1] not in self._by_name and ending.lower() in IMAGE_ENDINGS else parts[-1]
+        name = _name_among(self._by_name, parts[-1])
         places = self._by_name.get(name, [])
         if len(places) <= _FEW:
-            return [self._absolute(found) for found in places if _agree(parts, found)]
+            exact = [self._absolute(found) for found in places if _agree(parts, found)]
+            return exact or self._named_alike(parts)
         if name not in self._namesakes:
             self._namesakes[name] = _Namesakes(self.folder, places)
         return self._namesakes[name].in_folders(parts[:-1])
+
+    def _named_alike(self, listed: _Place) -> list[str]:
+        """Return the absolute paths of the files that a listed path can mean in other letters."""
+        if not self._by_alike:
+            for name, places in self._by_name.items():
+                self._by_alike[_alike(name)] += places
+        parts = tuple(map(_alike, listed))
+        places = self._by_alike.get(_name_among(self._by_alike, parts[-1]), [])
+        if len(places) > _FEW:
+            return []
+        return [self._absolute(found) for found in places if _agree(parts, tuple(map(_alike, found)))]
 
     def inside(self, folder_name: str) -> list[str]:
         """Return the absolute paths of the images that lie below a folder of this name, at any depth."""
@@ -95,6 +110,17 @@ class _Namesakes:
         whole = [self._whole[end] for end in ends if end in self._whole]
         ending = self._ending.get(listed, {})
         return {path: None for places in (ending, *whole) for path in places} if whole else ending.keys()
+
+
+def _name_among(names: Collection[str], name: str) -> str:
+    """Return a listed name, or the one without the ending of another format where no file has it."""
+    stem, ending = os.path.splitext(name)
+    return stem if name not in names and ending.lower() in IMAGE_ENDINGS else name
+
+
+def _alike(name: str) -> str:
+    """Return what two spellings of one name share on Windows and macOS."""
+    return name.lower() if name.isascii() else unicodedata.normalize("NFC", name).casefold()
 
 
 def _agree(listed: _Place, found: _Place) -> bool:

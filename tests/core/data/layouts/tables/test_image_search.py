@@ -4,6 +4,7 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -38,6 +39,25 @@ def test_of_two_paths_one_ends_the_other(places, folders, name):
             if longer[len(longer) - len(shorter) :] == shorter:
                 expected.add("/".join(("/set", *inner, found)))
     assert set(search_among(places).named(listed)) == expected
+
+
+@pytest.mark.parametrize(
+    ("listed", "there"),
+    [("IMAGES/A1.PNG", "images/a1.png"), ("a1.jpg", "Images/A1.PNG"), ("M\u00fcller/1.png", "Mu\u0308ller/1.png"),
+     ("Mu\u0308ller\\1", "m\u00fcller/1.png"), ("STRASSE.png", "stra\u00dfe.png")],
+)  # fmt: skip
+def test_a_name_in_other_letters_means_the_file_where_no_other_has_it(listed, there):
+    *folders, name = there.split("/")
+    assert list(search_among([(folders, name)]).named(listed)) == [f"/set/{there}"]
+    beside = listed.replace("\\", "/").split("/")
+    beside[-1] = beside[-1].partition(".")[0] + ".png"
+    both = search_among([(folders, name), (beside[:-1], beside[-1])])
+    assert list(both.named(listed)) == ["/set/" + "/".join(beside)]
+    assert list(search_among([(["patient2", *folders], name)]).named(f"patient1/{listed}")) == []
+
+
+def test_a_name_that_several_files_have_in_other_letters_means_each_of_them():
+    assert len(search_among([("", "Aa.png"), ("", "aA.png")]).named("AA.png")) == 2
 
 
 def test_a_name_that_each_patients_image_has_costs_no_look_at_all_of_them():
