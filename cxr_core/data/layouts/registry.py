@@ -18,6 +18,7 @@ from cxr_core.data.layouts.tables.root_tables import (
     unread_tables,
 )
 from cxr_core.data.layouts.wrapped_folders import folders_above_data, inner_layout, wrapped_layout
+from cxr_core.imaging.reader import IMAGE_ENDINGS
 
 
 def _class_folders_description(root: Path) -> str:
@@ -42,7 +43,15 @@ def _ask_for_columns(root: Path, problems: list[Problem]) -> Iterator[FoundImage
     raise UnknownColumns(root, root / next(iter(unknown_tables(root))))
 
 
+def _are_loose_beside_table(root: Path) -> bool:
+    """Return whether images lie in no folder at all, beside a table that may label them and is not read."""
+    if class_folders.visible_folders(root) or not unknown_tables(root):
+        return False
+    return any(name.lower().endswith(IMAGE_ENDINGS) for name in os.listdir(root))
+
+
 CLASS_FOLDERS = DataLayout(class_folders.LABEL, os.path.isdir, class_folders.folder_images, _class_folders_description)
+_LOOSE = DataLayout("Images in no folder, beside a table that is not read", _are_loose_beside_table, _ask_for_columns)
 # From the general to the particular: where several recognise a root, the last one reads it.
 # A new layout is one more entry; docs/extending.md shows how.
 LAYOUTS = {
@@ -70,7 +79,8 @@ def find_layout(root: Path) -> DataLayout | None:
     layout = _most_particular(root)
     if layout is CLASS_FOLDERS and (inner := inner_layout(root, _surely)):
         return wrapped_layout(*inner)
-    return layout
+    # Not as the layout of a folder within another, which may be a class with a table of notes.
+    return _LOOSE if layout is CLASS_FOLDERS and _are_loose_beside_table(root) else layout
 
 
 def _most_particular(root: Path) -> DataLayout | None:

@@ -6,6 +6,8 @@ from hypothesis import strategies as st
 
 from core.data.layouts.test_split_folders import fill
 from cxr_core.data.dataset import scan_dataset
+from cxr_core.data.layouts.tables.label_mapping import parse_mapping, save_mapping
+from cxr_core.data.layouts.tables.root_tables import UnknownColumns
 from cxr_core.data.layouts.tables.table_file import read_table
 
 PATHS = {
@@ -150,6 +152,22 @@ def test_columns_of_ones_that_are_no_classes_are_asked_for(images, tmp_path, hea
     assert "not read: labels.csv" in scan(images, tmp_path).layouts[0]
     with pytest.raises(ValueError, match="those of no known label table"):
         scan(images / "labels.csv", tmp_path)
+
+
+@pytest.mark.parametrize("header", [["Datei", "Befund"], ["study_id", "findings"], ["image", "pneumonia"]])
+def test_columns_that_nobody_knows_are_asked_for_where_the_images_lie_in_no_folder(tmp_path, header):
+    root = fill(tmp_path / "set", "", images=4)
+    write(root, header, [[f"{i}.png", "yes"] for i in range(4)], separator=";")
+    with pytest.raises(UnknownColumns, match=rf"columns {', '.join(header).lower()}, which .* --map path=COLUMN"):
+        scan(root, tmp_path)
+    save_mapping(parse_mapping([f"path={header[0]},label={header[1]}"], []), root)
+    assert scan(root, tmp_path).classes == ("yes",)
+
+
+def test_a_table_of_notes_beside_the_images_of_the_only_class_is_no_reason_to_ask(tmp_path):
+    root = fill(tmp_path / "set", "covid", images=4)
+    write(root / "covid", ["Datei", "Befund"], [["0.png", "yes"]])
+    assert scan(root, tmp_path).classes == ("covid",)
 
 
 def test_a_table_with_one_column_for_each_class_is_one_in_all_its_rows(images, tmp_path):
