@@ -51,6 +51,17 @@ _UNREAD = (
     ),
     (re.compile(rb"8BPS|%!PS|\0\0\x01\0|\xd7\xcd\xc6\x9a"), f"This kind of image is not read; {_CONVERT}."),
 )
+# What lies in place of an image that was never loaded; beside images it is text as any other.
+_NEVER_LOADED = (
+    (
+        re.compile(rb"(?i)[\s\xef\xbb\xbf]*<(!doctype|html|\?xml|error)"),
+        "This is not an image but a web page or an answer of a server, saved in its place; load the image again.",
+    ),
+    (
+        re.compile(rb"version https://git-lfs|(?:\.\./)*\.?(?:git/)?/?annex/objects/"),
+        "This is not an image but stands for one that was not loaded; run `git lfs pull` or `git annex get`.",
+    ),
+)
 # Documents and tables of office programs, many of which are ZIP archives.
 _OFFICE_ENDINGS = (".xls", ".xlsx", ".ods", ".doc", ".docx", ".odt", ".ppt", ".pptx", ".odp")
 # What a system leaves in folders.
@@ -69,7 +80,7 @@ def begins_like_an_image(head: bytes) -> bool:
 
 def why_not_read(head: bytes) -> str:
     """Return one sentence: what a file is that is no image of a kind that is read, and what to do."""
-    for mark, sentence in _UNREAD:
+    for mark, sentence in (*_UNREAD, *_NEVER_LOADED):
         if mark.match(head):
             return sentence
     return f"This is not a {READ_KINDS} image."

@@ -3,7 +3,7 @@
 import pytest
 
 from cxr_core.imaging.files.file_kinds import HEAD_BYTES
-from cxr_core.imaging.reader import left_out_reason
+from cxr_core.imaging.reader import UnreadableImage, left_out_reason, read_header
 
 LONG_TEXT = b"/Producer (a scanner) /Title (films of a week) " * 20
 
@@ -20,6 +20,24 @@ def test_a_document_that_begins_with_text_alone_is_named_with_what_helps(tmp_pat
     for name in ("film.pdf", "scan", "notes.txt"):
         (tmp_path / name).write_bytes(head)
         assert what in left_out_reason(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"<!DOCTYPE html><html><body>404", "a web page or an answer of a server"),
+        (b"\xef\xbb\xbf\n<HTML>", "a web page or an answer of a server"),
+        (b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>", "a web page or an answer of a server"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n", "git lfs pull"),
+        (b"/annex/objects/SHA256E-s123--abc.png\n", "git annex get"),
+        (b"../../.git/annex/objects/aa/bb/SHA256E-s123--abc.png", "git annex get"),
+    ],
+)
+def test_what_was_never_loaded_is_named_where_an_image_should_be_and_text_elsewhere(tmp_path, content, what):
+    with pytest.raises(UnreadableImage, match=what):
+        read_header(content)
+    (tmp_path / "notes.html").write_bytes(content)
+    assert left_out_reason(tmp_path / "notes.html") == ""
 
 
 @pytest.mark.parametrize("text", [b"", b"path,label\na.png,normal\n", "Größe\n".encode("utf-16"), b"%comment\n"])
