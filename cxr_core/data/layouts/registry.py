@@ -29,9 +29,14 @@ def _class_folders_description(root: Path) -> str:
     return class_folders.LABEL + (f"; not read: {', '.join(unread)}" if unread else "")
 
 
+def _may_label(root: Path) -> list[str]:
+    """Return the names of the tables in a root that are not read and may label its images; a text may be a note."""
+    return [name for name in unknown_tables(root) if not name.lower().removesuffix(".gz").endswith(".txt")]
+
+
 def _are_sides_beside_table(root: Path) -> bool:
     """Return whether images lie in sides of a split alone, beside a table that may label them and is not read."""
-    return split_folders.are_sides_alone(root) and bool(unknown_tables(root))
+    return split_folders.are_sides_alone(root) and bool(_may_label(root))
 
 
 def _ask_for_columns(root: Path, problems: list[Problem]) -> Iterator[FoundImage]:
@@ -40,12 +45,12 @@ def _ask_for_columns(root: Path, problems: list[Problem]) -> Iterator[FoundImage
     Raises:
         UnknownColumns: always.
     """
-    raise UnknownColumns(root, root / next(iter(unknown_tables(root))))
+    raise UnknownColumns(root, root / _may_label(root)[0])
 
 
 def _are_loose_beside_table(root: Path) -> bool:
     """Return whether images lie in no folder at all, beside a table that may label them and is not read."""
-    if class_folders.visible_folders(root) or not unknown_tables(root):
+    if class_folders.visible_folders(root) or not _may_label(root):
         return False
     return any(name.lower().endswith(IMAGE_ENDINGS) for name in os.listdir(root))
 

@@ -606,7 +606,9 @@ def test_what_a_list_names_wrongly_is_listed_and_the_rest_read(folder, write_lis
         ("image,findings\nXray Chest,The lungs are clear.\n", "which are those of no known label table"),
         ("virus/image-0.png,v,w\n", "which are those of no known label table"),
         ("path,label,path\na,b,c\n", "once each"),
-        ('path,label\n"a.png,v\n', "cannot be read as a table"),
+        ('path,label\n"a.png,v\n', "cannot be read as a table: mend the quotes from line 2 on"),
+        ('path,label\n"a.png,v\nb.png,v\nc.png,v\n', "mend the quotes from line 2 on"),
+        ('# made by hand\npath,label\na.png,v\n"b" c.png,v\n', "mend the quotes from line 4 on"),
     ],
 )
 def test_a_list_that_is_none_is_refused_with_a_sentence(folder, text, match):

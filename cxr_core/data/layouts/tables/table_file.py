@@ -151,8 +151,11 @@ def parse_table(text: str, name: str) -> Table:
     text, before, _ = _after_lead(text)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     rows, odd = [], []
+    lines, end = list[tuple[int, list[str]]](), before
     try:
-        lines = [(before + reader.line_num, [_value(cell) for cell in line]) for line in reader]
+        for line in reader:
+            end = before + reader.line_num
+            lines.append((end, [_value(cell) for cell in line]))
         lines = [line for line in lines if any(line[1])][are_named:]
         if sum(max(0, len(header) - len(values)) for _, values in lines) > max(_MISSING, len(text)):
             raise ValueError(f"{name} cannot be read as a table: most of its lines are shorter than the first.")
@@ -162,5 +165,7 @@ def parse_table(text: str, name: str) -> Table:
             else:
                 rows.append((number, {**dict.fromkeys(header, ""), **dict(zip(header, values, strict=False))}))
     except csv.Error as error:
-        raise ValueError(f"{name} cannot be read as a table: {error}.") from error
+        raise ValueError(
+            f"{name} cannot be read as a table: mend the quotes from line {end + 1} on ({error})."
+        ) from error
     return Table(name, header, rows, odd)

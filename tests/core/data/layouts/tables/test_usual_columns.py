@@ -164,6 +164,13 @@ def test_columns_that_nobody_knows_are_asked_for_where_the_images_lie_in_no_fold
     assert scan(root, tmp_path).classes == ("yes",)
 
 
+def test_a_note_is_no_table_to_ask_for(tmp_path):
+    root = fill(tmp_path / "set", "", images=1)
+    (root / "README.txt").write_text("Radiographs of our clinic, made by us\n")
+    with pytest.raises(ValueError, match="This image lies in no class folder"):
+        scan(root, tmp_path)
+
+
 def test_a_table_of_notes_beside_the_images_of_the_only_class_is_no_reason_to_ask(tmp_path):
     root = fill(tmp_path / "set", "covid", images=4)
     write(root / "covid", ["Datei", "Befund"], [["0.png", "yes"]])
