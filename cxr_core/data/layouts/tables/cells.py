@@ -1,5 +1,6 @@
 """What does one cell of a label table mean?"""
 
+import math
 import re
 
 from cxr_core.data.layouts.found_image import age_group
@@ -7,24 +8,28 @@ from cxr_core.data.layouts.side_names import sides_of
 
 # A number and its unit, `54`, `54 yrs`, `7 months`; the units as abbreviated in tables, and in some languages.
 _PART = r"(\d+(?:[.,]\d+)?)[\s-]*([^\W\d_]*)\.?(?:[\s-]*old)?"
-_AGE = re.compile(rf"[>≥~]?=?\s*{_PART}(?:[\s,]*(?:and\s+)?{_PART})?\s*\+?", re.IGNORECASE)
+_AGE = re.compile(rf"(?P<sign>[<≤>≥~]?)=?\s*{_PART}(?:[\s,]*(?:and\s+)?{_PART})?\s*(?P<more>\+?)", re.IGNORECASE)
+_YEARS_OLD = re.compile(r"y\.?/?o\b", re.IGNORECASE)
 _UNIT_FIRST = re.compile(r"([YMWD])(\d{3})", re.IGNORECASE)
 _RANGE = re.compile(r"(\d{1,3})\s*(?:-|–|to)\s*(\d{1,3})", re.IGNORECASE)
 _UNITS = {
     **dict.fromkeys(("", "y", "yr", "yrs", "year", "years", "yo", "j", "jahr", "jahre", "an", "ans", "año", "años",
-                     "anno", "anni"), 1.0),
+                     "anno", "anni", "jaar", "år", "let", "lat", "лет", "год", "года", "岁", "歳", "세"), 1.0),
     **dict.fromkeys(("m", "mo", "mos", "mth", "mths", "month", "months", "monat", "monate", "mois", "mes", "meses",
-                     "mese", "mesi"), 12.0),
+                     "mese", "mesi", "maand", "maanden", "месяц", "месяца", "месяцев"), 12.0),
     **dict.fromkeys(("w", "wk", "wks", "week", "weeks", "woche", "wochen", "semaine", "semaines", "semana", "semanas",
                      "settimana", "settimane"), 52.18),
     **dict.fromkeys(("d", "day", "days", "tag", "tage", "jour", "jours", "día", "días", "giorno", "giorni"), 365.25),
 }  # fmt: skip
 _SEXES = {
     **dict.fromkeys(("m", "male", "man", "boy", "männlich", "maennlich", "mann", "homme", "masculin", "hombre",
-                     "masculino", "uomo", "maschio"), "male"),
+                     "masculino", "uomo", "maschio", "masc", "mand", "mężczyzna", "erkek", "м", "муж", "мужской", "男",
+                     "男性"), "male"),
     **dict.fromkeys(("f", "female", "w", "woman", "girl", "weiblich", "frau", "femme", "féminin", "feminin", "mujer",
-                     "femenino", "donna", "femmina"), "female"),
+                     "femenino", "donna", "femmina", "fem", "vrouw", "kvinna", "kvinde", "kobieta", "kadın", "ж", "жен",
+                     "женский", "女", "女性"), "female"),
 }  # fmt: skip
+_OLDEST = 130
 # No age is longer; of a longer cell every way to part it would be tried.
 _LONGEST_AGE = 60
 # What stands in a cell about which nothing is known.
@@ -44,28 +49,33 @@ def read_age(cell: str) -> str:
     """Return the age group that a cell tells.
 
     Args:
-        cell: such as `45`, `45.0`, `058Y`, `Y058`, `54 yrs`, `7 months`, `2 years 3 months`, `>89` or `50-59`.
+        cell: such as `45`, `45.0`, `058Y`, `Y058`, `54 yrs`, `7 months`, `2 years 3 months`, `>89`, `<1` or `50-59`.
 
     Raises:
-        ValueError: it tells no age, an impossible one, or a range across groups.
+        ValueError: it tells no age, an impossible one, or a range across groups, as `18+` does.
     """
     cell = cell.strip()
     if len(cell) > _LONGEST_AGE:
         raise ValueError("it is no age in years")
     if match := _RANGE.fullmatch(cell):
-        groups = {_group(float(end)) for end in match.groups()}
-        if len(groups) > 1:
-            raise ValueError(f"it lies in {len(groups)} age groups")
-        return groups.pop()
-    cell = _UNIT_FIRST.sub(r"\2\1", cell) if _UNIT_FIRST.fullmatch(cell) else cell.replace("/", "").replace("y.o", "yo")
+        return _only_group(*map(float, match.groups()))
+    cell = _UNIT_FIRST.sub(r"\2\1", cell) if _UNIT_FIRST.fullmatch(cell) else _YEARS_OLD.sub("yo", cell)
     match = _AGE.fullmatch(cell)
-    if match is None or match[2].lower() not in _UNITS or (match[4] or "y").lower() not in _UNITS:
+    if match is None or match[3].lower() not in _UNITS or (match[5] or "y").lower() not in _UNITS:
         raise ValueError("it is no age in years")
-    if match[3] and not (match[2] and match[4]):
+    if match[4] and not (match[3] and match[5]):
         raise ValueError("it is no age in years")
-    return _group(
-        sum(float(n.replace(",", ".")) / _UNITS[u.lower()] for n, u in (match.group(1, 2), match.group(3, 4)) if n)
-    )
+    years = sum(float(n.replace(",", ".")) / _UNITS[u.lower()] for n, u in (match.group(2, 3), match.group(4, 5)) if n)
+    if match["sign"] in ("<", "≤"):
+        return _only_group(0, math.nextafter(years, 0))
+    return _only_group(years, _OLDEST if match["sign"] in (">", "≥") or match["more"] else years)
+
+
+def _only_group(least: float, most: float) -> str:
+    groups = {_group(least), _group(most)}
+    if len(groups) > 1:
+        raise ValueError("it lies in several age groups")
+    return groups.pop()
 
 
 def _group(years: float) -> str:

@@ -17,13 +17,36 @@ from cxr_core.data.layouts.tables.cells import read_age, read_sex, said
         ("54 yrs", 54), ("54 years old", 54), ("54-year-old", 54), ("17 y/o", 17), ("17 y.o.", 17), ("Y054", 54),
         ("7 months", 0.6), ("30 months", 2.5), ("M250", 20.8), ("3 weeks", 0.06), ("17 years 11 months", 17.9),
         ("54 Jahre", 54), ("54 años", 54), ("41 ans", 41), ("50-59", 55), ("50 to 59 ", 55),
+        ("<1", 0.5), ("< 18", 17), ("≥ 65", 65), ("54 лет", 54), ("54歳", 54), ("54 år", 54), ("7 maanden", 0.6),
+        ("17 Y/O", 17),
     ],
 )  # fmt: skip
 def test_an_age_is_read_however_it_is_written(cell, years):
     assert read_age(cell) == age_group(years)
 
 
-@pytest.mark.parametrize("cell", ["411", "60-69", "12 feet", "old", "1 2", "54 years 3", "Y54", "2020-03-01", "-5", ""])
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "411",
+        "60-69",
+        "12 feet",
+        "old",
+        "1 2",
+        "54 years 3",
+        "Y54",
+        "2020-03-01",
+        "-5",
+        "",
+        "1/12",
+        "3/4",
+        "4/5/20",
+        "18+",
+        ">40",
+        "<40",
+        "≥ 18 years",
+    ],
+)
 def test_what_is_no_age_is_refused(cell):
     with pytest.raises(ValueError, match="age"):
         read_age(cell)
@@ -48,7 +71,8 @@ def test_every_spelling_of_an_age_is_in_the_same_group(years, spelling):
 @pytest.mark.parametrize(
     ("cell", "sex"),
     [("M", "male"), ("male", "male"), ("F", "female"), ("W", "female"), ("weiblich", "female"), ("Männlich", "male"),
-     ("Femme", "female"), ("hombre", "male"), ("O", "O")],
+     ("Femme", "female"), ("hombre", "male"), ("O", "O"), ("Мужской", "male"), ("Ж", "female"), ("女", "female"),
+     ("kadın", "female"), ("kvinna", "female")],
 )  # fmt: skip
 def test_a_sex_is_read_in_several_languages_and_else_kept_as_written(cell, sex):
     assert read_sex(cell) == sex
