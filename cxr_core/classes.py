@@ -21,7 +21,8 @@ OTHER_FINDING = "other"
 _LABELS = KNOWN_CLASSES | {OTHER_FINDING: "Other finding"}
 # What may stand before or behind them and says nothing of the class: "normal cases", "COVID-19 chest X-rays".
 _FILLER = (
-    "(?:cases?|patients?|people|subjects?|controls?|images?|scans?|x?rays?|cxrs?|radiographs?|chests?|lungs?|class)"
+    "(?:cases?|patients?|people|subjects?|controls?|samples?|images?|scans?|x?rays?|cxrs?|radiographs?|chests?|lungs?"
+    "|class)"
 )
 _FILLERS = re.compile(f"^{_FILLER}+|{_FILLER}+$")
 # A number before the name, as of the first and the second class, and one in brackets behind it, as of their images.

@@ -49,6 +49,7 @@ def test_further_classes_differ_in_colour_from_the_known_ones_and_each_other():
             "No Finding",
             "normal cases",
             "NormalCases",
+            "Normal-samples",
             "Normal chest X-ray",
             "NORMAL (2)",
             "0_normal",

@@ -9,7 +9,13 @@ from pathlib import Path
 
 from cxr_core.classes import KNOWN_CLASSES, class_key
 from cxr_core.data.layouts.found_image import NOT_OPENED, VANISHED, FoundImage, Problem, found_image
-from cxr_core.data.layouts.mask_names import holds_lung_masks, is_mask_folder, is_of_lungs, masked_stem
+from cxr_core.data.layouts.mask_names import (
+    holds_lung_masks,
+    is_beside_images,
+    is_mask_folder,
+    is_of_lungs,
+    masked_stem,
+)
 from cxr_core.imaging.reader import is_image_file
 from cxr_core.system.text import as_text, is_text
 
@@ -45,7 +51,7 @@ def _walk(root: Path, mask_folders: dict[str, list[str]], problems: list[Problem
         class_names.add(class_name)
         entries = [(file, entry, _is_folder(entry)) for file, entry in _entries(folder, inside, problems)]
         folders = [entry.name for _, entry, is_folder in entries if is_folder]
-        # Beside classes that nobody knows, masks may be one.
+        # Beside classes that nobody knows, masks may be one, but not beside "images".
         may_be_masks = bool(inside) or are_known_classes(folders)
         for file, entry, is_folder in entries:
             if not is_folder:
@@ -56,7 +62,7 @@ def _walk(root: Path, mask_folders: dict[str, list[str]], problems: list[Problem
                     else:
                         filled.add(class_name)
                     yield image
-            elif may_be_masks and is_mask_folder(entry.name, folders):
+            elif is_mask_folder(entry.name, folders) and (may_be_masks or is_beside_images(entry.name, folders)):
                 problems.append((file, MASKS_FOLDER))
                 if holds_lung_masks(entry.name):
                     mask_folders.setdefault(inside, []).append(entry.path)

@@ -18,6 +18,7 @@ _DATA = {"data", "dataset", "datasets", "set", "database"}
 # These say it only beside a folder that is called images.
 _BESIDE_IMAGES = {
     "seg", "segs", "label", "labels", "annotation", "annotations", "annotated", "gt", "groundtruth", "truth",
+    "truths", "groundtruths",
     "heatmap", "heatmaps", "overlay", "overlays", "contour", "contours",
 }  # fmt: skip
 # Masks of something else than both lungs.
@@ -27,6 +28,7 @@ IMAGE_FOLDERS = {
     "images", "image", "imgs", "img", "cxr", "cxrs", "cxr_png", "xray", "xrays", "x-ray", "x-rays", "radiographs",
     "data", "classes",
 }  # fmt: skip
+_IMAGES = {"image", "images", "img", "imgs"}
 _PARTS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[^\W\d_A-Za-z]+")
 # How the name of a mask ends, or what is drawn on an image, and what may stand before it; a file's name is asked for at
 # every rerun of a page.
@@ -48,8 +50,17 @@ def is_mask_folder(name: str, beside: Collection[str]) -> bool:
     parts = _words(name)
     if parts & _SEGMENTATIONS and not parts & _DATA:
         return True
-    has_images = any(other.lower() in IMAGE_FOLDERS for other in beside if other != name)
-    return bool(parts & _MASKS) or (has_images and bool(parts & _BESIDE_IMAGES))
+    has_images = bool(parts & _BESIDE_IMAGES) and is_beside_images(name, beside)
+    return bool(parts & _MASKS) or has_images
+
+
+def is_beside_images(name: str, beside: Collection[str]) -> bool:
+    """Return whether a folder's name and that of one beside it tell masks and images: it is no class then."""
+    return any(
+        other.lower() in IMAGE_FOLDERS or (words & _IMAGES and not words & _MASKS)
+        for other in beside
+        if other != name and (words := _words(other))
+    )
 
 
 def holds_lung_masks(name: str) -> bool:

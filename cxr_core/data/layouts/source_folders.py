@@ -9,6 +9,7 @@ from cxr_core.data.layouts.class_folders import visible_folders
 from cxr_core.data.layouts.data_layout import DataLayout
 from cxr_core.data.layouts.found_image import FoundImage, Problem
 from cxr_core.data.layouts.inner_folders import images_below, list_others
+from cxr_core.data.layouts.side_names import sides_of
 from cxr_core.data.layouts.tables.finding_classes import DEFAULT_CLASSES
 
 LABEL = "One folder per source, each a data set of its own"
@@ -36,16 +37,21 @@ def source_layout(root: Path, layout_of: Callable[[Path], DataLayout | None]) ->
 
 
 def _layout_of_parts(inner: dict[str, DataLayout]) -> DataLayout:
+    sides = sides_of(list(inner))
+    are_sides = len(sides) == len(inner)
+
     def images(root: Path, problems: list[Problem]) -> Iterator[FoundImage]:
         for name, layout in inner.items():
-            source = None if _PART.fullmatch(name) else name
+            source = None if are_sides or _PART.fullmatch(name) else name
+            side = sides[name] if are_sides else None
             for image in images_below(root, name, layout.images, problems):
-                yield image._replace(source=image.source or source)
+                yield image._replace(source=image.source or source, split=image.split or side)
         list_others(root, inner, problems)
 
     def describe(root: Path) -> str:
         named = ", ".join(list(inner)[:_MOST_NAMED]) + (", …" if len(inner) > _MOST_NAMED else "")
         kept = "" if all(map(_PART.fullmatch, inner)) else "; the folder is kept as the source"
+        kept = "; the folder is the side of the split" if are_sides else kept
         first, layout = next(iter(inner.items()))
         return f"{len(inner)} folders ({named}), each a data set{kept}. {first}: {layout.description(root / first)}"
 

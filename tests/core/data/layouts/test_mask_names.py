@@ -85,6 +85,17 @@ def test_what_belongs_to_an_image_beside_it_is_no_image_and_a_mask_where_it_may_
     assert ("mask" in dataset.table) == is_lungs
 
 
+@pytest.mark.parametrize(
+    ("images", "masks"),
+    [("Images", "Masks/heart"), ("png_images", "png_masks"), ("image", "label"), ("Images", "Ground-truths")],
+)
+@pytest.mark.parametrize("above", [("",), ("train/", "test/")])
+def test_masks_beside_images_of_no_class_are_no_class(tmp_path, images, masks, above):
+    dataset = scan(fill(tmp_path / "set", *(f"{a}{name}" for a in above for name in (images, masks))), tmp_path)
+    assert dataset.table["file"].tolist() == sorted(f"{a}{images}/0.png" for a in above)
+    assert dataset.unreadable["file"].tolist() == sorted(a + masks.split("/")[0] for a in above)
+
+
 def test_data_for_segmentation_hold_images_too(tmp_path):
     kinds = ("images", "lung masks", "infection masks")
     names = [

@@ -43,6 +43,16 @@ def test_each_source_may_have_a_table_of_its_own(tmp_path):
     assert sorted(zip(table["source"], table["class_name"], strict=True)) == sorted(product("AB", ("well", "ill")))
 
 
+def test_sides_that_have_a_table_each_are_the_split(tmp_path):
+    root = fill(tmp_path / "set", "train", "valid", "test", images=2)
+    for side in ("train", "valid", "test"):
+        (root / side / "_classes.csv").write_text("filename, COVID, NORMAL\n0.png, 1, 0\n1.png, 0, 1\n")
+    dataset = scan(root, tmp_path)
+    assert dataset.classes == ("normal", "covid") and "source" not in dataset.table
+    assert dataset.table["split"].value_counts().to_dict() == {"train": 2, "validation": 2, "test": 2}
+    assert "the folder is the side of the split" in dataset.layouts[0]
+
+
 @pytest.mark.parametrize("names", [["fold1", "fold2"], ["part_1", "part_2"], ["Lung Data", "Infection Data"]])
 def test_parts_of_one_data_set_are_no_sources(tmp_path, names):
     root = fill(tmp_path / "set", *(f"{name}/{c}" for name, c in product(names, CLASSES)))
