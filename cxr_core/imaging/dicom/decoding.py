@@ -29,6 +29,7 @@ _PIXEL_TAGS = [
     "SegmentedRedPaletteColorLookupTableData", "SegmentedGreenPaletteColorLookupTableData",
     "SegmentedBluePaletteColorLookupTableData",
 ]  # fmt: skip
+_PIXEL_DATA = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 MORE_PIXELS_NOTE = "The DICOM file holds more pixel data than its header tells of; its size or its bits may be wrong."
 _SIZE_TAGS = ["Rows", "Columns", "NumberOfFrames"]
 # A few kilobytes can inflate to gigabytes, and pydicom inflates a file before its size is known.
@@ -70,6 +71,7 @@ def decode_dicom(data: bytes) -> tuple[ImageArray, tuple[str, ...], tuple[str, .
     """
     try:
         dataset = read_dataset(data, [*_PIXEL_TAGS, *EXAMINATION_TAGS])
+        _check_pixel_data(dataset)
         codecs.check_syntax(dataset.file_meta.TransferSyntaxUID)
         notes = complete_header(dataset) if "PixelData" in dataset else ()
         pixels, more_notes = _shown_pixels(_first_frame(dataset), dataset)
@@ -90,6 +92,7 @@ def check_complete(data: bytes) -> None:
     """
     try:
         dataset = read_dataset(data, _PIXEL_TAGS)
+        _check_pixel_data(dataset)
         syntax = dataset.file_meta.TransferSyntaxUID
         codecs.check_syntax(syntax)
         if not syntax.is_compressed and "PixelData" in dataset:
@@ -99,6 +102,12 @@ def check_complete(data: bytes) -> None:
         raise
     except DICOM_ERRORS as error:
         raise UnreadableDicom("The DICOM file is cut short or broken.") from error
+
+
+def _check_pixel_data(dataset: FileDataset) -> None:
+    """Raise UnreadableDicom if a file tells the size of an image and does not hold it, as an exported header."""
+    if not any(dataset.get(keyword) for keyword in _PIXEL_DATA):
+        raise UnreadableDicom("This DICOM file holds no pixel data; export the image with its pixels.")
 
 
 def _shown_pixels(stored: CellArray, dataset: FileDataset) -> tuple[ImageArray, tuple[str, ...]]:

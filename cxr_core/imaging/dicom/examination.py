@@ -21,6 +21,8 @@ _NO_RADIOGRAPH = {
     "AR", "BDUS", "BI", "BMD", "CT", "DG", "DMS", "DSC", "ECG", "EPS", "ES", "FA", "FS", "GM", "IO", "IVOCT", "IVUS",
     "KER", "LEN", "LP", "LS", "MG", "MR", "NM", "OAM", "OCT", "OP", "OPM", "OPT", "OPV", "PT", "PX", "RTDOSE",
     "RTIMAGE", "SM", "ST", "TG", "US", "VA", "XA", "XC",
+    # What others drew, measured or wrote of an image.
+    "ASMT", "AU", "DOC", "FID", "KO", "M3D", "PR", "REG", "RTPLAN", "RTRECORD", "RTSTRUCT", "RWV", "SEG", "SR",
 }  # fmt: skip
 # DICOM PS3.16: common anatomic regions (CID 4031) and views of digital radiography (CID 4010).
 _CODES = {"AnatomicRegionSequence": "cid4031", "ViewCodeSequence": "cid4010"}

@@ -1,5 +1,6 @@
 """decoding.py and codecs.py on files of known pixels: order of transformations, compression, what headers say."""
 
+import io
 import logging
 import tracemalloc
 import warnings
@@ -28,7 +29,15 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from cxr_core.imaging.reader import UnreadableImage, decode_image, is_dicom, open_image, read_image
+from cxr_core.imaging.reader import (
+    UnreadableImage,
+    check_complete,
+    decode_image,
+    is_dicom,
+    open_image,
+    read_header,
+    read_image,
+)
 
 DICOM_FILES = Path(pydicom.__file__).parent / "data" / "test_files"
 # A smooth image of 12 bits, so that lossy compression stays near it.
@@ -294,6 +303,19 @@ def test_a_file_without_preamble_is_read():
 # What is said and what is not
 
 
+@pytest.mark.parametrize("pixel_data", [None, b""])
+def test_a_header_without_its_pixels_is_said_to_have_none(pixel_data):
+    dataset, stream = pydicom.dcmread(io.BytesIO(dicom(EIGHT_BITS))), io.BytesIO()
+    del dataset.PixelData
+    if pixel_data is not None:
+        dataset.add_new("PixelData", "OB", pixel_data)
+    dataset.save_as(stream)
+    data = stream.getvalue()
+    for read in (open_image, lambda data: check_complete(data, read_header(data))):
+        with pytest.raises(UnreadableImage, match="holds no pixel data; export the image with its pixels"):
+            read(data)
+
+
 def test_a_note_says_that_this_is_the_first_of_several_frames():
     frames = dicom(EIGHT_BITS, NumberOfFrames=3, PixelData=EIGHT_BITS.tobytes() * 3)
     assert open_image(frames).notes == ("The DICOM file holds 3 frames; this is the first.",)
@@ -303,6 +325,7 @@ def test_a_note_says_that_this_is_the_first_of_several_frames():
     ("tags", "word"),
     [
         ({"Modality": "CT"}, "not a radiograph"),
+        ({"Modality": "SEG"}, "not a radiograph"),
         ({"Modality": "DX", "ViewPosition": "LL"}, "lateral view"),
         ({"BodyPartExamined": "HAND"}, "not an image of the chest"),
     ],
