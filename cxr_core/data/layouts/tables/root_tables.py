@@ -35,6 +35,7 @@ from cxr_core.imaging.reader import IMAGE_ENDINGS
 _PLAIN = TABLE_KINDS["plain"]
 _SPREADSHEETS = (".xlsx", ".xls", ".ods")
 _FIRST_ROWS, _LONGEST_LABEL = 20, 80
+_MOST_NAMED = 5
 # What looks like the name of a column, and not like a value, which may be a person's.
 _NAME = re.compile(r"[A-Za-z_][\w .,:()\[\]/#%-]{0,60}")
 
@@ -183,7 +184,7 @@ def _tables_of(root: Path, mapping: LabelMapping) -> tuple[Path, list[Path], Tab
     # Those that are called after the sides of a split are one.
     are_sides = len({split for path in paths if (split := split_of(path))}) == len(paths)
     if (kind is _PLAIN or kind not in (*order, explained)) and len(paths) > 1 and not are_sides:
-        names = ", ".join(path.name for path in paths[:5])
+        names = ", ".join(path.name for path in paths[:_MOST_NAMED]) + (", …" if len(paths) > _MOST_NAMED else "")
         raise ValueError(f"{root.name} holds {len(paths)} tables of images ({names}); name the one to open.")
     return root, paths, kind
 

@@ -344,6 +344,10 @@ def test_which_of_several_plain_lists_counts_is_asked(tmp_path):
         (tmp_path / name).write_text("path,label\na.png,x\n")
     with pytest.raises(ValueError, match=r"holds 2 tables of images \(a.csv, b.csv\); name the one to open"):
         listed(tmp_path)
+    for name in "cdef":
+        (tmp_path / f"{name}.csv").write_text("path,label\na.png,x\n")
+    with pytest.raises(ValueError, match=r"holds 6 tables of images \(a.csv, b.csv, c.csv, d.csv, e.csv, …\); name"):
+        listed(tmp_path)
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
