@@ -78,6 +78,11 @@ def load_card(folder: str | Path) -> Card:
             abstain_below=float(values.get("abstain_below", 0.0)),
         )
         _check(card)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise FileNotFoundError(
+            f"{folder} holds no classifier: there is no {path.name}. Choose the folder of a model, or of a run that "
+            "ended with one."
+        ) from error
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path.name} of {path.parent.name} is not a card of this version: {error}") from error
     return card

@@ -32,12 +32,13 @@ def check_memory(config: TrainingConfig) -> None:
 def estimated_memory(config: TrainingConfig) -> int:
     """Estimate the peak memory of a training in resident bytes. It does not depend on the number of images.
 
-    The larger of two: converting the network; and learning, where the activations of a batch are stored for the backward
-    pass. Measured (`peak_memory_bytes` of a run on the teaching set, one epoch): with a frozen backbone, which only the
-    conversion decides, MobileNetV2 1.21 GB, EfficientNetV2B0 1.43, DenseNet121 1.61, ResNet50V2 2.95. MobileNetV2 at 224
-    pixels from block_6 on, batch of 32: 2.15 GB; all layers, batch of 16: 2.68 GB. Per image of a batch this makes
-    115 MB if all layers are trained, and 40 MB if only the later ones are; it grows with the number of pixels. How other
-    backbones learn is scaled by the sizes of their layers' outputs (`backbones.BACKBONES`), and was not measured.
+    The larger of two: converting the network; and learning, where the activations of a batch are stored for the
+    backward pass. Measured (`peak_memory_bytes` of a run on the teaching set, one epoch): with a frozen backbone, which
+    only the conversion decides, MobileNetV2 1.21 GB, EfficientNetV2B0 1.43, DenseNet121 1.61, ResNet50V2 2.95.
+    MobileNetV2 at 224 pixels from block_6 on, batch of 32: 2.15 GB; all layers, batch of 16: 2.68 GB. Per image of a
+    batch this makes 115 MB if all layers are trained, and 40 MB if only the later ones are; it grows with the number of
+    pixels. How other backbones learn is scaled by the sizes of their layers' outputs (`backbones.BACKBONES`), and was
+    not measured.
     """
     backbone = BACKBONES[config.backbone]
     pixels = (config.preprocessing.size / 224) ** 2

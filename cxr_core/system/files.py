@@ -153,9 +153,12 @@ def why_it_failed(error: Exception) -> str:
 
     A file that may not be opened is named: whoever types a command must know which one.
     """
-    if isinstance(error, OSError) and not isinstance(error, PermissionError):
-        return why_not_written(error) or str(error)
-    return str(error)
+    if not isinstance(error, OSError):
+        return str(error)
+    told = None if isinstance(error, PermissionError) else why_not_written(error)
+    # Python's own words begin with the number of the error.
+    named = f"{error.filename}: {error.strerror}." if error.filename is not None else str(error)
+    return told or named
 
 
 def file_stamp(path: str | Path) -> tuple[int, int, int]:

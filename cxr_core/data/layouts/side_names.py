@@ -6,7 +6,7 @@ import unicodedata
 _WORDS = {
     "train": (
         "train", "training", "trainings", "trn", "entrenamiento", "entrainement", "apprentissage", "treino",
-        "treinamento", "addestramento", "egitim", "traning", "traening", "træning", "trening", "treningowy",
+        "treinamento", "addestramento", "egitim", "träning", "traening", "træning", "trening", "treningowy",
         "trenovani", "обучение", "обучающая", "训练", "訓練", "学習", "훈련", "학습",
     ),
     "validation": (

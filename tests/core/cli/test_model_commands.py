@@ -21,6 +21,21 @@ def run(tiny_run, tmp_path):
     return shutil.copytree(tiny_run.path, tmp_path / "run")
 
 
+@pytest.mark.parametrize(
+    "words",
+    ["evaluate {} data", "shortcuts {} data", "report {}", "publish {} out", "gate {} data", "sources {} data",
+     "site data {}", "predict --model {} a.png"],
+)  # fmt: skip
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_folder_without_a_classifier_is_named_with_what_to_choose(demo_data, tmp_path, capsys, words, is_there):
+    folder = demo_data if is_there else tmp_path / "missing"
+    image = demo_data / "normal" / "drawing-001.png"
+    places = {"data": str(demo_data), "a.png": str(image), "out": str(tmp_path / "out")}
+    assert main([places.get(word, word) for word in words.format(folder).split()]) == 1
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert told.startswith(f"Error: {folder} holds no classifier: there is no card.json. Choose the folder of")
+
+
 def test_evaluate_gives_intervals_calibration_and_temperature(demo_data, tmp_path):
     assert main(["evaluate", str(SHIPPED_MODEL_DIR), str(demo_data), "--json", str(tmp_path / "a.json")]) == 0
     result = read_json(tmp_path / "a.json")

@@ -15,6 +15,7 @@ from cxr_core.system.files import (
     read_json,
     remove_leftovers,
     temporary_path,
+    why_it_failed,
     why_not_written,
     write_json,
     write_text,
@@ -145,3 +146,10 @@ def test_a_stamp_changes_with_a_files_time_size_or_replacement_alone(tmp_path):
     assert len(stamps) == 4
     with pytest.raises(FileNotFoundError):
         file_stamp(tmp_path / "b.txt")
+
+
+def test_an_error_of_the_system_names_its_file_without_a_number(tmp_path):
+    with pytest.raises(FileNotFoundError) as caught:
+        (tmp_path / "a").read_bytes()
+    assert why_it_failed(caught.value) == f"{tmp_path / 'a'}: No such file or directory."
+    assert why_it_failed(FileNotFoundError("There is no a.")) == "There is no a."
