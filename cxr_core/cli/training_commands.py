@@ -192,10 +192,12 @@ def _pause(options: argparse.Namespace) -> None:
 
 def _work_queue(options: argparse.Namespace) -> None:
     from cxr_core.jobs.training_queue import work_queue
-    from cxr_core.system.processes import on_owner_exit
+    from cxr_core.system.processes import make_way, on_owner_exit
 
     # The training ends with this process, and those that wait keep their places.
     on_owner_exit(lambda: os._exit(0))
+    # A page is waited for; a training is looked at.
+    make_way()
     work_queue(options.runs_dir)
 
 

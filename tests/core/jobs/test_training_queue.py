@@ -174,3 +174,18 @@ def test_more_to_compute_at_once_needs_more_memory():
 def test_a_training_that_fits_is_let_through(monkeypatch):
     monkeypatch.setattr(memory_estimate, "memory_limit", lambda: 64_000_000_000)
     assert check_memory(CONFIG) is None
+
+
+def test_what_is_queued_lets_the_pages_go_first(run_python, tmp_path):
+    """Asked of a program that the queue starts."""
+    code = """
+import subprocess, sys
+from cxr_core.cli.main import main
+from cxr_core.jobs import training_queue
+nice = [sys.executable, "-c", "import psutil; print(int(psutil.Process().nice()))"]
+training_queue.work_queue = lambda folder: subprocess.run(nice, check=True)
+subprocess.run(nice, check=True)
+main(["work-queue", sys.argv[1]])
+"""
+    before, after = map(int, run_python("-c", code, tmp_path).stdout.split())
+    assert after == before + 10
