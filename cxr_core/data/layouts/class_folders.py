@@ -154,10 +154,13 @@ def mask_of(file: str, folders: Iterable[str], listing: Callable[[str], Mapping[
 
 
 def files_by_stem(folder: str) -> dict[str, str]:
-    """Return {name of the image that a mask belongs to, without ending: path} of the files in a folder."""
+    """Return {name of the image that a mask belongs to, without ending: path} of the files in a folder.
+
+    It may be the mask's own name, whatever that says: that of `seg_1` may be called `seg_1`.
+    """
     with suppress(OSError), os.scandir(folder) as entries:
         stems = {os.path.splitext(entry.name)[0]: entry.path for entry in entries if entry.is_file()}
-        return {masked_stem(stem) or stem: path for stem, path in stems.items()}
+        return {masked_stem(stem) or stem: path for stem, path in stems.items()} | stems
     return {}
 
 

@@ -13,7 +13,7 @@ _SEGMENTATIONS = {
     "segmentation", "segmentations", "segmentierung", "segmentierungen", "segmentacion", "segmentaciones",
     "segmentacao", "segmentazione", "segmentatie",
 }  # fmt: skip
-# Data for segmentation are images and masks.
+# Data for segmentation are images and masks, but not beside images.
 _DATA = {"data", "dataset", "datasets", "set", "database"}
 # These say it only beside a folder that is called images.
 _BESIDE_IMAGES = {
@@ -48,16 +48,15 @@ def is_mask_folder(name: str, beside: Collection[str]) -> bool:
         beside: the names of the folders beside it.
     """
     parts = _words(name)
-    if parts & _SEGMENTATIONS and not parts & _DATA:
+    if parts & _MASKS or (parts & _SEGMENTATIONS and not parts & _DATA):
         return True
-    has_images = bool(parts & _BESIDE_IMAGES) and is_beside_images(name, beside)
-    return bool(parts & _MASKS) or has_images
+    return bool(parts & (_BESIDE_IMAGES | _SEGMENTATIONS)) and is_beside_images(name, beside)
 
 
 def is_beside_images(name: str, beside: Collection[str]) -> bool:
     """Return whether a folder's name and that of one beside it tell masks and images: it is no class then."""
     return any(
-        other.lower() in IMAGE_FOLDERS or (words & _IMAGES and not words & _MASKS)
+        other.lower() in IMAGE_FOLDERS or (words & _IMAGES and not words & (_MASKS | _SEGMENTATIONS | _BESIDE_IMAGES))
         for other in beside
         if other != name and (words := _words(other))
     )

@@ -87,11 +87,11 @@ def class_roots(root: Path) -> list[Path]:
 
 
 def _sides_in(folder: Path) -> dict[str, str]:
-    """Return {folder: side} of the folders that are called like a side, or like one name with each side."""
+    """Return {folder: side} of the folders that are called like a side, or else, all of them, like one name with it."""
     names = visible_folders(folder)
     parted = parted_names(names)
-    one_name = len({rest.casefold() for rest, _ in parted.values()}) == 1
-    return sides_of(names) or ({name: side for name, (_, side) in parted.items()} if one_name else {})
+    is_one_name = len(parted) == len(names) and len({rest.casefold() for rest, _ in parted.values()}) == 1
+    return sides_of(names) or ({name: side for name, (_, side) in parted.items()} if is_one_name else {})
 
 
 def _class_root(root: Path, side: str) -> str:

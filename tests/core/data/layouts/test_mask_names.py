@@ -96,6 +96,26 @@ def test_masks_beside_images_of_no_class_are_no_class(tmp_path, images, masks, a
     assert dataset.unreadable["file"].tolist() == sorted(a + masks.split("/")[0] for a in above)
 
 
+@pytest.mark.parametrize("names", [("Label 0 images", "Label 1 images"), ("annotated ill imgs", "annotated well imgs")])
+def test_classes_that_are_all_called_labels_are_no_masks_of_each_other(tmp_path, names):
+    assert set(scan(fill(tmp_path / "set", *names), tmp_path).classes) == set(names)
+
+
+@pytest.mark.parametrize("name", ["seg_1", "gt-1", "mask_1", "1_gt", "1_label"])
+def test_a_mask_that_is_called_like_its_image_is_its_mask_whatever_the_name_says(tmp_path, name):
+    root = fill(tmp_path / "set", *(f"{c}/{kind}" for c in CLASSES for kind in ("images", "masks")))
+    for path in root.glob("*/*/0.png"):
+        path.rename(path.with_stem(name))
+    table = scan(root, tmp_path).table
+    assert table["mask"].tolist() == [f"{root}/{c}/masks/{name}.png" for c in CLASSES]
+
+
+def test_segmentation_data_beside_images_are_masks(tmp_path):
+    root = fill(tmp_path / "set", *(f"{c}/{kind}" for c in CLASSES for kind in ("images", "segmentation_data")))
+    table = scan(root, tmp_path).table
+    assert table["mask"].tolist() == [f"{root}/{c}/segmentation_data/0.png" for c in CLASSES]
+
+
 def test_data_for_segmentation_hold_images_too(tmp_path):
     kinds = ("images", "lung masks", "infection masks")
     names = [

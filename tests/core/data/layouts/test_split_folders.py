@@ -111,6 +111,12 @@ def test_sides_are_known_in_other_languages_with_numbers_and_behind_the_name_of_
     assert set(table["class_name"]) == {"ill", "well"}
 
 
+def test_sides_of_one_class_beside_another_class_do_not_take_its_place(tmp_path):
+    names = ("covid_train/p1", "covid_train/p2", "covid_test/p3", "normal/p4")
+    dataset = scan_dataset(fill(tmp_path / "set", *names), index_dir=tmp_path / "index")
+    assert set(dataset.classes) == {"covid_train", "covid_test", "normal"}
+
+
 def test_a_side_that_is_unpacked_into_a_folder_of_its_own_name_is_the_side(tmp_path):
     root = fill(
         tmp_path / "set", *(f"{side}/{side.lower()}/{c}" for side in ("Train", "test") for c in ("ill", "well"))
