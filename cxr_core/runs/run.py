@@ -227,10 +227,11 @@ def _has_numbers(table: pd.DataFrame, columns: list[str]) -> bool:
 
 
 def _are_metrics(values: Any) -> bool:
-    """Return whether a test side was scored, and each side has an accuracy."""
+    """Return whether a test side was scored, and each side has an accuracy; what else stands there has none."""
     if not isinstance(values, dict) or "test" not in values:
         return False
-    return all(isinstance(side, dict) and type(side.get("accuracy")) in (int, float) for side in values.values())
+    sides = [values[name] for name in ("validation", "test") if name in values]
+    return all(isinstance(side, dict) and type(side.get("accuracy")) in (int, float) for side in sides)
 
 
 def _read_table(path: Path) -> pd.DataFrame:

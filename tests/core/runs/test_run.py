@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cxr_core.cli.main import main
+from cxr_core.config import SHIPPED_MODEL_DIR
 from cxr_core.evaluation.repeated_runs import repeated_runs, seeds_table
 from cxr_core.recipes.training_config import make_config
 from cxr_core.runs.labels import LABEL_FILE, display_name
@@ -102,6 +103,14 @@ def test_what_is_no_file_is_passed_over(run, name, way):
     else:
         os.mkfifo(path)
     look_at(run)
+
+
+def test_the_metrics_of_a_training_are_read_with_all_that_stands_beside_them(run):
+    metrics = read_json(SHIPPED_MODEL_DIR / "card.json")["metrics"]
+    assert {"validation", "test", "leakage"} <= set(metrics)
+    (run.path / "metrics.json").write_text(json.dumps(metrics))
+    assert run.metrics() == metrics
+    assert runs_table([run], with_test=True)["test accuracy"].tolist() == [metrics["test"]["accuracy"]]
 
 
 def test_a_json_file_that_would_fill_the_memory_is_not_read(tmp_path, monkeypatch):
