@@ -8,7 +8,7 @@ from cxr_core.data.layouts.side_names import sides_of
 
 # A number and its unit, `54`, `54 yrs`, `7 months`; the units as abbreviated in tables, and in some languages.
 _PART = r"(\d+(?:[.,]\d+)?)[\s-]*([^\W\d_]*)\.?(?:[\s-]*old)?"
-_AGE = re.compile(rf"(?P<sign>[<≤>≥~]?)=?\s*{_PART}(?:[\s,]*(?:and\s+)?{_PART})?\s*(?P<more>\+?)", re.IGNORECASE)
+_AGE = re.compile(rf"(?P<sign>[<≤>≥~]?=?)\s*{_PART}(?:[\s,]*(?:and\s+)?{_PART})?\s*(?P<more>\+?)", re.IGNORECASE)
 _YEARS_OLD = re.compile(r"y\.?/?o\b", re.IGNORECASE)
 _UNIT_FIRST = re.compile(r"([YMWD])(\d{3})", re.IGNORECASE)
 _RANGE = re.compile(r"(\d{1,3})\s*(?:-|–|to)\s*(\d{1,3})", re.IGNORECASE)
@@ -66,9 +66,10 @@ def read_age(cell: str) -> str:
     if match[4] and not (match[3] and match[5]):
         raise ValueError("it is no age in years")
     years = sum(float(n.replace(",", ".")) / _UNITS[u.lower()] for n, u in (match.group(2, 3), match.group(4, 5)) if n)
-    if match["sign"] in ("<", "≤"):
-        return _only_group(0, math.nextafter(years, 0))
-    return _only_group(years, _OLDEST if match["sign"] in (">", "≥") or match["more"] else years)
+    sign = match["sign"]
+    if sign.startswith(("<", "≤")):
+        return _only_group(0, math.nextafter(years, 0) if sign == "<" else years)
+    return _only_group(years, _OLDEST if sign.startswith((">", "≥")) or match["more"] else years)
 
 
 def _only_group(least: float, most: float) -> str:
