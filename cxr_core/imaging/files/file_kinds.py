@@ -54,7 +54,7 @@ _UNREAD = (
 # What lies in place of an image that was never loaded; beside images it is text as any other.
 _NEVER_LOADED = (
     (
-        re.compile(rb"(?i)[\s\xef\xbb\xbf]*<(!doctype|html|\?xml|error)"),
+        re.compile(rb"(?i)[\s\xef\xbb\xbf]*(<\?xml[^>]*>\s*)?<(!doctype html|html|error)"),
         "This is not an image but a web page or an answer of a server, saved in its place; load the image again.",
     ),
     (

@@ -40,6 +40,14 @@ def test_what_was_never_loaded_is_named_where_an_image_should_be_and_text_elsewh
     assert left_out_reason(tmp_path / "notes.html") == ""
 
 
+@pytest.mark.parametrize(
+    "content", [b"<?xml version='1.0'?>\n<svg xmlns=''/>", b"<!DOCTYPE svg><svg/>", b"<?xml?><annotation>"]
+)
+def test_a_drawing_or_an_annotation_is_no_web_page(content):
+    with pytest.raises(UnreadableImage, match="This is not a JPEG, PNG"):
+        read_header(content)
+
+
 @pytest.mark.parametrize("text", [b"", b"path,label\na.png,normal\n", "Größe\n".encode("utf-16"), b"%comment\n"])
 def test_text_goes_without_saying(tmp_path, text):
     (tmp_path / "notes").write_bytes(text.ljust(HEAD_BYTES) if text else text)
