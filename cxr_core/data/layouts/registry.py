@@ -11,6 +11,7 @@ from cxr_core.data.layouts.source_folders import source_layout
 from cxr_core.data.layouts.tables.root_tables import (
     UnknownColumns,
     has_table,
+    is_note,
     spreadsheets,
     table_description,
     table_images,
@@ -30,8 +31,8 @@ def _class_folders_description(root: Path) -> str:
 
 
 def _may_label(root: Path) -> list[str]:
-    """Return the names of the tables in a root that are not read and may label its images; a text may be a note."""
-    return [name for name in unknown_tables(root) if not name.lower().removesuffix(".gz").endswith(".txt")]
+    """Return the names of the tables in a root that are not read and may label its images."""
+    return [name for name in unknown_tables(root) if not is_note(root / name)]
 
 
 def _are_sides_beside_table(root: Path) -> bool:

@@ -139,6 +139,16 @@ def unknown_tables(root: Path) -> dict[str, tuple[str, ...]]:
     return {name: columns for name, columns in named.items() if len(columns) > 1}
 
 
+def is_note(path: Path) -> bool:
+    """Return whether a table that is called a text is a note: its lines do not all have the same number of values."""
+    if not plain_name(path).lower().endswith(".txt"):
+        return False
+    text = read_text(path)
+    separator = first_columns(text).separator
+    lines = [line for line in text.splitlines()[:_FIRST_ROWS] if line.strip()]
+    return len(lines) < 2 or len({line.count(separator) for line in lines}) > 1
+
+
 def spreadsheets(root: Path) -> list[str]:
     """Return the names of the spreadsheets in a folder, which are no text and not read."""
     names = os.listdir(root) if os.path.isdir(root) else []

@@ -68,6 +68,21 @@ def test_classes_that_are_called_test_and_train_stay_classes_where_images_lie_in
     assert scan_dataset(tmp_path / "d", index_dir=tmp_path / "index").classes == ("test", "train")
 
 
+@pytest.mark.parametrize(
+    ("text", "is_table"),
+    [("scan\tkind\n0\t1\n1\t2\n", True), ("Images, of our clinic\nmade by us, by hand, and kept\n", False),
+     ("Images, of our clinic\n", False)],
+)  # fmt: skip
+def test_a_text_beside_sides_is_a_table_to_ask_for_where_all_its_lines_have_as_many_values(tmp_path, text, is_table):
+    fill(tmp_path / "d", "train", "test")
+    (tmp_path / "d" / "labels.txt").write_text(text)
+    if is_table:
+        with pytest.raises(UnknownColumns, match="scan, kind"):
+            scan_dataset(tmp_path / "d", index_dir=tmp_path / "index")
+    else:
+        assert scan_dataset(tmp_path / "d", index_dir=tmp_path / "index").classes == ("test", "train")
+
+
 def test_sides_beside_a_table_of_unknown_columns_are_no_classes_but_its_columns_are_asked_for(tmp_path):
     fill(tmp_path / "d", "train_images", "test_images")
     names = sorted(path.stem for path in (tmp_path / "d" / "train_images").iterdir())
