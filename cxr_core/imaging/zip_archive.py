@@ -356,7 +356,8 @@ def _small_tables(archive: zipfile.ZipFile, tables: list[Entry]) -> tuple[list[E
 
 def _count_lines(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> int:
     """Return how many lines a table has, whether they end in a line feed, a carriage return or both."""
-    data = b"".join(_blocks(archive, info))
+    # Of UTF-16 one byte of each is zero.
+    data = b"".join(_blocks(archive, info)).replace(b"\0", b"")
     return data.count(b"\n") + data.count(b"\r") - data.count(b"\r\n")
 
 

@@ -127,6 +127,13 @@ def test_tables_of_too_many_lines_together_are_left_out(place, monkeypatch, end)
     assert left_out[0][1].startswith("With this table, all tables have more than ")
 
 
+def test_a_line_of_utf_16_is_one_line(place, monkeypatch):
+    monkeypatch.setattr(zip_archive, "_MOST_LINES", 3)
+    table = "path,label\r\nimages/a.png,ill\r\nimages/b.png,well\r\n".encode("utf-16")
+    unpack_zip(zip_of({"images/a.png": png(1), "images/b.png": png(2), "list.csv": table}), place)
+    assert unpacked(place) == ["images/a.png", "images/b.png", "list.csv"]
+
+
 def test_tables_of_too_many_bytes_together_are_left_out(place, monkeypatch):
     monkeypatch.setattr(zip_archive, "_MOST_TABLES_BYTES", 2 * len(TABLE))
     left_out = []
