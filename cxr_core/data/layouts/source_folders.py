@@ -33,6 +33,9 @@ def source_layout(root: Path, layout_of: Callable[[Path], DataLayout | None]) ->
     if len(names) < 2 or any(map(_is_class, names)):
         return None
     inner = {name: layout for name in sorted(names) if (layout := layout_of(root / name))}
+    sides = sides_of(list(inner))
+    if len(set(sides.values())) > 1:
+        inner = {name: inner[name] for name in sides}
     return _layout_of_parts(inner) if len(inner) > 1 else None
 
 

@@ -53,6 +53,15 @@ def test_sides_that_have_a_table_each_are_the_split(tmp_path):
     assert "the folder is the side of the split" in dataset.layouts[0]
 
 
+def test_what_has_a_table_beside_sides_that_have_one_is_passed_over(tmp_path):
+    root = fill(tmp_path / "set", "train", "test", "external", images=2)
+    for folder in ("train", "test", "external"):
+        (root / folder / "labels.csv").write_text("path,label\n0.png,covid\n1.png,normal\n")
+    dataset = scan(root, tmp_path)
+    assert dataset.table["split"].value_counts().to_dict() == {"train": 2, "test": 2}
+    assert dataset.unreadable["file"].tolist() == ["external"]
+
+
 @pytest.mark.parametrize("names", [["fold1", "fold2"], ["part_1", "part_2"], ["Lung Data", "Infection Data"]])
 def test_parts_of_one_data_set_are_no_sources(tmp_path, names):
     root = fill(tmp_path / "set", *(f"{name}/{c}" for name, c in product(names, CLASSES)))
