@@ -51,7 +51,7 @@ class ImageSearch:
         One of the two paths, the listed one and the one below the folder, must end the other: an equal name in the
         folder of another patient is another image. An image that was saved in another format is the same one, and where
         there is none, so is one whose name differs in capitals, which Windows does not tell apart, or in how its
-        accents are stored, which macOS does not.
+        accents are stored, which macOS does not; but not where many files share the name.
         """
         parts = tuple(part for part in listed.replace("\\", "/").split("/") if part not in ("", "."))
         if not parts:
