@@ -13,7 +13,7 @@ _SEGMENTATIONS = {
     "segmentation", "segmentations", "segmentierung", "segmentierungen", "segmentacion", "segmentaciones",
     "segmentacao", "segmentazione", "segmentatie",
 }  # fmt: skip
-# Data for segmentation are images and masks, but not beside images.
+# Data for segmentation are images and masks, unless a folder of something else lies beside them: it has the images.
 _DATA = {"data", "dataset", "datasets", "set", "database"}
 # These say it only beside a folder that is called images.
 _BESIDE_IMAGES = {
@@ -48,9 +48,9 @@ def is_mask_folder(name: str, beside: Collection[str]) -> bool:
         beside: the names of the folders beside it.
     """
     parts = _words(name)
-    if parts & _MASKS or (parts & _SEGMENTATIONS and not parts & _DATA):
+    if parts & _SEGMENTATIONS and (not parts & _DATA or any(not _words(other) & _SEGMENTATIONS for other in beside)):
         return True
-    return bool(parts & (_BESIDE_IMAGES | _SEGMENTATIONS)) and is_beside_images(name, beside)
+    return bool(parts & _MASKS) or (bool(parts & _BESIDE_IMAGES) and is_beside_images(name, beside))
 
 
 def is_beside_images(name: str, beside: Collection[str]) -> bool:

@@ -116,6 +116,11 @@ def test_segmentation_data_beside_images_are_masks(tmp_path):
     assert table["mask"].tolist() == [f"{root}/{c}/segmentation_data/0.png" for c in CLASSES]
 
 
+def test_segmentation_data_beside_classes_are_masks(tmp_path):
+    root = fill(tmp_path / "set", *CLASSES, "lung segmentation data")
+    assert scan(root, tmp_path).classes == CLASSES
+
+
 def test_data_for_segmentation_hold_images_too(tmp_path):
     kinds = ("images", "lung masks", "infection masks")
     names = [
