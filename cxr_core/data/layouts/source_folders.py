@@ -41,7 +41,7 @@ def source_layout(root: Path, layout_of: Callable[[Path], DataLayout | None]) ->
 
 def _layout_of_parts(inner: dict[str, DataLayout]) -> DataLayout:
     sides = sides_of(list(inner))
-    are_sides = len(sides) == len(inner)
+    are_sides = len(sides) == len(inner) and len(set(sides.values())) > 1
 
     def images(root: Path, problems: list[Problem]) -> Iterator[FoundImage]:
         for name, layout in inner.items():

@@ -18,7 +18,7 @@ def is_split_root(root: Path) -> bool:
     """Return whether the sides of a split lie in a folder: two that hold folders, or one that does among others."""
     sides = _sides_in(root)
     inside = [folders for name in sides if (folders := folders_of_images(root / name))]
-    return len(inside) > 1 or (len(sides) > 1 and any(len(folders) > 1 for folders in inside))
+    return _are_several(sides) and (len(inside) > 1 or any(len(folders) > 1 for folders in inside))
 
 
 def split_images(root: Path, problems: list[Problem]) -> Iterator[FoundImage]:
@@ -43,9 +43,7 @@ def are_sides_alone(root: Path) -> bool:
     names = visible_folders(root)
     sides = sides_of(names)
     return (
-        len(set(sides.values())) > 1
-        and len(sides) == len(names)
-        and not any(folders_of_images(root / name) for name in names)
+        _are_several(sides) and len(sides) == len(names) and not any(folders_of_images(root / name) for name in names)
     )
 
 
@@ -69,7 +67,7 @@ def images_split_in_names(root: Path, problems: list[Problem]) -> Iterator[Found
 
 def is_split_below_classes(root: Path) -> bool:
     """Return whether each of two or more folders holds two sides of a split or more."""
-    return sum(len(_sides_in(root / name)) > 1 for name in visible_folders(root)) > 1
+    return sum(_are_several(_sides_in(root / name)) for name in visible_folders(root)) > 1
 
 
 def images_split_below_classes(root: Path, problems: list[Problem]) -> Iterator[FoundImage]:
@@ -92,6 +90,11 @@ def _sides_in(folder: Path) -> dict[str, str]:
     parted = parted_names(names)
     is_one_name = len(parted) == len(names) and len({rest.casefold() for rest, _ in parted.values()}) == 1
     return sides_of(names) or ({name: side for name, (_, side) in parted.items()} if is_one_name else {})
+
+
+def _are_several(sides: dict[str, str]) -> bool:
+    """Return whether folders are two different sides or more, unlike `test1` and `test2`."""
+    return len(set(sides.values())) > 1
 
 
 def _class_root(root: Path, side: str) -> str:

@@ -53,6 +53,12 @@ def test_sides_that_have_a_table_each_are_the_split(tmp_path):
     assert "the folder is the side of the split" in dataset.layouts[0]
 
 
+def test_several_folders_of_one_side_are_no_split_but_sources(tmp_path):
+    root = fill(tmp_path / "set", *(f"{name}/{c}" for name in ("test1", "test2") for c in CLASSES))
+    table = scan(root, tmp_path).table
+    assert "split" not in table and set(table["source"]) == {"test1", "test2"}
+
+
 def test_what_has_a_table_beside_sides_that_have_one_is_passed_over(tmp_path):
     root = fill(tmp_path / "set", "train", "test", "external", images=2)
     for folder in ("train", "test", "external"):
