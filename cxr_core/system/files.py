@@ -157,7 +157,7 @@ def why_it_failed(error: Exception) -> str:
         return str(error)
     told = None if isinstance(error, PermissionError) else why_not_written(error)
     # Python's own words begin with the number of the error.
-    named = f"{error.filename}: {error.strerror}." if error.filename is not None else str(error)
+    named = f"{error.filename}: {error.strerror}." if error.filename is not None else error.strerror or str(error)
     return told or named
 
 

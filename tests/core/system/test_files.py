@@ -153,3 +153,4 @@ def test_an_error_of_the_system_names_its_file_without_a_number(tmp_path):
         (tmp_path / "a").read_bytes()
     assert why_it_failed(caught.value) == f"{tmp_path / 'a'}: No such file or directory."
     assert why_it_failed(FileNotFoundError("There is no a.")) == "There is no a."
+    assert why_it_failed(OSError(errno.ECONNREFUSED, "Connection refused")) == "Connection refused"

@@ -1,6 +1,5 @@
 """image_search.py: the files that a listed path can mean, among few and among many of one name."""
 
-import time
 from collections import defaultdict
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cxr_core.data.layouts.tables import image_search
 from cxr_core.data.layouts.tables.image_search import ImageSearch
 
 FOLDERS = st.lists(st.sampled_from("ab"), max_size=4)
@@ -60,11 +60,10 @@ def test_a_name_that_several_files_have_in_other_letters_means_each_of_them():
     assert len(search_among([("", "Aa.png"), ("", "aA.png")]).named("AA.png")) == 2
 
 
-def test_a_name_that_each_patients_image_has_costs_no_look_at_all_of_them():
-    places = [((f"patient{i}", f"study{i % 3}"), "view1_frontal.jpg") for i in range(15_000)]
+def test_a_name_that_each_patients_image_has_costs_no_look_at_all_of_them(monkeypatch):
+    monkeypatch.setattr(image_search, "_agree", lambda *_: pytest.fail("one was looked at"))
+    places = [((f"patient{i}", f"study{i % 3}"), "view1_frontal.jpg") for i in range(3_000)]
     search = search_among(places)
-    begin = time.process_time()
     for (patient, study), name in places:
         assert list(search.named(f"CheXpert/train/{patient}/{study}/{name}")) == [f"/set/{patient}/{study}/{name}"]
-    assert len(search.named("view1_frontal.jpg")) == 15_000
-    assert time.process_time() - begin < 5
+    assert len(search.named("view1_frontal.jpg")) == 3_000
