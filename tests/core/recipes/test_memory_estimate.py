@@ -18,7 +18,7 @@ def gigabytes(recipe, *settings):
 
 
 @pytest.mark.parametrize(
-    ("recipe", "low", "high"), [("quick", 1.95, 2.05), ("finetune", 2.1, 2.15), ("article", 2.65, 2.7)]
+    ("recipe", "low", "high"), [("quick", 1.21, 1.3), ("finetune", 2.1, 2.15), ("article", 2.65, 2.7)]
 )
 def test_a_recipe_is_estimated_at_the_upper_end_of_what_was_measured(recipe, low, high):
     assert low < gigabytes(recipe) < high
@@ -41,7 +41,15 @@ def test_a_frozen_backbone_keeps_no_activations():
     for n in (16, 512):
         for size in (224, 640):
             settings = (f"batch_size={n}", f"preprocessing.size={size}")
-            assert gigabytes("quick", *settings) == pytest.approx(1.95 + WEIGHTS, rel=1e-6)
+            assert gigabytes("quick", *settings) == pytest.approx(1.07 + 80 * 2_257_984 / 1e9, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "measured"),
+    [("mobilenetv2", 1.21), ("efficientnetv2b0", 1.43), ("densenet121", 1.61), ("resnet50v2", 2.95)],
+)
+def test_where_the_backbone_is_frozen_converting_it_decides(backbone, measured):
+    assert measured < gigabytes("quick", f"backbone={backbone}") < measured + 0.12
 
 
 @pytest.mark.parametrize(
