@@ -343,11 +343,11 @@ def _small_tables(archive: zipfile.ZipFile, tables: list[Entry]) -> tuple[list[E
     left_out: list[LeftOut] = []
     lines_left, bytes_left = _MOST_LINES, _MOST_TABLES_BYTES
     for info, parts in tables:
-        lines = 0 if info.file_size > _MOST_TABLE_BYTES else _count_lines(archive, info)
+        name = _one_line(_name_of(info))
         if info.file_size > _MOST_TABLE_BYTES:
-            left_out.append((_one_line(_name_of(info)), _TABLE_TOO_LARGE))
-        elif lines > lines_left or info.file_size > bytes_left:
-            left_out.append((_one_line(_name_of(info)), _TABLES_TOO_LARGE))
+            left_out.append((name, _TABLE_TOO_LARGE))
+        elif info.file_size > bytes_left or (lines := _count_lines(archive, info)) > lines_left:
+            left_out.append((name, _TABLES_TOO_LARGE))
         else:
             small.append((info, parts))
             lines_left, bytes_left = lines_left - lines, bytes_left - info.file_size

@@ -19,7 +19,7 @@ _LOOK_EVERY_SECONDS = 0.5
 _GRACE_SECONDS = 15.0
 # Of a process on another computer that writes to a shared folder, only the age of its last status is known.
 _SILENCE_SECONDS = 180.0
-# Of 20 steps; each gets a quarter less of a core that others want.
+# Of 20 steps; each gets a fifth less of a core that others want.
 _STEPS_BACK = 10
 
 

@@ -7,6 +7,7 @@ spreadsheet from evaluating it; `unguarded` takes it off again, so that what was
 import csv
 import io
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -49,6 +50,11 @@ def is_text(name: str) -> bool:
 def as_text(name: str) -> str:
     """Return a file name with a question mark for every byte that is no UTF-8."""
     return name.encode(errors="replace").decode()
+
+
+def without_accents(text: str) -> str:
+    """Return a text in which letters have no accents, and letters that look the same are the same."""
+    return "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
 
 
 def trimmed(text: str) -> str:

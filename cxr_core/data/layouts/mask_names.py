@@ -1,8 +1,9 @@
 """Which folders and files hold masks or drawings of images, and no images, by their names?"""
 
 import re
-import unicodedata
 from collections.abc import Collection
+
+from cxr_core.system.text import without_accents
 
 # In several languages, without accents.
 _MASKS = {
@@ -96,5 +97,4 @@ def _without(name: str, endings: tuple[str, ...]) -> str:
 
 
 def _words(name: str) -> set[str]:
-    plain = "".join(c for c in unicodedata.normalize("NFKD", name) if not unicodedata.combining(c))
-    return {part.lower() for part in _PARTS.findall(plain)}
+    return {part.lower() for part in _PARTS.findall(without_accents(name))}

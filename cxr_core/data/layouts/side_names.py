@@ -1,7 +1,8 @@
 """Which side of a split does the name of a folder, or the cell of a table, mean?"""
 
 import re
-import unicodedata
+
+from cxr_core.system.text import without_accents
 
 _WORDS = {
     "train": (
@@ -23,8 +24,7 @@ _WORDS = {
 
 def _plain(name: str) -> str:
     """Return a name in small letters and without accents."""
-    decomposed = unicodedata.normalize("NFKD", name.strip().casefold())
-    return "".join(c for c in decomposed if not unicodedata.combining(c))
+    return without_accents(name.strip().casefold())
 
 
 _SIDE = "|".join(f"(?P<{side}>{'|'.join(map(_plain, words))})" for side, words in _WORDS.items())

@@ -5,7 +5,8 @@ nothing: an image is never refused for a word that nobody understood.
 """
 
 import re
-import unicodedata
+
+from cxr_core.system.text import without_accents
 
 # A stem stands for all words that begin with it, where it has five letters or more; a shorter one for itself alone, or
 # with a plural's S.
@@ -72,7 +73,7 @@ def view_of(text: str) -> str | None:
 
 def _words_of(text: str) -> list[str]:
     """Split a text into words without accents; also without a side before it; last, all letters together."""
-    plain = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
+    plain = without_accents(text)
     words = re.findall(r"[A-Z]+", plain.upper())
     sided = [word[1:] for word in words if word[0] in "LR" and len(word) > 3]
     return [*words, *sided, "".join(words)]
