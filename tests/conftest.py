@@ -209,6 +209,18 @@ def run_python():
 
 
 @pytest.fixture(scope="session")
+def output_of(run_python):
+    """A callable as `run_python` that returns what a program prints, which must end well."""
+
+    def run(*arguments, **environment):
+        answer = run_python(*arguments, **environment)
+        assert answer.returncode == 0, answer.stderr
+        return answer.stdout
+
+    return run
+
+
+@pytest.fixture(scope="session")
 def until():
     """A callable(condition) that returns once `condition()` holds, and fails after two minutes."""
 

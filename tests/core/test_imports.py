@@ -10,29 +10,27 @@ OPTIONAL = {"cxr_core.jobs.ray_workers", "cxr_core.runs.mlflow_export"}
 TRAINS = {"tensorflow", "keras", "tf2onnx"}
 
 
-def loaded_after(run_python, code):
-    answer = run_python("-c", f"{code}\nimport json, sys; print(json.dumps(sorted(sys.modules)))")
-    assert answer.returncode == 0, answer.stderr
-    return set(json.loads(answer.stdout))
+def loaded_after(output_of, code):
+    return set(json.loads(output_of("-c", f"{code}\nimport json, sys; print(json.dumps(sorted(sys.modules)))")))
 
 
-def test_all_of_the_core_but_training_works_without_tensorflow(run_python):
+def test_all_of_the_core_but_training_works_without_tensorflow(output_of):
     paths = [path.relative_to(PROJECT).with_suffix("") for path in (PROJECT / "cxr_core").rglob("*.py")]
     names = {".".join(path.parts) for path in paths if path.stem != "__main__" and path.parts[1] not in HEAVY_ROOMS}
     assert len(names) > 90
     imports = "\n".join(f"import {name.removesuffix('.__init__')}" for name in sorted(names - OPTIONAL))
-    assert not loaded_after(run_python, imports) & {*TRAINS, "streamlit"}
+    assert not loaded_after(output_of, imports) & {*TRAINS, "streamlit"}
 
 
-def test_predicting_loads_neither_tensorflow_nor_pandas(run_python):
+def test_predicting_loads_neither_tensorflow_nor_pandas(output_of):
     code = "import cxr_core.cli.main, cxr_core.inference.classifier, cxr_core.explain.overlay"
-    assert not loaded_after(run_python, code) & {*TRAINS, "pandas", "sklearn", "streamlit"}
+    assert not loaded_after(output_of, code) & {*TRAINS, "pandas", "sklearn", "streamlit"}
 
 
-def test_a_whole_prediction_loads_neither_tensorflow_nor_pandas(run_python, demo_data):
+def test_a_whole_prediction_loads_neither_tensorflow_nor_pandas(output_of, demo_data):
     image = next((demo_data / "normal").glob("*.png"))
     code = (
         "import sys\nfrom cxr_core.cli.main import main\nsys.stdout = sys.stderr\n"
         f"assert main(['predict', {str(image)!r}]) == 0\nsys.stdout = sys.__stdout__"
     )
-    assert not loaded_after(run_python, code) & {*TRAINS, "pandas", "sklearn", "streamlit"}
+    assert not loaded_after(output_of, code) & {*TRAINS, "pandas", "sklearn", "streamlit"}

@@ -176,7 +176,7 @@ def test_a_training_that_fits_is_let_through(monkeypatch):
     assert check_memory(CONFIG) is None
 
 
-def test_what_is_queued_lets_the_pages_go_first(run_python, tmp_path):
+def test_what_is_queued_lets_the_pages_go_first(output_of, tmp_path):
     """Asked of a program that the queue starts."""
     code = """
 import subprocess, sys
@@ -187,5 +187,5 @@ training_queue.work_queue = lambda folder: subprocess.run(nice, check=True)
 subprocess.run(nice, check=True)
 main(["work-queue", sys.argv[1]])
 """
-    before, after = map(int, run_python("-c", code, tmp_path).stdout.split())
+    before, after = map(int, output_of("-c", code, tmp_path).split())
     assert after == before + 10

@@ -27,7 +27,7 @@ def test_a_process_that_has_ended_has_no_peak():
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="resident memory after freeing is Linux's")
-def test_a_batch_through_the_network_leaves_little_memory_behind(run_python):
+def test_a_batch_through_the_network_leaves_little_memory_behind(output_of):
     code = (
         "import json, numpy, psutil\n"
         "from cxr_core.inference.classifier import load_classifier\n"
@@ -38,14 +38,13 @@ def test_a_batch_through_the_network_leaves_little_memory_behind(run_python):
         "classifier.features(images[:1]); before = memory().rss\n"
         "classifier.features(images); release_memory(); print(json.dumps((memory().rss - before) / 1e6))"
     )
-    answer = run_python("-c", code)
-    assert answer.returncode == 0, answer.stderr
+    answer = output_of("-c", code)
     # ONNX Runtime would keep 100 MB.
-    assert json.loads(answer.stdout) < 50
+    assert json.loads(answer) < 50
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only glibc counts its heaps")
-def test_many_threads_share_two_heaps(run_python, tmp_path):
+def test_many_threads_share_two_heaps(output_of, tmp_path):
     code = (
         "import ctypes, sys, threading\n"
         "from cxr_core.system.memory import keep_memory_small\n"
@@ -59,13 +58,12 @@ def test_many_threads_share_two_heaps(run_python, tmp_path):
         "file = ctypes.c_void_p(libc.fopen(sys.argv[1].encode(), b'w'))\n"
         "libc.malloc_info(0, file); libc.fclose(file)\n"
     )
-    answer = run_python("-c", code, tmp_path / "heaps.xml")
-    assert answer.returncode == 0, answer.stderr
+    output_of("-c", code, tmp_path / "heaps.xml")
     assert 1 <= (tmp_path / "heaps.xml").read_text().count("<heap ") <= 2
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="resident memory after freeing is Linux's")
-def test_a_freed_array_goes_back_even_if_something_lies_behind_it(run_python):
+def test_a_freed_array_goes_back_even_if_something_lies_behind_it(output_of):
     code = (
         "import json, numpy, psutil\n"
         "from cxr_core.system.memory import keep_memory_small\n"
@@ -78,23 +76,21 @@ def test_a_freed_array_goes_back_even_if_something_lies_behind_it(run_python):
         "kept = [small for _, small in kept]; del array\n"
         "print(json.dumps((psutil.Process().memory_info().rss - before) / 1e6))"
     )
-    answer = run_python("-c", code)
-    assert answer.returncode == 0, answer.stderr
-    assert json.loads(answer.stdout) < 10, answer.stdout
+    answer = output_of("-c", code)
+    assert json.loads(answer) < 10, answer
 
 
-def test_arrow_has_no_heaps_of_its_own(run_python):
+def test_arrow_has_no_heaps_of_its_own(output_of):
     code = (
         "import pyarrow\n"
         "from cxr_core.system.memory import keep_memory_small\n"
         "keep_memory_small(); print(pyarrow.default_memory_pool().backend_name)"
     )
-    answer = run_python("-c", code)
-    assert answer.returncode == 0, answer.stderr
-    assert answer.stdout.strip() == "system"
+    answer = output_of("-c", code)
+    assert answer.strip() == "system"
 
 
-def test_garbage_collections_skip_what_is_loaded_now_and_later(run_python):
+def test_garbage_collections_skip_what_is_loaded_now_and_later(output_of):
     code = (
         "import gc\n"
         "from cxr_core.system.memory import set_imports_aside\n"
@@ -103,8 +99,7 @@ def test_garbage_collections_skip_what_is_loaded_now_and_later(run_python):
         "    step(); set_imports_aside(); counts.append(gc.get_freeze_count())\n"
         "print(*counts, len(gc.get_objects()))"
     )
-    answer = run_python("-c", code)
-    assert answer.returncode == 0, answer.stderr
-    first, again, later, snapshots = map(int, answer.stdout.split())
+    answer = output_of("-c", code)
+    first, again, later, snapshots = map(int, answer.split())
     assert first == again < later
     assert snapshots < first / 100

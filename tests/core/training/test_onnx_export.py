@@ -259,7 +259,7 @@ def test_an_export_looks_through_all_garbage_more_often_and_leaves_python_as_it_
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="resident memory after freeing is Linux's")
-def test_a_conversion_takes_little_memory_and_gives_it_back(run_python, tmp_path):
+def test_a_conversion_takes_little_memory_and_gives_it_back(output_of, tmp_path):
     code = (
         "import json, sys, keras, psutil\n"
         "from cxr_core.config import SHIPPED_MODEL_DIR\n"
@@ -270,9 +270,7 @@ def test_a_conversion_takes_little_memory_and_gives_it_back(run_python, tmp_path
         "export_classifier(model, sys.argv[1])\n"
         "print(json.dumps([(bytes - before) / 1e6 for bytes in (peak_memory(), memory().rss)]))"
     )
-    answer = run_python("-c", code, tmp_path / "m.onnx")
-    assert answer.returncode == 0, answer.stderr
-    most, left = json.loads(answer.stdout)
+    most, left = json.loads(output_of("-c", code, tmp_path / "m.onnx"))
     # Where Python collects as rarely as it does by itself, both are above 1,000 MB.
     assert most < 340 and left < 100
 

@@ -152,12 +152,11 @@ def test_the_environment_says_on_how_many_threads_the_run_can_be_repeated_exactl
     assert read_json(tiny_run.path / "environment.json")["threads"] == os.cpu_count()
 
 
-def test_the_same_seed_gives_the_same_history_in_a_fresh_place(tiny_run, demo_data, run_python, tmp_path):
-    answer = run_python(
+def test_the_same_seed_gives_the_same_history_in_a_fresh_place(tiny_run, demo_data, output_of, tmp_path):
+    answer = output_of(
         "-m", "cxr_core", "train", demo_data, *TINY, "--run", tmp_path / "run", CXR_LAB_HOME=str(tmp_path)
     )
-    assert answer.returncode == 0, answer.stderr
-    assert answer.stdout.strip() == str(tmp_path / "run")
+    assert answer.strip() == str(tmp_path / "run")
     columns = ["epoch", "loss", "accuracy", "val_loss", "val_accuracy"]
     pd.testing.assert_frame_equal(Run(tmp_path / "run").epochs()[columns], tiny_run.epochs()[columns], check_exact=True)
 
