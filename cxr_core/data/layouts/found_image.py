@@ -9,7 +9,8 @@ from typing import NamedTuple
 SPLIT_WORDS = ("train", "validation", "test")
 # What only some layouts tell of an image; each a column of the table where it is told of any.
 LISTED_COLUMNS = ("split", "view", "age_group", "sex", "source", "mask")
-AGE_GROUPS = {18: "under 18 years", 40: "18 to 39", 65: "40 to 64", 131: "65 and over"}
+OLDEST = 130
+AGE_GROUPS = {18: "under 18 years", 40: "18 to 39", 65: "40 to 64", OLDEST + 1: "65 and over"}
 NOT_OPENED = "This file cannot be opened."
 VANISHED = "This file vanished during the scan."
 
@@ -80,8 +81,8 @@ def found_image(file: str, path: str, class_name: str, facts: os.stat_result) ->
 
 def age_group(years: float) -> str:
     """Return the group of `AGE_GROUPS` that an age belongs to; ValueError outside 0 to 130."""
-    if not 0 <= years <= 130:
-        raise ValueError(f"An age must lie from 0 to 130 years; received {years}.")
+    if not 0 <= years <= OLDEST:
+        raise ValueError(f"An age must lie from 0 to {OLDEST} years; received {years}.")
     return next(name for end, name in AGE_GROUPS.items() if years < end)
 
 

@@ -3,7 +3,7 @@
 import math
 import re
 
-from cxr_core.data.layouts.found_image import age_group
+from cxr_core.data.layouts.found_image import OLDEST, age_group
 from cxr_core.data.layouts.side_names import sides_of
 
 # A number and its unit, `54`, `54 yrs`, `7 months`; the units as abbreviated in tables, and in some languages.
@@ -29,7 +29,6 @@ _SEXES = {
                      "femenino", "donna", "femmina", "fem", "vrouw", "kvinna", "kvinde", "kobieta", "kadın", "ж", "жен",
                      "женский", "女", "女性"), "female"),
 }  # fmt: skip
-_OLDEST = 130
 # No age is longer; of a longer cell every way to part it would be tried.
 _LONGEST_AGE = 60
 # What stands in a cell about which nothing is known.
@@ -69,7 +68,7 @@ def read_age(cell: str) -> str:
     sign = match["sign"]
     if sign.startswith(("<", "≤")):
         return _only_group(0, math.nextafter(years, 0) if sign == "<" else years)
-    return _only_group(years, _OLDEST if sign.startswith((">", "≥")) or match["more"] else years)
+    return _only_group(years, OLDEST if sign.startswith((">", "≥")) or match["more"] else years)
 
 
 def _only_group(least: float, most: float) -> str:
@@ -83,7 +82,7 @@ def _group(years: float) -> str:
     try:
         return age_group(years)
     except ValueError as error:
-        raise ValueError("an age lies from 0 to 130 years") from error
+        raise ValueError(f"an age lies from 0 to {OLDEST} years") from error
 
 
 def read_split(cell: str) -> str:
